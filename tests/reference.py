@@ -1,0 +1,114 @@
+"""The model in dense n × n algebra, straight from its definition: what the engine is tested against.
+
+V = W⁻¹ + Σ_i G_i V_i with Var(y) = σ² V. Slow, obvious, and independent of every room but `design` and `covariance`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import linalg
+
+from henderson.covariance import Layout
+from henderson.design import Design, RandomTerm
+from henderson.moments import Moments
+
+
+def blocks(term: RandomTerm) -> np.ndarray:
+    """Z of a term, one matrix a column: (q, n, J)."""
+    if term.loadings is not None:
+        return term.loadings.toarray()[None]
+    indicator = term.codes[:, None] == np.arange(term.n_levels)
+    return np.stack([indicator * column[:, None] for column in term.columns.T])
+
+
+def layouts(design: Design) -> list[Layout]:
+    """Where θ goes in the λ of each term."""
+    return [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
+
+
+def split(design: Design, theta: np.ndarray) -> list[np.ndarray]:
+    """θ (or G parameters) term by term."""
+    return np.split(np.asarray(theta, float), np.cumsum([layout.n_theta for layout in layouts(design)])[:-1])
+
+
+def relative_factors(design: Design, theta: np.ndarray) -> list[np.ndarray]:
+    """λ of each term, (q, q)."""
+    return [layout.lam(part) for layout, part in zip(layouts(design), split(design, theta))]
+
+
+def g_of(design: Design, theta: np.ndarray) -> np.ndarray:
+    """The G parameters of a θ: entries of λλ' where θ has them."""
+    return np.concatenate([
+        layout.theta(lam @ lam.T) for layout, lam in zip(layouts(design), relative_factors(design, theta))
+    ])
+
+
+def derivatives(design: Design) -> np.ndarray:
+    """V_i = ∂V/∂G_i for every G parameter, (k, n, n)."""
+    out = []
+    for term, layout in zip(design.terms, layouts(design)):
+        z = blocks(term)
+        parts = np.zeros((layout.n_theta, len(design.y), len(design.y)))
+        for (r, s), i in zip(layout.entries, layout.parameter):
+            parts[i] += z[r] @ z[s].T if r == s else z[r] @ z[s].T + z[s] @ z[r].T
+        out.append(parts)
+    return np.concatenate(out)
+
+
+def marginal(design: Design, g: np.ndarray) -> np.ndarray:
+    """V at the G parameters, (n, n)."""
+    weights = np.ones(len(design.y)) if design.weights is None else design.weights
+    return np.diag(1 / weights) + np.tensordot(g, derivatives(design), 1)
+
+
+def response(design: Design) -> np.ndarray:
+    """y without the offset."""
+    return design.y if design.offset is None else design.y - design.offset
+
+
+def solve(design: Design, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
+    """β̂, X'V⁻¹X, r² and V at a θ."""
+    v = marginal(design, g_of(design, theta))
+    vx = linalg.solve(v, design.X, assume_a="pos")
+    information = design.X.T @ vx
+    beta = linalg.solve(information, vx.T @ response(design)) if design.X.shape[1] else np.zeros(0)
+    resid = response(design) - design.X @ beta
+    return beta, information, float(resid @ linalg.solve(v, resid, assume_a="pos")), v
+
+
+def deviance(design: Design, theta: np.ndarray, reml: bool = True) -> float:
+    """Profiled −2 log (restricted) likelihood at a θ."""
+    _, information, r2, v = solve(design, theta)
+    n = len(design.y) - (design.X.shape[1] if reml else 0)
+    logdet = np.linalg.slogdet(v)[1] + (np.linalg.slogdet(information)[1] if reml else 0.0)
+    return float(logdet + n * (1 + np.log(2 * np.pi * r2 / n)))
+
+
+def moments(design: Design, g: np.ndarray) -> Moments:
+    """All moments at the G parameters, from their definitions."""
+    c = np.column_stack([design.X, response(design)])
+    inverse = np.linalg.inv(marginal(design, g))
+    v = derivatives(design)
+    vc, vv = inverse @ c, inverse @ v
+    f1 = np.einsum("na,inm,mb->iab", vc, v, vc, optimize=True)
+    vvc = v @ vc
+    f2 = np.einsum("ina,nm,jmb->ijab", vvc, inverse, vvc, optimize=True)
+    t1 = np.einsum("inn->i", vv)
+    t2 = np.einsum("inm,jmn->ij", vv, vv, optimize=True)
+    return Moments(len(c), design.X.shape[1], np.asarray(g, float), c.T @ vc, f1, f2, t1, t2)
+
+
+def modes(design: Design, theta: np.ndarray, reml: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Conditional modes (J, q) and, given β and θ, conditional covariances (J, q, q) of each term."""
+    beta, _, r2, v = solve(design, theta)
+    sigma2 = r2 / (len(design.y) - (design.X.shape[1] if reml else 0))
+    solved = linalg.solve(v, response(design) - design.X @ beta, assume_a="pos")
+    out = []
+    for term, lam in zip(design.terms, relative_factors(design, theta)):
+        z, cov = blocks(term), lam @ lam.T
+        gz = np.einsum("rs,snj->jrn", cov, z)
+        vz = np.linalg.solve(v, gz.reshape(-1, len(v)).T).T.reshape(gz.shape)
+        out.append((gz @ solved, sigma2 * (cov - np.einsum("jrn,jsn->jrs", gz, vz))))
+    return out
+
+
