@@ -1,0 +1,73 @@
+"""Linear algebra on many small matrices at once, stored levels last: (q, q, J), (q, m, J).
+
+Each operation is a few vector operations over the J levels, so the loop is over entries of one small matrix and the
+work runs at memory speed. Callers pass slices of levels that fit the cache (`slices`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+FloatArray = np.ndarray
+
+#: bytes of one slice of levels: a third of a core's usual level-2 cache
+SLICE_BYTES = 1 << 18
+
+
+def slices(n_levels: int, doubles_per_level: int) -> Iterator[slice]:
+    """Slices of the levels whose arrays together fit the cache."""
+    step = max(256, SLICE_BYTES // (8 * max(doubles_per_level, 1)))
+    for start in range(0, n_levels, step):
+        yield slice(start, min(start + step, n_levels))
+
+
+def cholesky(c: FloatArray) -> FloatArray:
+    """Lower Cholesky factors of c (q, q, J), in place of its lower triangle; the rest is zero."""
+    q = c.shape[0]
+    for s in range(q):
+        for k in range(s):
+            c[s:, s] -= c[s:, k] * c[s, k]
+        np.sqrt(c[s, s], out=c[s, s])
+        c[s + 1 :, s] /= c[s, s]
+        c[:s, s] = 0.0
+    return c
+
+
+def solve_lower(low: FloatArray, rhs: FloatArray) -> FloatArray:
+    """L⁻¹ rhs for L (q, q, J) and rhs (q, m, J), in place of rhs."""
+    for r in range(low.shape[0]):
+        for k in range(r):
+            rhs[r] -= low[r, k] * rhs[k]
+        rhs[r] /= low[r, r]
+    return rhs
+
+
+def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
+    """a b level by level: (q, k, J) × (k, m, J) → (q, m, J)."""
+    out = a[:, 0, None, :] * b[0]
+    for k in range(1, a.shape[1]):
+        out += a[:, k, None, :] * b[k]
+    return out
+
+
+def left(matrix: FloatArray, b: FloatArray) -> FloatArray:
+    """matrix b with one (r, q) matrix for all levels: (q, m, J) → (r, m, J)."""
+    q = b.shape[0]
+    if matrix.shape == (1, 1):
+        return matrix[0, 0] * b
+    return (matrix @ b.reshape(q, -1)).reshape(matrix.shape[0], *b.shape[1:])
+
+
+def outer_sum(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Σ_j a_j b_j' for (q, m, J) and (r, m, J): (q, r)."""
+    return a.reshape(len(a), -1) @ b.reshape(len(b), -1).T
+
+
+def inner_sum(a: FloatArray) -> FloatArray:
+    """Σ_j a_j' a_j for (q, m, J): (m, m)."""
+    out = a[0] @ a[0].T
+    for r in range(1, len(a)):
+        out += a[r] @ a[r].T
+    return out
