@@ -1,0 +1,63 @@
+"""Degrees of freedom: the registry, and the two methods that need no moments.
+
+A method is made from a `Setting` and has `df(rows)` and `f_test(rows, values, cov)` (see `core.DdfMethod`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .core import DdfMethod, wald_f
+from .setting import Setting
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number of degrees of freedom for every contrast; infinite: z and χ² tests."""
+
+    value: float
+    notes: tuple[str, ...] = ()
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """(r,)."""
+        return np.full(len(rows), self.value)
+
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+        """Wald's F."""
+        return wald_f(rows, values, cov), self.value
+
+
+def asymptotic(setting: Setting) -> Constant:
+    """z and χ² tests."""
+    return Constant(np.inf)
+
+
+def residual(setting: Setting) -> Constant:
+    """n − rank(X), as SAS's DDFM=RESIDUAL."""
+    return Constant(float(len(setting.design.y) - setting.kept.sum()))
+
+
+#: name -> Setting -> method
+DDF: dict[str, Callable[[Setting], DdfMethod]] = {
+    "asymptotic": asymptotic,
+    "residual": residual,
+}
+
+
+def degrees_of_freedom(name: str, cov: str, setting: Setting, cluster: Any = None) -> DdfMethod:
+    """The method called `name`, for a covariance called `cov`.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or one that does not go with `cov`.
+    """
+    if name not in DDF:
+        raise ValueError(f"unknown ddf {name!r}; there are {', '.join(DDF)}")
+    return DDF[name](setting)

@@ -1,0 +1,132 @@
+"""What the inference methods need of a fit, each part computed when it is first asked for.
+
+Units are the fit's own: Var(y) = σ² V, V = Σ_i g_i V_i over the G parameters and, last, the residual (g = 1). In them
+
+    Φ = (X'V⁻¹X)⁻¹     P_i = −X'V⁻¹V_iV⁻¹X     Q_ij = X'V⁻¹V_iV⁻¹V_jV⁻¹X
+
+are free of the scale of y, and cov(β̂) = σ² Φ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..design import Design
+from ..fit import Fit
+from ..moments import Moments
+
+FloatArray = np.ndarray
+
+#: moments of the fits that are alive, by criterion: one fit, many tables
+_MOMENTS: WeakKeyDictionary[Any, tuple[bytes, Moments]] = WeakKeyDictionary()
+
+
+def fit_of(fit: Any) -> Fit:
+    """The `Fit` of a fit or of results."""
+    return fit if isinstance(fit, Fit) else fit.engine
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A fit, and lazily its moments with the residual as last parameter (k + 1 parameters in all).
+
+    Attributes
+    ----------
+    fit : Fit
+    """
+
+    fit: Fit
+
+    @classmethod
+    def of(cls, fit: Any) -> Setting:
+        """From a fit or from results."""
+        return fit if isinstance(fit, cls) else cls(fit_of(fit))
+
+    @property
+    def design(self) -> Design:
+        return self.fit.design
+
+    @property
+    def kept(self) -> FloatArray:
+        """(p,) bool."""
+        return np.asarray(self.fit.kept, bool)
+
+    @property
+    def beta(self) -> FloatArray:
+        """(p,), NaN where dropped."""
+        return self.fit.beta
+
+    @property
+    def scale(self) -> float:
+        """σ²."""
+        return float(self.fit.sigma) ** 2
+
+    @cached_property
+    def relative(self) -> Moments:
+        """Moments at the fit, without the residual."""
+        key = self.fit.theta.tobytes()
+        found = _MOMENTS.get(self.fit.criterion)
+        if found is None or found[0] != key:
+            found = key, self.fit.criterion.moments(self.fit.theta)
+            _MOMENTS[self.fit.criterion] = found
+        return found[1]
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Moments at the fit with the residual as last parameter."""
+        return self.relative.with_residual()
+
+    @cached_property
+    def phi(self) -> FloatArray:
+        """Φ = (X'V⁻¹X)⁻¹, (p, p) over the columns kept."""
+        p = self.moments.p
+        return inverse(self.moments.f0[:p, :p])
+
+    @cached_property
+    def P(self) -> FloatArray:
+        """P_i, (k + 1, p, p)."""
+        p = self.moments.p
+        return -self.moments.f1[:, :p, :p]
+
+    @cached_property
+    def Q(self) -> FloatArray:
+        """Q_ij, (k + 1, k + 1, p, p)."""
+        p = self.moments.p
+        return self.moments.f2[:, :, :p, :p]
+
+    @cached_property
+    def residual_direction(self) -> FloatArray:
+        """(−β̂, 1): c times it is y − Xβ̂, (p + 1,)."""
+        p = self.moments.p
+        return np.append(-self.phi @ self.moments.f0[:p, p], 1.0)
+
+    @cached_property
+    def null_space(self) -> FloatArray:
+        """Basis of {a : X a = 0} from the columns dropped, (p, d)."""
+        kept = self.kept
+        basis = np.zeros((len(kept), int((~kept).sum())))
+        if basis.size:
+            x = self.design.X
+            size = np.sqrt(np.einsum("ij,ij->j", x, x))
+            scaled = x / np.where(size > 0, size, 1.0)
+            weights, *_ = np.linalg.lstsq(scaled[:, kept], scaled[:, ~kept], rcond=None)
+            weights[np.abs(weights) < 1e-9] = 0.0
+            basis[kept] = weights
+            basis[np.flatnonzero(~kept), np.arange(basis.shape[1])] = -1.0
+            basis /= np.where(size > 0, size, 1.0)[:, None]
+        return basis
+
+
+def inverse(matrix: FloatArray) -> FloatArray:
+    """Inverse of a symmetric positive definite matrix whose rows may have very different units."""
+    size = np.sqrt(np.diag(matrix))
+    from scipy.linalg import cho_factor, cho_solve
+
+    scaled = matrix / size[:, None] / size
+    out = cho_solve(cho_factor(scaled, lower=True), np.eye(len(size)))
+    return (out + out.T) / 2 / size[:, None] / size
