@@ -1,6 +1,6 @@
 """The model in dense n × n algebra, straight from its definition: what the engine is tested against.
 
-V = W⁻¹ + Σ_i G_i V_i with Var(y) = σ² V. Slow, obvious, and independent of every room but `design` and `covariance`.
+V = W⁻¹ + Σ_i G_i V_i with Var(y) = σ² V. Slow and obvious; knows `design` and `covariance` only.
 """
 
 from __future__ import annotations

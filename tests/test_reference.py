@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import optimize, sparse
+from scipy import linalg, optimize, sparse
 
 import reference
 from henderson.design import Design, RandomTerm
@@ -37,9 +37,10 @@ def test_moments_are_the_gradient_of_the_deviance(design):
     exact = m.t1 - np.einsum("ab,iba->i", phi, m.f1[:, :p, :p]) - (m.n - p) * (m.f1 @ r @ r) / (r @ m.f0 @ r)
 
     def of_g(g):
-        parts = [layout.lam(part) for layout, part in zip(reference.layouts(design), reference.split(design, g))]
+        layouts = reference.layouts(design)
+        parts = [layout.lam(part) for layout, part in zip(layouts, reference.split(design, g))]
         full = [part + np.tril(part, -1).T for part in parts]
-        theta = [lay.theta(np.linalg.cholesky(part)) for lay, part in zip(reference.layouts(design), full)]
+        theta = [layout.theta(np.linalg.cholesky(part)) for layout, part in zip(layouts, full)]
         return reference.deviance(design, np.concatenate(theta))
 
     assert np.allclose(exact, optimize.approx_fprime(g, of_g, 1e-6), atol=1e-3)
@@ -49,10 +50,9 @@ def test_modes_solve_the_mixed_model_equations(design):
     beta, _, _, _ = reference.solve(design, THETA)
     modes = reference.modes(design, THETA)
     z = np.hstack([np.hstack(list(reference.blocks(t))) for t in design.terms])
-    prior = [np.kron(lam @ lam.T, np.eye(t.n_levels)) for lam, t in zip(reference.relative_factors(design, THETA), design.terms)]
-    from scipy.linalg import block_diag
-
-    inverse = np.linalg.inv(block_diag(*prior))
+    factors = reference.relative_factors(design, THETA)
+    prior = [np.kron(lam @ lam.T, np.eye(term.n_levels)) for lam, term in zip(factors, design.terms)]
+    inverse = np.linalg.inv(linalg.block_diag(*prior))
     w = design.weights
     b = np.linalg.solve(z.T @ (w[:, None] * z) + inverse, z.T @ (w * (design.y - design.X @ beta)))
     assert np.allclose(b, np.concatenate([mode.T.ravel() for mode, _ in modes]))
