@@ -1,0 +1,73 @@
+"""`python -m benchmarks`: every peer on every problem, one fresh process each, and the tables in results/.
+
+python -m benchmarks --problems sleepstudy,maximal --peers henderson,lme4 --repeat 5 --threads 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from . import machine, table
+from .peers import NAMES, presence
+from .problems import FITS, folder
+from .runner import Measured, measure
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    chosen = options().parse_args(arguments)
+    problems, peers = names(chosen.problems, FITS, "problem"), names(chosen.peers, NAMES, "peer")
+    present = [p for p in map(presence, peers) if p.version]
+    for missing in sorted(set(peers) - {p.name for p in present}):
+        print(f"{missing} is not installed here: left out")
+    measured: list[Measured] = []
+    for problem in problems:
+        folder(problem)
+        for peer in present:
+            measured.append(
+                measure(
+                    peer.name, problem,
+                    repeat=chosen.repeat, budget=chosen.budget, limit=chosen.timeout, threads=chosen.threads,
+                )
+            )  # fmt: skip
+            last = measured[-1]
+            print(f"{problem:16s} {peer.name:12s} {table.time_cell(last):>10s} {last.message}", flush=True)
+    write(measured, machine.describe(present, chosen.threads), chosen.output)
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--problems", default=",".join(FITS), help="names joined by commas (default: all)")
+    parser.add_argument("--peers", default=",".join(NAMES), help="names joined by commas (default: all)")
+    parser.add_argument("--repeat", type=int, default=5, help="runs whose median is shown (default 5)")
+    parser.add_argument("--budget", type=float, default=20, help="seconds after which no run begins (20)")
+    parser.add_argument("--timeout", type=float, default=200, help="seconds a process may take (200)")
+    parser.add_argument("--threads", default="1", help="threads of every pool: 1, another number, or all")
+    parser.add_argument("--output", default="fits", help="name of the files in benchmarks/results/")
+    return parser
+
+
+def names(text: str, known: Sequence[str] | dict[str, object], kind: str) -> list[str]:
+    asked = text.split(",")
+    for name in asked:
+        if name not in known:
+            raise SystemExit(f"no {kind} {name!r}; there are {', '.join(known)}")
+    return asked
+
+
+def write(measured: Sequence[Measured], about: str, output: str) -> None:
+    """The page for people, and the numbers behind it."""
+    RESULTS.mkdir(exist_ok=True)
+    text = f"{about}\n\n{table.page(measured)}\n"
+    (RESULTS / f"{output}.md").write_text(text)
+    (RESULTS / f"{output}.json").write_text(json.dumps([asdict(m) for m in measured], indent=1) + "\n")
+    print("\n" + text)
+
+
+if __name__ == "__main__":
+    main()

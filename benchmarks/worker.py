@@ -1,0 +1,56 @@
+"""The child process: fits one problem with one peer, and prints one line of JSON.
+
+    python -m benchmarks.worker PEER PROBLEM REPEAT BUDGET
+
+1. Load the package and the table.
+2. Fit sleepstudy, so that modules imported on first use are there.
+3. Fit the problem, formula and all, REPEAT times or until BUDGET seconds are spent, and at least once.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+from .peers import PEERS, Unsupported, quiet
+from .problems import load
+
+
+def peak_mb() -> float:
+    """Largest resident memory of this process so far, data and interpreter included, in MB (10⁶ bytes)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def time_repeatedly(work: Callable[[], float], repeat: int, budget: float) -> tuple[list[float], float]:
+    """Seconds of each call, and what the last one returned."""
+    seconds: list[float] = []
+    while not seconds or (len(seconds) < repeat and sum(seconds) < budget):
+        gc.collect()
+        begin = time.perf_counter()
+        value = work()
+        seconds.append(time.perf_counter() - begin)
+    return seconds, value
+
+
+def run(peer: str, name: str, repeat: int, budget: float) -> dict[str, object]:
+    quiet()
+    prepare = PEERS[peer]
+    problem = load(name)
+    try:
+        fit = prepare(problem)
+    except Unsupported as reason:
+        return {"status": "unsupported", "message": str(reason)}
+    prepare(load("sleepstudy"))()
+    before = peak_mb()
+    seconds, criterion = time_repeatedly(fit, repeat, budget)
+    memory = {"peak_mb": peak_mb(), "before_mb": before}
+    return {"status": "ok", "seconds": seconds, "criterion": criterion, **memory}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))))
