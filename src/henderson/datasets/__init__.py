@@ -115,8 +115,8 @@ def _from_csv(path: Path, dataset: Dataset) -> pd.DataFrame:
     table = pd.read_csv(path)
     for column in dataset.factors:
         values = table[column]
-        levels = sorted(values.unique())
-        table[column] = pd.Categorical(values, categories=levels, ordered=column in dataset.ordered)
+        ordered = column in dataset.ordered
+        table[column] = pd.Categorical(values, categories=sorted(values.unique()), ordered=ordered)
     return table
 
 
@@ -131,8 +131,10 @@ def _from_archive(path: Path, dataset: Dataset) -> pd.DataFrame:
                 columns[column] = values.astype(np.int64)
                 continue
             levels = archive[f"{column}.levels"]
-            levels = levels.astype(str).astype(object) if levels.dtype.kind == "S" else levels.astype(np.int64)
-            columns[column] = pd.Categorical.from_codes(
-                values, categories=levels, ordered=column in dataset.ordered, validate=False
+            as_text = levels.dtype.kind == "S"
+            kind = pd.CategoricalDtype(
+                levels.astype(str).tolist() if as_text else levels.astype(np.int64),
+                ordered=column in dataset.ordered,
             )
+            columns[column] = pd.Categorical.from_codes(values, dtype=kind, validate=False)
     return pd.DataFrame(columns)

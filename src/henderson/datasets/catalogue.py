@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from textwrap import wrap
 
 _FACTS = "Published facts, redistributed as data; cite the source."
+_DAVIES = (
+    "Davies, O. L. and Goldsmith, P. L. (eds) (1972). Statistical Methods in Research and Production, "
+    "4th ed., Oliver and Boyd, section "
+)
 
 
 @dataclass(frozen=True)
@@ -43,14 +48,17 @@ class Dataset:
 
     def __str__(self) -> str:
         width = max(len(column) for column in self.columns)
-        kinds = [
-            "ordered factor" if c in self.ordered else "factor" if c in self.factors else "" for c in self.columns
-        ]
-        lines = [f"{self.name}: {self.title} ({self.rows:,} rows)"]
-        for (column, text), kind in zip(self.columns.items(), kinds, strict=True):
-            lines.append(f"  {column:<{width}}  {text}{f' ({kind})' if kind else ''}")
-        lines += [f"Model:   {self.formula}", f"Source:  {self.source}", f"Licence: {self.licence}"]
+        lines = [f"{self.name}: {self.title} ({self.rows:,} rows)", ""]
+        lines += [f"  {column:<{width}}  {text}{self._kind(column)}" for column, text in self.columns.items()]
+        lines.append("")
+        for label, text in (("Model", self.formula), ("Source", self.source), ("Licence", self.licence)):
+            lines += wrap(f"{label + ':':<9}{text}", width=100, subsequent_indent=" " * 9)
         return "\n".join(lines)
+
+    def _kind(self, column: str) -> str:
+        if column in self.ordered:
+            return " (ordered factor)"
+        return " (factor)" if column in self.factors else ""
 
 
 _ALL = (
@@ -77,7 +85,7 @@ _ALL = (
         formula="Reaction ~ Days + (Days | Subject)",
         source=(
             "Belenky, G. et al. (2003). Patterns of performance degradation and restoration during sleep "
-            "restriction and subsequent recovery: a sleep dose-response study. Journal of Sleep Research 12, 1-12."
+            "restriction and subsequent recovery: a sleep dose-response study. Journal of Sleep Research 12."
         ),
     ),
     Dataset(
@@ -87,10 +95,7 @@ _ALL = (
         columns={"Batch": "batch of the intermediate product", "Yield": "yield, in grams of standard colour"},
         factors=("Batch",),
         formula="Yield ~ 1 + (1 | Batch)",
-        source=(
-            "Davies, O. L. and Goldsmith, P. L. (eds) (1972). Statistical Methods in Research and Production, "
-            "4th ed., Oliver and Boyd, section 6.4."
-        ),
+        source=_DAVIES + "6.4.",
     ),
     Dataset(
         name="Dyestuff2",
@@ -100,8 +105,8 @@ _ALL = (
         factors=("Batch",),
         formula="Yield ~ 1 + (1 | Batch)",
         source=(
-            "Box, G. E. P. and Tiao, G. C. (1973). Bayesian Inference in Statistical Analysis, Addison-Wesley, "
-            "section 5.1.2."
+            "Box, G. E. P. and Tiao, G. C. (1973). Bayesian Inference in Statistical Analysis, "
+            "Addison-Wesley, section 5.1.2."
         ),
     ),
     Dataset(
@@ -112,8 +117,8 @@ _ALL = (
         factors=("Worker", "Machine"),
         formula="score ~ Machine + (0 + Machine | Worker)",
         source=(
-            "Milliken, G. A. and Johnson, D. E. (1992). Analysis of Messy Data, Volume I: Designed Experiments, "
-            "Chapman and Hall."
+            "Milliken, G. A. and Johnson, D. E. (1992). Analysis of Messy Data, Volume I: "
+            "Designed Experiments, Chapman and Hall."
         ),
     ),
     Dataset(
@@ -128,10 +133,7 @@ _ALL = (
         },
         factors=("batch", "cask", "sample"),
         formula="strength ~ 1 + (1 | batch/cask)",
-        source=(
-            "Davies, O. L. and Goldsmith, P. L. (eds) (1972). Statistical Methods in Research and Production, "
-            "4th ed., Oliver and Boyd, section 6.5."
-        ),
+        source=_DAVIES + "6.5.",
     ),
     Dataset(
         name="Penicillin",
@@ -144,10 +146,7 @@ _ALL = (
         },
         factors=("plate", "sample"),
         formula="diameter ~ 1 + (1 | plate) + (1 | sample)",
-        source=(
-            "Davies, O. L. and Goldsmith, P. L. (eds) (1972). Statistical Methods in Research and Production, "
-            "4th ed., Oliver and Boyd, section 6.6."
-        ),
+        source=_DAVIES + "6.6.",
     ),
     Dataset(
         name="cake",
@@ -206,8 +205,8 @@ _ALL = (
         formula="y ~ service + (1 | s) + (1 | d) + (1 | dept)",
         source=(
             "Lecture evaluations by students at ETH Zurich, made anonymous; described in "
-            "Bates, D., Maechler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models using "
-            "lme4. Journal of Statistical Software 67(1)."
+            "Bates, D., Maechler, M., Bolker, B. and Walker, S. (2015). Fitting linear mixed-effects models "
+            "using lme4. Journal of Statistical Software 67(1)."
         ),
     ),
 )
