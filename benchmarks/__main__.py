@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def options() -> argparse.ArgumentParser:
     return parser
 
 
-def names(text: str, known: Sequence[str] | dict[str, object], kind: str) -> list[str]:
+def names(text: str, known: Collection[str], kind: str) -> list[str]:
     asked = text.split(",")
     for name in asked:
         if name not in known:

@@ -1,8 +1,8 @@
 """The peers: how each fits a formula to a table in memory, by REML.
 
-A peer is a function `prepare(problem)` that turns the table into what the package takes (not timed) and returns
-a function that does formula and fit (timed) and gives back the criterion that it reached: −2 log restricted
-likelihood. Packages are imported inside, so that one process loads one peer.
+A peer is a function `prepare(problem)` that turns the table into what the package takes (not timed) and
+returns a function that does formula and fit (timed) and gives back the criterion that it reached: −2 log
+restricted likelihood. Packages are imported inside, so that one process loads one peer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ def glmm(problem: Problem) -> Fit:
 def mixedlm(problem: Problem) -> Fit:
     from mixedlm import lmer
 
-    return lambda: float(lmer(problem.formula, problem.data).REMLcrit())
+    def fit() -> float:
+        criterion = lmer(problem.formula, problem.data).REMLcrit()
+        return float("nan") if criterion is None else criterion
+
+    return fit
 
 
 def lme_python(problem: Problem) -> Fit:
@@ -57,7 +61,7 @@ def lme_python(problem: Problem) -> Fit:
     from lme_python import lmer
 
     data = polars.from_pandas(problem.data)
-    return lambda: float(lmer(problem.formula, data=data, reml=True).deviance)
+    return lambda: -2 * lmer(problem.formula, data=data, reml=True).log_likelihood
 
 
 PEERS: dict[str, Callable[[Problem], Fit]] = {

@@ -7,8 +7,8 @@
 >>> problem.data.shape
 (1792, 6)
 
-A table is simulated once and kept in a folder of temporary files, one raw file a column (float64 or int32, the
-machine's byte order), which Python and R read alike. `python -m benchmarks.problems` makes them all.
+A table is simulated once and kept in a folder of temporary files, one raw file a column (float64 or int32, in
+native byte order), which Python and R read alike. `python -m benchmarks.problems` makes them all.
 """
 
 from __future__ import annotations
