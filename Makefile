@@ -2,32 +2,45 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench lint clean
-
-$(VENV)/demo.stamp: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -e .
-	touch $@
-
-$(VENV)/test.stamp: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[test]"
-	touch $@ $(VENV)/demo.stamp
+.PHONY: demo test lint bench wheel clean
 
 demo: $(VENV)/demo.stamp
-	$(PY) -m henderson demo
+	@$(PY) -m henderson demo
+
+test: lint
+	$(PY) -m pytest
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check src tests benchmarks examples
 	$(PY) -m mypy
 
-test: lint
-	$(PY) -m pytest
-
 bench: $(VENV)/test.stamp
-	$(PY) -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	$(PIP) -e ".[bench]"
 	$(PY) -m benchmarks
 
+# The wheel holds the data sets and has to stay under 3 MB.
+wheel: $(VENV)/test.stamp
+	rm -rf dist
+	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@find dist -name '*.whl' -size +3000k | grep . && { echo "the wheel is over 3 MB" >&2; exit 1; } || ls -l dist
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is older than 3.11; say which one to use: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null || { \
+		rm -rf $(VENV); echo "no ensurepip here (Debian's python3-venv): using $(PYTHON)'s own pip" >&2; \
+		$(PYTHON) -m venv --without-pip $(VENV) \
+		&& $(PYTHON) -m pip --quiet --python $(PY) install pip || { rm -rf $(VENV); exit 1; }; }
+
+$(VENV)/demo.stamp: pyproject.toml | $(PY)
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(PY)
+	$(PIP) -e ".[test]"
+	touch $@ $(VENV)/demo.stamp
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) build dist
