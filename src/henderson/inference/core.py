@@ -38,7 +38,7 @@ class DdfMethod(Protocol):
         """Degrees of freedom of each row, (r,)."""
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
-        """F and its denominator degrees of freedom; `rows` (r, p) of full rank, `values` = R β̂ − q, `cov` (p, p)."""
+        """F and its denominator degrees of freedom; `rows` (r, p), perhaps dependent; `values` = R β̂ − q; `cov` (p, p)."""
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,11 @@ class Inference:
         if not self.estimable(rows).all():
             return FTest(np.nan, np.nan, np.nan, np.nan)
         kept = rows[:, self.kept]
-        independent, values = independent_rows(kept, kept @ self._beta_kept - values)
-        if not len(independent):
+        values = kept @ self._beta_kept - values
+        num_df = float(len(independent_rows(kept, values)[0]))
+        if not num_df:
             return FTest(np.nan, 0.0, np.nan, np.nan)
-        statistic, den_df = self.method.f_test(independent, values, self._cov_kept)
-        num_df = float(len(independent))
+        statistic, den_df = self.method.f_test(kept, values, self._cov_kept)
         return FTest(float(statistic), num_df, float(den_df), float(f_pvalue(statistic, num_df, den_df)))
 
     def _not_estimable(self, rows: FloatArray, labels: pd.Index) -> tuple[str, ...]:
@@ -212,6 +212,7 @@ def independent_rows(rows: FloatArray, values: FloatArray) -> tuple[FloatArray, 
 
 def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray) -> float:
     """values' (R cov R')⁻¹ values / rank(R)."""
+    rows, values = independent_rows(rows, values)
     return float(values @ np.linalg.solve(rows @ cov @ rows.T, values) / len(rows))
 
 

@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from .information import joint_covariance
+from .kenward_roger import adjusted_covariance
 from .setting import Setting
 
 FloatArray = np.ndarray
 
 
-def model(setting: Setting, cluster: Any = None) -> FloatArray:
-    """σ² (X'V⁻¹X)⁻¹, lme4's."""
-    return setting.fit.vcov
-
-
 #: name -> (Setting, cluster) -> (p, p)
-COV: dict[str, Callable[[Setting, Any], FloatArray]] = {"model": model}
+COV: dict[str, Callable[[Setting, Any], FloatArray]] = {
+    "hessian": lambda setting, cluster: joint_covariance(setting),
+    "model": lambda setting, cluster: setting.fit.vcov,
+    "kenward-roger": lambda setting, cluster: adjusted_covariance(setting),
+}
 
 
 def covariance(name: str, setting: Setting, cluster: Any = None) -> FloatArray:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from .core import DdfMethod, wald_f
+from .kenward_roger import kenward_roger
+from .satterthwaite import satterthwaite
 from .setting import Setting
 
 FloatArray = np.ndarray
@@ -47,6 +49,9 @@ def residual(setting: Setting) -> Constant:
 DDF: dict[str, Callable[[Setting], DdfMethod]] = {
     "asymptotic": asymptotic,
     "residual": residual,
+    "satterthwaite": satterthwaite,
+    "kenward-roger": kenward_roger,
+    "kenward-roger-2009": kenward_roger,
 }
 
 
@@ -60,4 +65,6 @@ def degrees_of_freedom(name: str, cov: str, setting: Setting, cluster: Any = Non
     """
     if name not in DDF:
         raise ValueError(f"unknown ddf {name!r}; there are {', '.join(DDF)}")
+    if name.startswith("kenward-roger") and cov != "kenward-roger":
+        raise ValueError(f"ddf={name!r} goes with cov='kenward-roger', not {cov!r}")
     return DDF[name](setting)

@@ -1,0 +1,175 @@
+"""Observed and expected information of the variance parameters, and of β with them, from the moments.
+
+With Σ = σ² V, V = Σ_i g_i V_i linear in g (the residual last), P = V⁻¹ − V⁻¹XΦX'V⁻¹ and d = −2 log (restricted) likelihood,
+
+    ∂d/∂g_i      =  tr PV_i − y'PV_iPy / σ²
+    ∂²d/∂g_i∂g_j = −tr PV_iPV_j + 2 y'PV_iPV_jPy / σ²        (β profiled out)
+
+with V⁻¹ for P in the traces under ML. The traces and forms are
+
+    tr PV_i = t1_i + tr ΦP_i        tr PV_iPV_j = T2_ij − 2 tr ΦQ_ij + tr ΦP_iΦP_j        Py = V⁻¹(y − Xβ̂).
+
+In (θ, ρ), g = (ρ G(θ), ρ): J'HJ + Σ_i (∂d/∂g_i) ∂²g_i, the second term alive only at the boundary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..covariance import Layout
+from ..design import Design
+from .setting import Setting
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Derivatives of d with respect to g (k + 1 parameters, the residual's last, all relative to σ²).
+
+    Attributes
+    ----------
+    gradient : (k + 1,) array
+    observed : (k + 1, k + 1) array
+        Hessian of d, β profiled out.
+    joint : (k + 1, k + 1) array
+        Hessian of d at β fixed: the block of the joint Hessian in (β, g).
+    expected : (k + 1, k + 1) array
+        tr PV_iPV_j, twice the expected information.
+    cross : (k + 1, p) array
+        X'V⁻¹V_iV⁻¹e / σ²: half of ∂²d/∂β∂g_i.
+    """
+
+    gradient: FloatArray
+    observed: FloatArray
+    joint: FloatArray
+    expected: FloatArray
+    cross: FloatArray
+
+
+def curvature(setting: Setting) -> Curvature:
+    """Gradient, Hessian and information at the fit, ML or REML as fitted."""
+    moments, phi, scale = setting.moments, setting.phi, setting.scale
+    p, v = moments.p, setting.residual_direction
+    phi_p = phi @ setting.P
+    restricted = (
+        moments.t2
+        - 2 * np.einsum("ab,ijba->ij", phi, setting.Q)
+        + np.einsum("iab,jba->ij", phi_p, phi_p)
+    )
+    if setting.fit.reml:
+        traces = moments.t1 + np.einsum("iaa->i", phi_p)
+        expected = restricted
+    else:
+        traces, expected = moments.t1, moments.t2
+    forms = np.einsum("a,iab,b->i", v, moments.f1, v) / scale
+    cross = (moments.f1 @ v)[:, :p] / scale
+    fixed = 2 * np.einsum("a,ijab,b->ij", v, moments.f2, v) / scale
+    profiled = fixed - 2 * scale * cross @ phi @ cross.T
+    return Curvature(
+        gradient=traces - forms,
+        observed=symmetric(profiled - expected),
+        joint=symmetric(fixed - expected),
+        expected=symmetric(restricted),
+        cross=cross,
+    )
+
+
+def symmetric(matrix: FloatArray) -> FloatArray:
+    """(A + A') / 2."""
+    return (matrix + matrix.T) / 2
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The map from (θ, ρ) to g = (ρ G(θ), ρ), at ρ = 1.
+
+    Attributes
+    ----------
+    jacobian : (k + 1, k + 1) array
+        ∂g_i/∂(θ, ρ)_a.
+    second : (k + 1, k + 1, k + 1) array
+        ∂²g_i/∂(θ, ρ)_a∂(θ, ρ)_b, first axis i.
+    """
+
+    jacobian: FloatArray
+    second: FloatArray
+
+
+def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
+    """Derivatives of G(θ) = λλ' at the places that the structures leave free, and of the scale."""
+    layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
+    k = sum(layout.n_theta for layout in layouts)
+    jacobian, second = np.zeros((k + 1, k + 1)), np.zeros((k + 1, k + 1, k + 1))
+    at = 0
+    for layout, one in zip(layouts, lam):
+        here = slice(at, at + layout.n_theta)
+        free, parameter = layout.entries, layout.parameter
+        unit = np.zeros((layout.n_theta, layout.q, layout.q))
+        unit[parameter, free[:, 0], free[:, 1]] = 1.0
+        first = unit @ one.T
+        twice = np.einsum("ars,bts->abrt", unit, unit)
+        for (r, s), i in zip(free, parameter):
+            jacobian[at + i, here] = first[:, r, s] + first[:, s, r]
+            second[at + i, here, here] = twice[:, :, r, s] + twice[:, :, s, r]
+            jacobian[at + i, k] = one[r] @ one[s]
+        at += layout.n_theta
+    jacobian[k, k] = 1.0
+    second[:k, :k, k] = second[:k, k, :k] = jacobian[:k, :k]
+    return Coordinates(jacobian, second)
+
+
+def hessian_theta(setting: Setting, at: Curvature, to: Coordinates) -> FloatArray:
+    """Hessian of d in (θ, ρ), (k + 1, k + 1)."""
+    return to.jacobian.T @ at.observed @ to.jacobian + np.tensordot(at.gradient, to.second, 1)
+
+
+@dataclass(frozen=True)
+class PseudoInverse:
+    """Inverse over the directions in which a symmetric matrix is positive.
+
+    Attributes
+    ----------
+    matrix : (k, k) array
+    n_negative, n_flat : int
+        Directions left out because curvature is negative, or none.
+    """
+
+    matrix: FloatArray
+    n_negative: int
+    n_flat: int
+
+
+def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8) -> PseudoInverse:
+    """Inverse of the positive part, after scaling the diagonal to one.
+
+    Examples
+    --------
+    >>> positive_inverse(np.diag([4.0, 0.0, 1e12])).matrix.diagonal().tolist()
+    [0.25, 0.0, 1e-12]
+    """
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    size = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(symmetric(matrix / size[:, None] / size))
+    good = values > tolerance
+    root = vectors[:, good] / np.sqrt(values[good])
+    inverse = (root @ root.T) / size[:, None] / size
+    return PseudoInverse(inverse, int((values < -tolerance).sum()), int((np.abs(values) <= tolerance).sum()))
+
+
+def joint_covariance(setting: Setting) -> FloatArray:
+    """β's block of the inverse of the joint observed information in (β, g), (p, p).
+
+    σ² (X'V⁻¹X − σ² Σ_ij X'V⁻¹V_iPy · (½ H)⁻¹_ij · yPV_jV⁻¹X / σ⁴)⁻¹: statsmodels' covariance. A parameter at zero with nothing to
+    estimate it stays out, as there.
+    """
+    at = curvature(setting)
+    p = setting.moments.p
+    information = setting.moments.f0[:p, :p] / setting.scale
+    half = at.joint / 2
+    # a variance at zero is on the boundary, not a stationary point: statsmodels' Hessian is taken there too
+    reduced = information - at.cross.T @ np.linalg.solve(half, at.cross)
+    size = np.sqrt(np.diag(information))
+    return symmetric(np.linalg.inv(reduced / size[:, None] / size)) / size[:, None] / size
