@@ -115,6 +115,8 @@ def _run_datasets(args: argparse.Namespace) -> None:
 
 def _run_fit(args: argparse.Namespace) -> None:
     components = _components(args)
+    if args.out is not None and not Path(args.out).absolute().parent.is_dir():
+        raise ValueError(f"cannot write {args.out}: no such folder")
     data = read_table(args.data)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)

@@ -1,0 +1,22 @@
+"""Reaction times under restricted sleep: everyone has a line of their own, as in lme4's first example.
+
+Run with `python examples/sleepstudy.py`.
+"""
+
+from henderson import datasets, lmer
+
+data = datasets.load("sleepstudy")
+
+# Intercept and slope vary between people and may be correlated: lme4's formula as it stands.
+result = lmer("Reaction ~ Days + (Days | Subject)", data)
+print(result.summary())
+
+# Variances and correlations as a table.
+print(result.varcorr, "\n")
+
+# A person's own line is the common line plus their conditional modes.
+lines = result.ranef["Subject"] + result.fixef
+print(lines.head(), "\n")
+
+# Every result carries the proof of its optimum: how it was found and how flat the criterion is there.
+print(result.optinfo)
