@@ -1,7 +1,7 @@
 """The README, the documentation and the examples do what they say.
 
-A block of ```python or ```console in a Markdown file is run. When a plain ``` block follows it directly, what was
-printed must be that block, character for character. Blocks of one file share their variables, top to bottom.
+A block of ```python or ```console in a Markdown file is run. When a plain ``` block follows it directly, what
+was printed must be that block, character for character. Blocks of one file share their variables, top down.
 """
 
 import contextlib
