@@ -287,11 +287,11 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         ddf = "kenward-roger" if cov == "kenward-roger" else "satterthwaite"
     if cov is None:
         cov = "kenward-roger" if ddf.startswith("kenward-roger") else "model"
-    matrix = covariance(cov, setting, cluster)
-    method = degrees_of_freedom(ddf, cov, setting, cluster)
+    of_beta = covariance(cov, setting, cluster)
+    method = degrees_of_freedom(ddf, cov, setting, of_beta.satterthwaite)
     kept = setting.kept
     full = np.full((len(kept), len(kept)), np.nan)
-    full[np.ix_(kept, kept)] = matrix
+    full[np.ix_(kept, kept)] = of_beta.matrix
     return Inference(
         names=tuple(setting.design.x_names),
         beta=setting.beta,

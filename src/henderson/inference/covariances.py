@@ -6,10 +6,14 @@ A covariance is made from a `Setting` (and clusters): (p, p) over the columns ke
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .cluster_robust import KINDS, cluster_robust
+from .core import DdfMethod
 from .information import joint_covariance
 from .kenward_roger import adjusted_covariance
 from .setting import Setting
@@ -17,22 +21,44 @@ from .setting import Setting
 FloatArray = np.ndarray
 
 
-#: name -> (Setting, cluster) -> (p, p)
-COV: dict[str, Callable[[Setting, Any], FloatArray]] = {
-    "hessian": lambda setting, cluster: joint_covariance(setting),
-    "model": lambda setting, cluster: setting.fit.vcov,
-    "kenward-roger": lambda setting, cluster: adjusted_covariance(setting),
+@dataclass(frozen=True)
+class Covariance:
+    """Attributes
+    ----------
+    matrix : (p, p) array
+        Over the columns kept.
+    satterthwaite : DdfMethod, or None
+        Satterthwaite's method for this covariance, where it has its own.
+    """
+
+    matrix: FloatArray
+    satterthwaite: DdfMethod | None = None
+
+
+def _robust(kind: str, setting: Setting, cluster: Any) -> Covariance:
+    sandwich = cluster_robust(kind, setting, cluster)
+    return Covariance(sandwich.cov, sandwich)
+
+
+#: name -> (Setting, cluster) -> Covariance
+COV: dict[str, Callable[[Setting, Any], Covariance]] = {
+    "hessian": lambda setting, cluster: Covariance(joint_covariance(setting)),
+    "model": lambda setting, cluster: Covariance(setting.fit.vcov),
+    "kenward-roger": lambda setting, cluster: Covariance(adjusted_covariance(setting)),
+    **{kind: partial(_robust, kind) for kind in KINDS},
 }
 
 
-def covariance(name: str, setting: Setting, cluster: Any = None) -> FloatArray:
+def covariance(name: str, setting: Setting, cluster: Any = None) -> Covariance:
     """The covariance called `name`.
 
     Raises
     ------
     ValueError
-        An unknown name.
+        An unknown name, or clusters for a covariance that has none.
     """
     if name not in COV:
         raise ValueError(f"unknown cov {name!r}; there are {', '.join(COV)}")
+    if cluster is not None and name not in KINDS:
+        raise ValueError(f"cov={name!r} has no clusters; cluster= goes with {', '.join(KINDS)}")
     return COV[name](setting, cluster)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -55,8 +54,8 @@ DDF: dict[str, Callable[[Setting], DdfMethod]] = {
 }
 
 
-def degrees_of_freedom(name: str, cov: str, setting: Setting, cluster: Any = None) -> DdfMethod:
-    """The method called `name`, for a covariance called `cov`.
+def degrees_of_freedom(name: str, cov: str, setting: Setting, own: DdfMethod | None = None) -> DdfMethod:
+    """The method called `name`, for a covariance called `cov`, which may have its `own` version of Satterthwaite's.
 
     Raises
     ------
@@ -67,4 +66,6 @@ def degrees_of_freedom(name: str, cov: str, setting: Setting, cluster: Any = Non
         raise ValueError(f"unknown ddf {name!r}; there are {', '.join(DDF)}")
     if name.startswith("kenward-roger") and cov != "kenward-roger":
         raise ValueError(f"ddf={name!r} goes with cov='kenward-roger', not {cov!r}")
+    if own is not None and name == "satterthwaite":
+        return own
     return DDF[name](setting)

@@ -10,7 +10,6 @@ for any M that depends on A alone. A balanced study has one pattern, whatever it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +42,8 @@ class Shape:
         ∂(covariance of the effects)/∂g_i: zeros and ones.
     zx : (p, R, C) array
         Z_c'WX, X in the orthonormal basis.
+    xx : (p, p, R, R, a) array
+        Sums of their products within patterns.
     rows : (R C, n) csr_array
         Turns a weighted response into the Z_c'Wy, effect by effect.
     """
@@ -54,12 +55,17 @@ class Shape:
     place: np.ndarray
     members: FloatArray
     zx: FloatArray
+    xx: FloatArray
     rows: sparse.csr_array
 
     @property
     def size(self) -> int:
         """R, effects of one component."""
         return len(self.place)
+
+    def sum_patterns(self, components: FloatArray) -> FloatArray:
+        """Sums over the components of each pattern: (..., C, B) → (..., a, B)."""
+        return _sum_patterns(components, self.pattern)
 
     def effects_by_pattern(self, left: FloatArray, right: FloatArray) -> FloatArray:
         """Σ_{c in a} left_c right_c' for (u, R, C) and (R, C, B), symmetric in the effects: (u, R, R, a, B)."""
@@ -250,6 +256,7 @@ def _shapes(
         first, pattern = _alike(grams, separate)
         rows = zt[columns.T.ravel()]
         place = _place(row[columns[0]], level[columns[0]], layout)
+        zx = np.ascontiguousarray((rows @ x).reshape(r, n_here, -1).transpose(2, 0, 1))
         out.append(Shape(
             gram=np.ascontiguousarray(grams[:, :, first]),
             count=np.bincount(pattern).astype(float),
@@ -257,10 +264,17 @@ def _shapes(
             label=np.array(members),
             place=place,
             members=_members(place, layout),
-            zx=np.ascontiguousarray((rows @ x).reshape(r, n_here, -1).transpose(2, 0, 1)),
+            zx=zx,
+            xx=_sum_patterns(np.einsum("xrc,ysc->xyrsc", zx, zx)[..., None], pattern)[..., 0],
             rows=sparse.csr_array(rows),
         ))  # fmt: skip
     return out
+
+
+def _sum_patterns(components: FloatArray, pattern: np.ndarray) -> FloatArray:
+    order = np.argsort(pattern, kind="stable")
+    starts = np.flatnonzero(np.diff(pattern[order], prepend=-1))
+    return np.add.reduceat(components[..., order, :], starts, axis=-2)
 
 
 def _alike(grams: FloatArray, separate: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -285,15 +299,3 @@ def _members(place: np.ndarray, layout: Layout) -> FloatArray:
     for (r, s), i in zip(layout.entries, layout.parameter):
         out[i] += (place == r * q + s) | (place == s * q + r)
     return out
-
-
-def gather(place: np.ndarray) -> Callable[[FloatArray], FloatArray]:
-    """The matrices of a component's effects from those of one level of every term: (Q, Q, B) → (R, R, B)."""
-    q2, flat = int(place.max()), place.ravel()
-
-    def gathered(matrices: FloatArray) -> FloatArray:
-        padded = np.concatenate([matrices.reshape(-1, matrices.shape[2]), np.zeros((1, matrices.shape[2]))])
-        return padded[np.minimum(flat, len(padded) - 1)].reshape(*place.shape, -1)
-
-    del q2
-    return gathered

@@ -1,0 +1,156 @@
+"""Minimise many functions of a few variables at once, by Newton steps on exact Hessians.
+
+Each member of the batch goes its own way: 1. the variables at a bound whose derivative points outwards are frozen;
+2. the step is −H⁻¹g where H is positive definite, else with the absolute eigenvalues of H (which leads away from
+saddles: at a singular covariance the gradient vanishes in every direction, and only the curvature tells); 3. long steps
+are cut; 4. a step that does not lower the function is shortened; 5. members whose Newton decrement g'H⁻¹g is
+below the tolerance leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+FloatArray = np.ndarray
+#: (x (k, B), members (B,)) → value (B,), gradient (k, B), Hessian (k, k, B)
+Evaluate = Callable[[FloatArray, np.ndarray], tuple[FloatArray, FloatArray, FloatArray]]
+
+#: pivots and eigenvalues of the scaled Hessian are taken for positive above this
+PIVOT = 1e-9
+
+
+@dataclass(frozen=True)
+class Minima:
+    """Where each member of a batch ended.
+
+    Attributes
+    ----------
+    x : (k, B) array
+    value : (B,) array
+    gradient : (k, B) array
+    hessian : (k, k, B) array
+    converged : (B,) bool array
+    evaluations : int
+        Evaluations of (what was left of) the batch.
+    """
+
+    x: FloatArray
+    value: FloatArray
+    gradient: FloatArray
+    hessian: FloatArray
+    converged: np.ndarray
+    evaluations: int
+
+
+def minimize_batch(
+    evaluate: Evaluate,
+    x: FloatArray,
+    *,
+    frozen: np.ndarray | None = None,
+    nonnegative: np.ndarray | None = None,
+    tol: float = 1e-9,
+    max_iter: int = 100,
+    max_step: float = 1.0,
+) -> Minima:
+    """Minimise a batch.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Value, gradient and Hessian of some members of the batch.
+    x : (k, B) array
+        Where to begin.
+    frozen, nonnegative : (k, B) bool arrays, optional
+        Variables that stay, and variables that may not be negative.
+    tol : float
+        Newton decrement, in units of the function, at which a member is done (it still takes its last step).
+    max_step : float
+        Longest step, relative to 1 + the largest variable.
+    """
+    k, batch = x.shape
+    x = x.copy()
+    frozen = np.zeros((k, batch), bool) if frozen is None else frozen
+    nonnegative = np.zeros((k, batch), bool) if nonnegative is None else nonnegative
+    value, gradient, hessian = (a.copy() for a in evaluate(x, np.arange(batch)))
+    converged = np.zeros(batch, bool)
+    evaluations = 1
+    left = np.flatnonzero(np.isfinite(value))
+    step, decrement = np.zeros((k, batch)), np.zeros(batch)
+    shorten = np.ones(batch)
+    fresh = left
+    while len(left) and evaluations < max_iter:
+        # 1. to 3.
+        held = frozen[:, fresh] | (nonnegative[:, fresh] & (x[:, fresh] <= 0) & (gradient[:, fresh] > 0))
+        step[:, fresh], decrement[fresh] = newton_step(gradient[:, fresh], hessian[:, :, fresh], held)
+        limit = max_step * (1 + np.abs(x[:, fresh]).max(0))
+        step[:, fresh] *= np.minimum(1, limit / np.maximum(np.abs(step[:, fresh]).max(0), 1e-300))
+        shorten[fresh] = 1.0
+        # 4.
+        trial = x[:, left] + step[:, left] * shorten[left]
+        trial = np.where(nonnegative[:, left], np.maximum(trial, 0.0), trial)
+        f, g, h = evaluate(trial, left)
+        evaluations += 1
+        promised = np.einsum("kb,kb->b", gradient[:, left], trial - x[:, left])
+        noise = 1e-13 * np.abs(value[left]) + 1e-12
+        better = f <= value[left] + 1e-4 * np.minimum(promised, 0) + noise
+        here = left[better]
+        x[:, here], value[here] = trial[:, better], f[better]
+        gradient[:, here], hessian[:, :, here] = g[:, better], h[:, :, better]
+        # 5.
+        done = better & (decrement[left] < tol)
+        stuck = ~better & (shorten[left] < 1e-6)
+        converged[left[done]] = True
+        converged[left[stuck]] = decrement[left[stuck]] < max(1e3 * tol, 1e-6)
+        shorten[left[~better]] *= 0.3
+        fresh = left[better & ~done]
+        left = left[~done & ~stuck]
+    return Minima(x, value, gradient, hessian, converged, evaluations)
+
+
+def newton_step(gradient: FloatArray, hessian: FloatArray, held: np.ndarray) -> tuple[FloatArray, FloatArray]:
+    """Steps (k, B) and Newton decrements (B,), the held variables staying.
+
+    Examples
+    --------
+    >>> step, decrement = newton_step(np.array([[2.0]]), np.array([[[4.0]]]), np.array([[False]]))
+    >>> step, decrement
+    (array([[-0.5]]), array([1.]))
+    """
+    k = len(gradient)
+    g = np.where(held, 0.0, gradient)
+    h = np.where(held[:, None] | held[None], 0.0, hessian)
+    diagonal = np.arange(k)
+    size = np.abs(h[diagonal, diagonal])
+    scale = 1 / np.sqrt(np.where(size > PIVOT * np.maximum(size.max(0), 1e-300), size, np.maximum(size.max(0), 1e-300)))
+    h = h * scale[:, None] * scale[None]
+    h[diagonal, diagonal] += held
+    g = g * scale
+    step, definite = _solve_definite(h, -g)
+    bad = np.flatnonzero(~definite)
+    if len(bad):
+        values, vectors = np.linalg.eigh(np.ascontiguousarray(h[:, :, bad].transpose(2, 0, 1)))
+        values = np.maximum(np.abs(values), 1e-5)
+        along = np.einsum("bki,kb->bi", vectors, g[:, bad])
+        step[:, bad] = -np.einsum("bki,bi->kb", vectors, along / values)
+    return step * scale, -np.einsum("kb,kb->b", step, g)
+
+
+def _solve_definite(h: FloatArray, rhs: FloatArray) -> tuple[FloatArray, np.ndarray]:
+    """h⁻¹ rhs (k, B) by LDL', and where all pivots are positive."""
+    k, low, x = len(h), h.copy(), rhs.copy()
+    definite = np.ones(h.shape[2], bool)
+    for s in range(k):
+        definite &= low[s, s] > PIVOT
+        low[s, s] = np.where(definite, low[s, s], 1.0)
+        column = low[s + 1 :, s] / low[s, s]
+        low[s + 1 :, s + 1 :] -= column[:, None] * low[s, s + 1 :][None]
+        low[s + 1 :, s] = column
+    for s in range(k):
+        x[s + 1 :] -= low[s + 1 :, s] * x[s]
+    x /= low[np.arange(k), np.arange(k)]
+    for s in reversed(range(k)):
+        x[:s] -= low[s, :s] * x[s]
+    return x, definite

@@ -1,0 +1,229 @@
+"""Clusters of rows, and each cluster's V_i, X_i and e_i in as few dimensions as they need.
+
+Within a cluster of equal weights w, V_i = I/w + Z_iGZ_i' is I/w outside the span of [Z_i X_i], and so is everything that a
+cluster-robust covariance asks of it. With U an orthonormal basis of that span (from the cross-products
+C = [Z X]'[Z X] = EΛE' of the cluster: U = [Z X] EΛ^(−1/2)), V_i, X_i and e_i are replaced by U'V_iU, U'X_i and U'e_i,
+(q_i + p) numbers a side whatever the number of rows. Directions that C lacks become columns of zeros in U: V is the identity there
+and X and e are zero. Clusters with unequal weights keep their rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..design import Design, RandomTerm
+from ..errors import DataError
+from .setting import Setting
+
+FloatArray = np.ndarray
+
+#: doubles that one batch of clusters may take in one of its arrays
+BATCH = 1 << 21
+
+#: rows (or effects) of one cluster, above which its dense matrices are refused
+LARGEST = 6000
+
+
+@dataclass(frozen=True)
+class Block:
+    """B clusters of one size r.
+
+    Attributes
+    ----------
+    V : (B, r, r) array
+    X : (B, r, p) array
+    e : (B, r) array
+    """
+
+    V: FloatArray
+    X: FloatArray
+    e: FloatArray
+
+
+def random_matrix(term: RandomTerm) -> sparse.csr_array:
+    """Z of a term, (n, J q), the effects of a level side by side."""
+    if term.loadings is not None:
+        return sparse.csr_array(term.loadings)
+    n, q = term.columns.shape
+    index = (term.codes[:, None] * q + np.arange(q)).ravel()
+    return sparse.csr_array((term.columns.ravel(), index, np.arange(0, n * q + 1, q)), shape=(n, term.n_levels * q))
+
+
+def cluster_codes(design: Design, labels: Any = None) -> FloatArray:
+    """Cluster of each row, (n,) int: from labels, or the top grouping factor.
+
+    Raises
+    ------
+    DataError
+        When there is no factor that nests the others, or a level occurs in two clusters.
+    """
+    if isinstance(labels, str):
+        named = [term for term in design.terms if labels in (term.group, term.label) and term.codes is not None]
+        if not named:
+            known = ", ".join(dict.fromkeys(term.group for term in design.terms))
+            raise DataError(f"no grouping factor is called {labels!r}; there are {known}. Give the column's values as cluster=")
+        codes = named[0].codes
+    elif labels is not None:
+        values = pd.Series(np.asarray(labels)) if not isinstance(labels, pd.Series) else labels
+        n = len(design.y)
+        if len(values) != n and isinstance(labels, pd.Series) and design.index.isin(values.index).all():
+            values = values.loc[design.index]
+        if len(values) != n:
+            raise DataError(f"cluster has {len(values)} labels for {n} rows")
+        codes = pd.factorize(values)[0]
+        if (codes < 0).any():
+            raise DataError("cluster has missing labels")
+    else:
+        codes = _top(design)
+    for term in design.terms:
+        if not _nests(codes, term):
+            raise DataError(
+                f"the levels of {term.group!r} are spread over several clusters, so clusters are not independent; "
+                "give cluster= a column that nests every grouping factor"
+            )
+    return codes
+
+
+def _top(design: Design) -> FloatArray:
+    coded = [term for term in design.terms if term.codes is not None]
+    for term in sorted(coded, key=lambda term: term.n_levels):
+        if all(_nests(term.codes, other) for other in design.terms):
+            return term.codes
+    factors = ", ".join(dict.fromkeys(term.group for term in design.terms))
+    raise DataError(
+        f"no grouping factor nests the others ({factors} are crossed), so there are no independent clusters; "
+        "give cluster= a column that nests them all"
+    )
+
+
+def _nests(codes: FloatArray, term: RandomTerm) -> bool:
+    """Whether each level of a term lies in one cluster."""
+    if term.codes is codes:
+        return True
+    if term.codes is not None:
+        rows, effects = np.arange(len(codes)), term.codes
+    else:
+        entries = sparse.coo_array(term.loadings)
+        rows, effects = entries.coords
+    first = np.zeros(term.n_levels, codes.dtype)
+    first[effects] = codes[rows]
+    return bool((first[effects] == codes[rows]).all())
+
+
+def blocks(setting: Setting, labels: Any = None) -> Iterator[Block]:
+    """The clusters, in batches of one size."""
+    design = setting.design
+    codes = cluster_codes(design, labels)
+    count = int(codes.max()) + 1
+    if count < 2:
+        raise DataError("a cluster-robust covariance needs at least two clusters")
+    weights = np.ones(len(codes)) if design.weights is None else design.weights
+    low = np.full(count, np.inf)
+    np.minimum.at(low, codes, weights)
+    high = np.zeros(count)
+    np.maximum.at(high, codes, weights)
+    equal = high - low <= 1e-12 * high
+    x = design.X[:, setting.kept]
+    y = design.y if design.offset is None else design.y - design.offset
+    e = y - x @ setting.fit.beta[setting.kept]
+    z = sparse.csr_array(sparse.hstack([random_matrix(term) for term in design.terms]))
+    g = sparse.csr_array(
+        sparse.block_diag(
+            [sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T) for term, lam in zip(design.terms, setting.fit.lam)]
+        )
+    )
+    owner = _owners(z, codes)
+    yield from _reduced(z, g, x, e, codes, owner, low, np.flatnonzero(equal))
+    for cluster in np.flatnonzero(~equal):
+        yield _whole(z, g, x, e, weights, np.flatnonzero(codes == cluster))
+
+
+def _owners(z: sparse.csr_array, codes: FloatArray) -> FloatArray:
+    """Cluster of each effect, (Q,); −1 for an effect on which no row loads."""
+    entries = z.tocoo()
+    owner = np.full(z.shape[1], -1)
+    owner[entries.coords[1]] = codes[entries.coords[0]]
+    return owner
+
+
+def _reduced(
+    z: sparse.csr_array,
+    g: sparse.csr_array,
+    x: FloatArray,
+    e: FloatArray,
+    codes: FloatArray,
+    owner: FloatArray,
+    weight: FloatArray,
+    chosen: FloatArray,
+) -> Iterator[Block]:
+    """Clusters of equal weights, in the basis of their [Z X]."""
+    count, p = len(weight), x.shape[1]
+    indicator = sparse.csr_array((np.ones(len(codes)), codes, np.arange(len(codes) + 1)), shape=(len(codes), count)).T
+    ordered = np.argsort(owner, kind="stable")
+    ordered = ordered[owner[ordered] >= 0]
+    size = np.bincount(owner[ordered], minlength=count)
+    start = np.concatenate([[0], np.cumsum(size)[:-1]])
+    zz, zx, ze = (z.T @ z).tocsr(), z.T @ x, z.T @ e
+    xx = (indicator @ (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)).reshape(count, p, p)
+    xe = indicator @ (x * e[:, None])
+    for q in np.unique(size[chosen]):
+        of_size = chosen[size[chosen] == q]
+        r = int(q) + p
+        if r > LARGEST:
+            raise DataError(f"a cluster has {q} random effects; cluster-robust covariances take up to {LARGEST - p}")
+        step = max(1, BATCH // r**2)
+        for at in range(0, len(of_size), step):
+            part = of_size[at : at + step]
+            effects = ordered[start[part, None] + np.arange(q)]
+            rows, columns = np.broadcast_arrays(effects[:, :, None], effects[:, None, :])
+            gram = np.empty((len(part), r, r))
+            gram[:, :q, :q] = _take(zz, rows, columns)
+            gram[:, :q, q:] = zx[effects]
+            gram[:, q:, :q] = gram[:, :q, q:].transpose(0, 2, 1)
+            gram[:, q:, q:] = xx[part]
+            basis = _orthonormal(gram)
+            turned = basis.transpose(0, 2, 1)
+            both = turned @ gram
+            zu, xu = both[:, :, :q], both[:, :, q:]
+            v = zu @ _take(g, rows, columns) @ zu.transpose(0, 2, 1) + np.eye(r) / weight[part, None, None]
+            eu = (turned @ np.concatenate([ze[effects], xe[part]], axis=1)[:, :, None])[:, :, 0]
+            yield Block(v, xu, eu)
+
+
+def _take(matrix: sparse.csr_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Entries of a sparse matrix at dense places."""
+    if not rows.size:
+        return np.zeros(rows.shape)
+    return np.asarray(matrix[rows.ravel(), columns.ravel()]).reshape(rows.shape)
+
+
+def _orthonormal(gram: FloatArray) -> FloatArray:
+    """EΛ^(−1/2), (B, r, r), with columns of zeros where Λ vanishes; columns brought to one size first."""
+    size = np.sqrt(np.einsum("iaa->ia", gram))
+    size = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(gram / size[:, :, None] / size[:, None, :])
+    good = values > 1e-11 * values[:, -1:]
+    root = np.where(good, 1 / np.sqrt(np.where(good, values, 1.0)), 0.0)
+    return vectors * root[:, None, :] / size[:, :, None]
+
+
+def _whole(
+    z: sparse.csr_array, g: sparse.csr_array, x: FloatArray, e: FloatArray, weights: FloatArray, rows: FloatArray
+) -> Block:
+    """One cluster of unequal weights, row by row."""
+    if len(rows) > LARGEST:
+        raise DataError(
+            f"a cluster of {len(rows)} rows with unequal weights; cluster-robust covariances take up to {LARGEST}"
+        )
+    zi = z[rows]
+    used = np.unique(zi.indices)
+    zi = zi[:, used]
+    v = (zi @ g[used][:, used] @ zi.T).toarray()
+    v[np.arange(len(rows)), np.arange(len(rows))] += 1 / weights[rows]
+    return Block(v[None], x[rows][None], e[rows][None])
