@@ -1,0 +1,42 @@
+"""Score and Hessian are the derivatives of the log-likelihood, and that is the multivariate normal's."""
+
+import numpy as np
+import pytest
+import reference
+from scipy import optimize, stats
+from test_reference import THETA, design  # noqa: F401  (a fixture)
+
+from henderson import likelihood
+
+
+def point_at(design, g, reml):
+    v = reference.marginal(design, g)
+    return likelihood.Point(reference.moments(design, g), np.linalg.slogdet(v)[1], reml)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_derivatives(design, reml):  # noqa: F811
+    g = reference.g_of(design, THETA)
+    beta = np.array([0.3, -0.2])
+
+    def of(x):
+        return likelihood.loglike(point_at(design, x[2:], reml), x[:2])
+
+    def gradient(x):
+        return np.concatenate(likelihood.score(point_at(design, x[2:], reml), x[:2]))
+
+    x = np.concatenate([beta, g])
+    assert np.allclose(gradient(x), optimize.approx_fprime(x, of, 1e-6), rtol=1e-3, atol=1e-4)
+    numeric = np.array([optimize.approx_fprime(x, lambda z, i=i: gradient(z)[i], 1e-6) for i in range(len(x))])
+    assert np.allclose(likelihood.hessian(point_at(design, g, reml), beta), numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_value(design):  # noqa: F811
+    g = reference.g_of(design, THETA)
+    beta = np.array([0.3, -0.2])
+    point = point_at(design, g, False)
+    cov = likelihood.scale(point, beta) * reference.marginal(design, g)
+    assert np.isclose(likelihood.loglike(point, beta), stats.multivariate_normal(design.X @ beta, cov).logpdf(design.y))
+    for reml in (True, False):
+        point = likelihood.Point.of(point.moments, reference.deviance(design, THETA, reml), reml)
+        assert np.isclose(point.logdet, np.linalg.slogdet(reference.marginal(design, g))[1])
