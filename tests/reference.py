@@ -6,10 +6,11 @@ V = W⁻¹ + Σ_i G_i V_i with Var(y) = σ² V. Slow and obvious; knows `design`
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg
+import pandas as pd
+from scipy import linalg, sparse
 
+from henderson.contract import Design, RandomTerm
 from henderson.covariance import Layout
-from henderson.design import Design, RandomTerm
 from henderson.moments import Moments
 
 
@@ -112,3 +113,21 @@ def modes(design: Design, theta: np.ndarray, reml: bool = True) -> list[tuple[np
     return out
 
 
+
+
+EXAMPLE_THETA = np.array([0.8, 0.3, 0.5, 0.6, 0.4, 0.7])
+
+
+def example() -> Design:
+    """Weights, two crossed factors with slopes, and a term on whose effects a row loads several times."""
+    rng = np.random.default_rng(1)
+    n = 24
+    x = np.column_stack([np.ones(n), rng.normal(size=n)])
+    g, h = np.arange(n) % 6, np.arange(n) // 6
+    loadings = sparse.csr_array(rng.normal(size=(n, 3)))
+    terms = (
+        RandomTerm("g", g, pd.Index(range(6)), x, ("(Intercept)", "x")),
+        RandomTerm("h", h, pd.Index(range(4)), x, ("(Intercept)", "x"), "diagonal"),
+        RandomTerm("m", None, pd.Index(range(3)), np.zeros((n, 0)), ("m",), "diagonal", loadings),
+    )
+    return Design(rng.normal(size=n), x, terms, "y", ("Intercept", "x"), weights=rng.uniform(1, 2, n))

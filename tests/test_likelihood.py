@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
-import reference
 from scipy import optimize, stats
-from test_reference import THETA, design  # noqa: F401  (a fixture)
 
+import reference
 from henderson import likelihood
+
+THETA = reference.EXAMPLE_THETA
+
+
+@pytest.fixture
+def design():
+    return reference.example()
 
 
 def point_at(design, g, reml):
@@ -15,7 +21,7 @@ def point_at(design, g, reml):
 
 
 @pytest.mark.parametrize("reml", [True, False])
-def test_derivatives(design, reml):  # noqa: F811
+def test_derivatives(design, reml):
     g = reference.g_of(design, THETA)
     beta = np.array([0.3, -0.2])
 
@@ -27,16 +33,17 @@ def test_derivatives(design, reml):  # noqa: F811
 
     x = np.concatenate([beta, g])
     assert np.allclose(gradient(x), optimize.approx_fprime(x, of, 1e-6), rtol=1e-3, atol=1e-4)
-    numeric = np.array([optimize.approx_fprime(x, lambda z, i=i: gradient(z)[i], 1e-6) for i in range(len(x))])
+    numeric = optimize.approx_fprime(x, gradient, 1e-6)
     assert np.allclose(likelihood.hessian(point_at(design, g, reml), beta), numeric, rtol=1e-3, atol=1e-3)
 
 
-def test_value(design):  # noqa: F811
+def test_value(design):
     g = reference.g_of(design, THETA)
     beta = np.array([0.3, -0.2])
     point = point_at(design, g, False)
     cov = likelihood.scale(point, beta) * reference.marginal(design, g)
-    assert np.isclose(likelihood.loglike(point, beta), stats.multivariate_normal(design.X @ beta, cov).logpdf(design.y))
+    normal = stats.multivariate_normal(design.X @ beta, cov)
+    assert np.isclose(likelihood.loglike(point, beta), normal.logpdf(design.y))
     for reml in (True, False):
         point = likelihood.Point.of(point.moments, reference.deviance(design, THETA, reml), reml)
         assert np.isclose(point.logdet, np.linalg.slogdet(reference.marginal(design, g))[1])

@@ -1,30 +1,17 @@
 """The dense reference agrees with itself: its moments give the derivatives of its deviance."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import linalg, optimize, sparse
+from scipy import linalg, optimize
 
 import reference
-from henderson.design import Design, RandomTerm
+
+THETA = reference.EXAMPLE_THETA
 
 
 @pytest.fixture
 def design():
-    rng = np.random.default_rng(1)
-    n = 24
-    x = np.column_stack([np.ones(n), rng.normal(size=n)])
-    g, h = np.arange(n) % 6, np.arange(n) // 6
-    loadings = sparse.csr_array(rng.normal(size=(n, 3)))
-    terms = (
-        RandomTerm("g", g, pd.Index(range(6)), x, ("(Intercept)", "x")),
-        RandomTerm("h", h, pd.Index(range(4)), x, ("(Intercept)", "x"), "diagonal"),
-        RandomTerm("m", None, pd.Index(range(3)), np.zeros((n, 0)), ("m",), "diagonal", loadings),
-    )
-    return Design(rng.normal(size=n), x, terms, "y", ("Intercept", "x"), weights=rng.uniform(1, 2, n))
-
-
-THETA = np.array([0.8, 0.3, 0.5, 0.6, 0.4, 0.7])
+    return reference.example()
 
 
 def test_moments_are_the_gradient_of_the_deviance(design):

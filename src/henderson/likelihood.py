@@ -1,11 +1,11 @@
-"""Log-likelihood, score and Hessian at any (β, G), the residual variance profiled out, as functions of `Moments`.
+"""Log-likelihood, score and Hessian at any (β, G), residual variance profiled out: functions of `Moments`.
 
 With r = (−β, 1), q = r'F0 r, Φ = (X'V⁻¹X)⁻¹ and N = n − p for REML, n for ML:
 
     −2ℓ = log|V| [+ log|X'V⁻¹X|] + N (1 + log(2π q / N))
     ∂ℓ/∂β = N X'V⁻¹(y − Xβ)/q                  ∂ℓ/∂G_i = ½ (N r'F1_i r / q − tr V⁻¹V_i [+ tr Φ X'V⁻¹V_iV⁻¹X])
 
-and once more for the Hessian, where ∂F0 = −F1_i, ∂F1_i = −(F2_ij + F2_ij'), ∂t1_i = −T2_ij. Nothing has n rows.
+and once more for the Hessian: ∂F0 = −F1_i, ∂F1_i = −(F2_ij + F2_ij'), ∂t1_i = −T2_ij. Nothing has n rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """statsmodels' ways to write down parameters and variance components: `MixedLMParams`, `VCSpec`.
 
 The profile parametrisation is (β, cov_re, vcomp), variances relative to the residual's. A packed vector holds
-β, the lower triangle of cov_re (or of its square root) row by row, then one variance (or its root) a component.
+β, the lower triangle of cov_re (or of its square root) row by row, and one variance (or root) a component.
 """
 
 from __future__ import annotations
