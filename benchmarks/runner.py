@@ -30,8 +30,9 @@ class Measured:
     ----------
     status : str
         "ok", "timeout", "unsupported" or "failed".
-    seconds : tuple of float
-        Each run's time; after a timeout the limit, once.
+    wall, cpu : tuple of float
+        Each run's seconds; after a timeout the limit, once.
+    threads : str
     criterion : float or None
         −2 log restricted likelihood reached.
     peak_mb : float or None
@@ -43,7 +44,9 @@ class Measured:
     peer: str
     problem: str
     status: str
-    seconds: tuple[float, ...] = ()
+    threads: str
+    wall: tuple[float, ...] = ()
+    cpu: tuple[float, ...] = ()
     criterion: float | None = None
     peak_mb: float | None = None
     before_mb: float | None = None
@@ -51,7 +54,8 @@ class Measured:
 
     @property
     def median(self) -> float:
-        return statistics.median(self.seconds)
+        """Of one thread its CPU seconds, which other programs disturb little; else of the wall."""
+        return statistics.median(self.cpu if self.threads == "1" else self.wall)
 
 
 def environment(threads: str) -> dict[str, str]:
@@ -67,7 +71,8 @@ def command(peer: str, problem: str, repeat: int, budget: float) -> list[str]:
         return [sys.executable, "-m", "benchmarks.worker", peer, problem, str(repeat), str(budget)]
     recipe = RECIPES[problem]
     data, warm, factors = str(folder(problem)), str(folder("sleepstudy")), ",".join(recipe.factors)
-    return ["Rscript", str(HERE / "lme4.R"), data, recipe.formula, factors, str(repeat), str(budget), warm]
+    table = [str(HERE), data, recipe.formula, factors]
+    return ["Rscript", str(HERE / "lme4.R"), *table, str(repeat), str(budget), warm]
 
 
 def run_json(arguments: Sequence[str], threads: str, limit: float) -> dict[str, Any]:
@@ -78,7 +83,7 @@ def run_json(arguments: Sequence[str], threads: str, limit: float) -> dict[str, 
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return {"status": "timeout", "seconds": [limit], "message": f"stopped after {limit:g} s"}
+        return {"status": "timeout", "wall": [limit], "cpu": [limit], "message": f"stopped after {limit:g} s"}
     if done.returncode != 0:
         lines = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()
         return {"status": "failed", "message": lines[-1][:300]}
@@ -90,6 +95,7 @@ def measure(peer: str, problem: str, *, repeat: int, budget: float, limit: float
     """Fit one problem with one peer in a fresh process."""
     answer = run_json(command(peer, problem, repeat, budget), threads, limit)
     return Measured(
-        peer, problem, answer["status"], tuple(answer.get("seconds", ())), answer.get("criterion"),
+        peer, problem, answer["status"], threads,
+        tuple(answer.get("wall", ())), tuple(answer.get("cpu", ())), answer.get("criterion"),
         answer.get("peak_mb"), answer.get("before_mb"), answer.get("message", ""),
     )  # fmt: skip

@@ -25,7 +25,7 @@ def seconds(value: float) -> str:
 def time_cell(measured: Measured) -> str:
     if measured.status == "ok":
         return seconds(measured.median)
-    return {"timeout": f"> {measured.seconds[0]:.0f}" if measured.seconds else ">", "unsupported": "—"}.get(
+    return {"timeout": f"> {measured.wall[0]:.0f}" if measured.wall else ">", "unsupported": "—"}.get(
         measured.status, "failed"
     )
 
