@@ -46,6 +46,8 @@ def solve_lower(low: FloatArray, rhs: FloatArray) -> FloatArray:
 
 def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     """a b level by level: (q, k, J) × (k, m, J) → (q, m, J)."""
+    if not a.shape[1]:
+        return np.zeros((a.shape[0], *b.shape[1:]))
     out = a[:, 0, None, :] * b[0]
     for k in range(1, a.shape[1]):
         out += a[:, k, None, :] * b[k]
@@ -60,6 +62,15 @@ def left(matrix: FloatArray, b: FloatArray) -> FloatArray:
     return (matrix @ b.reshape(q, -1)).reshape(matrix.shape[0], *b.shape[1:])
 
 
+def symmetric(matrix: FloatArray, a: FloatArray) -> FloatArray:
+    """matrix' a_j matrix for (q, q, J): (r, r, J)."""
+    q = a.shape[0]
+    if matrix.shape == (1, 1):
+        return matrix[0, 0] ** 2 * a
+    right = np.matmul(matrix.T, a.reshape(q, q, -1))  # (q, r, J): the second index transformed
+    return left(matrix.T, right)
+
+
 def outer_sum(a: FloatArray, b: FloatArray) -> FloatArray:
     """Σ_j a_j b_j' for (q, m, J) and (r, m, J): (q, r)."""
     return a.reshape(len(a), -1) @ b.reshape(len(b), -1).T
@@ -71,3 +82,13 @@ def inner_sum(a: FloatArray) -> FloatArray:
     for r in range(1, len(a)):
         out += a[r] @ a[r].T
     return out
+
+
+def solve_upper(low: FloatArray, rhs: FloatArray) -> FloatArray:
+    """L⁻ᵀ rhs for L (q, q, J) and rhs (q, m, J), in place of rhs."""
+    q = low.shape[0]
+    for r in range(q - 1, -1, -1):
+        for k in range(r + 1, q):
+            rhs[r] -= low[k, r] * rhs[k]
+        rhs[r] /= low[r, r]
+    return rhs

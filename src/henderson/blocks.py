@@ -1,0 +1,100 @@
+"""Blocks of random effects: the terms on one grouping factor, merged, and the order of θ among them.
+
+Terms on one factor share their codes, so their effects stand side by side in one block with a block-diagonal λ. The
+block with most effects is the front, the others are the rest (see `factor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .covariance import Layout
+from .design import RandomTerm
+
+
+@dataclass(frozen=True)
+class Block:
+    """Terms of one grouping factor.
+
+    Attributes
+    ----------
+    terms : tuple of int
+        Which terms of the design, in their order.
+    layout : Layout
+        Where the block's θ go in its λ (q, q).
+    n_levels : int
+    parameters : (layout.n_theta,) int array
+        Where the block's θ stand among the model's.
+    """
+
+    terms: tuple[int, ...]
+    layout: Layout
+    n_levels: int
+    parameters: np.ndarray
+
+    @property
+    def q(self) -> int:
+        """Effects per level."""
+        return self.layout.q
+
+    @property
+    def size(self) -> int:
+        """Effects in all."""
+        return self.layout.q * self.n_levels
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """All blocks of a model: `front` (an index into `blocks`, or None) and the rest.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+    front : int or None
+    rest : tuple of int
+        The other blocks, in order; effect a of level j of block k is rest column ``offsets[k] + j q_k + a``.
+    offsets : dict
+    n_rest : int
+        Effects in the rest.
+    n_theta : int
+    """
+
+    blocks: tuple[Block, ...]
+    front: int | None
+    rest: tuple[int, ...]
+    offsets: dict[int, int]
+    n_rest: int
+    n_theta: int
+
+    @classmethod
+    def of(cls, terms: Sequence[RandomTerm]) -> Blocks:
+        """Merge the terms of each grouping factor, and choose the front."""
+        members: dict[object, list[int]] = {}
+        for i, term in enumerate(terms):
+            members.setdefault(("loadings", i) if term.codes is None else (term.group, id(term.codes)), []).append(i)
+        sizes = [1 if term.codes is None else term.n_columns for term in terms]
+        starts = np.cumsum([0, *(Layout.of([q], [t.structure]).n_theta for q, t in zip(sizes, terms))])
+        blocks = []
+        for those in members.values():
+            layout = Layout.of([sizes[i] for i in those], [terms[i].structure for i in those])
+            parameters = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in those])
+            blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, parameters))
+        candidates = [k for k, block in enumerate(blocks) if terms[block.terms[0]].codes is not None]
+        front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
+        rest = tuple(k for k in range(len(blocks)) if k != front)
+        ends = np.cumsum([0, *(blocks[k].size for k in rest)])
+        return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), int(starts[-1]))
+
+    def lam(self, theta: np.ndarray) -> list[np.ndarray]:
+        """λ of every block, [(q, q), …]."""
+        return [block.layout.lam(theta[block.parameters]) for block in self.blocks]
+
+    def theta(self, lam: Sequence[np.ndarray]) -> np.ndarray:
+        """θ of the λ of every block."""
+        theta = np.zeros(self.n_theta)
+        for block, one in zip(self.blocks, lam):
+            theta[block.parameters] = block.layout.theta(one)
+        return theta

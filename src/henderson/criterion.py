@@ -1,0 +1,215 @@
+"""ML and REML deviance at θ, with gradient and model Hessian.
+
+With ν = n − p (REML) or n (ML), S_X = X'V⁻¹X, r² the Schur complement of S_X in c'V⁻¹c, e = V⁻¹(y − Xβ̂):
+
+    d(θ) = log|C| + [log|S_X|] + ν (1 + log(2π r²/ν)) − Σ log w
+
+    N_k = ∂d/∂G_k = Σ_j (Z_j'V⁻¹Z_j − Z_j'V⁻¹c Q c'V⁻¹Z_j),  Q = [S_X⁻¹] ⊕ 0 + (ν/r²) v v',  v = (−β̂, 1)
+    ∂d/∂λ_k = 2 N_k λ_k
+
+    Hessian in θ ≈ average information + Σ N_k ∂²G_k:  ν (q_ij/r² − q_i q_j/r⁴) + 2 N_k[r, r'] for entries of one column,
+    q_ij = w_i'Pw_j,  q_i = e'∂_iV e,  w_i = ∂_iV e
+
+(Gilmour, Thompson and Cullis 1995 for the average information.) The second term is what makes the model right at a
+singular optimum, where ∂G/∂θ vanishes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from .basis import Basis
+from .blocks import Blocks
+from .crossproducts import CrossProducts
+from .design import Design
+from .factor import small
+from .factor.system import Factor, System
+
+
+@dataclass
+class Criterion:
+    """The deviance of one design as a function of the working θ (the basis' λ).
+
+    Attributes
+    ----------
+    system : System
+    basis : Basis
+    reml : bool
+    evaluations : int
+        Calls so far.
+    """
+
+    system: System
+    basis: Basis
+    reml: bool
+    evaluations: int = field(default=0)
+
+    @classmethod
+    def of(cls, design: Design, *, reml: bool = True) -> Criterion:
+        """Sum the design's rows and set up its equations."""
+        blocks = Blocks.of(design.terms)
+        basis = Basis.of(design, blocks)
+        return cls(System(CrossProducts.of(design, blocks, basis), blocks), basis, reml)
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks of effects."""
+        return self.system.blocks
+
+    @property
+    def nu(self) -> int:
+        """n − p for REML, n for ML."""
+        cross = self.system.cross
+        return cross.n - cross.p if self.reml else cross.n
+
+    @cached_property
+    def constant(self) -> float:
+        """What the units of X and y and the weights add to the deviance."""
+        shift = 2.0 * self.nu * np.log(self.basis.y_scale) - self.system.cross.log_weights
+        return float(shift + (2.0 * np.log(self.basis.scale).sum() if self.reml else 0.0))
+
+    def at(self, theta: np.ndarray) -> Evaluation:
+        """Factor the equations at a working θ."""
+        self.evaluations += 1
+        return Evaluation(self, theta)
+
+
+class Evaluation:
+    """The criterion at one working θ; pieces are computed when asked for.
+
+    Attributes
+    ----------
+    deviance : float
+        In the user's units.
+    beta : (p,) array
+        Of the working columns.
+    r2 : float
+        Penalized residual sum of squares, working units.
+    """
+
+    def __init__(self, criterion: Criterion, theta: np.ndarray) -> None:
+        self.criterion, self.theta = criterion, theta
+        self.lam = criterion.blocks.lam(theta)
+        self.factor: Factor = criterion.system.factor(self.lam)
+        inner, p, nu = self.factor.inner, criterion.system.cross.p, criterion.nu
+        low = np.linalg.cholesky(inner)
+        self.low_x = low[:p, :p]
+        self.beta = np.linalg.solve(self.low_x.T, low[p, :p]) if p else np.zeros(0)
+        self.r2 = float(low[p, p] ** 2)
+        log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if criterion.reml else 0.0
+        self.deviance = self.factor.log_det + log_x + nu * (1 + np.log(2 * np.pi * self.r2 / nu)) + criterion.constant
+
+    @cached_property
+    def phi(self) -> np.ndarray:
+        """(X'V⁻¹X)⁻¹ of the working columns."""
+        inverse = np.linalg.inv(self.low_x)
+        return inverse.T @ inverse
+
+    @cached_property
+    def ze(self) -> tuple[np.ndarray, np.ndarray]:
+        """Z'V⁻¹(y − Xβ̂): front (q, J), rest (R,)."""
+        v = np.append(-self.beta, 1.0)
+        front, rest = self.factor.zvc
+        return np.einsum("qmj,m->qj", front, v), rest @ v
+
+    def ze_of(self, k: int) -> np.ndarray:
+        """Z_j'e of a block, (q, J)."""
+        blocks = self.criterion.blocks
+        if k == blocks.front:
+            return self.ze[0]
+        block, start = blocks.blocks[k], blocks.offsets[k]
+        return self.ze[1][start : start + block.size].reshape(block.n_levels, block.q).T
+
+    def zvc_of(self, k: int) -> np.ndarray:
+        """Z_j'V⁻¹[X y] of a block, (q, p + 1, J)."""
+        blocks = self.criterion.blocks
+        if k == blocks.front:
+            return self.factor.zvc[0]
+        block, start = blocks.blocks[k], blocks.offsets[k]
+        rows = self.factor.zvc[1][start : start + block.size]
+        return rows.reshape(block.n_levels, block.q, -1).transpose(1, 2, 0)
+
+    @cached_property
+    def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """N_kλ_k and N_k of every block (N of the rest only where λ is not singular)."""
+        return self._with(*self.factor.traces(whole=False))
+
+    def _with(self, first: list[np.ndarray], second: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Subtract Σ_j Z_j'V⁻¹c Q c'V⁻¹Z_j."""
+        p, nu = len(self.beta), self.criterion.nu
+        v = np.append(-self.beta, 1.0)
+        Q = nu / self.r2 * np.outer(v, v)
+        if self.criterion.reml:
+            Q[:p, :p] += self.phi
+        out_first, out_second = [], []
+        for k, lam in enumerate(self.lam):
+            G = self.zvc_of(k)
+            M = np.einsum("aij,bij->ab", np.einsum("aij,ik->akj", G, Q, optimize=True), G, optimize=True)
+            out_first.append(first[k] - M @ lam)
+            out_second.append(second[k] - M)
+        return out_first, out_second
+
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """∂d/∂θ, (n_theta,)."""
+        blocks = self.criterion.blocks
+        out = np.zeros(blocks.n_theta)
+        for block, product in zip(blocks.blocks, self._derivatives[0]):
+            out[block.parameters] = 2.0 * block.layout.pull_back(product)
+        return out
+
+    @cached_property
+    def certificate(self) -> list[np.ndarray]:
+        """N_k of every block, valid at singular λ too."""
+        return self._with(*self.factor.traces(whole=True))[1]
+
+    def information(self, directions: list[np.ndarray]) -> np.ndarray:
+        """Average information of d along ∂G_k: `directions[k]` is (k_k, q, q) for the block's parameters."""
+        blocks, n = self.criterion.blocks, self.criterion.blocks.n_theta
+        cross = self.system_cross
+        front, rest = np.zeros((cross.zz.shape[0], n, cross.zz.shape[2])), np.zeros((blocks.n_rest, n))
+        linear = np.zeros(n)
+        for k, (block, along) in enumerate(zip(blocks.blocks, directions)):
+            ze = self.ze_of(k)
+            h = np.einsum("iab,bj->aij", along, ze)
+            linear[block.parameters] = np.einsum("aij,aj->i", h, ze)
+            if k == blocks.front:
+                front[:, block.parameters] = h
+            else:
+                start = blocks.offsets[k]
+                rest[start : start + block.size, block.parameters] = h.transpose(2, 0, 1).reshape(block.size, -1)
+        quadratic = self.factor.bilinear(front, rest)
+        wx = self._wx(front, rest)
+        quadratic -= wx @ self.phi @ wx.T
+        return self.criterion.nu * (quadratic / self.r2 - np.outer(linear, linear) / self.r2**2)
+
+    @property
+    def system_cross(self) -> CrossProducts:
+        """The cross-products."""
+        return self.criterion.system.cross
+
+    def _wx(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """h'Z'V⁻¹X, (k, p)."""
+        p = len(self.beta)
+        zvc_front, zvc_rest = self.factor.zvc
+        return np.einsum("aij,apj->ip", front, zvc_front[:, :p], optimize=True) + rest.T @ zvc_rest[:, :p]
+
+    @cached_property
+    def hessian_model(self) -> np.ndarray:
+        """Average information in θ plus the curvature of G = λλ', (n_theta, n_theta)."""
+        blocks = self.criterion.blocks
+        H = self.information([b.layout.directions(lam) for b, lam in zip(blocks.blocks, self.lam)])
+        for block, N in zip(blocks.blocks, self.certificate):
+            layout = block.layout
+            entries, parameters = layout.entries, block.parameters[layout.parameter]
+            same_column = entries[:, 1][:, None] == entries[:, 1][None, :]
+            values = np.where(same_column, 2.0 * N[entries[:, 0][:, None], entries[:, 0][None, :]], 0.0)
+            np.add.at(H, (parameters[:, None], parameters[None, :]), values)
+        return H
+
+    def modes(self) -> list[np.ndarray]:
+        """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
+        return [small.left(lam @ lam.T, self.ze_of(k)[:, None])[:, 0] for k, lam in enumerate(self.lam)]

@@ -1,0 +1,158 @@
+"""The mixed-model equations: what is constant at every θ (`System`) and their factor at one θ (`Factor`).
+
+With c = [X y], V = W⁻¹ + ZΛΛ'Z' and the front eliminated first (index f; the rest is r):
+
+    1. front:  C_j = λ'Z_j'Z_jλ + I for every level          (`front.eliminate`)
+    2. rest:   S = Z_r'Z_r − Σ_j a_j'M_j a_j,  C_r = Λ'SΛ + I  (`product`, `rest`)
+    3. border: c'V⁻¹c = c'c − Y'Y − H'H,  Y and H the half-solved columns of the front and of the rest
+
+    log|V W| = Σ_j log|C_j| + log|C_r|
+    Z_r'V⁻¹c = S_c − S Λ C_r⁻¹ Λ' S_c,   Z_j'V⁻¹c = D_j (Z_j'c − a_j ΛC_r⁻¹Λ'S_c),   S_c = Z_r'V_f⁻¹c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from ..blocks import Blocks
+from ..crossproducts import CrossProducts
+from . import small
+from .components import components, fill, placements, weights
+from .front import eliminate, shrink
+from .product import DenseProduct, Pattern, PatternProduct, choose_pattern
+from .rest import Rest
+
+
+class System:
+    """Constant data: cross-products, the pattern of S, its components.
+
+    Parameters
+    ----------
+    cross : CrossProducts
+    blocks : Blocks
+    """
+
+    def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
+        self.cross, self.blocks = cross, blocks
+        sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
+        self.n_front = cross.zz.shape[2]
+        self.has_rest = blocks.n_rest > 0
+        if not self.has_rest:
+            return
+        self.places = components(cross.zr, cross.rr, sizes)
+        self.levels = [levels for _, levels in sizes]
+        self.pattern_product: PatternProduct | None = None
+        self.dense_product: DenseProduct | None = None
+        if choose_pattern(cross.zr, blocks.n_rest, len(self.places) == 1):
+            self.pattern = Pattern(cross.zr, cross.rr)
+            self.pattern_product = PatternProduct(cross.zr, self.pattern)
+            self.entries = placements(self.places, self.pattern, blocks.n_rest)
+        else:
+            self.dense_product = DenseProduct(cross.zr, cross.rr)
+
+    def factor(self, lam: Sequence[np.ndarray]) -> Factor:
+        """The factor at λ of every block."""
+        return Factor(self, lam)
+
+
+class Factor:
+    """The factor at one λ. Effects come as (front (q, k, J), rest (R, k)) pairs.
+
+    Attributes
+    ----------
+    log_det : float
+        log|C|.
+    inner : (p + 1, p + 1) array
+        c'V⁻¹c.
+    """
+
+    def __init__(self, system: System, lam: Sequence[np.ndarray]) -> None:
+        cross, blocks = system.cross, system.blocks
+        self.system, self.lam = system, lam
+        front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
+        self.front = eliminate(cross.zz, cross.zx, front_lam)
+        self.log_det, self.inner = self.front.log_det, cross.xy - self.front.yy
+        if not system.has_rest:
+            return
+        T, Y = self.front.T, self.front.Y
+        if system.pattern_product is not None:
+            S = fill(system.places, system.entries, system.pattern_product.schur(T))
+        elif system.dense_product is not None:
+            S = [system.dense_product.schur(T)]
+        self.S_c = cross.rx - self._to_rest(small.multiply(T.transpose(1, 0, 2), Y))
+        self.rest = Rest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
+        self.log_det += self.rest.log_det
+        self.H = self.rest.half(self.S_c)
+        self.inner = self.inner - self.rest.inner(self.H)
+
+    def _to_rest(self, h: np.ndarray) -> np.ndarray:
+        """Σ_j a_j'h_j, (R, k), for h (q, k, J)."""
+        out = np.zeros((self.system.blocks.n_rest, h.shape[1]))
+        for a, one in enumerate(self.system.cross.zr):
+            out += one.T @ np.ascontiguousarray(h[a].T)
+        return out
+
+    def _to_front(self, B: np.ndarray) -> np.ndarray:
+        """a_j B, (q, k, J), for B (R, k)."""
+        return np.stack([(one @ B).T for one in self.system.cross.zr])
+
+    @cached_property
+    def D(self) -> np.ndarray:
+        """(I + A_jG)⁻¹ of the front, (q, q, J)."""
+        return shrink(self.front, self.system.cross.zz)
+
+    @cached_property
+    def zvc(self) -> tuple[np.ndarray, np.ndarray]:
+        """Z'V⁻¹[X y]: front (q, p + 1, J), rest (R, p + 1)."""
+        return self._project(self.system.cross.zx)
+
+    def _project(self, zx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self.system.has_rest:
+            return small.multiply(self.D, zx), np.zeros((0, zx.shape[1]))
+        rest = self.rest
+        moved = rest.back(self.H)
+        rows = self.S_c - rest.multiply(moved)
+        if all(rest.divisible()):
+            rows = rest.unscale(rest.back(self.H, spherical=True))
+        inner = zx - self._to_front(moved) if self.system.cross.zr else zx
+        return small.multiply(self.D, inner), rows
+
+    def bilinear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """h'(Z'V⁻¹Z)h for effects h: front (q, k, J), rest (R, k)."""
+        B = small.multiply(self.D, small.multiply(self.system.cross.zz, front))
+        out = np.tensordot(front, B, ([0, 2], [0, 2]))
+        if not self.system.has_rest:
+            return out
+        Sh = self.rest.multiply(rest)
+        moved = self._to_rest(small.multiply(self.D.transpose(1, 0, 2), front)) if len(front) else np.zeros_like(Sh)
+        cross = rest.T @ moved
+        half = self.rest.half(moved + Sh)
+        return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
+
+    def traces(self, whole: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj itself (always for the front, else if `whole`)."""
+        blocks, cross = self.system.blocks, self.system.cross
+        first = [np.zeros((b.q, b.q)) for b in blocks.blocks]
+        second = [np.zeros((b.q, b.q)) for b in blocks.blocks]
+        if self.system.has_rest:
+            for k, one, two in zip(blocks.rest, *self.rest.traces(whole)):
+                first[k], second[k] = one, two
+        if blocks.front is not None:
+            total = np.einsum("abj,bcj->ac", self.D, cross.zz) if len(cross.zz) > 1 else (self.D * cross.zz).sum(axis=2)
+            if self.system.has_rest:
+                total = total - self._borrowed().sum(axis=2)
+            second[blocks.front] = (total + total.T) / 2
+            first[blocks.front] = second[blocks.front] @ self.lam[blocks.front]
+        return first, second
+
+    def _borrowed(self) -> np.ndarray:
+        """D_j a_j ΛC_r⁻¹Λ' a_j'D_j', (q, q, J): what the rest takes from the front's Z_j'V⁻¹Z_j."""
+        system = self.system
+        if system.dense_product is not None:
+            return system.dense_product.sandwich(self.D, self.rest.parts[0].half)
+        W = weights(self.rest.parts, system.entries, len(system.pattern))
+        inner = system.pattern_product.sandwich(W)
+        return small.multiply(small.multiply(self.D, inner), self.D.transpose(1, 0, 2))
