@@ -1,95 +1,396 @@
 """A table and a formula become a `Design`: everything the engine needs, in arrays, and nothing about θ.
 
-The dataclasses below are the contract between the formula side and the engine side.
+The steps of `design_from_formula`:
+
+1. Take the formula apart (`formula`), and each part into terms and factors (`terms`).
+2. Fetch the columns that are used, keep the rows of `subset`, drop rows with missing values in any of them.
+3. Evaluate every factor once (`evaluate`), and put the columns together (`coding`).
+4. Number the levels of the groups (`factors`), and make the random terms.
+5. Check (`checks`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
+
+from . import checks
+from .coding import Part, fill, make_part
+from .components import component
+from .contract import Design, RandomTerm
+from .environment import Environment, capture
+from .errors import DataError, FormulaError
+from .evaluate import FactorSpec, Values, learn, variables_of
+from .formula import Bar, ParsedFormula, label_bars, parse, with_intercept
+from .frames import Array, Table, check_finite, find_missing, find_rows, read_table, to_array, to_float
+from .random_terms import Groups, RandomSpec, columns_of, random_term
+from .terms import Term, terms_of
+
+GIVEN = "given as {}"
+"""Name of a column that was given as an array."""
+
+__all__ = ["Design", "RandomTerm", "Specs", "design_from_formula"]
 
 
 @dataclass(frozen=True)
-class RandomTerm:
-    """One bar ``(columns | group)``, or one variance component.
+class Specs:
+    """How a design was made: what `replay` needs.
 
     Attributes
     ----------
-    group : str
-        Name of the grouping factor, e.g. ``"Subject"`` or ``"cask:batch"``. Terms on one factor share the name
-        and the very same `codes` array.
-    codes : (n,) intp array, or None
-        Level of each row; None for a term on whose effects a row loads several times (then see `loadings`).
-    levels : pandas.Index of length J
-        Labels of the levels, in code order; every level occurs.
-    columns : (n, q) float64 array
-        Covariates whose coefficients vary by level (a column of ones: a random intercept).
-    names : tuple of q str
-        Names of the columns (``"(Intercept)"`` for the intercept).
-    structure : {"unstructured", "diagonal", "identity"}
-        Covariance of one level's effects: any, no correlations, or one variance for all.
-    loadings : (n, J) csr_array, or None
-        For a term on whose effects a row loads several times: its whole Z. Then codes is None, q = 1, `columns` is (n, 0).
-    label : str
-        What a table calls the term (``"Subject"``, ``"Subject.1"``; the component's name in statsmodels' door).
+    fixed : Part
+    random : tuple of RandomSpec
+        One a term.
+    offsets : tuple of FactorSpec
+        Of the ``offset(...)`` terms of the formula.
+    response : FactorSpec
+    environment : Environment
+    groups : str or None
+        Name of the groups given as `groups`.
+    group_codes : (codes, levels), or None
+        Their (n,) codes and J levels.
+    rows : (n,) intp array, or None
+        Rows of the data kept; None for all.
+    columns : mapping of str to (n,) arrays
+        The columns used by the fixed part.
     """
 
-    group: str
-    codes: np.ndarray | None
-    levels: pd.Index
-    columns: np.ndarray
-    names: tuple[str, ...]
-    structure: str = "unstructured"
-    loadings: sparse.csr_array | None = None
-    label: str = ""
-
-    @property
-    def n_levels(self) -> int:
-        """J, the number of levels."""
-        return len(self.levels)
-
-    @property
-    def n_columns(self) -> int:
-        """q, the number of effects per level."""
-        return len(self.names)
+    fixed: Part
+    random: tuple[RandomSpec, ...]
+    offsets: tuple[FactorSpec, ...]
+    response: FactorSpec
+    environment: Environment
+    groups: str | None = None
+    group_codes: Any = None
+    rows: np.ndarray | None = None
+    columns: Any = None
 
 
-@dataclass(frozen=True)
-class Design:
-    """The arrays of one model.
+def design_from_formula(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    missing: str = "drop",
+    groups: Any = None,
+    re_formula: str | None = None,
+    vc_formula: Mapping[str, str] | None = None,
+    env: Mapping[str, Any] | int = 0,
+    order: Literal["degree", "patsy"] = "degree",
+    strict: bool = True,
+) -> Design:
+    """The design of a model given by a formula.
 
-    Attributes
+    Parameters
     ----------
-    y : (n,) float64 array
-        Response.
-    X : (n, p) float64 array
-        Fixed-effects columns.
-    terms : tuple of RandomTerm
-    y_name : str
-    x_names : tuple of p str
-    weights, offset : (n,) float64 arrays, or None
-        Prior weights (Var ε_i = σ²/w_i) and known part of the mean.
-    index : pandas.Index of length n
-        Labels of the rows kept.
-    n_missing : int
-        Rows dropped because a variable used was missing.
     formula : str
-    specs : Any
-        What `design_from_formula` needs to replay the formula on new data.
+        ``"y ~ x + (x | g)"``: lme4's bars for random effects, formulaic's language for all else.
+    data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+    weights, offset : str or (n,) array, optional
+        Column or values, one for each row of `data`. An `offset` adds to those in the formula.
+    subset : optional
+        Rows to use: booleans, labels or positions, or a query such as ``"x > 3"``.
+    missing : {"drop", "raise"}
+        What to do with rows where a variable used is missing (``"none"`` is ``"raise"``).
+    groups : str or (n,) array, optional
+        Grouping factor for `re_formula` and `vc_formula`. Without either of them, and without bars in the
+        formula, a random intercept.
+    re_formula : str, optional
+        Covariates whose coefficients vary by group: one unstructured term.
+    vc_formula : mapping of str to str, optional
+        Variance components within the groups, in the order of their names.
+    env : mapping or int
+        Names for functions and variables that the data do not have, or the number of frames above the caller
+        in which to look for them.
+    order : {"degree", "patsy"}
+        Order of the terms of the fixed part: by degree, or patsy's (categorical terms first).
+    strict : bool
+        Refuse terms with one level, or with as many effects as rows, as lme4 does.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        When the formula cannot be read or evaluated, or uses a name that is not known.
+    DataError
+        When the data do not fit the model; the message names the column or term.
+
+    Examples
+    --------
+    >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "x": [0, 1, 2, 0, 1, 2], "g": list("aaabbb")}
+    >>> design = design_from_formula("y ~ x + (1 | g)", data)
+    >>> design.X.shape, design.x_names
+    ((6, 2), ('Intercept', 'x'))
+    >>> term, = design.terms
+    >>> term.group, term.codes.tolist(), term.levels.tolist(), term.names
+    ('g', [0, 0, 0, 1, 1, 1], ['a', 'b'], ('(Intercept)',))
+    """
+    if missing not in ("drop", "raise", "none"):
+        raise DataError(f"missing must be 'drop', 'raise' or 'none', not {missing!r}")
+    parsed = parse(formula)
+    table = read_table(data)
+    environment = capture(env, 1)
+    plan = _plan(parsed, table, environment, groups, re_formula, vc_formula)
+    plan = _with_given(plan, table, environment, weights, offset)
+    rows = find_rows(subset, table, data)
+    columns, rows, n_missing = _fetch(plan, table, rows, missing, environment)
+    factors, values, columns, rows, more = _evaluate(plan, columns, rows, missing, environment)
+    design = _assemble(parsed, plan, columns, factors, values, order, environment)
+    environment.forget()
+    index = table.index if rows is None else table.index[rows]
+    design = replace(
+        design,
+        index=index,
+        n_missing=n_missing + more,
+        specs=replace(design.specs, rows=rows),
+        formula=formula,
+    )
+    checks.check_design(design, strict=strict)
+    return design
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a model consists of, before any number is read.
+
+    `given` holds columns given as arrays by the name that the model knows them by; the others are the data's.
     """
 
-    y: np.ndarray
-    X: np.ndarray
-    terms: tuple[RandomTerm, ...]
-    y_name: str
-    x_names: tuple[str, ...]
-    weights: np.ndarray | None = None
-    offset: np.ndarray | None = None
-    index: pd.Index = field(default_factory=lambda: pd.RangeIndex(0))
-    n_missing: int = 0
-    formula: str = ""
-    specs: Any = None
+    response: str
+    fixed: tuple[Term, ...]
+    bars: tuple[tuple[Bar, tuple[Term, ...]], ...]
+    components: tuple[tuple[str, tuple[Term, ...]], ...]
+    offsets: tuple[str, ...]
+    groups: Bar | None
+    variables: tuple[str, ...]
+    given: Mapping[str, Array]
+    weights: str | None = None
+    offset: str | None = None
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """All factors to evaluate."""
+        terms = [*self.fixed, *(term for _, own in self.bars for term in own)]
+        return tuple(
+            dict.fromkeys([self.response, *self.offsets, *(expr for term in terms for expr in term)])
+        )
+
+
+def _plan(
+    parsed: ParsedFormula,
+    table: Table,
+    env: Environment,
+    groups: Any,
+    re_formula: str | None,
+    vc_formula: Mapping[str, str] | None,
+) -> _Plan:
+    """Step 1."""
+    bars, given = list(parsed.bars), {}
+    own = None
+    if groups is not None:
+        name = groups if isinstance(groups, str) else "Group"
+        key = groups if isinstance(groups, str) else GIVEN.format("groups")
+        if key != name:
+            given[key] = to_array(groups, "groups")
+        own = Bar("1", (key,), name, label=name)
+        if re_formula is not None:
+            bars.append(replace(own, columns=with_intercept(_right_side(re_formula))))
+        elif not vc_formula and not bars:
+            bars.append(own)
+    elif re_formula is not None or vc_formula:
+        raise FormulaError("re_formula and vc_formula need groups")
+    if not bars and not vc_formula:
+        raise FormulaError(
+            f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given"
+        )
+    fixed = terms_of(parsed.fixed)
+    with_terms = tuple((bar, terms_of(bar.columns)) for bar in label_bars(bars))
+    components = tuple(
+        (name, terms_of(_right_side(text))) for name, text in sorted((vc_formula or {}).items())
+    )
+    sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
+    exprs = [parsed.response, *parsed.offsets, *(expr for terms in sums for term in terms for expr in term)]
+    variables = [name for expr in dict.fromkeys(exprs) for name in variables_of(expr, table, env)]
+    for bar in [*bars, *([own] if own else [])]:
+        for name in bar.group:
+            if name not in given:
+                variables += variables_of(f"`{name}`" if not name.isidentifier() else name, table, env)
+    return _Plan(
+        parsed.response,
+        fixed,
+        with_terms,
+        components,
+        parsed.offsets,
+        own,
+        tuple(dict.fromkeys(variables)),
+        given,
+    )
+
+
+def _right_side(text: str) -> str:
+    """A formula without a response."""
+    left, tilde, right = text.rpartition("~")
+    if left.strip():
+        raise FormulaError(f"{text!r} must not have a response")
+    return right.strip() if tilde else text.strip()
+
+
+def _with_given(plan: _Plan, table: Table, env: Environment, weights: Any, offset: Any) -> _Plan:
+    """The plan with its weights and offset, each a column's name or values."""
+    given, variables = dict(plan.given), list(plan.variables)
+    names: dict[str, str] = {}
+    for role, values in (("weights", weights), ("offset", offset)):
+        if isinstance(values, str):
+            names[role] = values
+            variables += variables_of(values, table, env)
+        elif values is not None:
+            names[role] = GIVEN.format(role)
+            given[names[role]] = to_array(values, role)
+    return replace(
+        plan,
+        variables=tuple(dict.fromkeys(variables)),
+        given=given,
+        weights=names.get("weights"),
+        offset=names.get("offset"),
+    )
+
+
+def _fetch(
+    plan: _Plan, table: Table, rows: np.ndarray | None, missing: str, env: Environment
+) -> tuple[dict[str, Array], np.ndarray | None, int]:
+    """Step 2: the columns used, the rows kept (None: all), and how many were missing."""
+    columns = {}
+    for name in plan.variables:
+        columns[name] = table[name] if name in table else to_array(env.get(name), name)
+    columns.update(plan.given)
+    for name, values in columns.items():
+        if len(values) != table.n:
+            raise DataError(f"{_shown(name)} has {len(values)} entries, the data {table.n} rows")
+        if rows is not None:
+            columns[name] = values[rows]
+    missed = {name: found for name, values in columns.items() if (found := find_missing(values)) is not None}
+    if not missed:
+        return columns, rows, 0
+    if missing != "drop":
+        counts = ", ".join(f"{_shown(name)} ({found.sum()})" for name, found in missed.items())
+        raise DataError(f"missing values in {counts}")
+    keep = np.flatnonzero(~np.logical_or.reduce(list(missed.values())))
+    n = len(next(iter(missed.values())))
+    if not len(keep):
+        raise DataError(
+            f"no row is complete: {', '.join(_shown(name) for name in missed)} have missing values"
+        )
+    return (
+        {name: values[keep] for name, values in columns.items()},
+        keep if rows is None else rows[keep],
+        n - len(keep),
+    )
+
+
+def _shown(name: str) -> str:
+    return name.removeprefix(GIVEN[:-2]) if name.startswith(GIVEN[:-2]) else repr(name)
+
+
+def _evaluate(
+    plan: _Plan, columns: dict[str, Array], rows: np.ndarray | None, missing: str, env: Environment
+) -> tuple[dict[str, FactorSpec], dict[str, Values], dict[str, Array], np.ndarray | None, int]:
+    """Step 3: every factor's values. Rows on which an expression is not a number are missing rows too."""
+    learned = {expr: learn(expr, columns, env) for expr in plan.factors}
+    factors = {expr: spec for expr, (spec, _) in learned.items()}
+    values = {expr: found for expr, (_, found) in learned.items()}
+    undefined: dict[str, np.ndarray] = {}
+    for expr, spec in factors.items():
+        for column in values[expr].columns if spec.spec is not None else ():
+            if (found := find_missing(column)) is not None:
+                undefined[expr] = found | undefined.get(expr, np.False_)
+    if not undefined:
+        return factors, values, columns, rows, 0
+    if missing != "drop":
+        raise DataError("not a number in some rows: " + ", ".join(repr(expr) for expr in undefined))
+    lost = np.logical_or.reduce(list(undefined.values()))
+    keep = np.flatnonzero(~lost)
+    if not len(keep):
+        raise DataError("not a number in any row: " + ", ".join(repr(expr) for expr in undefined))
+    values = {expr: found.take(keep) for expr, found in values.items()}
+    columns = {name: column[keep] for name, column in columns.items()}
+    return factors, values, columns, keep if rows is None else rows[keep], int(lost.sum())
+
+
+def _assemble(
+    parsed: ParsedFormula,
+    plan: _Plan,
+    columns: dict[str, Array],
+    factors: dict[str, FactorSpec],
+    values: dict[str, Values],
+    order: str,
+    env: Environment,
+) -> Design:
+    """Steps 3 and 4: the arrays."""
+    y = _one_column(plan.response, factors, values, "the response").copy()
+    n = len(y)
+    fixed = make_part(plan.fixed, factors, order=order)
+    X = fill(fixed, values, np.empty((n, len(fixed.names)), order="F"))
+    check_finite(y, [plan.response])
+    check_finite(X, fixed.names)
+    groups = Groups(columns)
+    terms, random = [], []
+    for bar, own in plan.bars:
+        part = make_part(own, factors)
+        if not part.names:
+            raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
+        varying = columns_of(part, values, n, X, fixed.names)
+        check_finite(varying, part.names)
+        terms.append(random_term(bar.name, bar.label, groups[bar.group], varying, part.names, bar.structure))
+        random.append(RandomSpec(_data_columns(bar.group), part, terms[-1].levels))
+    own_groups = groups[plan.groups.group] if plan.groups else None
+    for name, component_terms in plan.components:
+        assert plan.groups is not None
+        assert own_groups is not None
+        terms.append(component(name, plan.groups.name, component_terms, columns, own_groups, env))
+        random.append(RandomSpec((), None, terms[-1].levels))
+    weights = None
+    if plan.weights is not None:
+        weights = to_float(columns[plan.weights], _shown(plan.weights)).copy()
+        checks.check_weights(weights, _shown(plan.weights))
+    offset = None
+    known = [_one_column(expr, factors, values, "the offset") for expr in plan.offsets]
+    if plan.offset is not None:
+        known.append(to_float(columns[plan.offset], _shown(plan.offset)))
+    if known:
+        offset = np.sum(known, axis=0)
+        check_finite(offset, ["offset"])
+    specs = Specs(
+        fixed,
+        tuple(random),
+        tuple(factors[expr] for expr in plan.offsets),
+        factors[plan.response],
+        env,
+        plan.groups.name if plan.groups else None,
+        own_groups,
+        None,
+        {name: columns[name] for name in fixed.variables},
+    )
+    return Design(y, X, tuple(terms), plan.response, fixed.names, weights, offset, specs=specs)
+
+
+def _data_columns(group: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in group if not name.startswith(GIVEN[:-2]))
+
+
+def _one_column(
+    expr: str, factors: Mapping[str, FactorSpec], values: Mapping[str, Values], role: str
+) -> np.ndarray:
+    """Values of a factor that must be one numeric column."""
+    if factors[expr].levels is not None:
+        raise DataError(f"{role} {expr!r} is categorical, it must be numeric")
+    if len(values[expr].columns) != 1:
+        raise DataError(f"{role} {expr!r} has {len(values[expr].columns)} columns, it must have one")
+    return np.asarray(values[expr].columns[0], np.float64)

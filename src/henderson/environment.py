@@ -1,0 +1,79 @@
+"""Names that a formula uses and the data do not have: the caller's variables, functions and modules."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+import types
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import Any
+
+_ABSENT = object()
+
+
+class Environment:
+    """The caller's names, of which those looked up are kept, so that a formula can be replayed on new data.
+
+    Modules are pickled by name, and what cannot be pickled (a lambda, say) is left out of the pickle.
+
+    Parameters
+    ----------
+    names : mapping of str
+    """
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = names
+        self.used: dict[str, Any] = {}
+
+    def get(self, name: str) -> Any:
+        """The value of `name`; `Environment.absent` when there is none."""
+        if name not in self.used:
+            value = self._names.get(name, _ABSENT)
+            if value is _ABSENT and name == "np":
+                import numpy as value
+            if value is _ABSENT:
+                return _ABSENT
+            self.used[name] = value
+        return self.used[name]
+
+    absent = _ABSENT
+
+    def forget(self) -> None:
+        """Let go of the names that were not looked up (a frame's locals can be large)."""
+        self._names = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        modules = {k: v.__name__ for k, v in self.used.items() if isinstance(v, types.ModuleType)}
+        values = {k: v for k, v in self.used.items() if k not in modules and _can_pickle(v)}
+        return {"modules": modules, "values": values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._names = {}
+        self.used = {k: importlib.import_module(name) for k, name in state["modules"].items()}
+        self.used.update(state["values"])
+
+
+def _can_pickle(value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return False
+    return True
+
+
+def capture(env: Mapping[str, Any] | int, depth: int) -> Environment:
+    """The environment of a caller.
+
+    Parameters
+    ----------
+    env : mapping, or int
+        The names themselves, or how many frames above the caller of `capture`'s caller to look for them.
+    depth : int
+        Frames between here and the frame that ``env=0`` means.
+    """
+    if isinstance(env, Mapping):
+        return Environment(env)
+    frame = sys._getframe(depth + 1 + env)
+    return Environment(ChainMap(frame.f_locals, frame.f_globals))
