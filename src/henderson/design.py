@@ -24,6 +24,7 @@ from .contract import Design, RandomTerm
 from .environment import Environment, capture
 from .errors import DataError, FormulaError
 from .evaluate import FactorSpec, Values, learn, variables_of
+from .fixed_terms import FixedTerms, fixed_terms
 from .formula import Bar, ParsedFormula, label_bars, parse, with_intercept
 from .frames import Array, Table, check_finite, find_missing, find_rows, read_table, to_array, to_float
 from .random_terms import Groups, RandomSpec, columns_of, random_term
@@ -54,8 +55,10 @@ class Specs:
         Their (n,) codes and J levels.
     rows : (n,) intp array, or None
         Rows of the data kept; None for all.
-    columns : mapping of str to (n,) arrays
-        The columns used by the fixed part.
+    terms : FixedTerms
+        Terms of the fixed part, its factors' levels and covariates' means.
+    offset_column : str or None
+        Name of the column given as `offset`.
     """
 
     fixed: Part
@@ -66,7 +69,8 @@ class Specs:
     groups: str | None = None
     group_codes: Any = None
     rows: np.ndarray | None = None
-    columns: Any = None
+    terms: FixedTerms | None = None
+    offset_column: str | None = None
 
 
 def design_from_formula(
@@ -376,7 +380,8 @@ def _assemble(
         plan.groups.name if plan.groups else None,
         own_groups,
         None,
-        {name: columns[name] for name in fixed.variables},
+        fixed_terms(fixed, values, columns),
+        None if plan.offset is None or plan.offset in plan.given else plan.offset,
     )
     return Design(y, X, tuple(terms), plan.response, fixed.names, weights, offset, specs=specs)
 
