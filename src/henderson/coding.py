@@ -54,14 +54,15 @@ def make_part(terms: Sequence[Term], factors: Mapping[str, FactorSpec], *, order
 
     Parameters
     ----------
-    terms : sequence of Term, by degree
+    terms : sequence of Term
+        As written.
     factors : mapping of str to FactorSpec
         A spec for each factor of the terms.
     order : {"degree", "patsy"}
-        ``"patsy"``: terms with the same numeric factors stand together, those without any first.
+        ``"patsy"``: terms with the same numeric factors stand together, those without any first; each by
+        degree.
     """
-    if order == "patsy":
-        terms = _patsy_order(terms, factors)
+    terms = _patsy_order(terms, factors) if order == "patsy" else sorted(terms, key=len)
     spanned: set[frozenset[str]] = set()
     pieces: list[tuple[Piece, ...]] = []
     names: list[str] = []
@@ -81,7 +82,7 @@ def _patsy_order(terms: Sequence[Term], factors: Mapping[str, FactorSpec]) -> li
     for term in terms:
         numeric = frozenset(expr for expr in term if factors[expr].levels is None)
         together.setdefault(numeric, []).append(term)
-    return [term for group in together.values() for term in group]
+    return [term for group in together.values() for term in sorted(group, key=len)]
 
 
 def _pieces(term: Term, factors: Mapping[str, FactorSpec], spanned: set[frozenset[str]]) -> tuple[Piece, ...]:

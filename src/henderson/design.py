@@ -11,6 +11,7 @@ The steps of `design_from_formula`:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from .fixed_terms import FixedTerms, fixed_terms
 from .formula import Bar, ParsedFormula, label_bars, parse, with_intercept
 from .frames import Array, Table, check_finite, find_missing, find_rows, read_table, to_array, to_float
 from .random_terms import Groups, RandomSpec, columns_of, random_term
-from .terms import Term, terms_of
+from .terms import Term, written_terms
 
 GIVEN = "given as {}"
 """Name of a column that was given as an array."""
@@ -215,10 +216,10 @@ def _plan(
         raise FormulaError(
             f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given"
         )
-    fixed = terms_of(parsed.fixed)
-    with_terms = tuple((bar, terms_of(bar.columns)) for bar in label_bars(bars))
+    fixed = written_terms(_without_dot(parsed, table, bars, own))
+    with_terms = tuple((bar, written_terms(bar.columns)) for bar in label_bars(bars))
     components = tuple(
-        (name, terms_of(_right_side(text))) for name, text in sorted((vc_formula or {}).items())
+        (name, written_terms(_right_side(text))) for name, text in sorted((vc_formula or {}).items())
     )
     sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
     exprs = [parsed.response, *parsed.offsets, *(expr for terms in sums for term in terms for expr in term)]
@@ -237,6 +238,18 @@ def _plan(
         tuple(dict.fromkeys(variables)),
         given,
     )
+
+
+def _without_dot(parsed: ParsedFormula, table: Table, bars: Iterable[Bar], own: Bar | None) -> str:
+    """The fixed part with all columns not used otherwise in place of ``.``."""
+    dot = r"(?<![\w.)\]`])\.(?![\w.(\[`])"
+    if not re.search(dot, parsed.fixed):
+        return parsed.fixed
+    used = {parsed.response, *(name for bar in [*bars, *([own] if own else [])] for name in bar.group)}
+    others = [name if str(name).isidentifier() else f"`{name}`" for name in table.names if name not in used]
+    if not others:
+        raise FormulaError(f"'.' stands for no column in {parsed.text!r}")
+    return re.sub(dot, f"({' + '.join(others)})", parsed.fixed)
 
 
 def _right_side(text: str) -> str:
@@ -299,8 +312,13 @@ def _fetch(
     )
 
 
+def _plain(name: str) -> str:
+    """The role of a column that was given as an array; the name of any other."""
+    return name.removeprefix(GIVEN.format(""))
+
+
 def _shown(name: str) -> str:
-    return name.removeprefix(GIVEN[:-2]) if name.startswith(GIVEN[:-2]) else repr(name)
+    return _plain(name) if _plain(name) != name else repr(name)
 
 
 def _evaluate(
@@ -362,12 +380,12 @@ def _assemble(
         random.append(RandomSpec((), None, terms[-1].levels))
     weights = None
     if plan.weights is not None:
-        weights = to_float(columns[plan.weights], _shown(plan.weights)).copy()
-        checks.check_weights(weights, _shown(plan.weights))
+        weights = to_float(columns[plan.weights], _plain(plan.weights)).copy()
+        checks.check_weights(weights, _plain(plan.weights))
     offset = None
     known = [_one_column(expr, factors, values, "the offset") for expr in plan.offsets]
     if plan.offset is not None:
-        known.append(to_float(columns[plan.offset], _shown(plan.offset)))
+        known.append(to_float(columns[plan.offset], _plain(plan.offset)))
     if known:
         offset = np.sum(known, axis=0)
         check_finite(offset, ["offset"])
@@ -387,7 +405,7 @@ def _assemble(
 
 
 def _data_columns(group: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name for name in group if not name.startswith(GIVEN[:-2]))
+    return tuple(name for name in group if _plain(name) == name)
 
 
 def _one_column(

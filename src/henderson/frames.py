@@ -127,7 +127,8 @@ def _read_narwhals(data: Any) -> Table:
     def read(name: str) -> Array:
         series = frame[name]
         if series.dtype in (nw.Categorical, nw.Enum):
-            return series.to_pandas().array
+            # narwhals' own to_pandas turns a missing entry of a pyarrow dictionary into a level
+            return series.to_native().to_pandas().array
         return to_array(series.to_numpy(), name)
 
     return Table(tuple(frame.columns), len(frame), pd.RangeIndex(len(frame)), read)

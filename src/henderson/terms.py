@@ -28,7 +28,6 @@ class _NotPlain(Exception):
     """The text needs formulaic."""
 
 
-@lru_cache(maxsize=512)
 def terms_of(text: str) -> tuple[Term, ...]:
     """Terms of `text`, in formulaic's order: by number of factors, then as written.
 
@@ -39,11 +38,16 @@ def terms_of(text: str) -> tuple[Term, ...]:
     >>> terms_of("x + np.log(z)")
     ((), ('x',), ('np.log(z)',))
     """
+    return tuple(sorted(written_terms(text), key=len))
+
+
+@lru_cache(maxsize=512)
+def written_terms(text: str) -> tuple[Term, ...]:
+    """Terms of `text` as written, the intercept first."""
     try:
-        terms = _read_plain(text)
+        return tuple(_read_plain(text))
     except _NotPlain:
-        terms = _read_formulaic(text)
-    return tuple(sorted(terms, key=len))
+        return tuple(_read_formulaic(text))
 
 
 def _read_formulaic(text: str) -> list[Term]:
@@ -52,7 +56,7 @@ def _read_formulaic(text: str) -> list[Term]:
     from formulaic.formula import SimpleFormula
 
     try:
-        formula = Formula(text)
+        formula = Formula(text, _ordering="none")
     except (FormulaicError, SyntaxError) as error:
         message = re.sub(r"\x1b\[[\d;]*m|⧛|⧚", "", str(error)).strip().splitlines()
         raise FormulaError(f"{text!r} cannot be read: {message[0] if message else error}") from error
