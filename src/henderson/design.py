@@ -56,6 +56,8 @@ class Specs:
         Their (n,) codes and J levels.
     rows : (n,) intp array, or None
         Rows of the data kept; None for all.
+    columns : mapping of str to (n,) arrays
+        Columns of the data that the fixed part uses.
     terms : FixedTerms
         Terms of the fixed part, its factors' levels and covariates' means.
     offset_column : str or None
@@ -70,6 +72,7 @@ class Specs:
     groups: str | None = None
     group_codes: Any = None
     rows: np.ndarray | None = None
+    columns: Any = None
     terms: FixedTerms | None = None
     offset_column: str | None = None
 
@@ -398,6 +401,7 @@ def _assemble(
         plan.groups.name if plan.groups else None,
         own_groups,
         None,
+        {name: columns[name] for name in fixed.variables},
         fixed_terms(fixed, values, columns),
         None if plan.offset is None or plan.offset in plan.given else plan.offset,
     )
