@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ..design import Design
-from .core import Inference, infer
+from .containment import ByTerm
+from .core import FTest, Inference, f_pvalue, infer
 from .full_coding import Term, full_coding, terms_of_columns, terms_of_part
 from .hypothesis_types import type_one, type_three, type_two
 from .setting import Setting
@@ -74,12 +75,16 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     """
     inference = inference or infer(fit)
     tests, notes = {}, list(inference.notes)
+    columns = {term.name: term.columns for term in terms_of(Setting.of(fit).design)}
     for name, rows in hypotheses(fit, type).items():
         if not len(rows):
             tests[name] = (0.0, np.nan, np.nan, np.nan)
             notes.append(f"nothing of {name} can be estimated: its columns are redundant")
             continue
         test = inference.f_test(rows)
+        if isinstance(inference.method, ByTerm):
+            den_df = inference.method.of_columns(np.isin(np.flatnonzero(inference.kept), columns[name]))
+            test = FTest(test.F, test.num_df, den_df, float(f_pvalue(test.F, test.num_df, den_df)))
         tests[name] = (test.num_df, test.den_df, test.F, test.p)
         if np.isnan(test.p):
             notes.append(f"no test of {name}: its hypothesis is not estimable, or its degrees of freedom cannot be computed")

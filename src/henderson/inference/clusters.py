@@ -19,6 +19,7 @@ from scipy import sparse
 
 from ..design import Design, RandomTerm
 from ..errors import DataError
+from .effects import random_matrix
 from .setting import Setting
 
 FloatArray = np.ndarray
@@ -44,15 +45,6 @@ class Block:
     V: FloatArray
     X: FloatArray
     e: FloatArray
-
-
-def random_matrix(term: RandomTerm) -> sparse.csr_array:
-    """Z of a term, (n, J q), the effects of a level side by side."""
-    if term.loadings is not None:
-        return sparse.csr_array(term.loadings)
-    n, q = term.columns.shape
-    index = (term.codes[:, None] * q + np.arange(q)).ravel()
-    return sparse.csr_array((term.columns.ravel(), index, np.arange(0, n * q + 1, q)), shape=(n, term.n_levels * q))
 
 
 def cluster_codes(design: Design, labels: Any = None) -> FloatArray:

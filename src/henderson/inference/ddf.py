@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .containment import between_within, containment
 from .core import DdfMethod, wald_f
 from .kenward_roger import kenward_roger
 from .satterthwaite import satterthwaite
@@ -48,6 +49,8 @@ def residual(setting: Setting) -> Constant:
 DDF: dict[str, Callable[[Setting], DdfMethod]] = {
     "asymptotic": asymptotic,
     "residual": residual,
+    "containment": containment,
+    "between-within": between_within,
     "satterthwaite": satterthwaite,
     "kenward-roger": kenward_roger,
     "kenward-roger-2009": kenward_roger,

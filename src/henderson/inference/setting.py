@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..covariance import Layout
 from ..design import Design
 from ..fit import Fit
 from ..moments import Moments
@@ -69,10 +70,11 @@ class Setting:
     @cached_property
     def relative(self) -> Moments:
         """Moments at the fit, without the residual."""
-        key = self.fit.theta.tobytes()
+        g = g_parameters(self.design, self.fit.lam)
+        key = g.tobytes()
         found = _MOMENTS.get(self.fit.criterion)
         if found is None or found[0] != key:
-            found = key, self.fit.criterion.moments(self.fit.theta)
+            found = key, self.fit.criterion.moments(g)
             _MOMENTS[self.fit.criterion] = found
         return found[1]
 
@@ -120,6 +122,16 @@ class Setting:
             basis[np.flatnonzero(~kept), np.arange(basis.shape[1])] = -1.0
             basis /= np.where(size > 0, size, 1.0)[:, None]
         return basis
+
+
+def g_parameters(design: Design, lam: tuple[FloatArray, ...]) -> FloatArray:
+    """Entries of G = λλ' at the places where θ has them, term after term, (k,)."""
+    return np.concatenate(
+        [
+            Layout.of([term.n_columns], [term.structure]).theta(one @ one.T)
+            for term, one in zip(design.terms, lam)
+        ]
+    )
 
 
 def inverse(matrix: FloatArray) -> FloatArray:
