@@ -55,5 +55,8 @@ tight_fit <- function(arguments, plan, again = TRUE) {
   best$fval <- devfun(best$par) # the factor that mkMerMod reads is now at the best theta
   best <- c(best, list(conv = 0, feval = 0, message = "best of several"))
   call <- as.call(c(quote(lme4::lmer), arguments))
-  list(model = mkMerMod(environment(devfun), best, parsed$reTrms, fr = parsed$fr, mc = call), reached = reached)
+  model <- mkMerMod(environment(devfun), best, parsed$reTrms, fr = parsed$fr, mc = call)
+  model@optinfo$optimizer <- "nloptwrap" # for refits and profiles
+  model@optinfo$control <- optimizers$nlopt[[2]]
+  list(model = model, reached = reached)
 }
