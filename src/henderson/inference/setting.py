@@ -9,22 +9,32 @@ are free of the scale of y, and cov(β̂) = σ² Φ.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..covariance import Layout
 from ..design import Design
 from ..fit import Fit
 from ..moments import Moments
 
 FloatArray = np.ndarray
 
-#: moments of the fits that are alive, by criterion: one fit, many tables
-_MOMENTS: WeakKeyDictionary[Any, tuple[bytes, Moments]] = WeakKeyDictionary()
+#: moments of the fits that are alive, by the identity of their criterion: one fit, many tables
+_MOMENTS: dict[int, tuple[bytes, Moments]] = {}
+
+
+def moments_of(fit: Fit) -> Moments:
+    """Moments at a fit; kept as long as its criterion lives."""
+    criterion, key = fit.criterion, fit.g.tobytes()
+    found = _MOMENTS.get(id(criterion))
+    if found is None:
+        weakref.finalize(criterion, _MOMENTS.pop, id(criterion), None)
+    if found is None or found[0] != key:
+        found = _MOMENTS[id(criterion)] = key, criterion.moments(fit.g)
+    return found[1]
 
 
 def fit_of(fit: Any) -> Fit:
@@ -70,13 +80,7 @@ class Setting:
     @cached_property
     def relative(self) -> Moments:
         """Moments at the fit, without the residual."""
-        g = g_parameters(self.design, self.fit.lam)
-        key = g.tobytes()
-        found = _MOMENTS.get(self.fit.criterion)
-        if found is None or found[0] != key:
-            found = key, self.fit.criterion.moments(g)
-            _MOMENTS[self.fit.criterion] = found
-        return found[1]
+        return moments_of(self.fit)
 
     @cached_property
     def moments(self) -> Moments:
@@ -122,16 +126,6 @@ class Setting:
             basis[np.flatnonzero(~kept), np.arange(basis.shape[1])] = -1.0
             basis /= np.where(size > 0, size, 1.0)[:, None]
         return basis
-
-
-def g_parameters(design: Design, lam: tuple[FloatArray, ...]) -> FloatArray:
-    """Entries of G = λλ' at the places where θ has them, term after term, (k,)."""
-    return np.concatenate(
-        [
-            Layout.of([term.n_columns], [term.structure]).theta(one @ one.T)
-            for term, one in zip(design.terms, lam)
-        ]
-    )
 
 
 def inverse(matrix: FloatArray) -> FloatArray:
