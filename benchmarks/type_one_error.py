@@ -2,7 +2,7 @@
 
 Responses are drawn under the null from each design's own model; each is fitted by REML and the null tested
 by z, Satterthwaite and Kenward–Roger. A test that holds its level rejects in 5 % of the replicates, give or
-take the Monte Carlo error √(0.05 · 0.95 / n). Writes results/type_one_error.md and docs/figures/type_one_error.png.
+take the Monte Carlo error √(0.05 · 0.95 / n). Writes results/type_one_error.md and its figure in docs/.
 """
 
 from __future__ import annotations
