@@ -72,7 +72,9 @@ class Layout:
             parameter.append(n_theta + (np.zeros(len(here), int) if shared else np.arange(k)))
             terms.append(slice(row, row + q))
             row, n_theta = row + q, n_theta + k
-        return cls(row, np.concatenate(entries), np.concatenate(parameter), n_theta, tuple(terms), tuple(structures))
+        return cls(
+            row, np.concatenate(entries), np.concatenate(parameter), n_theta, tuple(terms), tuple(structures)
+        )
 
     def lam(self, theta: FloatArray) -> FloatArray:
         """λ(θ), (q, q) lower triangular."""
@@ -85,6 +87,17 @@ class Layout:
         theta = np.zeros(self.n_theta)
         theta[self.parameter] = lam[self.entries[:, 0], self.entries[:, 1]]
         return theta
+
+    def covariance(self, g: FloatArray) -> FloatArray:
+        """G, (q, q), from its free entries."""
+        return np.tensordot(np.asarray(g, float), self.basis(), 1)
+
+    def basis(self) -> FloatArray:
+        """∂G/∂(entry) for every free entry of G, symmetric, (n_theta, q, q)."""
+        out = np.zeros((self.n_theta, self.q, self.q))
+        for (r, s), i in zip(self.entries, self.parameter):
+            out[i, r, s] = out[i, s, r] = 1.0
+        return out
 
     def pull_back(self, d_lam: FloatArray) -> FloatArray:
         """∂d/∂θ from ∂d/∂λ (q, q): the chain rule of `lam`."""
@@ -114,7 +127,9 @@ class Layout:
                 lam[term, term] = factor_of(block)
             else:
                 variances = np.maximum(np.diag(block), 0.0)
-                lam[term, term] = np.diag(np.sqrt(variances if name == "diagonal" else np.full_like(variances, variances.mean())))
+                if name == "identity":
+                    variances = np.full_like(variances, variances.mean())
+                lam[term, term] = np.diag(np.sqrt(variances))
         return lam
 
     def canonical(self, lam: FloatArray) -> FloatArray:
@@ -136,6 +151,14 @@ def factor_of(cov: FloatArray) -> FloatArray:
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh((cov + cov.T) / 2)
         return triangular(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def semidefinite_root(cov: FloatArray) -> FloatArray:
+    """λ with λλ' = cov; ValueError where `cov` has a negative eigenvalue (beyond rounding)."""
+    values = np.linalg.eigvalsh(cov)
+    if values.size and values[0] < -1e-8 * max(float(values[-1]), 1e-300):
+        raise ValueError(f"the covariance of the random effects is not positive semidefinite: eigenvalue {values[0]:.3g}")
+    return factor_of(cov)
 
 
 def triangular(root: FloatArray) -> FloatArray:

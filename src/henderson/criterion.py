@@ -23,10 +23,12 @@ import numpy as np
 
 from .basis import Basis
 from .blocks import Blocks
+from .covariance import semidefinite_root
 from .crossproducts import CrossProducts
 from .design import Design
 from .factor import small
 from .factor.system import Factor, System
+from .moments import Moments, moments_at
 
 
 @dataclass
@@ -73,8 +75,37 @@ class Criterion:
 
     def at(self, theta: np.ndarray) -> Evaluation:
         """Factor the equations at a working θ."""
+        return self.at_lam(self.blocks.lam(theta), theta)
+
+    def at_lam(self, lam: list[np.ndarray], theta: np.ndarray) -> Evaluation:
+        """Factor the equations at working λ, which need not be triangular."""
         self.evaluations += 1
-        return Evaluation(self, theta)
+        return Evaluation(self, lam, theta)
+
+    # ---- in the user's units: θ of the terms' own columns
+
+    def lam_of(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Working λ = T⁻¹λ of a user's θ, for every block."""
+        return [np.linalg.solve(T, lam) for T, lam in zip(self.basis.roots, self.blocks.lam(np.asarray(theta, float)))]
+
+    def deviance(self, theta: np.ndarray) -> float:
+        """−2 log-likelihood (REML: restricted) at a user's θ."""
+        return self.at_lam(self.lam_of(theta), theta).deviance
+
+    def deviance_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """The deviance at a user's θ, and ∂d/∂θ."""
+        point = self.at_lam(self.lam_of(theta), theta)
+        gradient = np.zeros(self.blocks.n_theta)
+        for block, T, product in zip(self.blocks.blocks, self.basis.roots, point.products):
+            gradient[block.parameters] = 2.0 * block.layout.pull_back(np.linalg.solve(T.T, product))
+        return point.deviance, gradient
+
+    def moments(self, g: np.ndarray) -> Moments:
+        """Moments at the user's G parameters (relative to σ²)."""
+        g = np.asarray(g, float)
+        lam = [semidefinite_root(block.layout.covariance(g[block.parameters])) for block in self.blocks.blocks]
+        working = [np.linalg.solve(T, one) for T, one in zip(self.basis.roots, lam)]
+        return moments_at(self.at_lam(working, g), g)
 
 
 class Evaluation:
@@ -90,9 +121,8 @@ class Evaluation:
         Penalized residual sum of squares, working units.
     """
 
-    def __init__(self, criterion: Criterion, theta: np.ndarray) -> None:
-        self.criterion, self.theta = criterion, theta
-        self.lam = criterion.blocks.lam(theta)
+    def __init__(self, criterion: Criterion, lam: list[np.ndarray], theta: np.ndarray) -> None:
+        self.criterion, self.lam, self.theta = criterion, lam, theta
         self.factor: Factor = criterion.system.factor(self.lam)
         inner, p, nu = self.factor.inner, criterion.system.cross.p, criterion.nu
         low = np.linalg.cholesky(inner)
@@ -151,6 +181,11 @@ class Evaluation:
             out_first.append(first[k] - M @ lam)
             out_second.append(second[k] - M)
         return out_first, out_second
+
+    @property
+    def products(self) -> list[np.ndarray]:
+        """N_kλ_k of every block: half of ∂d/∂λ_k."""
+        return self._derivatives[0]
 
     @cached_property
     def gradient(self) -> np.ndarray:

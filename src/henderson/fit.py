@@ -1,13 +1,69 @@
-"""A fitted model as numbers: what the engine hands to results and inference."""
+"""From a design to a fitted model as numbers: what the engine hands to results and inference.
+
+1. The rows are summed (`Criterion.of`), a start is found (`start.one_step`), the deviance minimised (`optimize.minimize`).
+2. A variance that ended at a rounding error is set to zero, when the deviance agrees.
+3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
+   semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
+4. The numbers are turned back into the user's units.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .covariance import triangular
+from .criterion import Criterion, Evaluation
 from .design import Design
+from .optimize import ACCEPTABLE, Optimum, minimize
+from .start import one_step
+
+#: λ's smallest singular value against its largest, below which the certificate looks at N
+NEARLY_SINGULAR = 1e-2
+#: a standard deviation (relative to the residual's, working basis) that may be an exact zero
+ROUNDING = 1e-3
+#: deviance that a negative direction must promise before it is followed
+WORTHWHILE = 1e-7
+
+
+@dataclass(frozen=True)
+class Search:
+    """How an optimum was found and how sure it is.
+
+    Attributes
+    ----------
+    evaluations : int
+        Points at which the deviance was computed.
+    gradient_norm : float
+        Largest |∂d/∂θ| in the working basis (unit mean-square columns), relative to the number of rows.
+    predicted_decrease : float
+        Deviance that a Newton step would still gain.
+    boundary_gain : float
+        Deviance that stepping off the boundary would gain: half the squared most negative eigenvalue of N = ∂d/∂G over
+        the information along its vector. Zero inside the parameter space.
+    smallest_curvature : float
+        Smallest eigenvalue of N over the singular blocks; nonnegative (to rounding) at a boundary optimum.
+    converged : bool
+        Whether both are too small to matter: the certificate.
+    seconds : float
+    message : str
+    history : tuple of (deviance, predicted decrease)
+    """
+
+    evaluations: int
+    gradient_norm: float
+    predicted_decrease: float
+    boundary_gain: float
+    smallest_curvature: float
+    converged: bool
+    seconds: float
+    message: str
+    history: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -34,9 +90,7 @@ class Fit:
         Conditional modes of the random effects, one array a term.
     deviance : float
         −2 log-likelihood, or −2 log restricted likelihood (lme4's REML criterion), at the optimum.
-    criterion : Any
-        The function that was minimised: evaluates deviance, gradient and moments at other parameters.
-    optimum : Any
+    optimum : Search
         How the optimum was found: evaluations, gradient norm, certificate, seconds, message.
     """
 
@@ -50,14 +104,198 @@ class Fit:
     vcov: np.ndarray
     b: tuple[np.ndarray, ...]
     deviance: float
-    criterion: Any
-    optimum: Any
+    optimum: Search
+    _built: Criterion | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def criterion(self) -> Criterion:
+        """The function that was minimised; summed again from the design after unpickling."""
+        return self._built or Criterion.of(self.design, reml=self.reml)
+
+    @property
+    def g(self) -> np.ndarray:
+        """The G parameters, (k,): entries of λλ' where θ has entries of λ."""
+        blocks = self.criterion.blocks
+        return blocks.theta([one @ one.T for one in blocks.lam(self.theta)])
 
     def b_cov(self) -> tuple[np.ndarray, ...]:
         """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
-        raise AssertionError("the engine defines this")
+        criterion = self.criterion
+        point = criterion.at_lam(criterion.lam_of(self.theta), self.theta)
+        out: list[Any] = [None] * len(self.design.terms)
+        for k, (block, T, cov) in enumerate(
+            zip(criterion.blocks.blocks, criterion.basis.roots, point.factor.conditional_covariances())
+        ):
+            user = self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True)
+            for i, part in zip(criterion.blocks.blocks[k].terms, block.layout.terms):
+                out[i] = user[:, part, part]
+        return tuple(out)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{k: v for k, v in self.__dict__.items() if k != "criterion"}, "_built": None}
 
 
-def fit_design(design: Design, *, reml: bool = True, start: np.ndarray | None = None) -> Fit:
-    """Fit a design by REML or ML. `start` is a θ to begin from."""
-    raise AssertionError("the engine defines this")
+def fit_design(
+    design: Design,
+    *,
+    reml: bool = True,
+    start: np.ndarray | None = None,
+    callback: Callable[[int, float], None] | None = None,
+) -> Fit:
+    """Fit a design by REML or ML.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+    start : (k,) array, optional
+        A θ to begin from, in the user's units.
+    callback : callable, optional
+        Called with (evaluations, deviance) after each evaluation.
+
+    Returns
+    -------
+    Fit
+    """
+    began = time.perf_counter()
+    criterion = Criterion.of(design, reml=reml)
+    return fit_criterion(design, criterion, start, began, callback)
+
+
+def fit_criterion(
+    design: Design,
+    criterion: Criterion,
+    start: np.ndarray | None,
+    began: float,
+    callback: Callable[[int, float], None] | None = None,
+) -> Fit:
+    """Minimise a criterion that is already summed."""
+
+    def evaluate(theta: np.ndarray) -> Evaluation:
+        point = criterion.at(theta)
+        if callback is not None:
+            callback(criterion.evaluations, point.deviance)
+        return point
+
+    first = one_step(criterion) if start is None else evaluate(_working_theta(criterion, start))
+    best = minimize(evaluate, first)
+    history = best.history
+    gain, smallest, attempts = 0.0, 0.0, 0
+    while True:
+        best = _snap(criterion, best)
+        gain, smallest, off = _boundary(criterion, best.point)
+        if gain <= WORTHWHILE or attempts == 5:
+            break
+        attempts += 1
+        again = minimize(evaluate, evaluate(off), radius=0.1)
+        history += again.history
+        if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
+            break
+        best = again
+    return _in_user_units(design, criterion, best, gain, smallest, history, began)
+
+
+def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    theta = np.asarray(theta, float)
+    if theta.shape != (criterion.blocks.n_theta,):
+        raise ValueError(f"start has {theta.size} elements, the model has {criterion.blocks.n_theta} in theta")
+    return criterion.blocks.theta([triangular(lam) for lam in criterion.lam_of(theta)])
+
+
+def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation]:
+    """Set standard deviations that are rounding errors to zero, if the deviance does not rise."""
+    lam, changed = [], False
+    for block, one in zip(criterion.blocks.blocks, best.point.lam):
+        free = block.layout.free()
+        G = np.where(free, one @ one.T, 0.0)
+        values, vectors = np.linalg.eigh(G)
+        small = values < ROUNDING**2
+        if small.any() and (values[small] != 0).any():
+            changed = changed or bool((np.abs(values[small]) > 1e-30).any())
+            one = block.layout.nearest((vectors * np.where(small, 0.0, values)) @ vectors.T)
+        lam.append(one)
+    if not changed:
+        return best
+    point = criterion.at(criterion.blocks.theta(lam))
+    if point.deviance > best.point.deviance + 1e-9:
+        return best
+    return replace(best, point=point)
+
+
+def _boundary(criterion: Criterion, point: Evaluation) -> tuple[float, float, np.ndarray]:
+    """What stepping off the boundary would gain, the smallest eigenvalue of N, and where to step."""
+    blocks = criterion.blocks
+    singular = [_is_singular(lam) for lam in point.lam]
+    if not any(singular):
+        return 0.0, 0.0, point.theta
+    worst = (0.0, 0, np.zeros(0))
+    for k, (block, N) in enumerate(zip(blocks.blocks, point.certificate)):
+        if singular[k]:
+            values, vectors = np.linalg.eigh(np.where(block.layout.free(), (N + N.T) / 2, 0.0))
+            if values[0] < worst[0]:
+                worst = (float(values[0]), k, vectors[:, 0])
+    value, k, vector = worst
+    if value == 0.0:
+        return 0.0, 0.0, point.theta
+    directions = [np.zeros((b.layout.n_theta, b.q, b.q)) for b in blocks.blocks]
+    directions[k][0] = np.outer(vector, vector)
+    curvature = float(point.information(directions).max(initial=0.0))
+    if curvature <= 0.0:
+        return 0.0, value, point.theta
+    lam = list(point.lam)
+    lam[k] = blocks.blocks[k].layout.nearest(lam[k] @ lam[k].T - value / curvature * np.outer(vector, vector))
+    return 0.5 * value**2 / curvature, value, blocks.theta(lam)
+
+
+def _is_singular(lam: np.ndarray) -> bool:
+    values = np.linalg.svd(lam, compute_uv=False)
+    return bool(values[-1] < NEARLY_SINGULAR * max(values[0], 1.0))
+
+
+def _in_user_units(
+    design: Design,
+    criterion: Criterion,
+    best: Optimum[Evaluation],
+    gain: float,
+    smallest: float,
+    history: tuple[tuple[float, float], ...],
+    began: float,
+) -> Fit:
+    point, basis, blocks = best.point, criterion.basis, criterion.blocks
+    B = basis.to_user()
+    lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
+    b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
+    for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, point.modes()):
+        root, effects = T @ one, basis.y_scale * (T @ modes).T
+        for i, part in zip(block.terms, block.layout.terms):
+            lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
+    theta = np.concatenate([
+        block.layout.theta(_block_diagonal([lam[i] for i in block.terms])) for block in blocks.blocks
+    ]) if blocks.blocks else np.zeros(0)
+    order = np.concatenate([block.parameters for block in blocks.blocks])
+    sorted_theta = np.empty_like(theta)
+    sorted_theta[order] = theta
+    sigma = basis.y_scale * np.sqrt(point.r2 / criterion.nu)
+    to_beta = np.linalg.inv(B[:-1, :-1])  # X = X̃B, so β = B⁻¹β̃ + β₀
+    beta = np.full(len(basis.kept), np.nan)
+    beta[basis.kept] = basis.beta0 + basis.y_scale * (to_beta @ point.beta)
+    converged = best.predicted_decrease <= ACCEPTABLE and gain <= WORTHWHILE
+    message = best.message if converged or gain <= WORTHWHILE else f"stepping off the boundary promises {gain:.2g}"
+    gradient = float(np.abs(point.gradient).max(initial=0.0)) / criterion.system.cross.n
+    search = Search(
+        criterion.evaluations, gradient, best.predicted_decrease, gain, smallest, converged,
+        time.perf_counter() - began, message, history,
+    )
+    return Fit(
+        design, criterion.reml, sorted_theta, tuple(lam), beta, basis.kept, float(sigma),
+        sigma**2 * to_beta @ point.phi @ to_beta.T, tuple(b), point.deviance, search, criterion,
+    )
+
+
+def _block_diagonal(parts: list[np.ndarray]) -> np.ndarray:
+    size = sum(len(part) for part in parts)
+    out, row = np.zeros((size, size)), 0
+    for part in parts:
+        out[row : row + len(part), row : row + len(part)] = part
+        row += len(part)
+    return out

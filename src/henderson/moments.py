@@ -10,8 +10,14 @@ Gradients, Hessians and informations of ML and REML, Satterthwaite's and Kenward
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .factor.squares import squares
+
+if TYPE_CHECKING:
+    from .criterion import Evaluation
 
 
 @dataclass(frozen=True)
@@ -60,3 +66,39 @@ class Moments:
         t2[:k, k] = t2[k, :k] = self.t1 - self.t2 @ g
         t2[k, k] = t1[k] - g @ t2[k, :k]
         return Moments(self.n, self.p, np.append(g, 1.0), self.f0, f1, f2, t1, t2)
+
+
+def moments_at(point: Evaluation, g: np.ndarray) -> Moments:
+    """Moments at an evaluated point; `g` are its G parameters in the user's units.
+
+    In the working basis Z̃ = ZT and [X y] = [X̃ ỹ]B: the user's Z'V⁻¹c is T⁻ᵀ(Z̃'V⁻¹c̃)B and a symmetric E becomes T⁻¹ET⁻ᵀ.
+    """
+    criterion = point.criterion
+    blocks, roots, B = criterion.blocks, criterion.basis.roots, criterion.basis.to_user()
+    k, m, cross = blocks.n_theta, len(B), criterion.system.cross
+    f1 = np.zeros((k, m, m))
+    front, rest = np.zeros((cross.zz.shape[0], k * m, cross.zz.shape[2])), np.zeros((blocks.n_rest, k * m))
+    t1 = np.zeros(k)
+    along = []
+    traces = point.factor.traces(whole=True)[1]
+    for i, (block, T) in enumerate(zip(blocks.blocks, roots)):
+        inverse = np.linalg.inv(T)
+        E = inverse @ block.layout.basis() @ inverse.T
+        along.append(E)
+        G = np.einsum("apj,pr->arj", point.zvc_of(i), B)
+        h = np.einsum("iab,brj->airj", E, G, optimize=True)
+        f1[block.parameters] = np.tensordot(h, G, ([0, 3], [0, 2]))
+        t1[block.parameters] = np.einsum("iab,ab->i", E, traces[i])
+        places = (block.parameters[:, None] * m + np.arange(m)).ravel()
+        h = h.reshape(block.q, -1, block.n_levels)
+        if i == blocks.front:
+            front[:, places] = h
+        else:
+            start = blocks.offsets[i]
+            rest[start : start + block.size, places] = h.transpose(2, 0, 1).reshape(block.size, -1)
+    f2 = point.factor.bilinear(front, rest).reshape(k, m, k, m).transpose(0, 2, 1, 3)
+    t2 = np.zeros((k, k))
+    for (a, b), K in squares(point.factor).items():
+        rows, columns = blocks.blocks[a].parameters, blocks.blocks[b].parameters
+        t2[np.ix_(rows, columns)] = np.einsum("iab,kcd,abcd->ik", along[a], along[b], K, optimize=True)
+    return Moments(cross.n, cross.p, np.array(g, float), B.T @ point.factor.inner @ B, f1, f2, t1, t2)

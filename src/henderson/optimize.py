@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -33,8 +33,11 @@ class Point(Protocol):
         """(k, k)."""
 
 
+P = TypeVar("P", bound=Point)
+
+
 @dataclass(frozen=True)
-class Optimum[P: Point]:
+class Optimum(Generic[P]):
     """Where a search ended.
 
     Attributes
@@ -65,7 +68,7 @@ ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
 
 
-def minimize[P: Point](evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1.0) -> Optimum[P]:
+def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1.0) -> Optimum[P]:
     """Minimise a deviance from `start`."""
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from .covariance import Layout
 from .criterion import Criterion, Evaluation
 
 #: smallest and largest variance that a start may have, relative to the residual's share
@@ -19,23 +18,16 @@ def one_step(criterion: Criterion) -> Evaluation:
     """The criterion at the start."""
     blocks = criterion.blocks
     guess = criterion.at(blocks.theta([np.eye(block.q) for block in blocks.blocks]))
-    information = guess.information([basis_of(block.layout) for block in blocks.blocks])
+    information = guess.information([block.layout.basis() for block in blocks.blocks])
     gradient = np.zeros(blocks.n_theta)
     for block, N in zip(blocks.blocks, guess.certificate):
-        gradient[block.parameters] = np.einsum("iab,ab->i", basis_of(block.layout), N)
+        gradient[block.parameters] = np.einsum("iab,ab->i", block.layout.basis(), N)
     step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
     lam = []
     for block in blocks.blocks:
-        G = np.eye(block.q) + np.tensordot(step[block.parameters], basis_of(block.layout), 1)
+        G = np.eye(block.q) + np.tensordot(step[block.parameters], block.layout.basis(), 1)
         values, vectors = np.linalg.eigh(G)
         G = (vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T
         lam.append(block.layout.nearest(G))
     return criterion.at(blocks.theta(lam))
 
-
-def basis_of(layout: Layout) -> np.ndarray:
-    """∂G/∂(entry) for every free entry of G, symmetric, (n_theta, q, q)."""
-    out = np.zeros((layout.n_theta, layout.q, layout.q))
-    for (r, s), i in zip(layout.entries, layout.parameter):
-        out[i, r, s] = out[i, s, r] = 1.0
-    return out

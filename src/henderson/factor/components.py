@@ -69,18 +69,22 @@ def components(zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tup
     return places
 
 
-def placements(places: list[Place], pattern: Pattern, R: int) -> list[Placement]:
-    """For every component, which entries of the pattern it takes and where."""
-    owner, local = np.zeros(R, np.int64), np.zeros(R, np.int64)
-    member = np.zeros(R + 1, np.int64)
-    for k, part in enumerate(places):
-        if not part.is_batch:
-            owner[part.columns], local[part.columns] = k, np.arange(len(part.columns))
+def locate(places: list[Place], R: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every column of the rest its place, its row there, and which of the components alike it is in; (R,) each."""
+    owner, local, member = (np.zeros(R, np.int64) for _ in range(3))
+    for k, place in enumerate(places):
+        if place.is_batch:
+            row, which = np.nonzero(place.columns < R)
+            mine = place.columns[row, which]
+            owner[mine], local[mine], member[mine] = k, row, which
         else:
-            real = part.columns < R
-            owner[part.columns[real]] = k
-            local[part.columns[real]] = np.nonzero(real)[0]
-            member[part.columns[real]] = np.nonzero(real)[1]
+            owner[place.columns], local[place.columns] = k, np.arange(len(place.columns))
+    return owner, local, member
+
+
+def placements(places: list[Place], pattern: Pattern, R: int) -> list[Placement]:
+    """For every place, which entries of the pattern it takes and where."""
+    owner, local, member = locate(places, R)
     out = []
     for k, part in enumerate(places):
         entries = np.flatnonzero(owner[pattern.row] == k) if len(places) > 1 else np.arange(len(pattern))

@@ -308,6 +308,26 @@ class Rest:
             part.add_products(first, second if whole else None)
         return first, second
 
+    def level_weights(self) -> list[np.ndarray]:
+        """The diagonal blocks of W = ΛC⁻¹Λ', (q, q, levels) for every block of the rest."""
+        offsets = np.cumsum([0, *(len(lam) * n for lam, n in zip(self.lam, self.levels))])
+        out = [np.zeros((len(lam), len(lam), n)) for lam, n in zip(self.lam, self.levels)]
+        for place, part in zip(self.places, self.parts):
+            for block, q, n, rows in place.shape.slices():
+                if isinstance(part, Dense):
+                    size = len(part.S)
+                    W = part.weights().reshape(size, size, order="F")[rows, rows]
+                    level = (place.columns[rows][::q] - offsets[block]) // q
+                    out[block][:, :, level] = _diagonal_blocks(W, q).transpose(1, 2, 0)
+                    continue
+                W = part.weights().reshape(part.S.shape)
+                for j in range(n):
+                    here = slice(rows.start + j * q, rows.start + (j + 1) * q)
+                    columns = place.columns[here.start]
+                    real = columns < self.n_effects
+                    out[block][:, :, (columns[real] - offsets[block]) // q] = W[here, here][:, :, real]
+        return out
+
     def _levels_with_padding(self) -> list[int]:
         levels = [0] * len(self.lam)
         for place in self.places:

@@ -143,16 +143,34 @@ class Factor:
         if blocks.front is not None:
             total = np.einsum("abj,bcj->ac", self.D, cross.zz) if len(cross.zz) > 1 else (self.D * cross.zz).sum(axis=2)
             if self.system.has_rest:
-                total = total - self._borrowed().sum(axis=2)
+                total = total - self.borrowed.sum(axis=2)
             second[blocks.front] = (total + total.T) / 2
             first[blocks.front] = second[blocks.front] @ self.lam[blocks.front]
         return first, second
 
-    def _borrowed(self) -> np.ndarray:
-        """D_j a_j ΛC_r⁻¹Λ' a_j'D_j', (q, q, J): what the rest takes from the front's Z_j'V⁻¹Z_j."""
+    @cached_property
+    def borrowed(self) -> np.ndarray:
+        """D_j a_j W a_j'D_j', (q, q, J): what the rest takes from the front's Z_j'V⁻¹Z_j."""
+        return self._sandwich(self.D)
+
+    def _sandwich(self, outer: np.ndarray) -> np.ndarray:
+        """K_j a_j W a_j'K_j' for K (q, q, J), W = ΛC_r⁻¹Λ'."""
         system = self.system
         if system.dense_product is not None:
-            return system.dense_product.sandwich(self.D, self.rest.parts[0].half)
+            return system.dense_product.sandwich(outer, self.rest.parts[0].half)
         W = weights(self.rest.parts, system.entries, len(system.pattern))
         inner = system.pattern_product.sandwich(W)
-        return small.multiply(small.multiply(self.D, inner), self.D.transpose(1, 0, 2))
+        return small.multiply(small.multiply(outer, inner), outer.transpose(1, 0, 2))
+
+    def conditional_covariances(self) -> list[np.ndarray]:
+        """ΛC⁻¹Λ' of every level, (q, q, J) a block: the front's is M_j + M_j a_j W a_j' M_j, M_j = T_j'T_j; the rest's is in W."""
+        blocks = self.system.blocks
+        out: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
+        if blocks.front is not None:
+            M = small.multiply(self.front.T.transpose(1, 0, 2), self.front.T)
+            borrowed = self._sandwich(M) if self.system.has_rest else np.zeros_like(M)
+            out[blocks.front] = M + borrowed
+        if self.system.has_rest:
+            for k, cov in zip(blocks.rest, self.rest.level_weights()):
+                out[k] = cov
+        return out
