@@ -57,6 +57,7 @@ CASES = [
         "no column 'z': there are 'y', 'x', 'age'",
     ),
     ("unknown in a call", table(), "y ~ np.log(xx) + (1 | g)", {}, FormulaError, "no column 'xx'"),
+    ("unknown function", table(), "y ~ lgo(x) + (1 | g)", {}, FormulaError, "no column or function 'lgo'"),
     ("unknown in a bar", table(), "y ~ x + (agee | g)", {}, FormulaError, "no column 'agee'"),
     ("unknown weights", table(), "y ~ x + (1 | g)", {"weights": "w"}, FormulaError, "no column 'w'"),
     ("unknown groups", table(), "y ~ x", {"groups": "gg"}, FormulaError, "no column 'gg'"),

@@ -395,8 +395,30 @@ def test_names_of_the_caller():
     np.testing.assert_allclose(design.X[:, 1:], np.column_stack([data["x"] + 3, data["z"] * 3]))
     design = design_from_formula("y ~ more(x) + (1 | g)", data, env={"more": plus})
     assert design.x_names == ("Intercept", "more(x)")
-    with pytest.raises(FormulaError, match="no column 'more'"):
+    with pytest.raises(FormulaError, match="no column or function 'more'"):
         design_from_formula("y ~ more(x) + (1 | g)", data)
+
+
+def test_columns_named_like_functions():
+    data = table().rename(columns={"x": "log", "z": "scale"})
+    env = {"I": 1, "center": None}  # of the caller, and no functions
+    design = design_from_formula(
+        "y ~ sqrt(scale) + I(log * 2) + center(log) + (1 | g)", data, env=env | {"sqrt": np.sqrt}
+    )
+    np.testing.assert_allclose(design.X[:, 1], np.sqrt(data["scale"]))
+    np.testing.assert_allclose(design.X[:, 2], 2 * data["log"])
+
+
+@pytest.mark.parametrize(
+    "text", ["bs(x, df=4)", "bs(x, df=5, include_intercept=True) + a", "cr(x, df=4)", "scale(x)"]
+)
+def test_patsys_transforms(text):
+    data = table()
+    design = design_from_formula(f"y ~ {text} + (1 | g)", data, order="patsy")
+    wanted = patsy.dmatrix(text, data)
+    assert list(design.x_names) == wanted.design_info.column_names
+    np.testing.assert_allclose(design.X, np.asarray(wanted), atol=1e-12)
+    np.testing.assert_allclose(fixed_columns(design, data.head(3)), design.X[:3], atol=1e-12)
 
 
 def test_vectors_of_the_caller():

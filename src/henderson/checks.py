@@ -33,13 +33,14 @@ def check_response(y: np.ndarray, name: str) -> None:
         raise DataError(f"the response {name!r} is constant ({y[0]:g} in each of the {len(y)} rows)")
 
 
-def check_weights(weights: np.ndarray, name: str) -> None:
-    """Weights must be positive and finite."""
+def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None) -> None:
+    """Weights must be positive and finite; `rows` says where they are in the data."""
     good = (weights > 0) & (weights < np.inf)
     if not good.all():
         bad = np.flatnonzero(~good)
+        row = bad[0] if rows is None else rows[bad[0]]
         raise DataError(
-            f"weights must be positive and finite: {name!r} is {weights[bad[0]]:g} in row {bad[0]}"
+            f"weights must be positive and finite: {name!r} is {weights[bad[0]]:g} in row {row}"
             + (f" and not in {len(bad) - 1} more" if len(bad) > 1 else "")
         )
 

@@ -11,7 +11,6 @@ The steps of `design_from_formula`:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -24,15 +23,12 @@ from .components import component
 from .contract import Design, RandomTerm
 from .environment import Environment, capture
 from .errors import DataError, FormulaError
-from .evaluate import FactorSpec, Values, learn, variables_of
+from .evaluate import FactorSpec, Values, learn
 from .fixed_terms import FixedTerms, fixed_terms
-from .formula import Bar, ParsedFormula, label_bars, parse, with_intercept
+from .formula import parse
 from .frames import Array, Table, check_finite, find_missing, find_rows, read_table, to_array, to_float
+from .plan import Plan, make_plan, plain_name, shown_name
 from .random_terms import Groups, RandomSpec, columns_of, random_term
-from .terms import Term, written_terms
-
-GIVEN = "given as {}"
-"""Name of a column that was given as an array."""
 
 __all__ = ["Design", "RandomTerm", "Specs", "design_from_formula"]
 
@@ -116,7 +112,8 @@ def design_from_formula(
         Names for functions and variables that the data do not have, or the number of frames above the caller
         in which to look for them.
     order : {"degree", "patsy"}
-        Order of the terms of the fixed part: by degree, or patsy's (categorical terms first).
+        Order of the terms of the fixed part: by degree, or patsy's (categorical terms first). Patsy's brings
+        its `scale` (population standard deviation) and its names of splines' columns (from 0) along.
     strict : bool
         Refuse terms with one level, or with as many effects as rows, as lme4 does.
 
@@ -145,13 +142,12 @@ def design_from_formula(
         raise DataError(f"missing must be 'drop', 'raise' or 'none', not {missing!r}")
     parsed = parse(formula)
     table = read_table(data)
-    environment = capture(env, 1)
-    plan = _plan(parsed, table, environment, groups, re_formula, vc_formula)
-    plan = _with_given(plan, table, environment, weights, offset)
+    environment = capture(env, 1, patsy=order == "patsy")
+    plan = make_plan(parsed, table, environment, groups, re_formula, vc_formula, weights, offset)
     rows = find_rows(subset, table, data)
     columns, rows, n_missing = _fetch(plan, table, rows, missing, environment)
     factors, values, columns, rows, more = _evaluate(plan, columns, rows, missing, environment)
-    design = _assemble(parsed, plan, columns, factors, values, order, environment)
+    design = _assemble(plan, columns, factors, values, rows, order, environment)
     environment.forget()
     index = table.index if rows is None else table.index[rows]
     design = replace(
@@ -165,126 +161,8 @@ def design_from_formula(
     return design
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a model consists of, before any number is read.
-
-    `given` holds columns given as arrays by the name that the model knows them by; the others are the data's.
-    """
-
-    response: str
-    fixed: tuple[Term, ...]
-    bars: tuple[tuple[Bar, tuple[Term, ...]], ...]
-    components: tuple[tuple[str, tuple[Term, ...]], ...]
-    offsets: tuple[str, ...]
-    groups: Bar | None
-    variables: tuple[str, ...]
-    given: Mapping[str, Array]
-    weights: str | None = None
-    offset: str | None = None
-
-    @property
-    def factors(self) -> tuple[str, ...]:
-        """All factors to evaluate."""
-        terms = [*self.fixed, *(term for _, own in self.bars for term in own)]
-        return tuple(
-            dict.fromkeys([self.response, *self.offsets, *(expr for term in terms for expr in term)])
-        )
-
-
-def _plan(
-    parsed: ParsedFormula,
-    table: Table,
-    env: Environment,
-    groups: Any,
-    re_formula: str | None,
-    vc_formula: Mapping[str, str] | None,
-) -> _Plan:
-    """Step 1."""
-    bars, given = list(parsed.bars), {}
-    own = None
-    if groups is not None:
-        name = groups if isinstance(groups, str) else "Group"
-        key = groups if isinstance(groups, str) else GIVEN.format("groups")
-        if key != name:
-            given[key] = to_array(groups, "groups")
-        own = Bar("1", (key,), name, label=name)
-        if re_formula is not None:
-            bars.append(replace(own, columns=with_intercept(_right_side(re_formula))))
-        elif not vc_formula and not bars:
-            bars.append(own)
-    elif re_formula is not None or vc_formula:
-        raise FormulaError("re_formula and vc_formula need groups")
-    if not bars and not vc_formula:
-        raise FormulaError(
-            f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given"
-        )
-    fixed = written_terms(_without_dot(parsed, table, bars, own))
-    with_terms = tuple((bar, written_terms(bar.columns)) for bar in label_bars(bars))
-    components = tuple(
-        (name, written_terms(_right_side(text))) for name, text in sorted((vc_formula or {}).items())
-    )
-    sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
-    exprs = [parsed.response, *parsed.offsets, *(expr for terms in sums for term in terms for expr in term)]
-    variables = [name for expr in dict.fromkeys(exprs) for name in variables_of(expr, table, env)]
-    for bar in [*bars, *([own] if own else [])]:
-        for name in bar.group:
-            if name not in given:
-                variables += variables_of(f"`{name}`" if not name.isidentifier() else name, table, env)
-    return _Plan(
-        parsed.response,
-        fixed,
-        with_terms,
-        components,
-        parsed.offsets,
-        own,
-        tuple(dict.fromkeys(variables)),
-        given,
-    )
-
-
-def _without_dot(parsed: ParsedFormula, table: Table, bars: Iterable[Bar], own: Bar | None) -> str:
-    """The fixed part with all columns not used otherwise in place of ``.``."""
-    dot = r"(?<![\w.)\]`])\.(?![\w.(\[`])"
-    if not re.search(dot, parsed.fixed):
-        return parsed.fixed
-    used = {parsed.response, *(name for bar in [*bars, *([own] if own else [])] for name in bar.group)}
-    others = [name if str(name).isidentifier() else f"`{name}`" for name in table.names if name not in used]
-    if not others:
-        raise FormulaError(f"'.' stands for no column in {parsed.text!r}")
-    return re.sub(dot, f"({' + '.join(others)})", parsed.fixed)
-
-
-def _right_side(text: str) -> str:
-    """A formula without a response."""
-    left, tilde, right = text.rpartition("~")
-    if left.strip():
-        raise FormulaError(f"{text!r} must not have a response")
-    return right.strip() if tilde else text.strip()
-
-
-def _with_given(plan: _Plan, table: Table, env: Environment, weights: Any, offset: Any) -> _Plan:
-    """The plan with its weights and offset, each a column's name or values."""
-    given, variables = dict(plan.given), list(plan.variables)
-    names: dict[str, str] = {}
-    for role, values in (("weights", weights), ("offset", offset)):
-        if isinstance(values, str):
-            names[role] = values
-            variables += variables_of(values, table, env)
-        elif values is not None:
-            names[role] = GIVEN.format(role)
-            given[names[role]] = to_array(values, role)
-    return replace(
-        plan,
-        variables=tuple(dict.fromkeys(variables)),
-        given=given,
-        weights=names.get("weights"),
-        offset=names.get("offset"),
-    )
-
-
 def _fetch(
-    plan: _Plan, table: Table, rows: np.ndarray | None, missing: str, env: Environment
+    plan: Plan, table: Table, rows: np.ndarray | None, missing: str, env: Environment
 ) -> tuple[dict[str, Array], np.ndarray | None, int]:
     """Step 2: the columns used, the rows kept (None: all), and how many were missing."""
     columns = {}
@@ -293,20 +171,20 @@ def _fetch(
     columns.update(plan.given)
     for name, values in columns.items():
         if len(values) != table.n:
-            raise DataError(f"{_shown(name)} has {len(values)} entries, the data {table.n} rows")
+            raise DataError(f"{shown_name(name)} has {len(values)} entries, the data {table.n} rows")
         if rows is not None:
             columns[name] = values[rows]
     missed = {name: found for name, values in columns.items() if (found := find_missing(values)) is not None}
     if not missed:
         return columns, rows, 0
     if missing != "drop":
-        counts = ", ".join(f"{_shown(name)} ({found.sum()})" for name, found in missed.items())
+        counts = ", ".join(f"{shown_name(name)} ({found.sum()})" for name, found in missed.items())
         raise DataError(f"missing values in {counts}")
     keep = np.flatnonzero(~np.logical_or.reduce(list(missed.values())))
     n = len(next(iter(missed.values())))
     if not len(keep):
         raise DataError(
-            f"no row is complete: {', '.join(_shown(name) for name in missed)} have missing values"
+            f"no row is complete: {', '.join(shown_name(name) for name in missed)} have missing values"
         )
     return (
         {name: values[keep] for name, values in columns.items()},
@@ -315,17 +193,8 @@ def _fetch(
     )
 
 
-def _plain(name: str) -> str:
-    """The role of a column that was given as an array; the name of any other."""
-    return name.removeprefix(GIVEN.format(""))
-
-
-def _shown(name: str) -> str:
-    return _plain(name) if _plain(name) != name else repr(name)
-
-
 def _evaluate(
-    plan: _Plan, columns: dict[str, Array], rows: np.ndarray | None, missing: str, env: Environment
+    plan: Plan, columns: dict[str, Array], rows: np.ndarray | None, missing: str, env: Environment
 ) -> tuple[dict[str, FactorSpec], dict[str, Values], dict[str, Array], np.ndarray | None, int]:
     """Step 3: every factor's values. Rows on which an expression is not a number are missing rows too."""
     learned = {expr: learn(expr, columns, env) for expr in plan.factors}
@@ -350,11 +219,11 @@ def _evaluate(
 
 
 def _assemble(
-    parsed: ParsedFormula,
-    plan: _Plan,
+    plan: Plan,
     columns: dict[str, Array],
     factors: dict[str, FactorSpec],
     values: dict[str, Values],
+    rows: np.ndarray | None,
     order: str,
     env: Environment,
 ) -> Design:
@@ -363,8 +232,8 @@ def _assemble(
     n = len(y)
     fixed = make_part(plan.fixed, factors, order=order)
     X = fill(fixed, values, np.empty((n, len(fixed.names)), order="F"))
-    check_finite(y, [plan.response])
-    check_finite(X, fixed.names)
+    check_finite(y, [plan.response], rows)
+    check_finite(X, fixed.names, rows)
     groups = Groups(columns)
     terms, random = [], []
     for bar, own in plan.bars:
@@ -372,7 +241,8 @@ def _assemble(
         if not part.names:
             raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
         varying = columns_of(part, values, n, X, fixed.names)
-        check_finite(varying, part.names)
+        if not np.may_share_memory(varying, X):
+            check_finite(varying, part.names, rows)
         terms.append(random_term(bar.name, bar.label, groups[bar.group], varying, part.names, bar.structure))
         random.append(RandomSpec(_data_columns(bar.group), part, terms[-1].levels))
     own_groups = groups[plan.groups.group] if plan.groups else None
@@ -383,15 +253,15 @@ def _assemble(
         random.append(RandomSpec((), None, terms[-1].levels))
     weights = None
     if plan.weights is not None:
-        weights = to_float(columns[plan.weights], _plain(plan.weights)).copy()
-        checks.check_weights(weights, _plain(plan.weights))
+        weights = to_float(columns[plan.weights], plain_name(plan.weights)).copy()
+        checks.check_weights(weights, plain_name(plan.weights), rows)
     offset = None
     known = [_one_column(expr, factors, values, "the offset") for expr in plan.offsets]
     if plan.offset is not None:
-        known.append(to_float(columns[plan.offset], _plain(plan.offset)))
+        known.append(to_float(columns[plan.offset], plain_name(plan.offset)))
     if known:
         offset = np.sum(known, axis=0)
-        check_finite(offset, ["offset"])
+        check_finite(offset, ["offset"], rows)
     specs = Specs(
         fixed,
         tuple(random),
@@ -400,7 +270,7 @@ def _assemble(
         env,
         plan.groups.name if plan.groups else None,
         own_groups,
-        None,
+        rows,
         {name: columns[name] for name in fixed.variables},
         fixed_terms(fixed, values, columns),
         None if plan.offset is None or plan.offset in plan.given else plan.offset,
@@ -409,7 +279,7 @@ def _assemble(
 
 
 def _data_columns(group: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name for name in group if _plain(name) == name)
+    return tuple(name for name in group if plain_name(name) == name)
 
 
 def _one_column(

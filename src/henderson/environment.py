@@ -21,10 +21,13 @@ class Environment:
     Parameters
     ----------
     names : mapping of str
+    patsy : bool
+        Whether functions mean what they mean to patsy.
     """
 
-    def __init__(self, names: Mapping[str, Any]) -> None:
+    def __init__(self, names: Mapping[str, Any], *, patsy: bool = False) -> None:
         self._names = names
+        self.patsy = patsy
         self.used: dict[str, Any] = {}
 
     def get(self, name: str) -> Any:
@@ -33,12 +36,20 @@ class Environment:
             value = self._names.get(name, _ABSENT)
             if value is _ABSENT and name == "np":
                 import numpy as value
+            if value is _ABSENT and name == "scale" and self.patsy:
+                from formulaic.transforms import TRANSFORMS
+
+                value = TRANSFORMS["standardize"]
             if value is _ABSENT:
                 return _ABSENT
             self.used[name] = value
         return self.used[name]
 
     absent = _ABSENT
+
+    def drop(self, name: str) -> None:
+        """Use formulaic's meaning of `name`, not the caller's."""
+        self.used.pop(name, None)
 
     def forget(self) -> None:
         """Let go of the names that were not looked up (a frame's locals can be large)."""
@@ -47,10 +58,11 @@ class Environment:
     def __getstate__(self) -> dict[str, Any]:
         modules = {k: v.__name__ for k, v in self.used.items() if isinstance(v, types.ModuleType)}
         values = {k: v for k, v in self.used.items() if k not in modules and _can_pickle(v)}
-        return {"modules": modules, "values": values}
+        return {"modules": modules, "values": values, "patsy": self.patsy}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._names = {}
+        self.patsy = state["patsy"]
         self.used = {k: importlib.import_module(name) for k, name in state["modules"].items()}
         self.used.update(state["values"])
 
@@ -63,7 +75,7 @@ def _can_pickle(value: Any) -> bool:
     return True
 
 
-def capture(env: Mapping[str, Any] | int, depth: int) -> Environment:
+def capture(env: Mapping[str, Any] | int, depth: int, *, patsy: bool = False) -> Environment:
     """The environment of a caller.
 
     Parameters
@@ -72,8 +84,10 @@ def capture(env: Mapping[str, Any] | int, depth: int) -> Environment:
         The names themselves, or how many frames above the caller of `capture`'s caller to look for them.
     depth : int
         Frames between here and the frame that ``env=0`` means.
+    patsy : bool
+        See `Environment`.
     """
     if isinstance(env, Mapping):
-        return Environment(env)
+        return Environment(env, patsy=patsy)
     frame = sys._getframe(depth + 1 + env)
-    return Environment(ChainMap(frame.f_locals, frame.f_globals))
+    return Environment(ChainMap(frame.f_locals, frame.f_globals), patsy=patsy)

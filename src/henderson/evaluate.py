@@ -94,25 +94,32 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
         When a name is neither a column, nor a name of the caller's, nor one of formulaic's functions.
     """
     plain = plain_column(expr)
-    used: tuple[str, ...]
-    if plain:
-        used = (plain[0],)
-    elif expr in known:
-        used = (expr,)
-    else:
-        used = _names_in(expr)
-    variables = []
-    for name in used:
-        if name in known:
-            variables.append(name)
-        elif env.get(name) is env.absent and (plain or not _is_function(name)):
+    if plain or expr in known:
+        name = plain[0] if plain else expr
+        if name not in known and env.get(name) is env.absent:
             raise FormulaError(unknown_column(name, known.names))
-        elif plain:
-            variables.append(name)
-    return tuple(dict.fromkeys(variables))
+        return (name,)
+    names, functions = names_in(expr)
+    for name in functions:
+        value = env.get(name)
+        if value is env.absent and not _is_function(name):
+            raise FormulaError(unknown_column(name, known.names).replace("column", "column or function", 1))
+        if not callable(value) and _is_function(name):
+            env.drop(name)
+    for name in names:
+        if name not in known and env.get(name) is env.absent and not _is_function(name):
+            raise FormulaError(unknown_column(name, known.names))
+    return tuple(name for name in names if name in known)
 
 
-def _names_in(expr: str) -> tuple[str, ...]:
+def names_in(expr: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names that an expression uses as values, and those that it calls.
+
+    Examples
+    --------
+    >>> names_in("log(x + k) * `my column` + sum([v for v in z]) + Q('w')")
+    (('x', 'k', 'my column', 'z', 'w'), ('log', 'sum', 'Q'))
+    """
     quoted: dict[str, str] = {}
 
     def hide(found: re.Match[str]) -> str:
@@ -123,20 +130,32 @@ def _names_in(expr: str) -> tuple[str, ...]:
         tree = ast.parse(re.sub(r"`([^`]+)`", hide, expr), mode="eval")
     except SyntaxError:
         if re.fullmatch(r"[^\W\d][\w.]*", expr):
-            return (expr,)
+            return (expr,), ()
         raise FormulaError(f"{expr!r} cannot be read as an expression") from None
-    names = []
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    found: list[tuple[int, int, bool, str]] = []
     bound: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
-            names.append(quoted.get(node.id, node.id))
+            name = quoted.get(node.id, node.id)
+            found.append((node.lineno, node.col_offset, id(node) in called, name))
         elif isinstance(node, ast.arg):
             bound.add(node.arg)
         elif isinstance(node, ast.comprehension):
             bound.update(name.id for name in ast.walk(node.target) if isinstance(name, ast.Name))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Q":
-            names += [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
-    return tuple(name for name in names if name not in bound)
+            found += [
+                (arg.lineno, arg.col_offset, False, str(arg.value))
+                for arg in node.args
+                if isinstance(arg, ast.Constant)
+            ]
+    names, functions = (
+        tuple(
+            dict.fromkeys(name for _, _, call, name in sorted(found) if call == calls and name not in bound)
+        )
+        for calls in (False, True)
+    )
+    return names, functions
 
 
 def _is_function(name: str) -> bool:
@@ -240,7 +259,7 @@ def _learn_expression(expr: str, columns: Columns, env: Environment) -> tuple[Fa
         formula = Formula([*terms, Term([Factor(expr, eval_method="python")])])
         return ModelSpec(formula=formula, output="numpy", na_action="ignore")
 
-    variables = tuple(name for name in dict.fromkeys(_names_in(expr)) if name in columns)
+    variables = tuple(name for name in names_in(expr)[0] if name in columns)
     n = len(next(iter(columns.values())))
     used = {name: columns[name] for name in variables}
     matrix = _materialize(parts(False), used, n, env, expr)
@@ -250,8 +269,12 @@ def _learn_expression(expr: str, columns: Columns, env: Environment) -> tuple[Fa
     names = tuple(str(name) for name in spec.column_names)
     state = next(iter(spec.factor_contrasts.values()), None)
     if state is None:
-        reduced = _materialize(parts(True), used, n, env, expr).model_spec.column_names[1:]
-        spans = len(reduced) < len(names)
+        if env.patsy and len(names) > 1:
+            names = tuple(f"{expr}[{k}]" for k in range(len(names)))
+        reduced = (
+            () if env.patsy else _materialize(parts(True), used, n, env, expr).model_spec.column_names[1:]
+        )
+        spans = 0 < len(reduced) < len(names)
         factor = FactorSpec(
             expr, variables, names, reduced_names=tuple(reduced), spans_intercept=spans, spec=spec
         )

@@ -306,8 +306,16 @@ def to_frame(columns: Mapping[str, Array], n: int) -> pd.DataFrame:
     return pd.DataFrame(dict(columns), index=pd.RangeIndex(n), copy=False)
 
 
-def check_finite(values: np.ndarray, names: Sequence[str]) -> None:
-    """Raise unless every entry of `values`, (n,) or (n, k), is finite; `names` are those of the k columns."""
+def check_finite(values: np.ndarray, names: Sequence[str], rows: np.ndarray | None = None) -> None:
+    """Raise unless every entry is finite.
+
+    Parameters
+    ----------
+    values : (n,) or (n, k) array
+    names : sequence of k str
+    rows : (n,) integer array, optional
+        Where the rows are in the data.
+    """
     if np.isfinite(quiet_sum(values)):
         return
     for k, name in enumerate(names):
@@ -316,4 +324,4 @@ def check_finite(values: np.ndarray, names: Sequence[str]) -> None:
         if len(bad):
             what = "NaN" if np.isnan(column[bad[0]]) else "infinite"
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            raise DataError(f"{name!r} is {what} in row {bad[0]}{more}")
+            raise DataError(f"{name!r} is {what} in row {bad[0] if rows is None else rows[bad[0]]}{more}")
