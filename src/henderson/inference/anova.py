@@ -51,7 +51,7 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
     setting = Setting.of(fit)
     design, terms = setting.design, terms_of(setting.design)
     if kind == 3 and design.specs is not None:
-        rows = type_three(terms, full_coding(design.specs.fixed), setting.null_space)
+        rows = type_three(terms, full_coding(design.specs.fixed), setting.kept, setting.null_space)
     else:
         rows = (type_one if kind == 1 else type_two)(terms, design.X, setting.kept)
     return {term.name: one for term, one in zip(terms, rows)}

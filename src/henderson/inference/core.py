@@ -89,6 +89,11 @@ class Inference:
         size = np.abs(rows) @ np.abs(self.null_space) + 1e-300
         return np.all(np.abs(rows @ self.null_space) <= 1e-8 * size, axis=1)
 
+    def testable(self, L: Any) -> FloatArray:
+        """Whether each row is estimable, or says nothing of dropped columns (a row of the model without them), (r,) bool."""
+        rows = self.rows(L)
+        return self.estimable(rows) | ~rows[:, ~self.kept].any(axis=1)
+
     def _masked(self, values: FloatArray, rows: FloatArray) -> FloatArray:
         return np.where(self.estimable(rows), values, np.nan)
 
@@ -102,8 +107,7 @@ class Inference:
 
     def estimate(self, L: Any) -> FloatArray:
         """L β̂, (r,)."""
-        rows = self.rows(L)
-        return self._masked(rows[:, self.kept] @ self._beta_kept, rows)
+        return self._masked(self._estimate(self.rows(L)), self.rows(L))
 
     def covariance(self, L: Any) -> FloatArray:
         """Covariance of L β̂, (r, r)."""
@@ -114,14 +118,21 @@ class Inference:
 
     def se(self, L: Any) -> FloatArray:
         """Standard error of each row of L β̂, (r,)."""
-        rows = self.rows(L)
-        kept = rows[:, self.kept]
-        return self._masked(np.sqrt(np.maximum(((kept @ self._cov_kept) * kept).sum(1), 0.0)), rows)
+        return self._masked(self._se(self.rows(L)), self.rows(L))
 
     def df(self, L: Any) -> FloatArray:
         """Degrees of freedom of each row, (r,); infinite for a z test."""
-        rows = self.rows(L)
-        return self._masked(np.asarray(self.method.df(rows[:, self.kept]), float), rows)
+        return self._masked(self._df(self.rows(L)), self.rows(L))
+
+    def _estimate(self, rows: FloatArray) -> FloatArray:
+        return rows[:, self.kept] @ self._beta_kept
+
+    def _se(self, rows: FloatArray) -> FloatArray:
+        kept = rows[:, self.kept]
+        return np.sqrt(np.maximum(((kept @ self._cov_kept) * kept).sum(1), 0.0))
+
+    def _df(self, rows: FloatArray) -> FloatArray:
+        return np.asarray(self.method.df(rows[:, self.kept]), float)
 
     def t_test(self, L: Any, q: Any = 0.0, *, level: float = 0.95, names: Sequence[str] | None = None) -> pd.DataFrame:
         """t tests of L β = q, one row each.
@@ -132,7 +143,9 @@ class Inference:
             Columns estimate, se, df, statistic, p, lower, upper; `attrs["notes"]`.
         """
         rows = self.rows(L)
-        estimate, se, df = self.estimate(rows), self.se(rows), self.df(rows)
+        testable = self.testable(rows)
+        kept = np.where(self.kept, rows, 0.0)
+        estimate, se, df = (np.where(testable, of(kept), np.nan) for of in (self._estimate, self._se, self._df))
         statistic = (estimate - np.asarray(q, float)) / np.where(se > 0, se, np.nan)
         half = t_quantile((1 + level) / 2, df) * se
         frame = pd.DataFrame(
@@ -147,14 +160,14 @@ class Inference:
             },
             index=pd.Index(names if names is not None else [_row_name(row, self.names) for row in rows]),
         )
-        frame.attrs["notes"] = self.notes + self._not_estimable(rows, frame.index)
+        frame.attrs["notes"] = self.notes + self._unknown(testable, frame.index)
         return frame
 
     def f_test(self, R: Any, q: Any = 0.0) -> FTest:
         """F test of R β = q; rows that depend on the others are left out of the count."""
         rows = self.rows(R)
         values = np.broadcast_to(np.asarray(q, float), (len(rows),))
-        if not self.estimable(rows).all():
+        if not self.testable(rows).all():
             return FTest(np.nan, np.nan, np.nan, np.nan)
         kept = rows[:, self.kept]
         values = kept @ self._beta_kept - values
@@ -164,8 +177,12 @@ class Inference:
         statistic, den_df = self.method.f_test(kept, values, self._cov_kept)
         return FTest(float(statistic), num_df, float(den_df), float(f_pvalue(statistic, num_df, den_df)))
 
-    def _not_estimable(self, rows: FloatArray, labels: pd.Index) -> tuple[str, ...]:
-        bad = [str(label) for label, good in zip(labels, self.estimable(rows)) if not good]
+    def not_estimable(self, L: Any, labels: Sequence[Any]) -> tuple[str, ...]:
+        """A note that names the rows that are not estimable; empty when all are."""
+        return self._unknown(self.estimable(L), labels)
+
+    def _unknown(self, good: FloatArray, labels: Sequence[Any]) -> tuple[str, ...]:
+        bad = [str(label) for label, known in zip(labels, good) if not known]
         if not bad:
             return ()
         dropped = ", ".join(name for name, kept in zip(self.names, self.kept) if not kept)

@@ -54,15 +54,29 @@ def type_two(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[Flo
     return out
 
 
-def type_three(terms: Sequence[Term], full: FullCoding, null_space: FloatArray) -> list[FloatArray]:
-    """Rows (k, p) of each term; `null_space` (p, d) of the user's X."""
-    p, total = full.matrix.shape
-    basis = _complement(null_space.T) if null_space.size else np.eye(p)
+def type_three(
+    terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_space: FloatArray
+) -> list[FloatArray]:
+    """Rows (k, p) of each term; columns kept (p,) bool, `null_space` (p, d) of the user's X, one column a column dropped.
+
+    A term of which no column was kept is out of the model.
+    """
+    total = full.matrix.shape[1]
+    present = [bool(kept[term.columns].any()) for term in terms]
+    gone = np.zeros(len(kept), bool)
+    outside_always = np.ones(total, bool)
+    for term, columns, here in zip(terms, full.columns, present):
+        gone[term.columns] = not here
+        outside_always[columns] = here
+    basis = _complement(null_space[:, ~gone[~kept]].T, np.flatnonzero(~gone))
     out = []
     for index, term in enumerate(terms):
+        if not present[index]:
+            out.append(np.zeros((0, len(kept))))
+            continue
         own = full.columns[index]
         above = [columns for other, columns in zip(terms, full.columns) if other.contains(term)]
-        outside = np.ones(total, bool)
+        outside = outside_always.copy()
         outside[np.concatenate([own, *above])] = False
         rows = _left_null(basis @ full.matrix[:, outside]) @ basis
         if above:
@@ -88,9 +102,9 @@ def _left_null(matrix: FloatArray) -> FloatArray:
     return left[:, rank:].T
 
 
-def _complement(rows: FloatArray) -> FloatArray:
-    """Orthonormal basis of what is orthogonal to `rows`."""
-    return _left_null(rows.T)
+def _complement(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Orthonormal basis of what is orthogonal to `rows` and nonzero only in `columns`."""
+    return _spread(_left_null(rows[:, columns].T), columns, rows.shape[1])
 
 
 def _unit_rows(rows: FloatArray, own: FloatArray) -> FloatArray:
