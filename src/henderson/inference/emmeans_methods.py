@@ -1,0 +1,127 @@
+"""The methods on results for marginal means and fit measures: thin, the work is in the modules named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..fit import Fit
+    from .core import Inference
+    from .emmeans import EMMeans
+
+
+class MarginalMeansMixin:
+    """Marginal means for a class that has `engine` (a Fit) and `inference`."""
+
+    if TYPE_CHECKING:
+        engine: Fit
+        inference: Inference
+
+    def _inference_with(self, ddf: str | None) -> Inference:
+        """The results' own inference, or another for one table."""
+        if ddf is None or ddf == self.inference.ddf:
+            return self.inference
+        from .core import infer
+
+        return infer(self.engine, ddf=ddf)
+
+    def emmeans(
+        self,
+        specs: str | Iterable[str],
+        *,
+        by: str | Iterable[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        weights: str = "equal",
+        ddf: str | None = None,
+        level: float = 0.95,
+        adjust: str = "none",
+        side: Any = 0,
+        delta: float = 0.0,
+        null: float = 0.0,
+    ) -> EMMeans:
+        """Estimated marginal means.
+
+        Parameters
+        ----------
+        specs : str or sequence of str
+            Variables at whose values to take means: ``"A"``, ``"A * B"``, ``"A | B"``, ``["A", "B"]``.
+        by : str or sequence of str, optional
+            Variables whose levels are families.
+        at : mapping of str to values, optional
+            Values of some variables; other covariates are at their means (those with two values: averaged over both).
+        weights : {"equal", "proportional", "cells", "outer", "flat"}
+            How to average over the other factors.
+        ddf : str, optional
+            Degrees of freedom, for this table only.
+        level, adjust, side, delta, null
+            Confidence level, multiplicity adjustment, alternative, margin of equivalence, value tested.
+
+        Returns
+        -------
+        EMMeans
+            With `.frame`, `.contrasts(...)`, `.summary(...)`, `.joint()`, and exports.
+        """
+        from .emmeans import emmeans
+
+        return emmeans(
+            self.engine.design,
+            self._inference_with(ddf),
+            specs,
+            by=by,
+            at=at,
+            weights=weights,
+            level=level,
+            adjust=adjust,
+            side=side,
+            delta=delta,
+            null=null,
+        )
+
+    def emtrends(
+        self,
+        specs: str | Iterable[str],
+        var: str,
+        *,
+        by: str | Iterable[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        weights: str = "equal",
+        ddf: str | None = None,
+        level: float = 0.95,
+        adjust: str = "none",
+        side: Any = 0,
+        delta: float = 0.0,
+        null: float = 0.0,
+    ) -> EMMeans:
+        """Slopes of the covariate `var` at the levels of `specs`; everything else as in `emmeans`."""
+        from .trends import emtrends
+
+        return emtrends(
+            self.engine.design,
+            self._inference_with(ddf),
+            specs,
+            var,
+            by=by,
+            at=at,
+            weights=weights,
+            level=level,
+            adjust=adjust,
+            side=side,
+            delta=delta,
+            null=null,
+        )
+
+    def joint_tests(
+        self,
+        *,
+        by: str | Iterable[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        ddf: str | None = None,
+        den_df: str = "smallest",
+    ) -> pd.DataFrame:
+        """A joint test of every term of the fixed part from marginal means; see `joint.joint_tests`."""
+        from .joint import joint_tests
+
+        return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)
