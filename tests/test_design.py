@@ -1,6 +1,9 @@
 """Designs against formulaic's and patsy's matrices, and statsmodels' variance components."""
 
+import gzip
+import json
 import pickle
+from pathlib import Path
 
 import formulaic
 import numpy as np
@@ -219,6 +222,30 @@ def test_bars(bars, wanted):
     assert names_of(f"y ~ x + {bars}") == wanted
 
 
+BARE = str.maketrans("", "", "()")  # R keeps parentheses that mean nothing
+LME4 = json.loads(gzip.decompress((Path(__file__).parent / "oracles" / "bars.json.gz").read_bytes()))
+
+
+@pytest.mark.parametrize("model", LME4["models"], ids=lambda model: model["bar"][0])
+def test_bars_are_lme4s(model):
+    data = pd.DataFrame(LME4["data"])
+    terms = design_from_formula(f"y ~ x + {model['bar'][0]}", data, strict=False).terms
+    found = sorted((t.group.translate(BARE), t.n_columns) for t in terms)
+    assert found == sorted((group.translate(BARE), k) for group, k in zip(model["groups"], model["columns"]))
+    levels, codes = (
+        {group.translate(BARE): x for group, x in model[what].items()} for what in ("levels", "codes")
+    )
+    for term in terms:
+        assert term.levels.astype(str).tolist() == levels[term.group.translate(BARE)]
+        assert term.codes.tolist() == codes[term.group.translate(BARE)]
+
+
+def test_columns_at_equal_distances_are_a_view():
+    design = design_from_formula("y ~ x + z + (z | g)", table())
+    assert np.shares_memory(design.terms[0].columns, design.X)
+    np.testing.assert_array_equal(design.terms[0].columns, design.X[:, [0, 2]])
+
+
 def test_terms_on_one_factor_share_codes():
     first, second = design_from_formula("y ~ x + (x || g)", table()).terms
     assert first.codes is second.codes
@@ -399,12 +426,27 @@ def test_names_of_the_caller():
         design_from_formula("y ~ more(x) + (1 | g)", data)
 
 
+def test_what_r_users_write():
+    data = table()
+    formula = "y ~ factor(z) + sqrt(x) + I(x^2) + poly(x, 2, raw=TRUE) + factor(z):a + (1 | factor(g))"
+    design = design_from_formula(formula, data)
+    wanted = formulaic.model_matrix("C(z) + np.sqrt(x) + I(x**2) + poly(x, 2, raw=True) + C(z):a", data)
+    np.testing.assert_allclose(design.X, wanted.to_numpy(dtype=float))
+    assert design.x_names[1:6] == (
+        "factor(z)[T.1]",
+        "factor(z)[T.2]",
+        "factor(z)[T.3]",
+        "sqrt(x)",
+        "I(x ** 2)",
+    )
+    with pytest.raises(FormulaError, match="no column 'sqrt'"):
+        design_from_formula("y ~ sqrt + (1 | g)", data)
+
+
 def test_columns_named_like_functions():
     data = table().rename(columns={"x": "log", "z": "scale"})
     env = {"I": 1, "center": None}  # of the caller, and no functions
-    design = design_from_formula(
-        "y ~ sqrt(scale) + I(log * 2) + center(log) + (1 | g)", data, env=env | {"sqrt": np.sqrt}
-    )
+    design = design_from_formula("y ~ sqrt(scale) + I(log * 2) + center(log) + (1 | g)", data, env=env)
     np.testing.assert_allclose(design.X[:, 1], np.sqrt(data["scale"]))
     np.testing.assert_allclose(design.X[:, 2], 2 * data["log"])
 

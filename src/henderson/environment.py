@@ -10,6 +10,8 @@ from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 _ABSENT = object()
 
 
@@ -30,20 +32,37 @@ class Environment:
         self.patsy = patsy
         self.used: dict[str, Any] = {}
 
-    def get(self, name: str) -> Any:
-        """The value of `name`; `Environment.absent` when there is none."""
+    def get(self, name: str, *, called: bool = False) -> Any:
+        """The value of `name`; `Environment.absent` when there is none.
+
+        R's TRUE and FALSE and ``np`` are known; when `called`, NumPy's functions too (``sqrt(x)``).
+        """
         if name not in self.used:
             value = self._names.get(name, _ABSENT)
-            if value is _ABSENT and name == "np":
-                import numpy as value
-            if value is _ABSENT and name == "scale" and self.patsy:
-                from formulaic.transforms import TRANSFORMS
-
-                value = TRANSFORMS["standardize"]
+            if value is _ABSENT:
+                value = self._known(name, called)
             if value is _ABSENT:
                 return _ABSENT
             self.used[name] = value
         return self.used[name]
+
+    def _known(self, name: str, called: bool) -> Any:
+        if name in ("TRUE", "FALSE"):
+            return name == "TRUE"
+        if name == "np":
+            return np
+        if called and name == "scale" and self.patsy:
+            from formulaic.transforms import TRANSFORMS
+
+            return TRANSFORMS["standardize"]
+        function = getattr(np, name, _ABSENT) if called else _ABSENT
+        return function if isinstance(function, np.ufunc) else _ABSENT
+
+    def vector(self, name: str) -> Any:
+        """The value of `name` when it is a sequence, such as can stand for a column."""
+        value = self.get(name)
+        is_sequence = hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping)
+        return value if is_sequence and not callable(value) else _ABSENT
 
     absent = _ABSENT
 

@@ -96,12 +96,12 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
     plain = plain_column(expr)
     if plain or expr in known:
         name = plain[0] if plain else expr
-        if name not in known and env.get(name) is env.absent:
+        if name not in known and env.vector(name) is env.absent:
             raise FormulaError(unknown_column(name, known.names))
         return (name,)
     names, functions = names_in(expr)
     for name in functions:
-        value = env.get(name)
+        value = env.get(name, called=True)
         if value is env.absent and not _is_function(name):
             raise FormulaError(unknown_column(name, known.names).replace("column", "column or function", 1))
         if not callable(value) and _is_function(name):

@@ -124,6 +124,14 @@ def _scan(text: str) -> tuple[list[_Operator], dict[int, int]]:
     return operators, closes
 
 
+def _with_powers(text: str) -> str:
+    """`text` with Python's ``**`` for R's ``^`` inside function calls."""
+    for op in reversed(_scan(text)[0]):
+        if op.symbol == "^" and op.is_python:
+            text = f"{text[: op.start]}**{text[op.end :]}"
+    return text
+
+
 def _pieces(text: str) -> list[tuple[str, str]]:
     """Additive terms of `text`, each with its sign."""
     cuts = [op for op in _scan(text)[0] if op.symbol in "+-" and not op.around]
@@ -188,6 +196,7 @@ def parse(formula: str) -> ParsedFormula:
     """
     if not isinstance(formula, str):
         raise FormulaError(f"a formula is a string, not {type(formula).__name__}")
+    formula = _with_powers(formula)
     tildes = [op for op in _scan(formula)[0] if op.symbol == "~" and not op.around]
     if len(tildes) != 1:
         raise FormulaError(f"a formula reads 'response ~ terms', with one '~': {formula!r} has {len(tildes)}")

@@ -70,10 +70,11 @@ class Groups:
 def columns_of(
     part: Part, values: Mapping[str, Values], n: int, X: np.ndarray, x_names: tuple[str, ...]
 ) -> np.ndarray:
-    """The (n, q) columns of a bar: a view of X where they stand side by side in it."""
+    """The (n, q) columns of a bar: a view of X where they stand in it at equal distances."""
     at = [x_names.index(name) if name in x_names else -1 for name in part.names]
-    if at == list(range(at[0], at[0] + len(at))) and at[0] >= 0:
-        return X[:, at[0] : at[0] + len(at)]
+    step = at[1] - at[0] if len(at) > 1 else 1
+    if at[0] >= 0 and step > 0 and at == list(range(at[0], at[-1] + 1, step)):
+        return X[:, at[0] : at[-1] + 1 : step]
     return fill(part, values, np.empty((n, len(part.names)), order="F"))
 
 

@@ -1,9 +1,9 @@
 """Sums of products: a formula's fixed part, or the left side of a bar, as a tuple of terms.
 
 A term is the tuple of its factors' texts, the intercept is ``()``: ``"a * x"`` has the terms ``(), ("a",),
-("x",), ("a", "x")``. Formulas of plain columns, ``C(column)``, ``+ - : *``, parentheses, 0 and 1 are read
-here, at a thousandth of formulaic's price and without importing it; everything else is formulaic's, whose
-terms and order these are too.
+("x",), ("a", "x")``. Formulas of plain columns, ``C(column)`` or R's ``factor(column)``, ``+ - : *``,
+parentheses, 0 and 1 are read here, at a thousandth of formulaic's price and without importing it; everything
+else is formulaic's, whose terms and order these are too.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .errors import FormulaError
 Term = tuple[str, ...]
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<factor>C\(\s*[^\W\d]\w*\s*\)|[^\W\d]\w*(?!\w*\s*[\(\.\[]))|(?P<number>[01])(?![\w.])|(?P<symbol>[+\-:*()]))"
+    r"\s*(?:(?P<factor>(?:C|factor)\(\s*[^\W\d]\w*\s*\)|[^\W\d]\w*(?!\w*\s*[\(\.\[]))|(?P<number>[01])(?![\w.])|(?P<symbol>[+\-:*()]))"
 )
-_PLAIN = re.compile(r"(?:C\(\s*)?([^\W\d]\w*)(?:\s*\))?")
+_PLAIN = re.compile(r"(?:(?:C|factor)\(\s*)?([^\W\d]\w*)(?:\s*\))?")
 _RESERVED = frozenset(
     {"True", "False", "None", "and", "or", "not", "in", "is", "lambda", "if", "else", "for"}
 )
