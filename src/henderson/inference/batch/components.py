@@ -16,7 +16,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from ...covariance import Layout
-from ...design import Design, RandomTerm
+from ...contract import Design, RandomTerm
 
 FloatArray = np.ndarray
 
@@ -121,6 +121,11 @@ class Components:
     def p(self) -> int:
         """Columns of X."""
         return self.x.shape[1]
+
+    @property
+    def largest(self) -> int:
+        """Effects of the largest component."""
+        return max(s.size for s in self.shapes)
 
     def doubles(self) -> int:
         """Numbers that one response of a batch needs in memory."""

@@ -96,6 +96,10 @@ class Pieces:
         Coefficients of the orthonormal columns.
     s_inverse : (p, p, B) array
         (X'V⁻¹X)⁻¹ of the orthonormal columns.
+    f : (k, p, B) array
+        f_i of step 7, at that β.
+    miss : (B,) array
+        h'β − value at the unconstrained β; zero without a constraint.
     """
 
     logdet: FloatArray
@@ -106,6 +110,8 @@ class Pieces:
     dd_r2: FloatArray
     beta: FloatArray
     s_inverse: FloatArray
+    f: FloatArray
+    miss: FloatArray
 
 
 @dataclass(frozen=True)
@@ -209,9 +215,9 @@ def pieces(
     s_inverse = np.einsum("kxb,kyb->xyb", low_inverse, low_inverse)
     beta = np.einsum("xyb,yb->xb", s_inverse, f_xy)
     r2 = f_yy - np.einsum("xb,xb->b", beta, f_xy)
-    q = s_inverse
+    q, miss = s_inverse, np.zeros(batch)
     if constraint is not None:
-        q, beta, r2 = _constrained(constraint, s_inverse, beta, r2)
+        q, beta, r2, miss = _constrained(constraint, s_inverse, beta, r2)
     # 6. F_i e
     f = d_xy - np.einsum("ixyb,yb->ixb", d_xx, beta)
     d_r2 = -(d_yy - np.einsum("ixb,xb->ib", d_xy, beta) - np.einsum("ixb,xb->ib", f, beta))
@@ -231,7 +237,7 @@ def pieces(
             u_s = _conjugate(s.k, _weighted_products(shape, s_inverse)) * w
             right = right + 2 * u_s
         dd_logdet += _crossed_traces(shape.members, s.n, right)
-    return Pieces(logdet, r2, d_logdet, d_r2, _symmetric(dd_logdet), _symmetric(dd_r2), beta, s_inverse)
+    return Pieces(logdet, r2, d_logdet, d_r2, _symmetric(dd_logdet), _symmetric(dd_r2), beta, s_inverse, f, miss)
 
 
 def _solve(shape: Shape, root: FloatArray) -> _Solved:
@@ -325,7 +331,6 @@ def _weighted_products(shape: Shape, s_inverse: FloatArray) -> FloatArray:
 
 def _crossed_traces(members: FloatArray, n: FloatArray, right: FloatArray) -> FloatArray:
     """Σ_a tr E_i N E_j R, (k, k, B)."""
-    k, r, _ = members.shape
     en = np.tensordot(members, n, 1)  # (k, R, R, a, B)
     er = np.tensordot(members, right, 1)
     return np.einsum("irsab,jsrab->ijb", en, er)
@@ -333,15 +338,15 @@ def _crossed_traces(members: FloatArray, n: FloatArray, right: FloatArray) -> Fl
 
 def _constrained(
     constraint: Constraint, s_inverse: FloatArray, beta: FloatArray, r2: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """S⁻¹ within the constraint, β on it, and r² there."""
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """S⁻¹ within the constraint, β on it, r² there, and how far from it the unconstrained β is."""
     sh = np.einsum("xyb,yb->xb", s_inverse, constraint.h)
     size = np.einsum("xb,xb->b", sh, constraint.h)
     active = size > 0
     size = np.where(active, size, 1.0)
     miss = np.where(active, np.einsum("xb,xb->b", constraint.h, beta) - constraint.value, 0.0)
     q = s_inverse - np.einsum("xb,yb->xyb", sh, sh / size)
-    return q, beta - sh * (miss / size), r2 + miss**2 / size
+    return q, beta - sh * (miss / size), r2 + miss**2 / size, miss
 
 
 def _symmetric(a: FloatArray) -> FloatArray:

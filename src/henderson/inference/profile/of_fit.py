@@ -1,0 +1,169 @@
+"""From a fit to its profiles.
+
+lme4's convention: profiles are of the *maximum likelihood* deviance, whatever the fit was; the optimum is found anew.
+With ``reml=True`` the restricted likelihood is profiled, over the parameters of the covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import chdtri
+
+from ...errors import DataError
+from ...fit import Fit
+from ..batch.components import Components, components
+from ..batch.fits import BatchFit, fit_batch
+from ..batch.likelihood import Responses, pieces
+from ..variance_parameters import find, variance_parameters
+from .curve import Curve, Scale
+from .path import trace
+from .profiles import Profile
+from .surface import Target, coordinates, surface
+
+FloatArray = np.ndarray
+
+#: numbers in memory for one point of a profile, above which there is none
+MOST_DOUBLES = 20_000_000
+
+
+@dataclass(frozen=True)
+class FixedEffects:
+    """The fixed effects among the targets, in units of their standard errors.
+
+    Attributes
+    ----------
+    rows : (B, p) array
+        h of `Surface`, zero for other targets.
+    scales : tuple of B Scale
+        β_j = least squares estimate + standard error × coordinate.
+    at : (B,) array
+        The coordinates of the estimates.
+    """
+
+    rows: FloatArray
+    scales: tuple[Scale, ...]
+    at: FloatArray
+
+
+def profile_fit(
+    fit: Fit, which: Sequence[str] | str | None = None, *, level: float = 0.99, reml: bool = False
+) -> Profile:
+    """Profile the likelihood of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+    which : sequence of str, optional
+        Parameters by name; ``"theta_"`` and ``"beta_"`` are, as in lme4, those of the covariance with σ, and the
+        fixed effects. Default: all.
+    level : float
+        The profiles go as far as a joint region of this level of all parameters needs: |ζ| = √χ²_npar(level).
+    reml : bool
+        Profile the restricted likelihood (of the parameters of the covariance only).
+
+    Examples
+    --------
+    >>> from henderson import datasets
+    >>> from henderson.design import design_from_formula
+    >>> from henderson.fit import fit_design
+    >>> design = design_from_formula("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    >>> profile = profile_fit(fit_design(design))
+    >>> profile.interval(0.95).round(3)
+                                       lower    upper
+    sd_(Intercept)|Subject            14.381   37.716
+    cor_Days.(Intercept)|Subject      -0.482    0.685
+    sd_Days|Subject                    3.801    8.753
+    sigma                             22.898   28.858
+    (Intercept)                      237.681  265.130
+    Days                               7.359   13.576
+    """
+    design = fit.design
+    variances = [Target.of(p) for p in variance_parameters(design)]
+    fixed = [Target(name, name, "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
+    targets = _chosen(variances, [] if reml else fixed, which)
+    parts = components(design, fit.kept, whiten=False)
+    if parts.doubles() > MOST_DOUBLES:
+        raise DataError(
+            f"profiles need the covariance of all effects of a component together; here it has {parts.largest} effects"
+        )
+    optimum = _optimum(parts, fit, reml)
+    sigma = float(optimum.sigma[0])
+    scaled = Responses.of(parts, (design.y - parts.offset)[:, None] / sigma + parts.offset[:, None])
+    to_work = np.linalg.inv(parts.basis)
+    cov = to_work @ optimum.cov[0] @ to_work.T
+    effects = _fixed_effects(fit, parts, scaled, targets, optimum, cov)
+    s = surface(parts, scaled, targets, reml=reml, beta_rows=effects.rows)
+    x = coordinates(s, cov, 0.0, effects.at)
+    cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))
+    units = np.diag(parts.basis) * sigma
+    scales = [
+        Scale("sd", units[parts.layout.terms[t.term].start + t.row]) if t.kind == "sd"
+        else effects.scales[b] if t.kind == "beta"
+        else Scale(t.kind, sigma)
+        for b, t in enumerate(targets)
+    ]  # fmt: skip
+    minimum = float(s.evaluate(x[:, :1], np.array([0]))[0][0])
+    curves = tuple(Curve(scale, t) for scale, t in zip(scales, trace(s, x, cutoff)))
+    estimate = np.array([float(c.scale.value(x[s.path[b], b])) for b, c in enumerate(curves)])
+    notes = _notes(fit, targets, curves, reml)
+    return Profile(tuple(targets), curves, estimate, level, cutoff, notes, s, minimum)
+
+
+def _chosen(variances: list[Target], fixed: list[Target], which: Sequence[str] | str | None) -> list[Target]:
+    targets = variances + fixed
+    if which is None:
+        return targets
+    groups = {"theta_": variances, "beta_": fixed}
+    out: list[Target] = []
+    for name in [which] if isinstance(which, str) else which:
+        found = groups.get(name) or [targets[i] for i in find(name, [(t.name, t.alias) for t in targets], "parameter")]
+        out += [t for t in found if t not in out]
+    return out
+
+
+def _optimum(parts: Components, fit: Fit, reml: bool) -> BatchFit:
+    start = np.zeros((parts.layout.q, parts.layout.q))
+    for term, lam in zip(parts.layout.terms, fit.lam):
+        start[term, term] = lam @ lam.T
+    optimum = fit_batch(parts, Responses.of(parts, fit.design.y[:, None]), start, reml=reml)
+    if not optimum.converged[0]:
+        raise DataError("the maximum of the likelihood was not found, so there is nothing to profile from")
+    return optimum
+
+
+def _fixed_effects(
+    fit: Fit, parts: Components, scaled: Responses, targets: Sequence[Target], optimum: BatchFit, cov: FloatArray
+) -> FixedEffects:
+    column = np.cumsum(fit.kept) - 1
+    to_user = np.linalg.inv(parts.x_basis)
+    sigma = float(optimum.sigma[0])
+    least_squares = sigma * (to_user @ scaled.beta[:, 0])
+    values, vectors = np.linalg.eigh(cov)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, :, None]
+    s_inverse = pieces(parts, scaled, root, reml=False).s_inverse[:, :, 0]
+    errors = sigma * np.sqrt(np.einsum("jx,xy,jy->j", to_user, s_inverse, to_user))
+    rows, at, scales = np.zeros((len(targets), parts.p)), np.zeros(len(targets)), []
+    for b, target in enumerate(targets):
+        if target.kind == "beta":
+            j = column[target.row]
+            rows[b] = to_user[j] * sigma / errors[j]
+            at[b] = (optimum.beta[0, j] - least_squares[j]) / errors[j]
+            scales.append(Scale("beta", errors[j], least_squares[j]))
+        else:
+            scales.append(Scale(target.kind))
+    return FixedEffects(rows, tuple(scales), at)
+
+
+def _notes(fit: Fit, targets: Sequence[Target], curves: Sequence[Curve], reml: bool) -> tuple[str, ...]:
+    notes = ["profiles of the restricted likelihood" if reml else "profiles of the likelihood (ML), as in lme4"]
+    if fit.reml and not reml:
+        notes[0] += "; the fit is by REML"
+    for target, curve in zip(targets, curves):
+        if not curve.trace.good.all():
+            notes.append(f"{target.name}: some points of the profile did not converge")
+        if not curve.monotone:
+            notes.append(f"{target.name}: the profile is not monotone, so its interval may not be one piece")
+    return tuple(notes)
