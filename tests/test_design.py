@@ -3,6 +3,8 @@
 import gzip
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import formulaic
@@ -106,7 +108,6 @@ EXPRESSIONS = [
     "C(a, Sum)",
     "0 + C(a, contr.sum)",
     "{x + z}",
-    "I(x > 1.5)",
     "a:np.exp(x)",
     "double(x)",
     "Q('x')",
@@ -143,7 +144,7 @@ def test_columns_are_formulaics(text):
     assert list(part.slices) == list(slices.values())
 
 
-@pytest.mark.parametrize("text", PLAIN)
+@pytest.mark.parametrize("text", [*PLAIN, "I(x > 1.5)", "I(x > 1.5):a", "0 + I(a == 'q')"])
 def test_patsy_order_is_patsys(text):
     data = table()
     part, X = matrix(text, data, "patsy")
@@ -317,6 +318,44 @@ def test_tables_of_any_make(kind):
         np.testing.assert_allclose(one.columns, other.columns)
 
 
+def test_categories_of_polars_are_sorted():
+    letters = polars.Series(["b", "a", "c", "b", "a", "c", "b", "a"], dtype=polars.Categorical)
+    data = polars.DataFrame({"y": range(8), "f": letters, "g": [1, 1, 1, 1, 2, 2, 2, 2]})
+    assert design_from_formula("y ~ f + (1 | g)", data).x_names == ("Intercept", "f[T.b]", "f[T.c]")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.cut(np.linspace(0, 1, 48), 3),
+        pd.PeriodIndex(["2020-01", "2020-02", "2020-03"] * 16, freq="M"),
+        pd.to_timedelta(np.resize([1, 2, 3], 48), unit="D"),
+        np.resize([b"one", b"two"], 48),
+        pd.array(np.resize([True, False], 48), dtype="boolean"),
+        pd.arrays.SparseArray(np.resize([0, 0, 1, 2], 48)),
+        np.resize(np.array([True, False], object), 48),
+        pd.Series(pd.date_range("2020-01-01", periods=4)).dt.date.repeat(12).to_numpy(),
+    ],
+    ids=lambda values: str(getattr(values, "dtype", "")),
+)
+def test_groups_of_any_kind(values):
+    (term,) = design_from_formula("y ~ x + (1 | k)", table().assign(k=values)).terms
+    assert term.levels.is_monotonic_increasing
+    assert (term.levels[term.codes] == pd.Index(values)).all()
+
+
+def test_plain_formulas_need_no_formulaic():
+    program = """if True:
+        import sys
+        from henderson.design import design_from_formula
+        data = {"y": [1.0, 2, 4, 3, 5, 4], "x": [0, 1, 2, 0, 1, 2], "a": list("uvuvuv"), "g": list("aaabbb")}
+        design_from_formula("y ~ x * C(a) + (x || g)", data, strict=False)
+        print([m for m in ("formulaic", "narwhals", "scipy.stats", "scipy.optimize") if m in sys.modules])
+    """
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
 def test_numpy_records():
     data = table()[["y", "x", "g"]].to_records(index=False)
     assert design_from_formula("y ~ x + (1 | g)", data).X.shape == (48, 2)
@@ -470,7 +509,7 @@ def test_vectors_of_the_caller():
     np.testing.assert_array_equal(design.X[:, 1], covariate)
 
 
-@pytest.mark.parametrize("text", PLAIN + EXPRESSIONS)
+@pytest.mark.parametrize("text", [*PLAIN, *EXPRESSIONS, "I(x > 1.5)"])
 def test_new_data_get_the_same_columns(text):
     data = table(60)
     design = design_from_formula(f"y ~ {text} + (x | g)", data, strict=False)

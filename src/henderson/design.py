@@ -262,6 +262,11 @@ def _assemble(
     if known:
         offset = np.sum(known, axis=0)
         check_finite(offset, ["offset"], rows)
+    plain = {expr for expr, spec in fixed.factors.items() if spec.spec is None and spec.levels is None}
+    places = [
+        (name, fixed.names.index(name) if name in plain and name in fixed.names else None)
+        for name in fixed.variables
+    ]
     specs = Specs(
         fixed,
         tuple(random),
@@ -271,7 +276,7 @@ def _assemble(
         plan.groups.name if plan.groups else None,
         own_groups,
         rows,
-        {name: columns[name] for name in fixed.variables},
+        {name: X[:, at] if at is not None else columns[name] for name, at in places},
         fixed_terms(fixed, values, columns),
         None if plan.offset is None or plan.offset in plan.given else plan.offset,
     )

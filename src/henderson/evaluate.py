@@ -231,6 +231,8 @@ def _materialize(formula: Any, columns: Columns, n: int, env: Environment, expr:
     """formulaic's model matrix; its errors by our names."""
     from formulaic.errors import FormulaicError
 
+    from . import booleans  # noqa: F401 - formulaic must know it, for a spec from a pickle too
+
     frame = to_frame(columns, n)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -254,10 +256,12 @@ def _learn_expression(expr: str, columns: Columns, env: Environment) -> tuple[Fa
     from formulaic import Formula, ModelSpec
     from formulaic.parser.types import Factor, Term
 
+    from .booleans import Materializer
+
     def parts(intercept: bool) -> Any:
         terms = [Term([Factor("1", eval_method="literal")])] if intercept else []
         formula = Formula([*terms, Term([Factor(expr, eval_method="python")])])
-        return ModelSpec(formula=formula, output="numpy", na_action="ignore")
+        return ModelSpec(formula=formula, output="numpy", na_action="ignore", materializer=Materializer)
 
     variables = tuple(name for name in names_in(expr)[0] if name in columns)
     n = len(next(iter(columns.values())))

@@ -126,9 +126,12 @@ def _read_narwhals(data: Any) -> Table:
 
     def read(name: str) -> Array:
         series = frame[name]
+        is_polars = series.dtype == nw.Categorical and frame.implementation.is_polars()
         if series.dtype in (nw.Categorical, nw.Enum):
             # narwhals' own to_pandas turns a missing entry of a pyarrow dictionary into a level
-            return series.to_native().to_pandas().array
+            values = series.to_native().to_pandas().array
+            # a polars Categorical has its categories in the order in which it met them
+            return values.reorder_categories(sorted(values.categories)) if is_polars else values
         return to_array(series.to_numpy(), name)
 
     return Table(tuple(frame.columns), len(frame), pd.RangeIndex(len(frame)), read)

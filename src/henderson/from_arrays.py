@@ -118,8 +118,8 @@ def design_from_arrays(
         terms,
         str(getattr(endog, "name", None) or _first_column(endog) or "y"),
         names["exog"],
-        arrays.get("weights"),
-        arrays.get("offset"),
+        np.array(arrays["weights"]) if "weights" in arrays else None,
+        np.array(arrays["offset"]) if "offset" in arrays else None,
         index[keep] if lost else index,
         n - len(keep),
     )
@@ -245,7 +245,7 @@ def _terms(
     if "exog_re" in arrays or not components:
         codes, levels = encode(arrays["groups"])
         if "exog_re" in arrays:
-            columns = arrays["exog_re"]
+            columns = np.array(arrays["exog_re"], order="F")
             names = re_names or tuple(f"x_re{k + 1}" for k in range(columns.shape[1]))
         else:
             columns, names = np.ones((len(keep), 1)), ("(Intercept)",)
