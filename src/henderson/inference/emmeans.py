@@ -19,6 +19,7 @@ from ..design import Design
 from .adjust import adjustment_name
 from .contrasts import ContrastSet, contrast_set
 from .core import Inference
+from .estimability import combine
 from .estimates import Estimates, check_delta, check_level, columns_of, side_of
 from .grid import ReferenceGrid, margins, reference_grid, split_specs
 
@@ -32,7 +33,15 @@ class Contrasts(Estimates):
 
 @dataclass(frozen=True, repr=False)
 class EMMeans(Estimates):
-    """Marginal means or trends; see `Estimates` for what it offers."""
+    """Marginal means or trends; see `Estimates` for what it offers.
+
+    Attributes
+    ----------
+    within : tuple of str
+        Factors within which others are nested: contrasts are taken at each of their levels.
+    """
+
+    within: tuple[str, ...] = ()
 
     def contrasts(
         self,
@@ -71,7 +80,7 @@ class EMMeans(Estimates):
         -------
         Contrasts
         """
-        by_names = self.by if by is _SAME else columns_of(by or (), self.keys)
+        by_names = (*self.by, *self.within) if by is _SAME else columns_of(by or (), self.keys)
         means = EMMeans(self.keys, self.rows, self.inference, self.offset, by_names)
         names = [str(name) for name in self.keys.columns if name not in by_names]
         frames, rows, first = [], [], None
@@ -87,7 +96,7 @@ class EMMeans(Estimates):
                 {name: [keys[name].iloc[0]] * len(labels) for name in by_names}, index=labels.index
             )
             frames.append(pd.concat([labels, heads], axis=1))
-            rows.append(coefficients @ self.rows[family])
+            rows.append(combine(coefficients, self.rows[family]))
         assert first is not None
         n_means = len(means._families[0])
         return Contrasts(
@@ -249,6 +258,7 @@ def emmeans(
         check_delta(delta),
         float(null),
         _about(design, grid, [*names, *by_names], found.averaged, weights),
+        _around(names, by_names, grid),
     )
 
 
@@ -256,6 +266,12 @@ def _with_outer(names: list[str], by: Sequence[str], grid: ReferenceGrid) -> lis
     """`names`, and the factors within which some of them are nested."""
     outer = [o for name in names for o in grid.nested.get(name, ()) if o not in by]
     return list(dict.fromkeys([*names, *outer]))
+
+
+def _around(names: Sequence[str], by: Sequence[str], grid: ReferenceGrid) -> tuple[str, ...]:
+    """Those of `names` within which others of them are nested."""
+    outer = {o for name in names for o in grid.nested.get(name, ())}
+    return tuple(name for name in names if name in outer and name not in by)
 
 
 def _about(

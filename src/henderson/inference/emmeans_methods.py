@@ -121,7 +121,7 @@ class MarginalMeansMixin:
         ddf: str | None = None,
         den_df: str = "smallest",
     ) -> pd.DataFrame:
-        """A joint test of every term of the fixed part from marginal means; see `joint.joint_tests`."""
-        from .joint import joint_tests
+        """A joint test of every term of the fixed part from marginal means; see `term_tests.joint_tests`."""
+        from .term_tests import joint_tests
 
         return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)

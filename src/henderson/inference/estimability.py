@@ -14,6 +14,25 @@ from .core import Inference
 
 _MOST_LISTED = 8
 
+#: what is smaller than this, relative to what was added up, is a rounding error
+ROUNDING = 1e-12
+
+
+def combine(coefficients: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``coefficients @ rows`` with rounding errors set to zero: they would make a row that is estimable look as if it were not.
+
+    Parameters
+    ----------
+    coefficients : (c, r) array
+    rows : (r, p) array
+
+    Returns
+    -------
+    (c, p) array
+    """
+    out = coefficients @ rows
+    return np.where(np.abs(out) < ROUNDING * (np.abs(coefficients) @ np.abs(rows)), 0.0, out)
+
 
 def reasons(inference: Inference, rows: np.ndarray, labels: Sequence[str]) -> tuple[str, ...]:
     """Notes on the rows that are NaN.

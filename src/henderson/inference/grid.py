@@ -95,7 +95,7 @@ def covariate_values(design: Design, name: str) -> np.ndarray | None:
 
 
 def reference_grid(
-    design: Design, at: Mapping[str, Any] | None = None, *, keep: Sequence[str] = (), keep_values: int = 2
+    design: Design, at: Mapping[str, Any] | None = None, *, keep_values: int = 2, spread: float = 0.0
 ) -> ReferenceGrid:
     """The reference grid of a design.
 
@@ -105,10 +105,10 @@ def reference_grid(
         Made from a formula.
     at : mapping of str to values, optional
         Values of some variables: levels of a factor, numbers for a covariate.
-    keep : sequence of str
-        Variables that matter though no term has them.
     keep_values : int
         Covariates with at most this many values are kept at each of them rather than at their mean.
+    spread : float
+        The other covariates are at their mean minus and plus this, unless it is zero.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def reference_grid(
         When `at` names a level that is not there.
     """
     terms, at = model_terms(design), dict(at or {})
-    names = list(dict.fromkeys([v for uses in terms.variables for v in uses] + list(keep)))
+    names = list(dict.fromkeys(v for uses in terms.variables for v in uses))
     unknown = [name for name in at if name not in names]
     if unknown:
         raise ValueError(
@@ -143,7 +143,8 @@ def reference_grid(
         elif chosen is not None:
             values[name] = chosen
         elif name in terms.means:
-            values[name] = pd.Index([terms.means[name]])
+            mean = terms.means[name]
+            values[name] = pd.Index([mean - spread, mean + spread] if spread else [mean])
         else:
             raise ValueError(f"{name!r} is neither a factor nor a number; give its values in at")
     return _grid(design, terms, values, data_codes)

@@ -15,7 +15,7 @@ from ..design import Design
 from ..replay import fixed_columns
 from .adjust import adjustment_name
 from .core import Inference
-from .emmeans import EMMeans, _about, _with_outer
+from .emmeans import EMMeans, _about, _around, _with_outer
 from .estimates import check_delta, check_level, side_of
 from .grid import ReferenceGrid, covariate_values, margins, model_terms, reference_grid, split_specs
 
@@ -85,6 +85,7 @@ def emtrends(
         check_delta(delta),
         float(null),
         (f"Estimates are slopes of {var}", *about),
+        _around(names, by_names, grid),
     )
 
 
