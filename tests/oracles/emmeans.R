@@ -80,7 +80,8 @@ grid_of <- function(m, data, r, ddf) {
   if (is.null(r$trend)) {
     emmeans(m, specs, at = r$at, weights = r$weights, lmer.df = ddf, data = data)
   } else {
-    emtrends(m, specs, var = r$trend, at = r$at, lmer.df = ddf, data = data)
+    step <- 1e-6 * diff(range(data[[r$trend]])) # emtrends takes a forward difference
+    emtrends(m, specs, var = r$trend, delta.var = step, at = r$at, lmer.df = ddf, data = data)
   }
 }
 
@@ -107,7 +108,7 @@ joint_section <- function(m, data, rs) {
   bys <- unique(c(list(NULL), Filter(Negate(is.null), lapply(rs, function(r) if (is.null(r$at)) r$by))))
   lapply(bys, function(by) {
     c(list(by = by), setNames(lapply(ddfs, function(ddf) attempt({
-      as_columns(joint_tests(ref_grid(m, lmer.df = ddf, data = data), by = by))
+      as_columns(joint_tests(m, by = by, lmer.df = ddf, data = data))
     })), ddfs))
   })
 }
