@@ -6,25 +6,23 @@ entries of every term's G = λλ' in θ's order (column by column), term after t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .contract import Design, RandomTerm
 from .covariance import Layout
-from .design import Design, RandomTerm
 
 FloatArray = np.ndarray
 
 
-def is_random_effect(design: Design, k: int) -> bool:
-    """Whether term k is part of cov_re (else it is a variance component).
+def is_random_effect(term: RandomTerm, *, first: bool) -> bool:
+    """Whether a term is part of cov_re (else it is a variance component).
 
     Random effects are the terms with covariances, and the first term when it is one plain effect a level.
     """
-    term = design.terms[k]
-    return term.structure != "identity" and (term.n_columns > 1 or k == 0)
+    return term.loadings is None and term.structure != "identity" and (term.n_columns > 1 or first)
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,12 @@ class Packing:
     layouts: tuple[Layout, ...]
 
     @classmethod
-    def of(cls, design: Design) -> Packing:
-        """The packing of a design."""
+    def of(cls, design: Design, n_components: int = 0) -> Packing:
+        """The packing of a design whose last `n_components` terms are variance components for certain."""
         layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
         starts = np.concatenate([[0], np.cumsum([layout.n_theta for layout in layouts])]).astype(int)
-        re_terms = tuple(k for k in range(len(layouts)) if is_random_effect(design, k))
+        candidates = design.terms[: len(design.terms) - n_components]
+        re_terms = tuple(k for k, term in enumerate(candidates) if is_random_effect(term, first=k == 0))
         vc_terms = tuple(k for k in range(len(layouts)) if k not in re_terms)
         entries, re_index, row = [], [], 0
         for k in re_terms:
@@ -147,17 +146,3 @@ class Packing:
             jacobian[:k, j] = (change + change.T)[tuple(self.entries.T)]
         jacobian[k:, k:] = np.diag(2 * vc_root)
         return jacobian
-
-
-def effect_names(design: Design, packing: Packing) -> list[str]:
-    """Names of the rows of cov_re: an intercept has its group's name."""
-    terms: Sequence[RandomTerm] = [design.terms[k] for k in packing.re_terms]
-    names = []
-    for term in terms:
-        label = term.label or term.group
-        for name in term.names:
-            if name in ("(Intercept)", "Intercept"):
-                names.append(label)
-            else:
-                names.append(name if len(terms) == 1 else f"{label} {name}")
-    return names

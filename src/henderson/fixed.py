@@ -1,0 +1,38 @@
+"""`Fit`s at parameters that were given, not found: what the data say of the rest there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from .contract import Design
+from .criterion import Criterion
+from .fit import Fit, _in_user_units, _working_theta
+from .optimize import Optimum
+
+FloatArray = np.ndarray
+
+
+def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
+    """β̂, σ² and conditional modes at a given θ."""
+    began = time.perf_counter()
+    criterion = Criterion.of(design, reml=reml)
+    point = criterion.at(_working_theta(criterion, theta))
+    here = Optimum(point, 1, 0, 0.0, True, "not optimised")
+    return _in_user_units(design, criterion, here, 0.0, 0.0, (), began)
+
+
+def fit_given(design: Design, theta: FloatArray, beta: FloatArray, scale: float, *, reml: bool) -> Fit:
+    """Conditional modes at given θ, β and σ².
+
+    What is known of the mean moves to the offset, which leaves only b to predict.
+    """
+    fit = fit_at(design, theta, reml=reml)
+    known = design.X[:, fit.kept] @ beta[fit.kept]
+    if design.offset is not None:
+        known = known + design.offset
+    rest = replace(design, X=np.empty((len(design.y), 0)), x_names=(), offset=known)
+    b = fit_at(rest, theta, reml=False).b
+    return replace(fit, beta=beta, sigma=np.sqrt(scale), vcov=fit.vcov * scale / fit.sigma**2, b=b)

@@ -1,0 +1,376 @@
+"""`MixedLMResults`: what a user holds after a fit, whichever door it came through.
+
+It holds numbers that never change (an `Outcome`) and asks other rooms: `groups` for the effects by group,
+`contrasts` and `inference` for tests, `summary` and `lme4_summary` for text.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from . import likelihood
+from .contract import Design
+from .doors import Door
+from .errors import SingularMatrixWarning
+from .fit import Fit
+from .lme4_results import Lme4Results
+from .model import MixedLM
+from .moments import Moments
+from .params import MixedLMParams
+from .results_inference import ResultsInference
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of a fit.
+
+    Attributes
+    ----------
+    fit : Fit
+    params : MixedLMParams
+        Variances relative to the residual's.
+    converged : bool
+    message : str
+    hist : list, or None
+        How the optimum was found.
+    freepat : MixedLMParams, or None
+        Mask of the parameters that were estimated.
+    cov_pen : Any
+    same_design : bool
+        Whether the fit is of the model's own design (a mask may have changed a covariance structure).
+    optimal : bool
+        Whether fit's deviance is a minimum over all parameters.
+    cov_re, vcomp : arrays, or None
+        In place of params' times the scale.
+    zero : (k_fe,) bool array, or None
+        Fixed effects that a penalty set to zero.
+    """
+
+    fit: Fit
+    params: MixedLMParams
+    converged: bool
+    message: str = ""
+    hist: list[dict[str, Any]] | None = None
+    freepat: MixedLMParams | None = None
+    cov_pen: Any = None
+    same_design: bool = True
+    optimal: bool = True
+    cov_re: FloatArray | None = None
+    vcomp: FloatArray | None = None
+    zero: FloatArray | None = None
+
+    @classmethod
+    def of(cls, fit: Fit, params: MixedLMParams) -> Outcome:
+        """The end of the engine's fit."""
+        search = fit.optimum
+        steps = [{"deviance": deviance, "predicted_decrease": rest} for deviance, rest in search.history]
+        hist = [{"evaluations": search.evaluations, "converged": search.converged, "steps": steps}]
+        return cls(fit, params, search.converged, search.message, hist)
+
+
+class MixedLMResults(ResultsInference, Lme4Results):
+    """Results of a fit.
+
+    Attributes
+    ----------
+    model : MixedLM
+    engine : Fit
+        The fit as numbers.
+    method : {"REML", "ML"}
+    params : (k,) Series or array
+        fe_params, then the lower triangle of cov_re and the variance components *relative to `scale`*.
+    fe_params : (k_fe,) Series or array
+        NaN for columns that were dropped as redundant.
+    cov_re : (k_re, k_re) DataFrame or array
+    cov_re_unscaled : (k_re, k_re) DataFrame or array
+        Relative to `scale`.
+    vcomp : (k_vc,) array
+    scale : float
+        Residual variance.
+    converged : bool
+        Whether the optimum is certified.
+    hist : list, or None
+    """
+
+    def __init__(self, model: MixedLM, outcome: Outcome, door: Door, request: dict[str, Any] | None = None):
+        self.model = model
+        self.door = door
+        self.engine = outcome.fit
+        self._outcome = outcome
+        self._request = request or {"ddf": door.ddf, "cov": door.cov, "cluster": None}
+        self.params_object = outcome.params
+        self.reml = outcome.fit.reml
+        self.method = "REML" if self.reml else "ML"
+        self.converged = outcome.converged
+        self.message = outcome.message
+        self.hist = outcome.hist
+        self.freepat = outcome.freepat
+        self.cov_pen = outcome.cov_pen
+        self.use_sqrt = model.use_sqrt
+        self.k_fe, self.k_re, self.k_re2, self.k_vc = model.k_fe, model.k_re, model.k_re2, model.k_vc
+        self.scale = outcome.fit.sigma**2
+        self.nobs = model.nobs
+        self.df_resid = self.nobs - int(outcome.fit.kept.sum())
+        self.vcomp = self.scale * outcome.params.vcomp if outcome.vcomp is None else outcome.vcomp
+        self._cov_re = self.scale * outcome.params.cov_re if outcome.cov_re is None else outcome.cov_re
+
+    @property
+    def design(self) -> Design:
+        """The arrays of the model."""
+        return self.model.design
+
+    def _label(self, values: FloatArray, names: list[str]) -> Any:
+        """As a Series or DataFrame when the data came with labels."""
+        if self.model.data.row_labels is None:
+            return values
+        if values.ndim == 2:
+            return pd.DataFrame(values, index=pd.Index(names), columns=pd.Index(names))
+        return pd.Series(values, index=pd.Index(names))
+
+    def _by_row(self, values: FloatArray) -> Any:
+        labels = self.model.data.row_labels
+        return values if labels is None else pd.Series(values, index=labels)
+
+    # estimates
+
+    @cached_property
+    def fe_params(self) -> Any:
+        """Fixed effects, (k_fe,)."""
+        return self._label(np.array(self.params_object.fe_params), self.model.data.xnames)
+
+    @cached_property
+    def params(self) -> Any:
+        """All parameters, (k,); variances relative to `scale`."""
+        entries = self.params_object.cov_re[tuple(self.model._packing.entries.T)]
+        packed = np.concatenate([self.params_object.fe_params, entries, self.params_object.vcomp])
+        return self._label(packed, self.model.data.param_names)
+
+    @cached_property
+    def cov_re(self) -> Any:
+        """Covariance of the random effects, (k_re, k_re)."""
+        return self._label(self._cov_re, self.model.data.exog_re_names)
+
+    @cached_property
+    def cov_re_unscaled(self) -> Any:
+        """Covariance of the random effects relative to `scale`, (k_re, k_re)."""
+        return self._label(np.array(self.params_object.cov_re), self.model.data.exog_re_names)
+
+    @property
+    def dropped(self) -> list[str]:
+        """Fixed-effects columns that were dropped as redundant."""
+        return [name for name, kept in zip(self.model.exog_names, self.engine.kept) if not kept]
+
+    # likelihood
+
+    @cached_property
+    def llf(self) -> float:
+        """Log-likelihood (restricted under REML), penalties left out."""
+        return -0.5 * self.engine.deviance
+
+    @cached_property
+    def df_modelwc(self) -> int:
+        """Number of parameters estimated, the residual variance included."""
+        if self.freepat is not None:
+            return int(self.freepat.get_packed(use_sqrt=False, has_fe=True).sum()) + 1
+        return int(self.engine.kept.sum()) + self.k_re2 + self.k_vc + 1
+
+    @cached_property
+    def aic(self) -> float:
+        """Akaike's criterion; NaN under REML behind statsmodels' door, lme4's number behind the other."""
+        return -2 * self.llf + 2 * self.df_modelwc if self._has_criteria else np.nan
+
+    @cached_property
+    def bic(self) -> float:
+        """Schwarz' criterion; NaN under REML behind statsmodels' door, lme4's number behind the other."""
+        return -2 * self.llf + float(np.log(self.nobs)) * self.df_modelwc if self._has_criteria else np.nan
+
+    @property
+    def _has_criteria(self) -> bool:
+        return self.door.restricted_criteria or not self.reml
+
+    @cached_property
+    def moments(self) -> Moments:
+        """`Moments` of the model's design at the estimates."""
+        if self._outcome.same_design:
+            return self.engine.criterion.moments(self.engine.g)
+        g = self.model._packing.g(self.params_object.cov_re, self.params_object.vcomp)
+        return self.model._criterion(self.reml).moments(g)
+
+    @cached_property
+    def _joint_covariance(self) -> FloatArray:
+        """Inverse of the joint observed information of params, (k, k); zero for what was held fixed."""
+        kept, order = self.engine.kept, self.model._packing.index
+        point = likelihood.Point(self.moments, 0.0, self.reml)
+        inner = likelihood.hessian(point, self.params_object.fe_params[kept])
+        p = int(kept.sum())
+        places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(order))])
+        order = np.concatenate([np.arange(p), p + order])
+        out = np.full((self.k_fe + len(places) - p,) * 2, np.nan)
+        out[np.ix_(places, places)] = 0.0
+        free = np.ones(len(out), bool)
+        if self.freepat is not None:
+            entries = np.asarray(self.freepat.cov_re)[tuple(self.model._packing.entries.T)]
+            free = np.concatenate([self.freepat.fe_params, entries, self.freepat.vcomp]).astype(bool)
+        if self._outcome.zero is not None:
+            free[: self.k_fe] &= ~self._outcome.zero
+            out[: self.k_fe][self._outcome.zero] = out[:, : self.k_fe][:, self._outcome.zero] = np.nan
+        used = free[places]
+        information = -inner[np.ix_(order[used], order[used])]
+        out[np.ix_(places[used], places[used])] = _inverse(information)
+        return out
+
+    # predictions
+
+    @cached_property
+    def random_effects(self) -> dict[Any, pd.Series]:
+        """Conditional modes of the random effects: group → Series."""
+        from .groups import effects_by_group
+
+        model, names = self.model, self.model.data.exog_re_names
+        return effects_by_group(model.design, model._packing, model._groups, names, self.engine.b)
+
+    @cached_property
+    def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
+        """Conditional covariances of the random effects: group → DataFrame."""
+        from .groups import covariances_by_group
+
+        model, names = self.model, self.model.data.exog_re_names
+        return covariances_by_group(
+            model.design, model._packing, model._groups, names, self.engine.lam, self.scale
+        )
+
+    @cached_property
+    def fittedvalues(self) -> Any:
+        """Xβ + Zb, and the offset."""
+        design, kept = self.design, self.engine.kept
+        fitted = design.X[:, kept] @ self.params_object.fe_params[kept]
+        for term, b in zip(design.terms, self.engine.b):
+            if term.loadings is not None:
+                fitted = fitted + term.loadings @ b[:, 0]
+            else:
+                fitted = fitted + np.einsum("ia,ia->i", term.columns, b[term.codes])
+        return self._by_row(fitted if design.offset is None else fitted + design.offset)
+
+    @cached_property
+    def resid(self) -> Any:
+        """endog less fittedvalues."""
+        return self._by_row(self.design.y - np.asarray(self.fittedvalues))
+
+    def predict(self, exog: Any = None, transform: bool = True) -> Any:
+        """The mean without random effects.
+
+        Parameters
+        ----------
+        exog : table or (m, k_fe) array_like, optional
+            New data: for a model made by a formula a table of its variables.
+        transform : bool
+            False: `exog` holds the columns of the design as they are.
+        """
+        from .replay import fixed_columns
+
+        beta = np.nan_to_num(np.asarray(self.params_object.fe_params))
+        if exog is None:
+            return self._by_row(self.design.X @ beta)
+        if self.design.specs is None or not transform or isinstance(exog, np.ndarray):
+            columns = np.asarray(exog, float)
+            columns = columns[None] if columns.ndim == 1 and len(columns) == self.k_fe else columns
+        else:
+            columns = fixed_columns(self.design, exog)
+        predicted = columns @ beta
+        index = getattr(exog, "index", None)
+        return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
+
+    # text, and keeping
+
+    def summary(self, *args: Any, **kwargs: Any) -> Any:
+        """The results as a printable table, in the manner of the door."""
+        if self.door.name == "lme4":
+            from .lme4_summary import Lme4Summary
+
+            return Lme4Summary.of(self, *args, **kwargs)
+        from .summary import mixedlm_summary
+
+        return mixedlm_summary(self, *args, **kwargs)
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def profile_re(self, re_ix: Any, vtype: str, **options: Any) -> FloatArray:
+        """Likelihood profile of a variance parameter.
+
+        See Also
+        --------
+        henderson.profile_re.profile_re
+        """
+        from .profile_re import profile_re
+
+        return profile_re(self, re_ix, vtype, **options)
+
+    def with_inference(self, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Any:
+        """The same fit with another covariance of the fixed effects, or other degrees of freedom.
+
+        Parameters
+        ----------
+        ddf : str, optional
+            A name in `henderson.inference.ddf.DDF`.
+        cov : str, optional
+            A name in `henderson.inference.covariances.COV`.
+        cluster : (n,) array_like or str, optional
+            Clusters of a cluster-robust `cov`.
+
+        Returns
+        -------
+        MixedLMResults
+            A new object; nothing is fitted again.
+        """
+        return type(self)(self.model, self._outcome, self.door, {"ddf": ddf, "cov": cov, "cluster": cluster})
+
+    def save(self, fname: Any, remove_data: bool = False) -> None:
+        """Pickle to a file."""
+        results = self
+        if remove_data:
+            results = copy.copy(self)
+            results.remove_data()
+        with Path(fname).open("wb") as file:
+            pickle.dump(results, file)
+
+    @classmethod
+    def load(cls, fname: Any) -> MixedLMResults:
+        """Results that `save` wrote."""
+        with Path(fname).open("rb") as file:
+            return pickle.load(file)
+
+    def remove_data(self) -> None:
+        """Let go of everything with one entry a row; what summary() needs is kept."""
+        from .remove_data import without_rows
+
+        for name in ("params", "bse", "llf", "inference", "_joint_covariance"):
+            getattr(self, name)
+        self.model, fit = without_rows(self.model, self.engine)
+        self.engine, self._outcome = fit, replace(self._outcome, fit=fit)
+        for name in ("fittedvalues", "resid", "moments"):
+            self.__dict__.pop(name, None)
+
+
+def _inverse(information: FloatArray) -> FloatArray:
+    """Inverse of a symmetric matrix in any units; a pseudo-inverse, with a warning, when there is none."""
+    size = np.sqrt(np.abs(np.diag(information)))
+    size = np.where(size > 0, size, 1.0)
+    scaled = information / size[:, None] / size
+    try:
+        inverse = np.linalg.inv(scaled)
+    except np.linalg.LinAlgError:
+        warnings.warn("The information matrix is singular.", SingularMatrixWarning, stacklevel=4)
+        inverse = np.linalg.pinv(scaled, hermitian=True)
+    return (inverse + inverse.T) / 2 / size[:, None] / size
