@@ -296,14 +296,14 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         An unknown name, or a combination that has no meaning.
     """
     from .covariances import covariance
-    from .ddf import degrees_of_freedom
+    from .ddf import IMPLIED, degrees_of_freedom
     from .setting import Setting
 
     setting = Setting.of(fit)
     if ddf is None:
-        ddf = "kenward-roger" if cov == "kenward-roger" else "satterthwaite"
+        ddf = cov if cov in IMPLIED else "satterthwaite"
     if cov is None:
-        cov = "kenward-roger" if ddf.startswith("kenward-roger") else "model"
+        cov = IMPLIED.get(ddf, "model")
     of_beta = covariance(cov, setting, cluster)
     method = degrees_of_freedom(ddf, cov, setting, of_beta.satterthwaite)
     kept = setting.kept

@@ -45,6 +45,7 @@ COV: dict[str, Callable[[Setting, Any], Covariance]] = {
     "hessian": lambda setting, cluster: Covariance(joint_covariance(setting)),
     "model": lambda setting, cluster: Covariance(setting.fit.vcov),
     "kenward-roger": lambda setting, cluster: Covariance(adjusted_covariance(setting)),
+    "kenward-roger-observed": lambda setting, cluster: Covariance(adjusted_covariance(setting, "observed")),
     **{kind: partial(_robust, kind) for kind in KINDS},
 }
 

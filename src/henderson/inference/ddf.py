@@ -12,7 +12,7 @@ import numpy as np
 
 from .containment import between_within, containment
 from .core import DdfMethod, wald_f
-from .kenward_roger import kenward_roger
+from .kenward_roger import kenward_roger, kenward_roger_observed
 from .satterthwaite import satterthwaite
 from .setting import Setting
 
@@ -54,6 +54,15 @@ DDF: dict[str, Callable[[Setting], DdfMethod]] = {
     "satterthwaite": satterthwaite,
     "kenward-roger": kenward_roger,
     "kenward-roger-2009": kenward_roger,
+    "kenward-roger-observed": kenward_roger_observed,
+}
+
+
+#: the covariance that goes with a method and no other
+IMPLIED = {
+    "kenward-roger": "kenward-roger",
+    "kenward-roger-2009": "kenward-roger",
+    "kenward-roger-observed": "kenward-roger-observed",
 }
 
 
@@ -67,8 +76,8 @@ def degrees_of_freedom(name: str, cov: str, setting: Setting, own: DdfMethod | N
     """
     if name not in DDF:
         raise ValueError(f"unknown ddf {name!r}; there are {', '.join(DDF)}")
-    if name.startswith("kenward-roger") and cov != "kenward-roger":
-        raise ValueError(f"ddf={name!r} goes with cov='kenward-roger', not {cov!r}")
+    if IMPLIED.get(name, cov) != cov:
+        raise ValueError(f"ddf={name!r} goes with cov={IMPLIED[name]!r}, not {cov!r}")
     if own is not None and name == "satterthwaite":
         return own
     return DDF[name](setting)

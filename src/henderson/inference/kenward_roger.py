@@ -17,6 +17,8 @@ The 2009 paper ("An improved approximation to the precision of fixed effects fro
 Φ_A the term for the bias of the variance parameters, which comes from second derivatives of Σ and makes the result the same in
 every parametrization. In the parameters used here, the entries of σ²G and σ², Σ is linear and that term is zero:
 "kenward-roger-2009" therefore equals "kenward-roger" for every structure there is.
+
+"kenward-roger-observed" is SAS's: W the inverse of the *observed* information.
 """
 
 from __future__ import annotations
@@ -95,16 +97,17 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
     return float(round(m / (mean * (m - 2)), 14)), float(m)
 
 
-def adjusted_covariance(setting: Setting) -> FloatArray:
+def adjusted_covariance(setting: Setting, information: str = "expected") -> FloatArray:
     """σ² Φ_A, (p, p)."""
     phi, p = setting.phi, setting.P
-    w = parameter_covariance(setting)[0]
-    middle = np.einsum("ij,ijab->ab", w, setting.Q) - np.einsum("ij,iab,bc,jcd->ad", w, p, phi, p, optimize=True)
+    w = parameter_covariance(setting, information)[0]
+    middle = np.einsum("ij,ijab->ab", w, setting.Q)
+    middle -= np.einsum("ij,iab,bc,jcd->ad", w, p, phi, p, optimize=True)
     return setting.scale * symmetric(phi + 2 * phi @ middle @ phi)
 
 
-def parameter_covariance(setting: Setting) -> tuple[FloatArray, tuple[str, ...]]:
-    """W (k + 1, k + 1), and notes.
+def parameter_covariance(setting: Setting, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
+    """W (k + 1, k + 1) from the expected or the observed information, and notes.
 
     Raises
     ------
@@ -113,17 +116,22 @@ def parameter_covariance(setting: Setting) -> tuple[FloatArray, tuple[str, ...]]
     """
     if not setting.fit.reml:
         raise ValueError("Kenward-Roger is defined for REML fits; fit with REML, or use ddf='satterthwaite'")
-    inverse = positive_inverse(curvature(setting).expected / 2, 1e-11)
-    notes = ()
-    if inverse.n_flat + inverse.n_negative:
-        notes = (
-            "the information of the variance parameters is singular (some cannot be told apart); "
-            "Kenward-Roger uses its pseudoinverse",
-        )
-    return inverse.matrix, notes
+    inverse = positive_inverse(getattr(curvature(setting), information) / 2, 1e-11)
+    if not inverse.n_flat + inverse.n_negative:
+        return inverse.matrix, ()
+    note = (
+        f"the {information} information of the variance parameters is not positive definite; "
+        "Kenward-Roger uses its pseudoinverse"
+    )
+    return inverse.matrix, (note,)
 
 
-def kenward_roger(setting: Setting) -> KenwardRoger:
+def kenward_roger(setting: Setting, information: str = "expected") -> KenwardRoger:
     """Kenward and Roger's method at a REML fit."""
-    w, notes = parameter_covariance(setting)
+    w, notes = parameter_covariance(setting, information)
     return KenwardRoger(setting.phi, setting.P, w, notes)
+
+
+def kenward_roger_observed(setting: Setting) -> KenwardRoger:
+    """The same with the observed information, as SAS has it."""
+    return kenward_roger(setting, "observed")
