@@ -68,7 +68,7 @@ class Basis:
         y_mean = float(y.mean()) if constant >= 0 else 0.0
         gram = sum(rows.T @ rows for rows in _centred(design, shift, y - y_mean))
         norms = np.sqrt(np.diag(gram))
-        floor = 1e-13 * np.sqrt(len(X)) * np.abs(X).max(axis=0, initial=0.0)
+        floor = 1e-13 * (np.sqrt(len(X)) * np.abs(shift) + norms[:-1])
         scale = np.append(np.where(norms[:-1] > floor, norms[:-1], np.inf), 1.0)
         gram = gram / np.outer(scale, scale)
         kept = _independent(design, shift, scale[:-1], gram[:-1, :-1])
@@ -90,31 +90,31 @@ class Basis:
         """Columns of X kept."""
         return len(self.scale)
 
-    def rows(self, design: Design, part: slice) -> np.ndarray:
-        """√w [X̃ ỹ] of some rows, (m, p + 1)."""
+    def rows(self, design: Design, part: slice, out: np.ndarray) -> None:
+        """Write √w [X̃ ỹ] of some rows to `out` (m, p + 1); called on parts that fit the cache."""
         X = design.X[part] if self.kept.all() else design.X[part][:, self.kept]
-        out = np.empty((len(X), self.p + 1))
-        residual = design.y[part] - X @ self.beta0
+        np.subtract(X, self.shift, out=out[:, :-1])
+        out[:, :-1] *= 1.0 / self.scale
+        residual = out[:, :-1] @ (self.scale * self.beta0)
+        np.subtract(design.y[part], residual, out=residual)
         if design.offset is not None:
             residual -= design.offset[part]
-        np.divide(residual, self.y_scale, out=out[:, -1])
-        np.subtract(X, self.shift, out=out[:, :-1])
-        out[:, :-1] /= self.scale
+        residual -= self.shift @ self.beta0
+        np.multiply(residual, 1.0 / self.y_scale, out=out[:, -1])
         if design.weights is not None:
             out *= np.sqrt(design.weights[part])[:, None]
-        return out
 
-    def columns(self, design: Design, terms: tuple[int, ...], block: int, part: slice) -> np.ndarray:
-        """√w Z̃ of some rows of a block, (m, q)."""
+    def columns(self, design: Design, terms: tuple[int, ...], block: int, part: slice, out: np.ndarray) -> None:
+        """Write √w Z̃ of some rows of a block to `out` (m, q); for loadings, what multiplies their rows (m, 1)."""
         root = self.roots[block]
         if design.terms[terms[0]].codes is None:
-            Z = np.ones((len(design.y[part]), 1))  # multiplies the loadings
+            out[...] = root[0, 0]
+        elif len(root) == 1:
+            np.multiply(design.terms[terms[0]].columns[part], root[0, 0], out=out)
         else:
-            Z = _stack(design, terms, part)
-        Z = Z @ root if len(root) > 1 else Z * root[0, 0]
+            out[...] = _stack(design, terms, part) @ root
         if design.weights is not None:
-            Z = Z * np.sqrt(design.weights[part])[:, None]
-        return Z
+            out *= np.sqrt(design.weights[part])[:, None]
 
     def to_user(self) -> np.ndarray:
         """B with [X y − offset] = [X̃ ỹ] B over the kept columns, (p + 1, p + 1)."""

@@ -163,24 +163,26 @@ class Evaluation:
         return rows.reshape(block.n_levels, block.q, -1).transpose(1, 2, 0)
 
     @cached_property
-    def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """N_kλ_k and N_k of every block (N of the rest only where λ is not singular)."""
-        return self._with(*self.factor.traces(whole=False))
+    def scores(self) -> list[np.ndarray]:
+        """Z'V⁻¹[X y] of every block, (q, p + 1, J)."""
+        return [self.zvc_of(k) for k in range(len(self.lam))]
 
-    def _with(self, first: list[np.ndarray], second: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Subtract Σ_j Z_j'V⁻¹c Q c'V⁻¹Z_j."""
-        p, nu = len(self.beta), self.criterion.nu
+    @cached_property
+    def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """N_kλ_k and N_k of every block."""
+        p = len(self.beta)
         v = np.append(-self.beta, 1.0)
-        Q = nu / self.r2 * np.outer(v, v)
+        Q = self.criterion.nu / self.r2 * np.outer(v, v)
         if self.criterion.reml:
             Q[:p, :p] += self.phi
-        out_first, out_second = [], []
-        for k, lam in enumerate(self.lam):
-            G = self.zvc_of(k)
-            M = np.einsum("aij,bij->ab", np.einsum("aij,ik->akj", G, Q, optimize=True), G, optimize=True)
-            out_first.append(first[k] - M @ lam)
-            out_second.append(second[k] - M)
-        return out_first, out_second
+        products, N = [], []
+        for first, second, lam, G in zip(*self.factor.traces, self.lam, self.scores):
+            q, m, n_levels = G.shape
+            moved = np.matmul(Q, G)  # Q is symmetric
+            M = G.reshape(q, -1) @ moved.reshape(q, -1).T
+            products.append(first - M @ lam)
+            N.append(second - M)
+        return products, N
 
     @property
     def products(self) -> list[np.ndarray]:
@@ -196,35 +198,42 @@ class Evaluation:
             out[block.parameters] = 2.0 * block.layout.pull_back(product)
         return out
 
-    @cached_property
+    @property
     def certificate(self) -> list[np.ndarray]:
-        """N_k of every block, valid at singular λ too."""
-        return self._with(*self.factor.traces(whole=True))[1]
+        """N_k = ∂d/∂G_k of every block, valid at singular λ too."""
+        return self._derivatives[1]
 
-    def information(self, directions: list[np.ndarray]) -> np.ndarray:
-        """Average information of d along ∂G_k: `directions[k]` is (k_k, q, q) for the block's parameters."""
-        blocks, n = self.criterion.blocks, self.criterion.blocks.n_theta
-        cross = self.system_cross
+    def information(self, directions: list[np.ndarray], *, expected: bool = False) -> np.ndarray:
+        """Average information of d along ∂G_k, (n_theta, n_theta).
+
+        Parameters
+        ----------
+        directions : list of (k_k, q, q) arrays
+            One for every parameter of a block.
+        expected : bool
+            Rescale the scores Z_j'e of each block so that their sum of squares is what the model expects, tr Z'PZ. Far from the
+            optimum this is close to the expected information (equal to it in balanced one-way data), at the optimum
+            nothing changes.
+        """
+        blocks, n, cross = self.criterion.blocks, self.criterion.blocks.n_theta, self.criterion.system.cross
         front, rest = np.zeros((cross.zz.shape[0], n, cross.zz.shape[2])), np.zeros((blocks.n_rest, n))
         linear = np.zeros(n)
+        c = self.criterion.nu / self.r2
         for k, (block, along) in enumerate(zip(blocks.blocks, directions)):
             ze = self.ze_of(k)
-            h = np.einsum("iab,bj->aij", along, ze)
-            linear[block.parameters] = np.einsum("aij,aj->i", h, ze)
+            if expected:
+                ze = _rescaled(ze, c, self.certificate[k])
+            h = np.matmul(along, ze)  # (k_k, q, J)
+            linear[block.parameters] = np.einsum("iaj,aj->i", h, ze)
             if k == blocks.front:
-                front[:, block.parameters] = h
+                front[:, block.parameters] = h.transpose(1, 0, 2)
             else:
                 start = blocks.offsets[k]
-                rest[start : start + block.size, block.parameters] = h.transpose(2, 0, 1).reshape(block.size, -1)
+                rest[start : start + block.size, block.parameters] = h.transpose(2, 1, 0).reshape(block.size, -1)
         quadratic = self.factor.bilinear(front, rest)
         wx = self._wx(front, rest)
         quadratic -= wx @ self.phi @ wx.T
         return self.criterion.nu * (quadratic / self.r2 - np.outer(linear, linear) / self.r2**2)
-
-    @property
-    def system_cross(self) -> CrossProducts:
-        """The cross-products."""
-        return self.criterion.system.cross
 
     def _wx(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """h'Z'V⁻¹X, (k, p)."""
@@ -248,3 +257,13 @@ class Evaluation:
     def modes(self) -> list[np.ndarray]:
         """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
         return [small.left(lam @ lam.T, self.ze_of(k)[:, None])[:, 0] for k, lam in enumerate(self.lam)]
+
+
+def _rescaled(ze: np.ndarray, c: float, N: np.ndarray) -> np.ndarray:
+    """Scores Z_j'e times a matrix that makes c Σ(Z_j'e)(Z_j'e)' what is expected, N + c Σ(Z_j'e)(Z_j'e)'."""
+    observed = c * ze @ ze.T
+    try:
+        ratio = np.linalg.cholesky(N + observed) @ np.linalg.inv(np.linalg.cholesky(observed))
+    except np.linalg.LinAlgError:  # fewer levels than effects
+        return ze
+    return ratio @ ze

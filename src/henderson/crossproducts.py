@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from .basis import Basis
+from .basis import CHUNK, Basis
 from .blocks import Blocks
 from .design import Design, RandomTerm
 
@@ -58,8 +58,7 @@ class CrossProducts:
     def of(cls, design: Design, blocks: Blocks, basis: Basis, rows: slice = slice(None)) -> CrossProducts:
         """Sum over the given rows of a design."""
         part = slice(*rows.indices(len(design.y)))
-        xy = basis.rows(design, part)
-        Z = [basis.columns(design, block.terms, k, part) for k, block in enumerate(blocks.blocks)]
+        xy, Z = _working_columns(design, blocks, basis, part)
         codes = [_codes(design.terms[block.terms[0]], part) for block in blocks.blocks]
         rest = [_sparse(design.terms[blocks.blocks[k].terms[0]], codes[k], Z[k], blocks.blocks[k].n_levels, part)
                 for k in blocks.rest]
@@ -68,13 +67,15 @@ class CrossProducts:
         if blocks.front is not None:
             front = blocks.blocks[blocks.front]
             q, n_levels = front.q, front.n_levels
-            zz, zx = _level_sums(codes[blocks.front], Z[blocks.front], xy, n_levels)
+            sums = _level_sums(codes[blocks.front], Z[blocks.front], xy, n_levels)
+            zx, zz = sums[:, : basis.p + 1], sums[:, basis.p + 1 :]
             if blocks.n_rest:
                 zr = _front_rest(codes[blocks.front], Z[blocks.front], n_levels, Zr)
         weights = design.weights
         return cls(
-            len(xy), 0.0 if weights is None else float(np.log(weights[part]).sum()), xy.T @ xy, zz, zx, zr,
-            sparse.csr_array(Zr.T @ Zr), np.asarray(Zr.T @ xy),
+            len(xy), 0.0 if weights is None else float(np.log(weights[part]).sum()),
+            xy[:, : basis.p + 1].T @ xy[:, : basis.p + 1], np.ascontiguousarray(zz), np.ascontiguousarray(zx), zr,
+            sparse.csr_array(Zr.T @ Zr), np.asarray(Zr.T @ xy[:, : basis.p + 1]),
         )
 
     def __add__(self, other: CrossProducts) -> CrossProducts:
@@ -99,15 +100,29 @@ def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.c
     return sparse.csr_array((values, codes, np.arange(len(codes) + 1, dtype=np.int32)), shape=(len(codes), n_levels))
 
 
-def _level_sums(codes: np.ndarray, Z: np.ndarray, xy: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Σ over the rows of each level of z z' (q, q, J) and z [x y] (q, p + 1, J)."""
-    q, m = Z.shape[1], xy.shape[1]
-    columns = np.hstack([xy, Z])
-    zz, zx = np.empty((q, q, n_levels)), np.empty((q, m, n_levels))
-    for a in range(q):
-        sums = _indicator(codes, np.ascontiguousarray(Z[:, a]), n_levels).T @ columns
-        zx[a], zz[a] = sums[:, :m].T, sums[:, m:].T
-    return zz, zx
+def _working_columns(
+    design: Design, blocks: Blocks, basis: Basis, part: slice
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """[X̃ ỹ Z̃_front], rows contiguous, and Z̃ of every block (the front's is a part of the first)."""
+    n, m = part.stop - part.start, basis.p + 1
+    q = [block.q for block in blocks.blocks]
+    xy = np.empty((n, m + (0 if blocks.front is None else q[blocks.front])))
+    Z = [xy[:, m:] if k == blocks.front else np.empty((n, size)) for k, size in enumerate(q)]
+    for start in range(0, n, CHUNK):
+        here = slice(start, min(start + CHUNK, n))
+        there = slice(part.start + here.start, part.start + here.stop)
+        basis.rows(design, there, xy[here, :m])
+        for k, block in enumerate(blocks.blocks):
+            basis.columns(design, block.terms, k, there, Z[k][here])
+    return xy, Z
+
+
+def _level_sums(codes: np.ndarray, Z: np.ndarray, columns: np.ndarray, n_levels: int) -> np.ndarray:
+    """Σ over the rows of each level of z times the columns, (q, m, J)."""
+    out = np.empty((Z.shape[1], columns.shape[1], n_levels))
+    for a in range(len(out)):
+        out[a] = (_indicator(codes, np.ascontiguousarray(Z[:, a]), n_levels).T @ columns).T
+    return out
 
 
 def _sparse(term: RandomTerm, codes: np.ndarray, Z: np.ndarray, n_levels: int, part: slice) -> sparse.csr_array:

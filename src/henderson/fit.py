@@ -1,6 +1,6 @@
 """From a design to a fitted model as numbers: what the engine hands to results and inference.
 
-1. The rows are summed (`Criterion.of`), a start is found (`start.one_step`), the deviance minimised (`optimize.minimize`).
+1. The rows are summed (`Criterion.of`), a start is found (`start.scoring_start`), the deviance minimised (`optimize.minimize`).
 2. A variance that ended at a rounding error is set to zero, when the deviance agrees.
 3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
    semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
@@ -21,7 +21,7 @@ from .covariance import triangular
 from .criterion import Criterion, Evaluation
 from .design import Design
 from .optimize import ACCEPTABLE, Optimum, minimize
-from .start import one_step
+from .start import scoring_start
 
 #: λ's smallest singular value against its largest, below which the certificate looks at N
 NEARLY_SINGULAR = 1e-2
@@ -40,7 +40,7 @@ class Search:
     evaluations : int
         Points at which the deviance was computed.
     gradient_norm : float
-        Largest |∂d/∂θ| in the working basis (unit mean-square columns), relative to the number of rows.
+        Largest |∂d/∂θ| before the last step, in the working basis (unit mean-square columns), by the number of rows.
     predicted_decrease : float
         Deviance that a Newton step would still gain.
     boundary_gain : float
@@ -177,7 +177,9 @@ def fit_criterion(
             callback(criterion.evaluations, point.deviance)
         return point
 
-    first = one_step(criterion) if start is None else evaluate(_working_theta(criterion, start))
+    first = (
+        scoring_start(criterion.blocks, evaluate) if start is None else evaluate(_working_theta(criterion, start))
+    )
     best = minimize(evaluate, first)
     history = best.history
     gain, smallest, attempts = 0.0, 0.0, 0
@@ -281,7 +283,7 @@ def _in_user_units(
     beta[basis.kept] = basis.beta0 + basis.y_scale * (to_beta @ point.beta)
     converged = best.predicted_decrease <= ACCEPTABLE and gain <= WORTHWHILE
     message = best.message if converged or gain <= WORTHWHILE else f"stepping off the boundary promises {gain:.2g}"
-    gradient = float(np.abs(point.gradient).max(initial=0.0)) / criterion.system.cross.n
+    gradient = best.gradient_norm / criterion.system.cross.n
     search = Search(
         criterion.evaluations, gradient, best.predicted_decrease, gain, smallest, converged,
         time.perf_counter() - began, message, history,

@@ -80,7 +80,7 @@ def moments_at(point: Evaluation, g: np.ndarray) -> Moments:
     front, rest = np.zeros((cross.zz.shape[0], k * m, cross.zz.shape[2])), np.zeros((blocks.n_rest, k * m))
     t1 = np.zeros(k)
     along = []
-    traces = point.factor.traces(whole=True)[1]
+    traces = point.factor.traces[1]
     for i, (block, T) in enumerate(zip(blocks.blocks, roots)):
         inverse = np.linalg.inv(T)
         E = inverse @ block.layout.basis() @ inverse.T

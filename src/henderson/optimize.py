@@ -6,7 +6,8 @@ quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 
 1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983)
 2. the value decides whether the step stands, and the radius; where the value's rounding hides the change, the gradient decides
-3. the iterate is the optimum when the decrease that B still predicts is below the tolerance and B is not negative
+3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken all the same,
+   without asking for its gradient: convergence is superlinear, so it squares what is left
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Optimum(Generic[P]):
     evaluations : int
     iterations : int
     predicted_decrease : float
-        What the model of the function still promises: half the Newton decrement.
+        What the model of the function promised at the last gradient: half the Newton decrement.
+    gradient_norm : float
+        Largest element of the last gradient.
     converged : bool
     message : str
     history : tuple of (deviance, predicted decrease)
@@ -56,13 +59,14 @@ class Optimum(Generic[P]):
     evaluations: int
     iterations: int
     predicted_decrease: float
+    gradient_norm: float
     converged: bool
     message: str
     history: tuple[tuple[float, float], ...] = field(default=())
 
 
-#: predicted decrease at which a search is over
-TOLERANCE = 1e-13
+#: predicted decrease at which a search is over, and below which not even the last step is taken
+TOLERANCE, EXACT = 1e-10, 1e-17
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
@@ -82,7 +86,11 @@ def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
         if predicted <= TOLERANCE or stalled >= 3:
             good = predicted <= ACCEPTABLE
-            return Optimum(point, evaluations, iteration, predicted, good,
+            if good and predicted > EXACT:
+                last = evaluate(point.theta + step)
+                evaluations += 1
+                point = last if last.deviance <= point.deviance + rounding else point
+            return Optimum(point, evaluations, iteration, predicted, float(np.abs(g).max(initial=0.0)), good,
                            "converged" if good else "no further decrease", tuple(history))
         new = evaluate(point.theta + step)
         evaluations += 1
@@ -106,7 +114,8 @@ def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1
         C = _learn(C, new.hessian_model if accept else H, step, y)
         if accept:
             point = new
-    return Optimum(point, evaluations, MAX_ITERATIONS, predicted, False, "iteration limit", tuple(history))
+    return Optimum(point, evaluations, MAX_ITERATIONS, predicted, float(np.abs(g).max(initial=0.0)), False,
+                   "iteration limit", tuple(history))
 
 
 def _learn(C: np.ndarray, H: np.ndarray, step: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,33 +1,42 @@
-"""Where a search begins: one scoring step on the variances from λ = I.
+"""Where a search begins: two scoring steps on the variances from λ = I.
 
-V is linear in the entries of G, so a step of average-information scoring from any G is close to a quadratic unbiased estimate
-(MINQUE, Rao 1971) with that G as its guess. The step is cut back to a positive definite matrix.
+V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE, Rao 1971) with
+that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the optimum of
+almost every model. Each is cut back to a positive definite matrix.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from .criterion import Criterion, Evaluation
+from .blocks import Blocks
+from .criterion import Evaluation
 
 #: smallest and largest variance that a start may have, relative to the residual's share
-FLOOR, CEILING = 0.02, 50.0
+FLOOR, CEILING = 0.002, 50.0
+STEPS = 2
 
 
-def one_step(criterion: Criterion) -> Evaluation:
+def scoring_start(blocks: Blocks, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
     """The criterion at the start."""
-    blocks = criterion.blocks
-    guess = criterion.at(blocks.theta([np.eye(block.q) for block in blocks.blocks]))
-    information = guess.information([block.layout.basis() for block in blocks.blocks])
+    point = evaluate(blocks.theta([np.eye(block.q) for block in blocks.blocks]))
+    for _ in range(STEPS):
+        point = evaluate(_scored(blocks, point))
+    return point
+
+
+def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
+    """θ after one scoring step in the free entries of G."""
+    bases = [block.layout.basis() for block in blocks.blocks]
+    information = point.information(bases, expected=True)
     gradient = np.zeros(blocks.n_theta)
-    for block, N in zip(blocks.blocks, guess.certificate):
-        gradient[block.parameters] = np.einsum("iab,ab->i", block.layout.basis(), N)
+    for block, basis, N in zip(blocks.blocks, bases, point.certificate):
+        gradient[block.parameters] = np.tensordot(basis, N, 2)
     step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
     lam = []
-    for block in blocks.blocks:
-        G = np.eye(block.q) + np.tensordot(step[block.parameters], block.layout.basis(), 1)
-        values, vectors = np.linalg.eigh(G)
-        G = (vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T
-        lam.append(block.layout.nearest(G))
-    return criterion.at(blocks.theta(lam))
-
+    for block, basis, one in zip(blocks.blocks, bases, point.lam):
+        values, vectors = np.linalg.eigh(one @ one.T + np.tensordot(step[block.parameters], basis, 1))
+        lam.append(block.layout.nearest((vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T))
+    return blocks.theta(lam)

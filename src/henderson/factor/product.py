@@ -9,7 +9,7 @@ S has the same nonzeros at every θ. Two ways to form it, chosen by cost and mem
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse
@@ -140,7 +140,10 @@ class PatternProduct:
 
 
 class DenseProduct:
-    """S and its derivative's traces by BLAS, for a rest that is one dense matrix."""
+    """S and its derivative's traces by BLAS, for a rest that is one dense matrix.
+
+    a_j is laid out densely, (levels, q, R): once for all where that is small, else a slice of levels at a time.
+    """
 
     def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
         self.rr = rr
@@ -149,34 +152,64 @@ class DenseProduct:
         self.data = np.stack([one.data for one in zr])
         self.level = np.repeat(np.arange(self.n_levels), np.diff(self.indptr))
         self.step = max(1, DENSE_SLICE // (self.q * self.n_rest))
+        self.held = [*self._laid_out()] if self.step >= self.n_levels else None
 
-    def _slices(self, coefficients: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Rows coefficients_j a_j laid out densely, (levels, q, R), for coefficients (q, q, J)."""
+    def _laid_out(self) -> Iterator[tuple[slice, np.ndarray]]:
         for start in range(0, self.n_levels, self.step):
             part = slice(start, min(start + self.step, self.n_levels))
             entries = slice(int(self.indptr[part.start]), int(self.indptr[part.stop]))
-            level = self.level[entries]
             dense = np.zeros((part.stop - part.start, self.q, self.n_rest))
-            flat = (level - start) * (self.q * self.n_rest) + self.indices[entries]
+            flat = (self.level[entries] - start) * (self.q * self.n_rest) + self.indices[entries]
             for a in range(self.q):
-                values = coefficients[a, 0, level] * self.data[0, entries]
-                for b in range(1, self.q):
-                    values += coefficients[a, b, level] * self.data[b, entries]
-                dense.ravel()[flat + a * self.n_rest] = values
+                dense.ravel()[flat + a * self.n_rest] = self.data[a, entries]
             yield part, dense
+
+    def _slices(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """a_j (levels, q, R) of a slice of levels."""
+        yield from self._laid_out() if self.held is None else self.held
+
+    def _rows(self, coefficients: np.ndarray, dense: np.ndarray) -> np.ndarray:
+        """coefficients_j a_j as rows, (levels q, R)."""
+        if self.q == 1:
+            return coefficients[0, 0, :, None] * dense[:, 0]
+        return np.matmul(coefficients.transpose(2, 0, 1), dense).reshape(-1, self.n_rest)
 
     def schur(self, T: np.ndarray) -> np.ndarray:
         """S, (R, R) in Fortran order, lower triangle."""
         S = np.asfortranarray(self.rr.toarray())
-        for _, dense in self._slices(T):
-            rows = dense.reshape(-1, self.n_rest)
-            S = blas.dsyrk(-1.0, rows.T, beta=1.0, c=S, lower=1, overwrite_c=1)
+        for part, dense in self._slices():
+            S = blas.dsyrk(-1.0, self._rows(T[:, :, part], dense).T, beta=1.0, c=S, lower=1, overwrite_c=1)
         return S
 
-    def sandwich(self, D: np.ndarray, half_solve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """D_j a_j ΛS⁻¹Λ' a_j' D_j' (q, q, J); `half_solve` gives L⁻¹Λ'B for B (R, k) and may overwrite B."""
+    def sandwich(self, W: np.ndarray) -> np.ndarray:
+        """a_j W a_j' (q, q, J) for W (R, R) in Fortran order, lower triangle valid."""
         out = np.empty((self.q, self.q, self.n_levels))
-        for part, dense in self._slices(D):
-            half = half_solve(dense.reshape(-1, self.n_rest).T).T.reshape(dense.shape)
-            out[:, :, part] = np.matmul(half, half.transpose(0, 2, 1)).transpose(1, 2, 0)
+        for part, dense in self._slices():
+            moved = blas.dsymm(1.0, W, dense.reshape(-1, self.n_rest).T, lower=1).T.reshape(dense.shape)
+            out[:, :, part] = np.matmul(moved, dense.transpose(0, 2, 1)).transpose(1, 2, 0)
         return out
+
+    def to_rest(self, h: np.ndarray) -> np.ndarray:
+        """Σ_j a_j'h_j (R, k) for h (q, k, J)."""
+        out = np.zeros((self.n_rest, h.shape[1]), order="F")
+        for part, dense in self._slices():
+            rows = h[:, :, part].transpose(2, 0, 1).reshape(-1, h.shape[1])
+            out += dense.reshape(-1, self.n_rest).T @ rows
+        return out
+
+    def to_front(self, B: np.ndarray) -> np.ndarray:
+        """a_j B (q, k, J) for B (R, k)."""
+        out = np.empty((self.q, B.shape[1], self.n_levels))
+        for part, dense in self._slices():
+            out[:, :, part] = (dense.reshape(-1, self.n_rest) @ B).reshape(-1, self.q, B.shape[1]).transpose(1, 2, 0)
+        return out
+
+    def sandwich_sum(self, W: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
+        if self.q == 1 and self.held is None:  # tr(W Σ_j D_j² a_j'a_j): half the work of a_j W
+            M = np.zeros((self.n_rest, self.n_rest), order="F")
+            for part, dense in self._slices():
+                M = blas.dsyrk(1.0, self._rows(D[:, :, part], dense).T, beta=1.0, c=M, lower=1, overwrite_c=1)
+            return np.array([[2.0 * np.vdot(M, W) - np.diag(M) @ np.diag(W)]])
+        inner = self.sandwich(W)
+        return np.einsum("abj,bcj,dcj->ad", D, inner, D, optimize=True)

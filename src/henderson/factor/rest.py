@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -117,9 +118,11 @@ class Dense:
 
     def weights(self) -> np.ndarray:
         """W = ΛC⁻¹Λ', lower triangle valid, as a flat Fortran array."""
-        return self._scaled_inverse().ravel(order="F")
+        return self.scaled_inverse.ravel(order="F")
 
-    def _scaled_inverse(self) -> np.ndarray:
+    @cached_property
+    def scaled_inverse(self) -> np.ndarray:
+        """W = ΛC⁻¹Λ', Fortran order, lower triangle valid."""
         K = self.inverse()
         if all(q == 1 for _, q, _ in self.shape.parts):
             t = np.concatenate([np.full(n, self.lam[block][0, 0]) for block, _, n in self.shape.parts])
@@ -134,18 +137,17 @@ class Dense:
         for block, q, n, part in self.shape.slices():
             out[block][...] += _diagonal_blocks(K[part, part], q).sum(axis=0)
 
-    def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray] | None = None) -> None:
-        """Add Σ_j (SΛC⁻¹)_jj to the (q, q) of each block, and to `whole` Σ_j (Z'V⁻¹Z)_jj, without dividing by λ."""
+    def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> None:
+        """Add Σ_j (SΛC⁻¹)_jj to each block's (q, q), and Σ_j (Z'V⁻¹Z)_jj to `whole`, without dividing by λ."""
         S, K = (np.tril(a) + np.tril(a, -1).T for a in (self.S, self.inverse()))
         LK = scale_rows(self.shape, self.lam, K, False)
         for block, q, n, part in self.shape.slices():
             rows, columns = S[part].reshape(n, q, -1), LK[:, part].reshape(-1, n, q)
             out[block][...] += np.einsum("jas,sjb->ab", rows, columns, optimize=True)
-        if whole is not None:
-            H = blas.dtrsm(1.0, self.L, np.asfortranarray(scale_rows(self.shape, self.lam, S, True)), lower=1)
-            for block, q, n, part in self.shape.slices():
-                h = H[:, part].reshape(-1, n, q)
-                whole[block][...] += _diagonal_blocks(S[part, part], q).sum(axis=0) - np.einsum("sja,sjb->ab", h, h, optimize=True)
+        H = blas.dtrsm(1.0, self.L, np.asfortranarray(scale_rows(self.shape, self.lam, S, True)), lower=1)
+        for block, q, n, part in self.shape.slices():
+            h = H[:, part].reshape(-1, n, q).transpose(2, 0, 1).reshape(q, -1)
+            whole[block][...] += _diagonal_blocks(S[part, part], q).sum(axis=0) - h @ h.T
 
 
 def _diagonal_blocks(matrix: np.ndarray, q: int) -> np.ndarray:
@@ -207,12 +209,11 @@ class Batched:
         """As `Dense.add_inverse_blocks`; padding counts as C⁻¹ = I."""
         self._add_blocks(self.inverse(), out)
 
-    def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray] | None = None) -> None:
+    def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> None:
         """As `Dense.add_products`."""
         self._add_blocks(small.multiply(self.S, self._left(self.inverse(), False)), out)
-        if whole is not None:
-            H = self.half(self.S)
-            self._add_blocks(self.S - small.multiply(np.ascontiguousarray(H.transpose(1, 0, 2)), H), whole)
+        H = self.half(self.S)
+        self._add_blocks(self.S - small.multiply(np.ascontiguousarray(H.transpose(1, 0, 2)), H), whole)
 
     def _add_blocks(self, matrix: np.ndarray, out: Sequence[np.ndarray]) -> None:
         for block, q, n, part in self.shape.slices():
@@ -291,8 +292,8 @@ class Rest:
         """For each block whether formulas may divide by its λ."""
         return [invertible(lam, self.n / levels) for lam, levels in zip(self.lam, self.levels)]
 
-    def traces(self, whole: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Σ_j (SΛC⁻¹)_jj and (if `whole`) Σ_j (Z'V⁻¹Z)_jj for every block, (q, q) each."""
+    def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Σ_j (SΛC⁻¹)_jj and Σ_j (Z'V⁻¹Z)_jj for every block, (q, q) each."""
         first = [np.zeros_like(lam) for lam in self.lam]
         second = [np.zeros_like(lam) for lam in self.lam]
         if all(self.divisible()):  # SΛC⁻¹ = Λ⁻ᵀ(I − C⁻¹), Z'V⁻¹Z = Λ⁻ᵀ(I − C⁻¹)Λ⁻¹
@@ -305,7 +306,7 @@ class Rest:
                 second[k] = first[k] @ inverse
             return first, second
         for part in self.parts:
-            part.add_products(first, second if whole else None)
+            part.add_products(first, second)
         return first, second
 
     def level_weights(self) -> list[np.ndarray]:
@@ -316,7 +317,7 @@ class Rest:
             for block, q, n, rows in place.shape.slices():
                 if isinstance(part, Dense):
                     size = len(part.S)
-                    W = part.weights().reshape(size, size, order="F")[rows, rows]
+                    W = part.scaled_inverse[rows, rows]
                     level = (place.columns[rows][::q] - offsets[block]) // q
                     out[block][:, :, level] = _diagonal_blocks(W, q).transpose(1, 2, 0)
                     continue

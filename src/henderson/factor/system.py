@@ -90,6 +90,9 @@ class Factor:
 
     def _to_rest(self, h: np.ndarray) -> np.ndarray:
         """Σ_j a_j'h_j, (R, k), for h (q, k, J)."""
+        dense = self.system.dense_product
+        if dense is not None and dense.held is not None:
+            return dense.to_rest(h)
         out = np.zeros((self.system.blocks.n_rest, h.shape[1]))
         for a, one in enumerate(self.system.cross.zr):
             out += one.T @ np.ascontiguousarray(h[a].T)
@@ -97,6 +100,9 @@ class Factor:
 
     def _to_front(self, B: np.ndarray) -> np.ndarray:
         """a_j B, (q, k, J), for B (R, k)."""
+        dense = self.system.dense_product
+        if dense is not None and dense.held is not None:
+            return dense.to_front(B)
         return np.stack([(one @ B).T for one in self.system.cross.zr])
 
     @cached_property
@@ -132,18 +138,19 @@ class Factor:
         half = self.rest.half(moved + Sh)
         return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
 
-    def traces(self, whole: bool) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj itself (always for the front, else if `whole`)."""
+    @cached_property
+    def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj."""
         blocks, cross = self.system.blocks, self.system.cross
         first = [np.zeros((b.q, b.q)) for b in blocks.blocks]
         second = [np.zeros((b.q, b.q)) for b in blocks.blocks]
         if self.system.has_rest:
-            for k, one, two in zip(blocks.rest, *self.rest.traces(whole)):
+            for k, one, two in zip(blocks.rest, *self.rest.traces()):
                 first[k], second[k] = one, two
         if blocks.front is not None:
             total = np.einsum("abj,bcj->ac", self.D, cross.zz) if len(cross.zz) > 1 else (self.D * cross.zz).sum(axis=2)
             if self.system.has_rest:
-                total = total - self.borrowed.sum(axis=2)
+                total = total - self._borrowed_sum()
             second[blocks.front] = (total + total.T) / 2
             first[blocks.front] = second[blocks.front] @ self.lam[blocks.front]
         return first, second
@@ -155,12 +162,22 @@ class Factor:
 
     def _sandwich(self, outer: np.ndarray) -> np.ndarray:
         """K_j a_j W a_j'K_j' for K (q, q, J), W = ΛC_r⁻¹Λ'."""
+        inner = self._inner()
+        return small.multiply(small.multiply(outer, inner), outer.transpose(1, 0, 2))
+
+    def _inner(self) -> np.ndarray:
+        """a_j W a_j', (q, q, J)."""
         system = self.system
         if system.dense_product is not None:
-            return system.dense_product.sandwich(outer, self.rest.parts[0].half)
+            return system.dense_product.sandwich(self.rest.parts[0].scaled_inverse)
         W = weights(self.rest.parts, system.entries, len(system.pattern))
-        inner = system.pattern_product.sandwich(W)
-        return small.multiply(small.multiply(outer, inner), outer.transpose(1, 0, 2))
+        return system.pattern_product.sandwich(W)
+
+    def _borrowed_sum(self) -> np.ndarray:
+        """Σ_j of `borrowed`, (q, q)."""
+        if self.system.dense_product is not None:
+            return self.system.dense_product.sandwich_sum(self.rest.parts[0].scaled_inverse, self.D)
+        return self.borrowed.sum(axis=2)
 
     def conditional_covariances(self) -> list[np.ndarray]:
         """ΛC⁻¹Λ' of every level, (q, q, J) a block: the front's is M_j + M_j a_j W a_j' M_j, M_j = T_j'T_j; the rest's is in W."""
