@@ -8,6 +8,8 @@ the front's effects, all with one pattern; Z_r'Z_r sparse, Z_r'[X y] and [X y]'[
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +17,9 @@ from scipy import sparse
 from .basis import CHUNK, Basis
 from .blocks import Blocks
 from .design import Design, RandomTerm
+
+#: rows of one part: its working columns stay below the size that the allocator returns to the system
+BATCH = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -56,27 +61,33 @@ class CrossProducts:
 
     @classmethod
     def of(cls, design: Design, blocks: Blocks, basis: Basis, rows: slice = slice(None)) -> CrossProducts:
-        """Sum over the given rows of a design."""
-        part = slice(*rows.indices(len(design.y)))
-        xy, Z = _working_columns(design, blocks, basis, part)
+        """Sum over the given rows of a design, `BATCH` rows at a time."""
+        start, stop, _ = rows.indices(len(design.y))
+        parts = [slice(k, min(k + BATCH, stop)) for k in range(start, stop, BATCH)]
+        return reduce(add, (cls._of_part(design, blocks, basis, part) for part in parts))
+
+    @classmethod
+    def _of_part(cls, design: Design, blocks: Blocks, basis: Basis, part: slice) -> CrossProducts:
+        columns, Z = _working_columns(design, blocks, basis, part)
+        m, R, weights = basis.p + 1, blocks.n_rest, design.weights
         codes = [_codes(design.terms[block.terms[0]], part) for block in blocks.blocks]
-        rest = [_sparse(design.terms[blocks.blocks[k].terms[0]], codes[k], Z[k], blocks.blocks[k].n_levels, part)
-                for k in blocks.rest]
-        Zr = sparse.hstack(rest, format="csr") if rest else sparse.csr_array((len(xy), 0))
-        q, n_levels, zz, zx, zr = 0, 0, np.zeros((0, 0, 0)), np.zeros((0, basis.p + 1, 0)), []
+        zz, zx, zr = np.zeros((0, 0, 0)), np.zeros((0, m, 0)), []
+        rr, rx = sparse.csr_array((R, R)), np.zeros((R, m))
+        xy = columns[:, :m]
+        if R:
+            Zr = sparse.hstack([
+                _sparse(design.terms[blocks.blocks[k].terms[0]], codes[k], Z[k], blocks.blocks[k].n_levels, part)
+                for k in blocks.rest
+            ], format="csr")
+            rr, rx = sparse.csr_array(Zr.T @ Zr), np.asarray(Zr.T @ xy)
         if blocks.front is not None:
-            front = blocks.blocks[blocks.front]
-            q, n_levels = front.q, front.n_levels
-            sums = _level_sums(codes[blocks.front], Z[blocks.front], xy, n_levels)
-            zx, zz = sums[:, : basis.p + 1], sums[:, basis.p + 1 :]
-            if blocks.n_rest:
+            n_levels = blocks.blocks[blocks.front].n_levels
+            sums = _level_sums(codes[blocks.front], Z[blocks.front], columns, n_levels)
+            zx, zz = np.ascontiguousarray(sums[:, :m]), np.ascontiguousarray(sums[:, m:])
+            if R:
                 zr = _front_rest(codes[blocks.front], Z[blocks.front], n_levels, Zr)
-        weights = design.weights
-        return cls(
-            len(xy), 0.0 if weights is None else float(np.log(weights[part]).sum()),
-            xy[:, : basis.p + 1].T @ xy[:, : basis.p + 1], np.ascontiguousarray(zz), np.ascontiguousarray(zx), zr,
-            sparse.csr_array(Zr.T @ Zr), np.asarray(Zr.T @ xy[:, : basis.p + 1]),
-        )
+        log_weights = 0.0 if weights is None else float(np.log(weights[part]).sum())
+        return cls(len(columns), log_weights, xy.T @ xy, zz, zx, zr, rr, rx)
 
     def __add__(self, other: CrossProducts) -> CrossProducts:
         """Cross-products of both parts together."""
