@@ -134,3 +134,9 @@ def combine(moments: Moments, mixing: FloatArray) -> Moments:
         f1=mixing.T @ moments.f1 @ mixing,
         f2=mixing.T @ moments.f2 @ mixing,
     )
+
+
+def d_scale(point: Point, beta: FloatArray) -> tuple[FloatArray, FloatArray, int]:
+    """∂σ²/∂β (p,) and ∂σ²/∂G (k,) of the profiled σ² = q/N, and N."""
+    m, r = point.moments, np.append(-beta, 1.0)
+    return -2 * (m.f0[: m.p] @ r) / point.n_eff, -(m.f1 @ r @ r) / point.n_eff, point.n_eff
