@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from . import likelihood
-from .contract import Design, RandomTerm
+from .boundary import term_sizes
+from .contract import Design
 from .covariance import factor_of
 from .packing import Packing
 from .params import MixedLMParams
@@ -95,13 +96,6 @@ class Problem:
     vc_sizes: FloatArray
     fe_pen: Any = None
     cov_pen: Any = None
-
-
-def term_sizes(term: RandomTerm) -> FloatArray:
-    """Root mean square of each column of a term, (q,)."""
-    if term.loadings is not None:
-        return np.array([np.sqrt((term.loadings.data**2).sum() / term.loadings.shape[0])])
-    return np.sqrt(np.einsum("ia,ia->a", term.columns, term.columns) / len(term.columns))
 
 
 def column_sizes(design: Design, packing: Packing) -> tuple[FloatArray, FloatArray]:

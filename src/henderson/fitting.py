@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .boundary import cost_of_boundary
 from .constrained import METHODS, Maximum, Problem, column_sizes, maximise
 from .doors import STATSMODELS
 from .errors import ConvergenceWarning, SingularMatrixWarning, ValueWarning
@@ -23,6 +24,9 @@ from .params import MixedLMParams
 from .results import MixedLMResults, Outcome
 
 FloatArray = np.ndarray
+
+#: rise of the deviance below which a fit on the boundary is as good
+INDISTINCT = 1e-2
 
 _OPTIONS = {"gtol", "maxiter", "eps", "maxcor", "ftol", "tol", "disp", "maxls"}
 
@@ -116,11 +120,11 @@ def warn_unless_certified(results: MixedLMResults, stacklevel: int = 5) -> None:
 
 
 def _warn_at_boundary(results: MixedLMResults) -> None:
-    """statsmodels' warnings at the boundary. They do not depend on the units of the data."""
-    if results.is_singular:
+    """statsmodels' warnings, when the data cannot tell the fit from one on the boundary."""
+    if results.is_singular or cost_of_boundary(results.engine) < INDISTINCT:
         for text, kind in (
             ("The MLE may be on the boundary of the parameter space.", ConvergenceWarning),
-            ("The random effects covariance matrix is singular.", SingularMatrixWarning),
+            ("The random effects covariance matrix is singular, or nearly so.", SingularMatrixWarning),
         ):
             warnings.warn(text, kind, stacklevel=5)
 

@@ -20,7 +20,15 @@ def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
     began = time.perf_counter()
     criterion = Criterion.of(design, reml=reml)
     point = criterion.at(_working_theta(criterion, theta))
-    here = Optimum(point, 1, 0, 0.0, True, "not optimised")
+    here = Optimum(
+        point=point,
+        evaluations=1,
+        iterations=0,
+        predicted_decrease=0.0,
+        gradient_norm=0.0,
+        converged=True,
+        message="not optimised",
+    )
     return _in_user_units(design, criterion, here, 0.0, 0.0, (), began)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .constrained import term_sizes
+from .boundary import smallest_sd
 from .contract import Design
 from .covariance import STRUCTURES
 
@@ -90,11 +90,8 @@ class Lme4Results:
 
         Columns are scaled to unit mean square, so that the answer does not depend on their units.
         """
-        for term, lam in zip(self.engine.design.terms, self.engine.lam):
-            scaled = term_sizes(term)[:, None] * lam
-            if np.linalg.svd(scaled, compute_uv=False).min(initial=np.inf) < SINGULAR:
-                return True
-        return False
+        terms = zip(self.engine.design.terms, self.engine.lam)
+        return any(smallest_sd(term, lam) < SINGULAR for term, lam in terms)
 
     @property
     def optinfo(self) -> dict[str, Any]:
