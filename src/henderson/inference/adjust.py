@@ -1,10 +1,12 @@
 """Multiplicity: p-values and critical values for a family of t statistics, by name.
 
-A family is what one block of a table tests together. `ADJUSTMENTS` maps a name to what makes adjusted p-values and, for methods that have
-simultaneous intervals, the critical value c of the limits estimate ± c·se. The definitions are emmeans':
+A family is what one block of a table tests together. `ADJUSTMENTS` maps a name to what makes adjusted
+p-values and, for methods that have simultaneous intervals, the critical value c of the limits estimate ±
+c·se. The definitions are emmeans':
 
     tukey       studentized range of the k means compared        P(Q_k > √2 |t|)
-    dunnett     mixture of the range of m means with m(m − 1)/2 = k, weight (k − 1)/k, and of independence: emmeans' "dunnettx",
+    dunnett     mixture of the range of m means with m(m − 1)/2 = k, weight (k − 1)/k, and of independence:
+    emmeans' "dunnettx",
                 an approximation to Dunnett's test; "mvt" is exact
     mvt         the largest of k t statistics with their correlations (`max_t`)
     scheffe     F with r = rank of the family                   P(F_r > t² / r)
@@ -272,9 +274,9 @@ def adjusted_p(name: str, family: Family) -> FloatArray:
     --------
     >>> family = Family(np.array([2.5, 2.0, 0.3]), np.full(3, 20.0), np.eye(3), 2, n_means=3)
     >>> adjusted_p("tukey", family).round(4)
-    array([0.0533, 0.1388, 0.9518])
+    array([0.0531, 0.1381, 0.9517])
     >>> adjusted_p("holm", family).round(4)
-    array([0.0638, 0.1186, 0.7673])
+    array([0.0637, 0.1185, 0.7673])
     """
     return ADJUSTMENTS[name].p(family)
 

@@ -125,7 +125,8 @@ def poly(labels: Sequence[str], *, max_degree: int = 6) -> ContrastSet:
     for power in range(1, degree + 1):
         row = [Fraction(2 * i - k + 1) ** power for i in range(k)]
         for earlier in basis:
-            weight = sum(a * b for a, b in zip(row, earlier)) / sum(a * a for a in earlier)
+            shared = sum((a * b for a, b in zip(row, earlier)), Fraction(0))
+            weight = shared / sum((a * a for a in earlier), Fraction(0))
             row = [a - weight * b for a, b in zip(row, earlier)]
         whole = [int(a * lcm(*(b.denominator for b in row))) for a in row]
         basis.append([Fraction(a, gcd(*whole)) for a in whole])
@@ -190,6 +191,7 @@ def contrast_set(method: Any, labels: Sequence[str], **options: Any) -> Contrast
 
 
 def _written_out(method: Any, labels: Sequence[str]) -> ContrastSet:
+    rows: Any
     if isinstance(method, pd.DataFrame):
         names, rows = [str(name) for name in method.index], method.to_numpy(float)
     elif isinstance(method, Mapping):
@@ -200,7 +202,8 @@ def _written_out(method: Any, labels: Sequence[str]) -> ContrastSet:
     for name, row in zip(names, rows):
         if np.shape(row) != (len(labels),):
             raise ValueError(
-                f"contrast {name or 'row'!r} has {np.size(row)} coefficients for {len(labels)} means: {', '.join(labels)}"
+                f"contrast {name or 'row'!r} has {np.size(row)} coefficients for {len(labels)} means: "
+                + ", ".join(labels)
             )
     return ContrastSet(np.asarray(rows, float).reshape(-1, len(labels)), tuple(names))
 

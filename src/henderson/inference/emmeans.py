@@ -1,7 +1,7 @@
 """Marginal means and their contrasts.
 
-A marginal mean is L β̂ with L an average of rows of the reference grid (`grid`); a contrast is a combination of marginal means. Both are
-`Estimates`; all numbers come from `Inference`.
+A marginal mean is L β̂ with L an average of rows of the reference grid (`grid`); a contrast is a combination
+of marginal means. Both are `Estimates`; all numbers come from `Inference`.
 """
 
 from __future__ import annotations
@@ -61,12 +61,13 @@ class EMMeans(Estimates):
         Parameters
         ----------
         method : str, mapping of str to coefficients, DataFrame, or matrix
-            ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (`ref`: the control's place or label), ``"poly"`` (`max_degree`),
-            ``"consec"``, ``"eff"``, ``"del.eff"``, ``"mean_chg"``, ``"identity"``; or one row of coefficients for each contrast,
-            one number for each mean of a family. With `interaction`, also a sequence of names, one for each factor.
+            ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (`ref`: the control's place or label),
+            ``"poly"`` (`max_degree`), ``"consec"``, ``"eff"``, ``"del.eff"``, ``"mean_chg"``, ``"identity"``;
+            or one row of coefficients for each contrast, one number for each mean of a family. With
+            `interaction`, also a sequence of names, one for each factor.
         adjust : str, optional
-            Multiplicity adjustment; by default the one that suits the contrasts (pairwise: Tukey's; trt.vs.ctrl: Dunnett's; consec and
-            mean_chg: mvt; eff and del.eff: fdr; others: none).
+            Multiplicity adjustment; by default the one that suits the contrasts (pairwise: Tukey's;
+            trt.vs.ctrl: Dunnett's; consec and mean_chg: mvt; eff and del.eff: fdr; others: none).
         by : str or sequence of str, optional
             Factors within which to compare; by default those of the means. None: compare across all.
         interaction : bool
@@ -135,7 +136,7 @@ def labels_of(keys: pd.DataFrame) -> list[str]:
     Examples
     --------
     >>> labels_of(pd.DataFrame({"recipe": ["A", "B"], "temp": [175, 185]}))
-    ['A temp175', 'B temp175'...
+    ['A temp175', 'B temp185']
     """
     columns = []
     for name in keys.columns:
@@ -179,7 +180,8 @@ def _simple(
 def _products(
     method: Any, keys: pd.DataFrame, options: Mapping[str, Any]
 ) -> tuple[pd.DataFrame, np.ndarray, ContrastSet]:
-    """Contrasts of every factor, and their products; the rows of `keys` are all combinations, the first varying fastest."""
+    """Contrasts of every factor, and their products; the rows of `keys` are all combinations, the first
+    varying fastest."""
     names = list(keys.columns)
     methods = [method] * len(names) if isinstance(method, str) else list(method)
     if len(methods) != len(names):
@@ -221,11 +223,13 @@ def emmeans(
     inference : Inference
         Covariance of β̂ and degrees of freedom.
     specs : str or sequence of str
-        Variables at whose values to take means: ``"A"``, ``"A * B"``, ``"A | B"``; ``"1"`` for the mean over all.
+        Variables at whose values to take means: ``"A"``, ``"A * B"``, ``"A | B"``; ``"1"`` for the mean over
+        all.
     by : str or sequence of str, optional
         Variables whose levels are families.
     at : mapping of str to values, optional
-        Values of some variables; other covariates are at their means (those with two values: averaged over both).
+        Values of some variables; other covariates are at their means (those with two values: averaged over
+        both).
     weights : {"equal", "proportional", "cells", "outer", "flat"}
         How to average over the other factors; see `grid.margins`.
     level, adjust, side, delta, null

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..fit import Fit
+    from .conditional_aic import ConditionalAIC
     from .core import Inference
     from .emmeans import EMMeans
+    from .measures import R2
 
 
 class MarginalMeansMixin:
@@ -18,15 +20,17 @@ class MarginalMeansMixin:
 
     if TYPE_CHECKING:
         engine: Fit
-        inference: Inference
+
+        @property
+        def inference(self) -> Inference: ...
+
+        def with_inference(self, *, ddf: str | None = None) -> Any: ...
 
     def _inference_with(self, ddf: str | None) -> Inference:
         """The results' own inference, or another for one table."""
         if ddf is None or ddf == self.inference.ddf:
             return self.inference
-        from .core import infer
-
-        return infer(self.engine, ddf=ddf)
+        return self.with_inference(ddf=ddf).inference
 
     def emmeans(
         self,
@@ -51,7 +55,8 @@ class MarginalMeansMixin:
         by : str or sequence of str, optional
             Variables whose levels are families.
         at : mapping of str to values, optional
-            Values of some variables; other covariates are at their means (those with two values: averaged over both).
+            Values of some variables; other covariates are at their means (those with two values: averaged
+            over both).
         weights : {"equal", "proportional", "cells", "outer", "flat"}
             How to average over the other factors.
         ddf : str, optional
@@ -125,3 +130,41 @@ class MarginalMeansMixin:
         from .term_tests import joint_tests
 
         return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)
+
+    def r2(self) -> R2:
+        """Nakagawa's marginal and conditional R², with Johnson's extension to slopes."""
+        from .measures import r2
+
+        return r2(self.engine)
+
+    def icc(self) -> pd.DataFrame:
+        """Intraclass correlations: of every random term, adjusted, unadjusted; see `measures.icc`."""
+        from .measures import icc
+
+        return icc(self.engine)
+
+    def caic(self) -> ConditionalAIC:
+        """Conditional AIC (Greven and Kneib), with its log-likelihood and degrees of freedom."""
+        from .conditional_aic import conditional_aic
+
+        return conditional_aic(self.engine)
+
+    def rePCA(self) -> pd.DataFrame:
+        """Principal components of the random effects of each grouping factor."""
+        from .measures import random_effects_pca
+
+        return random_effects_pca(self.engine.design, self.engine.lam, self.engine.sigma)
+
+    @property
+    def aicc(self) -> float:
+        """AIC corrected for small samples."""
+        from .measures import aicc
+
+        return aicc(self.engine)
+
+    @property
+    def effective_df(self) -> float:
+        """Trace of the hat matrix: what the fixed and the shrunken random effects use up."""
+        from .measures import effective_df
+
+        return effective_df(self.engine)

@@ -1,7 +1,7 @@
 """Why a linear function of β has no value: said by the name of the coefficient that it needs.
 
-Lβ is estimable when L is orthogonal to the null space of X. The basis that `Inference` holds has one column for each
-dropped column of X, so the columns that L is not orthogonal to name the coefficients at fault.
+Lβ is estimable when L is orthogonal to the null space of X. The basis that `Inference` holds has one column
+for each dropped column of X, so the columns that L is not orthogonal to name the coefficients at fault.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ ROUNDING = 1e-12
 
 
 def combine(coefficients: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """``coefficients @ rows`` with rounding errors set to zero: they would make a row that is estimable look as if it were not.
+    """``coefficients @ rows`` with rounding errors set to zero: they would make a row that is estimable look
+    as if it were not.
 
     Parameters
     ----------

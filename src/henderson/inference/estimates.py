@@ -1,10 +1,11 @@
 """Linear functions of β̂ as tables: estimates, intervals and tests, in families, adjusted for multiplicity.
 
-`Estimates` is what marginal means, trends and contrasts share: rows L over the fixed effects with their labels. The frame is computed when it is
-first asked for, and all methods return new objects.
+`Estimates` is what marginal means, trends and contrasts share: rows L over the fixed effects with their
+labels. The frame is computed when it is first asked for, and all methods return new objects.
 
-    t = (Lβ̂ − null) / se;   with an equivalence margin δ: (|Lβ̂ − null| − δ) / se, left-tailed (two one-sided tests);
-    non-superiority: (Lβ̂ − null − δ) / se, left-tailed;   non-inferiority: (Lβ̂ − null + δ) / se, right-tailed.
+    t = (Lβ̂ − null) / se;   with an equivalence margin δ: (|Lβ̂ − null| − δ) / se, left-tailed (two one-sided
+    tests); non-superiority: (Lβ̂ − null − δ) / se, left-tailed;   non-inferiority: (Lβ̂ − null + δ) / se,
+    right-tailed.
 """
 
 from __future__ import annotations
@@ -80,14 +81,16 @@ class Estimates:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The labels, then estimate, se, df, lower, upper, statistic, p. The notes are in ``attrs["notes"]``."""
+        """The labels, then estimate, se, df, lower, upper, statistic, p. The notes are in
+        ``attrs["notes"]``."""
         frame = self._computed[0].copy()
         frame.attrs["notes"] = self.notes
         return frame
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was averaged, how degrees of freedom, limits and p-values were made, and why numbers are missing."""
+        """What was averaged, how degrees of freedom, limits and p-values were made, and why numbers are
+        missing."""
         return self._computed[1]
 
     @property
@@ -135,7 +138,8 @@ class Estimates:
         Parameters
         ----------
         adjust : str
-            ``"tukey"``, ``"sidak"``, ``"bonferroni"``, ``"holm"``, ``"hochberg"``, ``"fdr"``, ``"dunnett"``, ``"mvt"``, ``"scheffe"``, ``"none"``.
+            ``"tukey"``, ``"sidak"``, ``"bonferroni"``, ``"holm"``, ``"hochberg"``, ``"fdr"``, ``"dunnett"``,
+            ``"mvt"``, ``"scheffe"``, ``"none"``.
         level : float
             Confidence level.
         side : {"two-sided", "less", "greater"}
@@ -165,13 +169,14 @@ class Estimates:
         return replace(self, **changes)
 
     def joint(self, *, den_df: str = "smallest") -> FTest | pd.DataFrame:
-        """F test that all estimates of a family are zero (a frame with one row for each family when there is `by`).
+        """F test that all estimates of a family are zero (a frame with one row for each family when there is
+        `by`).
 
         Parameters
         ----------
         den_df : {"smallest", "joint"}
-            The smallest df of orthonormal rows, as emmeans has it, or that of the F test itself (Fai and Cornelius's, or Kenward
-            and Roger's with its scaled F).
+            The smallest df of orthonormal rows, as emmeans has it, or that of the F test itself (Fai and
+            Cornelius's, or Kenward and Roger's with its scaled F).
         """
         if not self.by:
             return joint_test(self.inference, self.rows, den_df=den_df)[0]
@@ -218,7 +223,7 @@ class Estimates:
         frame = self.keys.reset_index(drop=True).assign(
             estimate=estimate, se=se, df=df, lower=lower, upper=upper, statistic=statistic, p=p
         )
-        missing = ()
+        missing: tuple[str, ...] = ()
         if np.isnan(estimate).any():
             missing = reasons(
                 inference, self.rows, [_label(row) for row in self.keys.itertuples(index=False)]
@@ -256,14 +261,17 @@ class Estimates:
 
 def _method_notes(p_method: str, limits_method: str, family: multiplicity.Family) -> list[str]:
     notes = []
-    describe = multiplicity.ADJUSTMENTS
     if limits_method != "none":
         notes.append(
-            f"Conf-level adjustment: {limits_method} method {describe[limits_method].describes(family, 'estimates')}"
+            f"Conf-level adjustment: {limits_method} method {_describe(limits_method, family, 'estimates')}"
         )
     if p_method != "none":
-        notes.append(f"P value adjustment: {p_method} method {describe[p_method].describes(family, 'tests')}")
+        notes.append(f"P value adjustment: {p_method} method {_describe(p_method, family, 'tests')}")
     return notes
+
+
+def _describe(method: str, family: multiplicity.Family, what: str) -> str:
+    return multiplicity.ADJUSTMENTS[method].describes(family, what)
 
 
 def _label(row: tuple[Any, ...]) -> str:

@@ -1,8 +1,9 @@
 """The reference grid of marginal means, and averages over it.
 
-The grid holds every combination of the factors' levels, with covariates at their means (those with two values: at
-both, as if factors; so does emmeans). Its rows go through the model's own formula, so transformed covariates, splines and
-interactions need no special care. A marginal mean is a weighted average of rows of X; a trend is a difference of two of them.
+The grid holds every combination of the factors' levels, with covariates at their means (those with two
+values: at both, as if factors; so does emmeans). Its rows go through the model's own formula, so transformed
+covariates, splines and interactions need no special care. A marginal mean is a weighted average of rows of X;
+a trend is a difference of two of them.
 """
 
 from __future__ import annotations
@@ -277,8 +278,9 @@ def margins(
     specs : sequence of str
         Variables to keep; the first varies fastest in the result.
     weights : {"equal", "proportional", "cells", "outer", "flat"}
-        The same for every combination averaged over; in proportion to its frequency in the data; to its frequency together
-        with that of `specs`; the product of the frequencies of its levels; the same for each that occurs with `specs`.
+        The same for every combination averaged over; in proportion to its frequency in the data; to its
+        frequency together with that of `specs`; the product of the frequencies of its levels; the same for
+        each that occurs with `specs`.
     X : (m, p) array, optional
         In place of the grid's own.
 
@@ -322,9 +324,9 @@ def _weights(grid: ReferenceGrid, averaged: Sequence[str], specs: Sequence[str],
             f"weights={kind!r} need the factors of every row of the data, which this model does not keep"
         )
     if kind == "cells":
-        return _totals(grid, [name for name in grid.factors]) * 1.0
+        return _totals(grid, grid.factors) * 1.0
     if kind == "flat":
-        return (_totals(grid, [name for name in grid.factors]) > 0) * 1.0
+        return (_totals(grid, grid.factors) > 0) * 1.0
     if kind == "outer":
         return np.prod([_totals(grid, [name]) for name in averaged], axis=0)
     return _totals(grid, averaged)

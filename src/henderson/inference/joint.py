@@ -2,8 +2,9 @@
 
     F = (Lβ̂)' (L cov L')⁻¹ Lβ̂ / rank(L)
 
-emmeans takes for its denominator the smallest degrees of freedom among the rows of L, orthonormalized in their order. Functions that are not
-estimable are left out: what remains are the combinations of rows that are.
+emmeans takes for its denominator the smallest degrees of freedom among the rows of L, orthonormalized in
+their order. Functions that are not estimable are left out: what remains are the combinations of rows that
+are.
 """
 
 from __future__ import annotations

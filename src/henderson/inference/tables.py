@@ -1,8 +1,8 @@
 """Tables as text, HTML, LaTeX and Markdown: one way of writing numbers for every table of estimates.
 
-How a number is written depends on its column: p-values have four decimals (``<0.0001`` below that), statistics three, degrees of
-freedom as many as they need, and estimates, standard errors and limits share the decimals that show three digits of
-the smallest standard error.
+How a number is written depends on its column: p-values have four decimals (``<0.0001`` below that),
+statistics three, degrees of freedom as many as they need, and estimates, standard errors and limits share the
+decimals that show three digits of the smallest standard error.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Table:
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"dose": ["a", "b"], "estimate": [1.0, 2.5], "se": [0.1, 0.25], "p": [1e-9, 0.04]})
-    >>> print(Table(frame, notes=("two doses",)))
+    >>> columns = {"dose": ["a", "b"], "estimate": [1.0, 2.5], "se": [0.1, 0.25], "p": [1e-9, 0.04]}
+    >>> print(Table(pd.DataFrame(columns), notes=("two doses",)))
     dose  estimate     se        p
     a        1.000  0.100  <0.0001
     b        2.500  0.250   0.0400
@@ -70,10 +70,11 @@ class Table:
     def to_html(self) -> str:
         """An HTML ``<table>``, the notes in its footer."""
         cells, numeric = _cells(self.frame)
+        align = {name: "right" if name in numeric else "left" for name in cells.columns}
 
         def row(values: Sequence[str], tag: str) -> str:
             made = (
-                f'<{tag} style="text-align:{"right" if name in numeric else "left"}">{html.escape(value)}</{tag}>'
+                f'<{tag} style="text-align:{align[name]}">{html.escape(value)}</{tag}>'
                 for name, value in zip(cells.columns, values)
             )
             return f"<tr>{''.join(made)}</tr>"
@@ -124,7 +125,7 @@ class Table:
 def _cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
     """The frame as text, and which columns hold numbers."""
     if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.rename_axis(index=[name or "" for name in frame.index.names]).reset_index()
+        frame = frame.rename_axis(index=[str(name or "") for name in frame.index.names]).reset_index()
     shared = decimals_for(np.asarray(frame["se"], float)) if "se" in frame.columns else 3
     numeric, out = set(), {}
     for name in frame.columns:

@@ -1,7 +1,7 @@
 """Quantiles of statistics whose tail is known: sf(c; ν) = α solved for many degrees of freedom at once.
 
-The secant method on log sf, which is nearly linear in c. Where there are many different ν the quantile, a smooth function of 1/ν,
-is computed at Chebyshev points in 1/ν and interpolated (to 1e-8).
+The secant method on log sf, which is nearly linear in c. Where there are many different ν the quantile, a
+smooth function of 1/ν, is computed at Chebyshev points in 1/ν and interpolated (to 1e-8).
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def tail_quantile(
         first, last = 1 / different[-1], 1 / different[0]
         middle, half = (first + last) / 2, (last - first) / 2
         # half can underflow to zero when the df are nearly the same: then any of them will do
-        series = chebyshev.chebinterpolate(
-            lambda x: _secant(sf, tail, 1 / (middle + half * x), n_tests), _MANY - 1
-        )
+        points = chebyshev.chebpts1(_MANY)
+        at_points = _secant(sf, tail, 1 / (middle + half * points), n_tests)
+        series = chebyshev.chebfit(points, at_points, _MANY - 1)
         values = chebyshev.chebval((1 / different - middle) / half if half else 0 * different, series)
     else:
         values = _secant(sf, tail, different, n_tests)

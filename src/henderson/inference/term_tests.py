@@ -1,8 +1,9 @@
 """A joint test for every term of the fixed part: Type III tests from marginal means.
 
-Each term is tested by the interaction contrasts of the means of its variables, averaged equally over all others. A covariate is a factor
-with two levels, its mean minus and plus one. Where cells are empty only what is estimable is tested, and what no term
-accounts for is tested as "(confounded)". emmeans' ``joint_tests`` does the same.
+Each term is tested by the interaction contrasts of the means of its variables, averaged equally over all
+others. A covariate is a factor with two levels, its mean minus and plus one. Where cells are empty only what
+is estimable is tested, and what no term accounts for is tested as "(confounded)". emmeans' ``joint_tests``
+does the same.
 """
 
 from __future__ import annotations
@@ -86,18 +87,23 @@ def _row(heads: pd.DataFrame, g: int, term: str, test: FTest) -> dict[str, Any]:
 
 
 def _tested_terms(grid: ReferenceGrid, free: Sequence[str]) -> list[tuple[str, ...]]:
-    """The model's terms in `free`, and all that they contain, by size; a nested factor only with those around it."""
+    """The model's terms in `free`, and all that they contain, by size; a nested factor only with those around
+    it."""
     wanted: dict[tuple[str, ...], None] = {}
     for use in grid.terms:
         left = [name for name in free if name in use]
         for size in range(1, len(left) + 1):
             for names in combinations(left, size):
-                if all(outer in names for name in names for outer in grid.nested.get(name, ()) if outer in free):
+                if all(
+                    outer in names for name in names for outer in grid.nested.get(name, ()) if outer in free
+                ):
                     wanted[names] = None
     return sorted(wanted, key=len)
 
 
-def _hypotheses(grid: ReferenceGrid, names: Sequence[str], by: Sequence[str], n_heads: int) -> list[np.ndarray]:
+def _hypotheses(
+    grid: ReferenceGrid, names: Sequence[str], by: Sequence[str], n_heads: int
+) -> list[np.ndarray]:
     """Interaction contrasts of the means of `names`, for each level of `by`."""
     cells = margins(grid, [*names, *by])
     if not grid.nested:
@@ -111,7 +117,11 @@ def _hypotheses(grid: ReferenceGrid, names: Sequence[str], by: Sequence[str], n_
     found = []
     for block in _groups(cells.frame, by):
         rows = [np.diff(cells.rows[inside], axis=0) for inside in _groups(cells.frame, outer, block)]
-        found.append(np.concatenate(rows) if any(n in grid.nested for n in names) else np.diff(cells.rows[block], axis=0))
+        found.append(
+            np.concatenate(rows)
+            if any(n in grid.nested for n in names)
+            else np.diff(cells.rows[block], axis=0)
+        )
     return found
 
 

@@ -1,7 +1,8 @@
 """Trends: how the marginal mean changes with a covariate, at each level of some factors.
 
-The slope at a row of the reference grid is the central difference [x(v + h) − x(v − h)] β̂ / 2h over the model's own columns, exact for polynomials up
-to the second degree and otherwise good to h². h is 10⁻⁴ of the covariate's range.
+The slope at a row of the reference grid is the central difference [x(v + h) − x(v − h)] β̂ / 2h over the
+model's own columns, exact for polynomials up to the second degree and otherwise good to h². h is 10⁻⁴ of the
+covariate's range.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def emtrends(
     specs : str or sequence of str
         As in `emmeans`; ``"1"`` for one slope.
     var : str
-        The covariate, or an expression of one that the formula has, such as ``"np.log(x)"``: then slopes are with respect to
-        the expression.
+        The covariate, or an expression of one that the formula has, such as ``"np.log(x)"``: then slopes are
+        with respect to the expression.
     by, at, weights, level, adjust, side, delta, null
         As in `emmeans`.
 
