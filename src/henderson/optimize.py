@@ -66,7 +66,7 @@ class Optimum(Generic[P]):
 
 
 #: predicted decrease at which a search is over, and below which not even the last step is taken
-TOLERANCE, EXACT = 1e-10, 1e-17
+TOLERANCE, EXACT = 1e-12, 1e-18
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
@@ -89,7 +89,7 @@ def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1
             if good and predicted > EXACT:
                 last = evaluate(point.theta + step)
                 evaluations += 1
-                point = last if last.deviance <= point.deviance + rounding else point
+                point = last if last.deviance <= point.deviance + 50 * rounding else point
             return Optimum(point, evaluations, iteration, predicted, float(np.abs(g).max(initial=0.0)), good,
                            "converged" if good else "no further decrease", tuple(history))
         new = evaluate(point.theta + step)
