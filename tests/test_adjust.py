@@ -16,7 +16,8 @@ from oracle_data import load_oracle
 
 # R's ptukey integrates to about 1e-7 at the df of the listing; its qtukey iterates to 1e-4 in q.
 RANGE_P, RANGE_Q = 5e-7, 1e-4
-# mvtnorm aims at 2e-6 and is at times off by 7e-6 (a product rule over the sphere agrees with ours to 6e-7 there); from
+# mvtnorm aims at 2e-6 and is at times off by 7e-6 (a product rule over the sphere agrees with ours to 6e-7);
+# from
 # four dimensions on ours is a quasi-random sequence
 LARGEST = {2: 1e-5, 3: 1e-5, 4: 1e-4, 6: 1e-4}
 # emmeans finds the limits of "dunnettx" with uniroot at its default tolerance
@@ -81,9 +82,7 @@ def test_studentized_range_as_scipy_at_few_df():
     from scipy.stats import studentized_range
 
     for q, k, df in ((3.5, 5, 1), (10, 10, 2), (4, 16, 4.4), (60, 50, 3)):
-        assert studentized_range_sf([q], k, [df])[0] == pytest.approx(
-            studentized_range.sf(q, k, df), abs=1e-7
-        )
+        assert studentized_range_sf([q], k, [df])[0] == pytest.approx(studentized_range.sf(q, k, df), abs=1e-7)
 
 
 def test_quantiles_as_qtukey(oracle):
