@@ -217,9 +217,7 @@ ADJUSTMENTS: dict[str, Adjustment] = {
         lambda family, what: f"for comparing a family of {family.n_means} estimates",
     ),
     "sidak": Adjustment(_sidak, lambda family, level: _t_critical(family, _sidak_tail(family, level))),
-    "bonferroni": Adjustment(
-        _bonferroni, lambda family, level: _t_critical(family, (1 - level) / family.size)
-    ),
+    "bonferroni": Adjustment(_bonferroni, lambda family, level: _t_critical(family, (1 - level) / family.size)),
     "dunnett": Adjustment(_dunnett, _dunnett_critical, _only_two_sided),
     "mvt": Adjustment(_mvt, _mvt_critical),
     "scheffe": Adjustment(

@@ -100,9 +100,7 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     trace = effective_df(fit)
     rho = trace + estimation_df(fit, residual)
     n = len(residual)
-    loglik = -0.5 * (
-        n * np.log(2 * np.pi * fit.sigma**2) + _weighted(residual, weights) @ residual / fit.sigma**2
-    )
+    loglik = -0.5 * (n * np.log(2 * np.pi * fit.sigma**2) + _weighted(residual, weights) @ residual / fit.sigma**2)
     if weights is not None:
         loglik += 0.5 * float(np.log(weights).sum())
     return ConditionalAIC(-2 * float(loglik) + 2 * (rho + 1), float(loglik), rho + 1, rho, trace)

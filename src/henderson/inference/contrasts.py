@@ -82,9 +82,7 @@ def consec(labels: Sequence[str], *, reverse: bool = False) -> ContrastSet:
 def mean_chg(labels: Sequence[str]) -> ContrastSet:
     """The mean of all after a place minus the mean of all before."""
     k = len(labels)
-    rows = np.array([np.r_[np.full(i, -1 / i), np.full(k - i, 1 / (k - i))] for i in range(1, k)]).reshape(
-        -1, k
-    )
+    rows = np.array([np.r_[np.full(i, -1 / i), np.full(k - i, 1 / (k - i))] for i in range(1, k)]).reshape(-1, k)
     return ContrastSet(rows, tuple(f"{labels[i]}|{labels[i + 1]}" for i in range(k - 1)), "mvt")
 
 

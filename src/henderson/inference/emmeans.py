@@ -88,14 +88,10 @@ class EMMeans(Estimates):
         for family in means._families:
             keys = self.keys.iloc[family]
             labels, coefficients, made = (
-                _products(method, keys[names], options)
-                if interaction
-                else _simple(method, keys[names], options)
+                _products(method, keys[names], options) if interaction else _simple(method, keys[names], options)
             )
             first = first or made
-            heads = pd.DataFrame(
-                {name: [keys[name].iloc[0]] * len(labels) for name in by_names}, index=labels.index
-            )
+            heads = pd.DataFrame({name: [keys[name].iloc[0]] * len(labels) for name in by_names}, index=labels.index)
             frames.append(pd.concat([labels, heads], axis=1))
             rows.append(combine(coefficients, self.rows[family]))
         assert first is not None
@@ -119,11 +115,7 @@ class EMMeans(Estimates):
         """What the offset adds to the contrasts: nothing where coefficients add up to zero."""
         total = coefficients.sum(1)
         total = np.where(np.abs(total) < 1e-12 * np.abs(coefficients).sum(1), 0.0, total)
-        return (
-            0.0
-            if not np.any(self.offset)
-            else np.tile(total, len(self) // coefficients.shape[1]) * self.offset
-        )
+        return 0.0 if not np.any(self.offset) else np.tile(total, len(self) // coefficients.shape[1]) * self.offset
 
     def pairs(self, **options: Any) -> Contrasts:
         """All pairwise differences: ``contrasts("pairwise", ...)``."""
@@ -185,9 +177,7 @@ def _products(
     names = list(keys.columns)
     methods = [method] * len(names) if isinstance(method, str) else list(method)
     if len(methods) != len(names):
-        raise ValueError(
-            f"interaction contrasts of {', '.join(names)} need {len(names)} methods, not {len(methods)}"
-        )
+        raise ValueError(f"interaction contrasts of {', '.join(names)} need {len(names)} methods, not {len(methods)}")
     sets, coefficients = [], np.ones((1, 1))
     for name, one in zip(names, methods):
         made = contrast_set(one, labels_of(keys[[name]].drop_duplicates()), **options)
@@ -285,8 +275,7 @@ def _about(
     notes = []
     inside, outside = set(names), set(grid.values) - set(names)
     if any(
-        term & inside and term & outside - {o for n in names for o in grid.nested.get(n, ())}
-        for term in grid.terms
+        term & inside and term & outside - {o for n in names for o in grid.nested.get(n, ())} for term in grid.terms
     ):
         notes.append("NOTE: Results may be misleading due to involvement in interactions")
     notes += [f"{inner} is nested in {' and '.join(outer)}" for inner, outer in grid.nested.items()]

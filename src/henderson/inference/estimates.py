@@ -225,9 +225,7 @@ class Estimates:
         )
         missing: tuple[str, ...] = ()
         if np.isnan(estimate).any():
-            missing = reasons(
-                inference, self.rows, [_label(row) for row in self.keys.itertuples(index=False)]
-            )
+            missing = reasons(inference, self.rows, [_label(row) for row in self.keys.itertuples(index=False)])
         notes = (
             *self.about,
             f"Degrees of freedom: {inference.ddf}",
@@ -237,9 +235,7 @@ class Estimates:
         )
         return frame, tuple(dict.fromkeys((*notes, *missing, *inference.notes)))
 
-    def _family(
-        self, rows: np.ndarray, statistic: np.ndarray, df: np.ndarray, side: int
-    ) -> multiplicity.Family:
+    def _family(self, rows: np.ndarray, statistic: np.ndarray, df: np.ndarray, side: int) -> multiplicity.Family:
         cov, rank = np.empty((0, 0)), 0
         if self.adjust == "mvt":
             cov = self.inference.covariance(self.rows[rows])
@@ -262,9 +258,7 @@ class Estimates:
 def _method_notes(p_method: str, limits_method: str, family: multiplicity.Family) -> list[str]:
     notes = []
     if limits_method != "none":
-        notes.append(
-            f"Conf-level adjustment: {limits_method} method {_describe(limits_method, family, 'estimates')}"
-        )
+        notes.append(f"Conf-level adjustment: {limits_method} method {_describe(limits_method, family, 'estimates')}")
     if p_method != "none":
         notes.append(f"P value adjustment: {p_method} method {_describe(p_method, family, 'tests')}")
     return notes
@@ -297,7 +291,5 @@ def columns_of(by: str | Iterable[str], keys: pd.DataFrame) -> tuple[str, ...]:
     names = [by] if isinstance(by, str) else list(by)
     for name in names:
         if name not in keys.columns:
-            raise ValueError(
-                f"by: there is no column {name!r}; there are {', '.join(map(str, keys.columns))}"
-            )
+            raise ValueError(f"by: there is no column {name!r}; there are {', '.join(map(str, keys.columns))}")
     return tuple(names)

@@ -69,9 +69,7 @@ class ReferenceGrid:
 def frame_of(values: Mapping[str, pd.Index], codes: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Variables as columns."""
     n = max((len(code) for code in codes.values()), default=1)
-    return pd.DataFrame(
-        {name: values[name].take(code) for name, code in codes.items()}, index=pd.RangeIndex(n)
-    )
+    return pd.DataFrame({name: values[name].take(code) for name, code in codes.items()}, index=pd.RangeIndex(n))
 
 
 def model_terms(design: Design) -> FixedTerms:
@@ -122,9 +120,7 @@ def reference_grid(
     names = list(dict.fromkeys(v for uses in terms.variables for v in uses))
     unknown = [name for name in at if name not in names]
     if unknown:
-        raise ValueError(
-            f"at: the fixed part has no variable {unknown[0]!r}; it has {', '.join(names) or 'none'}"
-        )
+        raise ValueError(f"at: the fixed part has no variable {unknown[0]!r}; it has {', '.join(names) or 'none'}")
     values: dict[str, pd.Index] = {}
     data_codes: dict[str, np.ndarray | None] = {}
     for name in names:
@@ -267,9 +263,7 @@ class Margins:
     averaged: tuple[str, ...]
 
 
-def margins(
-    grid: ReferenceGrid, specs: Sequence[str], weights: str = "equal", X: np.ndarray | None = None
-) -> Margins:
+def margins(grid: ReferenceGrid, specs: Sequence[str], weights: str = "equal", X: np.ndarray | None = None) -> Margins:
     """Average a grid over all variables but `specs`.
 
     Parameters
@@ -320,9 +314,7 @@ def _weights(grid: ReferenceGrid, averaged: Sequence[str], specs: Sequence[str],
     if kind == "equal" or not averaged:
         return np.ones(n)
     if grid.counts is None:
-        raise ValueError(
-            f"weights={kind!r} need the factors of every row of the data, which this model does not keep"
-        )
+        raise ValueError(f"weights={kind!r} need the factors of every row of the data, which this model does not keep")
     if kind == "cells":
         return _totals(grid, grid.factors) * 1.0
     if kind == "flat":

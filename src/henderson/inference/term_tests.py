@@ -94,16 +94,12 @@ def _tested_terms(grid: ReferenceGrid, free: Sequence[str]) -> list[tuple[str, .
         left = [name for name in free if name in use]
         for size in range(1, len(left) + 1):
             for names in combinations(left, size):
-                if all(
-                    outer in names for name in names for outer in grid.nested.get(name, ()) if outer in free
-                ):
+                if all(outer in names for name in names for outer in grid.nested.get(name, ()) if outer in free):
                     wanted[names] = None
     return sorted(wanted, key=len)
 
 
-def _hypotheses(
-    grid: ReferenceGrid, names: Sequence[str], by: Sequence[str], n_heads: int
-) -> list[np.ndarray]:
+def _hypotheses(grid: ReferenceGrid, names: Sequence[str], by: Sequence[str], n_heads: int) -> list[np.ndarray]:
     """Interaction contrasts of the means of `names`, for each level of `by`."""
     cells = margins(grid, [*names, *by])
     if not grid.nested:
@@ -118,9 +114,7 @@ def _hypotheses(
     for block in _groups(cells.frame, by):
         rows = [np.diff(cells.rows[inside], axis=0) for inside in _groups(cells.frame, outer, block)]
         found.append(
-            np.concatenate(rows)
-            if any(n in grid.nested for n in names)
-            else np.diff(cells.rows[block], axis=0)
+            np.concatenate(rows) if any(n in grid.nested for n in names) else np.diff(cells.rows[block], axis=0)
         )
     return found
 
