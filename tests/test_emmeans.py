@@ -244,3 +244,9 @@ def test_a_frame_that_a_user_changes_does_not_change_the_table(table):
 def test_transformed_response_is_said(table):
     _, design, inference = model("np.log(angle) ~ recipe", table)
     assert "Results are given on the scale of np.log(angle)" in emmeans(design, inference, "recipe").notes
+
+
+def test_dunnett_says_that_it_is_an_approximation(table):
+    _, design, inference = model("angle ~ recipe", table)
+    notes = emmeans(design, inference, "recipe").contrasts("trt.vs.ctrl").notes
+    assert any("mvt is exact" in note for note in notes)

@@ -218,7 +218,12 @@ ADJUSTMENTS: dict[str, Adjustment] = {
     ),
     "sidak": Adjustment(_sidak, lambda family, level: _t_critical(family, _sidak_tail(family, level))),
     "bonferroni": Adjustment(_bonferroni, lambda family, level: _t_critical(family, (1 - level) / family.size)),
-    "dunnett": Adjustment(_dunnett, _dunnett_critical, _only_two_sided),
+    "dunnett": Adjustment(
+        _dunnett,
+        _dunnett_critical,
+        _only_two_sided,
+        lambda family, what: f"for {family.size} {what} (emmeans' approximation dunnettx; mvt is exact)",
+    ),
     "mvt": Adjustment(_mvt, _mvt_critical),
     "scheffe": Adjustment(
         _scheffe, _scheffe_critical, _only_two_sided, lambda family, what: f"with rank {family.rank}"

@@ -26,12 +26,12 @@ from .grid import ReferenceGrid, margins, reference_grid, split_specs
 _SAME: Any = object()
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Contrasts(Estimates):
     """Contrasts among marginal means or trends; see `Estimates` for what it offers."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class EMMeans(Estimates):
     """Marginal means or trends; see `Estimates` for what it offers.
 

@@ -39,7 +39,7 @@ def side_of(side: Any) -> int:
     raise ValueError(f"unknown side {side!r}; there are {', '.join(names[0] for names in SIDES.values())}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimates:
     """Linear functions Lβ̂ + offset, with labels.
 
