@@ -216,18 +216,18 @@ class WaldTestResults:
         ``chi2``, ``P>chi2``, ``df constraint``; for F also ``df denom``.
     """
 
-    def __init__(self, tests: dict[str, ContrastResults]):
+    def __init__(self, tests: list[tuple[str, ContrastResults]]):
         rows: list[tuple[Any, ...]] = []
-        for test in tests.values():
+        for _, test in tests:
             if test.distribution == "F":
                 rows.append((test.statistic, test.pvalue, int(test.df_num or 0), test.df_denom))
             else:
                 rows.append((test.statistic, test.pvalue, int(test.df_denom)))
-        self.distribution = next(iter(tests.values())).distribution if tests else "chi2"
+        self.distribution = tests[0][1].distribution if tests else "chi2"
         self.col_names = [self.distribution, f"P>{self.distribution}", "df constraint"]
         if self.distribution == "F":
             self.col_names.append("df denom")
-        self.table = pd.DataFrame(rows, index=pd.Index(tests), columns=pd.Index(self.col_names))
+        self.table = pd.DataFrame(rows, index=pd.Index([name for name, _ in tests]), columns=pd.Index(self.col_names))
         self.statistic = self.table.iloc[:, 0].to_numpy()
         self.pvalues = self.table.iloc[:, 1].to_numpy()
         self.df_constraints = self.table.iloc[:, 2].to_numpy()

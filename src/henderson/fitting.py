@@ -124,7 +124,7 @@ def _warn_at_boundary(results: MixedLMResults) -> None:
     if results.is_singular or cost_of_boundary(results.engine) < INDISTINCT:
         for text, kind in (
             ("The MLE may be on the boundary of the parameter space.", ConvergenceWarning),
-            ("The random effects covariance matrix is singular, or nearly so.", SingularMatrixWarning),
+            ("The random effects covariance matrix is singular.", SingularMatrixWarning),
         ):
             warnings.warn(text, kind, stacklevel=5)
 

@@ -107,12 +107,12 @@ class ResultsInference:
     @cached_property
     def bse(self) -> Any:
         """Standard errors of params."""
-        return self._label(np.sqrt(np.diag(self._cov)), self.model.data.param_names)
+        return self._label(_root(np.diag(self._cov)), self.model.data.param_names)
 
     @cached_property
     def bse_fe(self) -> Any:
         """Standard errors of the fixed effects."""
-        return self._label(np.sqrt(np.diag(self._cov)[: self.k_fe]), self.model.data.xnames)
+        return self._label(_root(np.diag(self._cov)[: self.k_fe]), self.model.data.xnames)
 
     @cached_property
     def bse_re(self) -> Any:
@@ -121,7 +121,7 @@ class ResultsInference:
         They are neither on the scale of `cov_re` nor on that of `params`; see `bse_cov_re`.
         """
         names = self.model.data.param_names[self.k_fe :]
-        return self._label(np.sqrt(self.scale * np.diag(self._cov)[self.k_fe :]), names)
+        return self._label(_root(self.scale * np.diag(self._cov)[self.k_fe :]), names)
 
     @cached_property
     def bse_cov_re(self) -> pd.Series:
@@ -144,7 +144,7 @@ class ResultsInference:
         block = np.diag(cov)[self.k_fe :]
         var = self.scale**2 * block + 2 * self.scale * g * with_scale[self.k_fe :] + g**2 * var_scale
         names = [*self.model.data.param_names[self.k_fe :], "scale"]
-        return pd.Series(np.sqrt(np.append(var, var_scale)), index=pd.Index(names))
+        return pd.Series(_root(np.append(var, var_scale)), index=pd.Index(names))
 
     @cached_property
     def tvalues(self) -> Any:
@@ -193,11 +193,7 @@ class ResultsInference:
         """Constraints over all parameters; a matrix may be over the fixed effects only."""
         names = self.model.data.param_names
         rest = len(names) - self.k_fe
-        matrix = (
-            given[0]
-            if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], str)
-            else given
-        )
+        matrix = given[0] if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], str) else given
         is_array = not isinstance(matrix, str | dict | Constraints) and not _is_text(matrix)
         if is_array and np.atleast_2d(np.asarray(matrix, float)).shape[1] == self.k_fe != len(names):
             rows = parse_constraints(given, names[: self.k_fe])
@@ -293,13 +289,16 @@ class ResultsInference:
         else:
             terms = {":".join(term) or "Intercept": place for term, place in zip(spec.terms, spec.slices)}
         identity = np.eye(self.k_fe)
-        asked = [
-            (name, identity[at]) for name, at in terms.items() if not (skip_single and len(identity[at]) == 1)
-        ]
+        asked = [(name, identity[at]) for name, at in terms.items() if not (skip_single and len(identity[at]) == 1)]
         for part in combine_terms or ():
             asked.append((part, np.vstack([identity[at] for name, at in terms.items() if part in name])))
         asked += list(extra_constraints or ())
-        return WaldTestResults({name: self.wald_test(rows, scalar=scalar) for name, rows in asked})
+        return WaldTestResults([(name, self.wald_test(rows, scalar=scalar)) for name, rows in asked])
+
+
+def _root(variances: FloatArray) -> FloatArray:
+    """Square roots, NaN for the negative "variances" that a Hessian at the boundary can give."""
+    return np.sqrt(np.where(variances >= 0, variances, np.nan))
 
 
 def _is_text(given: Any) -> bool:
