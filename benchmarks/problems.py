@@ -5,7 +5,7 @@
 >>> problem.formula
 'y ~ A + B + C + (1 + A + B + C | subj) + (1 + A + B + C | item)'
 >>> problem.data.shape
-(1792, 6)
+(1792, 10)
 
 A table is simulated once and kept in a folder of temporary files, one raw file a column (float64 or int32, in
 native byte order), which Python and R read alike. `python -m benchmarks.problems` makes them all.
@@ -24,10 +24,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-VERSION = 1
+VERSION = 2
 """Part of the cache folder's name: raise it when a simulation changes."""
-
-EXAMPLES = Path(__file__).parent.parent / "src" / "henderson" / "datasets" / "data"
 
 Columns = dict[str, np.ndarray]
 
@@ -67,14 +65,24 @@ class Recipe:
 
 
 def example(name: str, *columns: str) -> Callable[[], Columns]:
-    """Columns of one of henderson's own example tables."""
+    """Columns of one of henderson's own example tables; labels that are no numbers become codes."""
 
     def read() -> Columns:
-        path = next(EXAMPLES.glob(f"{name}.csv*"))
-        table = pd.read_csv(path, usecols=list(columns))
-        return {column: table[column].to_numpy() for column in columns}
+        from henderson import datasets
+
+        table = datasets.load(name)
+        return {column: numeric(table[column]) for column in columns}
 
     return read
+
+
+def numeric(column: pd.Series) -> np.ndarray:
+    """The values of a column of numbers, or of a categorical whose categories are numbers; else its codes."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column.to_numpy()
+    if pd.api.types.is_numeric_dtype(column.dtype.categories.dtype):
+        return column.dtype.categories.to_numpy()[column.cat.codes]
+    return column.cat.codes.to_numpy()
 
 
 def effects(rng: np.random.Generator, n_levels: int, factor: np.ndarray) -> np.ndarray:
@@ -132,7 +140,8 @@ def factorial(n_subjects: int, n_items: int, n: int, rank: int, seed: int) -> Ca
         items = effects(rng, n_items, 0.7 * shrink * rng.standard_normal((8, rank)))
         beta = np.array([2.0, 0.3, -0.2, 0.1, 0.0, 0.0, 0.1, 0.0])
         y = z @ beta + (z * (subjects[subject] + items[item])).sum(1) + rng.standard_normal(n)
-        return {"y": y, "A": a, "B": b, "C": c, "subj": subject, "item": item}
+        products = {"AB": a * b, "AC": a * c, "BC": b * c, "ABC": a * b * c}
+        return {"y": y, "A": a, "B": b, "C": c, **products, "subj": subject, "item": item}
 
     return simulate
 
@@ -182,14 +191,10 @@ def emmeans_design() -> Columns:
     return {"y": y, "A": a, "B": b, "C": c, "subject": subject}
 
 
-def machines() -> Columns:
-    """Six workers on three machines (Pinheiro and Bates), the machines as codes."""
-    columns = example("Machines", "Worker", "Machine", "score")()
-    return columns | {"Machine": pd.factorize(columns["Machine"])[0]}
-
-
 MAXIMAL = "y ~ A + B + C + (1 + A + B + C | subj) + (1 + A + B + C | item)"
 SLOPES = "y ~ x1 + x2 + x3 + x4 + x5 + (1 + x1 | g)"
+EIGHT = "1 + A + B + C + AB + AC + BC + ABC"
+"""`A * B * C` with its products as columns: not every peer takes interactions inside a bar."""
 RATINGS = "y ~ 1 + (1 | user) + (1 | item)"
 SLOPES_STATSMODELS: dict[str, object] = {
     "formula": "y ~ x1 + x2 + x3 + x4 + x5", "groups": "g", "re_formula": "~x1",
@@ -205,7 +210,7 @@ FITS: dict[str, Recipe] = {
     "slopes-1e6": Recipe(SLOPES, slopes(1_000_000, 100_000), ("g",), SLOPES_STATSMODELS),
     "nested": Recipe(
         "y ~ x1 + x2 + (1 | school/class)", nested(200_000, 200, 5), ("school", "class"),
-        {"formula": "y ~ x1 + x2", "groups": "school", "vc_formula": {"class": "0 + C(Q('class'))"}},
+        {"formula": "y ~ x1 + x2", "groups": "school", "re_formula": "1", "vc_formula": {"class": "0 + C(Q('class'))"}},
     ),
     "InstEval": Recipe(
         "y ~ service + (1 | s) + (1 | d) + (1 | dept)", example("InstEval", "y", "service", "s", "d", "dept"),
@@ -213,7 +218,7 @@ FITS: dict[str, Recipe] = {
     ),
     "maximal": Recipe(MAXIMAL, factorial(56, 32, 1792, 8, 20_240_103), ("subj", "item")),
     "maximal-72": Recipe(
-        "y ~ A * B * C + (A * B * C | subj) + (A * B * C | item)", factorial(56, 32, 1792, 3, 20_240_104),
+        f"y ~ {EIGHT} + ({EIGHT} | subj) + ({EIGHT} | item)", factorial(56, 32, 1792, 3, 20_240_104),
         ("subj", "item"),
     ),
     "crossed-slopes": Recipe(MAXIMAL, factorial(61, 480, 28_710, 8, 20_240_105), ("subj", "item")),
@@ -225,7 +230,8 @@ FITS: dict[str, Recipe] = {
 INFERENCE: dict[str, Recipe] = {
     "Exam": Recipe("normexam ~ standLRT + (standLRT | school)", exam, ("school",)),
     "Machines": Recipe(
-        "score ~ Machine + (Machine | Worker)", machines, ("Machine", "Worker"),
+        "score ~ Machine + (Machine | Worker)", example("Machines", "score", "Machine", "Worker"),
+        ("Machine", "Worker"),
     ),
     "factorial": Recipe("y ~ A * B * C + (1 | subject)", emmeans_design, ("A", "B", "C", "subject")),
 }  # fmt: skip
