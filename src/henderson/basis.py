@@ -187,9 +187,10 @@ def _whitening(design: Design, terms: tuple[int, ...]) -> np.ndarray:
     roots = []
     for i in terms:
         term = design.terms[i]
-        if term.codes is None:
-            weights = np.ones(len(design.y)) if design.weights is None else design.weights
-            roots.append(np.full((1, 1), 1 / np.sqrt(np.mean(weights * term.loadings.multiply(term.loadings).sum(axis=1)))))
+        if term.loadings is not None:
+            squares = term.loadings.multiply(term.loadings).sum(axis=1)
+            mean_square = np.average(squares) if design.weights is None else np.mean(design.weights * squares)
+            roots.append(np.full((1, 1), 1 / np.sqrt(mean_square)))
             continue
         gram = np.zeros((term.n_columns, term.n_columns))
         for start in range(0, len(design.y), CHUNK):

@@ -157,7 +157,7 @@ def semidefinite_root(cov: FloatArray) -> FloatArray:
     """λ with λλ' = cov; ValueError where `cov` has a negative eigenvalue (beyond rounding)."""
     values = np.linalg.eigvalsh(cov)
     if values.size and values[0] < -1e-8 * max(float(values[-1]), 1e-300):
-        raise ValueError(f"the covariance of the random effects is not positive semidefinite: eigenvalue {values[0]:.3g}")
+        raise ValueError(f"a covariance of random effects is not positive semidefinite: eigenvalue {values[0]:.3g}")
     return factor_of(cov)
 
 

@@ -7,7 +7,7 @@ With ν = n − p (REML) or n (ML), S_X = X'V⁻¹X, r² the Schur complement of
     N_k = ∂d/∂G_k = Σ_j (Z_j'V⁻¹Z_j − Z_j'V⁻¹c Q c'V⁻¹Z_j),  Q = [S_X⁻¹] ⊕ 0 + (ν/r²) v v',  v = (−β̂, 1)
     ∂d/∂λ_k = 2 N_k λ_k
 
-    Hessian in θ ≈ average information + Σ N_k ∂²G_k:  ν (q_ij/r² − q_i q_j/r⁴) + 2 N_k[r, r'] for entries of one column,
+    Hessian in θ ≈ average information + Σ N_k ∂²G_k:  ν (q_ij/r² − q_i q_j/r⁴) + 2 N_k[r, r'] (entries of one column),
     q_ij = w_i'Pw_j,  q_i = e'∂_iV e,  w_i = ∂_iV e
 
 (Gilmour, Thompson and Cullis 1995 for the average information.) The second term is what makes the model right at a
@@ -177,7 +177,7 @@ class Evaluation:
             Q[:p, :p] += self.phi
         products, N = [], []
         for first, second, lam, G in zip(*self.factor.traces, self.lam, self.scores):
-            q, m, n_levels = G.shape
+            q = len(G)
             moved = np.matmul(Q, G)  # Q is symmetric
             M = G.reshape(q, -1) @ moved.reshape(q, -1).T
             products.append(first - M @ lam)
@@ -211,9 +211,9 @@ class Evaluation:
         directions : list of (k_k, q, q) arrays
             One for every parameter of a block.
         expected : bool
-            Rescale the scores Z_j'e of each block so that their sum of squares is what the model expects, tr Z'PZ. Far from the
-            optimum this is close to the expected information (equal to it in balanced one-way data), at the optimum
-            nothing changes.
+            Rescale the scores Z_j'e of each block so that their sum of squares is what the model expects, tr Z'PZ. Far
+            from the optimum this is close to the expected information (equal to it in balanced one-way data), at the
+            optimum nothing changes.
         """
         blocks, n, cross = self.criterion.blocks, self.criterion.blocks.n_theta, self.criterion.system.cross
         front, rest = np.zeros((cross.zz.shape[0], n, cross.zz.shape[2])), np.zeros((blocks.n_rest, n))

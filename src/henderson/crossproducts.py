@@ -1,8 +1,8 @@
 """The data as the engine sees them: inner products of the columns of [Z X y], summed over rows.
 
 `CrossProducts` of the parts of a table add up to those of the whole, given one basis. With a_j = Z_j'[Z_r X y] for
-level j of the front they hold: Z_j'Z_j and Z_j'[X y] as stacks, levels last; Z_j'Z_r sparse, one (J, R) matrix for each of
-the front's effects, all with one pattern; Z_r'Z_r sparse, Z_r'[X y] and [X y]'[X y] dense.
+level j of the front they hold: Z_j'Z_j and Z_j'[X y] as stacks, levels last; Z_j'Z_r sparse, one (J, R) matrix for each
+of the front's effects, all with one pattern; Z_r'Z_r sparse, Z_r'[X y] and [X y]'[X y] dense.
 """
 
 from __future__ import annotations

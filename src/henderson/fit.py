@@ -1,34 +1,23 @@
 """From a design to a fitted model as numbers: what the engine hands to results and inference.
 
-1. The rows are summed (`Criterion.of`), a start is found (`start.scoring_start`), the deviance minimised (`optimize.minimize`).
-2. A variance that ended at a rounding error is set to zero, when the deviance agrees.
-3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
-   semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
-4. The numbers are turned back into the user's units.
+The rows are summed (`Criterion.of`), the optimum is searched in the working basis (`search`), and its numbers are
+turned back into the user's units here.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from .covariance import triangular
-from .criterion import Criterion, Evaluation
+from .criterion import Criterion
 from .design import Design
-from .optimize import ACCEPTABLE, Optimum, minimize
-from .start import scoring_start
-
-#: λ's smallest singular value against its largest, below which the certificate looks at N
-NEARLY_SINGULAR = 1e-2
-#: a standard deviation (relative to the residual's, working basis) that may be an exact zero
-ROUNDING = 1e-3
-#: deviance that a negative direction must promise before it is followed
-WORTHWHILE = 1e-7
+from .search import Certified, search
 
 
 @dataclass(frozen=True)
@@ -170,100 +159,16 @@ def fit_criterion(
     callback: Callable[[int, float], None] | None = None,
 ) -> Fit:
     """Minimise a criterion that is already summed."""
-
-    def evaluate(theta: np.ndarray) -> Evaluation:
-        point = criterion.at(theta)
-        if callback is not None:
-            callback(criterion.evaluations, point.deviance)
-        return point
-
-    first = (
-        scoring_start(criterion.blocks, evaluate) if start is None else evaluate(_working_theta(criterion, start))
-    )
-    best = minimize(evaluate, first)
-    history = best.history
-    gain, smallest, attempts = 0.0, 0.0, 0
-    while True:
-        best = _snap(criterion, best)
-        gain, smallest, off = _boundary(criterion, best.point)
-        if gain <= WORTHWHILE or attempts == 5:
-            break
-        attempts += 1
-        again = minimize(evaluate, evaluate(off), radius=0.1)
-        history += again.history
-        if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
-            break
-        best = again
-    return _in_user_units(design, criterion, best, gain, smallest, history, began)
-
-
-def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
-    theta = np.asarray(theta, float)
-    if theta.shape != (criterion.blocks.n_theta,):
-        raise ValueError(f"start has {theta.size} elements, the model has {criterion.blocks.n_theta} in theta")
-    return criterion.blocks.theta([triangular(lam) for lam in criterion.lam_of(theta)])
-
-
-def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation]:
-    """Set standard deviations that are rounding errors to zero, if the deviance does not rise."""
-    lam, changed = [], False
-    for block, one in zip(criterion.blocks.blocks, best.point.lam):
-        free = block.layout.free()
-        G = np.where(free, one @ one.T, 0.0)
-        values, vectors = np.linalg.eigh(G)
-        small = values < ROUNDING**2
-        if small.any() and (values[small] != 0).any():
-            changed = changed or bool((np.abs(values[small]) > 1e-30).any())
-            one = block.layout.nearest((vectors * np.where(small, 0.0, values)) @ vectors.T)
-        lam.append(one)
-    if not changed:
-        return best
-    point = criterion.at(criterion.blocks.theta(lam))
-    if point.deviance > best.point.deviance + 1e-9:
-        return best
-    return replace(best, point=point)
-
-
-def _boundary(criterion: Criterion, point: Evaluation) -> tuple[float, float, np.ndarray]:
-    """What stepping off the boundary would gain, the smallest eigenvalue of N, and where to step."""
-    blocks = criterion.blocks
-    singular = [_is_singular(lam) for lam in point.lam]
-    if not any(singular):
-        return 0.0, 0.0, point.theta
-    worst = (0.0, 0, np.zeros(0))
-    for k, (block, N) in enumerate(zip(blocks.blocks, point.certificate)):
-        if singular[k]:
-            values, vectors = np.linalg.eigh(np.where(block.layout.free(), (N + N.T) / 2, 0.0))
-            if values[0] < worst[0]:
-                worst = (float(values[0]), k, vectors[:, 0])
-    value, k, vector = worst
-    if value == 0.0:
-        return 0.0, 0.0, point.theta
-    directions = [np.zeros((b.layout.n_theta, b.q, b.q)) for b in blocks.blocks]
-    directions[k][0] = np.outer(vector, vector)
-    curvature = float(point.information(directions).max(initial=0.0))
-    if curvature <= 0.0:
-        return 0.0, value, point.theta
-    lam = list(point.lam)
-    lam[k] = blocks.blocks[k].layout.nearest(lam[k] @ lam[k].T - value / curvature * np.outer(vector, vector))
-    return 0.5 * value**2 / curvature, value, blocks.theta(lam)
-
-
-def _is_singular(lam: np.ndarray) -> bool:
-    values = np.linalg.svd(lam, compute_uv=False)
-    return bool(values[-1] < NEARLY_SINGULAR * max(values[0], 1.0))
+    return _in_user_units(design, criterion, search(criterion, start, callback), began)
 
 
 def _in_user_units(
     design: Design,
     criterion: Criterion,
-    best: Optimum[Evaluation],
-    gain: float,
-    smallest: float,
-    history: tuple[tuple[float, float], ...],
+    ended: Certified,
     began: float,
 ) -> Fit:
-    point, basis, blocks = best.point, criterion.basis, criterion.blocks
+    point, basis, blocks = ended.optimum.point, criterion.basis, criterion.blocks
     B = basis.to_user()
     lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
@@ -281,16 +186,13 @@ def _in_user_units(
     to_beta = np.linalg.inv(B[:-1, :-1])  # X = X̃B, so β = B⁻¹β̃ + β₀
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (to_beta @ point.beta)
-    converged = best.predicted_decrease <= ACCEPTABLE and gain <= WORTHWHILE
-    message = best.message if converged or gain <= WORTHWHILE else f"stepping off the boundary promises {gain:.2g}"
-    gradient = best.gradient_norm / criterion.system.cross.n
-    search = Search(
-        criterion.evaluations, gradient, best.predicted_decrease, gain, smallest, converged,
-        time.perf_counter() - began, message, history,
+    found = Search(
+        criterion.evaluations, ended.optimum.gradient_norm / criterion.system.cross.n, ended.optimum.predicted_decrease,
+        ended.gain, ended.smallest, ended.converged, time.perf_counter() - began, ended.message, ended.history,
     )
     return Fit(
         design, criterion.reml, sorted_theta, tuple(lam), beta, basis.kept, float(sigma),
-        sigma**2 * to_beta @ point.phi @ to_beta.T, tuple(b), point.deviance, search, criterion,
+        sigma**2 * to_beta @ point.phi @ to_beta.T, tuple(b), point.deviance, found, criterion,
     )
 
 

@@ -4,7 +4,8 @@ Var(y) = σ² V, V = W⁻¹ + Σ_i G_i V_i (see ARCHITECTURE.md for the order of
 
     F0 = c'V⁻¹c    F1_i = c'V⁻¹V_iV⁻¹c    F2_ij = c'V⁻¹V_iV⁻¹V_jV⁻¹c    t1_i = tr V⁻¹V_i    T2_ij = tr V⁻¹V_iV⁻¹V_j
 
-Gradients, Hessians and informations of ML and REML, Satterthwaite's and Kenward and Roger's formulas are functions of these.
+Gradients, Hessians and informations of ML and REML, Satterthwaite's and Kenward and Roger's formulas are functions of
+these.
 """
 
 from __future__ import annotations

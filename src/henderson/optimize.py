@@ -1,13 +1,13 @@
-"""From a start to an optimum: a trust-region Newton method on a structured model of the Hessian, with secant corrections.
+"""From a start to an optimum: trust-region Newton on a structured model of the Hessian, with secant corrections.
 
-The function gives value, gradient and a model of its Hessian H(θ) that lacks a part that changes slowly. That part, C, is
-learned from the gradients by symmetric rank-one updates, so that (H + C) s = y on the last step (a structured
+The function gives value, gradient and a model of its Hessian H(θ) that lacks a part that changes slowly. That part, C,
+is learned from the gradients by symmetric rank-one updates, so that (H + C) s = y on the last step (a structured
 quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 
 1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983)
-2. the value decides whether the step stands, and the radius; where the value's rounding hides the change, the gradient decides
-3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken all the same,
-   without asking for its gradient: convergence is superlinear, so it squares what is left
+2. the value decides whether the step stands, and the radius; where its rounding hides the change, the gradient decides
+3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
+   all the same, without asking for its gradient: convergence is superlinear, so it squares what is left
 """
 
 from __future__ import annotations

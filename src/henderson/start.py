@@ -1,8 +1,8 @@
 """Where a search begins: two scoring steps on the variances from λ = I.
 
-V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE, Rao 1971) with
-that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the optimum of
-almost every model. Each is cut back to a positive definite matrix.
+V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE,
+Rao 1971) with that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the
+optimum of almost every model. Each is cut back to a positive definite matrix.
 """
 
 from __future__ import annotations
@@ -40,3 +40,8 @@ def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
         values, vectors = np.linalg.eigh(one @ one.T + np.tensordot(step[block.parameters], basis, 1))
         lam.append(block.layout.nearest((vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T))
     return blocks.theta(lam)
+
+
+def small_start(blocks: Blocks, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
+    """The criterion at λ = I/5: another basin than the scoring start's, for models that may have two."""
+    return evaluate(blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]))

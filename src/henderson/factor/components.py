@@ -1,31 +1,19 @@
-"""The rest's connected components: which effects are tied to which, and how the values of S reach them.
+"""The rest's connected components: which effects are tied to which.
 
-Two effects of the rest are tied when a row, or a level of the front, loads on both. Levels are kept whole. Nested models fall
-apart into many small components, crossed ones stay in one piece; nobody has to say which it is.
+Two effects of the rest are tied when a row, or a level of the front, loads on both. Levels are kept whole. Nested
+models fall apart into many small components, crossed ones stay in one piece; nobody has to say which it is.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from .product import Pattern
-from .rest import Batched, Dense, Place, Shape
+from .rest import Place, Shape
 
 #: up to this many effects one dense matrix is cheaper than any structure
 SMALL = 48
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where the pattern's entries go in one component's S: entry e to `flat` (and, mirrored, to `mirror`)."""
-
-    entries: np.ndarray
-    flat: np.ndarray
-    mirror: np.ndarray | None
 
 
 def components(zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tuple[int, int]]) -> list[Place]:
@@ -80,47 +68,6 @@ def locate(places: list[Place], R: int) -> tuple[np.ndarray, np.ndarray, np.ndar
         else:
             owner[place.columns], local[place.columns] = k, np.arange(len(place.columns))
     return owner, local, member
-
-
-def placements(places: list[Place], pattern: Pattern, R: int) -> list[Placement]:
-    """For every place, which entries of the pattern it takes and where."""
-    owner, local, member = locate(places, R)
-    out = []
-    for k, part in enumerate(places):
-        entries = np.flatnonzero(owner[pattern.row] == k) if len(places) > 1 else np.arange(len(pattern))
-        r, c = local[pattern.row[entries]], local[pattern.column[entries]]
-        if not part.is_batch:
-            low, high = np.maximum(r, c), np.minimum(r, c)
-            out.append(Placement(entries, low + high * len(part.columns), None))
-        else:
-            m, n_members = part.columns.shape
-            which = member[pattern.row[entries]]
-            out.append(Placement(entries, (r * m + c) * n_members + which, (c * m + r) * n_members + which))
-    return out
-
-
-def fill(places: list[Place], where: list[Placement], values: np.ndarray) -> list[np.ndarray]:
-    """S of every component from values on the pattern."""
-    out = []
-    for part, place in zip(places, where):
-        if not part.is_batch:
-            S = np.zeros((len(part.columns),) * 2, order="F")
-            S.ravel(order="K")[place.flat] = values[place.entries]
-        else:
-            m, n_members = part.columns.shape
-            S = np.zeros((m, m, n_members))
-            flat = S.reshape(-1)
-            flat[place.flat] = flat[place.mirror] = values[place.entries]
-        out.append(S)
-    return out
-
-
-def weights(parts: list[Dense | Batched], where: list[Placement], size: int) -> np.ndarray:
-    """W = ΛC⁻¹Λ' on the pattern."""
-    out = np.empty(size)
-    for part, place in zip(parts, where):
-        out[place.entries] = part.weights()[place.flat]
-    return out
 
 
 def _offsets(sizes: list[tuple[int, int]]) -> np.ndarray:

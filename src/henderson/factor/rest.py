@@ -5,7 +5,8 @@ With C = Λ'SΛ + I = LL' for each component, everything that a criterion needs 
     half(B) = L⁻¹Λ'B        solve(B) = ΛC⁻¹Λ'B        multiply(B) = SB        traces: Σ_j (SΛC⁻¹)_jj over levels
 
 `Dense` holds one component and works through LAPACK; `Batched` holds many alike, levels last.
-Components are alike when they have as many levels of each block; smaller ones are padded with effects that touch nothing.
+Components are alike when they have as many levels of each block; smaller ones are padded with effects that touch
+nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from .front import invertible
 
 @dataclass(frozen=True)
 class Shape:
-    """Levels of each rest block in a component, in order: (block's place in the rest, q, levels), effects in that order."""
+    """Levels of each rest block in a component: (block's place in the rest, q, levels); effects in that order."""
 
     parts: tuple[tuple[int, int, int], ...]
 
@@ -134,7 +135,7 @@ class Dense:
     def add_inverse_blocks(self, out: Sequence[np.ndarray]) -> None:
         """Add Σ_j (C⁻¹)_jj to the (q, q) of each block."""
         K = self.inverse()
-        for block, q, n, part in self.shape.slices():
+        for block, q, _, part in self.shape.slices():
             out[block][...] += _diagonal_blocks(K[part, part], q).sum(axis=0)
 
     def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> None:
@@ -247,6 +248,13 @@ class Rest:
         self.n_effects = sum(len(one) * count for one, count in zip(lam, levels))
         self.log_det = sum(part.log_det for part in self.parts)
 
+    @property
+    def only(self) -> Dense:
+        """The one dense component."""
+        (part,) = self.parts
+        assert isinstance(part, Dense)
+        return part
+
     def gather(self, place: Place, B: np.ndarray) -> np.ndarray:
         """The place's rows of B (R, k): (size, k), or (m, k, C)."""
         if not place.is_batch:
@@ -285,7 +293,7 @@ class Rest:
 
     def unscale(self, B: np.ndarray) -> np.ndarray:
         """Λ⁻ᵀB, (R, k)."""
-        shape = Shape(tuple((k, q, levels) for k, q, levels in zip(range(len(self.lam)), map(len, self.lam), self.levels)))
+        shape = Shape(tuple((k, len(lam), n) for k, (lam, n) in enumerate(zip(self.lam, self.levels))))
         return scale_rows(shape, [np.linalg.inv(lam) for lam in self.lam], B, True)
 
     def divisible(self) -> list[bool]:
@@ -316,7 +324,6 @@ class Rest:
         for place, part in zip(self.places, self.parts):
             for block, q, n, rows in place.shape.slices():
                 if isinstance(part, Dense):
-                    size = len(part.S)
                     W = part.scaled_inverse[rows, rows]
                     level = (place.columns[rows][::q] - offsets[block]) // q
                     out[block][:, :, level] = _diagonal_blocks(W, q).transpose(1, 2, 0)

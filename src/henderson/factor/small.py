@@ -71,9 +71,9 @@ def symmetric(matrix: FloatArray, a: FloatArray) -> FloatArray:
     return left(matrix.T, right)
 
 
-def outer_sum(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Σ_j a_j b_j' for (q, m, J) and (r, m, J): (q, r)."""
-    return a.reshape(len(a), -1) @ b.reshape(len(b), -1).T
+def congruence(D: FloatArray, inner: FloatArray) -> FloatArray:
+    """D_j inner_j D_j' level by level, (q, q, J)."""
+    return multiply(multiply(D, inner), D.transpose(1, 0, 2))
 
 
 def inner_sum(a: FloatArray) -> FloatArray:

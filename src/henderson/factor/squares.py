@@ -3,7 +3,7 @@
 For blocks k and l, K_kl[a, b, c, d] = Σ_jj' Q_jj'[a, c] Q_jj'[b, d], so that
 tr V⁻¹(ZEZ')V⁻¹(ZE'Z') = Σ E[a, b] E'[c, d] K_kl[a, b, c, d].
 
-With F_j = D_j a_j (front against rest), W = ΛC⁻¹Λ', U = I − WS, B_j = D_jA_j, and M_ab = Σ_j F_ja'F_jb over the rest's columns:
+With F_j = D_j a_j (front against rest), W = ΛC⁻¹Λ', U = I − WS, B_j = D_jA_j, and M_ab = Σ_j F_ja'F_jb (R, R):
 
     front, front:  Q_jj' = δ_jj' B_j − F_j W F_j''       the last term squared is tr(W M_cd W M_ba)
     front, rest:   Q_j·  = F_j U                         its square is U'M_abU
@@ -21,7 +21,7 @@ from scipy import sparse
 
 from . import small
 from .components import locate
-from .rest import Batched, Place
+from .rest import Batched, Dense, Place
 from .system import Factor
 
 
@@ -61,16 +61,16 @@ def squares(factor: Factor) -> dict[tuple[int, int], np.ndarray]:
     return out
 
 
-def _stack(place: Place, part: object) -> Stack:
+def _stack(place: Place, part: Dense | Batched) -> Stack:
     if isinstance(part, Batched):
         m = len(part.S)
         S = part.S.transpose(2, 0, 1)
         W = part.weights().reshape(m, m, -1).transpose(2, 0, 1)
     else:
         m = len(part.S)
-        S = (np.tril(part.S) + np.tril(part.S, -1).T)[None]
-        W = part.weights().reshape(m, m, order="F")
-        W = (np.tril(W) + np.tril(W, -1).T)[None]
+        S = (np.tril(part.S) + np.tril(part.S, -1).T).reshape(1, m, m)
+        lower = part.scaled_inverse
+        W = (np.tril(lower) + np.tril(lower, -1).T).reshape(1, m, m)
     return Stack(place, S, W, np.eye(m) - W @ S)
 
 

@@ -20,9 +20,9 @@ import numpy as np
 from ..blocks import Blocks
 from ..crossproducts import CrossProducts
 from . import small
-from .components import components, fill, placements, weights
+from .components import components
 from .front import eliminate, shrink
-from .product import DenseProduct, Pattern, PatternProduct, choose_pattern
+from .product import choose
 from .rest import Rest
 
 
@@ -44,14 +44,7 @@ class System:
             return
         self.places = components(cross.zr, cross.rr, sizes)
         self.levels = [levels for _, levels in sizes]
-        self.pattern_product: PatternProduct | None = None
-        self.dense_product: DenseProduct | None = None
-        if choose_pattern(cross.zr, blocks.n_rest, len(self.places) == 1):
-            self.pattern = Pattern(cross.zr, cross.rr)
-            self.pattern_product = PatternProduct(cross.zr, self.pattern)
-            self.entries = placements(self.places, self.pattern, blocks.n_rest)
-        else:
-            self.dense_product = DenseProduct(cross.zr, cross.rr)
+        self.product = choose(cross.zr, cross.rr, self.places)
 
     def factor(self, lam: Sequence[np.ndarray]) -> Factor:
         """The factor at λ of every block."""
@@ -78,32 +71,12 @@ class Factor:
         if not system.has_rest:
             return
         T, Y = self.front.T, self.front.Y
-        if system.pattern_product is not None:
-            S = fill(system.places, system.entries, system.pattern_product.schur(T))
-        elif system.dense_product is not None:
-            S = [system.dense_product.schur(T)]
-        self.S_c = cross.rx - self._to_rest(small.multiply(T.transpose(1, 0, 2), Y))
+        self.S_c = cross.rx - system.product.to_rest(small.multiply(T.transpose(1, 0, 2), Y))
+        S = system.product.schur(T)
         self.rest = Rest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
         self.log_det += self.rest.log_det
         self.H = self.rest.half(self.S_c)
         self.inner = self.inner - self.rest.inner(self.H)
-
-    def _to_rest(self, h: np.ndarray) -> np.ndarray:
-        """Σ_j a_j'h_j, (R, k), for h (q, k, J)."""
-        dense = self.system.dense_product
-        if dense is not None and dense.held is not None:
-            return dense.to_rest(h)
-        out = np.zeros((self.system.blocks.n_rest, h.shape[1]))
-        for a, one in enumerate(self.system.cross.zr):
-            out += one.T @ np.ascontiguousarray(h[a].T)
-        return out
-
-    def _to_front(self, B: np.ndarray) -> np.ndarray:
-        """a_j B, (q, k, J), for B (R, k)."""
-        dense = self.system.dense_product
-        if dense is not None and dense.held is not None:
-            return dense.to_front(B)
-        return np.stack([(one @ B).T for one in self.system.cross.zr])
 
     @cached_property
     def D(self) -> np.ndarray:
@@ -123,7 +96,7 @@ class Factor:
         rows = self.S_c - rest.multiply(moved)
         if all(rest.divisible()):
             rows = rest.unscale(rest.back(self.H, spherical=True))
-        inner = zx - self._to_front(moved) if self.system.cross.zr else zx
+        inner = zx - self.system.product.to_front(moved)
         return small.multiply(self.D, inner), rows
 
     def bilinear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -133,7 +106,7 @@ class Factor:
         if not self.system.has_rest:
             return out
         Sh = self.rest.multiply(rest)
-        moved = self._to_rest(small.multiply(self.D.transpose(1, 0, 2), front)) if len(front) else np.zeros_like(Sh)
+        moved = self.system.product.to_rest(small.multiply(self.D.transpose(1, 0, 2), front))
         cross = rest.T @ moved
         half = self.rest.half(moved + Sh)
         return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
@@ -150,7 +123,7 @@ class Factor:
         if blocks.front is not None:
             total = np.einsum("abj,bcj->ac", self.D, cross.zz) if len(cross.zz) > 1 else (self.D * cross.zz).sum(axis=2)
             if self.system.has_rest:
-                total = total - self._borrowed_sum()
+                total = total - self.system.product.sandwich_sum(self.rest, self.D)
             second[blocks.front] = (total + total.T) / 2
             first[blocks.front] = second[blocks.front] @ self.lam[blocks.front]
         return first, second
@@ -158,35 +131,17 @@ class Factor:
     @cached_property
     def borrowed(self) -> np.ndarray:
         """D_j a_j W a_j'D_j', (q, q, J): what the rest takes from the front's Z_j'V⁻¹Z_j."""
-        return self._sandwich(self.D)
-
-    def _sandwich(self, outer: np.ndarray) -> np.ndarray:
-        """K_j a_j W a_j'K_j' for K (q, q, J), W = ΛC_r⁻¹Λ'."""
-        inner = self._inner()
-        return small.multiply(small.multiply(outer, inner), outer.transpose(1, 0, 2))
-
-    def _inner(self) -> np.ndarray:
-        """a_j W a_j', (q, q, J)."""
-        system = self.system
-        if system.dense_product is not None:
-            return system.dense_product.sandwich(self.rest.parts[0].scaled_inverse)
-        W = weights(self.rest.parts, system.entries, len(system.pattern))
-        return system.pattern_product.sandwich(W)
-
-    def _borrowed_sum(self) -> np.ndarray:
-        """Σ_j of `borrowed`, (q, q)."""
-        if self.system.dense_product is not None:
-            return self.system.dense_product.sandwich_sum(self.rest.parts[0].scaled_inverse, self.D)
-        return self.borrowed.sum(axis=2)
+        return small.congruence(self.D, self.system.product.sandwich(self.rest))
 
     def conditional_covariances(self) -> list[np.ndarray]:
-        """ΛC⁻¹Λ' of every level, (q, q, J) a block: the front's is M_j + M_j a_j W a_j' M_j, M_j = T_j'T_j; the rest's is in W."""
+        """ΛC⁻¹Λ' of every level, (q, q, J) a block: the front's is M_j + M_j a_j W a_j' M_j, the rest's is in W."""
         blocks = self.system.blocks
         out: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
         if blocks.front is not None:
             M = small.multiply(self.front.T.transpose(1, 0, 2), self.front.T)
-            borrowed = self._sandwich(M) if self.system.has_rest else np.zeros_like(M)
-            out[blocks.front] = M + borrowed
+            if self.system.has_rest:
+                M = M + small.congruence(M, self.system.product.sandwich(self.rest))
+            out[blocks.front] = M
         if self.system.has_rest:
             for k, cov in zip(blocks.rest, self.rest.level_weights()):
                 out[k] = cov
