@@ -163,7 +163,7 @@ def semidefinite_root(cov: FloatArray) -> FloatArray:
 
 def triangular(root: FloatArray) -> FloatArray:
     """Lower triangular λ, diagonal ≥ 0, with λλ' = root root' (root (q, k); may be singular)."""
-    r = np.linalg.qr(root.T, mode="r")
+    r = np.asarray(np.linalg.qr(root.T, mode="r"))
     lam = np.zeros((len(root), len(root)))
     lam[:, : r.shape[0]] = r.T
     lam = lam * np.where(np.diag(lam) < 0, -1.0, 1.0)

@@ -159,10 +159,10 @@ def fit_criterion(
     callback: Callable[[int, float], None] | None = None,
 ) -> Fit:
     """Minimise a criterion that is already summed."""
-    return _in_user_units(design, criterion, search(criterion, start, callback), began)
+    return in_user_units(design, criterion, search(criterion, start, callback), began)
 
 
-def _in_user_units(
+def in_user_units(
     design: Design,
     criterion: Criterion,
     ended: Certified,

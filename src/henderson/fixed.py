@@ -9,8 +9,9 @@ import numpy as np
 
 from .contract import Design
 from .criterion import Criterion
-from .fit import Fit, _in_user_units, _working_theta
+from .fit import Fit, in_user_units
 from .optimize import Optimum
+from .search import Certified
 
 FloatArray = np.ndarray
 
@@ -19,8 +20,9 @@ def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
     """β̂, σ² and conditional modes at a given θ."""
     began = time.perf_counter()
     criterion = Criterion.of(design, reml=reml)
-    point = criterion.at(_working_theta(criterion, theta))
-    here = Optimum(
+    theta = np.asarray(theta, float)
+    point = criterion.at_lam(criterion.lam_of(theta), theta)
+    optimum = Optimum(
         point=point,
         evaluations=1,
         iterations=0,
@@ -29,7 +31,8 @@ def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
         converged=True,
         message="not optimised",
     )
-    return _in_user_units(design, criterion, here, 0.0, 0.0, (), began)
+    here = Certified(optimum=optimum, gain=0.0, smallest=0.0, off=theta, history=())
+    return in_user_units(design, criterion, here, began)
 
 
 def fit_given(design: Design, theta: FloatArray, beta: FloatArray, scale: float, *, reml: bool) -> Fit:
