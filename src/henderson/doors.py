@@ -18,16 +18,13 @@ class Door:
         Degrees of freedom (a name in `inference.ddf.DDF`).
     restricted_criteria : bool
         Whether AIC and BIC are numbers under REML.
-    limits : tuple of two
-        Columns of `conf_int`.
     """
 
     name: str
     cov: str
     ddf: str
     restricted_criteria: bool
-    limits: tuple[str, str] | tuple[int, int]
 
 
-STATSMODELS = Door("statsmodels", "hessian", "asymptotic", False, (0, 1))
-LME4 = Door("lme4", "model", "satterthwaite", True, ("lower", "upper"))
+STATSMODELS = Door("statsmodels", "hessian", "asymptotic", False)
+LME4 = Door("lme4", "model", "satterthwaite", True)

@@ -190,14 +190,21 @@ def effects_by_group(
 
 def effect_labels(design: Design, packing: Packing, groups: Groups, re_names: list[str]) -> list[Any]:
     """Index of each group's effects."""
-    if not packing.vc_terms:
+    whole = [design.terms[k].n_levels == len(groups.labels) for k in packing.re_terms]
+    if all(whole) and not packing.vc_terms:
         return [pd.Index(re_names)] * len(groups.labels)
-    names: list[list[str]] = [list(re_names) for _ in groups.labels]
-    for k in packing.vc_terms:
+    names: list[list[str]] = [[] for _ in groups.labels]
+    start = 0
+    for k, own in zip((*packing.re_terms, *packing.vc_terms), (*whole, *[False] * len(packing.vc_terms))):
         term = design.terms[k]
-        labels = [f"{term.label}[{name}]" for name in level_names(term)]
-        for into, levels in zip(names, Members.of(term, groups)):
-            into.extend(labels[level] for level in levels)
+        if k in packing.re_terms:
+            columns = re_names[start : start + term.n_columns]
+            start += term.n_columns
+        else:
+            columns = [term.label]
+        levels = [""] * term.n_levels if own else [f"[{name}]" for name in level_names(term)]
+        for into, members in zip(names, Members.of(term, groups)):
+            into.extend(column + levels[level] for level in members for column in columns)
     return names
 
 

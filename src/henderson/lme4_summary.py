@@ -62,14 +62,10 @@ class Lme4Summary:
         kept = inference.kept
         table = inference.t_test(np.eye(len(names))[kept])
         shown = [name for name, keep in zip(names, kept) if keep]
-        correlation = (
-            1 < len(shown) <= MAX_CORRELATED if correlation is None else correlation and len(shown) > 1
-        )
+        correlation = 1 < len(shown) <= MAX_CORRELATED if correlation is None else correlation and len(shown) > 1
         cov = inference.cov[np.ix_(kept, kept)]
         size = np.sqrt(np.diag(cov))
-        correlations = (
-            pd.DataFrame(cov / size[:, None] / size, index=shown, columns=shown) if correlation else None
-        )
+        correlations = pd.DataFrame(cov / size[:, None] / size, index=shown, columns=shown) if correlation else None
         return cls(
             _title(results),
             results.design.formula,
@@ -124,9 +120,7 @@ def _title(results: MixedLMResults) -> str:
     title = f"Linear mixed model fit by {how}"
     names = {"satterthwaite": "Satterthwaite's method", "kenward-roger": "Kenward-Roger's method"}
     if results.use_t:
-        title += (
-            f". t-tests use {names.get(results.inference.ddf, results.inference.ddf + ' degrees of freedom')}"
-        )
+        title += f". t-tests use {names.get(results.inference.ddf, results.inference.ddf + ' degrees of freedom')}"
     return title
 
 
@@ -157,9 +151,7 @@ def _scaled_residuals(results: MixedLMResults) -> FloatArray | None:
 
 def _counts(results: MixedLMResults) -> str:
     groups = "; ".join(f"{name}, {levels}" for name, levels in results.ngrps.items())
-    missing = (
-        f" ({results.design.n_missing} rows with missing values left out)" if results.design.n_missing else ""
-    )
+    missing = f" ({results.design.n_missing} rows with missing values left out)" if results.design.n_missing else ""
     return f"Number of obs: {results.nobs}{missing}, groups:  {groups}"
 
 
@@ -243,7 +235,7 @@ def coefficient_text(table: pd.DataFrame) -> str:
     smallest = int(np.floor(np.log10(sizes.min()))) if len(sizes) else 0
     text = significant(np.round(estimates.ravel(), max(1, 3 - smallest)), 4)
     columns: dict[str, list[str]] = {"Estimate": text[::2], "Std. Error": text[1::2]}
-    for name in table.columns[2:]:
+    for name in map(str, table.columns[2:]):
         values = table[name].to_numpy(float)
         if name == "df":
             columns[name] = [f"{value:.2f}" for value in values]
@@ -278,9 +270,9 @@ def p_text(p: float) -> str:
 def _correlation_text(correlations: pd.DataFrame) -> str:
     names = [str(name) for name in correlations.index]
     short = [name[:6] if name != "(Intercept)" else "(Intr)" for name in names]
-    stub = max(map(len, short[1:]))
+    stub, numbers = max(map(len, short[1:])), correlations.to_numpy(float)
     lines = [" " * stub + " " + " ".join(name.rjust(6) for name in short[:-1])]
     for i in range(1, len(names)):
-        cells = [f"{correlations.iat[i, j]:.3f}".rjust(6) for j in range(i)]
+        cells = [f"{value:.3f}".rjust(6) for value in numbers[i, :i]]
         lines.append(short[i].ljust(stub) + " " + " ".join(cells))
     return "\n".join(lines)

@@ -181,9 +181,7 @@ class MixedLM(ModelLikelihood):
         return cls.from_design(design, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
 
     @classmethod
-    def from_design(
-        cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None
-    ) -> MixedLM:
+    def from_design(cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None) -> MixedLM:
         """A model from a `Design`, whose last `n_components` terms are variance components."""
         model = cls.__new__(cls)
         codes = getattr(design.specs, "group_codes", None)
@@ -293,6 +291,18 @@ class MixedLM(ModelLikelihood):
     def group_list(self, array: Any) -> list[FloatArray] | None:
         """`array` split by group; None for None."""
         return None if array is None else self._groups.split(np.asarray(array))
+
+    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Any:
+        """The distribution of endog at packed parameters (variances relative to `scale`, no square roots).
+
+        Returns
+        -------
+        Distribution
+            With a method ``rvs(n, rng=None)``.
+        """
+        from .simulate import Distribution
+
+        return Distribution.of(self, params, scale, exog)
 
     # fits
 

@@ -183,15 +183,3 @@ class ModelLikelihood:
         exog = self.exog if exog is None else np.asarray(exog, float)
         beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.k_fe]
         return np.dot(exog, np.nan_to_num(np.asarray(beta, float)))
-
-    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Any:
-        """The distribution of endog at packed parameters (variances relative to `scale`, no square roots).
-
-        Returns
-        -------
-        Distribution
-            With a method ``rvs(n, rng=None)``.
-        """
-        from .simulate import Distribution
-
-        return Distribution.of(self, params, scale, exog)

@@ -6,6 +6,7 @@ entries of every term's G = λλ' in θ's order (column by column), term after t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +18,19 @@ from .covariance import Layout
 FloatArray = np.ndarray
 
 
-def is_random_effect(term: RandomTerm, *, first: bool) -> bool:
-    """Whether a term is part of cov_re (else it is a variance component).
+def random_effect_terms(terms: Sequence[RandomTerm]) -> tuple[int, ...]:
+    """Which terms make up cov_re (the others are variance components).
 
-    Random effects are the terms with covariances, and the first term when it is one plain effect a level.
+    Terms of several effects a level, and the outermost of the others, when it is one plain effect a level: the one
+    whose grouping factor is part of all other terms' (``b`` beside ``a:b``), else the first.
     """
-    return term.loadings is None and term.structure != "identity" and (term.n_columns > 1 or first)
+    parts = [set(term.group.split(":")) for term in terms]
+    outermost = next((k for k, own in enumerate(parts) if all(own <= other for other in parts)), 0)
+    return tuple(
+        k
+        for k, term in enumerate(terms)
+        if term.loadings is None and term.structure != "identity" and (term.n_columns > 1 or k == outermost)
+    )
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,7 @@ class Packing:
         """The packing of a design whose last `n_components` terms are variance components for certain."""
         layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
         starts = np.concatenate([[0], np.cumsum([layout.n_theta for layout in layouts])]).astype(int)
-        candidates = design.terms[: len(design.terms) - n_components]
-        re_terms = tuple(k for k, term in enumerate(candidates) if is_random_effect(term, first=k == 0))
+        re_terms = random_effect_terms(design.terms[: len(design.terms) - n_components])
         vc_terms = tuple(k for k in range(len(layouts)) if k not in re_terms)
         entries, re_index, row = [], [], 0
         for k in re_terms:

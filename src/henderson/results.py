@@ -22,6 +22,8 @@ from .contract import Design
 from .doors import Door
 from .errors import SingularMatrixWarning
 from .fit import Fit
+from .inference.emmeans_methods import MarginalMeansMixin
+from .inference.methods import InferenceMethods
 from .lme4_results import Lme4Results
 from .model import MixedLM
 from .moments import Moments
@@ -79,7 +81,9 @@ class Outcome:
         return cls(fit, params, search.converged, search.message, hist)
 
 
-class MixedLMResults(ResultsInference, Lme4Results):
+class MixedLMResults(  # type: ignore[override]  # `inference` is a property here, an attribute of a mixin
+    ResultsInference, InferenceMethods, MarginalMeansMixin, Lme4Results
+):
     """Results of a fit.
 
     Attributes
@@ -203,7 +207,9 @@ class MixedLMResults(ResultsInference, Lme4Results):
     def moments(self) -> Moments:
         """`Moments` of the model's design at the estimates."""
         if self._outcome.same_design:
-            return self.engine.criterion.moments(self.engine.g)
+            from .inference.setting import Setting
+
+            return Setting.of(self.engine).relative
         g = self.model._packing.g(self.params_object.cov_re, self.params_object.vcomp)
         return self.model._criterion(self.reml).moments(g)
 
@@ -246,9 +252,7 @@ class MixedLMResults(ResultsInference, Lme4Results):
         from .groups import covariances_by_group
 
         model, names = self.model, self.model.data.exog_re_names
-        return covariances_by_group(
-            model.design, model._packing, model._groups, names, self.engine.lam, self.scale
-        )
+        return covariances_by_group(model.design, model._packing, model._groups, names, self.engine.lam, self.scale)
 
     @cached_property
     def fittedvalues(self) -> Any:

@@ -35,8 +35,14 @@ class ResultsInference:
     fe_params: Any
     _outcome: Any
     _request: dict[str, Any]
-    _joint_covariance: FloatArray
-    moments: Any
+
+    if TYPE_CHECKING:
+
+        @property
+        def _joint_covariance(self) -> FloatArray: ...
+
+        @property
+        def moments(self) -> Any: ...
 
     def _label(self, values: FloatArray, names: list[str]) -> Any:
         raise NotImplementedError
@@ -166,16 +172,35 @@ class ResultsInference:
 
         return self._label(t_pvalue(np.asarray(self.tvalues), self.df_inference), self.model.data.param_names)
 
-    def conf_int(self, alpha: float = 0.05, cols: Any = None) -> Any:
-        """Wald intervals of params.
+    def conf_int(
+        self, alpha: float = 0.05, cols: Any = None, *, method: str = "wald", level: float | None = None, **options: Any
+    ) -> Any:
+        """Intervals.
 
         Parameters
         ----------
         alpha : float
             One less the level.
         cols : sequence of int, optional
-            Which parameters.
+            Which parameters, in statsmodels' table.
+        method : {"wald", "profile"}
+            See `henderson.intervals.METHODS`.
+        level : float, optional
+            In place of `alpha`.
+        **options
+            For the method.
+
+        Returns
+        -------
+        DataFrame or array
+            Behind statsmodels' door Wald intervals of `params`. Otherwise of all parameters as they are shown
+            (standard deviations, correlations, sigma, fixed effects), with columns lower and upper.
         """
+        alpha = alpha if level is None else 1 - level
+        if method != "wald" or self.door.name == "lme4":
+            from .intervals import interval_table
+
+            return interval_table(self, method, 1 - alpha, **options)
         from .inference.core import t_quantile
 
         half = t_quantile(1 - alpha / 2, self.df_inference) * np.asarray(self.bse)
@@ -185,7 +210,18 @@ class ResultsInference:
             limits, names = limits[np.asarray(cols)], [names[int(c)] for c in cols]
         if self.model.data.row_labels is None:
             return limits
-        return pd.DataFrame(limits, index=pd.Index(names), columns=pd.Index(self.door.limits))
+        return pd.DataFrame(limits, index=pd.Index(names))
+
+    def profile(self, which: Any = None, **options: Any) -> Any:
+        """Likelihood profiles of the parameters.
+
+        See Also
+        --------
+        henderson.inference.profile.profile_fit
+        """
+        from .inference.profile import profile_fit
+
+        return profile_fit(self.engine, which, **options)
 
     # tests
 

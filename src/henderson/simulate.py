@@ -68,7 +68,7 @@ class Distribution:
         y = self.exog @ np.nan_to_num(self.fe_params)
         if design.offset is not None:
             y = y + design.offset
-        if packing.k_re:
+        if model.exog_re is not None:
             effects = rng.normal(size=(len(groups.labels), packing.k_re)) @ factor_of(self.cov_re).T
             y = y + np.einsum("ia,ia->i", effects[groups.codes], model.exog_re)
         for k, variance in zip(packing.vc_terms, self.vcomp):
