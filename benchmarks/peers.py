@@ -61,7 +61,12 @@ def lme_python(problem: Problem) -> Fit:
     from lme_python import lmer
 
     data = polars.from_pandas(problem.data)
-    return lambda: -2 * lmer(problem.formula, data=data, reml=True).log_likelihood
+
+    def fit() -> float:
+        likelihood = lmer(problem.formula, data=data, reml=True).log_likelihood
+        return float("nan") if likelihood is None else -2 * likelihood
+
+    return fit
 
 
 PEERS: dict[str, Callable[[Problem], Fit]] = {

@@ -33,10 +33,7 @@ def time_cell(measured: Measured) -> str:
 def markdown(rows: Sequence[Sequence[str]], header: Sequence[str]) -> str:
     """A table, its first column left and the others right aligned."""
     widths = [max(len(row[k]) for row in (header, *rows)) for k in range(len(header))]
-    aligned = [
-        [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]
-        for row in (header, *rows)
-    ]
+    aligned = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))] for row in (header, *rows)]
     rule = ["-" * widths[0], *("-" * (w - 1) + ":" for w in widths[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in (aligned[0], rule, *aligned[1:]))
 

@@ -123,7 +123,7 @@ def p_values(study: Study, replicates: int, seed: int) -> pd.DataFrame:
 
 
 def p_value(result: Any, method: str, coefficient: str) -> float:
-    return float(result.with_inference(ddf=method).coef_table.loc[coefficient, "p"])
+    return float(result.with_inference(ddf=method).coef_table().loc[coefficient, "p"])
 
 
 def summarise(study: Study, p: pd.DataFrame) -> dict[str, Any]:
@@ -146,9 +146,7 @@ def draw(found: Sequence[dict[str, Any]]) -> None:
         rate = np.array([study["rate"][method] for study in found])
         error = 1.96 * np.sqrt(rate * (1 - rate) / np.array([study["n"] for study in found]))
         place = np.arange(len(found))[::-1] + shift
-        axes.errorbar(
-            100 * rate, place, xerr=100 * error, fmt="o", color=colours[method], label=label, capsize=3
-        )
+        axes.errorbar(100 * rate, place, xerr=100 * error, fmt="o", color=colours[method], label=label, capsize=3)
     axes.axvline(5, color="0.4", linewidth=1, linestyle="--")
     axes.set_yticks(np.arange(len(found))[::-1], [study["design"] for study in found])
     axes.set_ylim(-0.6, len(found) - 0.4)
@@ -163,9 +161,7 @@ def draw(found: Sequence[dict[str, Any]]) -> None:
 def page(found: Sequence[dict[str, Any]]) -> str:
     n = min(study["n"] for study in found)
     error = 100 * np.sqrt(0.05 * 0.95 / n)
-    rows = [
-        [s["design"], f"`{s['formula']}`", *(f"{100 * s['rate'][m]:.1f}" for m in METHODS)] for s in found
-    ]
+    rows = [[s["design"], f"`{s['formula']}`", *(f"{100 * s['rate'][m]:.1f}" for m in METHODS)] for s in found]
     without = [f"{s['design']}, {METHODS[m]}: {k}" for s in found for m, k in s["without"].items() if k]
     notes = "\n\nReplicates without a p-value: " + "; ".join(without) + "." if without else ""
     return (
@@ -176,9 +172,7 @@ def page(found: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.type_one_error", description=__doc__.splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.type_one_error", description=__doc__.splitlines()[0])
     parser.add_argument("--replicates", type=int, default=4000, help="of each design (4000)")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)

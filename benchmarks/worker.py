@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from .peers import PEERS, Unsupported, quiet
 from .problems import load
@@ -29,20 +30,33 @@ def peak_mb() -> float:
 
 @dataclass
 class Timed:
-    """Each call's seconds, on the wall and of this process's CPU, and what the last call returned."""
+    """Each call's seconds, on the wall and of this process's CPU, and what the last call returned.
+
+    `before` holds the CPU seconds of what was done before each call, which the call's own do not include.
+    """
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    before: list[float] = field(default_factory=list)
     value: float = float("nan")
 
 
-def time_repeatedly(work: Callable[[], float], repeat: int, budget: float) -> Timed:
-    """Call `work` `repeat` times or until `budget` seconds are spent, and at least once."""
+def nothing() -> None:
+    """What most work needs beforehand."""
+
+
+def time_repeatedly(
+    work: Callable[[Any], float], repeat: int, budget: float, before: Callable[[], Any] = nothing
+) -> Timed:
+    """Call `work` on what `before` makes, `repeat` times or until `budget` seconds are spent, and at least once."""
     timed = Timed()
     while not timed.wall or (len(timed.wall) < repeat and sum(timed.wall) < budget):
+        begin = time.process_time()
+        prepared = before()
+        timed.before.append(time.process_time() - begin)
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
-        timed.value = work()
+        timed.value = work(prepared)
         timed.cpu.append(time.process_time() - cpu)
         timed.wall.append(time.perf_counter() - wall)
     return timed
@@ -58,7 +72,7 @@ def run(peer: str, name: str, repeat: int, budget: float) -> dict[str, object]:
         return {"status": "unsupported", "message": str(reason)}
     prepare(load("sleepstudy"))()
     before = peak_mb()
-    timed = time_repeatedly(fit, repeat, budget)
+    timed = time_repeatedly(lambda _: fit(), repeat, budget)
     memory = {"peak_mb": peak_mb(), "before_mb": before}
     return {"status": "ok", "wall": timed.wall, "cpu": timed.cpu, "criterion": timed.value, **memory}
 
