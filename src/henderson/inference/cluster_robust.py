@@ -10,7 +10,7 @@ For clusters i with working covariance V_i = W_i⁻¹ + Z_iGZ_i', M = (X'V⁻¹X
 The degrees of freedom take V as the truth (Pustejovsky and Tipton 2018). With g_si = R_iMc_s, P_st,ij = g_si'(V − XMX')_ij g_tj,
 
     one row:  df = (tr P)² / tr P²
-    q rows:   F = (η − q + 1)/(η q) · Q ~ F(q, η − q + 1),  η = q(q+1) / Σ_st Var_st,  Var_st = Σ_ij (P_ss,ij P_tt,ij + P_st,ij²)
+    q rows:   F = (η − q + 1)/(η q) · Q ~ F(q, η − q + 1),  η = q(q+1) / Σ_st Var_st,  Var_st = Σ_ij (P_ss,ij P_tt,ij + P_st,ij P_ts,ij)
 
 for rows turned so that Σ_i P_st,ii = I. Only R'VR, X'R (p × p a cluster) are kept; no m × m, n × n matrix is formed.
 """
@@ -98,7 +98,7 @@ class ClusterRobust:
                 total += a[:, j, j] @ a[:, k, k] - a[:, j, j] @ leverage[:, k, k] - a[:, k, k] @ leverage[:, j, j]
                 total += np.trace(m @ s[j, k] @ m @ s[j, k].T)
                 total += (a[:, j, k] ** 2).sum() - 2 * a[:, j, k] @ leverage[:, j, k]
-                total += np.trace(m @ s[j, j] @ m @ s[k, k])
+                total += np.trace(m @ s[k, j] @ m @ s[k, j])
         return q * (q + 1) / total
 
 
