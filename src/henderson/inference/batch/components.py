@@ -138,6 +138,13 @@ def n_components(design: Design) -> int:
     return int(_labels(design)[0].max()) + 1
 
 
+def effects_of_components(design: Design) -> np.ndarray:
+    """Number of effects of each component."""
+    labels, _ = _labels(design)
+    sizes = np.concatenate([np.full(t.n_levels, t.n_columns) for t in design.terms])
+    return np.bincount(labels, weights=sizes).astype(int)
+
+
 def component_of_rows(design: Design) -> np.ndarray:
     """Component of each row, (n,)."""
     labels, starts = _labels(design)

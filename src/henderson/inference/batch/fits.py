@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ...covariance import FloatArray, Layout, factor_of
+from ...covariance import FloatArray, Layout, factor_of, triangular
 from .components import Components
 from .coordinates import chain, descent_off_boundary, triangular_directions
 from .likelihood import Pieces, Resampled, Responses, pieces
@@ -25,6 +25,8 @@ from .newton import minimize_batch
 GAIN = 1e-8
 #: relative standard deviations that a start is kept away from zero, in the basis of orthonormal columns
 LEAST_START = 0.05
+#: relative standard deviations below this are rounding errors of zero, in that basis
+ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -103,25 +105,29 @@ def fit_batch(
     inverse_basis = linalg.inv(parts.basis)
     x = np.repeat(_start(layout, inverse_basis @ start @ inverse_basis.T)[:, None], batch, 1)
     found = minimize_batch(evaluate, x)
-    x, converged, evaluations = found.x, found.converged.copy(), found.evaluations
+    x, value, converged, evaluations = found.x, found.value, found.converged.copy(), found.evaluations
+    members = np.flatnonzero(converged)
     for _ in range(5):
-        root = _root(layout, x)
-        final = at(root, np.arange(batch))
-        value, d_g, dd_g = profiled(final, nu)
-        members, step = descent_off_boundary(layout, d_g, dd_g, GAIN)
-        members, step = members[converged[members]], step[:, :, converged[members]]
         if not len(members):
             break
-        cov = np.einsum("rub,sub->rsb", root[:, :, members], root[:, :, members]) + step
+        root = _root(layout, x[:, members])
+        _, d_g, dd_g = profiled(at(root, members), nu[members])
+        falling, step = descent_off_boundary(layout, d_g, dd_g, GAIN)
+        members = members[falling]
+        if not len(members):
+            break
+        cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
         again = np.column_stack([layout.theta(_factor(layout, c)) for c in cov.transpose(2, 0, 1)])
         more = minimize_batch(lambda z, who, at_=members: evaluate(z, at_[who]), again)
         lower = more.value < value[members]
-        x[:, members[lower]] = more.x[:, lower]
-        converged[members[lower]] = more.converged[lower]
+        members = members[lower]
+        x[:, members], value[members] = more.x[:, lower], more.value[lower]
+        converged[members] = more.converged[lower]
         evaluations += more.evaluations
-        if not lower.any():
-            break
-    root = np.einsum("rs,sub->rub", parts.basis, _root(layout, x))
+    root = _without_rounding(layout, _root(layout, x), converged)
+    final = at(root, np.arange(batch))
+    value, _, _ = profiled(final, nu)
+    root = np.einsum("rs,sub->rub", parts.basis, root)
     constant = -parts.log_weights + (2 * np.log(np.abs(np.diag(parts.x_basis))).sum() if reml else 0.0)
     beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta)
     with np.errstate(invalid="ignore"):
@@ -142,6 +148,18 @@ def _factor(layout: Layout, cov: FloatArray) -> FloatArray:
     for term in layout.terms:
         out[term, term] = factor_of(cov[term, term])
     return out
+
+
+def _without_rounding(layout: Layout, root: FloatArray, members: np.ndarray) -> FloatArray:
+    """Directions without variance but for rounding get none: eigenvalues of G below ROUNDING² become zero."""
+    root = root.copy()
+    for term in layout.terms:
+        smallest = np.abs(np.einsum("rrb->rb", root[term, term])).min(0)
+        for b in np.flatnonzero(members & (smallest < 30 * ROUNDING)):
+            values, vectors = np.linalg.eigh(root[term, term, b] @ root[term, term, b].T)
+            if values[0] < ROUNDING**2:
+                root[term, term, b] = triangular(vectors * np.sqrt(np.where(values < ROUNDING**2, 0.0, values)))
+    return root
 
 
 def _start(layout: Layout, cov: FloatArray) -> FloatArray:

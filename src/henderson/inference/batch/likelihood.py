@@ -222,7 +222,7 @@ def pieces(
     f = d_xy - np.einsum("ixyb,yb->ixb", d_xx, beta)
     d_r2 = -(d_yy - np.einsum("ixb,xb->ib", d_xy, beta) - np.einsum("ixb,xb->ib", f, beta))
     # 7.
-    dd_r2 = -2 * np.einsum("ixb,xyb,jyb->ijb", f, q, f, optimize=True)
+    dd_r2 = -2 * np.einsum("ixb,jxb->ijb", f, np.einsum("xyb,jyb->jxb", q, f))
     d_logdet, dd_logdet = t1, np.zeros((k, k, batch))
     if reml:
         logdet = logdet + 2 * np.log(np.einsum("xxb->xb", low)).sum(0)
@@ -282,9 +282,15 @@ def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.moveaxis(left @ right, (-2, -1), (0, 1))
 
 
+def _times(members: FloatArray, m: FloatArray) -> FloatArray:
+    """E_i m for every i, (k, R, R, a, B)."""
+    k, r, _ = members.shape
+    return (members.reshape(k * r, r) @ m.reshape(r, -1)).reshape(k, *m.shape)
+
+
 def _sandwich(k: FloatArray, e: FloatArray) -> FloatArray:
     """K'EK for zeros and ones E, (R, R, a, B)."""
-    return _dot(k.transpose(1, 0, 2, 3), np.tensordot(e, k, 1))
+    return _dot(k.transpose(1, 0, 2, 3), _times(e[None], k)[0])
 
 
 def _conjugate(k: FloatArray, w: FloatArray) -> FloatArray:
@@ -331,9 +337,7 @@ def _weighted_products(shape: Shape, s_inverse: FloatArray) -> FloatArray:
 
 def _crossed_traces(members: FloatArray, n: FloatArray, right: FloatArray) -> FloatArray:
     """Σ_a tr E_i N E_j R, (k, k, B)."""
-    en = np.tensordot(members, n, 1)  # (k, R, R, a, B)
-    er = np.tensordot(members, right, 1)
-    return np.einsum("irsab,jsrab->ijb", en, er)
+    return np.einsum("irsab,jsrab->ijb", _times(members, n), _times(members, right))
 
 
 def _constrained(

@@ -61,8 +61,13 @@ class Points:
         )
 
 
-def settle(surface: Surface, x: FloatArray, members: np.ndarray, *, at_optimum: bool = False) -> Points:
-    """Minimise over φ from x (k + 2, B), B members; at the optimum only the derivatives are wanted."""
+def settle(
+    surface: Surface, x: FloatArray, members: np.ndarray, *, tol: float = 1e-5, at_optimum: bool = False
+) -> Points:
+    """Minimise over φ from x (k + 2, B), B members; at the optimum only the derivatives are wanted.
+
+    `tol` is what a last Newton step promises, so what is left is of the order of its square.
+    """
     frozen, bounded = surface.frozen[:, members], surface.nonnegative[:, members]
 
     def evaluate(z: FloatArray, who: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -72,7 +77,7 @@ def settle(surface: Surface, x: FloatArray, members: np.ndarray, *, at_optimum: 
         value, gradient, hessian = evaluate(x, np.arange(len(members)))
         good = np.ones(len(members), bool)
     else:
-        found = minimize_batch(evaluate, x, frozen=frozen, nonnegative=bounded, tol=1e-7)
+        found = minimize_batch(evaluate, x, frozen=frozen, nonnegative=bounded, tol=tol)
         x, value, gradient, hessian, good = found.x, found.value, found.gradient, found.hessian, found.converged
     # 1.
     everyone = np.arange(len(members))

@@ -118,7 +118,7 @@ class Profile:
         x = np.column_stack([_between(t, j, v) for t, j, v in zip(traces, right, s)])
         path, everyone = self._surface.path[members], np.arange(len(members))
         for _ in range(4):
-            point = settle(self._surface, x, members)
+            point = settle(self._surface, x, members, tol=1e-7)
             zeta = np.sign(z) * np.sqrt(np.maximum(point.value - self._minimum, 0.0))
             with np.errstate(divide="ignore", invalid="ignore"):
                 step = (z - zeta) * 2 * zeta / point.slope

@@ -1,0 +1,1 @@
+"""The bootstrap: how responses are drawn (`draws`), fitted (`refits`), resampled (`cases`) and jackknifed."""
