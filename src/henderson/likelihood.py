@@ -97,12 +97,16 @@ def score(point: Point, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
     return d_beta, d_g
 
 
-def hessian(point: Point, beta: FloatArray) -> FloatArray:
-    """Second derivatives of ℓ in (β, G), (p + k, p + k)."""
+def hessian(point: Point, beta: FloatArray, *, stationary: bool = False) -> FloatArray:
+    """Second derivatives of ℓ in (β, G), (p + k, p + k).
+
+    `stationary`: as if ∂ℓ/∂β were zero. At the GLS solution that is no difference; at a penalised one it is what
+    standard errors are made of (statsmodels' Hessian).
+    """
     m, n = point.moments, point.n_eff
     p, k = m.p, len(m.t1)
     r, q = np.append(-beta, 1.0), quadratic(m, beta)
-    s, q1 = m.f0[:p] @ r, m.f1 @ r @ r
+    s, q1 = m.f0[:p] @ r * (not stationary), m.f1 @ r @ r
     s1 = (m.f1 @ r)[:, :p]
     q2 = m.f2 @ r @ r
     out = np.empty((p + k, p + k))

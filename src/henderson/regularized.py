@@ -53,7 +53,8 @@ def lasso(
         before = beta.copy()
         for j in range(p):
             partial = b[j] - A[j] @ beta + A[j, j] * beta[j]
-            beta[j] = np.sign(partial) * max(abs(partial) - alpha[j] / 2, 0.0) / A[j, j]
+            excess = max(abs(partial) - alpha[j] / 2, 0.0)
+            beta[j] = np.copysign(excess / A[j, j], partial) if excess else 0.0
         if np.abs(beta - before).max(initial=0.0) < tolerance:
             return beta, True
     return beta, False
