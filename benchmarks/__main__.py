@@ -6,6 +6,7 @@ python -m benchmarks --problems sleepstudy,maximal --peers henderson,lme4 --repe
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )  # fmt: skip
             last = measured[-1]
             print(f"{problem:16s} {peer.name:12s} {table.time_cell(last):>10s} {last.message}", flush=True)
-    write(measured, machine.describe(present, chosen.threads), chosen.output)
+    if chosen.update:
+        measured = updated(earlier(chosen.output), measured)
+    shown = [presence(name) for name in NAMES if any(m.peer == name for m in measured)]
+    write(measured, machine.describe(shown, chosen.threads), chosen.output)
 
 
 def options() -> argparse.ArgumentParser:
@@ -48,6 +52,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--budget", type=float, default=20, help="seconds after which no run begins (20)")
     parser.add_argument("--timeout", type=float, default=200, help="seconds a process may take (200)")
     parser.add_argument("--threads", default="1", help="threads of every pool: 1, another number, or all")
+    parser.add_argument("--update", action="store_true", help="keep what the files hold of other fits")
     parser.add_argument("--output", default="fits", help="name of the files in benchmarks/results/")
     return parser
 
@@ -58,6 +63,18 @@ def names(text: str, known: Collection[str], kind: str) -> list[str]:
         if name not in known:
             raise SystemExit(f"no {kind} {name!r}; there are {', '.join(known)}")
     return asked
+
+
+def earlier(output: str) -> list[Measured]:
+    """What an earlier run of the same output measured."""
+    path = RESULTS / f"{output}.json"
+    return [Measured(**fields) for fields in json.loads(path.read_text())] if path.exists() else []
+
+
+def updated(old: Sequence[Measured], new: Sequence[Measured]) -> list[Measured]:
+    """New measurements in place of old ones of the same peer and problem, in the order of the tables."""
+    latest = {(m.problem, m.peer): m for m in (*old, *new)}
+    return [latest[key] for key in itertools.product(FITS, NAMES) if key in latest]
 
 
 def write(measured: Sequence[Measured], about: str, output: str) -> None:

@@ -161,7 +161,10 @@ def draw(found: Sequence[dict[str, Any]]) -> None:
 def page(found: Sequence[dict[str, Any]]) -> str:
     n = min(study["n"] for study in found)
     error = 100 * np.sqrt(0.05 * 0.95 / n)
-    rows = [[s["design"], f"`{s['formula']}`", *(f"{100 * s['rate'][m]:.1f}" for m in METHODS)] for s in found]
+    rows = [
+        [s["design"], f"`{s['formula']}`".replace("|", "\\|"), *(f"{100 * s['rate'][m]:.1f}" for m in METHODS)]
+        for s in found
+    ]
     without = [f"{s['design']}, {METHODS[m]}: {k}" for s in found for m, k in s["without"].items() if k]
     notes = "\n\nReplicates without a p-value: " + "; ".join(without) + "." if without else ""
     return (
