@@ -67,10 +67,10 @@ def lmer(
     1743.628
     >>> fit.varcorr.round(3)
             grp         var1  var2     vcov   sdcor
-    0   Subject  (Intercept)  None  612.100  24.741
+    0   Subject  (Intercept)  None  612.090  24.740
     1   Subject         Days  None   35.072   5.922
     2   Subject  (Intercept)  Days    9.604   0.066
-    3  Residual         None  None  654.940  25.592
+    3  Residual         None  None  654.941  25.592
     """
     from .design import design_from_formula
     from .doors import LME4
