@@ -87,7 +87,9 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
             test = FTest(test.F, test.num_df, den_df, float(f_pvalue(test.F, test.num_df, den_df)))
         tests[name] = (test.num_df, test.den_df, test.F, test.p)
         if np.isnan(test.p):
-            notes.append(f"no test of {name}: its hypothesis is not estimable, or its degrees of freedom cannot be computed")
+            notes.append(
+                f"no test of {name}: its hypothesis is not estimable, or its degrees of freedom cannot be computed"
+            )
     frame = pd.DataFrame.from_dict(tests, orient="index", columns=["num_df", "den_df", "F", "p"])
     frame.index.name = "term"
     roman = "I" * _ROMAN[str(type).lower()]

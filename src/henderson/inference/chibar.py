@@ -51,7 +51,7 @@ class ChiBar:
 
 
 def mixture(small: Sequence[RandomTerm], large: Sequence[RandomTerm]) -> ChiBar | None:
-    """The null distribution when `large` has one more random effect than `small`; None when it is not one of those known."""
+    """The null distribution when `large` has one more random effect than `small`; None when it is not known."""
     less, more = _without_common(small, large)
     if len(more) != 1 or len(less) > 1 or (less and less[0].group != more[0].group):
         return None
@@ -75,7 +75,12 @@ def _without_common(
 
     def key(term: RandomTerm) -> tuple[object, ...]:
         structure = "any" if term.n_columns == 1 else term.structure
-        return frozenset(term.group.split(":")), tuple(sorted(term.names)), structure, term.label if term.codes is None else ""
+        return (
+            frozenset(term.group.split(":")),
+            tuple(sorted(term.names)),
+            structure,
+            term.label if term.codes is None else "",
+        )
 
     small_keys, large_keys = [key(term) for term in small], [key(term) for term in large]
     return (

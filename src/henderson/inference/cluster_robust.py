@@ -7,10 +7,12 @@ For clusters i with working covariance V_i = W_i⁻¹ + Z_iGZ_i', M = (X'V⁻¹X
     CR0  A = I        CR1  A = I √(m/(m−1))        CR3  A_i = (I − H_i)⁻¹,  H_i = X_iMX_i'V_i⁻¹
     CR2  A_i = D'(D (V_i − X_iMX_i') D')^(−1/2) D,  D'D = V_i     (so that cov is unbiased when V is right)
 
-The degrees of freedom take V as the truth (Pustejovsky and Tipton 2018). With g_si = R_iMc_s, P_st,ij = g_si'(V − XMX')_ij g_tj,
+The degrees of freedom take V as the truth (Pustejovsky and Tipton 2018). With g_si = R_iMc_s, P_st,ij = g_si'(V −
+XMX')_ij g_tj,
 
     one row:  df = (tr P)² / tr P²
-    q rows:   F = (η − q + 1)/(η q) · Q ~ F(q, η − q + 1),  η = q(q+1) / Σ_st Var_st,  Var_st = Σ_ij (P_ss,ij P_tt,ij + P_st,ij P_ts,ij)
+    q rows:   F = (η − q + 1)/(η q) · Q ~ F(q, η − q + 1),  η = q(q+1) / Σ_st Var_st
+              Var_st = Σ_ij (P_ss,ij P_tt,ij + P_st,ij P_ts,ij)
 
 for rows turned so that Σ_i P_st,ii = I. Only R'VR, X'R (p × p a cluster) are kept; no m × m, n × n matrix is formed.
 """
@@ -145,7 +147,9 @@ def _inverse_root(matrix: FloatArray) -> FloatArray:
     """(B, r, r) symmetric: the pseudoinverse's square root."""
     values, vectors = np.linalg.eigh(matrix)
     good = values > 1e-10 * values[:, -1:]
-    return (vectors * np.where(good, 1 / np.sqrt(np.where(good, values, 1.0)), 0.0)[:, None]) @ vectors.transpose(0, 2, 1)
+    return (vectors * np.where(good, 1 / np.sqrt(np.where(good, values, 1.0)), 0.0)[:, None]) @ vectors.transpose(
+        0, 2, 1
+    )
 
 
 def _solve_psd(matrix: FloatArray, rhs: FloatArray) -> FloatArray:

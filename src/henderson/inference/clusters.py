@@ -1,10 +1,10 @@
 """Clusters of rows, and each cluster's V_i, X_i and e_i in as few dimensions as they need.
 
-Within a cluster of equal weights w, V_i = I/w + Z_iGZ_i' is I/w outside the span of [Z_i X_i], and so is everything that a
-cluster-robust covariance asks of it. With U an orthonormal basis of that span (from the cross-products
-C = [Z X]'[Z X] = EΛE' of the cluster: U = [Z X] EΛ^(−1/2)), V_i, X_i and e_i are replaced by U'V_iU, U'X_i and U'e_i,
-(q_i + p) numbers a side whatever the number of rows. Directions that C lacks become columns of zeros in U: V is the identity there
-and X and e are zero. Clusters with unequal weights keep their rows.
+Within a cluster of equal weights w, V_i = I/w + Z_iGZ_i' is I/w outside the span of [Z_i X_i], and so is everything
+that a cluster-robust covariance asks of it. With U an orthonormal basis of that span (from the cross-products C = [Z
+X]'[Z X] = EΛE' of the cluster: U = [Z X] EΛ^(−1/2)), V_i, X_i and e_i are replaced by U'V_iU, U'X_i and U'e_i, (q_i +
+p) numbers a side whatever the number of rows. Directions that C lacks become columns of zeros in U: V is the identity
+there and X and e are zero. Clusters with unequal weights keep their rows.
 """
 
 from __future__ import annotations
@@ -55,24 +55,7 @@ def cluster_codes(design: Design, labels: Any = None) -> FloatArray:
     DataError
         When there is no factor that nests the others, or a level occurs in two clusters.
     """
-    if isinstance(labels, str):
-        named = [term for term in design.terms if labels in (term.group, term.label) and term.codes is not None]
-        if not named:
-            known = ", ".join(dict.fromkeys(term.group for term in design.terms))
-            raise DataError(f"no grouping factor is called {labels!r}; there are {known}. Give the column's values as cluster=")
-        codes = named[0].codes
-    elif labels is not None:
-        values = pd.Series(np.asarray(labels)) if not isinstance(labels, pd.Series) else labels
-        n = len(design.y)
-        if len(values) != n and isinstance(labels, pd.Series) and design.index.isin(values.index).all():
-            values = values.loc[design.index]
-        if len(values) != n:
-            raise DataError(f"cluster has {len(values)} labels for {n} rows")
-        codes = pd.factorize(values)[0]
-        if (codes < 0).any():
-            raise DataError("cluster has missing labels")
-    else:
-        codes = _top(design)
+    codes = _top(design) if labels is None else _given(design, labels)
     for term in design.terms:
         if not _nests(codes, term):
             raise DataError(
@@ -82,11 +65,36 @@ def cluster_codes(design: Design, labels: Any = None) -> FloatArray:
     return codes
 
 
+def _given(design: Design, labels: Any) -> FloatArray:
+    """Codes of labels: a grouping factor's or a column's name, or one label a row of the design or of the data."""
+    if isinstance(labels, str):
+        for term in design.terms:
+            if labels in (term.group, term.label) and term.codes is not None:
+                return term.codes
+        columns = {} if design.specs is None or design.specs.columns is None else design.specs.columns
+        if labels not in columns:
+            known = ", ".join(dict.fromkeys([*(term.group for term in design.terms), *columns]))
+            raise DataError(f"cluster {labels!r} is not in the model, which has {known}; give the column's values")
+        labels = columns[labels]
+    n, values = len(design.y), pd.Series(labels)
+    rows = None if design.specs is None else design.specs.rows
+    if isinstance(labels, pd.Series) and labels.index.is_unique and design.index.isin(labels.index).all():
+        values = labels.loc[design.index]
+    elif len(values) == n + design.n_missing and rows is not None:
+        values = values.iloc[rows]
+    if len(values) != n:
+        raise DataError(f"cluster has {len(values)} labels for {n} rows")
+    codes = pd.factorize(values)[0]
+    if (codes < 0).any():
+        raise DataError("cluster has missing labels")
+    return np.asarray(codes)
+
+
 def _top(design: Design) -> FloatArray:
-    coded = [term for term in design.terms if term.codes is not None]
-    for term in sorted(coded, key=lambda term: term.n_levels):
-        if all(_nests(term.codes, other) for other in design.terms):
-            return term.codes
+    for term in sorted(design.terms, key=lambda term: term.n_levels):
+        codes = term.codes
+        if codes is not None and all(_nests(codes, other) for other in design.terms):
+            return codes
     factors = ", ".join(dict.fromkeys(term.group for term in design.terms))
     raise DataError(
         f"no grouping factor nests the others ({factors} are crossed), so there are no independent clusters; "
@@ -127,7 +135,10 @@ def blocks(setting: Setting, labels: Any = None) -> Iterator[Block]:
     z = sparse.csr_array(sparse.hstack([random_matrix(term) for term in design.terms]))
     g = sparse.csr_array(
         sparse.block_diag(
-            [sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T) for term, lam in zip(design.terms, setting.fit.lam)]
+            [
+                sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T)
+                for term, lam in zip(design.terms, setting.fit.lam)
+            ]
         )
     )
     owner = _owners(z, codes)

@@ -2,12 +2,14 @@
 
     T = d(small) − d(large) ~ χ² with the difference of the numbers of parameters
 
-REML criteria are comparable only between models with the same fixed part, so models that differ there are refitted by ML.
+REML criteria are comparable only between models with the same fixed part, so models that differ there are refitted by
+ML.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,9 +44,9 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
     Returns
     -------
     DataFrame
-        Index: formula. For likelihood ratios, columns npar, aic, bic, loglik, deviance, statistic, df, p, and p_chibar: the
-        χ̄² p-value where the models differ by one variance (or one random effect) and its mixture is known, else NaN.
-        `attrs["notes"]` says what was refitted.
+        Index: formula. For likelihood ratios, columns npar, aic, bic, loglik, deviance, statistic, df, p, and
+        p_chibar: the χ̄² p-value where the models differ by one variance (or one random effect) and its mixture is
+        known, else NaN. `attrs["notes"]` says what was refitted.
 
     Raises
     ------
@@ -72,7 +74,9 @@ def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame
     same = all(same_fixed_part(fits[0], fit) for fit in fits[1:])
     mixed = len({fit.reml for fit in fits}) > 1
     if wanted is False and (mixed or (fits[0].reml and not same)):
-        raise ValueError("REML fits with different fixed parts, or REML and ML fits, cannot be compared; leave refit out")
+        raise ValueError(
+            "REML fits with different fixed parts, or REML and ML fits, cannot be compared; leave refit out"
+        )
     if wanted or (wanted is None and (mixed or (fits[0].reml and not same))):
         notes.append("refitted by ML: " + ", ".join(fit.design.formula or "model" for fit in fits if fit.reml))
         fits = [refit(fit, reml=False) for fit in fits]
@@ -91,7 +95,7 @@ def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame
         }
         rows.append(row | (_ratio(fits[k - 1], fit, same) if k else dict.fromkeys(_RATIO, np.nan)))
     frame = pd.DataFrame(rows, index=pd.Index([fit.design.formula or f"model {k + 1}" for k, fit in enumerate(fits)]))
-    for small, large in zip(fits, fits[1:]):
+    for small, large in pairwise(fits):
         known = mixture(small.design.terms, large.design.terms) if same else None
         if known is not None:
             notes.append(f"p_chibar of {large.design.formula or 'the larger model'}: chi-bar-square, {known}")
@@ -166,7 +170,7 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
 
 
 def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
-    """The likelihood-ratio test with its null distribution simulated: responses drawn from the small model, both refitted.
+    """The likelihood-ratio test with its null distribution simulated under the small model.
 
     Parameters
     ----------

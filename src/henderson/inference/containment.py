@@ -1,15 +1,16 @@
 """SAS's two methods that count columns: containment and between-within.
 
-**Containment** (DDFM=CONTAIN): a fixed effect is tested against the random effects that contain it syntactically (all its variables are
-among theirs: ``A`` is in ``A*Block``). Each random effect adds so much to the rank of [X Z]; the df are the smallest of
-these among the effects that contain it, or, when there is none, n − rank [X Z].
+**Containment** (DDFM=CONTAIN): a fixed effect is tested against the random effects that contain it syntactically (all
+its variables are among theirs: ``A`` is in ``A*Block``). Each random effect adds so much to the rank of [X Z]; the df
+are the smallest of these among the effects that contain it, or, when there is none, n − rank [X Z].
 
-**Between-within** (DDFM=BETWITHIN): n − rank X is divided into a part between subjects, N − the rank of what X spans that
-is constant within every subject, and the rest, within. A term gets the former when all its columns are constant within
-subjects, the latter when not. When several within-subject factors are involved, each term gets the rank that the interaction
-of subject with its within-subject variables adds. Subjects are the top grouping factor.
+**Between-within** (DDFM=BETWITHIN): n − rank X is divided into a part between subjects, N − the rank of what X spans
+that is constant within every subject, and the rest, within. A term gets the former when all its columns are constant
+within subjects, the latter when not. When several within-subject factors are involved, each term gets the rank that
+the interaction of subject with its within-subject variables adds. Subjects are the top grouping factor.
 
-In an analysis of variance a term gets its own df. A contrast that involves several terms gets the smallest of their df; the intercept counts only where it stands alone.
+In an analysis of variance a term gets its own df. A contrast that involves several terms gets the smallest of their
+df; the intercept counts only where it stands alone.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def _fixed_terms(design: Design) -> list[_FixedTerm]:
         ]
     part = design.specs.fixed
     return [
-        _FixedTerm(variables, np.arange(place.start, place.stop), any(part.factors[expr].levels is not None for expr in term))
+        _FixedTerm(
+            variables, np.arange(place.start, place.stop), any(part.factors[expr].levels is not None for expr in term)
+        )
         for term, (variables, place) in zip(part.terms, variables_of_part(part))
     ]
 

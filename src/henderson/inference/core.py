@@ -8,7 +8,7 @@ Every table of fixed effects (coefficients, ANOVA, marginal means, intervals) as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -38,7 +38,7 @@ class DdfMethod(Protocol):
         """Degrees of freedom of each row, (r,)."""
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
-        """F and its denominator degrees of freedom; `rows` (r, p), perhaps dependent; `values` = R β̂ − q; `cov` (p, p)."""
+        """F and its denominator df; `rows` (r, p), perhaps dependent; `values` = R β̂ − q; `cov` (p, p)."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Inference:
         return np.all(np.abs(rows @ self.null_space) <= 1e-8 * size, axis=1)
 
     def testable(self, L: Any) -> FloatArray:
-        """Whether each row is estimable, or says nothing of dropped columns (a row of the model without them), (r,) bool."""
+        """Whether each row is estimable, or says nothing of dropped columns (the model without them), (r,) bool."""
         rows = self.rows(L)
         return self.estimable(rows) | ~rows[:, ~self.kept].any(axis=1)
 
@@ -177,11 +177,11 @@ class Inference:
         statistic, den_df = self.method.f_test(kept, values, self._cov_kept)
         return FTest(float(statistic), num_df, float(den_df), float(f_pvalue(statistic, num_df, den_df)))
 
-    def not_estimable(self, L: Any, labels: Sequence[Any]) -> tuple[str, ...]:
+    def not_estimable(self, L: Any, labels: Iterable[Any]) -> tuple[str, ...]:
         """A note that names the rows that are not estimable; empty when all are."""
         return self._unknown(self.estimable(L), labels)
 
-    def _unknown(self, good: FloatArray, labels: Sequence[Any]) -> tuple[str, ...]:
+    def _unknown(self, good: FloatArray, labels: Iterable[Any]) -> tuple[str, ...]:
         bad = [str(label) for label, known in zip(labels, good) if not known]
         if not bad:
             return ()

@@ -1,8 +1,8 @@
 """Random effects as blocks of columns of Z, and the rank of [X Z] for any of them, from cross-products.
 
-The rank of [X Z_1 … Z_m]: 1. the effects on the grouping factor with most of them fall into blocks A_j = Z_j'Z_j, one a level; their
-ranks add up. 2. What the other columns R have left after these is S = R'R − Σ_j R'Z_j A_j⁺ Z_j'R, whose rank a pivoted
-Cholesky factor tells. No n × n matrix is formed.
+The rank of [X Z_1 … Z_m]: 1. the effects on the grouping factor with most of them fall into blocks A_j = Z_j'Z_j, one
+a level; their ranks add up. 2. What the other columns R have left after these is S = R'R − Σ_j R'Z_j A_j⁺ Z_j'R,
+whose rank a pivoted Cholesky factor tells. No n × n matrix is formed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def random_effects(design: Design) -> list[Effect]:
         if spec is not None and spec.part is not None:
             pieces = variables_of_part(spec.part)
         else:
-            pieces = [(frozenset() if j == 0 else frozenset([name]), slice(j, j + 1)) for j, name in enumerate(term.names)]
+            pieces = [
+                (frozenset() if j == 0 else frozenset([name]), slice(j, j + 1)) for j, name in enumerate(term.names)
+            ]
         for variables, place in pieces:
             columns = term.columns[:, place]
             z = indicator_columns(term.codes, columns, term.n_levels)
@@ -108,10 +110,8 @@ def rank_of(X: FloatArray, effects: Sequence[Effect]) -> int:
     return rank + _rank_left(gram - (half.T @ half).toarray(), whole)
 
 
-
-
 def _front(ahead: Sequence[Effect]) -> tuple[sparse.csr_array, int]:
-    """Block-diagonal B with B B' … such that (Z'R)'B'B(Z'R) projects on the front; and its rank."""
+    """Block-diagonal B with B'B = (Z'Z)⁺, Z the columns ahead, and their rank."""
     levels = ahead[0].Z.shape[1] // ahead[0].width
     total = sum(effect.width for effect in ahead)
     gram = np.zeros((levels, total, total))
@@ -152,7 +152,7 @@ def _blocks(a: Effect, b: Effect, levels: int) -> FloatArray:
 
 
 def _rank_left(gram: FloatArray, whole: FloatArray) -> int:
-    """Rank of a positive semidefinite matrix; a pivot below TOLERANCE of its column's whole length counts for nothing."""
+    """Rank of a positive semidefinite matrix; a pivot below TOLERANCE of its column's length is nothing."""
     from scipy.linalg.lapack import dpstrf
 
     if not len(gram):

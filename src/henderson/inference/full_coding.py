@@ -1,9 +1,9 @@
 """The fixed part with a column for every combination of levels, and what that says about the user's own columns.
 
-Types II and III of the analysis of variance are defined in the parameters β* of the *full* (overparametrised) coding, in
-which each level of a factor has a column. X (n, p) in the user's contrasts and X* (n, P) span the same space, X* = X D, so an
-estimable l*'β* = r'Xβ* … is row r of the user's coefficients with l* = r D. D follows from the coding alone: it is found on
-made-up rows, a few for each combination of levels that a term knows.
+Types II and III of the analysis of variance are defined in the parameters β* of the *full* (overparametrised) coding,
+in which each level of a factor has a column. X (n, p) in the user's contrasts and X* (n, P) span the same space, X* =
+X D, so an estimable l*β* is the row r of the user's coefficients with l* = r D. D follows from the coding
+alone: it is found on made-up rows, a few for each combination of levels that a term knows.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def full_coding(part: Part) -> FullCoding:
 
 
 def _made_up_rows(part: Part) -> tuple[dict[str, Values], int]:
-    """Values of every factor, such that the columns that can be told apart are: all cells of each term, covariates varied."""
+    """Values of every factor on rows that tell all columns apart: all cells of each term, covariates varied."""
     factors = part.factors
     categorical = [expr for expr in factors if _is_categorical(factors[expr])]
     numeric = [expr for expr in factors if expr not in categorical]

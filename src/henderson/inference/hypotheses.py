@@ -23,8 +23,8 @@ def coef_table(inference: Inference, level: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: coefficient (those dropped as redundant are named in `attrs["notes"]`); columns estimate, se, df, statistic, p,
-        lower, upper.
+        Index: coefficient (those dropped as redundant are named in `attrs["notes"]`); columns estimate, se, df,
+        statistic, p, lower, upper.
     """
     kept = np.flatnonzero(inference.kept)
     names = [inference.names[j] for j in kept]
@@ -43,7 +43,8 @@ def t_test(inference: Inference, constraints: Any, level: float = 0.95) -> pd.Da
     ----------
     inference : Inference
     constraints : str, array, mapping, …
-        See `henderson.constraints.parse_constraints`: ``"x1 = x2"``, rows over the coefficients, ``{"label": weights}``.
+        See `henderson.constraints.parse_constraints`: ``"x1 = x2"``, rows over the coefficients, ``{"label":
+        weights}``.
     level : float
         Of the confidence limits (of the left side minus nothing: of L β).
 

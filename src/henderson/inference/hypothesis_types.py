@@ -1,11 +1,12 @@
 """The hypotheses of an analysis of variance: which contrasts of β a term stands for, by type.
 
-- **I**, sequential: the term's rows of U in X'X = U'DU (U unit upper triangular; Doolittle's): each term given those before it.
-- **II**, by containment: the same with the columns in another order: terms that do not contain it, it, terms that contain it.
-  A term that no other contains: its own coefficients.
-- **III**, marginal means: in the full coding (`full_coding`), the estimable functions that involve only the term and the terms
-  that contain it, and are orthogonal to those that involve the latter alone (SAS's definition; with no empty cells,
-  equality of unweighted marginal means). The same whatever the contrasts.
+- **I**, sequential: the term's rows of U in X'X = U'DU (U unit upper triangular; Doolittle's): each term given those
+  before it.
+- **II**, by containment: the same with the columns in another order: terms that do not contain it, it, terms that
+  contain it. A term that no other contains: its own coefficients.
+- **III**, marginal means: in the full coding (`full_coding`), the estimable functions that involve only the term and
+  the terms that contain it, and are orthogonal to those that involve the latter alone (SAS's definition; with no
+  empty cells, equality of unweighted marginal means). The same whatever the contrasts.
 
 Rows are scaled as lmerTest scales them (unit coefficients), since Satterthwaite's df of several rows depend on it.
 """
@@ -54,10 +55,8 @@ def type_two(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[Flo
     return out
 
 
-def type_three(
-    terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_space: FloatArray
-) -> list[FloatArray]:
-    """Rows (k, p) of each term; columns kept (p,) bool, `null_space` (p, d) of the user's X, one column a column dropped.
+def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_space: FloatArray) -> list[FloatArray]:
+    """Rows (k, p) of each term; columns kept (p,) bool, `null_space` (p, d), one column for each column dropped.
 
     A term of which no column was kept is out of the model.
     """

@@ -1,6 +1,7 @@
 """Observed and expected information of the variance parameters, and of β with them, from the moments.
 
-With Σ = σ² V, V = Σ_i g_i V_i linear in g (the residual last), P = V⁻¹ − V⁻¹XΦX'V⁻¹ and d = −2 log (restricted) likelihood,
+With Σ = σ² V, V = Σ_i g_i V_i linear in g (the residual last), P = V⁻¹ − V⁻¹XΦX'V⁻¹ and d = −2 log (restricted)
+likelihood,
 
     ∂d/∂g_i      =  tr PV_i − y'PV_iPy / σ²
     ∂²d/∂g_i∂g_j = −tr PV_iPV_j + 2 y'PV_iPV_jPy / σ²        (β profiled out)
@@ -54,11 +55,7 @@ def curvature(setting: Setting) -> Curvature:
     moments, phi, scale = setting.moments, setting.phi, setting.scale
     p, v = moments.p, setting.residual_direction
     phi_p = phi @ setting.P
-    restricted = (
-        moments.t2
-        - 2 * np.einsum("ab,ijba->ij", phi, setting.Q)
-        + np.einsum("iab,jba->ij", phi_p, phi_p)
-    )
+    restricted = moments.t2 - 2 * np.einsum("ab,ijba->ij", phi, setting.Q) + np.einsum("iab,jba->ij", phi_p, phi_p)
     if setting.fit.reml:
         traces = moments.t1 + np.einsum("iaa->i", phi_p)
         expected = restricted
@@ -162,8 +159,8 @@ def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8) -> PseudoInver
 def joint_covariance(setting: Setting) -> FloatArray:
     """β's block of the inverse of the joint observed information in (β, g), (p, p).
 
-    σ² (X'V⁻¹X − σ² Σ_ij X'V⁻¹V_iPy · (½ H)⁻¹_ij · yPV_jV⁻¹X / σ⁴)⁻¹: statsmodels' covariance. A parameter at zero with nothing to
-    estimate it stays out, as there.
+    σ² (X'V⁻¹X − σ² Σ_ij X'V⁻¹V_iPy · (½ H)⁻¹_ij · yPV_jV⁻¹X / σ⁴)⁻¹: statsmodels' covariance. A parameter at zero
+    with nothing to estimate it stays out, as there.
     """
     at = curvature(setting)
     p = setting.moments.p

@@ -1,7 +1,7 @@
 """Kenward and Roger's adjusted covariance, scaled F and degrees of freedom.
 
-From "Small sample inference for fixed effects from restricted maximum likelihood" (Biometrics 1997), for Σ linear in its
-parameters (so R_ij = 0). With W the inverse of the expected information ½ tr PV_iPV_j:
+From "Small sample inference for fixed effects from restricted maximum likelihood" (Biometrics 1997), for Σ linear in
+its parameters (so R_ij = 0). With W the inverse of the expected information ½ tr PV_iPV_j:
 
     Φ_A = Φ + 2 Φ {Σ_ij W_ij (Q_ij − P_iΦP_j)} Φ
     Θ = R'(RΦR')⁻¹R,  l = rank R
@@ -13,10 +13,10 @@ parameters (so R_ij = 0). With W the inverse of the expected information ½ tr P
 
 and λF ~ F(l, m). For one row this is λ = 1, m = 2/A₂.
 
-The 2009 paper ("An improved approximation to the precision of fixed effects from restricted maximum likelihood", CSDA) adds to
-Φ_A the term for the bias of the variance parameters, which comes from second derivatives of Σ and makes the result the same in
-every parametrization. In the parameters used here, the entries of σ²G and σ², Σ is linear and that term is zero:
-"kenward-roger-2009" therefore equals "kenward-roger" for every structure there is.
+The 2009 paper ("An improved approximation to the precision of fixed effects from restricted maximum likelihood",
+CSDA) adds to Φ_A the term for the bias of the variance parameters, which comes from second derivatives of Σ and makes
+the result the same in every parametrization. In the parameters used here, the entries of σ²G and σ², Σ is linear and
+that term is zero: "kenward-roger-2009" therefore equals "kenward-roger" for every structure there is.
 
 "kenward-roger-observed" is SAS's: W the inverse of the *observed* information.
 """

@@ -1,7 +1,7 @@
 """Tests of the random effects, one at a time: `ranova`, as lmerTest's.
 
-A term with several effects loses one model term at a time (``Days in (Days | Subject)``), those first that no other contains;
-a term with one is removed. The fixed part stays, so REML likelihoods are compared as they are.
+A term with several effects loses one model term at a time (``Days in (Days | Subject)``), those first that no other
+contains; a term with one is removed. The fixed part stays, so REML likelihoods are compared as they are.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def ranova(model: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: what was removed, after ``<none>``; columns npar, loglik, aic, statistic, df, p, and p_chibar, the χ̄² p-value at
-        the boundary where its mixture is known (`attrs["notes"]`).
+        Index: what was removed, after ``<none>``; columns npar, loglik, aic, statistic, df, p, and p_chibar, the χ̄²
+        p-value at the boundary where its mixture is known (`attrs["notes"]`).
     """
     from scipy.special import chdtrc
 
@@ -69,8 +69,9 @@ def removals(design: Design) -> Iterator[tuple[str, list[RandomTerm]]]:
         spec = design.specs.random[k] if design.specs is not None else None
         part = spec.part if spec is not None else None
         if term.codes is None or part is None:
-            pieces = [((name,), slice(j, j + 1)) for j, name in enumerate(term.names)]
-            pieces = [((), place) if names == ("(Intercept)",) else (names, place) for names, place in pieces]
+            pieces: list[tuple[tuple[str, ...], slice]] = [
+                (() if name == "(Intercept)" else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
+            ]
         else:
             pieces = list(zip(part.terms, part.slices))
         label = _label([names for names, _ in pieces], term)

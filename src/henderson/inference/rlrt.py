@@ -1,13 +1,14 @@
 """The exact (restricted) likelihood-ratio test of one variance: Crainiceanu and Ruppert (2004).
 
-Model y = Xβ + Zb + ε, b ~ N(0, σ²λ I): H₀ λ = 0. With μ_s the eigenvalues of Z'P₀Z (P₀ projects off X), ξ_s those of Z'Z, and w
-independent standard normal,
+Model y = Xβ + Zb + ε, b ~ N(0, σ²λ I): H₀ λ = 0. With μ_s the eigenvalues of Z'P₀Z (P₀ projects off X), ξ_s those of
+Z'Z, and w independent standard normal,
 
     RLRT = sup_λ (n − p) log(1 + N/D) − Σ_s log(1 + λμ_s)        LRT = sup_λ n log(1 + N/D) − Σ_s log(1 + λξ_s)
     N = Σ_s λμ_s/(1 + λμ_s) w_s²        D = Σ_s w_s²/(1 + λμ_s) + χ²_{n−p−K}
 
-are simulated: eigenvalues once, then a few products of arrays. Eigenvalues that agree share one χ². With other random effects in
-the model this is the approximation of Greven et al. (2008): the null distribution is that of the model with the tested effect alone.
+are simulated: eigenvalues once, then a few products of arrays. Eigenvalues that agree share one χ². With other random
+effects in the model this is the approximation of Greven et al. (2008): the null distribution is that of the model
+with the tested effect alone.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ class ExactTest:
 
     def __str__(self) -> str:
         name = "restricted likelihood-ratio" if self.restricted else "likelihood-ratio"
-        return f"Exact {name} test of {self.term}: statistic {self.statistic:.4f}, p = {self.p:.4g} ({self.n} simulated)"
+        return (
+            f"Exact {name} test of {self.term}: statistic {self.statistic:.4f}, p = {self.p:.4g} ({self.n} simulated)"
+        )
 
 
 def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | None = None) -> ExactTest:
@@ -130,7 +133,8 @@ def null_distribution(fit: Fit, term: RandomTerm, n: int, generator: np.random.G
     z = random_matrix(term)
     if z.shape[1] > LARGEST:
         raise DataError(
-            f"{term.group!r} has {z.shape[1]} effects; the exact test takes up to {LARGEST}: with so many levels use p_chibar of ranova()"
+            f"{term.group!r} has {z.shape[1]} effects; the exact test takes up to {LARGEST}: "
+            "with so many use p_chibar of ranova()"
         )
     weighted = z.multiply(root[:, None]).tocsr()
     plain = (weighted.T @ weighted).toarray()

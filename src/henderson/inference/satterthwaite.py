@@ -5,10 +5,11 @@ v(φ) = l'Φl, the variance of a contrast (Giesbrecht and Burns 1985):
 
     df(l) = 2 v² / (∇v' A ∇v),      ∂Φ/∂g_i = −ΦP_iΦ.
 
-For several rows R, R cov R' = U D U' splits F into independent t² with df ν_m along the rows of U'R, and (Fai and Cornelius
-1996) the denominator df is 2E / (E − q), E = Σ ν_m / (ν_m − 2), which matches the mean of F.
+For several rows R, R cov R' = U D U' splits F into independent t² with df ν_m along the rows of U'R, and (Fai and
+Cornelius 1996) the denominator df is 2E / (E − q), E = Σ ν_m / (ν_m − 2), which matches the mean of F.
 
-θ rather than G is the coordinate: at a singular fit the derivatives along a zero of λ vanish, so that parameter drops out.
+θ rather than G is the coordinate: at a singular fit the derivatives along a zero of λ vanish, so that parameter drops
+out.
 """
 
 from __future__ import annotations

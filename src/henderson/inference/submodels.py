@@ -1,6 +1,7 @@
 """Fits of related models: by the other criterion, without some effects, without any.
 
-A model with no random effects left is linear: −2 log L = n log 2πs + rss/s − Σ log w, and REML's criterion adds log|X'WX|.
+A model with no random effects left is linear: −2 log L = n log 2πs + rss/s − Σ log w, and REML's criterion adds
+log|X'WX|.
 """
 
 from __future__ import annotations

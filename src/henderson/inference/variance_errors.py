@@ -1,8 +1,8 @@
 """Standard errors of the variance parameters, by the delta method, on the scale on which they are shown.
 
-τ = σ²g are the entries of the covariances of the random effects and, last, σ². Their asymptotic covariance is 2σ⁴ D H⁻¹ D', H the
-Hessian of the deviance in (θ, ρ) with β profiled out, observed or expected, and D = ∂g/∂(θ, ρ) (`information`): at a singular fit
-what is on the boundary drops out. Then, with J of
+τ = σ²g are the entries of the covariances of the random effects and, last, σ². Their asymptotic covariance is 2σ⁴ D
+H⁻¹ D', H the Hessian of the deviance in (θ, ρ) with β profiled out, observed or expected, and D = ∂g/∂(θ, ρ)
+(`information`): at a singular fit what is on the boundary drops out. Then, with J of
 
     sd_r = √τ_rr        cor_rs = τ_rs / √(τ_rr τ_ss)        σ = √τ_0
 
@@ -57,8 +57,8 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: ``sd_(Intercept)|Subject``, …, ``sigma``; columns estimate, se. At a singular fit the parameters on the boundary have
-        no standard error: NaN, with the reason in `attrs["notes"]`.
+        Index: ``sd_(Intercept)|Subject``, …, ``sigma``; columns estimate, se. At a singular fit the parameters on the
+        boundary have no standard error: NaN, with the reason in `attrs["notes"]`.
     """
     setting = Setting.of(fit)
     design, lam = setting.design, setting.fit.lam
@@ -72,7 +72,9 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     boundary = [p.name for p, bad in zip(parameters, _on_boundary(parameters, lam)) if bad]
     frame.loc[boundary, "se"] = np.nan
     frame.attrs["notes"] = (
-        (f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}",) if boundary else ()
+        (f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}",)
+        if boundary
+        else ()
     )
     return frame
 
