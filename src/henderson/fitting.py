@@ -9,24 +9,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .boundary import cost_of_boundary
-from .constrained import METHODS, Maximum, Problem, column_sizes, maximise
 from .doors import STATSMODELS
-from .errors import ConvergenceWarning, SingularMatrixWarning, ValueWarning
+from .errors import ConvergenceWarning, ValueWarning
 from .fit import fit_design
+from .fit_warnings import warn_at_boundary, warn_unless_certified
 from .fixed import fit_at, fit_given
 from .model import MixedLM
 from .params import MixedLMParams
 from .results import MixedLMResults, Outcome
 
-FloatArray = np.ndarray
+if TYPE_CHECKING:
+    from .constrained import Maximum
 
-#: rise of the deviance below which a fit on the boundary is as good
-INDISTINCT = 1e-2
+FloatArray = np.ndarray
 
 _OPTIONS = {"gtol", "maxiter", "eps", "maxcor", "ftol", "tol", "disp", "maxls"}
 
@@ -55,8 +54,11 @@ class FitRequest:
         ValueError
             For one that there is not, or that needs second derivatives.
         """
-        given = ["bfgs", "lbfgs"] if self.method is None else self.method
-        names = [given] if isinstance(given, str) else list(given)
+        if self.method is None:
+            return ["bfgs", "lbfgs"]
+        from .constrained import METHODS
+
+        names = [self.method] if isinstance(self.method, str) else list(self.method)
         for name in names:
             if name.lower() in ("newton", "ncg"):
                 raise ValueError(f"method {name} not available for MixedLM")
@@ -86,7 +88,7 @@ def fit_model(model: MixedLM, request: FitRequest) -> MixedLMResults:
         outcome = replace(outcome, hist=None)
     results = MixedLMResults(model, outcome, STATSMODELS)
     warn_unless_certified(results, stacklevel=4)
-    _warn_at_boundary(results)
+    warn_at_boundary(results)
     return results
 
 
@@ -101,32 +103,6 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
             stacklevel=4,
         )
     return {name: value for name, value in options.items() if name in _OPTIONS}
-
-
-def warn_unless_certified(results: MixedLMResults, stacklevel: int = 5) -> None:
-    """Say what a fit without a certificate of optimality lacks, and which columns were dropped."""
-    if not results.converged:
-        warnings.warn(
-            f"The optimum is not certified ({results.message}); another start or method may help.",
-            ConvergenceWarning,
-            stacklevel=stacklevel + 1,
-        )
-    if results.dropped:
-        warnings.warn(
-            f"dropped as linear combinations of other columns: {', '.join(results.dropped)}",
-            ValueWarning,
-            stacklevel=stacklevel + 1,
-        )
-
-
-def _warn_at_boundary(results: MixedLMResults) -> None:
-    """statsmodels' warnings, when the data cannot tell the fit from one on the boundary."""
-    if results.is_singular or cost_of_boundary(results.engine) < INDISTINCT:
-        for text, kind in (
-            ("The MLE may be on the boundary of the parameter space.", ConvergenceWarning),
-            ("The random effects covariance matrix is singular.", SingularMatrixWarning),
-        ):
-            warnings.warn(text, kind, stacklevel=5)
 
 
 def start_of(model: MixedLM, given: Any) -> MixedLMParams:
@@ -145,9 +121,7 @@ def start_of(model: MixedLM, given: Any) -> MixedLMParams:
 
 def default_start(model: MixedLM) -> MixedLMParams:
     """Unit variances, relative to the residual's."""
-    return MixedLMParams.from_components(
-        np.zeros(model.k_fe), cov_re=np.eye(model.k_re), vcomp=np.ones(model.k_vc)
-    )
+    return MixedLMParams.from_components(np.zeros(model.k_fe), cov_re=np.eye(model.k_re), vcomp=np.ones(model.k_vc))
 
 
 def plain(model: MixedLM, start: MixedLMParams | None, reml: bool) -> Outcome:
@@ -158,9 +132,7 @@ def plain(model: MixedLM, start: MixedLMParams | None, reml: bool) -> Outcome:
 
 
 def _params(model: MixedLM, beta: FloatArray, g: FloatArray) -> MixedLMParams:
-    return MixedLMParams.from_components(
-        np.array(beta), cov_re=model._packing.cov_re(g), vcomp=model._packing.vcomp(g)
-    )
+    return MixedLMParams.from_components(np.array(beta), cov_re=model._packing.cov_re(g), vcomp=model._packing.vcomp(g))
 
 
 def at_start(model: MixedLM, start: MixedLMParams, reml: bool) -> Outcome:
@@ -198,6 +170,8 @@ def constrained(
     options: dict[str, Any],
 ) -> Outcome:
     """A fit with masks or penalties."""
+    from .constrained import Problem, column_sizes, maximise
+
     everything = MixedLMParams.from_components(
         np.ones(model.k_fe), cov_re=np.ones((model.k_re, model.k_re)), vcomp=np.ones(model.k_vc)
     )

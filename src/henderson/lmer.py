@@ -75,7 +75,7 @@ def lmer(
     from .design import design_from_formula
     from .doors import LME4
     from .fit import fit_design
-    from .fitting import warn_unless_certified
+    from .fit_warnings import warn_unless_certified
     from .model import MixedLM
     from .params import MixedLMParams
     from .results import MixedLMResults, Outcome
@@ -94,9 +94,7 @@ def lmer(
     fit = fit_design(design, reml=REML, start=None if start is None else np.asarray(start, float))
     packing = model._packing
     g = packing.g_of_theta(fit.theta)
-    params = MixedLMParams.from_components(
-        np.array(fit.beta), cov_re=packing.cov_re(g), vcomp=packing.vcomp(g)
-    )
+    params = MixedLMParams.from_components(np.array(fit.beta), cov_re=packing.cov_re(g), vcomp=packing.vcomp(g))
     request = {"ddf": ddf, "cov": cov, "cluster": None}
     results = MixedLMResults(model, Outcome.of(fit, params), LME4, request)
     warn_unless_certified(results, stacklevel=2)
