@@ -1,7 +1,7 @@
 """What a first fit costs a fresh process, against what importing pandas and formulaic costs.
 
-Run with `python -m benchmarks.cold_start [repeats]`. The programs take turns, so that a busy machine is busy for all;
-the ratio is taken between medians. `--modules` lists what the fit imports, dearest first.
+Run with `python -m benchmarks.cold_start [repeats]`. The programs take turns, so that a busy machine is busy
+for all; the ratio is taken between medians. `--modules` lists what the fit imports, dearest first.
 """
 
 from __future__ import annotations

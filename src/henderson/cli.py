@@ -121,7 +121,7 @@ def _run_fit(args: argparse.Namespace) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = _fit(args, data, components)
-        text = str(result.summary())
+        text = str(result.summary()).rstrip("\n")
     messages = [_one_line(str(w.message)) for w in caught if issubclass(w.category, UserWarning)]
     print(text)
     for message in messages:
@@ -155,9 +155,7 @@ def _fit(args: argparse.Namespace, data: pd.DataFrame, components: dict[str, str
             raise DataError(f"no column is called {column!r}; the table has {there}")
     if args.groups is None:
         return lmer(args.formula, data, REML=not args.ml, weights=args.weights)
-    model = mixedlm(
-        args.formula, data, groups=args.groups, re_formula=args.re_formula, vc_formula=components or None
-    )
+    model = mixedlm(args.formula, data, groups=args.groups, re_formula=args.re_formula, vc_formula=components or None)
     return model.fit(reml=not args.ml)
 
 
@@ -225,22 +223,14 @@ def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[
     dict
         Full precision throughout; NaN and infinity are None.
     """
-    fixed = [
-        {"name": name, "estimate": estimate, "se": se, "statistic": t, "p": p}
-        for name, estimate, se, t, p in zip(
-            result.fe_params.index,
-            result.fe_params,
-            result.bse_fe,
-            result.tvalues,
-            result.pvalues,
-            strict=False,
-        )
-    ]
+    fixed = result.coef_table().rename_axis("name").reset_index()
     record = {
         "henderson": __version__,
         "formula": formula,
         "method": result.method,
         "nobs": result.nobs,
+        "missing": result.design.n_missing,
+        "groups": result.ngrps,
         "fixed": fixed,
         "varcorr": result.varcorr,
         "sigma": result.sigma,

@@ -91,7 +91,7 @@ def run(write: Callable[[str], object] = print) -> None:
         write(f">>> data = datasets.load({example.dataset!r})\n>>> {example.code}\n")
         result, first = _timed(example.fit, data)
         _, again = _timed(example.fit, data)
-        write(str(result.summary()))
+        write(str(result.summary()).rstrip("\n"))
         write(f"\nFitted in {first:.3f} s; the same again in {again:.4f} s.\n")
 
 
