@@ -30,6 +30,8 @@ METHODS = {
     "cg": "CG",
     "nm": "Nelder-Mead",
     "powell": "Powell",
+    "minimize": "BFGS",
+    "basinhopping": "BFGS",  # the likelihood has one basin for these starts: no hopping
 }
 #: largest gradient, in standardised variables, at which a search is over; per unit of log-likelihood
 GRADIENT = 1e-6

@@ -264,12 +264,28 @@ def p_text(p: float) -> str:
         return "NaN"
     if p < 2e-16:
         return "<2e-16"
-    return f"{p:.3g}" if p < 1e-4 else f"{p:.{max(3, 2 - int(np.floor(np.log10(p))))}f}"
+    return f"{p:.2e}" if p < 1e-4 else f"{p:.{max(3, 2 - int(np.floor(np.log10(p))))}f}"
+
+
+def abbreviate(name: str, length: int = 6) -> str:
+    """A shorter name: brackets go, then small vowels, then small letters, each from the right.
+
+    Examples
+    --------
+    >>> abbreviate("(Intercept)"), abbreviate("Machine[T.B]"), abbreviate("service[T.1]")
+    ('(Intr)', 'MachnB', 'servc1')
+    """
+    name = name.replace("[T.", "").replace("[", "").replace("]", "")
+    for letters in ("aeiou", "abcdefghijklmnopqrstuvwxyz"):
+        for i in range(len(name) - 1, 0, -1):
+            if len(name) > length and name[i] in letters and name[i - 1].isalnum():
+                name = name[:i] + name[i + 1 :]
+    return name
 
 
 def _correlation_text(correlations: pd.DataFrame) -> str:
     names = [str(name) for name in correlations.index]
-    short = [name[:6] if name != "(Intercept)" else "(Intr)" for name in names]
+    short = [abbreviate(name) for name in names]
     stub, numbers = max(map(len, short[1:])), correlations.to_numpy(float)
     lines = [" " * stub + " " + " ".join(name.rjust(6) for name in short[:-1])]
     for i in range(1, len(names)):
