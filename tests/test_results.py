@@ -172,7 +172,7 @@ def test_conf_int(fit, other_door):
     assert list(other_door.conf_int().columns) == [0, 1]
     narrow, wide = fit.conf_int(level=0.5), fit.conf_int(level=0.99)
     assert (wide["lower"] <= narrow["lower"]).all()
-    with pytest.raises(ValueError, match="wald, profile"):
+    with pytest.raises(ValueError, match="wald, profile, boot"):
         fit.conf_int(method="guess")
 
 

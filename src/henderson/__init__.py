@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .errors import FormulaError as FormulaError
     from .errors import SingularMatrixWarning as SingularMatrixWarning
     from .errors import ValueWarning as ValueWarning
+    from .inference.compare import bootstrap_compare as bootstrap_compare
+    from .inference.compare import compare as compare
+    from .inference.compare import kr_compare as kr_compare
     from .lmer import lmer as lmer
     from .model import MixedLM as MixedLM
     from .model import mixedlm as mixedlm
@@ -42,6 +45,9 @@ _ROOMS = {
     "Summary": "text",
     "VCSpec": "params",
     "ValueWarning": "errors",
+    "bootstrap_compare": "inference.compare",
+    "compare": "inference.compare",
+    "kr_compare": "inference.compare",
     "lmer": "lmer",
     "mixedlm": "model",
     "parse_constraints": "constraints",

@@ -31,8 +31,13 @@ def profile(results: MixedLMResults, level: float, **options: Any) -> pd.DataFra
     return results.profile(**options).interval(level)
 
 
+def boot(results: MixedLMResults, level: float, *, n: int = 1000, interval: str = "percentile", **options: Any) -> Any:
+    """What the replicates of a bootstrap say; `interval` is percentile, basic or bca."""
+    return results.bootstrap(n, **options).interval(interval, level)
+
+
 #: name -> (results, level, options) -> table with columns lower, upper
-METHODS: dict[str, Callable[..., pd.DataFrame]] = {"wald": wald, "profile": profile}
+METHODS: dict[str, Callable[..., pd.DataFrame]] = {"wald": wald, "profile": profile, "boot": boot}
 
 
 def interval_table(results: Any, method: str, level: float, **options: Any) -> pd.DataFrame:

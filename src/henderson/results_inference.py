@@ -183,7 +183,7 @@ class ResultsInference:
             One less the level.
         cols : sequence of int, optional
             Which parameters, in statsmodels' table.
-        method : {"wald", "profile"}
+        method : {"wald", "profile", "boot"}
             See `henderson.intervals.METHODS`.
         level : float, optional
             In place of `alpha`.
@@ -222,6 +222,17 @@ class ResultsInference:
         from .inference.profile import profile_fit
 
         return profile_fit(self.engine, which, **options)
+
+    def bootstrap(self, n: int = 1000, **options: Any) -> Any:
+        """Refit to simulated or resampled responses.
+
+        See Also
+        --------
+        henderson.inference.bootstrap.bootstrap_fit
+        """
+        from .inference.bootstrap import bootstrap_fit
+
+        return bootstrap_fit(self.engine, n, **options)
 
     # tests
 
