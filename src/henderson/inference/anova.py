@@ -72,6 +72,18 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     -------
     DataFrame
         Index: term; columns num_df, den_df, F, p; `attrs["notes"]`.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> cake = henderson.datasets.load("cake")
+    >>> fit = henderson.lmer("angle ~ recipe * temperature + (1 | recipe:replicate)", cake)
+    >>> anova(fit, 2).round(4)
+                        num_df  den_df        F       p
+    term
+    recipe                 2.0    42.0   0.2488  0.7809
+    temperature            5.0   210.0  20.5199  0.0000
+    recipe:temperature    10.0   210.0   1.0062  0.4393
     """
     inference = inference or infer(fit)
     tests, notes = {}, list(inference.notes)

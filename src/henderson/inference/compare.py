@@ -54,6 +54,18 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
         When the models have different rows, responses or weights.
     ValueError
         For an unknown method; fewer than two models; models that are not nested where that can be seen.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> simpler = henderson.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> compare(simpler, fit)[["npar", "deviance", "statistic", "df"]].round(3)
+                                        npar  deviance  statistic   df
+    model
+    Reaction ~ Days + (1 | Subject)        4  1786.465        NaN  NaN
+    Reaction ~ Days + (Days | Subject)     6  1743.628     42.837  2.0
     """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")

@@ -294,6 +294,16 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
     ------
     ValueError
         An unknown name, or a combination that has no meaning.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> infer(fit, ddf="kenward-roger").df([[0.0, 1.0]]).round(6)
+    array([17.])
+    >>> infer(fit, cov="CR2").se([[0.0, 1.0]]).round(4)
+    array([1.5458])
     """
     from .covariances import covariance
     from .ddf import IMPLIED, degrees_of_freedom

@@ -52,6 +52,16 @@ def t_test(inference: Inference, constraints: Any, level: float = 0.95) -> pd.Da
     -------
     DataFrame
         Index: constraint; columns estimate, se, df, statistic, p, lower, upper.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> t_test(fit.inference, "Days = 10")[["estimate", "statistic", "p"]].round(3)
+               estimate  statistic      p
+    contrast
+    Days = 10    10.467      0.302  0.766
     """
     L, q, labels = parse_constraints(constraints, inference.names)
     frame = inference.t_test(L, q, level=level, names=labels)
@@ -72,6 +82,15 @@ def f_test(inference: Inference, constraints: Any) -> FTest:
     -------
     FTest
         F, num_df, den_df (infinite for z inference: F is then χ²/num_df), p.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> test = f_test(fit.inference, "Intercept = 250, Days = 10")
+    >>> round(test.F, 4), round(test.den_df, 4), round(test.p, 4)
+    (0.0769, 17.0, 0.9263)
     """
     R, q, _ = parse_constraints(constraints, inference.names)
     return inference.f_test(R, q)

@@ -157,16 +157,24 @@ def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8) -> PseudoInver
 
 
 def joint_covariance(setting: Setting) -> FloatArray:
-    """β's block of the inverse of the joint observed information in (β, g), (p, p).
+    """β's block of the inverse of the joint observed information in (β, G, ρ), (p, p): statsmodels' covariance.
 
-    σ² (X'V⁻¹X − σ² Σ_ij X'V⁻¹V_iPy · (½ H)⁻¹_ij · yPV_jV⁻¹X / σ⁴)⁻¹: statsmodels' covariance. A parameter at zero
-    with nothing to estimate it stays out, as there.
+    (X'V⁻¹X/σ² − C'H⁻¹C)⁻¹ with H = ½∂²d and C_i = X'V⁻¹V_iPy/σ² in the coordinates G (relative) and ρ, g = (ρG, ρ).
+    At a boundary, where the gradient in G does not vanish, the Hessian depends on the coordinates; these are
+    statsmodels'.
     """
     at = curvature(setting)
-    p = setting.moments.p
+    p, g = setting.moments.p, setting.moments.g
+    jacobian = np.eye(len(g))
+    jacobian[:, -1] = g
+    hessian = jacobian.T @ at.joint @ jacobian
+    hessian[:-1, -1] += at.gradient[:-1]
+    hessian[-1, :-1] += at.gradient[:-1]
+    cross = jacobian.T @ at.cross
+    unit = np.sqrt(np.abs(np.diag(hessian)))
+    unit = np.where(unit > 0, unit, 1.0)
+    scaled = cross / unit[:, None]
+    lost = scaled.T @ np.linalg.solve(hessian / unit[:, None] / unit / 2, scaled)
     information = setting.moments.f0[:p, :p] / setting.scale
-    half = at.joint / 2
-    # a variance at zero is on the boundary, not a stationary point: statsmodels' Hessian is taken there too
-    reduced = information - at.cross.T @ np.linalg.solve(half, at.cross)
     size = np.sqrt(np.diag(information))
-    return symmetric(np.linalg.inv(reduced / size[:, None] / size)) / size[:, None] / size
+    return symmetric(np.linalg.inv((information - lost) / size[:, None] / size)) / size[:, None] / size

@@ -83,7 +83,8 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
 
     Examples
     --------
-    >>> scale_and_df(1, 0.1, 0.1)
+    >>> scaling, m = scale_and_df(1, 0.1, 0.1)
+    >>> round(scaling, 10), round(m, 10)
     (1.0, 20.0)
     """
     b = (a1 + 6 * a2) / (2 * l)
@@ -94,7 +95,7 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
     variance = 2 / l * (1 + c1 * b) / ((1 - c2 * b) ** 2 * (1 - c3 * b))
     rho = variance / (2 * mean**2)
     m = 4 + (l + 2) / (l * rho - 1)
-    return float(round(m / (mean * (m - 2)), 14)), float(m)
+    return float(m / (mean * (m - 2))), float(m)
 
 
 def adjusted_covariance(setting: Setting, information: str = "expected") -> FloatArray:

@@ -31,6 +31,17 @@ def ranova(model: Any) -> pd.DataFrame:
     DataFrame
         Index: what was removed, after ``<none>``; columns npar, loglik, aic, statistic, df, p, and p_chibar, the χ̄²
         p-value at the boundary where its mixture is known (`attrs["notes"]`).
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> ranova(fit)[["npar", "statistic", "df"]].round(3)
+                              npar  statistic   df
+    term
+    <none>                       6        NaN  NaN
+    Days in (Days | Subject)     4     42.837  2.0
     """
     from scipy.special import chdtrc
 

@@ -91,6 +91,13 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     ------
     ValueError
         When the term has several effects, or there is none of that name.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> test = rlrt(henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff")), seed=1)
+    >>> round(test.statistic, 3), test.p < 0.01, round(test.p_chibar, 4)
+    (6.369, True, 0.0058)
     """
     fit = fit_from(model)
     tested = _find(fit.design, term)

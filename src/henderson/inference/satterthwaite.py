@@ -66,7 +66,7 @@ def matched_df(nu: FloatArray) -> float:
     Examples
     --------
     >>> matched_df(np.array([10.0, 10.0])), round(matched_df(np.array([10.0, 20.0])), 4)
-    (10.0, 13.0909)
+    (10.0, 13.0769)
     """
     if np.isnan(nu).any():
         return np.nan

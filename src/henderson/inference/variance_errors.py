@@ -59,6 +59,19 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     DataFrame
         Index: ``sd_(Intercept)|Subject``, …, ``sigma``; columns estimate, se. At a singular fit the parameters on the
         boundary have no standard error: NaN, with the reason in `attrs["notes"]`.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> standard_errors(fit).round(3)
+                                  estimate     se
+    parameter
+    sd_(Intercept)|Subject          24.740  5.836
+    cor_Days.(Intercept)|Subject     0.066  0.325
+    sd_Days|Subject                  5.922  1.248
+    sigma                           25.592  1.508
     """
     setting = Setting.of(fit)
     design, lam = setting.design, setting.fit.lam
