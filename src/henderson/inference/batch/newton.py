@@ -2,8 +2,8 @@
 
 Each member of the batch goes its own way: 1. the variables at a bound whose derivative points outwards are frozen;
 2. the step is −H⁻¹g where H is positive definite, else with the absolute eigenvalues of H (which leads away from
-saddles: at a singular covariance the gradient vanishes in every direction, and only the curvature tells); 3. long steps
-are cut; 4. a step that does not lower the function is shortened; 5. members whose Newton decrement g'H⁻¹g is
+saddles); where the gradient vanishes but the curvature is negative, as at a singular covariance that should not be
+one, along that eigenvector; 3. long steps are cut; 4. a step that does not lower the function is shortened; 5. members whose Newton decrement g'H⁻¹g is
 below the tolerance leave the batch.
 """
 
@@ -20,6 +20,10 @@ Evaluate = Callable[[FloatArray, np.ndarray], tuple[FloatArray, FloatArray, Floa
 
 #: pivots and eigenvalues of the scaled Hessian are taken for positive above this
 PIVOT = 1e-9
+#: a lower eigenvalue of the scaled Hessian is a way down, though the gradient vanishes
+SADDLE = -1e-6
+#: first step on it
+LEAP = 0.3
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def minimize_batch(
 
 
 def newton_step(gradient: FloatArray, hessian: FloatArray, held: np.ndarray) -> tuple[FloatArray, FloatArray]:
-    """Steps (k, B) and Newton decrements (B,), the held variables staying.
+    """Steps (k, B) and Newton decrements (B,), infinite at a saddle, the held variables staying.
 
     Examples
     --------
@@ -132,10 +136,18 @@ def newton_step(gradient: FloatArray, hessian: FloatArray, held: np.ndarray) -> 
     bad = np.flatnonzero(~definite)
     if len(bad):
         values, vectors = np.linalg.eigh(np.ascontiguousarray(h[:, :, bad].transpose(2, 0, 1)))
-        values = np.maximum(np.abs(values), 1e-5)
         along = np.einsum("bki,kb->bi", vectors, g[:, bad])
-        step[:, bad] = -np.einsum("bki,bi->kb", vectors, along / values)
-    return step * scale, -np.einsum("kb,kb->b", step, g)
+        step[:, bad] = -np.einsum("bki,bi->kb", vectors, along / np.maximum(np.abs(values), 1e-5))
+    step *= scale
+    decrement = -np.einsum("kb,kb->b", step, gradient * ~held)
+    if len(bad):
+        saddle = (values[:, 0] < SADDLE) & (decrement[bad] < 1e-4)
+        who = bad[saddle]
+        away = vectors[saddle, :, 0].T * scale[:, who]
+        away *= LEAP / np.maximum(np.abs(away).max(0), 1e-300) * np.where(along[saddle, 0] > 0, -1.0, 1.0)
+        step[:, who] += away
+        decrement[who] = np.inf
+    return step, decrement
 
 
 def _solve_definite(h: FloatArray, rhs: FloatArray) -> tuple[FloatArray, np.ndarray]:

@@ -103,5 +103,6 @@ def _hermite(x: FloatArray, y: FloatArray, slope: FloatArray, at: FloatArray) ->
     t = (at - x[i]) / h
     left = y[i] * (1 + 2 * t) + h * slope[i] * t
     right = y[i + 1] * (3 - 2 * t) + h * slope[i + 1] * (t - 1)
-    inside = (at >= x[0]) & (at <= x[-1])
+    slack = 1e-9 * (x[-1] - x[0])
+    inside = (at >= x[0] - slack) & (at <= x[-1] + slack)
     return np.where(inside, left * (1 - t) ** 2 + right * t**2, np.nan)

@@ -19,6 +19,7 @@ from ..batch.fits import BatchFit, fit_batch
 from ..batch.likelihood import Responses, pieces
 from ..variance_parameters import find, variance_parameters
 from .curve import Curve, Scale
+from .level import levelled
 from .path import trace
 from .profiles import Profile
 from .surface import Target, coordinates, surface
@@ -106,7 +107,7 @@ def profile_fit(
         for b, t in enumerate(targets)
     ]  # fmt: skip
     minimum = float(s.evaluate(x[:, :1], np.array([0]))[0][0])
-    curves = tuple(Curve(scale, t) for scale, t in zip(scales, trace(s, x, cutoff)))
+    curves = tuple(Curve(scale, t) for scale, t in zip(scales, levelled(s, x, minimum, trace(s, x, cutoff))))
     estimate = np.array([float(c.scale.value(x[s.path[b], b])) for b, c in enumerate(curves)])
     notes = _notes(fit, targets, curves, reml)
     return Profile(tuple(targets), curves, estimate, level, cutoff, notes, s, minimum)

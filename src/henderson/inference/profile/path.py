@@ -62,13 +62,22 @@ class Points:
 
 
 def settle(
-    surface: Surface, x: FloatArray, members: np.ndarray, *, tol: float = 1e-5, at_optimum: bool = False
+    surface: Surface,
+    x: FloatArray,
+    members: np.ndarray,
+    *,
+    tol: float = 1e-5,
+    at_optimum: bool = False,
+    held_too: np.ndarray | None = None,
 ) -> Points:
     """Minimise over φ from x (k + 2, B), B members; at the optimum only the derivatives are wanted.
 
-    `tol` is what a last Newton step promises, so what is left is of the order of its square.
+    `tol` is what a last Newton step promises, so what is left is of the order of its square; `held_too` are more
+    coordinates that stay.
     """
     frozen, bounded = surface.frozen[:, members], surface.nonnegative[:, members]
+    if held_too is not None:
+        frozen = frozen | held_too
 
     def evaluate(z: FloatArray, who: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
         return surface.evaluate(z, members[who])
@@ -156,9 +165,34 @@ def trace(surface: Surface, x: FloatArray, cutoff: float) -> list[Trace]:
             points[member].append((now[np.array([i])], sign[member] * zeta[member]))
         more = (zeta[active] < cutoff) & (np.abs(there - end[active]) > edge[active])
         active, now, last_tangent = active[more], now[more], last_tangent[:, more]
+    _halve_last_step(surface, points, target, sign, origin, end)
     return [
         _joined(surface, b, origin[np.array([b])], points[b][::-1], points[batch + b]) for b in range(batch)
     ]
+
+
+def _halve_last_step(
+    surface: Surface,
+    points: list[list[tuple[Points, float]]],
+    target: np.ndarray,
+    sign: FloatArray,
+    origin: Points,
+    end: FloatArray,
+) -> None:
+    """One more point before a boundary: there a profile may bend, as other parameters come to theirs."""
+    who = np.array([m for m, p in enumerate(points) if len(p) > 1 and np.isfinite(end[m]) and _is_at(surface, p, target[m], end[m])], int)
+    if not len(who):
+        return
+    members = target[who]
+    before, after = (np.column_stack([points[m][i][0].x[:, 0] for m in who]) for i in (-2, -1))
+    found = settle(surface, (before + after) / 2, members)
+    for i, m in enumerate(who):
+        zeta = sign[m] * np.sqrt(max(found.value[i] - origin.value[members[i]], 0.0))
+        points[m].insert(-1, (found[np.array([i])], float(zeta)))
+
+
+def _is_at(surface: Surface, points: list[tuple[Points, float]], target: int, end: float) -> bool:
+    return bool(abs(points[-1][0].x[surface.path[target], 0] - end) < 1e-8)
 
 
 def _step(now: Points, zeta: FloatArray, goal: FloatArray, sign: FloatArray, before: FloatArray) -> FloatArray:
@@ -181,8 +215,12 @@ def _joined(
     middle = np.abs(zeta) < 1e-6
     d_zeta = np.where(middle, np.sqrt(np.maximum(curvature, 0.0) / 2), slope / (2 * np.where(middle, 1.0, zeta)))
     x = np.column_stack([p.x[:, 0] for p, _ in parts])
+    s = x[surface.path[b]]
+    if surface.targets[b].kind == "sd" and s[0] == 0.0 and len(s) > 2 and not middle[0]:
+        # correlations mean nothing at 0, so which of its one-sided slopes the profile has there is not known: a parabola
+        d_zeta[0] = max(2 * (zeta[1] - zeta[0]) / s[1] - d_zeta[1], 0.0)
     return Trace(
-        x[surface.path[b]],
+        s,
         zeta,
         d_zeta,
         x,
