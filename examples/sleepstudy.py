@@ -14,9 +14,10 @@ print(result.summary())
 # Variances and correlations as a table.
 print(result.varcorr, "\n")
 
-# A person's own line is the common line plus their conditional modes.
-lines = result.ranef["Subject"] + result.fixef
+# A person's own line: the common line plus their conditional modes.
+lines = result.coef["Subject"]
 print(lines.head(), "\n")
 
-# Every result carries the proof of its optimum: how it was found and how flat the criterion is there.
-print(result.optinfo)
+# Every result carries a certificate of its optimum: what another step could still gain.
+for name, value in result.optinfo.items():
+    print(f"{name}: {value}")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import henderson
 from henderson import datasets
 
 # Sum of one numeric column, and number of levels of each factor. From R: sum(x), nlevels(f).
@@ -84,3 +85,8 @@ def test_case_does_not_matter_and_an_unknown_name_lists_the_known():
 def test_naming_the_data_sets_does_not_import_pandas():
     code = "import sys; from henderson import datasets; datasets.names(); sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_the_model_of_the_description_fits(name):
+    assert henderson.lmer(datasets.describe(name).formula, datasets.load(name)).converged

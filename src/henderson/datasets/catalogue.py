@@ -184,7 +184,7 @@ _ALL = (
         },
         factors=("Gender", "item", "resp", "id", "btype", "situ", "mode", "r2"),
         ordered=("resp",),
-        formula="Anger ~ Gender + btype + (1 | item)",
+        formula="resp.cat.codes ~ Anger + Gender + btype + mode + situ + (1 | id) + (1 | item)",
         source="De Boeck, P. and Wilson, M. (2004). Explanatory Item Response Models, Springer.",
     ),
     Dataset(
