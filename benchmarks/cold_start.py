@@ -24,8 +24,7 @@ PROGRAMS = {
     "import pandas, formulaic": "import pandas, formulaic",
     "import henderson": "import henderson",
     "import henderson, fit sleepstudy": FIT,
-    "the same, and print its summary": FIT.replace("henderson.lmer", "r = henderson.lmer")
-    + "; str(r.summary())",
+    "the same, and print its summary": FIT.replace("henderson.lmer", "r = henderson.lmer") + "; str(r.summary())",
 }
 REFERENCE = "import pandas, formulaic"
 ONE_CORE = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
