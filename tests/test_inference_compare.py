@@ -8,7 +8,9 @@ import pytest
 
 import henderson
 from henderson.errors import DataError
-from henderson.inference import compare, ranova, rlrt
+from henderson.inference.compare import compare
+from henderson.inference.ranova import ranova
+from henderson.inference.rlrt import rlrt
 from oracle_data import cases, frame, load_oracle
 
 PAIRS = cases("comparisons")

@@ -11,8 +11,8 @@ import pytest
 
 import henderson
 import reference
-from henderson.inference import COV, DDF, anova, coef_table, f_test, infer, t_test
-from henderson.inference.anova import hypotheses
+from henderson.inference import COV, DDF, coef_table, f_test, infer, t_test
+from henderson.inference.anova import anova, hypotheses
 from henderson.inference.core import independent_rows
 from henderson.inference.information import coordinates, curvature, hessian_theta
 from henderson.inference.setting import Setting

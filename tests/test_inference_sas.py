@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import henderson
-from henderson.inference import anova, coef_table, infer
+from henderson.inference import coef_table, infer
+from henderson.inference.anova import anova
 from henderson.inference.variance_errors import variance_covariance
 from oracle_data import load_oracle, normal
 

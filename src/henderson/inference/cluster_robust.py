@@ -29,8 +29,6 @@ from .setting import Setting
 
 FloatArray = np.ndarray
 
-KINDS = ("CR0", "CR1", "CR2", "CR3")
-
 
 @dataclass(frozen=True)
 class ClusterRobust:

@@ -12,10 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .cluster_robust import KINDS, cluster_robust
 from .core import DdfMethod
-from .information import joint_covariance
-from .kenward_roger import adjusted_covariance
 from .setting import Setting
 
 FloatArray = np.ndarray
@@ -35,17 +32,39 @@ class Covariance:
     satterthwaite: DdfMethod | None = None
 
 
+#: cluster-robust covariances
+KINDS = ("CR0", "CR1", "CR2", "CR3")
+
+
+def _hessian(setting: Setting, cluster: Any) -> Covariance:
+    from .information import joint_covariance
+
+    return Covariance(joint_covariance(setting))
+
+
+def _model(setting: Setting, cluster: Any) -> Covariance:
+    return Covariance(setting.fit.vcov)
+
+
+def _kenward_roger(information: str, setting: Setting, cluster: Any) -> Covariance:
+    from .kenward_roger import adjusted_covariance
+
+    return Covariance(adjusted_covariance(setting, information))
+
+
 def _robust(kind: str, setting: Setting, cluster: Any) -> Covariance:
+    from .cluster_robust import cluster_robust
+
     sandwich = cluster_robust(kind, setting, cluster)
     return Covariance(sandwich.cov, sandwich)
 
 
 #: name -> (Setting, cluster) -> Covariance
 COV: dict[str, Callable[[Setting, Any], Covariance]] = {
-    "hessian": lambda setting, cluster: Covariance(joint_covariance(setting)),
-    "model": lambda setting, cluster: Covariance(setting.fit.vcov),
-    "kenward-roger": lambda setting, cluster: Covariance(adjusted_covariance(setting)),
-    "kenward-roger-observed": lambda setting, cluster: Covariance(adjusted_covariance(setting, "observed")),
+    "hessian": _hessian,
+    "model": _model,
+    "kenward-roger": partial(_kenward_roger, "expected"),
+    "kenward-roger-observed": partial(_kenward_roger, "observed"),
     **{kind: partial(_robust, kind) for kind in KINDS},
 }
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 
-from .containment import between_within, containment
 from .core import DdfMethod, wald_f
-from .kenward_roger import kenward_roger, kenward_roger_observed
-from .satterthwaite import satterthwaite
 from .setting import Setting
 
 FloatArray = np.ndarray
@@ -45,16 +43,25 @@ def residual(setting: Setting) -> Constant:
     return Constant(float(len(setting.design.y) - setting.kept.sum()))
 
 
+def _from(module: str, name: str) -> Callable[[Setting], DdfMethod]:
+    """A method of another module, which is imported when it is used."""
+
+    def make(setting: Setting) -> DdfMethod:
+        return getattr(import_module(f".{module}", __package__), name)(setting)
+
+    return make
+
+
 #: name -> Setting -> method
 DDF: dict[str, Callable[[Setting], DdfMethod]] = {
     "asymptotic": asymptotic,
     "residual": residual,
-    "containment": containment,
-    "between-within": between_within,
-    "satterthwaite": satterthwaite,
-    "kenward-roger": kenward_roger,
-    "kenward-roger-2009": kenward_roger,
-    "kenward-roger-observed": kenward_roger_observed,
+    "containment": _from("containment", "containment"),
+    "between-within": _from("containment", "between_within"),
+    "satterthwaite": _from("satterthwaite", "satterthwaite"),
+    "kenward-roger": _from("kenward_roger", "kenward_roger"),
+    "kenward-roger-2009": _from("kenward_roger", "kenward_roger"),
+    "kenward-roger-observed": _from("kenward_roger", "kenward_roger_observed"),
 }
 
 
