@@ -17,9 +17,10 @@ from henderson.criterion import Criterion
 from henderson.crossproducts import CrossProducts
 from henderson.design import design_from_formula
 from henderson.errors import DataError
-from henderson.factor import product
+from henderson.factor import components, product
 from henderson.factor.dense_product import DenseProduct
 from henderson.factor.pattern_product import PatternProduct
+from henderson.factor.split_product import SplitProduct
 from henderson.fit import fit_design
 from oracle_data import load_oracle
 
@@ -113,18 +114,38 @@ def test_cross_products_of_parts_add_up(kind):
 
 
 @pytest.mark.parametrize("which", ["crossed", "crossed slopes", "three crossed", "loadings"])
-def test_both_products_give_one_answer(which, monkeypatch):
+def test_all_products_give_one_answer(which, monkeypatch):
     data = design(which)
     values = []
-    for limit, kind in ((0, DenseProduct), (1e12, PatternProduct)):
-        monkeypatch.setattr(product, "PATTERN_LIMIT", limit)
-        monkeypatch.setattr(product, "PATTERN_COST", 0.0)
+    monkeypatch.setattr(product, "PATTERN_COST", 0.0)
+    for stored, dense, kind in ((0, 1e9, DenseProduct), (1e9, 0, PatternProduct), (0, 0, SplitProduct)):
+        monkeypatch.setattr(product, "PATTERN_LIMIT", stored)
+        monkeypatch.setattr(product, "DENSE_LIMIT", dense)
         criterion = Criterion.of(data)
         assert isinstance(criterion.system.product, kind)
         theta = theta_for(criterion, singular=False)
         values.append((*criterion.deviance_and_gradient(theta), criterion.moments(reference.g_of(data, theta)).t2))
-    for one, other in zip(*values):
-        np.testing.assert_allclose(one, other, rtol=1e-10)
+    for answers in zip(*values):
+        for other in answers[1:]:
+            np.testing.assert_allclose(other, answers[0], rtol=1e-10)
+
+
+@pytest.mark.parametrize("which", ["nested", "nested slopes", "three levels", "only loadings"])
+def test_many_components_give_the_answer_of_one(which, monkeypatch):
+    data = design(which, weighted=True)
+    values = []
+    for small in (1000, 0):
+        monkeypatch.setattr(components, "SMALL", small)
+        criterion = Criterion.of(data)
+        assert (len(criterion.system.places) == 1 and not criterion.system.places[0].is_batch) == (small > 0)
+        for singular in (False, True):
+            theta = theta_for(criterion, singular)
+            moments = criterion.moments(reference.g_of(data, theta))
+            values.append((*criterion.deviance_and_gradient(theta), moments.t1, moments.t2, moments.f1, moments.f2))
+        values.append(fit_design(data).b_cov())
+    for one, other in zip(values[:3], values[3:]):
+        for a, b in zip(one, other):
+            np.testing.assert_allclose(a, b, atol=1e-9 * np.abs(a).max())
 
 
 def test_a_start_changes_nothing_but_the_path(kind):

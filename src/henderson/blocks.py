@@ -7,12 +7,22 @@ block with most effects is the front, the others are the rest (see `factor`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .covariance import Layout
 from .design import RandomTerm
+
+#: levels from which a block of the rest is put in order of frequency
+MANY = 1024
+
+
+def _by_frequency(codes: np.ndarray, n_levels: int) -> np.ndarray:
+    """Rank of every level, the most frequent first."""
+    rank = np.empty(n_levels, np.int64)
+    rank[np.argsort(-np.bincount(codes, minlength=n_levels), kind="stable")] = np.arange(n_levels)
+    return rank
 
 
 @dataclass(frozen=True)
@@ -28,12 +38,24 @@ class Block:
     n_levels : int
     parameters : (layout.n_theta,) int array
         Where the block's θ stand among the model's.
+    rank : (J,) int array, or None
+        Place of each level in the engine's order; None: the design's own. Large blocks of the rest have their most
+        frequent levels first (see `factor.split_product`).
     """
 
     terms: tuple[int, ...]
     layout: Layout
     n_levels: int
     parameters: np.ndarray
+    rank: np.ndarray | None = None
+
+    def ranked(self, codes: np.ndarray) -> np.ndarray:
+        """Codes in the engine's order."""
+        return codes if self.rank is None else self.rank[codes]
+
+    def unranked(self, by_level: np.ndarray) -> np.ndarray:
+        """An array with the engine's levels first, in the design's order."""
+        return by_level if self.rank is None else by_level[self.rank]
 
     @property
     def q(self) -> int:
@@ -55,7 +77,7 @@ class Blocks:
     blocks : tuple of Block
     front : int or None
     rest : tuple of int
-        The other blocks, in order; effect a of level j of block k is rest column ``offsets[k] + j q_k + a``.
+        The other blocks, those with fewest levels first; effect a of level j of block k is rest column ``offsets[k] + j q_k + a``.
     offsets : dict
     n_rest : int
         Effects in the rest.
@@ -84,7 +106,10 @@ class Blocks:
             blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, parameters))
         candidates = [k for k, block in enumerate(blocks) if terms[block.terms[0]].codes is not None]
         front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
-        rest = tuple(k for k in range(len(blocks)) if k != front)
+        rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
+        for k in rest:
+            if (codes := terms[blocks[k].terms[0]].codes) is not None and blocks[k].n_levels >= MANY:
+                blocks[k] = replace(blocks[k], rank=_by_frequency(codes, blocks[k].n_levels))
         ends = np.cumsum([0, *(blocks[k].size for k in rest)])
         return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), int(starts[-1]))
 

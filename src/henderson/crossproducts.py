@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from .basis import CHUNK, Basis
-from .blocks import Blocks
+from .blocks import Block, Blocks
 from .design import Design, RandomTerm
 
 #: rows of one part: its working columns stay below the size that the allocator returns to the system
@@ -70,7 +70,7 @@ class CrossProducts:
     def _of_part(cls, design: Design, blocks: Blocks, basis: Basis, part: slice) -> CrossProducts:
         columns, Z = _working_columns(design, blocks, basis, part)
         m, R, weights = basis.p + 1, blocks.n_rest, design.weights
-        codes = [_codes(design.terms[block.terms[0]], part) for block in blocks.blocks]
+        codes = [_codes(design.terms[block.terms[0]], block, part) for block in blocks.blocks]
         zz, zx, zr = np.zeros((0, 0, 0)), np.zeros((0, m, 0)), []
         rr, rx = sparse.csr_array((R, R)), np.zeros((R, m))
         xy = columns[:, :m]
@@ -102,8 +102,8 @@ class CrossProducts:
         return replace(self, xy=xy, zx=zx, rx=rx)
 
 
-def _codes(term: RandomTerm, part: slice) -> np.ndarray:
-    return np.zeros(0, np.int32) if term.codes is None else term.codes[part].astype(np.int32)
+def _codes(term: RandomTerm, block: Block, part: slice) -> np.ndarray:
+    return np.zeros(0, np.int32) if term.codes is None else block.ranked(term.codes[part]).astype(np.int32)
 
 
 def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.csr_array:

@@ -112,11 +112,10 @@ class Fit:
         criterion = self.criterion
         point = criterion.at_lam(criterion.lam_of(self.theta), self.theta)
         out: list[Any] = [None] * len(self.design.terms)
-        for k, (block, T, cov) in enumerate(
-            zip(criterion.blocks.blocks, criterion.basis.roots, point.factor.conditional_covariances())
-        ):
-            user = self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True)
-            for i, part in zip(criterion.blocks.blocks[k].terms, block.layout.terms):
+        covariances = point.factor.conditional_covariances()
+        for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
+            user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
+            for i, part in zip(block.terms, block.layout.terms):
                 out[i] = user[:, part, part]
         return tuple(out)
 
@@ -173,7 +172,7 @@ def in_user_units(
     lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, point.modes()):
-        root, effects = T @ one, basis.y_scale * (T @ modes).T
+        root, effects = T @ one, block.unranked(basis.y_scale * (T @ modes).T)
         for i, part in zip(block.terms, block.layout.terms):
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
     theta = np.concatenate([

@@ -127,7 +127,9 @@ class Dense:
         K = self.inverse()
         if all(q == 1 for _, q, _ in self.shape.parts):
             t = np.concatenate([np.full(n, self.lam[block][0, 0]) for block, _, n in self.shape.parts])
-            return np.multiply(K, t, order="F") * t[:, None]
+            W = np.multiply(K, t, order="F")
+            W *= t[:, None]
+            return W
         full = np.tril(K) + np.tril(K, -1).T
         half = scale_rows(self.shape, self.lam, full, False)
         return np.asfortranarray(scale_rows(self.shape, self.lam, np.ascontiguousarray(half.T), False))

@@ -112,7 +112,7 @@ def _gram(factor: Factor) -> list[np.ndarray]:
     data = [sum(factor.D[a, b, level] * zr[b].data for b in range(q)) for a in range(q)]
     places = factor.rest.places
     out = [np.zeros((q, q, *_stacked(place))) for place in places]
-    if len(places) == 1 and q * zr[0].shape[0] * R <= 20_000_000:
+    if len(places) == 1 and not places[0].is_batch and q * zr[0].shape[0] * R <= 20_000_000:
         dense = np.zeros((q, zr[0].shape[0], R))
         for a in range(q):
             dense[a, level, zr[0].indices] = data[a]
