@@ -173,7 +173,7 @@ def _reduced(
     size = np.bincount(owner[ordered], minlength=count)
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
     zz, zx, ze = (z.T @ z).tocsr(), z.T @ x, z.T @ e
-    xx = (indicator @ (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)).reshape(count, p, p)
+    xx = np.stack([indicator @ (x * column[:, None]) for column in x.T], axis=1)
     xe = indicator @ (x * e[:, None])
     for q in np.unique(size[chosen]):
         of_size = chosen[size[chosen] == q]
