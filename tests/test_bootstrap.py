@@ -1,4 +1,4 @@
-"""The bootstrap: many fits together are the single fits, draws have the right distribution, seeds give the same numbers."""
+"""The bootstrap: many fits together are the single fits, draws are the model's, a seed gives the same numbers."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def test_deviance_and_derivatives(name, reml, whiten):
     value, gradient, hessian, root = at(x)
     constant = -parts.log_weights + 2 * reml * np.log(np.abs(np.diag(parts.x_basis))).sum()
     for b in range(3):
-        assert value[b] + constant == pytest.approx(dense(design, root[..., b] @ root[..., b].T, layout, reml), abs=1e-9)
+        assert value[b] + constant == pytest.approx(
+            dense(design, root[..., b] @ root[..., b].T, layout, reml), abs=1e-9
+        )
     for i, e in enumerate(np.eye(len(x)) * 1e-5):
         up, down = at(x + e[:, None]), at(x - e[:, None])
         np.testing.assert_allclose(gradient[i], (up[0] - down[0]) / 2e-5, rtol=1e-6, atol=1e-6)

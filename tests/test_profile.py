@@ -7,7 +7,6 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from oracle_data import cases, frame, group
 
 from henderson import datasets
 from henderson.design import design_from_formula
@@ -17,6 +16,7 @@ from henderson.inference.batch.likelihood import Responses
 from henderson.inference.profile import profile_fit
 from henderson.inference.profile.surface import Target, coordinates, surface
 from henderson.inference.variance_parameters import variance_parameters
+from oracle_data import cases, frame, group
 
 #: lme4 reads its limits off a spline through some thirty points; ours are roots. Relative to the width of the interval
 LIMIT = 1e-3
@@ -61,7 +61,9 @@ def test_intervals_are_lme4s(name, level):
             z = NormalDist().inv_cdf((1 + level) / 2)
             zeta = profile.spline[mine.Index](np.array([mine.lower, mine.upper]))
             at_limit = np.abs(np.abs(zeta) - z) < 2e-3
-            assert np.all(at_limit | (np.abs([mine.lower, mine.upper]) == 1) | (np.array([mine.lower, mine.upper]) == 0))
+            assert np.all(
+                at_limit | (np.abs([mine.lower, mine.upper]) == 1) | (np.array([mine.lower, mine.upper]) == 0)
+            )
             continue
         tol = LIMIT * (upper - lower)
         assert mine.lower == pytest.approx(lower, abs=tol), who
@@ -122,7 +124,7 @@ def test_frame_and_curves():
         curve = profile.spline[name]
         np.testing.assert_allclose(curve(part["value"]), part["zeta"], atol=1e-9)
         np.testing.assert_allclose(curve.value(part["zeta"].to_numpy()), part["value"], rtol=1e-6, atol=1e-9)
-    with pytest.raises(ValueError, match="give results.profile\\(\\) a higher level"):
+    with pytest.raises(ValueError, match="a higher level"):
         profile.interval(0.999999)
 
 
@@ -156,7 +158,9 @@ def test_zeta_is_its_definition():
             yy += design.y[rows] @ solved[:, 2]
         return total + n * np.log(2 * np.pi) + yy - y @ np.linalg.solve(x, y)
 
-    found = minimize(deviance, [24.0, 1.0, 3.2], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 5000})
+    found = minimize(
+        deviance, [24.0, 1.0, 3.2], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 5000}
+    )
     assert profile.spline["sd_Days|Subject"](value) == pytest.approx(np.sqrt(found.fun - fit.deviance), abs=2e-4)
 
 
@@ -181,7 +185,7 @@ def test_derivatives_of_the_surface():
 
 
 def test_singular_fit_leaves_zero_where_it_pays():
-    """The profile of the intercept starts where the variance is zero, and must not stay there (lme4: 4.3127, 7.0185)."""
+    """The profile of the intercept starts where the variance is zero, and must not stay there."""
     fit = fit_design(design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff2")))
     table = profile_fit(fit).interval(0.95)
     np.testing.assert_allclose(table.loc["Intercept"], [4.3127, 7.0185], atol=1e-3)

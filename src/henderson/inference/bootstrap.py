@@ -1,8 +1,8 @@
 """The bootstrap of a fit: draw, fit again, collect.
 
-    parametric  responses from the fitted model
-    residual    responses from reflated conditional modes and residuals (Carpenter, Goldstein and Rasbash 2003)
-    cases       whole groups drawn with replacement
+parametric  responses from the fitted model
+residual    responses from reflated conditional modes and residuals (Carpenter, Goldstein and Rasbash 2003)
+cases       whole groups drawn with replacement
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from ..fit import Fit, fit_design
 from .boot import draws
 from .boot.cases import GroupFitter, check_groups, draw_counts, repeated, within_groups
-from .boot.draws import blocks, block_size, entropy_of, stream
+from .boot.draws import block_size, blocks, entropy_of, stream
 from .boot.limits import LIMITS, acceleration_of
 from .boot.refits import Refits, Refitter, refit, refit_all
 from .boot.replicate import Replicate, as_table, replicates
@@ -123,7 +123,9 @@ class Bootstrap:
             usable = len(values) > 1 and np.isfinite(estimate)
             rows.append(LIMITS[kind](values, estimate, level, float(acceleration[j])) if usable else (np.nan, np.nan))
             if len(values) < len(self.frame) - len(self.failures):
-                notes.append(f"{self.frame.columns[j]}: undefined in {len(self.frame) - len(values)} replicates, left out")
+                notes.append(
+                    f"{self.frame.columns[j]}: undefined in {len(self.frame) - len(values)} replicates, left out"
+                )
         table = pd.DataFrame(rows, columns=["lower", "upper"], index=self.frame.columns[list(chosen)])
         table.attrs["notes"] = tuple(notes)
         return table
@@ -148,7 +150,8 @@ class Bootstrap:
         return acceleration_of(table.to_numpy(float)), ""
 
     def __repr__(self) -> str:
-        return f"Bootstrap ({self.kind}): {len(self.frame)} replicates of {self.frame.shape[1]}, {len(self.failures)} failed"
+        size = f"{len(self.frame)} replicates of {self.frame.shape[1]}"
+        return f"Bootstrap ({self.kind}): {size}, {len(self.failures)} failed"
 
 
 def bootstrap_fit(
@@ -210,7 +213,7 @@ def bootstrap_fit(
     failed = int((~refits.converged).sum())
     notes = (f"{failed} of {n} fits failed and are left out",) if failed else ()
     names = [*fit.design.x_names]
-    aliases = [(str(c),) for c in frame.columns]
+    aliases: list[tuple[str, ...]] = [(str(c),) for c in frame.columns]
     if statistic is None:
         known = {p.name: p.alias for p in variance_parameters(fit.design)}
         known |= {name: "(Intercept)" for name in names if name == "Intercept"}
@@ -268,9 +271,7 @@ def _fit_like(fit: Fit, design: Any) -> Fit:
     return fit_design(design, reml=fit.reml, start=fit.theta)
 
 
-def _table(
-    fit: Fit, refits: Refits, statistic: Statistic | None, whole: Callable[[int], Fit]
-) -> pd.DataFrame:
+def _table(fit: Fit, refits: Refits, statistic: Statistic | None, whole: Callable[[int], Fit]) -> pd.DataFrame:
     """All parameters of each fit, or the statistic of each."""
     parameters = variance_parameters(fit.design)
     values = np.hstack([refits.beta, shown(parameters, refits.cov, refits.sigma)])

@@ -13,7 +13,9 @@ PATIENCE = 1.0
 
 
 @contextmanager
-def progress_bar(title: str, total: int, wanted: bool | Callable[[int, int], None] | None) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    title: str, total: int, wanted: bool | Callable[[int, int], None] | None
+) -> Iterator[Callable[[int], None]]:
     """Gives a function to call with the number done.
 
     Parameters

@@ -2,8 +2,9 @@
 
     sd_r = σ √G_rr        cor_rs = G_rs / √(G_rr G_ss)
 
-They are called what lme4 calls them, both ways: ``.sig01`` (terms with most levels first, the lower triangle column by column,
-diagonals standard deviations) and ``.sigma``; or ``sd_(Intercept)|Subject``, ``cor_Days.(Intercept)|Subject``, ``sigma``.
+They are called what lme4 calls them, both ways: ``.sig01`` (terms with most levels first, the lower triangle column by
+column, diagonals standard deviations) and ``.sigma``; or ``sd_(Intercept)|Subject``, ``cor_Days.(Intercept)|Subject``,
+``sigma``.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def _distinct(parameters: Sequence[VarianceParameter]) -> tuple[VarianceParamete
     """Two terms that would share a name get their number into it."""
     names = [p.name for p in parameters]
     return tuple(
-        p if names.count(p.name) == 1 else VarianceParameter(f"{p.name}.{p.term + 1}", p.alias, p.kind, p.term, p.row, p.column)
+        p
+        if names.count(p.name) == 1
+        else VarianceParameter(f"{p.name}.{p.term + 1}", p.alias, p.kind, p.term, p.row, p.column)
         for p in parameters
     )
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
-from ...covariance import Layout
 from ...contract import Design, RandomTerm
+from ...covariance import Layout
 
 FloatArray = np.ndarray
 
@@ -156,9 +156,7 @@ def component_of_rows(design: Design) -> np.ndarray:
     return labels[first.indices[np.minimum(first.indptr[:-1], len(first.indices) - 1)]]
 
 
-def components(
-    design: Design, kept: np.ndarray, *, whiten: bool = True, separate: bool = False
-) -> Components:
+def components(design: Design, kept: np.ndarray, *, whiten: bool = True, separate: bool = False) -> Components:
     """Take a design apart.
 
     Parameters
@@ -179,9 +177,7 @@ def components(
     layout = Layout.of([t.n_columns for t in design.terms], [t.structure for t in design.terms])
     bases = [_basis(t, root_weights, whiten) for t in design.terms]
     labels, starts = _labels(design)
-    z = sparse.hstack(
-        [_columns(t, b, root_weights) for t, b in zip(design.terms, bases)], format="csr"
-    )
+    z = sparse.hstack([_columns(t, b, root_weights) for t, b in zip(design.terms, bases)], format="csr")
     # owner, term row and level of every column of z
     owner = np.concatenate([np.repeat(labels[s : s + t.n_levels], t.n_columns) for t, s in zip(design.terms, starts)])
     row = np.concatenate([np.tile(np.arange(q.start, q.stop), t.n_levels) for t, q in zip(design.terms, layout.terms)])
@@ -243,7 +239,13 @@ def _basis(term: RandomTerm, root_weights: FloatArray, whiten: bool) -> FloatArr
 
 
 def _shapes(
-    z: sparse.csr_array, x: FloatArray, owner: np.ndarray, row: np.ndarray, level: np.ndarray, layout: Layout, separate: bool
+    z: sparse.csr_array,
+    x: FloatArray,
+    owner: np.ndarray,
+    row: np.ndarray,
+    level: np.ndarray,
+    layout: Layout,
+    separate: bool,
 ) -> list[Shape]:
     order = np.lexsort((row, level, owner))
     edges = np.flatnonzero(np.diff(owner[order], prepend=-1))

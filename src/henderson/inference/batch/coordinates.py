@@ -4,8 +4,8 @@ G = RR' with R linear in the coordinates x: R = R_0 + Σ x_i R_i. Then, Γ being
 
     G_i = R_iR' + RR_i'      f_i = Σ_g f_g G_i[g]      f_ij = Σ_gh f_gh G_i[g] G_j[h] + 2 tr Γ R_iR_j'
 
-The boundary of the covariances (G singular) is no boundary in x, which is why a minimisation runs in x. But there f_i = 0 says
-nothing about Γ, and `descent_off_boundary` looks at it.
+The boundary of the covariances (G singular) is no boundary in x, which is why a minimisation runs in x. But there
+f_i = 0 says nothing about Γ, and `descent_off_boundary` looks at it.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def descent_off_boundary(
 ) -> tuple[np.ndarray, FloatArray]:
     """Members whose function falls when the covariance gains a rank, and what to add to it.
 
-    For each unstructured term, v is the eigenvector of the lowest eigenvalue of its part of Γ. Along G + tvv' the function
-    begins with slope v'Γv and curvature h; it can fall by (v'Γv)²/2h.
+    For each unstructured term, v is the eigenvector of the lowest eigenvalue of its part of Γ. Along G + tvv' the
+    function begins with slope v'Γv and curvature h; it can fall by (v'Γv)²/2h.
 
     Returns
     -------

@@ -1,11 +1,12 @@
 """One design, many responses: the fit of each, as one computation.
 
-In a basis where an average level's columns are orthonormal, θ of each response goes by Newton steps from a common start to its optimum
-of the profiled deviance (the engine's criterion)
+In a basis where an average level's columns are orthonormal, θ of each response goes by Newton steps from a common start
+to its optimum of the profiled deviance (the engine's criterion)
 
     d = log|V| [+ log|S|] + ν (1 + log 2πr²/ν),   ν = n − p (REML) or n
 
-and a fit that ends with a singular covariance is made sure of: if d falls when the covariance gains a rank, it goes on from there.
+and a fit that ends with a singular covariance is made sure of: if d falls when the covariance gains a rank, it goes on
+from there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...covariance import FloatArray, Layout, factor_of, triangular
 from .components import Components
 from .coordinates import chain, descent_off_boundary, triangular_directions
 from .likelihood import Pieces, Resampled, Responses, pieces
-from .newton import minimize_batch
+from .newton import Evaluate, minimize_batch
 
 #: what the deviance may still fall by at a fit that counts as optimal
 GAIN = 1e-8
@@ -118,7 +119,7 @@ def fit_batch(
             break
         cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
         again = np.column_stack([layout.theta(_factor(layout, c)) for c in cov.transpose(2, 0, 1)])
-        more = minimize_batch(lambda z, who, at_=members: evaluate(z, at_[who]), again)
+        more = minimize_batch(_among(evaluate, members), again)
         lower = more.value < value[members]
         members = members[lower]
         x[:, members], value[members] = more.x[:, lower], more.value[lower]
@@ -132,9 +133,12 @@ def fit_batch(
     beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta)
     with np.errstate(invalid="ignore"):
         sigma = np.sqrt(final.r2 / nu)
-    return BatchFit(
-        beta.T, np.einsum("rub,sub->brs", root, root), sigma, value + constant, converged, evaluations
-    )
+    return BatchFit(beta.T, np.einsum("rub,sub->brs", root, root), sigma, value + constant, converged, evaluations)
+
+
+def _among(evaluate: Evaluate, members: np.ndarray) -> Evaluate:
+    """The function of some members of a batch."""
+    return lambda x, who: evaluate(x, members[who])
 
 
 def _root(layout: Layout, x: FloatArray) -> FloatArray:

@@ -146,9 +146,7 @@ class Resampled:
     yy: FloatArray
 
     def __getitem__(self, index: np.ndarray) -> Resampled:
-        return Resampled(
-            tuple(t[:, index] for t in self.times), self.xx[..., index], self.xy[:, index], self.yy[index]
-        )
+        return Resampled(tuple(t[:, index] for t in self.times), self.xx[..., index], self.xy[:, index], self.yy[index])
 
 
 @dataclass(frozen=True)

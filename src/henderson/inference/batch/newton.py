@@ -1,10 +1,14 @@
 """Minimise many functions of a few variables at once, by Newton steps on exact Hessians.
 
-Each member of the batch goes its own way: 1. the variables at a bound whose derivative points outwards are frozen;
-2. the step is −H⁻¹g where H is positive definite, else with the absolute eigenvalues of H (which leads away from
-saddles); where the gradient vanishes but the curvature is negative, as at a singular covariance that should not be
-one, along that eigenvector; 3. long steps are cut; 4. a step that does not lower the function is shortened; 5. members whose Newton decrement g'H⁻¹g is
-below the tolerance leave the batch.
+Each member of the batch goes its own way:
+
+1. The variables at a bound whose derivative points outwards are held.
+2. The step is −H⁻¹g where H is positive definite, else with the absolute eigenvalues of H (which leads away from
+   saddles); where the gradient vanishes but the curvature is negative, as at a singular covariance that should not be
+   one, the step is along that eigenvector.
+3. Long steps are cut.
+4. A step that does not lower the function is shortened.
+5. Members whose Newton decrement g'H⁻¹g is below the tolerance leave the batch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Resampled data: whole groups drawn with replacement, and, where asked for, rows within them.
 
-The groups are the components of the design, which share no random effect: with one grouping factor its levels, with nested
-ones those at the top. Whole groups only count more or less often in the sums, so their fits are one array computation; rows drawn
-within groups make new designs, which are fitted one by one.
+The groups are the components of the design, which share no random effect: with one grouping factor its levels, with
+nested ones those at the top. Whole groups only count more or less often in the sums, so their fits are one array
+computation; rows drawn within groups make new designs, which are fitted one by one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import sparse
 from ...contract import Design, RandomTerm
 from ...errors import DataError
 from ...fit import Fit, fit_design
-from ..batch.components import Components, component_of_rows, n_components
+from ..batch.components import component_of_rows, n_components
 from ..batch.fits import fit_batch
 from ..batch.likelihood import Resampled, Responses
 from .draws import Draw

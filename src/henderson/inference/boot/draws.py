@@ -170,5 +170,3 @@ def simulate(fit: Fit, n: int = 1, seed: Any = None) -> FloatArray:
     size = block_size(len(fit.design.y))
     pieces = [y for _, y in blocks(parametric(fit), n, entropy_of(seed), size, n)]
     return np.concatenate(pieces, 1) if pieces else np.empty((len(fit.design.y), 0))
-
-

@@ -154,9 +154,7 @@ def refit(fit: Fit, y: FloatArray) -> Fit:
     return fit_design(replace(fit.design, y=np.ascontiguousarray(y)), reml=fit.reml, start=start)
 
 
-def refit_all(
-    refitter: Refitter, pieces: Iterator[tuple[slice, FloatArray]], tell: Callable[[int], None]
-) -> Refits:
+def refit_all(refitter: Refitter, pieces: Iterator[tuple[slice, FloatArray]], tell: Callable[[int], None]) -> Refits:
     """Fit responses piece by piece, telling how many are done."""
     out = []
     for here, y in pieces:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -69,9 +69,7 @@ class Replicate:
         return self._refit()
 
 
-def replicates(
-    design: Design, refits: Refits, shown: pd.DataFrame, refit: Callable[[int], Fit]
-) -> list[Replicate]:
+def replicates(design: Design, refits: Refits, shown: pd.DataFrame, refit: Callable[[int], Fit]) -> list[Replicate]:
     """Each of some fits as a `Replicate`; `refit` makes the whole fit of one of them."""
     names = pd.Index(design.x_names)
     return [
@@ -82,7 +80,7 @@ def replicates(
             float(refits.deviance[b]),
             tuple(c[b] for c in refits.cov),
             design,
-            lambda b=b: refit(b),
+            partial(refit, b),
         )
         for b in range(len(shown))
     ]
@@ -94,4 +92,6 @@ def as_table(values: Sequence[Any]) -> pd.DataFrame:
     if isinstance(first, pd.Series | dict):
         return pd.DataFrame([dict(v) for v in values])
     rows = np.array([np.atleast_1d(np.asarray(v, float)) for v in values])
-    return pd.DataFrame(rows, columns=[f"statistic{i + 1}" for i in range(rows.shape[1])] if rows.shape[1] > 1 else ["statistic"])
+    return pd.DataFrame(
+        rows, columns=[f"statistic{i + 1}" for i in range(rows.shape[1])] if rows.shape[1] > 1 else ["statistic"]
+    )

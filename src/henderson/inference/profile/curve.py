@@ -1,8 +1,8 @@
 """One profile as a function: ζ of a value, the value at a ζ.
 
 Between the points of a profile ζ is a cubic with the right derivatives (they are known exactly) in the coordinate s in
-which the profile was followed. A standard deviation is a multiple of s, a correlation sin s, σ exp(s/2) times its estimate, a
-fixed effect a line.
+which the profile was followed. A standard deviation is a multiple of s, a correlation sin s, σ exp(s/2) times its
+estimate, a fixed effect a line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Scale:
         """The parameter at s."""
         if self.kind == "cor":
             return np.sin(s)
-        return self.unit * np.exp(np.asarray(s) / 2) if self.kind == "sigma" else self.origin + self.unit * np.asarray(s)
+        return (
+            self.unit * np.exp(np.asarray(s) / 2) if self.kind == "sigma" else self.origin + self.unit * np.asarray(s)
+        )
 
     def coordinate(self, value: FloatArray) -> FloatArray:
         """s at a parameter."""

@@ -73,17 +73,21 @@ def profile_fit(
     >>> design = design_from_formula("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
     >>> profile = profile_fit(fit_design(design))
     >>> profile.interval(0.95).round(3)
-                                       lower    upper
-    sd_(Intercept)|Subject            14.381   37.716
-    cor_Days.(Intercept)|Subject      -0.482    0.685
-    sd_Days|Subject                    3.801    8.753
-    sigma                             22.898   28.858
-    (Intercept)                      237.681  265.130
-    Days                               7.359   13.576
+                                    lower    upper
+    sd_(Intercept)|Subject         14.381   37.716
+    cor_Days.(Intercept)|Subject   -0.481    0.685
+    sd_Days|Subject                 3.801    8.753
+    sigma                          22.898   28.858
+    Intercept                     237.681  265.130
+    Days                            7.359   13.576
     """
     design = fit.design
     variances = [Target.of(p) for p in variance_parameters(design)]
-    fixed = [Target(name, name, "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
+    fixed = [
+        Target(name, "(Intercept)" if name == "Intercept" else name, "beta", row=j)
+        for j, name in enumerate(design.x_names)
+        if fit.kept[j]
+    ]
     targets = _chosen(variances, [] if reml else fixed, which)
     parts = components(design, fit.kept, whiten=False)
     if parts.doubles() > MOST_DOUBLES:

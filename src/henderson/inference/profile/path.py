@@ -166,9 +166,7 @@ def trace(surface: Surface, x: FloatArray, cutoff: float) -> list[Trace]:
         more = (zeta[active] < cutoff) & (np.abs(there - end[active]) > edge[active])
         active, now, last_tangent = active[more], now[more], last_tangent[:, more]
     _halve_last_step(surface, points, target, sign, origin, end)
-    return [
-        _joined(surface, b, origin[np.array([b])], points[b][::-1], points[batch + b]) for b in range(batch)
-    ]
+    return [_joined(surface, b, origin[np.array([b])], points[b][::-1], points[batch + b]) for b in range(batch)]
 
 
 def _halve_last_step(
@@ -180,7 +178,14 @@ def _halve_last_step(
     end: FloatArray,
 ) -> None:
     """One more point before a boundary: there a profile may bend, as other parameters come to theirs."""
-    who = np.array([m for m, p in enumerate(points) if len(p) > 1 and np.isfinite(end[m]) and _is_at(surface, p, target[m], end[m])], int)
+    who = np.array(
+        [
+            m
+            for m, p in enumerate(points)
+            if len(p) > 1 and np.isfinite(end[m]) and _is_at(surface, p, target[m], end[m])
+        ],
+        int,
+    )
     if not len(who):
         return
     members = target[who]
@@ -217,7 +222,7 @@ def _joined(
     x = np.column_stack([p.x[:, 0] for p, _ in parts])
     s = x[surface.path[b]]
     if surface.targets[b].kind == "sd" and s[0] == 0.0 and len(s) > 2 and not middle[0]:
-        # correlations mean nothing at 0, so which of its one-sided slopes the profile has there is not known: a parabola
+        # correlations mean nothing at 0, so which one-sided slope the profile has there is not known: a parabola
         d_zeta[0] = max(2 * (zeta[1] - zeta[0]) / s[1] - d_zeta[1], 0.0)
     return Trace(
         s,

@@ -11,7 +11,8 @@ profiles *is* one of them, and S is linear in all others:
 - a correlation: its two effects come first, and their rows are s_1 (1, 0) and s_2 (sin ω, cos ω); it is sin ω.
 - σ is τ, and a fixed effect has a coordinate of its own, last.
 
-The root is triangular in the permuted rows, its other elements are free. Units: σ̂ for S and y, the standard error for β_j.
+The root is triangular in the permuted rows, its other elements are free. Units: σ̂ for S and y, the
+standard error for β_j.
 """
 
 from __future__ import annotations
@@ -156,9 +157,7 @@ class Surface:
         f_pt = shrink * (f_gt - f_g - gg_g)
         f_tt = p.r2 * c + np.einsum("ib,ib->b", g, f_g + gg_g - 2 * f_gt)
         gradient, hessian = np.zeros((k + 2, len(members))), np.zeros((k + 2, k + 2, len(members)))
-        gradient[:k], hessian[:k, :k], jacobian = chain(
-            self.layout, root, directions, shrink * f_g, shrink**2 * f_gg
-        )
+        gradient[:k], hessian[:k, :k], jacobian = chain(self.layout, root, directions, shrink * f_g, shrink**2 * f_gg)
         gradient[k] = f_t
         hessian[k, :k] = hessian[:k, k] = np.einsum("gib,gb->ib", jacobian, f_pt)
         hessian[k, k] = f_tt
