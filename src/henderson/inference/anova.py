@@ -12,6 +12,7 @@ from .containment import ByTerm
 from .core import FTest, Inference, f_pvalue, infer
 from .full_coding import Term, full_coding, terms_of_columns, terms_of_part
 from .hypothesis_types import type_one, type_three, type_two
+from .result_frame import ResultFrame
 from .setting import Setting
 
 FloatArray = np.ndarray
@@ -105,6 +106,5 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     frame = pd.DataFrame.from_dict(tests, orient="index", columns=["num_df", "den_df", "F", "p"])
     frame.index.name = "term"
     roman = "I" * _ROMAN[str(type).lower()]
-    frame.attrs["heading"] = f"Type {roman} analysis of variance ({inference.ddf} degrees of freedom)"
-    frame.attrs["notes"] = tuple(notes)
-    return frame
+    heading = f"Type {roman} analysis of variance ({inference.ddf} degrees of freedom)"
+    return ResultFrame.of(frame, heading, tuple(notes))

@@ -19,6 +19,7 @@ from ..fit import Fit
 from .chibar import mixture
 from .core import infer
 from .effects import random_matrix
+from .result_frame import ResultFrame
 from .submodels import check_same_rows, coefficients_in, fit_from, likelihood_of, refit, same_fixed_part
 
 FloatArray = np.ndarray
@@ -112,9 +113,7 @@ def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame
         if known is not None:
             notes.append(f"p_chibar of {large.design.formula or 'the larger model'}: chi-bar-square, {known}")
     frame.index.name = "model"
-    frame.attrs["heading"] = "Likelihood-ratio tests"
-    frame.attrs["notes"] = tuple(notes)
-    return frame
+    return ResultFrame.of(frame, "Likelihood-ratio tests", tuple(notes))
 
 
 _RATIO = ("statistic", "df", "p", "p_chibar")
@@ -176,9 +175,7 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
         {"num_df": [test.num_df], "den_df": [test.den_df], "F": [test.F], "p": [test.p]},
         index=pd.Index([large.design.formula or "large"], name="model"),
     )
-    frame.attrs["heading"] = f"Kenward-Roger test against {small.design.formula or 'the small model'}"
-    frame.attrs["notes"] = notes
-    return frame
+    return ResultFrame.of(frame, f"Kenward-Roger test against {small.design.formula or 'the small model'}", notes)
 
 
 def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
@@ -215,9 +212,9 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
         },
         index=pd.Index([large.design.formula or "large"], name="model"),
     )
-    frame.attrs["heading"] = f"Parametric bootstrap test against {small.design.formula or 'the small model'}"
-    frame.attrs["notes"] = notes
-    return frame
+    return ResultFrame.of(
+        frame, f"Parametric bootstrap test against {small.design.formula or 'the small model'}", notes
+    )
 
 
 def simulate(fit: Fit, n: int, generator: np.random.Generator) -> FloatArray:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..constraints import parse_constraints
 from .core import FTest, Inference
+from .result_frame import ResultFrame
 
 
 def coef_table(inference: Inference, level: float = 0.95) -> pd.DataFrame:
@@ -31,9 +32,9 @@ def coef_table(inference: Inference, level: float = 0.95) -> pd.DataFrame:
     frame = inference.t_test(np.eye(len(inference.names))[kept], level=level, names=names)
     frame.index.name = "coefficient"
     dropped = [name for name, keep in zip(inference.names, inference.kept) if not keep]
-    if dropped:
-        frame.attrs["notes"] += (f"dropped as redundant: {', '.join(dropped)}",)
-    return frame
+    notes = (f"dropped as redundant: {', '.join(dropped)}",) if dropped else ()
+    heading = f"Fixed effects ({inference.cov_type} covariance, {inference.ddf} degrees of freedom)"
+    return ResultFrame.of(frame, heading, frame.attrs["notes"] + notes)
 
 
 def t_test(inference: Inference, constraints: Any, level: float = 0.95) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def t_test(inference: Inference, constraints: Any, level: float = 0.95) -> pd.Da
     L, q, labels = parse_constraints(constraints, inference.names)
     frame = inference.t_test(L, q, level=level, names=labels)
     frame.index.name = "contrast"
-    return frame
+    return ResultFrame.of(frame, notes=frame.attrs["notes"])
 
 
 def f_test(inference: Inference, constraints: Any) -> FTest:

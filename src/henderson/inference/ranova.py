@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..contract import Design, RandomTerm
 from .chibar import mixture
+from .result_frame import ResultFrame
 from .submodels import fit_from, likelihood_of, with_terms
 
 
@@ -64,9 +65,7 @@ def ranova(model: Any) -> pd.DataFrame:
         }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "term"
-    frame.attrs["heading"] = "Tests of random effects (likelihood ratios)"
-    frame.attrs["notes"] = tuple(notes)
-    return frame
+    return ResultFrame.of(frame, "Tests of random effects (likelihood ratios)", tuple(notes))
 
 
 def _row(deviance: float, npar: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ import pandas as pd
 from ..covariance import Layout
 from ..design import Design
 from .information import coordinates, curvature, hessian_theta, positive_inverse, symmetric
+from .result_frame import ResultFrame
 from .setting import Setting
 from .variance_parameters import VarianceParameter, shown, variance_parameters
 
@@ -84,12 +85,8 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     boundary = [p.name for p, bad in zip(parameters, _on_boundary(parameters, lam)) if bad]
     frame.loc[boundary, "se"] = np.nan
-    frame.attrs["notes"] = (
-        (f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}",)
-        if boundary
-        else ()
-    )
-    return frame
+    why = f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"
+    return ResultFrame.of(frame, notes=(why,) if boundary else ())
 
 
 def _jacobian(
