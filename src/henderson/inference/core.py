@@ -8,6 +8,7 @@ Every table of fixed effects (coefficients, ANOVA, marginal means, intervals) as
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
+
+from ..errors import ValueWarning
 
 FloatArray = np.ndarray
 
@@ -121,8 +124,8 @@ class Inference:
         return self._masked(self._se(self.rows(L)), self.rows(L))
 
     def df(self, L: Any) -> FloatArray:
-        """Degrees of freedom of each row, (r,); infinite for a z test."""
-        return self._masked(self._df(self.rows(L)), self.rows(L))
+        """Degrees of freedom of each testable row, (r,); infinite for a z test."""
+        return np.where(self.testable(L), self._df(self.rows(L)), np.nan)
 
     def _estimate(self, rows: FloatArray) -> FloatArray:
         return rows[:, self.kept] @ self._beta_kept
@@ -164,10 +167,16 @@ class Inference:
         return frame
 
     def f_test(self, R: Any, q: Any = 0.0) -> FTest:
-        """F test of R β = q; rows that depend on the others are left out of the count."""
+        """F test of R β = q; rows that depend on the others are left out of the count.
+
+        NaN, with a `ValueWarning` that says why, when a row is not estimable.
+        """
         rows = self.rows(R)
         values = np.broadcast_to(np.asarray(q, float), (len(rows),))
-        if not self.testable(rows).all():
+        testable = self.testable(rows)
+        if not testable.all():
+            why = self._unknown(testable, [_row_name(row, self.names) for row in rows])
+            warnings.warn(f"no F test: {why[0]}", ValueWarning, stacklevel=2)
             return FTest(np.nan, np.nan, np.nan, np.nan)
         kept = rows[:, self.kept]
         values = kept @ self._beta_kept - values
