@@ -14,6 +14,7 @@ from henderson.fit import fit_design
 from henderson.inference.batch.components import components
 from henderson.inference.batch.likelihood import Responses
 from henderson.inference.profile import profile_fit
+from henderson.inference.profile.source import Batched, ByEngine
 from henderson.inference.profile.surface import Target, coordinates, surface
 from henderson.inference.variance_parameters import variance_parameters
 from oracle_data import cases, frame, group
@@ -170,7 +171,8 @@ def test_derivatives_of_the_surface():
     targets = [Target.of(p) for p in variance_parameters(fit.design)] + [Target("Days", "Days", "beta", row=1)]
     rows = np.zeros((len(targets), 2))
     rows[-1] = np.linalg.inv(parts.x_basis)[1]
-    s = surface(parts, Responses.of(parts, fit.design.y[:, None] / 25.0), targets, reml=False, beta_rows=rows)
+    likelihood = Batched(parts, Responses.of(parts, fit.design.y[:, None] / 25.0))
+    s = surface(likelihood, targets, reml=False, beta_rows=rows)
     x = coordinates(s, np.array([[1.0, 0.3], [0.3, 0.8]]), 0.2, np.full(len(targets), 0.01))
     everyone = np.arange(len(targets))
     value, gradient, hessian = s.evaluate(x, everyone)
@@ -214,3 +216,14 @@ def test_plot_draws_every_parameter():
     pytest.importorskip("matplotlib")
     figure = profile_fit(sleepstudy()).plot()
     assert len(figure.axes) == 6
+
+
+@pytest.mark.parametrize("name", ["sleepstudy", "crossed-slope", "weighted", "dyestuff2"])
+def test_by_the_engine_is_the_same(name, monkeypatch):
+    """Models too large for the array computation are profiled on the engine's moments."""
+    fit = fitted(CASES[name])
+    fast = profile_fit(fit).interval(0.95)
+    monkeypatch.setattr("henderson.inference.boot.refits.LARGEST", 0)
+    slow = profile_fit(fit)
+    assert isinstance(slow._surface.likelihood, ByEngine)
+    np.testing.assert_allclose(slow.interval(0.95), fast, rtol=1e-5, atol=1e-5)

@@ -188,6 +188,12 @@ def components(design: Design, kept: np.ndarray, *, whiten: bool = True, separat
     return Components(shapes, layout, linalg.block_diag(*bases), x_basis, x, root_weights, offset, log_weights)
 
 
+def scales_of(design: Design) -> FloatArray:
+    """Units of the effects in a basis that only scales them, (Q,)."""
+    root_weights = np.ones(len(design.y)) if design.weights is None else np.sqrt(design.weights)
+    return np.concatenate([np.diag(_basis(t, root_weights, False)) for t in design.terms])
+
+
 def _labels(design: Design) -> tuple[np.ndarray, list[int]]:
     """Component of every level, terms one after another, and where each term's levels start."""
     starts = np.concatenate([[0], np.cumsum([t.n_levels for t in design.terms])])

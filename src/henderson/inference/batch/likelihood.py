@@ -127,6 +127,9 @@ class Constraint:
     h: FloatArray
     value: FloatArray
 
+    def __getitem__(self, members: np.ndarray) -> Constraint:
+        return Constraint(self.h[:, members], self.value[members])
+
 
 @dataclass(frozen=True)
 class Resampled:
@@ -215,7 +218,7 @@ def pieces(
     r2 = f_yy - np.einsum("xb,xb->b", beta, f_xy)
     q, miss = s_inverse, np.zeros(batch)
     if constraint is not None:
-        q, beta, r2, miss = _constrained(constraint, s_inverse, beta, r2)
+        q, beta, r2, miss = constrained(constraint, s_inverse, beta, r2)
     # 6. F_i e
     f = d_xy - np.einsum("ixyb,yb->ixb", d_xx, beta)
     d_r2 = -(d_yy - np.einsum("ixb,xb->ib", d_xy, beta) - np.einsum("ixb,xb->ib", f, beta))
@@ -338,7 +341,7 @@ def _crossed_traces(members: FloatArray, n: FloatArray, right: FloatArray) -> Fl
     return np.einsum("irsab,jsrab->ijb", _times(members, n), _times(members, right))
 
 
-def _constrained(
+def constrained(
     constraint: Constraint, s_inverse: FloatArray, beta: FloatArray, r2: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """S⁻¹ within the constraint, β on it, r² there, and how far from it the unconstrained β is."""

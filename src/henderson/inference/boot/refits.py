@@ -122,14 +122,14 @@ class Refitter:
         return Refits.of_batch(fit, parts, found).without_failures()
 
 
-def batched_components(fit: Fit, *, separate: bool = False) -> Components | None:
+def batched_components(fit: Fit, *, whiten: bool = True, separate: bool = False) -> Components | None:
     """The design taken apart, or None where it is too large to fit many together."""
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects * (fit.kept.sum() + 10) > 4 * MOST_DOUBLES:
         return None
     if largest_component(fit.design) > LARGEST:
         return None
-    parts = components(fit.design, fit.kept, separate=separate)
+    parts = components(fit.design, fit.kept, whiten=whiten, separate=separate)
     return parts if parts.doubles() <= MOST_DOUBLES else None
 
 

@@ -12,22 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri
 
-from ...errors import DataError
 from ...fit import Fit
-from ..batch.components import Components, components
-from ..batch.fits import BatchFit, fit_batch
-from ..batch.likelihood import Responses, pieces
 from ..variance_parameters import find, variance_parameters
 from .curve import Curve, Scale
 from .level import levelled
 from .path import trace
 from .profiles import Profile
+from .source import Origin, origin_of
 from .surface import Target, coordinates, surface
 
 FloatArray = np.ndarray
-
-#: numbers in memory for one point of a profile, above which there is none
-MOST_DOUBLES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -89,32 +83,27 @@ def profile_fit(
         if fit.kept[j]
     ]
     targets = _chosen(variances, [] if reml else fixed, which)
-    parts = components(design, fit.kept, whiten=False)
-    if parts.doubles() > MOST_DOUBLES:
-        raise DataError(
-            f"profiles need the covariance of all effects of a component together; here it has {parts.largest} effects"
-        )
-    optimum = _optimum(parts, fit, reml)
-    sigma = float(optimum.sigma[0])
-    scaled = Responses.of(parts, (design.y - parts.offset)[:, None] / sigma + parts.offset[:, None])
-    to_work = np.linalg.inv(parts.basis)
-    cov = to_work @ optimum.cov[0] @ to_work.T
-    effects = _fixed_effects(fit, parts, scaled, targets, optimum, cov)
-    s = surface(parts, scaled, targets, reml=reml, beta_rows=effects.rows)
-    x = coordinates(s, cov, 0.0, effects.at)
+    origin = origin_of(fit, reml=reml)
+    effects = _fixed_effects(fit, origin, targets)
+    s = surface(origin.likelihood, targets, reml=reml, beta_rows=effects.rows)
+    x = coordinates(s, origin.cov, 0.0, effects.at)
     cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))
-    units = np.diag(parts.basis) * sigma
-    scales = [
-        Scale("sd", units[parts.layout.terms[t.term].start + t.row]) if t.kind == "sd"
-        else effects.scales[b] if t.kind == "beta"
-        else Scale(t.kind, sigma)
-        for b, t in enumerate(targets)
-    ]  # fmt: skip
     minimum = float(s.evaluate(x[:, :1], np.array([0]))[0][0])
-    curves = tuple(Curve(scale, t) for scale, t in zip(scales, levelled(s, x, minimum, trace(s, x, cutoff))))
+    traces = levelled(s, x, minimum, trace(s, x, cutoff))
+    scales = [_scale(t, origin, effects.scales[b]) for b, t in enumerate(targets)]
+    curves = tuple(Curve(scale, t) for scale, t in zip(scales, traces))
     estimate = np.array([float(c.scale.value(x[s.path[b], b])) for b, c in enumerate(curves)])
     notes = _notes(fit, targets, curves, reml)
     return Profile(tuple(targets), curves, estimate, level, cutoff, notes, s, minimum)
+
+
+def _scale(target: Target, origin: Origin, fixed: Scale) -> Scale:
+    if target.kind == "beta":
+        return fixed
+    if target.kind == "sd":
+        row = origin.likelihood.layout.terms[target.term].start + target.row
+        return Scale("sd", float(origin.units[row]) * origin.sigma)
+    return Scale(target.kind, origin.sigma)
 
 
 def _chosen(variances: list[Target], fixed: list[Target], which: Sequence[str] | str | None) -> list[Target]:
@@ -129,36 +118,20 @@ def _chosen(variances: list[Target], fixed: list[Target], which: Sequence[str] |
     return out
 
 
-def _optimum(parts: Components, fit: Fit, reml: bool) -> BatchFit:
-    start = np.zeros((parts.layout.q, parts.layout.q))
-    for term, lam in zip(parts.layout.terms, fit.lam):
-        start[term, term] = lam @ lam.T
-    optimum = fit_batch(parts, Responses.of(parts, fit.design.y[:, None]), start, reml=reml)
-    if not optimum.converged[0]:
-        raise DataError("the maximum of the likelihood was not found, so there is nothing to profile from")
-    return optimum
-
-
-def _fixed_effects(
-    fit: Fit, parts: Components, scaled: Responses, targets: Sequence[Target], optimum: BatchFit, cov: FloatArray
-) -> FixedEffects:
-    column = np.cumsum(fit.kept) - 1
-    to_user = np.linalg.inv(parts.x_basis)
-    sigma = float(optimum.sigma[0])
-    least_squares = sigma * (to_user @ scaled.beta[:, 0])
-    values, vectors = np.linalg.eigh(cov)
+def _fixed_effects(fit: Fit, origin: Origin, targets: Sequence[Target]) -> FixedEffects:
+    column, sigma, turn = np.cumsum(fit.kept) - 1, origin.sigma, origin.coefficients
+    values, vectors = np.linalg.eigh(origin.cov)
     root = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, :, None]
-    s_inverse = pieces(parts, scaled, root, reml=False).s_inverse[:, :, 0]
-    errors = sigma * np.sqrt(np.einsum("jx,xy,jy->j", to_user, s_inverse, to_user))
-    rows, at, scales = np.zeros((len(targets), parts.p)), np.zeros(len(targets)), []
+    s_inverse = origin.likelihood.pieces(root, reml=False).s_inverse[:, :, 0]
+    errors = sigma * np.sqrt(np.einsum("jx,xy,jy->j", turn, s_inverse, turn))
+    rows, at, scales = np.zeros((len(targets), len(turn))), np.zeros(len(targets)), []
     for b, target in enumerate(targets):
+        scales.append(Scale(target.kind))
         if target.kind == "beta":
             j = column[target.row]
-            rows[b] = to_user[j] * sigma / errors[j]
-            at[b] = (optimum.beta[0, j] - least_squares[j]) / errors[j]
-            scales.append(Scale("beta", errors[j], least_squares[j]))
-        else:
-            scales.append(Scale(target.kind))
+            rows[b] = turn[j] * sigma / errors[j]
+            at[b] = (origin.beta[j] - origin.base[j]) / errors[j]
+            scales[b] = Scale("beta", float(errors[j]), float(origin.base[j]))
     return FixedEffects(rows, tuple(scales), at)
 
 

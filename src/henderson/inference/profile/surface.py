@@ -23,10 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...covariance import Layout, factor_of
-from ..batch.components import Components
 from ..batch.coordinates import chain, parameters_of
-from ..batch.likelihood import Constraint, Pieces, Responses, pieces
+from ..batch.likelihood import Constraint, Pieces
 from ..variance_parameters import VarianceParameter
+from .source import Likelihood
 
 FloatArray = np.ndarray
 
@@ -62,10 +62,8 @@ class Surface:
 
     Attributes
     ----------
-    parts : Components
-        In a basis that only scales the effects.
-    responses : Responses
-        Of the single response divided by σ̂.
+    likelihood : Likelihood
+        Of the response divided by σ̂.
     reml : bool
     targets : tuple of B Target
     layout : Layout
@@ -83,8 +81,7 @@ class Surface:
         squares, in standard errors; 0 for the others.
     """
 
-    parts: Components
-    responses: Responses
+    likelihood: Likelihood
     reml: bool
     targets: tuple[Target, ...]
     directions: FloatArray
@@ -98,12 +95,12 @@ class Surface:
     @property
     def layout(self) -> Layout:
         """All terms of the design."""
-        return self.parts.layout
+        return self.likelihood.layout
 
     @property
     def nu(self) -> int:
         """ν."""
-        return self.parts.n - (self.parts.p if self.reml else 0)
+        return self.likelihood.n - (self.likelihood.p if self.reml else 0)
 
     def root(self, x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray]:
         """S (Q, Q, B) and ∂S/∂(its coordinates) (k, Q, Q, B) at x (k + 2, B)."""
@@ -130,9 +127,7 @@ class Surface:
         k = self.layout.n_theta
         root, directions = self.root(x, members)
         constraint = Constraint(self.h[:, members], x[k + 1])
-        p = pieces(
-            self.parts,
-            self.responses,
+        p = self.likelihood.pieces(
             root * np.exp(-x[k] / 2),
             reml=self.reml,
             constraint=constraint if self.h.any() else None,
@@ -201,20 +196,18 @@ class Surface:
         hessian[v, k] = hessian[k, v] = -c * 2 * multiplier - c * np.einsum("gb,gb->b", g, r2_gv)
 
 
-def surface(
-    parts: Components, responses: Responses, targets: Sequence[Target], *, reml: bool, beta_rows: FloatArray
-) -> Surface:
+def surface(likelihood: Likelihood, targets: Sequence[Target], *, reml: bool, beta_rows: FloatArray) -> Surface:
     """Coordinates for each target.
 
     Parameters
     ----------
-    parts, responses, reml
+    likelihood, reml
         See `Surface`.
     targets : sequence of B Target
     beta_rows : (B, p) array
         h of the targets that are fixed effects.
     """
-    layout, batch = parts.layout, len(targets)
+    layout, batch = likelihood.layout, len(targets)
     k = layout.n_theta
     directions = np.zeros((k, layout.q, layout.q, batch))
     directions[layout.parameter, layout.entries[:, 0], layout.entries[:, 1]] = 1.0
@@ -229,9 +222,7 @@ def surface(
         else:
             path[b], second[b], corner[:, b] = _rearrange(layout, target, directions[..., b], nonnegative[:, b])
         frozen[path[b], b] = True
-    return Surface(
-        parts, responses, reml, tuple(targets), directions, path, frozen, nonnegative, second, corner, beta_rows.T
-    )
+    return Surface(likelihood, reml, tuple(targets), directions, path, frozen, nonnegative, second, corner, beta_rows.T)
 
 
 def permuted_rows(layout: Layout, target: Target) -> np.ndarray:
