@@ -16,16 +16,38 @@ FloatArray = np.ndarray
 
 def levelled(surface: Surface, x: FloatArray, minimum: float, traces: list[Trace]) -> list[Trace]:
     """The traces, those of correlations cut off at their level; x (k + 2, B) the optimum, `minimum` f there."""
-    level = _levels_without_effect(surface, x, minimum)
+    level = _levels_without_effect(surface, x, minimum, traces)
     return [t if surface.second[b] < 0 else _capped(t, level[b], np.pi / 2) for b, t in enumerate(traces)]
 
 
-def _levels_without_effect(surface: Surface, x: FloatArray, minimum: float) -> FloatArray:
-    """Lowest ζ² of each correlation's profile with one of its standard deviations at zero, (B,)."""
+def _levels_without_effect(surface: Surface, x: FloatArray, minimum: float, traces: list[Trace]) -> FloatArray:
+    """Lowest ζ² of each correlation's profile with one of its standard deviations at zero, (B,).
+
+    The profile of that standard deviation has it, when it is among the targets: at its 0, or, when it ends before,
+    beyond where the others end.
+    """
     out = np.full(len(surface.targets), np.inf)
-    members = np.flatnonzero(surface.second >= 0)
-    if not len(members):
+    ends = {
+        (t.term, t.row): trace.zeta[0] ** 2 if trace.s[0] < 1e-12 else np.inf
+        for t, trace in zip(surface.targets, traces)
+        if t.kind == "sd"
+    }
+    members = []
+    for b in np.flatnonzero(surface.second >= 0):
+        t = surface.targets[b]
+        both = [ends.get((t.term, t.row)), ends.get((t.term, t.column))]
+        if None in both:
+            members.append(b)
+        else:
+            out[b] = min(both)
+    if not members:
         return out
+    return _settled_levels(surface, x, minimum, np.array(members), out)
+
+
+def _settled_levels(
+    surface: Surface, x: FloatArray, minimum: float, members: np.ndarray, out: FloatArray
+) -> FloatArray:
     everyone = np.arange(len(members))
     # s_1 is the first coordinate with this bound, s_2 the other
     first = np.argmax(surface.nonnegative[:, members], 0)

@@ -1,7 +1,7 @@
 """Where a profile gets its likelihood from: the array computation for small components, the engine for large ones.
 
-Both answer the same question, `pieces` at a batch of roots, for the response divided by the σ̂ of the optimum, and say how
-its coordinates become the user's numbers.
+Both answer the same question, `pieces` at a batch of roots, for the response divided by the σ̂ of the optimum, and say
+how its coordinates become the user's numbers.
 """
 
 from __future__ import annotations
