@@ -82,8 +82,8 @@ def test_case_does_not_matter_and_an_unknown_name_lists_the_known():
         datasets.load("rails")
 
 
-def test_naming_the_data_sets_does_not_import_pandas():
-    code = "import sys; from henderson import datasets; datasets.names(); sys.exit('pandas' in sys.modules)"
+def test_naming_the_data_sets_does_not_import_numpy():
+    code = "import sys; from henderson import datasets; datasets.names(); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

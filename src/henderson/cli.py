@@ -99,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run_demo(args: argparse.Namespace) -> None:
+    # Times of one thread can be compared between machines. NumPy reads these once, when it is first imported.
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
     from . import demo
 
     demo.run()

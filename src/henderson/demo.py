@@ -78,7 +78,7 @@ def run(write: Callable[[str], object] = print) -> None:
     """Fit every example twice and write its table with both times.
 
     The first time includes importing what a fit needs; the second is what a fit costs in a running session.
-    Both are formula and fit together, from the table in memory to the result.
+    Both are formula and fit together, from the table in memory to the result; the command uses one thread.
 
     Parameters
     ----------

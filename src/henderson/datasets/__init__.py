@@ -17,11 +17,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .catalogue import CATALOGUE, Dataset
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = ["Dataset", "describe", "load", "names"]
@@ -121,6 +120,7 @@ def _from_csv(path: Path, dataset: Dataset) -> pd.DataFrame:
 
 
 def _from_archive(path: Path, dataset: Dataset) -> pd.DataFrame:
+    import numpy as np
     import pandas as pd
 
     columns: dict[str, pd.Categorical | np.ndarray] = {}
