@@ -77,7 +77,8 @@ class Blocks:
     blocks : tuple of Block
     front : int or None
     rest : tuple of int
-        The other blocks, those with fewest levels first; effect a of level j of block k is rest column ``offsets[k] + j q_k + a``.
+        The other blocks, those with fewest levels first; effect a of level j of block k is rest column
+        ``offsets[k] + j q_k + a``.
     offsets : dict
     n_rest : int
         Effects in the rest.

@@ -1,4 +1,7 @@
-"""The front's part of the Schur complement by BLAS, for a small rest that is one dense matrix: a_j = Z_j'Z_r as (J, q, R)."""
+"""The front's part of the Schur complement by BLAS, for a small rest that is one dense matrix.
+
+a_j = Z_j'Z_r is held as (J, q, R).
+"""
 
 from __future__ import annotations
 

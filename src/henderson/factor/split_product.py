@@ -1,8 +1,8 @@
 """The front's part of the Schur complement when the rest is one large dense matrix and a_j = Z_j'Z_r is sparse.
 
-A few columns of the rest are met by most levels (popular items), most by few; `blocks` puts the popular ones first. With
-the rows T_j a_j cut into popular and rare columns, [P Q]: P'P goes through BLAS, Q'P is sparse by dense, Q'Q sparse by
-sparse. The cut is where that costs least.
+A few columns of the rest are met by most levels (popular items), most by few; `blocks` puts the popular ones first.
+With the rows T_j a_j cut into popular and rare columns, [P Q]: P'P goes through BLAS, Q'P is sparse by dense, Q'Q
+sparse by sparse. The cut is where that costs least.
 """
 
 from __future__ import annotations
