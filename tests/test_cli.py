@@ -141,7 +141,9 @@ def test_datasets_lists_all_and_describes_one(capsys):
     assert "Belenky" in out
 
 
-def test_demo_prints_three_tables_each_with_its_time(capsys):
+def test_demo_prints_three_tables_each_with_its_time(capsys, monkeypatch):
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
     code, out, err = run(capsys, "demo")
     assert (code, err) == (0, "")
     assert NBA_TABLE in out
@@ -153,6 +155,7 @@ def test_demo_prints_three_tables_each_with_its_time(capsys):
 WRONG = {
     "no such file": (("fit", SLEEP, "nowhere.csv"), "nowhere.csv"),
     "no such data set": (("fit", SLEEP, "sleep"), "sleepstudy"),
+    "no name": (("fit", SLEEP, ""), "sleepstudy"),
     "unknown column in the formula": (("fit", "Reaction ~ Dayz + (1 | Subject)", "sleepstudy"), "Dayz"),
     "unknown grouping column": (("fit", "Reaction ~ Days + (1 | Subjekt)", "sleepstudy"), "Subjekt"),
     "unknown --groups": (("fit", "Reaction ~ Days", "sleepstudy", "--groups", "Subjekt"), "Subjekt"),
@@ -191,9 +194,11 @@ def test_files_that_are_not_what_they_say(capsys, tmp_path):
     (tmp_path / "empty.csv").write_text("", encoding="utf-8")
     (tmp_path / "latin.csv").write_bytes(b"Reaction,Days,Subject\n1,2,\xff\xfe\n")
     (tmp_path / "ragged.csv").write_text('a,b\n1,2\n3,4,5\n"', encoding="utf-8")
+    (tmp_path / "plain.csv.gz").write_text("a,b\n1,2\n", encoding="utf-8")
     for path in [*tmp_path.iterdir(), tmp_path]:
         code, out, err = run(capsys, "fit", SLEEP, path)
         assert (code, out, err.count("\n")) == (2, "", 1), path.name
+        assert path.name in err
 
 
 def test_parquet_without_pyarrow_names_the_extra(capsys, tmp_path, monkeypatch):

@@ -183,7 +183,7 @@ def read_table(place: str) -> pd.DataFrame:
         A Parquet file, and pyarrow is not installed.
     """
     path = Path(place)
-    if not path.exists():
+    if not place or not path.exists():
         if path.suffix or path.name != place:
             raise ValueError(f"no such file: {place}")
         return datasets.load(place)
@@ -196,7 +196,7 @@ def read_table(place: str) -> pd.DataFrame:
         if suffixes[-1:] and suffixes[-1] in PARQUET:
             return _read_parquet(path)
         return pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ValueError(f"cannot read {place}: {error}") from error
 
 
