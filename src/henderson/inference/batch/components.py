@@ -20,6 +20,9 @@ from ...covariance import Layout
 
 FloatArray = np.ndarray
 
+#: components with more effects are not added up by pattern
+SMALL = 6
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -43,7 +46,7 @@ class Shape:
     zx : (p, R, C) array
         Z_c'WX, X in the orthonormal basis.
     xx : (p, p, R, R, a) array
-        Sums of their products within patterns.
+        Sums of their products within patterns (empty where components are large).
     rows : (R C, n) csr_array
         Turns a weighted response into the Z_c'Wy, effect by effect.
     """
@@ -62,6 +65,17 @@ class Shape:
     def size(self) -> int:
         """R, effects of one component."""
         return len(self.place)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the components are taken one by one."""
+        return self.size > SMALL
+
+    def gathered(self, matrices: FloatArray) -> FloatArray:
+        """The matrices of a component's effects from those of one level of every term: (Q, Q, B) → (R, R, B)."""
+        batch = matrices.shape[2]
+        padded = np.concatenate([matrices.reshape(-1, batch), np.zeros((1, batch))])
+        return np.ascontiguousarray(padded[self.place])
 
     def sum_patterns(self, components: FloatArray) -> FloatArray:
         """Sums over the components of each pattern: (..., C, B) → (..., a, B)."""
@@ -129,8 +143,14 @@ class Components:
 
     def doubles(self) -> int:
         """Numbers that one response of a batch needs in memory."""
-        k = self.layout.n_theta
-        return self.n + sum(len(s.count) * s.size**2 * (self.p + 2 * k + 10) for s in self.shapes)
+        small = sum(
+            len(s.count) * s.size**2 * (self.p + 2 * self.layout.n_theta + 10) for s in self.shapes if not s.is_large
+        )
+        return (
+            self.n
+            + small
+            + sum(len(s.count) * s.size**2 * (self.layout.n_theta + 8) for s in self.shapes if s.is_large)
+        )
 
 
 def n_components(design: Design) -> int:
@@ -273,7 +293,7 @@ def _shapes(
             left = np.repeat(columns, r, axis=1).ravel()
             right = np.tile(columns, (1, r)).ravel()
             grams = np.asarray(gram[left, right]).reshape(n_here, r, r).transpose(1, 2, 0)
-        first, pattern = _alike(grams, separate)
+        first, pattern = _alike(grams, separate or r > SMALL)
         rows = zt[columns.T.ravel()]
         place = _place(row[columns[0]], level[columns[0]], layout)
         zx = np.ascontiguousarray((rows @ x).reshape(r, n_here, -1).transpose(2, 0, 1))
@@ -285,10 +305,14 @@ def _shapes(
             place=place,
             members=_members(place, layout),
             zx=zx,
-            xx=_sum_patterns(np.einsum("xrc,ysc->xyrsc", zx, zx)[..., None], pattern)[..., 0],
+            xx=_products(zx, pattern) if r <= SMALL else np.empty(0),
             rows=sparse.csr_array(rows),
         ))  # fmt: skip
     return out
+
+
+def _products(zx: FloatArray, pattern: np.ndarray) -> FloatArray:
+    return _sum_patterns(np.einsum("xrc,ysc->xyrsc", zx, zx)[..., None], pattern)[..., 0]
 
 
 def _sum_patterns(components: FloatArray, pattern: np.ndarray) -> FloatArray:

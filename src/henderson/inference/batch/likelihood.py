@@ -12,7 +12,8 @@ the component's effects, A = Z'WZ):
        r²_ij = 2 tr E_iNE_jU_ee − 2 f_i'S⁻¹f_j,  f_i = (F_ie)_X
        log|V|_ij = −tr NE_iNE_j,  log|S|_ij = 2 tr E_iNE_jU_S − tr S⁻¹F_iS⁻¹F_j,  U_S = Σ S⁻¹_xx' U_xx'
 
-The sums over the columns of X do not depend on the response: they are matrix products with W_XX.
+Steps 1 to 4 and the traces of 7 are sums over the components: small ones by pattern (`patterns`), large ones one by one
+(`dense`). W = vec(G)vec(G)', G = Z'Wc.
 """
 
 from __future__ import annotations
@@ -23,11 +24,10 @@ import numpy as np
 
 from ...factor import small
 from .components import Components, Shape
+from .dense import AtComponents, EffectProducts
+from .patterns import AtPatterns, PatternProducts
 
 FloatArray = np.ndarray
-
-#: components with more effects go through LAPACK, one by one
-SMALL = 6
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,13 @@ class Responses:
         Least squares coefficients on the orthonormal columns.
     yy : (B,) array
         Residual sum of squares after X.
-    xy : tuple of (p, R, R, a, B) arrays, one a shape
-        Sums of products of Z_c'WX and Z_c'Wy within patterns.
-    yys : tuple of (R, R, a, B) arrays
-        The same of Z_c'Wy with itself.
+    products : tuple of PatternProducts or EffectProducts
+        Z'Wy, as each shape needs it.
     """
 
     beta: FloatArray
     yy: FloatArray
-    xy: tuple[FloatArray, ...]
-    yys: tuple[FloatArray, ...]
+    products: tuple[PatternProducts | EffectProducts, ...]
 
     @property
     def batch(self) -> int:
@@ -59,12 +56,7 @@ class Responses:
     def __getitem__(self, index: np.ndarray) -> Responses:
         if self.batch == 1:
             return self
-        return Responses(
-            self.beta[:, index],
-            self.yy[index],
-            tuple(w[..., index] for w in self.xy),
-            tuple(w[..., index] for w in self.yys),
-        )
+        return Responses(self.beta[:, index], self.yy[index], tuple(w[index] for w in self.products))
 
     @classmethod
     def of(cls, parts: Components, y: FloatArray) -> Responses:
@@ -72,12 +64,19 @@ class Responses:
         y = (y - parts.offset[:, None]) * parts.root_weights[:, None]
         beta = parts.x.T @ y
         y = y - parts.x @ beta
-        xy, yys = [], []
+        products: list[PatternProducts | EffectProducts] = []
         for shape in parts.shapes:
             zy = (shape.rows @ y).reshape(shape.size, len(shape.pattern), -1)
-            xy.append(shape.effects_by_pattern(shape.zx, zy))
-            yys.append(shape.sum_patterns(np.einsum("rcb,scb->rscb", zy, zy)))
-        return cls(beta, np.einsum("nb,nb->b", y, y), tuple(xy), tuple(yys))
+            products.append(EffectProducts.of(shape, zy) if shape.is_large else PatternProducts.of(shape, zy))
+        return cls(beta, np.einsum("nb,nb->b", y, y), tuple(products))
+
+
+def _at_root(
+    shape: Shape, products: PatternProducts | EffectProducts, root: FloatArray, times: FloatArray | None
+) -> AtPatterns | AtComponents:
+    if isinstance(products, EffectProducts):
+        return AtComponents(shape, products, root, times)
+    return AtPatterns(shape, products, root, times)
 
 
 @dataclass(frozen=True)
@@ -152,16 +151,6 @@ class Resampled:
         return Resampled(tuple(t[:, index] for t in self.times), self.xx[..., index], self.xy[:, index], self.yy[index])
 
 
-@dataclass(frozen=True)
-class _Solved:
-    """Steps 1 and 2 for the components of one shape: arrays (R, R, a, B)."""
-
-    m: FloatArray
-    k: FloatArray
-    n: FloatArray
-    logdet: FloatArray
-
-
 def pieces(
     parts: Components,
     responses: Responses,
@@ -186,33 +175,23 @@ def pieces(
         How often each component counts; else once.
     """
     p, k, batch = parts.p, parts.layout.n_theta, root.shape[2]
-    solved = [_solve(shape, root) for shape in parts.shapes]
+    times = [None] * len(parts.shapes) if resampled is None else resampled.times
+    # 1. to 4.
+    here = [_at_root(*each) for each in zip(parts.shapes, responses.products, [root] * len(times), times)]
     unit = np.zeros((p, p, batch))
     unit[np.arange(p), np.arange(p)] = 1.0
-    if resampled is None:  # W is summed over the components of a pattern
-        f_xx, f_xy, f_yy = unit, np.zeros((p, batch)), np.broadcast_to(responses.yy, (batch,)).copy()
-        counts: list[FloatArray] = [s.count[:, None] for s in parts.shapes]
-        times: list[FloatArray] = [np.ones((1, 1))] * len(counts)
+    if resampled is None:
+        f_xx, f_xy, f_yy = unit, np.zeros((p, batch)), np.broadcast_to(responses.yy, (batch,))
     else:
-        f_xx, f_xy, f_yy = resampled.xx, resampled.xy.copy(), resampled.yy.copy()
-        counts = times = list(resampled.times)
-    d_xx, d_xy, d_yy = np.zeros((k, p, p, batch)), np.zeros((k, p, batch)), np.zeros((k, batch))
-    t1, logdet = np.zeros((k, batch)), np.zeros(batch)
-    for shape, s, count, w, xy, yy in zip(parts.shapes, solved, counts, times, responses.xy, responses.yys):
-        f_xx = f_xx - _against_x(shape.xx, s.m * w)
-        f_xy -= _against_xy(xy, s.m * w)
-        f_yy -= _against(yy, s.m * w)
-        for i, e in enumerate(shape.members):
-            kek = _sandwich(s.k, e) * w
-            d_xx[i] += _against_x(shape.xx, kek)
-            d_xy[i] += _against_xy(xy, kek)
-            d_yy[i] += _against(yy, kek)
-        t1 += np.einsum("irs,rsb->ib", shape.members, (s.n * count).sum(2))
-        logdet += (s.logdet * count).sum(0)
-
+        f_xx, f_xy, f_yy = resampled.xx, resampled.xy, resampled.yy
+    sums = [one.sums() for one in here]
+    for one in sums:
+        f_xx, f_xy, f_yy = f_xx - one.f_xx, f_xy - one.f_xy, f_yy - one.f_yy
+    logdet, d_logdet = sum(one.logdet for one in sums), sum(one.t1 for one in sums)
+    d_xx, d_xy, d_yy = (sum(vars(one)[name] for one in sums) for name in ("d_xx", "d_xy", "d_yy"))
     # 5.
     low = small.cholesky(f_xx.copy())
-    low_inverse = small.solve_lower(low, unit)
+    low_inverse = small.solve_lower(low, unit.copy())
     s_inverse = np.einsum("kxb,kyb->xyb", low_inverse, low_inverse)
     beta = np.einsum("xyb,yb->xb", s_inverse, f_xy)
     r2 = f_yy - np.einsum("xb,xb->b", beta, f_xy)
@@ -224,121 +203,16 @@ def pieces(
     d_r2 = -(d_yy - np.einsum("ixb,xb->ib", d_xy, beta) - np.einsum("ixb,xb->ib", f, beta))
     # 7.
     dd_r2 = -2 * np.einsum("ixb,jxb->ijb", f, np.einsum("xyb,jyb->jxb", q, f))
-    d_logdet, dd_logdet = t1, np.zeros((k, k, batch))
+    dd_logdet = np.zeros((k, k, batch))
     if reml:
         logdet = logdet + 2 * np.log(np.einsum("xxb->xb", low)).sum(0)
-        d_logdet = t1 - np.einsum("xyb,iyxb->ib", s_inverse, d_xx)
-        sf = np.einsum("xyb,iyzb->ixzb", s_inverse, d_xx)
-        dd_logdet -= np.einsum("ixzb,jzxb->ijb", sf, sf)
-    for shape, s, count, w, xy, yy in zip(parts.shapes, solved, counts, times, responses.xy, responses.yys):
-        u_e = _conjugate(s.k, _residual_products(shape, xy, yy, beta)) * w
-        dd_r2 += 2 * _crossed_traces(shape.members, s.n, u_e)
-        right = -s.n * count
-        if reml:
-            u_s = _conjugate(s.k, _weighted_products(shape, s_inverse)) * w
-            right = right + 2 * u_s
-        dd_logdet += _crossed_traces(shape.members, s.n, right)
+        d_logdet = d_logdet - np.einsum("xyb,iyxb->ib", s_inverse, d_xx)
+        turned = np.einsum("xyb,iyzb->ixzb", s_inverse, d_xx)
+        dd_logdet -= np.einsum("ixzb,jzxb->ijb", turned, turned)
+    for part in here:
+        more_r2, more_logdet = part.second(beta, s_inverse if reml else None)
+        dd_r2, dd_logdet = dd_r2 + more_r2, dd_logdet + more_logdet
     return Pieces(logdet, r2, d_logdet, d_r2, _symmetric(dd_logdet), _symmetric(dd_r2), beta, s_inverse, f, miss)
-
-
-def _solve(shape: Shape, root: FloatArray) -> _Solved:
-    q2, batch = root.shape[0] * root.shape[1], root.shape[2]
-    padded = np.concatenate([root.reshape(q2, batch), np.zeros((1, batch))])
-    lam = np.ascontiguousarray(padded[shape.place])[:, :, None]
-    gram = shape.gram[..., None]
-    c = _dot(lam.transpose(1, 0, 2, 3), _dot(gram, lam))
-    diagonal = np.arange(shape.size)
-    c[diagonal, diagonal] += 1.0
-    # 1.
-    low, low_inverse = _cholesky_with_inverse(c)
-    logdet = 2 * np.log(low[diagonal, diagonal]).sum(0)
-    # 2.
-    h = _dot(low_inverse, lam.transpose(1, 0, 2, 3))
-    m = _dot(h.transpose(1, 0, 2, 3), h)
-    k = -_dot(gram, m)
-    k[diagonal, diagonal] += 1.0
-    n = _dot(k, gram)
-    return _Solved(m, k, (n + n.transpose(1, 0, 2, 3)) / 2, logdet)
-
-
-def _cholesky_with_inverse(c: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lower factors of c (R, R, a, B), and their inverses."""
-    r = c.shape[0]
-    if r <= SMALL:
-        low = small.cholesky(c)
-        unit = np.zeros_like(c)
-        unit[np.arange(r), np.arange(r)] = 1.0
-        return low, small.solve_lower(low, unit)
-    stacked = np.linalg.cholesky(np.ascontiguousarray(np.moveaxis(c, (0, 1), (-2, -1))))
-    inverse = np.linalg.solve(stacked, np.broadcast_to(np.eye(r), stacked.shape))
-    return np.moveaxis(stacked, (-2, -1), (0, 1)), np.moveaxis(inverse, (-2, -1), (0, 1))
-
-
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Products of matrices (R, S, a, B) × (S, T, a, B)."""
-    if a.shape[1] <= SMALL:
-        return np.einsum("rsab,stab->rtab", a, b)
-    left = np.ascontiguousarray(np.moveaxis(a, (0, 1), (-2, -1)))
-    right = np.ascontiguousarray(np.moveaxis(b, (0, 1), (-2, -1)))
-    return np.moveaxis(left @ right, (-2, -1), (0, 1))
-
-
-def _times(members: FloatArray, m: FloatArray) -> FloatArray:
-    """E_i m for every i, (k, R, R, a, B)."""
-    k, r, _ = members.shape
-    return (members.reshape(k * r, r) @ m.reshape(r, -1)).reshape(k, *m.shape)
-
-
-def _sandwich(k: FloatArray, e: FloatArray) -> FloatArray:
-    """K'EK for zeros and ones E, (R, R, a, B)."""
-    return _dot(k.transpose(1, 0, 2, 3), _times(e[None], k)[0])
-
-
-def _conjugate(k: FloatArray, w: FloatArray) -> FloatArray:
-    """KWK', (R, R, a, B)."""
-    return _dot(_dot(k, w), k.transpose(1, 0, 2, 3))
-
-
-def _against_x(xx: FloatArray, m: FloatArray) -> FloatArray:
-    """ΣMW_XX, (p, p, B): one matrix product."""
-    p = xx.shape[0]
-    return (xx.reshape(p * p, -1) @ m.reshape(-1, m.shape[-1])).reshape(p, p, -1)
-
-
-def _against_xy(xy: FloatArray, m: FloatArray) -> FloatArray:
-    """ΣMW_Xy, (p, B)."""
-    flat = m.reshape(-1, m.shape[-1])
-    if xy.shape[-1] == 1:
-        return xy.reshape(len(xy), -1) @ flat
-    return np.einsum("xmb,mb->xb", xy.reshape(len(xy), *flat.shape), flat)
-
-
-def _against(yy: FloatArray, m: FloatArray) -> FloatArray:
-    """ΣMW_yy, (B,)."""
-    flat = m.reshape(-1, m.shape[-1])
-    if yy.shape[-1] == 1:
-        return yy.ravel() @ flat
-    return np.einsum("mb,mb->b", yy.reshape(flat.shape), flat)
-
-
-def _residual_products(shape: Shape, xy: FloatArray, yy: FloatArray, beta: FloatArray) -> FloatArray:
-    """W_ee for e = y − Xβ, (R, R, a, B)."""
-    p = len(beta)
-    flat = shape.xx.reshape(p * p, -1).T @ np.einsum("xb,yb->xyb", beta, beta).reshape(p * p, -1)
-    square = flat.reshape(*shape.gram.shape, -1)
-    return yy - 2 * np.einsum("xrsab,xb->rsab", xy, beta) + (square + square.transpose(1, 0, 2, 3)) / 2
-
-
-def _weighted_products(shape: Shape, s_inverse: FloatArray) -> FloatArray:
-    """Σ S⁻¹_xx' W_xx', (R, R, a, B)."""
-    p = len(s_inverse)
-    flat = shape.xx.reshape(p * p, -1).T @ s_inverse.reshape(p * p, -1)
-    return flat.reshape(*shape.gram.shape, -1)
-
-
-def _crossed_traces(members: FloatArray, n: FloatArray, right: FloatArray) -> FloatArray:
-    """Σ_a tr E_i N E_j R, (k, k, B)."""
-    return np.einsum("irsab,jsrab->ijb", _times(members, n), _times(members, right))
 
 
 def constrained(
