@@ -1,8 +1,8 @@
 """Large components (crossed factors), one by one: steps 1 to 4 and 7 of `likelihood`.
 
 A component of R effects costs some six products of R × R matrices for each member of the batch, and all else R²: what
-involves [X y] goes through KG = Z'V⁻¹[X y] (R, p + 1), G = Z'W[X y], and E_i, which moves rows and blanks others, through
-indices. Arrays (B, R, …): the batch first, as LAPACK wants it.
+involves [X y] goes through KG = Z'V⁻¹[X y] (R, p + 1), G = Z'W[X y], and E_i, which moves rows and blanks others,
+through indices. Arrays (B, R, …): the batch first, as LAPACK wants it.
 """
 
 from __future__ import annotations

@@ -187,8 +187,9 @@ def pieces(
     sums = [one.sums() for one in here]
     for one in sums:
         f_xx, f_xy, f_yy = f_xx - one.f_xx, f_xy - one.f_xy, f_yy - one.f_yy
-    logdet, d_logdet = sum(one.logdet for one in sums), sum(one.t1 for one in sums)
-    d_xx, d_xy, d_yy = (sum(vars(one)[name] for one in sums) for name in ("d_xx", "d_xy", "d_yy"))
+    logdet, d_logdet, d_xx, d_xy, d_yy = (
+        np.sum([vars(one)[name] for one in sums], axis=0) for name in ("logdet", "t1", "d_xx", "d_xy", "d_yy")
+    )
     # 5.
     low = small.cholesky(f_xx.copy())
     low_inverse = small.solve_lower(low, unit.copy())

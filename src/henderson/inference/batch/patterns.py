@@ -1,8 +1,8 @@
 """Small components, added up by pattern: steps 1 to 4 and 7 of `likelihood`.
 
 Every sum over the components of a pattern is linear in a small symmetric matrix (M, K'E_iK, …) against W, which is
-summed once. The W of the columns of X does not depend on the response: those sums are matrix products. Arrays (R, R, a, B): the
-batch last, so that operations on small matrices run over contiguous memory.
+summed once. The W of the columns of X does not depend on the response: those sums are matrix products. Arrays
+(R, R, a, B): the batch last, so that operations on small matrices run over contiguous memory.
 """
 
 from __future__ import annotations

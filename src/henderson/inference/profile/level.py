@@ -35,11 +35,11 @@ def _levels_without_effect(surface: Surface, x: FloatArray, minimum: float, trac
     members = []
     for b in np.flatnonzero(surface.second >= 0):
         t = surface.targets[b]
-        both = [ends.get((t.term, t.row)), ends.get((t.term, t.column))]
-        if None in both:
-            members.append(b)
+        both = [(t.term, t.row), (t.term, t.column)]
+        if all(one in ends for one in both):
+            out[b] = min(ends[one] for one in both)
         else:
-            out[b] = min(both)
+            members.append(b)
     if not members:
         return out
     return _settled_levels(surface, x, minimum, np.array(members), out)
