@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -50,8 +50,19 @@ def scale_rows(shape: Shape, lam: Sequence[np.ndarray], B: np.ndarray, transpose
             np.multiply(B[part], lam[block][0, 0], out=out[part])
         else:
             matrix = lam[block].T if transpose else lam[block]
-            out[part] = np.einsum("ab,jbk->jak", matrix, B[part].reshape(n, q, -1), optimize=True).reshape(n * q, -1)
+            out[part] = np.matmul(matrix, B[part].reshape(n, q, -1)).reshape(n * q, -1)
     return out
+
+
+@lru_cache(maxsize=4)
+def _lower(n: int) -> np.ndarray:
+    """Which entries of an (n, n) matrix are below the diagonal or on it."""
+    return np.tri(n, dtype=bool)
+
+
+def mirrored(matrix: np.ndarray) -> np.ndarray:
+    """A symmetric matrix from its lower triangle."""
+    return np.where(_lower(len(matrix)), matrix, matrix.T)
 
 
 @dataclass(frozen=True)
@@ -85,8 +96,7 @@ class Dense:
             C = np.multiply(S, t, order="F")
             C *= t[:, None]
         else:
-            full = np.tril(S) + np.tril(S, -1).T
-            half = scale_rows(self.shape, lam, full, True)
+            half = scale_rows(self.shape, lam, self.full_S, True)
             C = np.asfortranarray(scale_rows(self.shape, lam, np.ascontiguousarray(half.T), True))
         C.ravel(order="K")[:: len(C) + 1] += 1.0
         self.L, info = lapack.dpotrf(C, lower=1, overwrite_a=1, clean=0)
@@ -117,6 +127,16 @@ class Dense:
             self._inverse, _ = lapack.dpotri(self.L, lower=1, overwrite_c=0)
         return self._inverse
 
+    @cached_property
+    def full_S(self) -> np.ndarray:
+        """S with both triangles."""
+        return mirrored(self.S)
+
+    @cached_property
+    def full_inverse(self) -> np.ndarray:
+        """C⁻¹ with both triangles."""
+        return mirrored(self.inverse())
+
     def weights(self) -> np.ndarray:
         """W = ΛC⁻¹Λ', lower triangle valid, as a flat Fortran array."""
         return self.scaled_inverse.ravel(order="F")
@@ -130,8 +150,7 @@ class Dense:
             W = np.multiply(K, t, order="F")
             W *= t[:, None]
             return W
-        full = np.tril(K) + np.tril(K, -1).T
-        half = scale_rows(self.shape, self.lam, full, False)
+        half = scale_rows(self.shape, self.lam, self.full_inverse, False)
         return np.asfortranarray(scale_rows(self.shape, self.lam, np.ascontiguousarray(half.T), False))
 
     def add_inverse_blocks(self, out: Sequence[np.ndarray]) -> None:
@@ -142,11 +161,12 @@ class Dense:
 
     def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> None:
         """Add Σ_j (SΛC⁻¹)_jj to each block's (q, q), and Σ_j (Z'V⁻¹Z)_jj to `whole`, without dividing by λ."""
-        S, K = (np.tril(a) + np.tril(a, -1).T for a in (self.S, self.inverse()))
+        S, K = self.full_S, self.full_inverse
         LK = scale_rows(self.shape, self.lam, K, False)
         for block, q, n, part in self.shape.slices():
-            rows, columns = S[part].reshape(n, q, -1), LK[:, part].reshape(-1, n, q)
-            out[block][...] += np.einsum("jas,sjb->ab", rows, columns, optimize=True)
+            rows = S[part].reshape(n, q, -1).transpose(1, 0, 2).reshape(q, -1)
+            columns = LK[:, part].reshape(-1, n, q).transpose(2, 1, 0).reshape(q, -1)
+            out[block][...] += rows @ columns.T
         H = blas.dtrsm(1.0, self.L, np.asfortranarray(scale_rows(self.shape, self.lam, S, True)), lower=1)
         for block, q, n, part in self.shape.slices():
             h = H[:, part].reshape(-1, n, q).transpose(2, 0, 1).reshape(q, -1)

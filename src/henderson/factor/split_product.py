@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.linalg import blas
 
 from . import small
-from .rest import Rest
+from .rest import Rest, mirrored
 
 #: nanoseconds of a multiply-add in a dense, a sparse-by-dense and a sparse-by-sparse product
 DENSE, MIXED, SPARSE = 0.025, 0.4, 6.0
@@ -50,8 +50,7 @@ class SplitProduct:
 
     def sandwich(self, rest: Rest) -> np.ndarray:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
-        lower = rest.only.scaled_inverse
-        W = np.tril(lower) + np.tril(lower, -1).T
+        W = mirrored(rest.only.scaled_inverse)
         out = np.empty((self.q, self.q, self.n_levels))
         step = max(1, SLICE // self.n_rest)
         indptr = self.zr[0].indptr

@@ -21,7 +21,7 @@ from scipy import sparse
 
 from . import small
 from .components import locate
-from .rest import Batched, Dense, Place
+from .rest import Batched, Dense, Place, mirrored
 from .system import Factor
 
 
@@ -68,9 +68,8 @@ def _stack(place: Place, part: Dense | Batched) -> Stack:
         W = part.weights().reshape(m, m, -1).transpose(2, 0, 1)
     else:
         m = len(part.S)
-        S = (np.tril(part.S) + np.tril(part.S, -1).T).reshape(1, m, m)
-        lower = part.scaled_inverse
-        W = (np.tril(lower) + np.tril(lower, -1).T).reshape(1, m, m)
+        S = part.full_S.reshape(1, m, m)
+        W = mirrored(part.scaled_inverse).reshape(1, m, m)
     return Stack(place, S, W, np.eye(m) - W @ S)
 
 
