@@ -17,6 +17,9 @@ from .peers import NAMES, presence
 from .problems import FITS, folder
 from .runner import Measured, measure
 
+QUICK = 3.0
+"""Seconds: peers faster than this on a problem are measured in several turns."""
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -29,19 +32,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measured: list[Measured] = []
     for problem in problems:
         folder(problem)
-        for peer in present:
-            measured.append(
-                measure(
-                    peer.name, problem,
-                    repeat=chosen.repeat, budget=chosen.budget, limit=chosen.timeout, threads=chosen.threads,
-                )
-            )  # fmt: skip
-            last = measured[-1]
-            print(f"{problem:16s} {peer.name:12s} {table.time_cell(last):>10s} {last.message}", flush=True)
+        measured += side_by_side(problem, [peer.name for peer in present], chosen)
     if chosen.update:
         measured = updated(earlier(chosen.output), measured)
     shown = [presence(name) for name in NAMES if any(m.peer == name for m in measured)]
     write(measured, machine.describe(shown, chosen.threads), chosen.output)
+
+
+def side_by_side(problem: str, peers: Sequence[str], chosen: argparse.Namespace) -> list[Measured]:
+    """Each peer on one problem; the quick ones take turns again, so that a busy machine is busy for all."""
+    limits = {name: getattr(chosen, name) for name in ("repeat", "budget", "threads")}
+    found: dict[str, Measured] = {}
+    for turn in range(chosen.turns):
+        for peer in peers:
+            if turn == 0:
+                found[peer] = measure(peer, problem, limit=chosen.timeout, **limits)
+            elif found[peer].status == "ok" and found[peer].median < QUICK:
+                found[peer] = found[peer].pooled(measure(peer, problem, limit=chosen.timeout, **limits))
+            else:
+                continue
+            last = found[peer]
+            print(f"{problem:16s} {peer:12s} {table.time_cell(last):>10s} {last.message}", flush=True)
+    return list(found.values())
 
 
 def options() -> argparse.ArgumentParser:
@@ -49,6 +61,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--problems", default=",".join(FITS), help="names joined by commas (default: all)")
     parser.add_argument("--peers", default=",".join(NAMES), help="names joined by commas (default: all)")
     parser.add_argument("--repeat", type=int, default=5, help="runs whose median is shown (default 5)")
+    parser.add_argument("--turns", type=int, default=3, help="fresh processes of each quick peer (default 3)")
     parser.add_argument("--budget", type=float, default=20, help="seconds after which no run begins (20)")
     parser.add_argument("--timeout", type=float, default=200, help="seconds a process may take (200)")
     parser.add_argument("--threads", default="1", help="threads of every pool: 1, another number, or all")

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,10 @@ class Measured:
     def median(self) -> float:
         """Of one thread its CPU seconds, which other programs disturb little; else of the wall."""
         return statistics.median(self.cpu if self.threads == "1" else self.wall)
+
+    def pooled(self, other: Measured) -> Measured:
+        """With the runs of another process; the criterion and the memory are the first's."""
+        return replace(self, wall=self.wall + other.wall, cpu=self.cpu + other.cpu)
 
 
 def environment(threads: str) -> dict[str, str]:

@@ -152,7 +152,7 @@ def draw(found: Sequence[dict[str, Any]]) -> None:
     axes.set_ylim(-0.6, len(found) - 0.4)
     axes.set_xlim(left=0)
     axes.set_xlabel("rejections of a true null hypothesis at 5 %, in %")
-    axes.legend(loc="upper right", frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     FIGURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(FIGURE, dpi=150)
