@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from henderson import datasets
+from henderson.contract import RandomTerm
 from henderson.design import design_from_formula
 from henderson.fit import fit_design
 from henderson.inference.batch.components import components
@@ -227,3 +230,25 @@ def test_by_the_engine_is_the_same(name, monkeypatch):
     slow = profile_fit(fit)
     assert isinstance(slow._surface.likelihood, ByEngine)
     np.testing.assert_allclose(slow.interval(0.95), fast, rtol=1e-5, atol=1e-5)
+
+
+def test_no_fixed_effects():
+    profile = profile_fit(sleepstudy("Reaction ~ 0 + (Days | Subject)"))
+    assert [t.kind for t in profile.targets] == ["sd", "cor", "sd", "sigma"]
+    assert profile.interval().notna().all(axis=None)
+
+
+def test_what_the_data_do_not_tell_apart_has_no_limit_and_says_so():
+    """An effect for every row: its variance and the residual's have only a sum."""
+    data = datasets.load("sleepstudy")
+    design = design_from_formula("Reaction ~ Days + (1 | Subject)", data)
+    rows = RandomTerm(
+        "row", np.arange(180), pd.RangeIndex(180), np.ones((180, 1)), ("(Intercept)",), "unstructured", None, "row"
+    )
+    fit = fit_design(replace(design, terms=(*design.terms, rows)))
+    table = profile_fit(fit).interval()
+    assert table.loc["sd_(Intercept)|row", "lower"] == 0.0
+    assert np.isnan(table.loc["sigma", "lower"])
+    assert any(note.startswith("sigma: no lower limit") for note in table.attrs["notes"])
+    alone = profile_fit(fit_design(design)).interval()
+    np.testing.assert_allclose(table.loc[["Intercept", "Days"]], alone.loc[["Intercept", "Days"]], rtol=1e-4)

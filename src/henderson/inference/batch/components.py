@@ -92,8 +92,9 @@ class Shape:
             out = np.empty((u, r, r, n_patterns, batch))
             for a in range(n_patterns):
                 here = self.pattern == a
-                wide = np.ascontiguousarray(right[:, here]).transpose(1, 0, 2).reshape(here.sum(), -1)
-                out[:, :, :, a] = (left[:, :, here].reshape(u * r, -1) @ wide).reshape(u, r, r, batch)
+                many = int(here.sum())
+                wide = np.ascontiguousarray(right[:, here]).transpose(1, 0, 2).reshape(many, r * batch)
+                out[:, :, :, a] = (left[:, :, here].reshape(u * r, many) @ wide).reshape(u, r, r, batch)
         return (out + out.transpose(0, 2, 1, 3, 4)) / 2
 
 

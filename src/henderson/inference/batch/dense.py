@@ -7,6 +7,7 @@ through indices. Arrays (B, R, …): the batch first, as LAPACK wants it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -103,7 +104,7 @@ class _AtComponent:
         turned = np.ascontiguousarray(lam.transpose(0, 2, 1))
         c = turned @ (gram @ lam)
         c[:, diagonal, diagonal] += 1.0
-        low = np.linalg.cholesky(c)
+        low = _cholesky(c)
         self.logdet = 2 * np.log(low[:, diagonal, diagonal]).sum(1)
         h = np.linalg.solve(low, turned)
         self.m = np.ascontiguousarray(h.transpose(0, 2, 1)) @ h
@@ -126,7 +127,7 @@ class _AtComponent:
         moved = [move.rows(self.n) for move in self.moves]
         dd_logdet = -_pairs(moved, [m.transpose(0, 2, 1) for m in moved])
         if s_inverse is not None:
-            half = np.linalg.cholesky(np.ascontiguousarray(s_inverse.transpose(2, 0, 1)))
+            half = _cholesky(np.ascontiguousarray(s_inverse.transpose(2, 0, 1)))
             dd_logdet = dd_logdet + 2 * self._quadratic(self.kg[:, :, :-1] @ half)
         return 2 * self._quadratic(e), dd_logdet
 
@@ -134,6 +135,18 @@ class _AtComponent:
         """tr u'E_iNE_ju for u (B, R, m), (k, k, B)."""
         moved = [move.rows(u) for move in self.moves]
         return _pairs(moved, [self.n @ m for m in moved])
+
+
+def _cholesky(c: FloatArray) -> FloatArray:
+    """Lower factors; NaN where there is none."""
+    try:
+        return np.linalg.cholesky(c)
+    except np.linalg.LinAlgError:
+        out = np.full_like(c, np.nan)
+        for b, one in enumerate(c):
+            with suppress(np.linalg.LinAlgError):
+                out[b] = np.linalg.cholesky(one)
+        return out
 
 
 def _pairs(left: list[FloatArray], right: list[FloatArray]) -> FloatArray:

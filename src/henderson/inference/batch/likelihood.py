@@ -191,7 +191,8 @@ def pieces(
         np.sum([vars(one)[name] for one in sums], axis=0) for name in ("logdet", "t1", "d_xx", "d_xy", "d_yy")
     )
     # 5.
-    low = small.cholesky(f_xx.copy())
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN where a resample lacks a column
+        low = small.cholesky(f_xx.copy())
     low_inverse = small.solve_lower(low, unit.copy())
     s_inverse = np.einsum("kxb,kyb->xyb", low_inverse, low_inverse)
     beta = np.einsum("xyb,yb->xb", s_inverse, f_xy)

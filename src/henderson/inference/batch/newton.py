@@ -137,7 +137,7 @@ def newton_step(gradient: FloatArray, hessian: FloatArray, held: np.ndarray) -> 
     h[diagonal, diagonal] += held
     g = g * scale
     step, definite = _solve_definite(h, -g)
-    bad = np.flatnonzero(~definite)
+    bad = np.flatnonzero(~definite & np.isfinite(h).all((0, 1)))
     if len(bad):
         values, vectors = np.linalg.eigh(np.ascontiguousarray(h[:, :, bad].transpose(2, 0, 1)))
         along = np.einsum("bki,kb->bi", vectors, g[:, bad])

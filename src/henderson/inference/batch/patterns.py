@@ -109,9 +109,9 @@ class AtPatterns:
         """ΣMW for [X y], X and y apart."""
         p, xy, yy = len(self.shape.zx), self.products.xy, self.products.yy
         flat = m.reshape(-1, m.shape[-1])
-        of_x = (self.shape.xx.reshape(p * p, -1) @ flat).reshape(p, p, -1)
+        of_x = (self.shape.xx.reshape(p * p, len(flat)) @ flat).reshape(p, p, flat.shape[1])
         if xy.shape[-1] == 1:
-            return of_x, xy.reshape(p, -1) @ flat, yy.ravel() @ flat
+            return of_x, xy.reshape(p, len(flat)) @ flat, yy.ravel() @ flat
         of_xy = np.einsum("xmb,mb->xb", xy.reshape(p, *flat.shape), flat)
         return of_x, of_xy, np.einsum("mb,mb->b", yy.reshape(flat.shape), flat)
 
@@ -122,8 +122,9 @@ class AtPatterns:
 
     def _weighted(self, weights: FloatArray) -> FloatArray:
         """Σ weights_xx' W_xx' for (p, p, B), symmetric, (R, R, a, B)."""
-        p = len(weights)
-        flat = (self.shape.xx.reshape(p * p, -1).T @ weights.reshape(p * p, -1)).reshape(*self.shape.gram.shape, -1)
+        p, batch, size = len(weights), weights.shape[-1], self.shape.gram.shape
+        flat = self.shape.xx.reshape(p * p, self.shape.gram.size).T @ weights.reshape(p * p, batch)
+        flat = flat.reshape(*size, batch)
         return (flat + flat.transpose(1, 0, 2, 3)) / 2
 
     def _conjugate(self, k: FloatArray, w: FloatArray) -> FloatArray:

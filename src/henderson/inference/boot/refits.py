@@ -21,8 +21,10 @@ FloatArray = np.ndarray
 
 #: effects of a component above which fits go one by one
 LARGEST = 64
-#: numbers in memory for one replicate above which they do
-MOST_DOUBLES = 2_000_000
+#: numbers in memory for one response above which the engine, one by one, is the faster
+MOST_DOUBLES = 60_000
+#: the same for what the engine does not do as well: one response, resampled or profiled
+MOST_DOUBLES_ALONE = 2_000_000
 #: numbers in memory for a batch
 BATCH_DOUBLES = 8_000_000
 
@@ -108,7 +110,7 @@ class Refitter:
     @classmethod
     def of(cls, fit: Fit, batch: int | None = None) -> Refitter:
         """Choose by the size of the model."""
-        parts = batched_components(fit)
+        parts = batched_components(fit, most=MOST_DOUBLES)
         if parts is None:
             return cls(fit, None, 1)
         return cls(fit, parts, batch or int(np.clip(BATCH_DOUBLES // parts.doubles(), 1, 2000)))
@@ -122,15 +124,17 @@ class Refitter:
         return Refits.of_batch(fit, parts, found).without_failures()
 
 
-def batched_components(fit: Fit, *, whiten: bool = True, separate: bool = False) -> Components | None:
+def batched_components(
+    fit: Fit, *, whiten: bool = True, separate: bool = False, most: int = MOST_DOUBLES_ALONE
+) -> Components | None:
     """The design taken apart, or None where it is too large to fit many together."""
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
-    if effects * (fit.kept.sum() + 10) > 4 * MOST_DOUBLES:
+    if effects > 100_000:  # not even worth taking apart
         return None
     if largest_component(fit.design) > LARGEST:
         return None
     parts = components(fit.design, fit.kept, whiten=whiten, separate=separate)
-    return parts if parts.doubles() <= MOST_DOUBLES else None
+    return parts if parts.doubles() - parts.n <= most else None
 
 
 def largest_component(design: Design) -> int:

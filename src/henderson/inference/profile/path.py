@@ -159,6 +159,8 @@ def trace(surface: Surface, x: FloatArray, cutoff: float) -> list[Trace]:
         guess[surface.path[target[active]], np.arange(len(active))] = there
         last_tangent, now = now.tangent, settle(surface, guess, target[active])
         before[active] = step
+        real = np.isfinite(now.value)
+        active, there, now, last_tangent = active[real], there[real], now[real], last_tangent[:, real]
         rise = now.value - origin.value[target[active]]
         zeta[active] = np.sqrt(np.maximum(rise, 0.0))
         for i, member in enumerate(active):

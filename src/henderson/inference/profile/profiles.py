@@ -86,7 +86,12 @@ class Profile:
         chosen = np.arange(len(names)) if parameters is None else np.array(find(parameters, names, "parameter"))
         limits = np.column_stack([self._solve(-z, chosen), self._solve(z, chosen)])
         table = pd.DataFrame(limits, columns=["lower", "upper"], index=[names[i][0] for i in chosen])
-        table.attrs["notes"] = self.notes
+        open_ended = [
+            f"{name}: no {side} limit, since the profile does not come to |ζ| = {z:.2f} on that side"
+            for side in table.columns
+            for name in table.index[table[side].isna()]
+        ]
+        table.attrs["notes"] = (*self.notes, *open_ended)
         return table
 
     def _solve(self, z: float, chosen: np.ndarray) -> FloatArray:
