@@ -177,15 +177,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeat", type=int, default=5, help="runs whose median is shown (5)")
     parser.add_argument("--budget", type=float, default=20, help="seconds after which no run begins (20)")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a process may take (300)")
+    parser.add_argument("--update", action="store_true", help="keep what the files hold of other work")
     parser.add_argument("--output", default="inference", help="name of the files in benchmarks/results/")
     parser.add_argument("--child", nargs=3, metavar=("WORK", "REPEAT", "BUDGET"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.child:
         print(json.dumps(run(chosen.child[0], int(chosen.child[1]), float(chosen.child[2]))))
         return
+    path = RESULTS / f"{chosen.output}.json"
     found: dict[str, dict[str, dict[str, Any]]] = {}
+    if chosen.update and path.exists():
+        found = json.loads(path.read_text())
     for name in names(chosen.works, WORKS, "work"):
-        found[name] = {}
+        found.setdefault(name, {})
         for side in names(chosen.sides, ("henderson", "R"), "side"):
             found[name][side] = measure(side, name, chosen.repeat, chosen.budget, chosen.timeout)
             print(
@@ -193,7 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 found[name][side].get("message", ""),
                 flush=True,
             )
-    write(found, chosen.output)
+    write({name: found[name] for name in WORKS if name in found}, chosen.output)
 
 
 def write(found: dict[str, dict[str, dict[str, Any]]], output: str) -> None:
