@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,8 +49,7 @@ class VarianceParameter:
 def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
     """The parameters of a design's covariance, in lme4's order, σ last."""
     out: list[VarianceParameter] = []
-    order = np.argsort([-t.n_levels for t in design.terms], kind="stable")
-    for k in order:
+    for k in _lme4_order([t.n_levels for t in design.terms]):
         term = design.terms[k]
         place, shared = STRUCTURES[term.structure]
         entries = place(term.n_columns)[: 1 if shared else None]
@@ -58,6 +58,19 @@ def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
             kind = "sd" if r == s else "cor"
             out.append(VarianceParameter(_name(term, kind, r, s, shared), alias, kind, int(k), int(r), int(s)))
     return _distinct((*out, VarianceParameter("sigma", ".sigma", "sigma", -1)))
+
+
+def _lme4_order(n_levels: Sequence[int]) -> list[int]:
+    """Terms as lme4 has them: as written where levels do not increase, else most levels first and ties backwards.
+
+    Examples
+    --------
+    >>> _lme4_order([6, 6, 3]), _lme4_order([3, 6, 6])
+    ([0, 1, 2], [2, 1, 0])
+    """
+    if all(a >= b for a, b in pairwise(n_levels)):
+        return list(range(len(n_levels)))
+    return [int(k) for k in np.argsort(n_levels, kind="stable")[::-1]]
 
 
 def _name(term: RandomTerm, kind: str, r: int, s: int, shared: bool) -> str:
