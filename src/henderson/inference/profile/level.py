@@ -48,6 +48,7 @@ def _levels_without_effect(surface: Surface, x: FloatArray, minimum: float, trac
 def _settled_levels(
     surface: Surface, x: FloatArray, minimum: float, members: np.ndarray, out: FloatArray
 ) -> FloatArray:
+    """The levels of some correlations by minimising with each standard deviation held at zero; others as in `out`."""
     everyone = np.arange(len(members))
     # s_1 is the first coordinate with this bound, s_2 the other
     first = np.argmax(surface.nonnegative[:, members], 0)
