@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .inference.compare import bootstrap_compare as bootstrap_compare
     from .inference.compare import compare as compare
     from .inference.compare import kr_compare as kr_compare
-    from .lmer import lmer as lmer
+    from .lme4_door import lmer as lmer
     from .model import MixedLM as MixedLM
     from .model import mixedlm as mixedlm
     from .params import MixedLMParams as MixedLMParams
@@ -48,7 +48,7 @@ _ROOMS = {
     "bootstrap_compare": "inference.compare",
     "compare": "inference.compare",
     "kr_compare": "inference.compare",
-    "lmer": "lmer",
+    "lmer": "lme4_door",
     "mixedlm": "model",
     "parse_constraints": "constraints",
 }

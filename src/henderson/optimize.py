@@ -72,8 +72,20 @@ ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
 
 
-def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1.0) -> Optimum[P]:
-    """Minimise a deviance from `start`."""
+def minimize(
+    evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1.0, beat: float = -np.inf
+) -> Optimum[P]:
+    """Minimise a deviance from `start`.
+
+    Parameters
+    ----------
+    evaluate : callable
+    start : Point
+    radius : float
+        First radius of the trust region.
+    beat : float
+        A deviance known from elsewhere. The search ends, not converged, when it is clear that it will not get below.
+    """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
     history: list[tuple[float, float]] = []
@@ -84,6 +96,9 @@ def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1
         step, predicted = _trust_step(values, vectors, g, radius)
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
+        if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
+            return Optimum(point, evaluations, iteration, predicted, float(np.abs(g).max(initial=0.0)), False,
+                           "ends no lower than another", tuple(history))
         if predicted <= TOLERANCE or stalled >= 3:
             good = predicted <= ACCEPTABLE
             if good and predicted > EXACT:
@@ -116,6 +131,11 @@ def minimize(evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1
             point = new
     return Optimum(point, evaluations, MAX_ITERATIONS, predicted, float(np.abs(g).max(initial=0.0)), False,
                    "iteration limit", tuple(history))
+
+
+def _beaten(gap: float, predicted: float) -> bool:
+    """Whether a search `gap` above another's end arrives there too, or stays above."""
+    return predicted < gap / 10 or (gap < 1e-4 and predicted < 2 * gap)
 
 
 def _learn(C: np.ndarray, H: np.ndarray, step: np.ndarray, y: np.ndarray) -> np.ndarray:

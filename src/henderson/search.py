@@ -82,16 +82,21 @@ def search(
         return _descend(criterion, evaluate, evaluate(_working_theta(criterion, start)))
     ended = _descend(criterion, evaluate, scoring_start(criterion.blocks, evaluate))
     if _may_have_two_minima(criterion, ended.optimum.point):
-        other = _descend(criterion, evaluate, small_start(criterion.blocks, evaluate))
+        elsewhere = small_start(criterion.blocks, evaluate)
+        other = _descend(criterion, evaluate, elsewhere, beat=ended.optimum.point.deviance)
         if other.optimum.point.deviance < ended.optimum.point.deviance - WORTHWHILE:
             return other
     return ended
 
 
-def _descend(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], first: Evaluation) -> Certified:
+def _descend(
+    criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], first: Evaluation, beat: float = -np.inf
+) -> Certified:
     """Minimise, set rounding errors to zero, step off the boundary while that pays."""
-    best = minimize(evaluate, first)
+    best = minimize(evaluate, first, beat=beat)
     history = best.history
+    if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
+        return Certified(best, 0.0, 0.0, best.point.theta, history)
     for attempt in range(ATTEMPTS + 1):
         best = _snap(criterion, best)
         ended = _certify(criterion, best, history)
