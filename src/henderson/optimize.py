@@ -135,7 +135,7 @@ def minimize(
 
 def _beaten(gap: float, predicted: float) -> bool:
     """Whether a search `gap` above another's end arrives there too, or stays above."""
-    return predicted < gap / 10 or (gap < 1e-4 and predicted < 2 * gap)
+    return predicted < 1e-3 and predicted < (2 * gap if gap < 1e-3 else gap / 10)
 
 
 def _learn(C: np.ndarray, H: np.ndarray, step: np.ndarray, y: np.ndarray) -> np.ndarray:
