@@ -68,11 +68,11 @@ WORKS: dict[str, Work] = {
 
 
 def kenward_roger(result: Any) -> float:
-    return float(result.with_inference(ddf="kenward-roger").coef_table()["df"].iloc[1])
+    return float(result.with_inference(ddf="kenward-roger").coef_table["df"].iloc[1])
 
 
 def satterthwaite(result: Any) -> float:
-    return float(result.with_inference(ddf="satterthwaite").coef_table()["df"].iloc[1])
+    return float(result.with_inference(ddf="satterthwaite").coef_table["df"].iloc[1])
 
 
 def bootstrap(result: Any) -> float:

@@ -123,7 +123,7 @@ def p_values(study: Study, replicates: int, seed: int) -> pd.DataFrame:
 
 
 def p_value(result: Any, method: str, coefficient: str) -> float:
-    return float(result.with_inference(ddf=method).coef_table().loc[coefficient, "p"])
+    return float(result.with_inference(ddf=method).coef_table.loc[coefficient, "p"])
 
 
 def summarise(study: Study, p: pd.DataFrame) -> dict[str, Any]:

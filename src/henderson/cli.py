@@ -226,7 +226,7 @@ def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[
     dict
         Full precision throughout; NaN and infinity are None.
     """
-    fixed = result.coef_table().rename_axis("name").reset_index()
+    fixed = result.coef_table.rename_axis("name").reset_index()
     record = {
         "henderson": __version__,
         "formula": formula,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
     """Estimate ± quantile × standard error; the variance parameters' by the delta method, cut at their bounds."""
     from .inference.core import t_quantile
+    from .inference.hypotheses import coef_table
 
     errors = results.variance_errors()
     half = t_quantile((1 + level) / 2, np.inf) * errors["se"]
@@ -23,7 +24,7 @@ def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
     low = low.where(low > np.where(is_correlation, -1, 0), np.where(is_correlation, -1.0, 0.0))
     high = high.where(~is_correlation | (high < 1), 1.0)
     variances = pd.DataFrame({"lower": low, "upper": high}).where(errors["se"].notna(), np.nan)
-    return pd.concat([variances, results.coef_table(level)[["lower", "upper"]]])
+    return pd.concat([variances, coef_table(results.inference, level)[["lower", "upper"]]])
 
 
 def profile(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:

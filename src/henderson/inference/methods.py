@@ -19,22 +19,15 @@ class InferenceMethods:
         engine: Fit
         inference: Inference
 
-    def coef_table(self, level: float = 0.95) -> pd.DataFrame:
-        """The fixed effects with their tests, as the results' inference has them.
+    @property
+    def coef_table(self) -> pd.DataFrame:
+        """The fixed effects with their tests and 95 % limits, as the results' inference has them.
 
-        Parameters
-        ----------
-        level : float
-            Of the confidence limits.
-
-        Returns
-        -------
-        DataFrame
-            Index: coefficient; columns estimate, se, df, statistic, p, lower, upper.
+        Index: coefficient; columns estimate, se, df, statistic, p, lower, upper. Limits at another level: `conf_int`.
         """
         from .hypotheses import coef_table
 
-        return coef_table(self.inference, level)
+        return coef_table(self.inference)
 
     def anova(self, type: int | str = 3, *, ddf: str | None = None) -> pd.DataFrame:
         """F tests of the terms of the fixed part, as lmerTest defines the types.
