@@ -7,7 +7,6 @@ turned back into the user's units here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from .covariance import triangular
 from .criterion import Criterion
 from .design import Design
+from .progress import progress_bar
 from .search import Certified, search
 
 
@@ -124,11 +124,7 @@ class Fit:
 
 
 def fit_design(
-    design: Design,
-    *,
-    reml: bool = True,
-    start: np.ndarray | None = None,
-    callback: Callable[[int, float], None] | None = None,
+    design: Design, *, reml: bool = True, start: np.ndarray | None = None, progress: bool | None = None
 ) -> Fit:
     """Fit a design by REML or ML.
 
@@ -138,8 +134,8 @@ def fit_design(
     reml : bool
     start : (k,) array, optional
         A θ to begin from, in the user's units.
-    callback : callable, optional
-        Called with (evaluations, deviance) after each evaluation.
+    progress : bool, optional
+        Show the number of evaluations. None: on a terminal, when the fit takes longer than a second.
 
     Returns
     -------
@@ -147,18 +143,9 @@ def fit_design(
     """
     began = time.perf_counter()
     criterion = Criterion.of(design, reml=reml)
-    return fit_criterion(design, criterion, start, began, callback)
-
-
-def fit_criterion(
-    design: Design,
-    criterion: Criterion,
-    start: np.ndarray | None,
-    began: float,
-    callback: Callable[[int, float], None] | None = None,
-) -> Fit:
-    """Minimise a criterion that is already summed."""
-    return in_user_units(design, criterion, search(criterion, start, callback), began)
+    with progress_bar("Fitting, evaluations", None, progress) as tell:
+        ended = search(criterion, start, tell)
+    return in_user_units(design, criterion, ended, began)
 
 
 def in_user_units(

@@ -24,6 +24,7 @@ def lmer(
     ddf: str = "satterthwaite",
     cov: str | None = None,
     env: Mapping[str, Any] | int = 0,
+    progress: bool | None = None,
 ) -> MixedLMResults:
     """Fit a linear mixed model.
 
@@ -48,6 +49,8 @@ def lmer(
         Covariance of the fixed effects, a name in `henderson.inference.covariances.COV`.
     env : mapping or int
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
+    progress : bool, optional
+        Show the number of evaluations (with rich). None: on a terminal, when the fit takes longer than a second.
 
     Returns
     -------
@@ -91,7 +94,8 @@ def lmer(
     )
     model = MixedLM.from_design(design, frame=data)
     model.reml = REML
-    fit = fit_design(design, reml=REML, start=None if start is None else np.asarray(start, float))
+    theta = None if start is None else np.asarray(start, float)
+    fit = fit_design(design, reml=REML, start=theta, progress=progress)
     packing = model._packing
     g = packing.g_of_theta(fit.theta)
     params = MixedLMParams.from_components(np.array(fit.beta), cov_re=packing.cov_re(g), vcomp=packing.vcomp(g))

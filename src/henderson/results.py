@@ -271,8 +271,10 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
         """endog less fittedvalues."""
         return self._by_row(self.design.y - np.asarray(self.fittedvalues))
 
-    def predict(self, exog: Any = None, transform: bool = True) -> Any:
-        """The mean without random effects.
+    def predict(
+        self, exog: Any = None, transform: bool = True, *, random: bool = False, new_levels: str = "raise"
+    ) -> Any:
+        """The mean without random effects, or with them.
 
         Parameters
         ----------
@@ -280,10 +282,33 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
             New data: for a model made by a formula a table of its variables.
         transform : bool
             False: `exog` holds the columns of the design as they are.
+        random : bool
+            Add the conditional modes of the rows' levels, and the offset (lme4's default; needs a formula).
+        new_levels : {"raise", "zero"}
+            With `random`: what to do with levels that the fit does not have.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> sleepstudy = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> new = sleepstudy.iloc[[9]].assign(Days=12)
+        >>> fit.predict(new).round(1).tolist(), fit.predict(new, random=True).round(1).tolist()
+        ([377.0], [489.7])
         """
         from .replay import fixed_columns
 
         beta = np.nan_to_num(np.asarray(self.params_object.fe_params))
+        if random:
+            if exog is None:
+                return self.fittedvalues
+            if self.design.specs is None:
+                raise ValueError("predictions with random effects need a model made by a formula")
+            from .prediction import with_random_effects
+
+            predicted = with_random_effects(self.engine, beta, exog, new_levels)
+            index = getattr(exog, "index", None)
+            return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
         if exog is None:
             return self._by_row(self.design.X @ beta)
         if self.design.specs is None or not transform or isinstance(exog, np.ndarray):

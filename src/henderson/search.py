@@ -68,14 +68,14 @@ class Certified:
 
 
 def search(
-    criterion: Criterion, start: np.ndarray | None = None, callback: Callable[[int, float], None] | None = None
+    criterion: Criterion, start: np.ndarray | None = None, tell: Callable[[int], None] | None = None
 ) -> Certified:
-    """The optimum of a criterion; `start` is a θ in the user's units."""
+    """The optimum of a criterion; `start` is a θ in the user's units, `tell` gets each evaluation's number."""
 
     def evaluate(theta: np.ndarray) -> Evaluation:
         point = criterion.at(theta)
-        if callback is not None:
-            callback(criterion.evaluations, point.deviance)
+        if tell is not None:
+            tell(criterion.evaluations)
         return point
 
     if start is not None:

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 
 from ..fit import Fit, fit_design
+from ..progress import progress_bar
 from .boot import draws
 from .boot.cases import GroupFitter, check_groups, draw_counts, repeated, within_groups
 from .boot.draws import block_size, blocks, entropy_of, stream
 from .boot.limits import LIMITS, acceleration_of
 from .boot.refits import Refits, Refitter, refit, refit_all
 from .boot.replicate import Replicate, as_table, replicates
-from .progress import progress_bar
 from .variance_parameters import find, shown, variance_parameters
 
 FloatArray = np.ndarray

@@ -14,14 +14,15 @@ PATIENCE = 1.0
 
 @contextmanager
 def progress_bar(
-    title: str, total: int, wanted: bool | Callable[[int, int], None] | None
+    title: str, total: int | None, wanted: bool | Callable[..., None] | None
 ) -> Iterator[Callable[[int], None]]:
     """Gives a function to call with the number done.
 
     Parameters
     ----------
     title : str
-    total : int
+    total : int, or None
+        None: nobody knows how many there will be.
     wanted : bool or callable, optional
         None: a bar on a terminal, once it has taken a second; True: at once; False: none. A function is called
         with (done, total).
@@ -40,7 +41,7 @@ def progress_bar(
 
 
 class _Bar:
-    def __init__(self, title: str, total: int, patience: float) -> None:
+    def __init__(self, title: str, total: int | None, patience: float) -> None:
         self.title, self.total = title, total
         self.begin_at = time.perf_counter() + patience
         self.progress: Any = None
