@@ -2,8 +2,9 @@
 
 Inner products square the condition number, so the rows are changed before they are summed:
 
-1. X̃ = (X − shift)/scale: columns of mean zero (when X has a constant column) and unit mean square; redundant columns
-   are left out, later ones first, as R's `lm` does.
+1. X̃ = (X − shift)/scale: columns far from zero are moved there (when X has a constant column); a factor's Cholesky does
+   not care about scale, so only extreme ones are changed. Redundant columns are left out, later ones first, as R's `lm`
+   does.
 2. ỹ = (y − offset − X β₀)/scale with β₀ the least-squares estimate: the model is the same with β − β₀ for β.
 3. Z̃_k = Z_k T_k with unit mean squares, uncorrelated where the term's covariance is free:
    b_k = T_k b̃_k, G_k = T_k G̃_k T_k'.
@@ -25,6 +26,8 @@ from .errors import DataError
 
 #: rows of one pass through the cache
 CHUNK = 1 << 14
+#: a mean that is no more than so many standard deviations does no harm
+MILD = 3.0
 #: a column whose part orthogonal to the earlier ones is smaller than this is redundant (R's `lm` has the same)
 RANK_TOLERANCE = 1e-7
 
@@ -66,7 +69,7 @@ class Basis:
             shift = X.mean(axis=0)
             shift[constant] = 0.0
         y_mean = float(y.mean()) if constant >= 0 else 0.0
-        gram = sum(rows.T @ rows for rows in _centred(design, shift, y - y_mean))
+        gram = _gram(design, shift, y - y_mean)
         norms = np.sqrt(np.diag(gram))
         floor = 1e-13 * (np.sqrt(len(X)) * np.abs(shift) + norms[:-1])
         scale = np.append(np.where(norms[:-1] > floor, norms[:-1], np.inf), 1.0)
@@ -80,8 +83,11 @@ class Basis:
         index = int(np.flatnonzero(np.flatnonzero(kept) == constant)[0]) if constant >= 0 and kept[constant] else -1
         if index >= 0:
             solution[index] += (y_mean - shift[kept] @ solution) / X[0, constant]
+        rms = scale[:-1][kept] / root_n
+        shift = np.where(np.abs(shift[kept]) > MILD * rms, shift[kept], 0.0)
+        rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
         return cls(
-            kept, shift[kept], scale[:-1][kept] / root_n, index, float(X[0, constant]) if index >= 0 else 1.0, solution,
+            kept, shift, rms, index, float(X[0, constant]) if index >= 0 else 1.0, solution,
             float(np.sqrt(residual / len(y))), tuple(_whitening(design, block.terms) for block in blocks.blocks),
         )
 
@@ -93,8 +99,12 @@ class Basis:
     def rows(self, design: Design, part: slice, out: np.ndarray) -> None:
         """Write √w [X̃ ỹ] of some rows to `out` (m, p + 1); called on parts that fit the cache."""
         X = design.X[part] if self.kept.all() else design.X[part][:, self.kept]
-        np.subtract(X, self.shift, out=out[:, :-1])
-        out[:, :-1] *= 1.0 / self.scale
+        if self.shift.any():
+            np.subtract(X, self.shift, out=out[:, :-1])
+        else:
+            out[:, :-1] = X
+        if (self.scale != 1.0).any():
+            out[:, :-1] *= 1.0 / self.scale
         residual = out[:, :-1] @ (self.scale * self.beta0)
         np.subtract(design.y[part], residual, out=residual)
         if design.offset is not None:
@@ -133,6 +143,21 @@ def _constant_column(X: np.ndarray) -> int:
         if (X[:, j] == X[0, j]).all():
             return int(j)
     return -1
+
+
+def _gram(design: Design, shift: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[X − shift, y]'W[X − shift, y], (p + 1, p + 1)."""
+    n, p = design.X.shape
+    if design.weights is None and n > 4 * CHUNK:
+        out = np.empty((p + 1, p + 1))
+        out[:-1, :-1], out[:-1, -1], out[-1, -1] = design.X.T @ design.X, design.X.T @ y, y @ y
+        raw, sums = np.diag(out).copy(), np.append(design.X.sum(axis=0), y.sum())
+        s = np.append(shift, 0.0)
+        out[-1, :-1] = out[:-1, -1]
+        out += n * np.outer(s, s) - np.outer(s, sums) - np.outer(sums, s)
+        if (np.diag(out) > raw / (1 + MILD**2) / 2).all():  # little was taken away: nothing is lost
+            return out
+    return sum(rows.T @ rows for rows in _centred(design, shift, y))
 
 
 def _centred(design: Design, shift: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:

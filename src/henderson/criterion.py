@@ -177,9 +177,7 @@ class Evaluation:
             Q[:p, :p] += self.phi
         products, N = [], []
         for first, second, lam, G in zip(*self.factor.traces, self.lam, self.scores):
-            q = len(G)
-            moved = np.matmul(Q, G)  # Q is symmetric
-            M = G.reshape(q, -1) @ moved.reshape(q, -1).T
+            M = np.array([[np.vdot(Q, one @ other.T) for other in G] for one in G])
             products.append(first - M @ lam)
             N.append(second - M)
         return products, N
@@ -223,13 +221,13 @@ class Evaluation:
             ze = self.ze_of(k)
             if expected:
                 ze = _rescaled(ze, c, self.certificate[k])
-            h = np.matmul(along, ze)  # (k_k, q, J)
-            linear[block.parameters] = np.einsum("iaj,aj->i", h, ze)
+            linear[block.parameters] = np.tensordot(along, ze @ ze.T, 2)
+            h = np.matmul(along.transpose(1, 0, 2), ze)  # (q, k_k, J): row a of every direction times Z_j'e
             if k == blocks.front:
-                front[:, block.parameters] = h.transpose(1, 0, 2)
+                front[:, block.parameters] = h
             else:
                 start = blocks.offsets[k]
-                rest[start : start + block.size, block.parameters] = h.transpose(2, 1, 0).reshape(block.size, -1)
+                rest[start : start + block.size, block.parameters] = h.transpose(2, 0, 1).reshape(block.size, -1)
         quadratic = self.factor.bilinear(front, rest)
         wx = self._wx(front, rest)
         quadratic -= wx @ self.phi @ wx.T
@@ -239,7 +237,7 @@ class Evaluation:
         """h'Z'V⁻¹X, (k, p)."""
         p = len(self.beta)
         zvc_front, zvc_rest = self.factor.zvc
-        return np.einsum("aij,apj->ip", front, zvc_front[:, :p], optimize=True) + rest.T @ zvc_rest[:, :p]
+        return small.gram(front, zvc_front[:, :p]) + rest.T @ zvc_rest[:, :p]
 
     @cached_property
     def hessian_model(self) -> np.ndarray:

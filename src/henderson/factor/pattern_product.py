@@ -25,7 +25,8 @@ class Pattern:
     row, column : (nnz,) int arrays
     rr : (nnz,) array
         Values of Z_r'Z_r there.
-    pairs : index of the stored products: (first entry, second entry, position, level)
+    pairs : tuple of arrays
+        Index of the stored products: first entry, second entry, position; and where each level's begin.
     """
 
     def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
@@ -33,32 +34,33 @@ class Pattern:
         lower = sparse.coo_array(sparse.tril(rr))
         own = lower.row.astype(np.int64) * R + lower.col
         if zr:
-            first, second, level = _pairs(zr[0].indptr)
+            first, second, starts = _pairs(zr[0].indptr)
             indices = zr[0].indices.astype(np.int64)
             keys = indices[first] * R + indices[second]
         else:
-            first = second = level = keys = np.zeros(0, np.int64)
+            first = second = keys = np.zeros(0, np.int64)
+            starts = np.zeros(1, np.int64)
         diagonal = np.arange(R, dtype=np.int64) * (R + 1)
         positions, (at_own, at_keys) = _rank([own, keys], diagonal, R)
         self.row, self.column = positions // R, positions % R
         self.rr = np.bincount(at_own, lower.data, len(positions))
-        self.pairs = (first, second, at_keys, level)
+        self.pairs = (first, second, at_keys, starts)
 
     def __len__(self) -> int:
         return len(self.row)
 
 
 def _pairs(indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For every row of a csr pattern all pairs of its entries, the second not after the first."""
-    counts = np.diff(indptr).astype(np.int64)
-    level_of = np.repeat(np.arange(len(counts)), counts)
-    entry = np.arange(int(indptr[-1]), dtype=np.int64)
-    rank = entry - indptr[:-1].astype(np.int64)[level_of]
-    first = np.repeat(entry, rank + 1)
-    ends = np.cumsum(rank + 1)
-    second = np.arange(len(first), dtype=np.int64) - np.repeat(ends - rank - 1, rank + 1)
-    second += np.repeat(indptr[:-1].astype(np.int64)[level_of], rank + 1)
-    return first, second, np.repeat(level_of, rank + 1)
+    """For every row of a csr pattern all pairs of its entries, the second not after the first; and where rows begin."""
+    indptr = indptr.astype(np.int64)
+    counts = np.diff(indptr)
+    starts = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])
+    row_start = np.repeat(indptr[:-1], counts)  # of each entry's row
+    entry = np.arange(indptr[-1])
+    repeats = entry - row_start + 1  # the entry's partners: those of its row up to itself
+    first = np.repeat(entry, repeats)
+    before = np.cumsum(repeats) - repeats - row_start
+    return first, np.arange(len(first)) - np.repeat(before, repeats), starts
 
 
 def _rank(keys: list[np.ndarray], more: np.ndarray, R: int) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -132,20 +134,15 @@ class PatternProduct:
         self.zr, self.q, self.n_rest, self.places = zr, len(zr), rr.shape[0], places
         self.pattern = pattern = Pattern(zr, rr)
         self.entries = placements(places, pattern, self.n_rest)
-        first, second, position, level = pattern.pairs
+        first, second, position, indptr = pattern.pairs
         shape = (len(pattern), zr[0].shape[0] if zr else 0)
-        self.products: dict[tuple[int, int], sparse.csr_array] = {}
-        skeleton: sparse.csr_array | None = None
-        for k in range(self.q):
+        self.products: dict[tuple[int, int], sparse.csc_array] = {}
+        for k in range(self.q):  # pairs come level after level: that is compressed by column as it stands
             for l in range(k + 1):
                 values = zr[k].data[first] * zr[l].data[second]
                 if k != l:
                     values += zr[k].data[second] * zr[l].data[first]
-                if skeleton is None:  # the order of entries is found once, by sending their numbers through
-                    numbers = sparse.coo_array((np.arange(len(values), dtype=float), (position, level)), shape=shape)
-                    skeleton = numbers.tocsr()
-                    order = skeleton.data.astype(np.int64)
-                self.products[k, l] = sparse.csr_array((values[order], skeleton.indices, skeleton.indptr), shape=shape)
+                self.products[k, l] = sparse.csc_array((values, position, indptr), shape=shape)
         off = pattern.row != pattern.column
         self.twice = 1.0 + off  # an entry below the diagonal stands for two
 

@@ -12,8 +12,8 @@ import numpy as np
 
 FloatArray = np.ndarray
 
-#: bytes of one slice of levels: a third of a core's usual level-2 cache
-SLICE_BYTES = 1 << 18
+#: bytes of one slice of levels: half of a core's usual level-2 cache
+SLICE_BYTES = 1 << 19
 
 
 def slices(n_levels: int, doubles_per_level: int) -> Iterator[slice]:
@@ -48,9 +48,20 @@ def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     """a b level by level: (q, k, J) × (k, m, J) → (q, m, J)."""
     if not a.shape[1]:
         return np.zeros((a.shape[0], *b.shape[1:]))
-    out = a[:, 0, None, :] * b[0]
-    for k in range(1, a.shape[1]):
-        out += a[:, k, None, :] * b[k]
+    out = np.empty((a.shape[0], *b.shape[1:]))
+    for part in slices(b.shape[2], 2 * out.shape[0] * out.shape[1] + b.shape[0] * b.shape[1]):
+        here = out[:, :, part]
+        np.multiply(a[:, 0, None, part], b[0, :, part], out=here)
+        for k in range(1, a.shape[1]):
+            here += a[:, k, None, part] * b[k, :, part]
+    return out
+
+
+def quadratic(a: FloatArray, h: FloatArray) -> FloatArray:
+    """Σ_j h_j' a_j h_j for symmetric a (q, q, J) and h (q, k, J): (k, k)."""
+    out = np.zeros((h.shape[1],) * 2)
+    for part in slices(h.shape[2], 3 * h.shape[0] * h.shape[1] + a.shape[0] ** 2):
+        out += gram(h[:, :, part], multiply(a[:, :, part], h[:, :, part]))
     return out
 
 
@@ -74,6 +85,14 @@ def symmetric(matrix: FloatArray, a: FloatArray) -> FloatArray:
 def congruence(D: FloatArray, inner: FloatArray) -> FloatArray:
     """D_j inner_j D_j' level by level, (q, q, J)."""
     return multiply(multiply(D, inner), D.transpose(1, 0, 2))
+
+
+def gram(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Σ_j a_j' b_j for (q, k, J) and (q, m, J): (k, m)."""
+    out = np.zeros((a.shape[1], b.shape[1]))
+    for r in range(len(a)):
+        out += a[r] @ b[r].T
+    return out
 
 
 def inner_sum(a: FloatArray) -> FloatArray:

@@ -42,7 +42,7 @@ def squares(factor: Factor) -> dict[tuple[int, int], np.ndarray]:
     out = {(k, l): np.zeros((q[k], q[k], q[l], q[l])) for k in range(len(q)) for l in range(len(q))}
     f = blocks.front
     if f is not None:
-        B = small.multiply(factor.D, factor.system.cross.zz)
+        B = factor.B
         out[f, f] += np.einsum("acj,bdj->abcd", B, B, optimize=True)
     if not factor.system.has_rest:
         return out

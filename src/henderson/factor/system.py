@@ -84,6 +84,11 @@ class Factor:
         return shrink(self.front, self.system.cross.zz)
 
     @cached_property
+    def B(self) -> np.ndarray:
+        """Z_j'V_f⁻¹Z_j = D_jA_j of the front, (q, q, J)."""
+        return small.multiply(self.D, self.system.cross.zz)
+
+    @cached_property
     def zvc(self) -> tuple[np.ndarray, np.ndarray]:
         """Z'V⁻¹[X y]: front (q, p + 1, J), rest (R, p + 1)."""
         return self._project(self.system.cross.zx)
@@ -101,8 +106,7 @@ class Factor:
 
     def bilinear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """h'(Z'V⁻¹Z)h for effects h: front (q, k, J), rest (R, k)."""
-        B = small.multiply(self.D, small.multiply(self.system.cross.zz, front))
-        out = np.tensordot(front, B, ([0, 2], [0, 2]))
+        out = small.quadratic(self.B, front)
         if not self.system.has_rest:
             return out
         Sh = self.rest.multiply(rest)
@@ -121,7 +125,7 @@ class Factor:
             for k, one, two in zip(blocks.rest, *self.rest.traces()):
                 first[k], second[k] = one, two
         if blocks.front is not None:
-            total = np.einsum("abj,bcj->ac", self.D, cross.zz) if len(cross.zz) > 1 else (self.D * cross.zz).sum(axis=2)
+            total = self.B.sum(axis=2)
             if self.system.has_rest:
                 total = total - self.system.product.sandwich_sum(self.rest, self.D)
             second[blocks.front] = (total + total.T) / 2
