@@ -66,7 +66,7 @@ class Optimum(Generic[P]):
 
 
 #: predicted decrease at which a search is over, and below which not even the last step is taken
-TOLERANCE, EXACT = 1e-12, 1e-18
+TOLERANCE, EXACT = 3e-10, 1e-18
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
