@@ -8,8 +8,8 @@
   the terms that contain it, and are orthogonal to those that involve the latter alone (SAS's definition; with no
   empty cells, equality of unweighted marginal means). The same whatever the contrasts.
 
-In ``A / B`` without a main effect of B, A is contained in A:B, as in SAS; lmerTest takes it that A is not, and its test of
-A depends on which level of B comes first.
+In ``A / B`` without a main effect of B, A is contained in A:B, as in SAS; lmerTest takes it that A is not, and its
+test of A depends on which level of B comes first.
 
 Rows are scaled as lmerTest scales them (unit coefficients), since Satterthwaite's df of several rows depend on it.
 """
