@@ -80,7 +80,7 @@ def search(
 
     if start is not None:
         return _descend(criterion, evaluate, evaluate(_working_theta(criterion, start)))
-    ended = _descend(criterion, evaluate, scoring_start(criterion.blocks, evaluate))
+    ended = _descend(criterion, evaluate, scoring_start(criterion.blocks, criterion.system.cross, evaluate))
     if _may_have_two_minima(criterion, ended.optimum.point):
         elsewhere = small_start(criterion.blocks, evaluate)
         other = _descend(criterion, evaluate, elsewhere, beat=ended.optimum.point.deviance)

@@ -1,4 +1,4 @@
-"""Where a search begins: two scoring steps on the variances from λ = I.
+"""Where a search begins: a scoring step on the variances from the moment estimate, or two from λ = I.
 
 V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE,
 Rao 1971) with that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the
@@ -13,16 +13,22 @@ import numpy as np
 
 from .blocks import Blocks
 from .criterion import Evaluation
+from .crossproducts import CrossProducts
+from .moment_estimate import moment_covariances
 
 #: smallest and largest variance that a start may have, relative to the residual's share
 FLOOR, CEILING = 0.002, 50.0
 STEPS = 2
 
 
-def scoring_start(blocks: Blocks, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
-    """The criterion at the start."""
-    point = evaluate(blocks.theta([np.eye(block.q) for block in blocks.blocks]))
-    for _ in range(STEPS):
+def scoring_start(
+    blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.ndarray], Evaluation]
+) -> Evaluation:
+    """The criterion at the start: scoring steps from the moment estimate, or where that is dear from λ = I."""
+    moments = moment_covariances(blocks, cross)
+    guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
+    point = evaluate(_within(blocks, guess))
+    for _ in range(STEPS if moments is None else 1):
         point = evaluate(_scored(blocks, point))
     return point
 
@@ -35,9 +41,17 @@ def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
         gradient[block.parameters] = np.tensordot(basis, N, 2)
     step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
+    return _within(blocks, [
+        one @ one.T + np.tensordot(step[block.parameters], basis, 1)
+        for block, basis, one in zip(blocks.blocks, bases, point.lam)
+    ])
+
+
+def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
+    """θ of covariances cut back to what a start may have."""
     lam = []
-    for block, basis, one in zip(blocks.blocks, bases, point.lam):
-        values, vectors = np.linalg.eigh(one @ one.T + np.tensordot(step[block.parameters], basis, 1))
+    for block, G in zip(blocks.blocks, covariances):
+        values, vectors = np.linalg.eigh(G)
         lam.append(block.layout.nearest((vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T))
     return blocks.theta(lam)
 

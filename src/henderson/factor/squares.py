@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from . import small
 from .components import locate
 from .rest import Batched, Dense, Place, mirrored
 from .system import Factor

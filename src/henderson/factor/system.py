@@ -118,7 +118,7 @@ class Factor:
     @cached_property
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj."""
-        blocks, cross = self.system.blocks, self.system.cross
+        blocks = self.system.blocks
         first = [np.zeros((b.q, b.q)) for b in blocks.blocks]
         second = [np.zeros((b.q, b.q)) for b in blocks.blocks]
         if self.system.has_rest:
