@@ -96,7 +96,9 @@ def moments(design: Design, g: np.ndarray) -> Moments:
     f2 = np.einsum("ina,nm,jmb->ijab", vvc, inverse, vvc, optimize=True)
     t1 = np.einsum("inn->i", vv)
     t2 = np.einsum("inm,jmn->ij", vv, vv, optimize=True)
-    return Moments(len(c), design.X.shape[1], np.asarray(g, float), c.T @ vc, f1, f2, t1, t2)
+    f0, log_det = c.T @ vc, np.linalg.slogdet(marginal(design, g))[1]
+    r2 = 1 / np.linalg.inv(f0)[-1, -1]
+    return Moments(len(c), design.X.shape[1], np.asarray(g, float), f0, f1, f2, t1, t2, float(log_det), float(r2))
 
 
 def modes(design: Design, theta: np.ndarray, reml: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:

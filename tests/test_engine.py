@@ -68,6 +68,7 @@ def test_moments(kind, singular):
     for name in ("f0", "f1", "f2", "t1", "t2"):
         expected = getattr(theirs, name)
         np.testing.assert_allclose(getattr(ours, name), expected, atol=EXACT * np.abs(expected).max(), err_msg=name)
+    np.testing.assert_allclose([ours.log_det, ours.r2], [theirs.log_det, theirs.r2], rtol=EXACT)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

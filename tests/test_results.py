@@ -190,7 +190,7 @@ def test_standard_errors_of_variances_on_their_scale(other_door):
             )
         )
         q = likelihood.quadratic(point.moments, beta)
-        value = point.logdet + np.linalg.slogdet(point.moments.f0[:2, :2])[1]
+        value = point.moments.log_det + np.linalg.slogdet(point.moments.f0[:2, :2])[1]
         return -0.5 * (value + point.n_eff * np.log(x[3]) + q / x[3])
 
     cov = np.asarray(other_door.cov_re)

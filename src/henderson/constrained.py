@@ -193,10 +193,7 @@ class _Variables:
     def point(self, g: FloatArray) -> likelihood.Point:
         """The likelihood over the free columns at G."""
         problem = self.problem
-        moments = problem.criterion.moments(g)
-        deviance = problem.criterion.deviance(problem.packing.theta(g))
-        whole = likelihood.Point.of(moments, deviance, problem.reml)
-        return likelihood.Point(likelihood.combine(moments, self.mixing), whole.logdet, problem.reml)
+        return likelihood.Point(likelihood.combine(problem.criterion.moments(g), self.mixing), problem.reml)
 
     def _packed(self, x: FloatArray) -> FloatArray:
         packed = self.packed.copy()

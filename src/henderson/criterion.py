@@ -128,7 +128,8 @@ class Evaluation:
         low = np.linalg.cholesky(inner)
         self.low_x = low[:p, :p]
         self.beta = np.linalg.solve(self.low_x.T, low[p, :p]) if p else np.zeros(0)
-        self.r2 = float(low[p, p] ** 2)
+        square = self.factor.response_square()
+        self.r2 = float(low[p, p] ** 2 if square is None else square - (low[p, :p].astype(np.longdouble) ** 2).sum())
         log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if criterion.reml else 0.0
         self.deviance = self.factor.log_det + log_x + nu * (1 + np.log(2 * np.pi * self.r2 / nu)) + criterion.constant
 

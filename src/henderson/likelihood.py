@@ -26,20 +26,11 @@ class Point:
     Attributes
     ----------
     moments : Moments
-    logdet : float
-        log|V|.
     reml : bool
     """
 
     moments: Moments
-    logdet: float
     reml: bool
-
-    @classmethod
-    def of(cls, moments: Moments, deviance: float, reml: bool) -> Point:
-        """From the profiled −2 log (restricted) likelihood at the same G."""
-        here = cls(moments, 0.0, reml)
-        return replace(here, logdet=deviance + 2 * loglike(here, profile_beta(moments)))
 
     @property
     def n_eff(self) -> int:
@@ -65,11 +56,8 @@ def quadratic(moments: Moments, beta: FloatArray) -> float:
 
     Expanded about the GLS solution, where the two parts do not cancel.
     """
-    p = moments.p
-    least = profile_beta(moments)
-    r = np.append(-least, 1.0)
-    gap = beta - least
-    return float(r @ moments.f0 @ r + gap @ moments.f0[:p, :p] @ gap)
+    p, gap = moments.p, beta - profile_beta(moments)
+    return float(moments.r2 + gap @ moments.f0[:p, :p] @ gap)
 
 
 def scale(point: Point, beta: FloatArray) -> float:
@@ -80,7 +68,7 @@ def scale(point: Point, beta: FloatArray) -> float:
 def loglike(point: Point, beta: FloatArray) -> float:
     """ℓ(β, G)."""
     p, n = point.moments.p, point.n_eff
-    logdet = point.logdet
+    logdet = point.moments.log_det
     if point.reml and p:
         logdet += float(np.linalg.slogdet(point.moments.f0[:p, :p])[1])
     return -0.5 * (logdet + n * (1 + np.log(2 * np.pi * quadratic(point.moments, beta) / n)))
@@ -131,10 +119,13 @@ def combine(moments: Moments, mixing: FloatArray) -> Moments:
     moments : Moments
     mixing : (p + 1, p' + 1) array
     """
+    f0 = mixing.T @ moments.f0 @ mixing
+    least = np.append(-np.linalg.solve(f0[:-1, :-1], f0[:-1, -1]), 1.0)
     return replace(
         moments,
         p=mixing.shape[1] - 1,
-        f0=mixing.T @ moments.f0 @ mixing,
+        r2=float(least @ f0 @ least),
+        f0=f0,
         f1=mixing.T @ moments.f1 @ mixing,
         f2=mixing.T @ moments.f2 @ mixing,
     )

@@ -44,9 +44,7 @@ class ModelLikelihood:
     def _point(self, params: MixedLMParams) -> likelihood.Point:
         """The likelihood's moments at (cov_re, vcomp)."""
         g = self._packing.g(params.cov_re, params.vcomp)
-        criterion = self._criterion(self.reml)
-        deviance = criterion.deviance(self._packing.theta(g))
-        return likelihood.Point.of(criterion.moments(g), deviance, self.reml)
+        return likelihood.Point(self._criterion(self.reml).moments(g), self.reml)
 
     @property
     def _kept(self) -> FloatArray:

@@ -37,6 +37,10 @@ class Moments:
         ``f2[i, j]`` is c'V⁻¹V_iV⁻¹V_jV⁻¹c, so ``f2[j, i] = f2[i, j].T``.
     t1 : (k,) array
     t2 : (k, k) array
+    log_det : float
+        log|V|.
+    r2 : float
+        y'Py = min over β of (y − Xβ)'V⁻¹(y − Xβ); known to more digits than `f0` tells.
     """
 
     n: int
@@ -47,6 +51,8 @@ class Moments:
     f2: np.ndarray
     t1: np.ndarray
     t2: np.ndarray
+    log_det: float
+    r2: float
 
     def with_residual(self) -> Moments:
         """The same with one more parameter, last: the residual's, g = 1 and V_0 = W⁻¹.
@@ -66,7 +72,7 @@ class Moments:
         t2[:k, :k] = self.t2
         t2[:k, k] = t2[k, :k] = self.t1 - self.t2 @ g
         t2[k, k] = t1[k] - g @ t2[k, :k]
-        return Moments(self.n, self.p, np.append(g, 1.0), self.f0, f1, f2, t1, t2)
+        return Moments(self.n, self.p, np.append(g, 1.0), self.f0, f1, f2, t1, t2, self.log_det, self.r2)
 
 
 def moments_at(point: Evaluation, g: np.ndarray) -> Moments:
@@ -102,4 +108,6 @@ def moments_at(point: Evaluation, g: np.ndarray) -> Moments:
     for (a, b), K in squares(point.factor).items():
         rows, columns = blocks.blocks[a].parameters, blocks.blocks[b].parameters
         t2[np.ix_(rows, columns)] = np.einsum("iab,kcd,abcd->ik", along[a], along[b], K, optimize=True)
-    return Moments(cross.n, cross.p, np.array(g, float), B.T @ point.factor.inner @ B, f1, f2, t1, t2)
+    log_det = point.factor.log_det - cross.log_weights
+    f0, r2 = B.T @ point.factor.inner @ B, criterion.basis.y_scale**2 * point.r2
+    return Moments(cross.n, cross.p, np.array(g, float), f0, f1, f2, t1, t2, log_det, r2)

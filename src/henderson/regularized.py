@@ -85,7 +85,7 @@ def fit_regularized(
         else np.asarray(start_params, float)[: model.k_fe][kept]
     )
     beta, converged = lasso(plain.moments.f0 / plain.scale, weights, start, tolerance=ptol, max_sweeps=maxit)
-    point = likelihood.Point.of(plain.moments, plain.engine.deviance, plain.reml)
+    point = likelihood.Point(plain.moments, plain.reml)
     fe_params = np.full(model.k_fe, np.nan)
     fe_params[kept] = beta
     scale = likelihood.scale(point, beta)

@@ -217,7 +217,7 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     def _joint_covariance(self) -> FloatArray:
         """Inverse of the joint observed information of params, (k, k); zero for what was held fixed."""
         kept, order = self.engine.kept, self.model._packing.index
-        point = likelihood.Point(self.moments, 0.0, self.reml)
+        point = likelihood.Point(self.moments, self.reml)
         inner = likelihood.hessian(point, self.params_object.fe_params[kept], stationary=True)
         p = int(kept.sum())
         places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(order))])

@@ -138,7 +138,7 @@ class ResultsInference:
         from . import likelihood
 
         kept = self.engine.kept
-        point = likelihood.Point(self.moments, 0.0, self.engine.reml)
+        point = likelihood.Point(self.moments, self.engine.reml)
         d_beta, d_g, n = likelihood.d_scale(point, self.params_object.fe_params[kept])
         jacobian = np.zeros(len(self._cov))
         jacobian[: self.k_fe][kept] = d_beta

@@ -25,6 +25,9 @@ from .front import eliminate, shrink
 from .product import choose
 from .rest import Rest
 
+#: squares up to which a sum is taken in extended precision
+EXTENDED = 20_000
+
 
 class System:
     """Constant data: cross-products, the pattern of S, its components.
@@ -77,6 +80,22 @@ class Factor:
         self.log_det += self.rest.log_det
         self.H = self.rest.half(self.S_c)
         self.inner = self.inner - self.rest.inner(self.H)
+
+    def response_square(self) -> np.floating | None:
+        """y'V⁻¹y in extended precision; None where that would take long.
+
+        It is a difference of large sums, and ν log r² multiplies its rounding by ν: numerical derivatives of the
+        deviance would see little else.
+        """
+        halves = [self.front.Y[:, -1]]
+        if self.system.has_rest:
+            halves += [h[:, -1] for h in self.H]
+        if sum(half.size for half in halves) > EXTENDED:
+            return None
+        total = np.longdouble(self.system.cross.xy[-1, -1])
+        for half in halves:
+            total -= (half.astype(np.longdouble) ** 2).sum()
+        return total
 
     @cached_property
     def D(self) -> np.ndarray:
