@@ -30,6 +30,9 @@ from .factor import small
 from .factor.system import Factor, System
 from .moments import Moments, moments_at
 
+#: effects in the rest from which a point that is only compared with gives up its factor
+HEAVY = 1500
+
 
 @dataclass
 class Criterion:
@@ -123,7 +126,6 @@ class Evaluation:
 
     def __init__(self, criterion: Criterion, lam: list[np.ndarray], theta: np.ndarray) -> None:
         self.criterion, self.lam, self.theta = criterion, lam, theta
-        self.factor: Factor = criterion.system.factor(self.lam)
         inner, p, nu = self.factor.inner, criterion.system.cross.p, criterion.nu
         low = np.linalg.cholesky(inner)
         self.low_x = low[:p, :p]
@@ -132,6 +134,16 @@ class Evaluation:
         self.r2 = float(low[p, p] ** 2 if square is None else square - (low[p, :p].astype(np.longdouble) ** 2).sum())
         log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if criterion.reml else 0.0
         self.deviance = self.factor.log_det + log_x + nu * (1 + np.log(2 * np.pi * self.r2 / nu)) + criterion.constant
+
+    @cached_property
+    def factor(self) -> Factor:
+        """The factored equations."""
+        return self.criterion.system.factor(self.lam)
+
+    def lighten(self) -> None:
+        """Let go of what takes memory; it is computed again should anybody ask."""
+        if self.criterion.blocks.n_rest > HEAVY:
+            self.__dict__.pop("factor", None)
 
     @cached_property
     def phi(self) -> np.ndarray:

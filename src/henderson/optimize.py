@@ -33,6 +33,9 @@ class Point(Protocol):
     def hessian_model(self) -> np.ndarray:
         """(k, k)."""
 
+    def lighten(self) -> None:
+        """Let go of what takes memory, once value, gradient and Hessian are known."""
+
 
 P = TypeVar("P", bound=Point)
 
@@ -92,6 +95,7 @@ def minimize(
     stalled = 0
     for iteration in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
+        point.lighten()
         values, vectors = np.linalg.eigh(H + C)
         step, predicted = _trust_step(values, vectors, g, radius)
         history.append((point.deviance, predicted))

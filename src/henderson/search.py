@@ -27,7 +27,7 @@ ROUNDING = 1e-3
 #: deviance that a negative direction must promise before it is followed
 WORTHWHILE = 1e-7
 #: effects up to which a singular model is searched from a second start
-SEARCH_TWICE = 1000
+SEARCH_TWICE = 500
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 

@@ -40,6 +40,7 @@ def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
     gradient = np.zeros(blocks.n_theta)
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
         gradient[block.parameters] = np.tensordot(basis, N, 2)
+    point.lighten()
     step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
     return _within(blocks, [
         one @ one.T + np.tensordot(step[block.parameters], basis, 1)

@@ -91,10 +91,11 @@ class Dense:
     def __init__(self, place: Place, S: np.ndarray, lam: Sequence[np.ndarray]) -> None:
         self.shape, self.S, self.lam = place.shape, S, lam
         self._inverse: np.ndarray | None = None
+        self.t: np.ndarray | None = None  # λ of every effect, where all are scalar
         if all(q == 1 for _, q, _ in self.shape.parts):
-            t = np.concatenate([np.full(n, lam[block][0, 0]) for block, _, n in self.shape.parts])
-            C = np.multiply(S, t, order="F")
-            C *= t[:, None]
+            self.t = np.concatenate([np.full(n, lam[block][0, 0]) for block, _, n in self.shape.parts])
+            C = np.multiply(S, self.t, order="F")
+            C *= self.t[:, None]
         else:
             half = scale_rows(self.shape, lam, self.full_S, True)
             C = np.asfortranarray(scale_rows(self.shape, lam, np.ascontiguousarray(half.T), True))
@@ -141,20 +142,33 @@ class Dense:
         """W = ΛC⁻¹Λ', lower triangle valid, as a flat Fortran array."""
         return self.scaled_inverse.ravel(order="F")
 
-    @cached_property
+    @property
     def scaled_inverse(self) -> np.ndarray:
         """W = ΛC⁻¹Λ', Fortran order, lower triangle valid."""
-        K = self.inverse()
-        if all(q == 1 for _, q, _ in self.shape.parts):
-            t = np.concatenate([np.full(n, self.lam[block][0, 0]) for block, _, n in self.shape.parts])
-            W = np.multiply(K, t, order="F")
-            W *= t[:, None]
-            return W
+        if self.t is not None:
+            return self._scalar_parts[0]
+        return self._block_weights
+
+    @cached_property
+    def _block_weights(self) -> np.ndarray:
         half = scale_rows(self.shape, self.lam, self.full_inverse, False)
         return np.asfortranarray(scale_rows(self.shape, self.lam, np.ascontiguousarray(half.T), False))
 
+    @cached_property
+    def _scalar_parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """W and the diagonal of C⁻¹ where all λ are scalar: C⁻¹ itself is scaled in place, it may be large."""
+        W = lapack.dpotri(self.L, lower=1, overwrite_c=0)[0] if self._inverse is None else self._inverse.copy("F")
+        diagonal = np.diag(W).copy()
+        W *= self.t
+        W *= np.asarray(self.t)[:, None]
+        return W, diagonal
+
     def add_inverse_blocks(self, out: Sequence[np.ndarray]) -> None:
         """Add Σ_j (C⁻¹)_jj to the (q, q) of each block."""
+        if self.t is not None:
+            for block, _, _, part in self.shape.slices():
+                out[block][...] += self._scalar_parts[1][part].sum()
+            return
         K = self.inverse()
         for block, q, _, part in self.shape.slices():
             out[block][...] += _diagonal_blocks(K[part, part], q).sum(axis=0)
