@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from .results import MixedLMResults
+
+Parameters = Sequence[str] | str | None
 
 
 def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
@@ -27,9 +29,12 @@ def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
     return pd.concat([variances, coef_table(results.inference, level)[["lower", "upper"]]])
 
 
-def profile(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
-    """Where the likelihood profile says: |ζ| = z."""
-    return results.profile(**options).interval(level)
+def profile(
+    results: MixedLMResults, level: float, *, parameters: Parameters = None, **options: Any
+) -> pd.DataFrame:
+    """Where the likelihood profile says: |ζ| = z. Only the parameters asked for are profiled."""
+    options.setdefault("level", max(0.99, level))
+    return results.profile(parameters, **options).interval(level)
 
 
 def boot(results: MixedLMResults, level: float, *, n: int = 1000, interval: str = "percentile", **options: Any) -> Any:
@@ -41,14 +46,50 @@ def boot(results: MixedLMResults, level: float, *, n: int = 1000, interval: str 
 METHODS: dict[str, Callable[..., pd.DataFrame]] = {"wald": wald, "profile": profile, "boot": boot}
 
 
-def interval_table(results: Any, method: str, level: float, **options: Any) -> pd.DataFrame:
-    """Intervals of all parameters.
+def interval_table(
+    results: Any, method: str, level: float, *, parameters: Parameters = None, **options: Any
+) -> pd.DataFrame:
+    """Intervals of all parameters, or of some.
+
+    Rows are in one order whatever the method: standard deviations and correlations, sigma, the fixed effects,
+    a bootstrap's own statistics.
+
+    Parameters
+    ----------
+    results : MixedLMResults
+    method : str
+        A name in `METHODS`.
+    level : float
+    parameters : str or sequence of str, optional
+        Which, in this order; lme4's names (``.sig01``, ``.sigma``, ``(Intercept)``) are understood, and
+        ``theta_`` and ``beta_`` for all covariance parameters and all fixed effects.
+    **options
+        For the method.
 
     Raises
     ------
     ValueError
         For a method that there is not; the message lists those there are.
     """
+    from .inference.variance_parameters import find, variance_parameters
+
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
-    return METHODS[method](results, level, **options)
+    variances = [(p.name, p.alias) for p in variance_parameters(results.engine.design)]
+    fixed = [(n, "(Intercept)" if n == "Intercept" else n) for n in results.engine.design.x_names]
+    names = variances + fixed
+    if parameters is None:
+        order = [name for name, _ in names]
+    else:
+        groups = {"theta_": variances, "beta_": fixed}
+        order = []
+        for asked in [parameters] if isinstance(parameters, str) else parameters:
+            chosen = groups[asked] if asked in groups else [names[i] for i in find(asked, names, "parameter")]
+            order += [name for name, _ in chosen if name not in order]
+        if method == "profile":
+            options["parameters"] = order
+    table = METHODS[method](results, level, **options)
+    rest = [name for name in table.index if name not in order] if parameters is None else []
+    ordered = table.loc[[name for name in order if name in table.index] + rest]
+    ordered.attrs.update(table.attrs)
+    return ordered

@@ -188,7 +188,7 @@ class ResultsInference:
         level : float, optional
             In place of `alpha`.
         **options
-            For the method.
+            For the method; and `parameters`, the names of those wanted (see `henderson.intervals.interval_table`).
 
         Returns
         -------
@@ -197,7 +197,7 @@ class ResultsInference:
             (standard deviations, correlations, sigma, fixed effects), with columns lower and upper.
         """
         alpha = alpha if level is None else 1 - level
-        if method != "wald" or self.door.name == "lme4":
+        if method != "wald" or self.door.name == "lme4" or options:
             from .intervals import interval_table
 
             return interval_table(self, method, 1 - alpha, **options)
@@ -233,6 +233,30 @@ class ResultsInference:
         from .inference.bootstrap import bootstrap_fit
 
         return bootstrap_fit(self.engine, n, **options)
+
+    def simulate(self, n: int = 1, seed: Any = None) -> FloatArray:
+        """Responses drawn from the fitted model.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int, SeedSequence or Generator, optional
+
+        Returns
+        -------
+        (rows, n) array
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> fit.simulate(3, seed=1).shape
+        (30, 3)
+        """
+        from .inference.boot.draws import simulate
+
+        return simulate(self.engine, n, seed)
 
     # tests
 

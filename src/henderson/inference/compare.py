@@ -18,7 +18,6 @@ import pandas as pd
 from ..fit import Fit
 from .chibar import mixture
 from .core import infer
-from .effects import random_matrix
 from .result_frame import ResultFrame
 from .submodels import check_same_rows, coefficients_in, fit_from, likelihood_of, refit, same_fixed_part
 
@@ -199,8 +198,7 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     notes = ("refitted by ML",) if small.reml or large.reml else ()
     small, large = refit(small, reml=False), refit(large, reml=False)
     ratio = _ratio(small, large, False)
-    y = simulate(small, n, np.random.default_rng(seed))
-    drawn = _deviances(small, y) - _deviances(large, y)
+    drawn = _ratios_under(small, large, n, seed)
     extreme = int((drawn >= ratio["statistic"] - 1e-9).sum())
     frame = pd.DataFrame(
         {
@@ -217,33 +215,16 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     )
 
 
-def simulate(fit: Fit, n: int, generator: np.random.Generator) -> FloatArray:
-    """Responses of a fitted model, (rows, n)."""
-    design = fit.design
-    rows = len(design.y)
-    mean = design.X[:, fit.kept] @ fit.beta[fit.kept]
-    y = np.repeat((mean if design.offset is None else mean + design.offset)[:, None], n, axis=1)
-    for term, lam in zip(design.terms, fit.lam):
-        u = generator.standard_normal((term.n_levels, term.n_columns, n))
-        y += fit.sigma * (random_matrix(term) @ np.einsum("rs,jsn->jrn", lam, u).reshape(-1, n))
-    noise = fit.sigma * generator.standard_normal((rows, n))
-    return y + (noise if design.weights is None else noise / np.sqrt(design.weights)[:, None])
+def _ratios_under(small: Fit, large: Fit, n: int, seed: int | None) -> FloatArray:
+    """Likelihood-ratio statistics of two models for responses simulated under the small one, (n,)."""
+    from .boot.draws import block_size, blocks, entropy_of, parametric
+    from .boot.refits import Refitter
 
-
-def _deviances(fit: Fit, y: FloatArray) -> FloatArray:
-    """ML deviances of a model for many responses, (n,)."""
-    from scipy.linalg import block_diag
-
-    from .batch.components import components
-    from .batch.fits import fit_batch
-    from .batch.likelihood import Responses
-
-    parts = components(fit.design, fit.kept)
-    start = block_diag(*(lam @ lam.T for lam in fit.lam))
-    step = max(1, 4_000_000 // len(y))
-    return np.concatenate(
-        [
-            fit_batch(parts, Responses.of(parts, y[:, at : at + step]), start, reml=False).deviance
-            for at in range(0, y.shape[1], step)
-        ]
-    )
+    refitters = Refitter.of(small), Refitter.of(large)
+    batch = min(refitter.batch for refitter in refitters)
+    pieces = blocks(parametric(small), n, entropy_of(seed), block_size(len(small.design.y)), batch)
+    out = np.empty(n)
+    for which, y in pieces:
+        one, two = (refitter(y).deviance for refitter in refitters)
+        out[which] = one - two
+    return out
