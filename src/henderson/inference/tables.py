@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 _SHARED = ("estimate", "se", "lower", "upper")
-_FIXED = {"statistic": 3, "F": 3, "t": 3, "z": 3, "chi2": 3}
+_FIXED = {"statistic": 3, "F": 3, "t": 3, "z": 3, "chi2": 3, "loglik": 2, "deviance": 2, "aic": 2, "bic": 2}
+_P = ("p", "p_chibar")
 _DF = ("df", "num_df", "den_df")
 
 
@@ -157,7 +158,7 @@ def column_writer(name: str, values: np.ndarray, shared: int = 3) -> Callable[[f
     """
     finite = values[np.isfinite(values)]
     whole = bool(np.all(finite == np.round(finite)))
-    if name == "p":
+    if name in _P:
         return lambda value: _plain(value, 4) if not value < 1e-4 else "<0.0001"
     if name in _SHARED:
         decimals = shared
