@@ -29,9 +29,7 @@ def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
     return pd.concat([variances, coef_table(results.inference, level)[["lower", "upper"]]])
 
 
-def profile(
-    results: MixedLMResults, level: float, *, parameters: Parameters = None, **options: Any
-) -> pd.DataFrame:
+def profile(results: MixedLMResults, level: float, *, parameters: Parameters = None, **options: Any) -> pd.DataFrame:
     """Where the likelihood profile says: |ζ| = z. Only the parameters asked for are profiled."""
     options.setdefault("level", max(0.99, level))
     return results.profile(parameters, **options).interval(level)
@@ -71,6 +69,7 @@ def interval_table(
     ValueError
         For a method that there is not; the message lists those there are.
     """
+    from .inference.result_frame import ResultFrame
     from .inference.variance_parameters import find, variance_parameters
 
     if method not in METHODS:
@@ -91,5 +90,4 @@ def interval_table(
     table = METHODS[method](results, level, **options)
     rest = [name for name in table.index if name not in order] if parameters is None else []
     ordered = table.loc[[name for name in order if name in table.index] + rest]
-    ordered.attrs.update(table.attrs)
-    return ordered
+    return ResultFrame.of(ordered, f"{level:.4g} intervals: {method}", table.attrs.get("notes", ()))

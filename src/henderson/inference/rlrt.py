@@ -65,9 +65,8 @@ class ExactTest:
 
     def __str__(self) -> str:
         name = "restricted likelihood-ratio" if self.restricted else "likelihood-ratio"
-        return (
-            f"Exact {name} test of {self.term}: statistic {self.statistic:.4f}, p = {self.p:.4g} ({self.n} simulated)"
-        )
+        p = f"p = {self.p:.4g}" if self.p > 0 else f"p < {1 / self.n:.4g}"
+        return f"Exact {name} test of {self.term}: statistic {self.statistic:.4f}, {p} ({self.n} simulated)"
 
 
 def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | None = None) -> ExactTest:
