@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +13,7 @@ import pandas as pd
 
 from .constraints import Constraints, parse_constraints
 from .contrasts import ContrastResults, WaldTestResults, joint_test, t_tests
+from .errors import ValueWarning
 
 if TYPE_CHECKING:
     from .inference import Inference
@@ -292,7 +294,18 @@ class ResultsInference:
         df = self.inference.df(rows.R[:, : self.k_fe])
         if use_t is not None and use_t != self.use_t:
             df = np.full(len(df), float(self.df_resid) if use_t else np.inf)
-        return t_tests(rows, np.asarray(self.params), self._cov if cov_p is None else np.asarray(cov_p), df)
+        tests = t_tests(rows, np.asarray(self.params), self._cov if cov_p is None else np.asarray(cov_p), df)
+        self._warn_of_dropped(rows.R[np.isnan(np.atleast_1d(tests.pvalue))])
+        return tests
+
+    def _warn_of_dropped(self, rows: FloatArray) -> None:
+        """Say which dropped coefficients make tests of these constraints, (m, k), NaN."""
+        used = rows[:, : self.k_fe].any(0) & ~self.engine.kept
+        if used.any():
+            names = ", ".join(np.asarray(self.model.data.param_names)[: self.k_fe][used])
+            warnings.warn(
+                f"no t test: not estimable, since {names} was dropped as redundant", ValueWarning, stacklevel=3
+            )
 
     def wald_test(
         self,
