@@ -90,4 +90,6 @@ def interval_table(
     table = METHODS[method](results, level, **options)
     rest = [name for name in table.index if name not in order] if parameters is None else []
     ordered = table.loc[[name for name in order if name in table.index] + rest]
-    return ResultFrame.of(ordered, f"{level:.4g} intervals: {method}", table.attrs.get("notes", ()))
+    return ResultFrame.of(
+        ordered.rename_axis("parameter"), f"{level:.4g} intervals: {method}", table.attrs.get("notes", ())
+    )

@@ -176,7 +176,7 @@ def _interaction(subject: FloatArray, cell: FloatArray, values: FloatArray) -> E
     """The effect of subject by cell, times a covariate."""
     codes = np.unique(subject * (int(cell.max()) + 1) + cell, return_inverse=True)[1]
     z = indicator_columns(codes, values[:, None], int(codes.max()) + 1)
-    return Effect(frozenset(), ("interaction", id(codes)), z, 1)
+    return Effect(frozenset(), ("interaction", codes.tobytes()), z, 1)
 
 
 def _varies_within(x: FloatArray, subject: FloatArray, count: int) -> FloatArray:
