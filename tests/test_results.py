@@ -273,3 +273,16 @@ def test_fitting_is_light():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_summary_names_a_robust_covariance():
+    result = lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    assert "Standard errors: CR2" in str(result.with_inference(cov="CR2").summary())
+    assert "Standard errors" not in str(result.with_inference(ddf="kenward-roger").summary())
+
+
+def test_a_joint_test_names_what_was_dropped():
+    data = datasets.load("sleepstudy").assign(copy=lambda table: 2 * table["Days"])
+    result = mixedlm("Reaction ~ Days + copy", data, groups="Subject").fit()
+    with pytest.raises(ValueError, match="since copy was dropped"):
+        result.wald_test("Days = 0, copy = 0")

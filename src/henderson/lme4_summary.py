@@ -121,6 +121,8 @@ def _title(results: MixedLMResults) -> str:
     names = {"satterthwaite": "Satterthwaite's method", "kenward-roger": "Kenward-Roger's method"}
     if results.use_t:
         title += f". t-tests use {names.get(results.inference.ddf, results.inference.ddf + ' degrees of freedom')}"
+    if results.inference.cov_type not in ("model", "kenward-roger"):
+        title += f". Standard errors: {results.inference.cov_type}"
     return title
 
 

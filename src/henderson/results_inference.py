@@ -295,17 +295,16 @@ class ResultsInference:
         if use_t is not None and use_t != self.use_t:
             df = np.full(len(df), float(self.df_resid) if use_t else np.inf)
         tests = t_tests(rows, np.asarray(self.params), self._cov if cov_p is None else np.asarray(cov_p), df)
-        self._warn_of_dropped(rows.R[np.isnan(np.atleast_1d(tests.pvalue))])
+        if dropped := self._dropped_in(rows.R[np.isnan(np.atleast_1d(tests.pvalue))]):
+            warnings.warn(
+                f"no t test: not estimable, since {dropped} was dropped as redundant", ValueWarning, stacklevel=2
+            )
         return tests
 
-    def _warn_of_dropped(self, rows: FloatArray) -> None:
-        """Say which dropped coefficients make tests of these constraints, (m, k), NaN."""
+    def _dropped_in(self, rows: FloatArray) -> str:
+        """Names of the dropped coefficients that constraints (m, k) use."""
         used = rows[:, : self.k_fe].any(0) & ~self.engine.kept
-        if used.any():
-            names = ", ".join(np.asarray(self.model.data.param_names)[: self.k_fe][used])
-            warnings.warn(
-                f"no t test: not estimable, since {names} was dropped as redundant", ValueWarning, stacklevel=3
-            )
+        return ", ".join(np.asarray(self.model.data.param_names)[: self.k_fe][used])
 
     def wald_test(
         self,
@@ -336,6 +335,8 @@ class ResultsInference:
         if use_f and self.use_t and own and not rows.R[:, self.k_fe :].any():
             test = self.inference.f_test(rows.R[:, : self.k_fe], rows.q)
             return ContrastResults("F", test.F, df_denom=test.den_df, df_num=test.num_df)
+        if cov_p is None and invcov is None and (dropped := self._dropped_in(rows.R)):
+            raise ValueError(f"no joint test: not estimable, since {dropped} was dropped as redundant")
         return joint_test(
             rows,
             np.asarray(self.params),
