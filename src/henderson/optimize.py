@@ -73,6 +73,8 @@ TOLERANCE, EXACT = 3e-10, 1e-18
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
+#: times that corrections are forgotten before a search believes them; the least curvature that then counts
+RESETS, FLAT = 5, 1e-4
 
 
 def minimize(
@@ -92,7 +94,7 @@ def minimize(
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
     history: list[tuple[float, float]] = []
-    stalled = 0
+    stalled = resets = 0
     for iteration in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
         point.lighten()
@@ -103,6 +105,9 @@ def minimize(
         if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
             return Optimum(point, evaluations, iteration, predicted, float(np.abs(g).max(initial=0.0)), False,
                            "ends no lower than another", tuple(history))
+        if predicted <= TOLERANCE and C.any() and _without_corrections(H, g) > 10 * TOLERANCE and resets < RESETS:
+            C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
+            continue
         if predicted <= TOLERANCE or stalled >= 3:
             good = predicted <= ACCEPTABLE
             if good and predicted > EXACT:
@@ -135,6 +140,12 @@ def minimize(
             point = new
     return Optimum(point, evaluations, MAX_ITERATIONS, predicted, float(np.abs(g).max(initial=0.0)), False,
                    "iteration limit", tuple(history))
+
+
+def _without_corrections(H: np.ndarray, g: np.ndarray) -> float:
+    """Decrease that the model of the Hessian alone predicts; flat directions count as FLAT."""
+    values, vectors = np.linalg.eigh(H)
+    return float(0.5 * ((vectors.T @ g) ** 2 / np.maximum(np.abs(values), FLAT)).sum())
 
 
 def _beaten(gap: float, predicted: float) -> bool:
