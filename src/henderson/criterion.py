@@ -16,7 +16,7 @@ singular optimum, where ∂G/∂θ vanishes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -108,7 +108,26 @@ class Criterion:
         g = np.asarray(g, float)
         lam = [semidefinite_root(block.layout.covariance(g[block.parameters])) for block in self.blocks.blocks]
         working = [np.linalg.solve(T, one) for T, one in zip(self.basis.roots, lam)]
-        return moments_at(self.at_lam(working, g), g)
+        return replace(self.in_user_units(moments_at(self.at_lam(working, g))), g=g)
+
+    def working_moments(self, theta: np.ndarray) -> Moments:
+        """Moments in the working basis at a user's θ."""
+        return moments_at(self.at_lam(self.lam_of(theta), theta))
+
+    def in_user_units(self, moments: Moments) -> Moments:
+        """Moments of the working basis in the user's units and columns."""
+        columns = self.basis.to_user()
+        columns[-1, -1] = 1.0
+        return moments.turned(columns, self.to_user_g)
+
+    @cached_property
+    def to_user_g(self) -> np.ndarray:
+        """M with g = M g̃: G = T G̃ T' on the places that the structures leave free, (k, k)."""
+        out = np.zeros((self.blocks.n_theta, self.blocks.n_theta))
+        for block, T in zip(self.blocks.blocks, self.basis.roots):
+            turned = T @ block.layout.basis() @ T.T
+            out[np.ix_(block.parameters, block.parameters)] = np.transpose([block.layout.theta(one) for one in turned])
+        return out
 
 
 class Evaluation:

@@ -6,11 +6,15 @@ Var(y) = σ² V, V = W⁻¹ + Σ_i G_i V_i (see ARCHITECTURE.md for the order of
 
 Gradients, Hessians and informations of ML and REML, Satterthwaite's and Kenward and Roger's formulas are functions of
 these.
+
+They are computed in the working basis (`basis`), where a covariate far from zero (a calendar year) loses no digits: its
+intercept's variance, extrapolated to year 0, and the year's are all but collinear parameters in the user's units. What
+can be computed there should be, and its results turned; `turned` turns the moments themselves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments at one G, in the user's units and column order; columns found redundant are left out of X.
+    """Moments at one G; columns found redundant are left out of X.
 
     Attributes
     ----------
@@ -74,24 +78,42 @@ class Moments:
         t2[k, k] = t1[k] - g @ t2[k, :k]
         return Moments(self.n, self.p, np.append(g, 1.0), self.f0, f1, f2, t1, t2, self.log_det, self.r2)
 
+    def turned(self, columns: np.ndarray, parameters: np.ndarray) -> Moments:
+        """Moments of other columns and parameters.
 
-def moments_at(point: Evaluation, g: np.ndarray) -> Moments:
-    """Moments at an evaluated point; `g` are its G parameters in the user's units.
+        Parameters
+        ----------
+        columns : (p + 1, p + 1) array
+            B: the new [X y] are the old times B.
+        parameters : (k, k) array
+            M: the new G parameters are M times the old, so the new V_i are Σ_a M⁻¹_ai V_a.
+        """
+        back = np.linalg.inv(parameters)
+        f1 = np.tensordot(back, columns.T @ self.f1 @ columns, (0, 0))
+        f2 = np.einsum("ai,bj,abrs->ijrs", back, back, columns.T @ self.f2 @ columns, optimize=True)
+        return replace(
+            self,
+            g=parameters @ self.g,
+            f0=columns.T @ self.f0 @ columns,
+            f1=f1,
+            f2=f2,
+            t1=back.T @ self.t1,
+            t2=back.T @ self.t2 @ back,
+        )
 
-    In the working basis Z̃ = ZT and [X y] = [X̃ ỹ]B: the user's Z'V⁻¹c is T⁻ᵀ(Z̃'V⁻¹c̃)B and a symmetric E becomes T⁻¹ET⁻ᵀ.
-    """
+
+def moments_at(point: Evaluation) -> Moments:
+    """Moments at an evaluated point in the working basis: X̃; G̃, G = T G̃ T'; and y − Xβ₀ in the unit of y."""
     criterion = point.criterion
-    blocks, roots, B = criterion.blocks, criterion.basis.roots, criterion.basis.to_user()
-    k, m, cross = blocks.n_theta, len(B), criterion.system.cross
+    blocks, cross = criterion.blocks, criterion.system.cross
+    B = np.diag(np.append(np.ones(cross.p), criterion.basis.y_scale))
+    k, m = blocks.n_theta, len(B)
     f1 = np.zeros((k, m, m))
     front, rest = np.zeros((cross.zz.shape[0], k * m, cross.zz.shape[2])), np.zeros((blocks.n_rest, k * m))
     t1 = np.zeros(k)
-    along = []
+    along = [block.layout.basis() for block in blocks.blocks]
     traces = point.factor.traces[1]
-    for i, (block, T) in enumerate(zip(blocks.blocks, roots)):
-        inverse = np.linalg.inv(T)
-        E = inverse @ block.layout.basis() @ inverse.T
-        along.append(E)
+    for i, (block, E) in enumerate(zip(blocks.blocks, along)):
         G = np.einsum("apj,pr->arj", point.zvc_of(i), B)
         h = np.einsum("iab,brj->airj", E, G, optimize=True)
         f1[block.parameters] = np.tensordot(h, G, ([0, 3], [0, 2]))
@@ -110,4 +132,5 @@ def moments_at(point: Evaluation, g: np.ndarray) -> Moments:
         t2[np.ix_(rows, columns)] = np.einsum("iab,kcd,abcd->ik", along[a], along[b], K, optimize=True)
     log_det = point.factor.log_det - cross.log_weights
     f0, r2 = B.T @ point.factor.inner @ B, criterion.basis.y_scale**2 * point.r2
-    return Moments(cross.n, cross.p, np.array(g, float), f0, f1, f2, t1, t2, log_det, r2)
+    g = blocks.theta([one @ one.T for one in point.lam])
+    return Moments(cross.n, cross.p, g, f0, f1, f2, t1, t2, log_det, r2)

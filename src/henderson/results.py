@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import likelihood
 from .contract import Design
 from .doors import Door
-from .errors import SingularMatrixWarning
 from .fit import Fit
 from .inference.emmeans_methods import MarginalMeansMixin
 from .inference.methods import InferenceMethods
+from .joint import Joint, joint_covariance
 from .lme4_results import Lme4Results
 from .model import MixedLM
 from .moments import Moments
@@ -214,26 +212,19 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
         return self.model._criterion(self.reml).moments(g)
 
     @cached_property
+    def _joint(self) -> Joint:
+        return joint_covariance(self)
+
+    @cached_property
     def _joint_covariance(self) -> FloatArray:
         """Inverse of the joint observed information of params, (k, k); zero for what was held fixed."""
-        kept, order = self.engine.kept, self.model._packing.index
-        point = likelihood.Point(self.moments, self.reml)
-        inner = likelihood.hessian(point, self.params_object.fe_params[kept], stationary=True)
-        p = int(kept.sum())
-        places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(order))])
-        order = np.concatenate([np.arange(p), p + order])
-        out = np.full((self.k_fe + len(places) - p,) * 2, np.nan)
-        out[np.ix_(places, places)] = 0.0
-        free = np.ones(len(out), bool)
-        if self.freepat is not None:
-            entries = np.asarray(self.freepat.cov_re)[tuple(self.model._packing.entries.T)]
-            free = np.concatenate([self.freepat.fe_params, entries, self.freepat.vcomp]).astype(bool)
-        if self._outcome.zero is not None:
-            free[: self.k_fe] &= ~self._outcome.zero
-            out[: self.k_fe][self._outcome.zero] = out[:, : self.k_fe][:, self._outcome.zero] = np.nan
-        used = free[places]
-        information = -inner[np.ix_(order[used], order[used])]
-        out[np.ix_(places[used], places[used])] = _inverse(information)
+        kept, index, p = self.engine.kept, self.model._packing.index, int(self.engine.kept.sum())
+        places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(index))])
+        order = np.concatenate([np.arange(p), p + index])
+        out = np.full((self.k_fe + len(index),) * 2, np.nan)
+        out[np.ix_(places, places)] = self._joint.in_user_units[np.ix_(order, order)]
+        if (zero := self._outcome.zero) is not None:
+            out[: self.k_fe][zero] = out[:, : self.k_fe][:, zero] = np.nan
         return out
 
     # predictions
@@ -390,16 +381,3 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
         self.engine, self._outcome = fit, replace(self._outcome, fit=fit)
         for name in ("fittedvalues", "resid", "moments"):
             self.__dict__.pop(name, None)
-
-
-def _inverse(information: FloatArray) -> FloatArray:
-    """Inverse of a symmetric matrix in any units; a pseudo-inverse, with a warning, when there is none."""
-    size = np.sqrt(np.abs(np.diag(information)))
-    size = np.where(size > 0, size, 1.0)
-    scaled = information / size[:, None] / size
-    try:
-        inverse = np.linalg.inv(scaled)
-    except np.linalg.LinAlgError:
-        warnings.warn("The information matrix is singular.", SingularMatrixWarning, stacklevel=4)
-        inverse = np.linalg.pinv(scaled, hermitian=True)
-    return (inverse + inverse.T) / 2 / size[:, None] / size

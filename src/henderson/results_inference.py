@@ -17,6 +17,7 @@ from .errors import ValueWarning
 
 if TYPE_CHECKING:
     from .inference import Inference
+    from .joint import Joint
 
 FloatArray = np.ndarray
 
@@ -39,6 +40,9 @@ class ResultsInference:
     _request: dict[str, Any]
 
     if TYPE_CHECKING:
+
+        @property
+        def _joint(self) -> Joint: ...
 
         @property
         def _joint_covariance(self) -> FloatArray: ...
@@ -135,24 +139,11 @@ class ResultsInference:
     def bse_cov_re(self) -> pd.Series:
         """Standard errors of the entries of cov_re, of vcomp and of scale, as they are shown (delta method).
 
-        With γ = σ²g and C the covariance of (β, g): Var σ² = 2σ⁴/N + J C J', J = ∂σ²(β, g)/∂(β, g).
+        See `joint.Joint.shown`.
         """
-        from . import likelihood
-
-        kept = self.engine.kept
-        point = likelihood.Point(self.moments, self.engine.reml)
-        d_beta, d_g, n = likelihood.d_scale(point, self.params_object.fe_params[kept])
-        jacobian = np.zeros(len(self._cov))
-        jacobian[: self.k_fe][kept] = d_beta
-        jacobian[self.k_fe :] = d_g[self.model._packing.index]
-        cov = np.nan_to_num(self._joint_covariance)
-        with_scale = cov @ jacobian
-        var_scale = 2 * self.scale**2 / n + jacobian @ with_scale
-        g = np.asarray(self.params)[self.k_fe :]
-        block = np.diag(cov)[self.k_fe :]
-        var = self.scale**2 * block + 2 * self.scale * g * with_scale[self.k_fe :] + g**2 * var_scale
+        var, var_scale = self._joint.shown(self.scale)
         names = [*self.model.data.param_names[self.k_fe :], "scale"]
-        return pd.Series(_root(np.append(var, var_scale)), index=pd.Index(names))
+        return pd.Series(_root(np.append(var[self.model._packing.index], var_scale)), index=pd.Index(names))
 
     @cached_property
     def tvalues(self) -> Any:

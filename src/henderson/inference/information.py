@@ -163,6 +163,7 @@ def joint_covariance(setting: Setting) -> FloatArray:
     At a boundary, where the gradient in G does not vanish, the Hessian depends on the coordinates; these are
     statsmodels'.
     """
+    setting = setting.working
     at = curvature(setting)
     p, g = setting.moments.p, setting.moments.g
     jacobian = np.eye(len(g))
@@ -177,4 +178,5 @@ def joint_covariance(setting: Setting) -> FloatArray:
     lost = scaled.T @ np.linalg.solve(hessian / unit[:, None] / unit / 2, scaled)
     information = setting.moments.f0[:p, :p] / setting.scale
     size = np.sqrt(np.diag(information))
-    return symmetric(np.linalg.inv((information - lost) / size[:, None] / size)) / size[:, None] / size
+    inner = symmetric(np.linalg.inv((information - lost) / size[:, None] / size)) / size[:, None] / size
+    return setting.to_beta @ inner @ setting.to_beta.T

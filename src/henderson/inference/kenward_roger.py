@@ -39,12 +39,15 @@ FloatArray = np.ndarray
 class KenwardRoger:
     """Attributes
     ----------
+    to_beta : (p, p) array
+        From the working basis, in which the others are (see `Setting`).
     phi : (p, p) array
     P : (k + 1, p, p) array
     W : (k + 1, k + 1) array
     notes : tuple of str
     """
 
+    to_beta: FloatArray
     phi: FloatArray
     P: FloatArray
     W: FloatArray
@@ -52,6 +55,7 @@ class KenwardRoger:
 
     def df(self, rows: FloatArray) -> FloatArray:
         """m of each row alone: 2 / A₂, (r,)."""
+        rows = rows @ self.to_beta
         half = rows @ self.phi
         variance = (half * rows).sum(1)
         u = np.einsum("ra,iab,rb->ri", half, self.P, half, optimize=True)
@@ -69,6 +73,7 @@ class KenwardRoger:
         l = len(rows)
         if l == 1:
             return 1.0, float(self.df(rows)[0])
+        rows = rows @ self.to_beta
         half = rows @ self.phi
         root = np.linalg.cholesky(half @ rows.T)
         turned = np.linalg.solve(root, half)
@@ -101,11 +106,12 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
 
 def adjusted_covariance(setting: Setting, information: str = "expected") -> FloatArray:
     """σ² Φ_A, (p, p)."""
+    setting = setting.working
     phi, p = setting.phi, setting.P
     w = parameter_covariance(setting, information)[0]
     middle = np.einsum("ij,ijab->ab", w, setting.Q)
     middle -= np.einsum("ij,iab,bc,jcd->ad", w, p, phi, p, optimize=True)
-    return setting.scale * symmetric(phi + 2 * phi @ middle @ phi)
+    return setting.scale * setting.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ setting.to_beta.T
 
 
 def parameter_covariance(setting: Setting, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
@@ -118,7 +124,7 @@ def parameter_covariance(setting: Setting, information: str = "expected") -> tup
     """
     if not setting.fit.reml:
         raise ValueError("Kenward-Roger is defined for REML fits; fit with REML, or use ddf='satterthwaite'")
-    inverse = positive_inverse(getattr(curvature(setting), information) / 2, 1e-11)
+    inverse = positive_inverse(getattr(curvature(setting.working), information) / 2, 1e-11)
     if not inverse.n_flat + inverse.n_negative:
         return inverse.matrix, ()
     note = (
@@ -131,7 +137,8 @@ def parameter_covariance(setting: Setting, information: str = "expected") -> tup
 def kenward_roger(setting: Setting, information: str = "expected") -> KenwardRoger:
     """Kenward and Roger's method at a REML fit."""
     w, notes = parameter_covariance(setting, information)
-    return KenwardRoger(setting.phi, setting.P, w, notes)
+    setting = setting.working
+    return KenwardRoger(setting.to_beta, setting.phi, setting.P, w, notes)
 
 
 def kenward_roger_observed(setting: Setting) -> KenwardRoger:

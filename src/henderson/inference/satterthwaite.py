@@ -28,6 +28,8 @@ FloatArray = np.ndarray
 class Satterthwaite:
     """Attributes
     ----------
+    to_beta : (p, p) array
+        From the working basis, in which the others are (see `Setting`).
     phi : (p, p) array
     gradient : (k + 1, p, p) array
         ∂Φ/∂(θ, ρ).
@@ -36,6 +38,7 @@ class Satterthwaite:
     notes : tuple of str
     """
 
+    to_beta: FloatArray
     phi: FloatArray
     gradient: FloatArray
     covariance: FloatArray
@@ -43,6 +46,7 @@ class Satterthwaite:
 
     def df(self, rows: FloatArray) -> FloatArray:
         """2 v² / (∇v' A ∇v) of each row, (r,)."""
+        rows = rows @ self.to_beta
         variance = ((rows @ self.phi) * rows).sum(1)
         slope = np.einsum("ra,iab,rb->ri", rows, self.gradient, rows, optimize=True)
         spread = ((slope @ self.covariance) * slope).sum(1)
@@ -80,7 +84,8 @@ def matched_df(nu: FloatArray) -> float:
 
 def satterthwaite(setting: Setting) -> Satterthwaite:
     """Satterthwaite's method at a fit, ML or REML."""
-    at, to = curvature(setting), coordinates(setting.design, setting.fit.lam)
+    setting = setting.working
+    at, to = curvature(setting), coordinates(setting.design, setting.lam)
     inverse = positive_inverse(hessian_theta(setting, at, to))
     by_g = -(setting.phi @ setting.P @ setting.phi)
     notes = []
@@ -89,4 +94,5 @@ def satterthwaite(setting: Setting) -> Satterthwaite:
             f"the Hessian of the variance parameters has {inverse.n_negative} negative eigenvalue(s); "
             "Satterthwaite's df leave those directions out"
         )
-    return Satterthwaite(setting.phi, np.tensordot(to.jacobian.T, by_g, 1), 2 * inverse.matrix, tuple(notes))
+    gradient = np.tensordot(to.jacobian.T, by_g, 1)
+    return Satterthwaite(setting.to_beta, setting.phi, gradient, 2 * inverse.matrix, tuple(notes))

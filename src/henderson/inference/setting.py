@@ -5,17 +5,21 @@ Units are the fit's own: Var(y) = σ² V, V = Σ_i g_i V_i over the G parameters
     Φ = (X'V⁻¹X)⁻¹     P_i = −X'V⁻¹V_iV⁻¹X     Q_ij = X'V⁻¹V_iV⁻¹V_jV⁻¹X
 
 are free of the scale of y, and cov(β̂) = σ² Φ.
+
+The same in the working basis (`Setting.working`), β = β₀ + B̃β̃ and g = Mg̃, loses no digits where the user's units do: a
+covariate in calendar years. Degrees of freedom and covariances are computed there, and their results turned.
 """
 
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..covariance import triangular
 from ..design import Design
 from ..fit import Fit
 from ..moments import Moments
@@ -27,13 +31,13 @@ _MOMENTS: dict[int, tuple[bytes, Moments]] = {}
 
 
 def moments_of(fit: Fit) -> Moments:
-    """Moments at a fit; kept as long as its criterion lives."""
-    criterion, key = fit.criterion, fit.g.tobytes()
+    """Moments at a fit, in the working basis; kept as long as its criterion lives."""
+    criterion, key = fit.criterion, fit.theta.tobytes()
     found = _MOMENTS.get(id(criterion))
     if found is None:
         weakref.finalize(criterion, _MOMENTS.pop, id(criterion), None)
     if found is None or found[0] != key:
-        found = _MOMENTS[id(criterion)] = key, criterion.moments(fit.g)
+        found = _MOMENTS[id(criterion)] = key, criterion.working_moments(fit.theta)
     return found[1]
 
 
@@ -49,14 +53,48 @@ class Setting:
     Attributes
     ----------
     fit : Fit
+    in_working_basis : bool
+        Whether moments, and what is made of them, are of the working basis' columns and parameters.
     """
 
     fit: Fit
+    in_working_basis: bool = False
 
     @classmethod
     def of(cls, fit: Any) -> Setting:
         """From a fit or from results."""
         return fit if isinstance(fit, cls) else cls(fit_of(fit))
+
+    @cached_property
+    def working(self) -> Setting:
+        """The same fit in the working basis."""
+        return self if self.in_working_basis else Setting(self.fit, True)
+
+    @cached_property
+    def to_beta(self) -> FloatArray:
+        """B̃ with β = β₀ + B̃β̃, (p, p); the identity in the user's units."""
+        if not self.in_working_basis:
+            return np.eye(int(self.kept.sum()))
+        return np.linalg.inv(self.fit.criterion.basis.to_user()[:-1, :-1])
+
+    @cached_property
+    def to_g(self) -> FloatArray:
+        """M with g = Mg̃, the residual's last, (k + 1, k + 1); the identity in the user's units."""
+        k = len(self.fit.theta)
+        out = np.eye(k + 1)
+        if self.in_working_basis:
+            out[:k, :k] = self.fit.criterion.to_user_g
+        return out
+
+    @cached_property
+    def lam(self) -> tuple[FloatArray, ...]:
+        """λ of each term, lower triangular."""
+        if not self.in_working_basis:
+            return self.fit.lam
+        criterion, terms = self.fit.criterion, {}
+        for block, one in zip(criterion.blocks.blocks, criterion.lam_of(self.fit.theta)):
+            terms.update({i: triangular(one[part, part]) for i, part in zip(block.terms, block.layout.terms)})
+        return tuple(terms[i] for i in range(len(terms)))
 
     @property
     def design(self) -> Design:
@@ -80,7 +118,8 @@ class Setting:
     @cached_property
     def relative(self) -> Moments:
         """Moments at the fit, without the residual."""
-        return moments_of(self.fit)
+        found = moments_of(self.fit)
+        return found if self.in_working_basis else replace(self.fit.criterion.in_user_units(found), g=self.fit.g)
 
     @cached_property
     def moments(self) -> Moments:
@@ -107,7 +146,7 @@ class Setting:
 
     @cached_property
     def residual_direction(self) -> FloatArray:
-        """(−β̂, 1): c times it is y − Xβ̂, (p + 1,)."""
+        """(−β̂, 1), for the basis' β: c times it is y − Xβ̂, (p + 1,)."""
         p = self.moments.p
         return np.append(-self.phi @ self.moments.f0[:p, p], 1.0)
 

@@ -37,14 +37,15 @@ def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
     """
     if information not in ("observed", "expected"):
         raise ValueError(f"unknown information {information!r}; there are observed, expected")
-    setting = Setting.of(fit)
-    at, to = curvature(setting), coordinates(setting.design, setting.fit.lam)
+    setting = Setting.of(fit).working
+    at, to = curvature(setting), coordinates(setting.design, setting.lam)
     if information == "observed":
         hessian = hessian_theta(setting, at, to)
     else:
         hessian = to.jacobian.T @ at.expected @ to.jacobian
     inverse = positive_inverse(hessian).matrix
-    return 2 * setting.scale**2 * symmetric(to.jacobian @ inverse @ to.jacobian.T)
+    jacobian = setting.to_g @ to.jacobian
+    return 2 * setting.scale**2 * symmetric(jacobian @ inverse @ jacobian.T)
 
 
 def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:

@@ -6,7 +6,7 @@ how its coordinates become the user's numbers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -127,7 +127,8 @@ class ByEngine:
         point = self.criterion.at_lam(lam, g)
         size = np.zeros(layout.n_theta)
         size[layout.parameter] = self.units[layout.entries[:, 0]] * self.units[layout.entries[:, 1]]
-        return of_moments(moments_at(point, g), point.factor.log_det, size, self.mixing, reml, constraint)
+        moments = replace(self.criterion.in_user_units(moments_at(point)), g=g)
+        return of_moments(moments, point.factor.log_det, size, self.mixing, reml, constraint)
 
 
 def of_moments(
