@@ -5,7 +5,7 @@
 3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
    semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
 4. Overparametrised models that end singular can have more than one minimum, each certified. When the model is small a
-   second search starts elsewhere, and the lower end stands.
+   second and a third search start elsewhere, and the lowest end stands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from .covariance import triangular
 from .criterion import Criterion, Evaluation
 from .optimize import ACCEPTABLE, Optimum, minimize
-from .start import scoring_start, small_start
+from .start import other_starts, scoring_start
 
 #: λ's smallest singular value against its largest, below which the certificate looks at N
 NEARLY_SINGULAR = 1e-2
@@ -26,8 +26,8 @@ NEARLY_SINGULAR = 1e-2
 ROUNDING = 1e-3
 #: deviance that a negative direction must promise before it is followed
 WORTHWHILE = 1e-7
-#: effects up to which a singular model is searched from a second start
-SEARCH_TWICE = 500
+#: effects up to which a singular model is searched from other starts too
+SEARCH_AGAIN = 500
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
@@ -81,11 +81,11 @@ def search(
     if start is not None:
         return _descend(criterion, evaluate, evaluate(_working_theta(criterion, start)))
     ended = _descend(criterion, evaluate, scoring_start(criterion.blocks, criterion.system.cross, evaluate))
-    if _may_have_two_minima(criterion, ended.optimum.point):
-        elsewhere = small_start(criterion.blocks, evaluate)
-        other = _descend(criterion, evaluate, elsewhere, beat=ended.optimum.point.deviance)
-        if other.optimum.point.deviance < ended.optimum.point.deviance - WORTHWHILE:
-            return other
+    if _may_have_other_minima(criterion, ended.optimum.point):
+        for theta in other_starts(criterion.blocks):
+            other = _descend(criterion, evaluate, evaluate(theta), beat=ended.optimum.point.deviance)
+            if other.optimum.point.deviance < ended.optimum.point.deviance - WORTHWHILE:
+                ended = other
     return ended
 
 
@@ -110,10 +110,10 @@ def _descend(
     return ended
 
 
-def _may_have_two_minima(criterion: Criterion, point: Evaluation) -> bool:
-    """A singular λ of several effects, in a model small enough to search twice."""
+def _may_have_other_minima(criterion: Criterion, point: Evaluation) -> bool:
+    """A singular λ of several effects, in a model small enough to search again."""
     singular = any(len(lam) > 1 and _is_singular(lam) for lam in point.lam)
-    return singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_TWICE
+    return singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN
 
 
 def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:

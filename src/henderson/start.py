@@ -57,6 +57,7 @@ def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
     return blocks.theta(lam)
 
 
-def small_start(blocks: Blocks, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
-    """The criterion at λ = I/5: another basin than the scoring start's, for models that may have two."""
-    return evaluate(blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]))
+def other_starts(blocks: Blocks) -> list[np.ndarray]:
+    """θ elsewhere, for models that may have several minima: λ = I/5, and numbers drawn once and for all."""
+    drawn = 0.5 * np.random.default_rng(0).normal(size=blocks.n_theta)
+    return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), drawn]
