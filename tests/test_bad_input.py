@@ -285,9 +285,25 @@ def test_large_numbers_are_finite():
     assert design_from_formula("y ~ x + (1 | g)", data).X.max() == 1e308
 
 
-def test_checks_of_lme4_can_be_left_out():
-    data = table().assign(g=range(24))
-    assert design_from_formula("y ~ x + (1 | g)", data, strict=False).terms[0].n_levels == 24
+def test_as_many_effects_as_rows_are_for_lme4_alone():
+    data = table().assign(g=[i // 2 for i in range(24)])
+    with pytest.raises(DataError, match="24 random effects"):
+        design_from_formula("y ~ x + (x | g)", data)
+    assert design_from_formula("y ~ x + (x | g)", data, strict=False).terms[0].n_levels == 12
+
+
+@pytest.mark.parametrize(("levels", "message"), [(range(24), "as many levels"), ([1] * 24, "one level")])
+def test_levels_behind_both_doors(levels, message):
+    data = table().assign(g=list(levels))
+    for strict in (True, False):
+        with pytest.raises(DataError, match=message):
+            design_from_formula("y ~ x + (1 | g)", data, strict=strict)
+
+
+def test_objects_without_an_order():
+    data = {"y": [1.0, 2.0, 4.0, 3.0], "x": [object() for _ in range(4)], "g": list("aabb")}
+    with pytest.raises(DataError, match="'x' holds Python objects"):
+        design_from_formula("y ~ x + (1 | g)", data)
 
 
 def arrays():

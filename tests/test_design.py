@@ -646,7 +646,9 @@ def test_groups(re_formula, vc, wanted):
 
 def test_bars_and_groups():
     data = table()
-    assert names_of("y ~ x + (1 | h)", data, groups="g") == [("h", "h", ("(Intercept)",))]
+    assert names_of("y ~ x + (1 | h)", data, groups="h") == [("h", "h", ("(Intercept)",))]
+    with pytest.raises(FormulaError, match=r"groups='g' has no part .* write \(1 \| g\)"):  # once left out silently
+        names_of("y ~ x + (1 | h)", data, groups="g")
     assert names_of("y ~ x + (1 | h)", data, groups="g", re_formula="0 + x") == [
         ("h", "h", ("(Intercept)",)),
         ("g", "g", ("x",)),

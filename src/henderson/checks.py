@@ -11,11 +11,10 @@ from .errors import DataError
 
 
 def check_design(design: Design, *, strict: bool = True) -> None:
-    """All checks; those of `check_terms` only when `strict`."""
+    """All checks; `strict`: of the number of effects of a term too."""
     check_response(design.y, design.y_name)
     check_rows(len(design.y), design.x_names)
-    if strict:
-        check_terms(design.terms, len(design.y))
+    check_terms(design.terms, len(design.y), strict=strict)
 
 
 def check_rows(n: int, x_names: Sequence[str]) -> None:
@@ -45,12 +44,16 @@ def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None
         )
 
 
-def check_terms(terms: Sequence[RandomTerm], n: int) -> None:
-    """Each term must have more than one level and fewer effects than there are rows.
+def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> None:
+    """Each term must have more than one level and fewer levels, `strict`: fewer effects, than there are rows.
 
-    With as many effects as rows a term cannot be told from the residual.
+    With as many levels as rows a term cannot be told from the residual. With as many effects it can where levels have
+    several rows, though hardly; lme4 refuses, statsmodels does not. Effects on which rows load several times are left
+    to the fit.
     """
     for term in terms:
+        if term.codes is None:
+            continue
         levels, effects = term.n_levels, term.n_levels * term.n_columns
         if levels < 2:
             raise DataError(
@@ -62,7 +65,7 @@ def check_terms(terms: Sequence[RandomTerm], n: int) -> None:
                 f"the grouping factor {term.group!r} has as many levels ({levels}) as there are rows ({n}): "
                 "its effects cannot be told from the residuals"
             )
-        if effects >= n:
+        if strict and effects >= n:
             raise DataError(
                 f"the term ({' + '.join(term.names)} | {term.group}) has {effects} random effects "
                 f"({term.n_columns} for each of {levels} levels) and there are {n} rows: "

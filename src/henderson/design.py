@@ -115,7 +115,7 @@ def design_from_formula(
         Order of the terms of the fixed part: by degree, or patsy's (categorical terms first). Patsy's brings
         its `scale` (population standard deviation) and its names of splines' columns (from 0) along.
     strict : bool
-        Refuse terms with one level, or with as many effects as rows, as lme4 does.
+        Refuse terms with as many effects as rows, as lme4 does.
 
     Returns
     -------

@@ -186,7 +186,7 @@ def learn(expr: str, columns: Columns, env: Environment) -> tuple[FactorSpec, Va
         to_float(values, name)
     if kind == "number" and not as_category:
         return FactorSpec(expr, (name,), (expr,)), Values((to_float(values, name),))
-    codes, levels = encode(values)
+    codes, levels = encode(values, repr(name))
     return _categorical(expr, (name,), levels), Values(codes=codes)
 
 

@@ -7,20 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from .errors import DataError
 from .frames import Array
 
 
-def encode(values: Array) -> tuple[np.ndarray, pd.Index]:
+def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index]:
     """Codes and levels of a column without missing values.
 
     Categories keep their order, and those that do not occur are left out; everything else is sorted. Values
     that cannot be compared (numbers and text) are sorted by type, then value.
+
+    Parameters
+    ----------
+    values : (n,) array
+    shown : str
+        Its name for messages.
 
     Returns
     -------
     codes : (n,) intp array
     levels : pandas.Index of length J
         Every level occurs.
+
+    Raises
+    ------
+    DataError
+        When values of one type cannot be put in order.
 
     Examples
     --------
@@ -45,7 +57,12 @@ def encode(values: Array) -> tuple[np.ndarray, pd.Index]:
         order = np.asarray(levels.argsort())
     except TypeError:
         keys = [(type(level).__name__, level) for level in levels]
-        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+        try:
+            order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+        except TypeError:
+            raise DataError(
+                f"{shown} holds Python objects ({keys[0][0]}) that cannot be put in order: use numbers or text"
+            ) from None
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     return rank[codes], levels[order]

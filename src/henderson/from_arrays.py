@@ -51,7 +51,7 @@ def design_from_arrays(
     group_name : str
         What to call the groups.
     strict : bool
-        Refuse terms with one level, or with as many effects as rows.
+        Refuse terms with as many effects as rows.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def _components(exog_vc: Any, labels: Array) -> list[tuple[str, Blocks]]:
     if exog_vc is None or (isinstance(exog_vc, Mapping) and not exog_vc):
         return []
     known = np.flatnonzero(~np.asarray(pd.isna(labels)))
-    codes, levels = encode(labels[known])
+    codes, levels = encode(labels[known], "groups")
     order = known[np.argsort(codes, kind="stable")]
     rows = np.split(order, np.cumsum(np.bincount(codes))[:-1])
     found: list[tuple[str, Blocks]] = []
@@ -243,7 +243,7 @@ def _terms(
 ) -> tuple[RandomTerm, ...]:
     terms = []
     if "exog_re" in arrays or not components:
-        codes, levels = encode(arrays["groups"])
+        codes, levels = encode(arrays["groups"], "groups")
         if "exog_re" in arrays:
             columns = np.array(arrays["exog_re"], order="F")
             names = re_names or tuple(f"x_re{k + 1}" for k in range(columns.shape[1]))

@@ -77,6 +77,11 @@ def make_plan(
             bars.append(replace(own, columns=with_intercept(_right_side(re_formula))))
         elif not vc_formula and not bars:
             bars.append(own)
+        elif not vc_formula and all((name,) != bar.group for bar in bars):
+            raise FormulaError(
+                f"groups={name!r} has no part in {parsed.text!r}, which has bars: write (1 | {name}) there, or give "
+                "re_formula or vc_formula"
+            )
     elif re_formula is not None or vc_formula:
         raise FormulaError("re_formula and vc_formula need groups")
     if not bars and not vc_formula:

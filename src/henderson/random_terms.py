@@ -61,7 +61,7 @@ class Groups:
     def __getitem__(self, group: tuple[str, ...]) -> GroupCodes:
         if group not in self._known:
             if len(group) == 1:
-                self._known[group] = encode(self._columns[group[0]])
+                self._known[group] = encode(self._columns[group[0]], f"the grouping factor {group[0]!r}")
             else:
                 self._known[group] = cross([self[(name,)] for name in group])
         return self._known[group]
