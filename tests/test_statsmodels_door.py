@@ -368,6 +368,44 @@ def test_constraints_in_words():
     assert list(table.index) == ["a", "x:a", "a"]
 
 
+def test_tables_of_tests_read_as_statsmodels():
+    result = mixedlm("Points ~ Minutes", nba(), groups="Team").fit()
+    assert str(result.t_test([[0, 1]])) == "\n".join([
+        "                             Test for Constraints                             ",
+        "=" * 78,
+        "                 coef    std err          z      P>|z|      [0.025      0.975]",
+        "-" * 78,
+        "c0             0.6408      0.624      1.027      0.304      -0.582       1.863",
+        "=" * 78,
+    ])
+    terms = result.wald_test_terms()
+    assert list(terms.table.columns) == ["statistic", "pvalue", "df_constraint"]
+    assert list(terms.summary_frame().columns) == ["chi2", "P>chi2", "df constraint"]
+    assert "chi2" in str(terms)
+
+
+def test_attributes_of_statsmodels_models():
+    data = nba()
+    model = mixedlm("Points ~ Minutes", data, groups="Team")
+    result = model.fit()
+    assert model.groups.tolist() == data.Team.tolist()
+    assert model.k_constant == 1
+    assert mixedlm("Points ~ 0 + Minutes", data, groups="Team").k_constant == 0
+    assert result.df_modelwc == 3
+    assert result.normalized_cov_params.index.tolist() == ["Intercept", "Minutes", "Team Var"]
+    assert result.t_test([[0, 1]], True).distribution == "t"
+
+
+def test_results_show_themselves():
+    for result in (
+        mixedlm("Points ~ Minutes", nba(), groups="Team").fit(),
+        henderson.lmer("Points ~ Minutes + (1 | Team)", nba()),
+    ):
+        assert "<table" in result._repr_html_()
+        assert r"\begin{tabular}" in result.summary().as_latex()
+        assert "nan" not in result.summary().as_latex()
+
+
 def test_unknown_arguments():
     data = school()
     with pytest.raises(ValueError, match="not available"):

@@ -16,6 +16,15 @@ from .errors import ValueWarning
 from .text import Summary
 
 
+class TestSummary(Summary):
+    """A table of tests: its title is centred, and nothing follows it."""
+
+    def as_text(self) -> str:
+        """As text."""
+        title, *lines = super().as_text().rstrip("\n").split("\n")
+        return "\n".join([title.strip().center(len(lines[0])), *lines])
+
+
 class ContrastResults:
     """Tests of linear constraints: one row each (t, normal), or all together (F, chi2).
 
@@ -111,7 +120,7 @@ class ContrastResults:
             },
             index=[str(label).ljust(10) for label in frame.index],
         )
-        summary = Summary(title="Test for Constraints" if title is None else title)
+        summary = TestSummary(title="Test for Constraints" if title is None else title)
         summary.add_df(table)
         return summary
 
@@ -213,7 +222,10 @@ class WaldTestResults:
     Attributes
     ----------
     table : DataFrame
-        ``chi2``, ``P>chi2``, ``df constraint``; for F also ``df denom``.
+        ``statistic``, ``pvalue``, ``df_constraint``; for F also ``df_denom``.
+    distribution : {"chi2", "F"}
+    statistic, pvalues, df_constraints : (m,) arrays
+        Its columns.
     """
 
     def __init__(self, tests: list[tuple[str, ContrastResults]]):
@@ -224,20 +236,26 @@ class WaldTestResults:
             else:
                 rows.append((test.statistic, test.pvalue, int(test.df_denom)))
         self.distribution = tests[0][1].distribution if tests else "chi2"
-        self.col_names = [self.distribution, f"P>{self.distribution}", "df constraint"]
+        names = ["statistic", "pvalue", "df_constraint"] + ["df_denom"] * (self.distribution == "F")
+        self.table = pd.DataFrame(rows, index=pd.Index([name for name, _ in tests]), columns=pd.Index(names))
+        self.statistic = self.table["statistic"].to_numpy()
+        self.pvalues = self.table["pvalue"].to_numpy()
+        self.df_constraints = self.table["df_constraint"].to_numpy()
         if self.distribution == "F":
-            self.col_names.append("df denom")
-        self.table = pd.DataFrame(rows, index=pd.Index([name for name, _ in tests]), columns=pd.Index(self.col_names))
-        self.statistic = self.table.iloc[:, 0].to_numpy()
-        self.pvalues = self.table.iloc[:, 1].to_numpy()
-        self.df_constraints = self.table.iloc[:, 2].to_numpy()
+            self.df_denom = self.table["df_denom"].to_numpy()
+
+    @property
+    def col_names(self) -> list[str]:
+        """Names of the columns of `summary_frame`."""
+        names = [self.distribution, f"P>{self.distribution}", "df constraint"]
+        return names + ["df denom"] * (self.distribution == "F")
 
     def summary_frame(self) -> pd.DataFrame:
-        """The table."""
-        return self.table
+        """The table with names for reading."""
+        return self.table.set_axis(self.col_names, axis=1)
 
     def __str__(self) -> str:
-        return self.table.to_string()
+        return self.summary_frame().to_string()
 
     def __repr__(self) -> str:
         return f"{type(self)}\n{self}"

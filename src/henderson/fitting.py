@@ -19,8 +19,9 @@ from .fit import fit_design
 from .fit_warnings import warn_at_boundary, warn_unless_certified
 from .fixed import fit_at, fit_given
 from .model import MixedLM
+from .outcome import Outcome
 from .params import MixedLMParams
-from .results import MixedLMResults, Outcome
+from .results import MixedLMResults
 
 if TYPE_CHECKING:
     from .constrained import Maximum

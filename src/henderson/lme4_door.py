@@ -80,8 +80,9 @@ def lmer(
     from .fit import fit_design
     from .fit_warnings import warn_unless_certified
     from .model import MixedLM
+    from .outcome import Outcome
     from .params import MixedLMParams
-    from .results import MixedLMResults, Outcome
+    from .results import MixedLMResults
 
     design = design_from_formula(
         formula,

@@ -105,6 +105,16 @@ class Lme4Summary:
         tables = [self.varcorr.to_html(index=False, na_rep=""), self.coefficients.to_html()]
         return f"<p>{head}</p>\n{tables[0]}\n{tables[1]}\n<p>{tail}</p>"
 
+    def as_latex(self) -> str:
+        """The variances and the fixed effects as LaTeX tables."""
+        from .text import Summary
+
+        summary = Summary(title=self.title, extra_txt=[self.counts, *self.notes])
+        shown = self.varcorr.assign(var1=self.varcorr["var1"].fillna(""), var2=self.varcorr["var2"].fillna(""))
+        summary.add_df(shown, index=False)
+        summary.add_df(self.coefficients)
+        return summary.as_latex()
+
     def _repr_html_(self) -> str:
         return self.as_html()
 
@@ -134,7 +144,7 @@ def _criteria(results: MixedLMResults) -> str:
         results.bic,
         results.llf,
         results.deviance,
-        float(results.nobs - results.df_modelwc),
+        float(results.nobs - results.df_modelwc - 1),
     ]
     names = ["AIC", "BIC", "logLik", "deviance", "df.resid"]
     text = [_digits(value, 1) for value in values[:4]] + [f"{values[4]:.0f}"]
@@ -153,7 +163,8 @@ def _scaled_residuals(results: MixedLMResults) -> FloatArray | None:
 
 def _counts(results: MixedLMResults) -> str:
     groups = "; ".join(f"{name}, {levels}" for name, levels in results.ngrps.items())
-    missing = f" ({results.design.n_missing} rows with missing values left out)" if results.design.n_missing else ""
+    n = results.design.n_missing
+    missing = f" ({n} row{'s' * (n > 1)} with missing values left out)" if n else ""
     return f"Number of obs: {results.nobs}{missing}, groups:  {groups}"
 
 

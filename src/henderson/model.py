@@ -259,6 +259,20 @@ class MixedLM(ModelLikelihood):
             return False
 
     @property
+    def groups(self) -> Any:
+        """Label of each row's group, (n,)."""
+        return np.asarray(pd.Index(self._groups.labels).take(self._groups.codes))
+
+    @property
+    def k_constant(self) -> int:
+        """1 when the fixed effects span a constant, else 0."""
+        ones, X = np.ones(len(self.exog)), self.exog
+        size = np.sqrt(np.einsum("ij,ij->j", X, X))
+        X = X / np.where(size > 0, size, 1.0)
+        fitted = X @ np.linalg.lstsq(X, ones, rcond=None)[0]
+        return int(np.abs(fitted - ones).max(initial=0.0) < 1e-8)
+
+    @property
     def group_sizes(self) -> FloatArray:
         """Rows of each group."""
         return self._groups.sizes

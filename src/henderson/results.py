@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,65 +18,16 @@ import pandas as pd
 
 from .contract import Design
 from .doors import Door
-from .fit import Fit
 from .inference.emmeans_methods import MarginalMeansMixin
 from .inference.methods import InferenceMethods
 from .joint import Joint, joint_covariance
 from .lme4_results import Lme4Results
 from .model import MixedLM
 from .moments import Moments
-from .params import MixedLMParams
+from .outcome import Outcome
 from .results_inference import ResultsInference
 
 FloatArray = np.ndarray
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The end of a fit.
-
-    Attributes
-    ----------
-    fit : Fit
-    params : MixedLMParams
-        Variances relative to the residual's.
-    converged : bool
-    message : str
-    hist : list, or None
-        How the optimum was found.
-    freepat : MixedLMParams, or None
-        Mask of the parameters that were estimated.
-    cov_pen : Any
-    same_design : bool
-        Whether the fit is of the model's own design (a mask may have changed a covariance structure).
-    optimal : bool
-        Whether fit's deviance is a minimum over all parameters.
-    cov_re, vcomp : arrays, or None
-        In place of params' times the scale.
-    zero : (k_fe,) bool array, or None
-        Fixed effects that a penalty set to zero.
-    """
-
-    fit: Fit
-    params: MixedLMParams
-    converged: bool
-    message: str = ""
-    hist: list[dict[str, Any]] | None = None
-    freepat: MixedLMParams | None = None
-    cov_pen: Any = None
-    same_design: bool = True
-    optimal: bool = True
-    cov_re: FloatArray | None = None
-    vcomp: FloatArray | None = None
-    zero: FloatArray | None = None
-
-    @classmethod
-    def of(cls, fit: Fit, params: MixedLMParams) -> Outcome:
-        """The end of the engine's fit."""
-        search = fit.optimum
-        steps = [{"deviance": deviance, "predicted_decrease": rest} for deviance, rest in search.history]
-        hist = [{"evaluations": search.evaluations, "converged": search.converged, "steps": steps}]
-        return cls(fit, params, search.converged, search.message, hist)
 
 
 class MixedLMResults(  # type: ignore[override]  # `inference` is a property here, an attribute of a mixin
@@ -182,20 +133,20 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
 
     @cached_property
     def df_modelwc(self) -> int:
-        """Number of parameters estimated, the residual variance included."""
+        """Number of parameters estimated, the residual variance left out."""
         if self.freepat is not None:
-            return int(self.freepat.get_packed(use_sqrt=False, has_fe=True).sum()) + 1
-        return int(self.engine.kept.sum()) + self.k_re2 + self.k_vc + 1
+            return int(self.freepat.get_packed(use_sqrt=False, has_fe=True).sum())
+        return int(self.engine.kept.sum()) + self.k_re2 + self.k_vc
 
     @cached_property
     def aic(self) -> float:
         """Akaike's criterion; NaN under REML behind statsmodels' door, lme4's number behind the other."""
-        return -2 * self.llf + 2 * self.df_modelwc if self._has_criteria else np.nan
+        return -2 * self.llf + 2 * (self.df_modelwc + 1) if self._has_criteria else np.nan
 
     @cached_property
     def bic(self) -> float:
         """Schwarz' criterion; NaN under REML behind statsmodels' door, lme4's number behind the other."""
-        return -2 * self.llf + float(np.log(self.nobs)) * self.df_modelwc if self._has_criteria else np.nan
+        return -2 * self.llf + float(np.log(self.nobs)) * (self.df_modelwc + 1) if self._has_criteria else np.nan
 
     @property
     def _has_criteria(self) -> bool:
@@ -314,7 +265,18 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     # text, and keeping
 
     def summary(self, *args: Any, **kwargs: Any) -> Any:
-        """The results as a printable table, in the manner of the door."""
+        """The results as a printable table, in the manner of the door.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Behind statsmodels' door `yname`, `xname_fe`, `xname_re`, `title` and `alpha`; behind lme4's `correlation`.
+
+        Returns
+        -------
+        Summary or Lme4Summary
+            With `tables`, `as_text`, `as_html` and `as_latex`.
+        """
         if self.door.name == "lme4":
             from .lme4_summary import Lme4Summary
 
@@ -326,16 +288,45 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     def __str__(self) -> str:
         return str(self.summary())
 
-    def profile_re(self, re_ix: Any, vtype: str, **options: Any) -> FloatArray:
-        """Likelihood profile of a variance parameter.
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
+
+    def profile_re(
+        self,
+        re_ix: Any,
+        vtype: str,
+        num_low: int = 5,
+        dist_low: float = 1.0,
+        num_high: int = 5,
+        dist_high: float = 1.0,
+        **fit_kwargs: Any,
+    ) -> FloatArray:
+        """Likelihood profile of a variance parameter: the model fitted again with it held at each of some values.
+
+        Parameters
+        ----------
+        re_ix : int or str
+            Which random effect, or the name of the variance component.
+        vtype : {"re", "vc"}
+        num_low, num_high : int
+            Points below and above the estimate.
+        dist_low, dist_high : float
+            How far below and above, on the scale of `cov_re`.
+        **fit_kwargs
+            For `MixedLM.fit`.
+
+        Returns
+        -------
+        (num_low + num_high + 1, 2) array
+            The variance, and the log-likelihood.
 
         See Also
         --------
-        henderson.profile_re.profile_re
+        profile : Profiles with intervals, in fewer evaluations.
         """
         from .profile_re import profile_re
 
-        return profile_re(self, re_ix, vtype, **options)
+        return profile_re(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, **fit_kwargs)
 
     def with_inference(self, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Any:
         """The same fit with another covariance of the fixed effects, or other degrees of freedom.

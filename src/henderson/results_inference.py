@@ -80,9 +80,9 @@ class ResultsInference:
         return self._joint_covariance
 
     @property
-    def normalized_cov_params(self) -> FloatArray:
+    def normalized_cov_params(self) -> Any:
         """cov_params relative to `scale`."""
-        return self._cov / self.scale
+        return self._label(self._cov / self.scale, self.model.data.param_names)
 
     def cov_params(
         self,
@@ -264,17 +264,17 @@ class ResultsInference:
             return rows._replace(R=np.hstack([rows.R, np.zeros((len(rows.R), rest))]))
         return parse_constraints(given, names)
 
-    def t_test(self, r_matrix: Any, cov_p: Any = None, use_t: bool | None = None) -> ContrastResults:
+    def t_test(self, r_matrix: Any, use_t: bool | None = None, cov_p: Any = None) -> ContrastResults:
         """A test of each of some linear constraints on the fixed effects.
 
         Parameters
         ----------
         r_matrix : str, array_like, tuple or mapping
             ``"x1 = x2, x3 = 0"``, an (m, k_fe) matrix, (R, q), or named contrasts; see `parse_constraints`.
-        cov_p : (k, k) array_like, optional
-            Covariance in place of the results' own.
         use_t : bool, optional
             t instead of z; by default as the results' degrees of freedom say.
+        cov_p : (k, k) array_like, optional
+            Covariance in place of the results' own.
         """
         matrix = r_matrix[0] if isinstance(r_matrix, tuple) else r_matrix
         if not isinstance(matrix, str | dict) and not _is_text(matrix):
