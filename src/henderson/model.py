@@ -8,24 +8,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .contract import Design
-from .errors import DataError
-from .groups import Groups, top_groups, vc_spec
+from .groups import Groups
+from .model_attributes import ModelAttributes
 from .model_likelihood import ModelLikelihood
 from .names import ModelData, component_names, effect_names, entry_names
 from .packing import Packing
-from .params import MixedLMParams, VCSpec
+from .params import MixedLMParams
 
 FloatArray = np.ndarray
 
 
-class MixedLM(ModelLikelihood):
+class MixedLM(ModelAttributes, ModelLikelihood):
     """Linear mixed model.
 
     Parameters
@@ -155,6 +154,30 @@ class MixedLM(ModelLikelihood):
         Returns
         -------
         MixedLM
+
+        Raises
+        ------
+        FormulaError, DataError
+            Before any fitting; the message names the culprit.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> nba = henderson.datasets.load("nba")
+        >>> result = henderson.mixedlm("Points ~ Minutes", nba, groups="Team").fit()
+        >>> result.params.round(3).to_dict()
+        {'Intercept': 1.759, 'Minutes': 0.641, 'Team Var': 0.633}
+
+        Variances in `params` are relative to the residual's; `cov_re` has them as they are:
+
+        >>> result.cov_re.round(3).to_dict()
+        {'Team': {'Team': 28.935}}
+
+        lme4's bars give the same model:
+
+        >>> bars = henderson.mixedlm("Points ~ Minutes + (1 | Team)", nba).fit()
+        >>> bool(abs(bars.llf - result.llf) < 1e-10)
+        True
         """
         from .design import design_from_formula
         from .formula import parse
@@ -182,7 +205,22 @@ class MixedLM(ModelLikelihood):
 
     @classmethod
     def from_design(cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None) -> MixedLM:
-        """A model from a `Design`, whose last `n_components` terms are variance components."""
+        """A model from a `Design`.
+
+        Parameters
+        ----------
+        design : Design
+        n_components : int
+            How many of its terms, the last, are variance components.
+        use_sqrt : bool
+            See `MixedLM`.
+        frame : optional
+            The data that the design was made of.
+
+        Returns
+        -------
+        MixedLM
+        """
         model = cls.__new__(cls)
         codes = getattr(design.specs, "group_codes", None)
         groups = None if codes is None else Groups(codes[0], list(codes[1]))
@@ -217,97 +255,17 @@ class MixedLM(ModelLikelihood):
         self.k_params = self.k_fe + self.k_re2
         self._criteria: dict[bool, Any] = {}
 
-    # what statsmodels holds as attributes
-
-    @property
-    def endog_names(self) -> str:
-        """Name of the response."""
-        return self.data.ynames
-
-    @property
-    def exog_names(self) -> list[str]:
-        """Names of the fixed-effects columns."""
-        return self.data.xnames
-
-    @cached_property
-    def exog_re(self) -> FloatArray | None:
-        """Covariates whose coefficients vary by group, (n, k_re)."""
-        if not self.k_re:
-            return None
-        return np.hstack([self.design.terms[k].columns for k in self._packing.re_terms])
-
-    @cached_property
-    def _groups(self) -> Groups:
-        return self._given_groups or top_groups(self.design)
-
-    @property
-    def group_labels(self) -> list[Any]:
-        """Labels of the groups, sorted."""
-        return self._groups.labels
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups."""
-        return len(self._groups.labels)
-
-    @property
-    def is_grouped(self) -> bool:
-        """Whether there are independent groups: a grouping factor that nests all others."""
-        try:
-            return bool(self._groups.labels)
-        except DataError:
-            return False
-
-    @property
-    def groups(self) -> Any:
-        """Label of each row's group, (n,)."""
-        return np.asarray(pd.Index(self._groups.labels).take(self._groups.codes))
-
-    @property
-    def k_constant(self) -> int:
-        """1 when the fixed effects span a constant, else 0."""
-        ones, X = np.ones(len(self.exog)), self.exog
-        size = np.sqrt(np.einsum("ij,ij->j", X, X))
-        X = X / np.where(size > 0, size, 1.0)
-        fitted = X @ np.linalg.lstsq(X, ones, rcond=None)[0]
-        return int(np.abs(fitted - ones).max(initial=0.0) < 1e-8)
-
-    @property
-    def group_sizes(self) -> FloatArray:
-        """Rows of each group."""
-        return self._groups.sizes
-
-    @property
-    def row_indices(self) -> dict[Any, list[int]]:
-        """Label of a group → its rows."""
-        return self._groups.rows
-
-    @cached_property
-    def exog_vc(self) -> VCSpec:
-        """The variance components' designs, by component and group."""
-        return vc_spec(self.design, self._packing, self._groups)
-
-    @cached_property
-    def endog_li(self) -> list[FloatArray] | None:
-        """endog by group."""
-        return self.group_list(self.endog)
-
-    @cached_property
-    def exog_li(self) -> list[FloatArray] | None:
-        """exog by group."""
-        return self.group_list(self.exog)
-
-    @cached_property
-    def exog_re_li(self) -> list[FloatArray] | None:
-        """exog_re by group."""
-        return self.group_list(self.exog_re)
-
-    def group_list(self, array: Any) -> list[FloatArray] | None:
-        """`array` split by group; None for None."""
-        return None if array is None else self._groups.split(np.asarray(array))
-
     def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Any:
-        """The distribution of endog at packed parameters (variances relative to `scale`, no square roots).
+        """The distribution of endog at given parameters, to simulate from.
+
+        Parameters
+        ----------
+        params : array_like
+            Packed: fe_params, the lower triangle of cov_re, vcomp; variances relative to `scale`, no square roots.
+        scale : float
+            Residual variance.
+        exog : (n, k_fe) array_like, optional
+            In place of the model's.
 
         Returns
         -------
@@ -352,10 +310,25 @@ class MixedLM(ModelLikelihood):
             Whether `hist` holds how the optimum was found.
         method : str or list of str, optional
             Optimiser of a fit with masks or penalties; the plain fit has its own.
+        **fit_kwargs
+            For that optimiser: `maxiter`, `gtol`, `disp`, …
 
         Returns
         -------
         MixedLMResults
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the optimum is not certified, or on the boundary.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> sleepstudy = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", sleepstudy, groups="Subject", re_formula="~Days")
+        >>> print(f"{model.fit().llf:.3f} {model.fit(reml=False).llf:.3f}")
+        -871.814 -875.970
         """
         from .fitting import FitRequest, fit_model
 
@@ -388,6 +361,8 @@ class MixedLM(ModelLikelihood):
         ptol : float
             Largest change of a coefficient at convergence.
         maxit : int
+        **fit_kwargs
+            For `fit`.
 
         Returns
         -------

@@ -62,6 +62,10 @@ class ModelLikelihood:
         if isinstance(params, MixedLMParams):
             return params
         params = np.asarray(params, float)
+        length = self.k_re2 + self.k_vc + (self.k_fe if has_fe else 0)
+        if params.shape != (length,):
+            parts = f"{'fe_params, ' if has_fe else ''}the lower triangle of cov_re, vcomp"
+            raise ValueError(f"packed parameters must have {length} entries ({parts}), not {params.size}")
         full = self.k_re2 == self.k_re * (self.k_re + 1) // 2
         if full:
             return MixedLMParams.from_packed(params, self.k_fe, self.k_re, self.use_sqrt, has_fe)
@@ -81,9 +85,21 @@ class ModelLikelihood:
         Parameters
         ----------
         params : MixedLMParams or array_like
-            Packed: covariance parameters only.
+            Packed: covariance parameters only, relative to the residual variance (see `use_sqrt`).
         profile_fe : bool
-            Whether to replace fe_params by their best value.
+            Whether to replace fe_params by their best value; packed parameters have zeros for them otherwise.
+
+        Returns
+        -------
+        float
+            Less the penalties of the last fit, if it had any.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> model = henderson.mixedlm("Points ~ Minutes", henderson.datasets.load("nba"), groups="Team")
+        >>> print(f"{model.loglike([0.8]):.4f}")
+        -30.8931
         """
         params = self._unpack(params, has_fe=False)
         point = self._point(params)
@@ -99,7 +115,27 @@ class ModelLikelihood:
         return value
 
     def score(self, params: Any, profile_fe: bool = True) -> FloatArray:
-        """Gradient of `loglike` in the packed parameters (see `use_sqrt`)."""
+        """Gradient of `loglike` in the packed parameters (see `use_sqrt`).
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: covariance parameters only.
+        profile_fe : bool
+            As for `loglike`.
+
+        Returns
+        -------
+        (k_re2 + k_vc,) array
+            Without `profile_fe` (k_fe + k_re2 + k_vc,), fe_params first.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> model = henderson.mixedlm("Points ~ Minutes", henderson.datasets.load("nba"), groups="Team")
+        >>> model.score([0.7]).round(2)
+        array([0.18])
+        """
         params = self._unpack(params, has_fe=False).copy()
         if profile_fe:
             params.fe_params, _ = self.get_fe_params(params.cov_re, params.vcomp)
@@ -109,7 +145,18 @@ class ModelLikelihood:
     def score_full(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Gradient of `loglike` in fe_params, the lower triangle of cov_re, and vcomp.
 
-        Without `calc_fe` the first is zero.
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: with fe_params.
+        calc_fe : bool
+            Without it the first is zero.
+
+        Returns
+        -------
+        score_fe : (k_fe,) array
+        score_re : (k_re2,) array
+        score_vc : (k_vc,) array
         """
         params = self._unpack(params, has_fe=True)
         beta = np.asarray(params.fe_params, float)
@@ -124,7 +171,10 @@ class ModelLikelihood:
         return score_fe, score_re, score_vc
 
     def score_sqrt(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Gradient of `loglike` in fe_params, the lower square root of cov_re, and the roots of vcomp."""
+        """Gradient of `loglike` in fe_params, the lower square root of cov_re, and the roots of vcomp.
+
+        Parameters and returns are those of `score_full`.
+        """
         from .covariance import factor_of
 
         params = self._unpack(params, has_fe=True)
@@ -136,6 +186,11 @@ class ModelLikelihood:
 
     def hessian(self, params: Any) -> tuple[FloatArray, bool]:
         """Second derivatives of the log-likelihood in fe_params, the lower triangle of cov_re, and vcomp.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: with fe_params.
 
         Returns
         -------
@@ -161,6 +216,13 @@ class ModelLikelihood:
     def get_fe_params(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> tuple[FloatArray, bool]:
         """Generalised least squares at given covariances.
 
+        Parameters
+        ----------
+        cov_re : (k_re, k_re) array_like
+        vcomp : (k_vc,) array_like
+            Both relative to the residual variance.
+        tol : float
+
         Returns
         -------
         fe_params : (k_fe,) array
@@ -172,12 +234,37 @@ class ModelLikelihood:
         return beta, self._is_singular(cov_re, vcomp, tol)
 
     def get_scale(self, fe_params: Any, cov_re: Any, vcomp: Any) -> float:
-        """Residual variance at given parameters (covariances relative to it)."""
+        """Residual variance at given parameters.
+
+        Parameters
+        ----------
+        fe_params : (k_fe,) array_like
+        cov_re : (k_re, k_re) array_like
+        vcomp : (k_vc,) array_like
+            Both relative to the residual variance.
+
+        Returns
+        -------
+        float
+            (y − Xβ)'V⁻¹(y − Xβ) over n, or over n − p when the last fit was by REML.
+        """
         params = MixedLMParams.from_components(np.asarray(fe_params), cov_re=np.asarray(cov_re), vcomp=vcomp)
         return likelihood.scale(self._point(params), np.asarray(fe_params, float)[self._kept])
 
     def predict(self, params: Any, exog: Any = None) -> FloatArray:
-        """exog @ fe_params: the mean without random effects."""
+        """exog @ fe_params: the mean without random effects.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Fixed effects first.
+        exog : (m, k_fe) array_like, optional
+            In place of the model's.
+
+        Returns
+        -------
+        (m,) array
+        """
         exog = self.exog if exog is None else np.asarray(exog, float)
         beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.k_fe]
         return np.dot(exog, np.nan_to_num(np.asarray(beta, float)))

@@ -26,6 +26,15 @@ class VCSpec:
         ``colnames[k][i]`` names the columns of ``mats[k][i]``.
     mats : list of list of array_like
         ``mats[k][i]`` is the design of component k in group i, (rows of the group, effects); groups sorted.
+
+    Examples
+    --------
+    >>> from henderson import MixedLM, VCSpec
+    >>> y, groups = [1.0, 2.0, 4.0, 3.0, 6.0, 4.5, 2.5, 3.5], [1, 1, 1, 1, 2, 2, 2, 2]
+    >>> wards = np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    >>> model = MixedLM(y, np.ones(8), groups, exog_vc=VCSpec(["ward"], [[["a", "b"]] * 2], [[wards] * 2]))
+    >>> model.k_vc, model.k_re
+    (1, 0)
     """
 
     def __init__(self, names: list[str], colnames: list[Any], mats: list[Any]):
@@ -73,7 +82,21 @@ class MixedLMParams:
 
     @staticmethod
     def from_packed(params: Any, k_fe: int, k_re: int, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
-        """From one vector: [β,] lower triangle of cov_re (or of its square root), vcomp (or square roots)."""
+        """From one vector: [β,] lower triangle of cov_re (or of its square root), vcomp (or square roots).
+
+        Parameters
+        ----------
+        params : array_like
+        k_fe, k_re : int
+        use_sqrt : bool
+            Whether covariances are given by their square roots.
+        has_fe : bool
+            Whether β is there; zeros otherwise.
+
+        Returns
+        -------
+        MixedLMParams
+        """
         params = np.asarray(params, dtype=float)
         k_re2 = k_re * (k_re + 1) // 2
         start = k_fe if has_fe else 0
@@ -90,7 +113,20 @@ class MixedLMParams:
     def from_components(
         fe_params: Any = None, cov_re: Any = None, cov_re_sqrt: Any = None, vcomp: Any = None
     ) -> MixedLMParams:
-        """From its parts; what is left out is empty. `cov_re_sqrt` is a lower triangular root of `cov_re`."""
+        """From its parts; what is left out is empty.
+
+        Parameters
+        ----------
+        fe_params : (k_fe,) array_like, optional
+        cov_re : (k_re, k_re) array_like, optional
+        cov_re_sqrt : (k_re, k_re) array_like, optional
+            A lower triangular root of `cov_re`, in its place.
+        vcomp : (k_vc,) array_like, optional
+
+        Returns
+        -------
+        MixedLMParams
+        """
         fe_params = np.empty(0) if fe_params is None else fe_params
         vcomp = np.empty(0) if vcomp is None else vcomp
         if cov_re_sqrt is not None:
@@ -110,7 +146,19 @@ class MixedLMParams:
         return out
 
     def get_packed(self, use_sqrt: bool, has_fe: bool = False) -> FloatArray:
-        """As one vector; see `from_packed`. A singular `cov_re` has a square root too."""
+        """As one vector.
+
+        Parameters
+        ----------
+        use_sqrt : bool
+            Square roots of the covariances; a singular `cov_re` has one too.
+        has_fe : bool
+            Begin with β.
+
+        Returns
+        -------
+        ([k_fe +] k_re2 + k_vc,) array
+        """
         cov_re, vcomp = np.asarray(self.cov_re, float), np.asarray(self.vcomp, float)
         if use_sqrt:
             cov_re = factor_of(cov_re) if self.k_re else cov_re
