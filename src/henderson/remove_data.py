@@ -1,10 +1,12 @@
-"""A model and a fit without anything that has one entry a row."""
+"""Results on disk, and results without anything that has one entry a row."""
 
 from __future__ import annotations
 
 import copy
+import pickle
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,57 @@ from .fit import Fit
 
 if TYPE_CHECKING:
     from .model import MixedLM
+
+
+class Keeping:
+    """`MixedLMResults` saved, loaded, and made light."""
+
+    model: Any
+    engine: Any
+    _outcome: Any
+
+    def save(self, fname: Any, remove_data: bool = False) -> None:
+        """Pickle to a file.
+
+        Parameters
+        ----------
+        fname : str or path
+        remove_data : bool
+            Leave out everything with one entry a row; see `remove_data`.
+        """
+        results = self
+        if remove_data:
+            results = copy.copy(self)
+            results.remove_data()
+        with Path(fname).open("wb") as file:
+            pickle.dump(results, file)
+
+    @classmethod
+    def load(cls, fname: Any) -> Any:
+        """Results that `save` wrote.
+
+        Parameters
+        ----------
+        fname : str or path
+
+        Returns
+        -------
+        MixedLMResults
+        """
+        with Path(fname).open("rb") as file:
+            return pickle.load(file)
+
+    def remove_data(self) -> None:
+        """Let go of everything with one entry a row.
+
+        Estimates, tests and summary() stay; fittedvalues, resid and fitting again do not.
+        """
+        for name in ("params", "bse", "llf", "inference", "_joint_covariance"):
+            getattr(self, name)
+        self.model, fit = without_rows(self.model, self.engine)
+        self.engine, self._outcome = fit, replace(self._outcome, fit=fit)
+        for name in ("fittedvalues", "resid", "moments"):
+            self.__dict__.pop(name, None)
 
 
 def without_rows(model: MixedLM, fit: Fit) -> tuple[MixedLM, Fit]:

@@ -6,11 +6,7 @@ It holds numbers that never change (an `Outcome`) and asks other rooms: `groups`
 
 from __future__ import annotations
 
-import copy
-import pickle
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +21,14 @@ from .lme4_results import Lme4Results
 from .model import MixedLM
 from .moments import Moments
 from .outcome import Outcome
+from .remove_data import Keeping
 from .results_inference import ResultsInference
 
 FloatArray = np.ndarray
 
 
 class MixedLMResults(  # type: ignore[override]  # `inference` is a property here, an attribute of a mixin
-    ResultsInference, InferenceMethods, MarginalMeansMixin, Lme4Results
+    ResultsInference, InferenceMethods, MarginalMeansMixin, Lme4Results, Keeping
 ):
     """Results of a fit.
 
@@ -90,6 +87,10 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
         if values.ndim == 2:
             return pd.DataFrame(values, index=pd.Index(names), columns=pd.Index(names))
         return pd.Series(values, index=pd.Index(names))
+
+    def _needs_rows(self) -> None:
+        if not len(self.design.y):
+            raise ValueError("the rows were let go by remove_data()")
 
     def _by_row(self, values: FloatArray) -> Any:
         labels = self.model.data.row_labels
@@ -199,6 +200,7 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     @cached_property
     def fittedvalues(self) -> Any:
         """Xβ + Zb, and the offset."""
+        self._needs_rows()
         design, kept = self.design, self.engine.kept
         fitted = design.X[:, kept] @ self.params_object.fe_params[kept]
         for term, b in zip(design.terms, self.engine.b):
@@ -211,6 +213,7 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     @cached_property
     def resid(self) -> Any:
         """endog less fittedvalues."""
+        self._needs_rows()
         return self._by_row(self.design.y - np.asarray(self.fittedvalues))
 
     def predict(
@@ -228,6 +231,16 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
             Add the conditional modes of the rows' levels, and the offset (lme4's default; needs a formula).
         new_levels : {"raise", "zero"}
             With `random`: what to do with levels that the fit does not have.
+
+        Returns
+        -------
+        (m,) Series or array
+            A Series when there is an index.
+
+        Raises
+        ------
+        DataError
+            New data lack a variable, or have a level that the fit does not know.
 
         Examples
         --------
@@ -252,6 +265,7 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
             index = getattr(exog, "index", None)
             return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
         if exog is None:
+            self._needs_rows()
             return self._by_row(self.design.X @ beta)
         if self.design.specs is None or not transform or isinstance(exog, np.ndarray):
             columns = np.asarray(exog, float)
@@ -346,29 +360,3 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
             A new object; nothing is fitted again.
         """
         return type(self)(self.model, self._outcome, self.door, {"ddf": ddf, "cov": cov, "cluster": cluster})
-
-    def save(self, fname: Any, remove_data: bool = False) -> None:
-        """Pickle to a file."""
-        results = self
-        if remove_data:
-            results = copy.copy(self)
-            results.remove_data()
-        with Path(fname).open("wb") as file:
-            pickle.dump(results, file)
-
-    @classmethod
-    def load(cls, fname: Any) -> MixedLMResults:
-        """Results that `save` wrote."""
-        with Path(fname).open("rb") as file:
-            return pickle.load(file)
-
-    def remove_data(self) -> None:
-        """Let go of everything with one entry a row; what summary() needs is kept."""
-        from .remove_data import without_rows
-
-        for name in ("params", "bse", "llf", "inference", "_joint_covariance"):
-            getattr(self, name)
-        self.model, fit = without_rows(self.model, self.engine)
-        self.engine, self._outcome = fit, replace(self._outcome, fit=fit)
-        for name in ("fittedvalues", "resid", "moments"):
-            self.__dict__.pop(name, None)

@@ -100,7 +100,33 @@ class MarginalMeansMixin:
         delta: float = 0.0,
         null: float = 0.0,
     ) -> EMMeans:
-        """Slopes of the covariate `var` at the levels of `specs`; everything else as in `emmeans`."""
+        """Slopes of a covariate at the levels of factors.
+
+        Parameters
+        ----------
+        specs : str or iterable of str
+            Factors at whose levels to give the slope.
+        var : str
+            The covariate.
+        by, at, weights, ddf, level, adjust, side, delta, null
+            As for `emmeans`.
+
+        Returns
+        -------
+        EMMeans
+            With `contrasts`, to compare slopes.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> cake = henderson.datasets.load("cake")
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", cake)
+        >>> fit.emtrends("recipe", "temp").frame[["recipe", "estimate", "se", "df"]].round(3)
+          recipe  estimate     se     df
+        0      A     0.154  0.028  222.0
+        1      B     0.165  0.028  222.0
+        2      C     0.156  0.028  222.0
+        """
         from .trends import emtrends
 
         return emtrends(
@@ -126,7 +152,24 @@ class MarginalMeansMixin:
         ddf: str | None = None,
         den_df: str = "smallest",
     ) -> pd.DataFrame:
-        """A joint test of every term of the fixed part from marginal means; see `term_tests.joint_tests`."""
+        """A joint test of every term of the fixed part from marginal means.
+
+        Parameters
+        ----------
+        by : str or iterable of str, optional
+            Factors within whose levels to test.
+        at : mapping, optional
+            Values of covariates, or levels of factors, as for `emmeans`.
+        ddf : str, optional
+            Degrees of freedom, a name in `henderson.inference.ddf.DDF`.
+        den_df : str
+            See `henderson.inference.term_tests.joint_tests`.
+
+        Returns
+        -------
+        DataFrame
+            One row a term, and a level of `by`.
+        """
         from .term_tests import joint_tests
 
         return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)
