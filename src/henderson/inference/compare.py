@@ -165,6 +165,15 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     -------
     DataFrame
         One row; columns num_df, den_df, F, p.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> cake = henderson.datasets.load("cake")
+    >>> small = henderson.lmer("angle ~ temp + (1 | recipe:replicate)", cake)
+    >>> large = henderson.lmer("angle ~ temp + recipe + (1 | recipe:replicate)", cake)
+    >>> kr_compare(small, large).round(3).to_dict("records")
+    [{'num_df': 2.0, 'den_df': 42.0, 'F': 0.249, 'p': 0.781}]
     """
     small, large = fit_from(small), fit_from(large)
     check_same_rows([small.design, large.design])
@@ -192,6 +201,18 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     -------
     DataFrame
         One row; columns statistic, df, p (the χ² approximation), p_boot = (1 + #{T* ≥ T}) / (1 + n), n.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> cake = henderson.datasets.load("cake")
+    >>> small = henderson.lmer("angle ~ temp + (1 | recipe:replicate)", cake)
+    >>> large = henderson.lmer("angle ~ temp + recipe + (1 | recipe:replicate)", cake)
+    >>> test = bootstrap_compare(small, large, n=100, seed=1)
+    >>> test[["statistic", "df", "p"]].round(3).to_dict("records")
+    [{'statistic': 0.53, 'df': 2.0, 'p': 0.767}]
+    >>> bool(0.6 < test["p_boot"].iloc[0] < 0.95)
+    True
     """
     small, large = fit_from(small), fit_from(large)
     check_same_rows([small.design, large.design])
