@@ -177,6 +177,19 @@ def test_a_start_changes_nothing_but_the_path(kind):
     np.testing.assert_allclose(again.deviance, fit.deviance, atol=1e-8)
     with pytest.raises(ValueError, match="start has"):
         fit_design(data, start=np.ones(40))
+    with pytest.raises(ValueError, match="not finite"):
+        fit_design(data, start=np.full(len(fit.theta), np.nan))
+
+
+def test_a_start_in_other_units_is_only_a_start():
+    """θ = 10⁶ once counted as an optimum: out there the deviance is flat to its rounding."""
+    import henderson
+
+    sleepstudy = henderson.datasets.load("sleepstudy")
+    formula = "Reaction ~ Days + (Days | Subject)"
+    best = henderson.lmer(formula, sleepstudy).deviance
+    for size in (1e3, 1e6, 1e8):
+        assert henderson.lmer(formula, sleepstudy, start=[size, 0.0, size]).deviance == pytest.approx(best, abs=1e-7)
 
 
 def test_a_fit_pickles_and_computes_on(kind):

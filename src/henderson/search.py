@@ -26,6 +26,8 @@ NEARLY_SINGULAR = 1e-2
 ROUNDING = 1e-3
 #: deviance that a negative direction must promise before it is followed
 WORTHWHILE = 1e-7
+#: size (working basis) to which a given start is cut: further out the deviance is flat, and all but its rounding gone
+FAR = 100.0
 #: effects up to which a singular model is searched from other starts too
 SEARCH_AGAIN = 500
 #: times that a search steps off the boundary
@@ -120,7 +122,10 @@ def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
     theta = np.asarray(theta, float)
     if theta.shape != (criterion.blocks.n_theta,):
         raise ValueError(f"start has {theta.size} elements, the model has {criterion.blocks.n_theta} in theta")
-    return criterion.blocks.theta([triangular(lam) for lam in criterion.lam_of(theta)])
+    if not np.isfinite(theta).all():
+        raise ValueError("start has elements that are not finite")
+    working = criterion.blocks.theta([triangular(lam) for lam in criterion.lam_of(theta)])
+    return working * (FAR / max(float(np.abs(working).max(initial=0.0)), FAR))
 
 
 def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation]:
