@@ -353,3 +353,12 @@ ARRAYS = [
 def test_bad_arrays(given, more, message):
     with pytest.raises(DataError, match=message):
         design_from_arrays(*given, **more)
+
+
+@pytest.mark.parametrize("role", ["exog", "groups", "exog_re"])
+def test_rows_in_another_order(role):
+    data = table().reset_index(drop=True)
+    arrays = {"exog": data[["x"]], "groups": data["g"], "exog_re": data[["age"]]}
+    arrays[role] = arrays[role].iloc[::-1]
+    with pytest.raises(DataError, match=f"index of {role} is not that of endog"):
+        design_from_arrays(data["y"], **arrays)

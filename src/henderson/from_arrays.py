@@ -88,6 +88,7 @@ def design_from_arrays(
     for role, values in arrays.items():
         if len(values) != n:
             raise DataError(f"{role} has {len(values)} rows, endog has {n}")
+    _check_indices(endog, {"exog": exog, "groups": groups, "exog_re": exog_re})
     components = _components(exog_vc, labels)
     lost = {role: rows for role, values in arrays.items() if (rows := _missing_rows(values)) is not None}
     for name, parts in components:
@@ -125,6 +126,17 @@ def design_from_arrays(
     )
     checks.check_design(design, strict=strict)
     return design
+
+
+def _check_indices(endog: Any, others: Mapping[str, Any]) -> None:
+    """Rows are matched by position, so endog and exog must have one index, and no array the same in another order."""
+    if not isinstance(endog, pd.Series | pd.DataFrame):
+        return
+    for role, values in others.items():
+        if not isinstance(values, pd.Series | pd.DataFrame) or values.index.equals(endog.index):
+            continue
+        if role == "exog" or (endog.index.is_unique and set(values.index) == set(endog.index)):
+            raise DataError(f"the index of {role} is not that of endog: rows are matched by position, so align them")
 
 
 def _first_column(endog: Any) -> Any:
