@@ -114,6 +114,29 @@ class Blocks:
         ends = np.cumsum([0, *(blocks[k].size for k in rest)])
         return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), int(starts[-1]))
 
+    def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:
+        """Effects front (q, k, J) and rest (R, k), block by block as (q, k, J)."""
+        out = []
+        for k, block in enumerate(self.blocks):
+            if k == self.front:
+                out.append(front)
+            else:
+                rows = rest[self.offsets[k] : self.offsets[k] + block.size]
+                out.append(rows.reshape(block.n_levels, block.q, -1).transpose(1, 2, 0))
+        return out
+
+    def join(self, parts: list[np.ndarray], columns: list[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:
+        """The reverse, front (q, width, J) and rest (R, width): each block's (q, k, J) at its own columns."""
+        q, n_levels = (0, 0) if self.front is None else (self.blocks[self.front].q, self.blocks[self.front].n_levels)
+        front, rest = np.zeros((q, width, n_levels)), np.zeros((self.n_rest, width))
+        for k, (block, part, own) in enumerate(zip(self.blocks, parts, columns)):
+            if k == self.front:
+                front[:, own] = part
+            else:
+                rows = slice(self.offsets[k], self.offsets[k] + block.size)
+                rest[rows, own] = part.transpose(2, 0, 1).reshape(block.size, -1)
+        return front, rest
+
     def lam(self, theta: np.ndarray) -> list[np.ndarray]:
         """λ of every block, [(q, q), …]."""
         return [block.layout.lam(theta[block.parameters]) for block in self.blocks]

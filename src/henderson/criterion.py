@@ -171,33 +171,15 @@ class Evaluation:
         return inverse.T @ inverse
 
     @cached_property
-    def ze(self) -> tuple[np.ndarray, np.ndarray]:
-        """Z'V⁻¹(y − Xβ̂): front (q, J), rest (R,)."""
-        v = np.append(-self.beta, 1.0)
-        front, rest = self.factor.zvc
-        return np.einsum("qmj,m->qj", front, v), rest @ v
-
-    def ze_of(self, k: int) -> np.ndarray:
-        """Z_j'e of a block, (q, J)."""
-        blocks = self.criterion.blocks
-        if k == blocks.front:
-            return self.ze[0]
-        block, start = blocks.blocks[k], blocks.offsets[k]
-        return self.ze[1][start : start + block.size].reshape(block.n_levels, block.q).T
-
-    def zvc_of(self, k: int) -> np.ndarray:
-        """Z_j'V⁻¹[X y] of a block, (q, p + 1, J)."""
-        blocks = self.criterion.blocks
-        if k == blocks.front:
-            return self.factor.zvc[0]
-        block, start = blocks.blocks[k], blocks.offsets[k]
-        rows = self.factor.zvc[1][start : start + block.size]
-        return rows.reshape(block.n_levels, block.q, -1).transpose(1, 2, 0)
+    def scores(self) -> list[np.ndarray]:
+        """Z_j'V⁻¹[X y] of every block, (q, p + 1, J)."""
+        return self.criterion.blocks.split(*self.factor.zvc)
 
     @cached_property
-    def scores(self) -> list[np.ndarray]:
-        """Z'V⁻¹[X y] of every block, (q, p + 1, J)."""
-        return [self.zvc_of(k) for k in range(len(self.lam))]
+    def ze(self) -> list[np.ndarray]:
+        """Z_j'e of every block, (q, J)."""
+        v = np.append(-self.beta, 1.0)
+        return [np.einsum("qmj,m->qj", score, v) for score in self.scores]
 
     @cached_property
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -245,21 +227,14 @@ class Evaluation:
             from the optimum this is close to the expected information (equal to it in balanced one-way data), at the
             optimum nothing changes.
         """
-        blocks, n, cross = self.criterion.blocks, self.criterion.blocks.n_theta, self.criterion.system.cross
-        front, rest = np.zeros((cross.zz.shape[0], n, cross.zz.shape[2])), np.zeros((blocks.n_rest, n))
-        linear = np.zeros(n)
-        c = self.criterion.nu / self.r2
-        for k, (block, along) in enumerate(zip(blocks.blocks, directions)):
-            ze = self.ze_of(k)
+        blocks, c = self.criterion.blocks, self.criterion.nu / self.r2
+        linear, parts = np.zeros(blocks.n_theta), []
+        for block, along, ze, N in zip(blocks.blocks, directions, self.ze, self.certificate):
             if expected:
-                ze = _rescaled(ze, c, self.certificate[k])
+                ze = _rescaled(ze, c, N)
             linear[block.parameters] = np.tensordot(along, ze @ ze.T, 2)
-            h = np.matmul(along.transpose(1, 0, 2), ze)  # (q, k_k, J): row a of every direction times Z_j'e
-            if k == blocks.front:
-                front[:, block.parameters] = h
-            else:
-                start = blocks.offsets[k]
-                rest[start : start + block.size, block.parameters] = h.transpose(2, 0, 1).reshape(block.size, -1)
+            parts.append(np.matmul(along.transpose(1, 0, 2), ze))  # (q, k_k, J): row a of every direction times Z_j'e
+        front, rest = blocks.join(parts, [block.parameters for block in blocks.blocks], blocks.n_theta)
         quadratic = self.factor.bilinear(front, rest)
         wx = self._wx(front, rest)
         quadratic -= wx @ self.phi @ wx.T
@@ -286,7 +261,7 @@ class Evaluation:
 
     def modes(self) -> list[np.ndarray]:
         """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
-        return [small.left(lam @ lam.T, self.ze_of(k)[:, None])[:, 0] for k, lam in enumerate(self.lam)]
+        return [small.left(lam @ lam.T, ze[:, None])[:, 0] for lam, ze in zip(self.lam, self.ze)]
 
 
 def _rescaled(ze: np.ndarray, c: float, N: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ of the front's effects, all with one pattern; Z_r'Z_r sparse, Z_r'[X y] and [X y
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
@@ -96,10 +96,6 @@ class CrossProducts:
             self.zx + other.zx, _one_pattern([a + b for a, b in zip(self.zr, other.zr)]), self.rr + other.rr,
             self.rx + other.rx,
         )
-
-    def with_response(self, xy: np.ndarray, zx: np.ndarray, rx: np.ndarray) -> CrossProducts:
-        """The same design with other responses."""
-        return replace(self, xy=xy, zx=zx, rx=rx)
 
 
 def _codes(term: RandomTerm, block: Block, part: slice) -> np.ndarray:

@@ -25,7 +25,6 @@ def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
     optimum = Optimum(
         point=point,
         evaluations=1,
-        iterations=0,
         predicted_decrease=0.0,
         gradient_norm=0.0,
         converged=True,

@@ -106,31 +106,25 @@ def moments_at(point: Evaluation) -> Moments:
     """Moments at an evaluated point in the working basis: X̃; G̃, G = T G̃ T'; and y − Xβ₀ in the unit of y."""
     criterion = point.criterion
     blocks, cross = criterion.blocks, criterion.system.cross
-    B = np.diag(np.append(np.ones(cross.p), criterion.basis.y_scale))
-    k, m = blocks.n_theta, len(B)
-    f1 = np.zeros((k, m, m))
-    front, rest = np.zeros((cross.zz.shape[0], k * m, cross.zz.shape[2])), np.zeros((blocks.n_rest, k * m))
-    t1 = np.zeros(k)
+    unit = np.append(np.ones(cross.p), criterion.basis.y_scale)
+    k, m = blocks.n_theta, len(unit)
+    f1, t1 = np.zeros((k, m, m)), np.zeros(k)
     along = [block.layout.basis() for block in blocks.blocks]
-    traces = point.factor.traces[1]
-    for i, (block, E) in enumerate(zip(blocks.blocks, along)):
-        G = np.einsum("apj,pr->arj", point.zvc_of(i), B)
+    parts, places = [], []
+    for block, E, score, trace in zip(blocks.blocks, along, point.scores, point.factor.traces[1]):
+        G = score * unit[:, None]
         h = np.einsum("iab,brj->airj", E, G, optimize=True)
         f1[block.parameters] = np.tensordot(h, G, ([0, 3], [0, 2]))
-        t1[block.parameters] = np.einsum("iab,ab->i", E, traces[i])
-        places = (block.parameters[:, None] * m + np.arange(m)).ravel()
-        h = h.reshape(block.q, -1, block.n_levels)
-        if i == blocks.front:
-            front[:, places] = h
-        else:
-            start = blocks.offsets[i]
-            rest[start : start + block.size, places] = h.transpose(2, 0, 1).reshape(block.size, -1)
+        t1[block.parameters] = np.einsum("iab,ab->i", E, trace)
+        parts.append(h.reshape(block.q, -1, block.n_levels))
+        places.append((block.parameters[:, None] * m + np.arange(m)).ravel())
+    front, rest = blocks.join(parts, places, k * m)
     f2 = point.factor.bilinear(front, rest).reshape(k, m, k, m).transpose(0, 2, 1, 3)
     t2 = np.zeros((k, k))
     for (a, b), K in squares(point.factor).items():
         rows, columns = blocks.blocks[a].parameters, blocks.blocks[b].parameters
         t2[np.ix_(rows, columns)] = np.einsum("iab,kcd,abcd->ik", along[a], along[b], K, optimize=True)
     log_det = point.factor.log_det - cross.log_weights
-    f0, r2 = B.T @ point.factor.inner @ B, criterion.basis.y_scale**2 * point.r2
+    f0, r2 = point.factor.inner * np.outer(unit, unit), criterion.basis.y_scale**2 * point.r2
     g = blocks.theta([one @ one.T for one in point.lam])
     return Moments(cross.n, cross.p, g, f0, f1, f2, t1, t2, log_det, r2)

@@ -48,7 +48,6 @@ class Optimum(Generic[P]):
     ----------
     point : Point
     evaluations : int
-    iterations : int
     predicted_decrease : float
         What the model of the function promised at the last gradient: half the Newton decrement.
     gradient_norm : float
@@ -60,7 +59,6 @@ class Optimum(Generic[P]):
 
     point: P
     evaluations: int
-    iterations: int
     predicted_decrease: float
     gradient_norm: float
     converged: bool
@@ -95,7 +93,7 @@ def minimize(
     point, evaluations, C = start, 1, np.zeros((k, k))
     history: list[tuple[float, float]] = []
     stalled = resets = 0
-    for iteration in range(MAX_ITERATIONS):
+    for _ in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
         point.lighten()
         values, vectors = np.linalg.eigh(H + C)
@@ -103,7 +101,7 @@ def minimize(
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
         if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
-            return Optimum(point, evaluations, iteration, predicted, float(np.abs(g).max(initial=0.0)), False,
+            return Optimum(point, evaluations, predicted, float(np.abs(g).max(initial=0.0)), False,
                            "ends no lower than another", tuple(history))
         if predicted <= TOLERANCE and C.any() and _without_corrections(H, g) > 10 * TOLERANCE and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
@@ -114,7 +112,7 @@ def minimize(
                 last = evaluate(point.theta + step)
                 evaluations += 1
                 point = last if last.deviance <= point.deviance + 50 * rounding else point
-            return Optimum(point, evaluations, iteration, predicted, float(np.abs(g).max(initial=0.0)), good,
+            return Optimum(point, evaluations, predicted, float(np.abs(g).max(initial=0.0)), good,
                            "converged" if good else "no further decrease", tuple(history))
         new = evaluate(point.theta + step)
         evaluations += 1
@@ -138,7 +136,7 @@ def minimize(
         C = _learn(C, new.hessian_model if accept else H, step, y)
         if accept:
             point = new
-    return Optimum(point, evaluations, MAX_ITERATIONS, predicted, float(np.abs(g).max(initial=0.0)), False,
+    return Optimum(point, evaluations, predicted, float(np.abs(g).max(initial=0.0)), False,
                    "iteration limit", tuple(history))
 
 
