@@ -44,3 +44,13 @@ def test_standard_errors_do_not_know_the_year(sleepstudy, year):
     rows = ["sd_Days|Subject", "sigma"]
     want, got = standard_errors(plain).loc[rows, "se"], standard_errors(fit).loc[rows, "se"]
     np.testing.assert_allclose(got.astype(float), want.astype(float), rtol=RTOL)
+
+
+@pytest.mark.parametrize("formula", ["Reaction ~ Days + (Days | Subject)", "Reaction ~ Days + (1 | Subject)"])
+@pytest.mark.parametrize("year", [2000, 20_000])
+def test_the_conditional_aic_does_not_know_the_year(sleepstudy, formula, year):
+    """Once 1709.65 for 1711.52: a pseudo-inverse's cut-off was in the user's units."""
+    plain = henderson.lmer(formula, sleepstudy).caic()
+    moved = henderson.lmer(formula, sleepstudy.assign(Days=sleepstudy.Days + year)).caic()
+    for name in ("caic", "loglik", "df", "effective_df"):
+        assert getattr(moved, name) == pytest.approx(getattr(plain, name), rel=1e-7)

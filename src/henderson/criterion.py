@@ -116,9 +116,13 @@ class Criterion:
 
     def in_user_units(self, moments: Moments) -> Moments:
         """Moments of the working basis in the user's units and columns."""
+        return self.in_user_columns(moments, self.to_user_g)
+
+    def in_user_columns(self, moments: Moments, parameters: np.ndarray | None = None) -> Moments:
+        """Moments of the working basis in the user's columns; the G parameters stay the basis' (or times a matrix)."""
         columns = self.basis.to_user()
-        columns[-1, -1] = 1.0
-        return moments.turned(columns, self.to_user_g)
+        columns[-1, -1] = 1.0  # y is in its own unit already
+        return moments.turned(columns, np.eye(len(moments.g)) if parameters is None else parameters)
 
     @cached_property
     def to_user_g(self) -> np.ndarray:

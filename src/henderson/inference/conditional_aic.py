@@ -14,6 +14,7 @@ with a, b directions in the covariance parameters, V_a = ∂V/∂a, Py = V⁻¹(
 3. The products are moments of the model with the w_a as further columns of X: one more pass over the rows, no
 n × n matrix.
 
+All of it is computed in the working basis, where nothing is far from zero; ρ does not know the basis.
 At the boundary only directions inside it count: a covariance of rank s moves as RR', R (q, s), and a variance
 at zero stays there.
 """
@@ -66,7 +67,7 @@ class ConditionalAIC:
 
 @dataclass(frozen=True)
 class Direction:
-    """A direction in which one term's G = λλ' may move.
+    """A direction in which one term's G = λλ' may move, in the setting's basis.
 
     Attributes
     ----------
@@ -137,11 +138,11 @@ def _weighted(v: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     return v if weights is None else weights * v
 
 
-def directions(fit: Fit) -> list[Direction]:
+def directions(setting: Setting) -> list[Direction]:
     """Directions in the covariance parameters that stay inside the boundary where the fit is on it."""
-    largest = max((float(np.square(lam).sum()) for lam in fit.lam), default=0.0)
+    largest = max((float(np.square(lam).sum()) for lam in setting.lam), default=0.0)
     found = []
-    for t, (term, lam) in enumerate(zip(fit.design.terms, fit.lam)):
+    for t, (term, lam) in enumerate(zip(setting.design.terms, setting.lam)):
         G = lam @ lam.T
         if term.structure != "unstructured":
             free = np.diag(G) > _ZERO * largest
@@ -163,14 +164,15 @@ def directions(fit: Fit) -> list[Direction]:
 
 def estimation_df(fit: Fit, residual: np.ndarray) -> float:
     """The second part of ρ: what estimating the variances adds."""
-    along = directions(fit)
+    setting = Setting.of(fit).working
+    along = directions(setting)
     if not along:
         return 0.0
-    setting = Setting.of(fit)
     design, scale = fit.design, setting.scale
     py = _weighted(residual, design.weights)
     score = [gather(term, py) for term in design.terms]
-    w = np.stack([spread(design.terms[d.term], score[d.term] @ d.change) for d in along], axis=1)
+    changes = [setting.roots[d.term] @ d.change @ setting.roots[d.term].T for d in along]
+    w = np.stack([spread(design.terms[d.term], score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
     M, m = _products(fit, w)
     B, q, r2 = _hessian(setting, along)
     excess = M - np.outer(q, m) / r2
@@ -205,15 +207,14 @@ def _hessian(setting: Setting, along: list[Direction]) -> tuple[np.ndarray, np.n
 def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """M = w'PV₀Pw (a, a) and m = y'PV₀Pw (a,), from the moments of a model with the w as further columns.
 
-    P only sees what X does not explain, so the w are replaced by an orthonormal basis of that: no column is
-    redundant.
+    P only knows the span of X and sees what X does not explain of the w, so orthonormal bases stand for both: no
+    column is redundant, or far from zero.
     """
     from ..criterion import Criterion
 
     design = fit.design
-    X = design.X[:, fit.kept]
     root = np.ones(len(w)) if design.weights is None else np.sqrt(design.weights)
-    basis, _ = np.linalg.qr(root[:, None] * X)
+    basis, _ = np.linalg.qr(root[:, None] * design.X[:, fit.kept])
     rest = root[:, None] * w
     for _ in range(2):
         rest = rest - basis @ (basis.T @ rest)
@@ -221,11 +222,11 @@ def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     good = s > 1e-10 * max(float(s.max(initial=0.0)), 1e-10 * float(np.linalg.norm(root[:, None] * w)))
     if not good.any():
         return np.zeros((w.shape[1], w.shape[1])), np.zeros(w.shape[1])
-    columns = u[:, good] / root[:, None]
     to_w = s[good, None] * vt[good]
-    p, d = X.shape[1], int(good.sum())
-    wide = _with_columns(design, np.column_stack([X, columns]))
-    moments = Criterion.of(wide, reml=fit.reml).moments(fit.g).with_residual()
+    p, d = basis.shape[1], int(good.sum())
+    wide = _with_columns(design, np.column_stack([basis, u[:, good]]) / root[:, None])
+    criterion = Criterion.of(wide, reml=fit.reml)
+    moments = criterion.in_user_columns(criterion.working_moments(fit.theta)).with_residual()
     f0, f = moments.f0, moments.f1[-1]
     # P applied to a column c: c − X (X'V⁻¹X)⁻¹ X'V⁻¹c
     out = np.zeros((d + 1, p + d + 1))

@@ -186,10 +186,6 @@ class Inference:
         statistic, den_df = self.method.f_test(kept, values, self._cov_kept)
         return FTest(float(statistic), num_df, float(den_df), float(f_pvalue(statistic, num_df, den_df)))
 
-    def not_estimable(self, L: Any, labels: Iterable[Any]) -> tuple[str, ...]:
-        """A note that names the rows that are not estimable; empty when all are."""
-        return self._unknown(self.estimable(L), labels)
-
     def _unknown(self, good: FloatArray, labels: Iterable[Any]) -> tuple[str, ...]:
         bad = [str(label) for label, known in zip(labels, good) if not known]
         if not bad:

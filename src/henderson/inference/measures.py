@@ -139,7 +139,7 @@ def effective_df(fit: Fit) -> float:
 
     ŷ = y − V₀Py, so tr H = n − tr PV₀ = n − t1_0 + tr Φ X'V⁻¹V₀V⁻¹X, with V₀ = W⁻¹ the residual's.
     """
-    setting = Setting.of(fit)
+    setting = Setting.of(fit).working
     moments = setting.moments
     p = moments.p
     return float(moments.n - moments.t1[-1] + np.sum(setting.phi * moments.f1[-1, :p, :p]))

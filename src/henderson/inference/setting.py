@@ -87,14 +87,22 @@ class Setting:
         return out
 
     @cached_property
+    def roots(self) -> tuple[FloatArray, ...]:
+        """T of each term, G = T G̃ T' in the user's units; the identity in those."""
+        terms = [np.eye(len(one)) for one in self.fit.lam]
+        if self.in_working_basis:
+            criterion = self.fit.criterion
+            for block, T in zip(criterion.blocks.blocks, criterion.basis.roots):
+                for i, part in zip(block.terms, block.layout.terms):
+                    terms[i] = T[part, part]
+        return tuple(terms)
+
+    @cached_property
     def lam(self) -> tuple[FloatArray, ...]:
         """λ of each term, lower triangular."""
         if not self.in_working_basis:
             return self.fit.lam
-        criterion, terms = self.fit.criterion, {}
-        for block, one in zip(criterion.blocks.blocks, criterion.lam_of(self.fit.theta)):
-            terms.update({i: triangular(one[part, part]) for i, part in zip(block.terms, block.layout.terms)})
-        return tuple(terms[i] for i in range(len(terms)))
+        return tuple(triangular(np.linalg.solve(T, one)) for T, one in zip(self.roots, self.fit.lam))
 
     @property
     def design(self) -> Design:
