@@ -89,7 +89,7 @@ class Environment:
 def _can_pickle(value: Any) -> bool:
     try:
         pickle.dumps(value)
-    except Exception:
+    except Exception:  # whatever an object's own __reduce__ raises
         return False
     return True
 

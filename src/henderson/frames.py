@@ -297,7 +297,7 @@ def _query(text: str, table: Table) -> np.ndarray:
     frame = pd.DataFrame({name: table[name] for name in table.names if name in used})
     try:
         mask = np.asarray(frame.eval(text, engine="python"))
-    except Exception as error:
+    except Exception as error:  # the user's own text: it can raise anything
         raise DataError(f"subset {text!r} cannot be evaluated: {error}") from error
     if mask.dtype != bool or mask.shape != (table.n,):
         raise DataError(f"subset {text!r} must say True or False for each row")

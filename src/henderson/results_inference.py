@@ -46,8 +46,7 @@ class ResultsInference(ResultsTests):
         @property
         def moments(self) -> Any: ...
 
-    def _label(self, values: FloatArray, names: list[str]) -> Any:
-        raise NotImplementedError
+        def _label(self, values: FloatArray, names: list[str]) -> Any: ...
 
     @cached_property
     def inference(self) -> Inference:
