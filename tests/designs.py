@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.contract import Design, RandomTerm
+from henderson.contract.design import Design, RandomTerm
 
 N = 120
 
@@ -59,8 +59,17 @@ def _terms(kind: str, rng: np.random.Generator, x: np.ndarray) -> tuple[RandomTe
 
 
 KINDS = (
-    "intercepts", "slopes", "crossed", "crossed slopes", "nested", "nested slopes", "three levels", "one factor twice",
-    "three crossed", "loadings", "only loadings",
+    "intercepts",
+    "slopes",
+    "crossed",
+    "crossed slopes",
+    "nested",
+    "nested slopes",
+    "three levels",
+    "one factor twice",
+    "three crossed",
+    "loadings",
+    "only loadings",
 )
 
 

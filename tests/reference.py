@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, sparse
 
-from henderson.contract import Design, RandomTerm
-from henderson.covariance import Layout
-from henderson.moments import Moments
+from henderson.contract.design import Design, RandomTerm
+from henderson.covariance.structures import Layout
+from henderson.engine.moments import Moments
 
 
 def blocks(term: RandomTerm) -> np.ndarray:
@@ -39,9 +39,9 @@ def relative_factors(design: Design, theta: np.ndarray) -> list[np.ndarray]:
 
 def g_of(design: Design, theta: np.ndarray) -> np.ndarray:
     """The G parameters of a θ: entries of λλ' where θ has them."""
-    return np.concatenate([
-        layout.theta(lam @ lam.T) for layout, lam in zip(layouts(design), relative_factors(design, theta))
-    ])
+    return np.concatenate(
+        [layout.theta(lam @ lam.T) for layout, lam in zip(layouts(design), relative_factors(design, theta))]
+    )
 
 
 def derivatives(design: Design) -> np.ndarray:
@@ -113,8 +113,6 @@ def modes(design: Design, theta: np.ndarray, reml: bool = True) -> list[tuple[np
         vz = np.linalg.solve(v, gz.reshape(-1, len(v)).T).T.reshape(gz.shape)
         out.append((gz @ solved, sigma2 * (cov - np.einsum("jrn,jsn->jrs", gz, vz))))
     return out
-
-
 
 
 EXAMPLE_THETA = np.array([0.8, 0.3, 0.5, 0.6, 0.4, 0.7])

@@ -13,23 +13,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets as datasets
-    from .constraints import parse_constraints as parse_constraints
-    from .errors import ConvergenceWarning as ConvergenceWarning
-    from .errors import DataError as DataError
-    from .errors import FormulaError as FormulaError
-    from .errors import SingularMatrixWarning as SingularMatrixWarning
-    from .errors import ValueWarning as ValueWarning
-    from .inference.compare import bootstrap_compare as bootstrap_compare
-    from .inference.compare import compare as compare
-    from .inference.compare import kr_compare as kr_compare
-    from .lme4_door import lmer as lmer
-    from .model import MixedLM as MixedLM
-    from .model import mixedlm as mixedlm
-    from .params import MixedLMParams as MixedLMParams
-    from .params import VCSpec as VCSpec
-    from .results import MixedLMResults as MixedLMResults
-    from .text import Summary as Summary
+    from henderson import datasets as datasets
+    from henderson.compat.statsmodels.model import MixedLM as MixedLM
+    from henderson.compat.statsmodels.model import mixedlm as mixedlm
+    from henderson.compat.statsmodels.params import MixedLMParams as MixedLMParams
+    from henderson.compat.statsmodels.params import VCSpec as VCSpec
+    from henderson.compat.statsmodels.results import MixedLMResults as MixedLMResults
+    from henderson.compat.statsmodels.text import Summary as Summary
+    from henderson.door import lmer as lmer
+    from henderson.errors import ConvergenceWarning as ConvergenceWarning
+    from henderson.errors import DataError as DataError
+    from henderson.errors import FormulaError as FormulaError
+    from henderson.errors import SingularMatrixWarning as SingularMatrixWarning
+    from henderson.errors import ValueWarning as ValueWarning
+    from henderson.inference.comparison.compare import bootstrap_compare as bootstrap_compare
+    from henderson.inference.comparison.compare import compare as compare
+    from henderson.inference.comparison.compare import kr_compare as kr_compare
+    from henderson.inference.constraints import parse_constraints as parse_constraints
 
 __version__ = "0.1.0"
 
@@ -38,19 +38,19 @@ _ROOMS = {
     "ConvergenceWarning": "errors",
     "DataError": "errors",
     "FormulaError": "errors",
-    "MixedLM": "model",
-    "MixedLMParams": "params",
-    "MixedLMResults": "results",
+    "MixedLM": "compat.statsmodels.model",
+    "MixedLMParams": "compat.statsmodels.params",
+    "MixedLMResults": "compat.statsmodels.results",
     "SingularMatrixWarning": "errors",
-    "Summary": "text",
-    "VCSpec": "params",
+    "Summary": "compat.statsmodels.text",
+    "VCSpec": "compat.statsmodels.params",
     "ValueWarning": "errors",
-    "bootstrap_compare": "inference.compare",
-    "compare": "inference.compare",
-    "kr_compare": "inference.compare",
-    "lmer": "lme4_door",
-    "mixedlm": "model",
-    "parse_constraints": "constraints",
+    "bootstrap_compare": "inference.comparison.compare",
+    "compare": "inference.comparison.compare",
+    "kr_compare": "inference.comparison.compare",
+    "lmer": "door",
+    "mixedlm": "compat.statsmodels.model",
+    "parse_constraints": "inference.constraints",
 }
 
 __all__ = ["__version__", "datasets", *_ROOMS]

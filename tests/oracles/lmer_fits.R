@@ -1,4 +1,4 @@
-# Fits of lme4, for tests/test_lmer_oracle.py. See README.md beside this file.
+# Fits of lme4, for tests/oracles/test_lmer_oracle.py. See README.md beside this file.
 #
 #   Rscript lmer_fits.R                all cases, and lmer_fits.json.gz
 #   Rscript lmer_fits.R id [id ...]    only these; with LMER_PARTS=<folder> the others are taken from an earlier run

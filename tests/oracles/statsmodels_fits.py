@@ -42,10 +42,29 @@ def listing(model, reml):
     params_class = type(result.params_object)
     at = params_class.from_packed(point, model.k_fe, model.k_re, False, True)
     # unwrapped: its wrapper of bse_re fails with variance components
-    out = {name: getattr(result._results, name) for name in (
-        "params", "fe_params", "cov_re", "cov_re_unscaled", "vcomp", "scale", "bse", "bse_fe", "bse_re",
-        "tvalues", "pvalues", "llf", "aic", "bic", "nobs", "df_resid", "method", "normalized_cov_params",
-    )}
+    out = {
+        name: getattr(result._results, name)
+        for name in (
+            "params",
+            "fe_params",
+            "cov_re",
+            "cov_re_unscaled",
+            "vcomp",
+            "scale",
+            "bse",
+            "bse_fe",
+            "bse_re",
+            "tvalues",
+            "pvalues",
+            "llf",
+            "aic",
+            "bic",
+            "nobs",
+            "df_resid",
+            "method",
+            "normalized_cov_params",
+        )
+    }
     out["names"] = model.data.param_names
     out["cov_params"] = result.cov_params()
     out["conf_int"] = result.conf_int(0.1)

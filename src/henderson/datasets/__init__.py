@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .catalogue import CATALOGUE, Dataset
+from henderson.datasets.catalogue import CATALOGUE, Dataset
 
 if TYPE_CHECKING:
     import numpy as np

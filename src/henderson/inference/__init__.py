@@ -10,23 +10,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .core import FTest as FTest
-    from .core import Inference as Inference
-    from .core import infer as infer
-    from .covariances import COV as COV
-    from .ddf import DDF as DDF
-    from .hypotheses import coef_table as coef_table
-    from .hypotheses import f_test as f_test
-    from .hypotheses import t_test as t_test
+    from henderson.inference.covariances.registry import COV as COV
+    from henderson.inference.ddf.registry import DDF as DDF
+    from henderson.inference.hypotheses import coef_table as coef_table
+    from henderson.inference.hypotheses import f_test as f_test
+    from henderson.inference.hypotheses import t_test as t_test
+    from henderson.inference.inference import FTest as FTest
+    from henderson.inference.inference import Inference as Inference
+    from henderson.inference.inference import infer as infer
 
 _ROOMS = {
-    "COV": "covariances",
-    "DDF": "ddf",
-    "FTest": "core",
-    "Inference": "core",
+    "COV": "covariances.registry",
+    "DDF": "ddf.registry",
+    "FTest": "inference",
+    "Inference": "inference",
     "coef_table": "hypotheses",
     "f_test": "hypotheses",
-    "infer": "core",
+    "infer": "inference",
     "t_test": "hypotheses",
 }
 

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ..design import Design, RandomTerm
-from ..errors import DataError
-from .effects import random_matrix
-from .setting import Setting
+from henderson.design.from_formula import Design, RandomTerm
+from henderson.errors import DataError
+from henderson.inference.effects import random_matrix
+from henderson.inference.fit_moments import Setting
 
 FloatArray = np.ndarray
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ..coding import Part
-from ..design import Design, RandomTerm
+from henderson.design.from_formula import Design, RandomTerm
+from henderson.formula.coding import Part
 
 FloatArray = np.ndarray
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..constraints import parse_constraints
-from .core import FTest, Inference
-from .result_frame import ResultFrame
+from henderson.inference.constraints import parse_constraints
+from henderson.inference.inference import FTest, Inference
+from henderson.tables.result_frame import ResultFrame
 
 
 def coef_table(inference: Inference, level: float = 0.95) -> pd.DataFrame:
@@ -44,7 +44,7 @@ def t_test(inference: Inference, constraints: Any, level: float = 0.95) -> pd.Da
     ----------
     inference : Inference
     constraints : str, array, mapping, …
-        See `henderson.constraints.parse_constraints`: ``"x1 = x2"``, rows over the coefficients, ``{"label":
+        See `henderson.parse_constraints`: ``"x1 = x2"``, rows over the coefficients, ``{"label":
         weights}``.
     level : float
         Of the confidence limits (of the left side minus nothing: of L β).
@@ -77,7 +77,7 @@ def f_test(inference: Inference, constraints: Any) -> FTest:
     ----------
     inference : Inference
     constraints : str, array, mapping, …
-        See `henderson.constraints.parse_constraints`: ``"x1 = x2, x3 = 0"``.
+        See `henderson.parse_constraints`: ``"x1 = x2, x3 = 0"``.
 
     Returns
     -------

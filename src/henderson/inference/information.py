@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..covariance import Layout
-from ..design import Design
-from .setting import Setting
+from henderson.covariance.structures import Layout
+from henderson.design.from_formula import Design
+from henderson.inference.fit_moments import Setting
 
 FloatArray = np.ndarray
 

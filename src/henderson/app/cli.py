@@ -1,0 +1,286 @@
+"""The command `henderson`: `demo`, `fit`, `datasets`.
+
+Tables go to stdout. What is wrong with the command or the data is one line on stderr and exit code 2;
+warnings are one line each on stderr. Ctrl-C ends with 130.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from henderson import __version__, datasets
+from henderson.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARQUET = (".parquet", ".pq")
+TABS = (".tsv", ".tab")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse would print the usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name; `sys.argv[1:]` when absent.
+
+    Returns
+    -------
+    int
+        Exit code: 0, 2 for an error of the command line or the data, 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`head`) has left. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, ImportError, OSError) as error:
+        _say(f"error: {error}")
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="henderson", description="Mixed-effects models.")
+    parser.add_argument("--version", action="version", version=f"henderson {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="fit three models and print their tables and times")
+    demo.set_defaults(run=_run_demo)
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit one model and print its table",
+        description="Fit one model and print its table.",
+        epilog='example: henderson fit "Reaction ~ Days + (Days | Subject)" sleepstudy',
+    )
+    fit.add_argument("formula", help="a formula with bars, or without when --groups is given")
+    fit.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
+    fit.add_argument("--ml", action="store_true", help="maximum likelihood (default: REML)")
+    fit.add_argument("--weights", metavar="COLUMN", help="prior weights")
+    fit.add_argument("--groups", metavar="COLUMN", help="fit as statsmodels' MixedLM does, by these groups")
+    fit.add_argument("--re-formula", metavar="FORMULA", help="with --groups: random slopes, such as '~ Days'")
+    fit.add_argument(
+        "--vc",
+        metavar="NAME=FORMULA",
+        action="append",
+        default=[],
+        help="with --groups: a variance component, such as 'cask=0 + C(cask)'; may be repeated",
+    )
+    fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
+    fit.set_defaults(run=_run_fit)
+
+    listing = commands.add_parser("datasets", help="list the data sets, or describe one")
+    listing.add_argument("name", nargs="?", help="describe this one")
+    listing.set_defaults(run=_run_datasets)
+    return parser
+
+
+def _run_demo(args: argparse.Namespace) -> None:
+    # Times of one thread can be compared between machines. NumPy reads these once, when it is first imported.
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    from henderson.app import demo
+
+    demo.run()
+
+
+def _run_datasets(args: argparse.Namespace) -> None:
+    if args.name is not None:
+        print(datasets.describe(args.name))
+        return
+    for name in datasets.names():
+        dataset = datasets.describe(name)
+        print(f"{name:<11}{dataset.rows:>7,}  {dataset.title}")
+
+
+def _run_fit(args: argparse.Namespace) -> None:
+    components = _components(args)
+    if args.out is not None and not Path(args.out).absolute().parent.is_dir():
+        raise ValueError(f"cannot write {args.out}: no such folder")
+    data = read_table(args.data)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        result = _fit(args, data, components)
+        text = str(result.summary()).rstrip("\n")
+    messages = [_one_line(str(w.message)) for w in caught if issubclass(w.category, UserWarning)]
+    print(text)
+    for message in messages:
+        _say(f"warning: {message}")
+    if args.out is not None:
+        record = as_record(result, formula=args.formula, warned=messages)
+        Path(args.out).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _components(args: argparse.Namespace) -> dict[str, str]:
+    """`--vc NAME=FORMULA` options as a `vc_formula`; refuses options that need --groups."""
+    if args.groups is None and (args.vc or args.re_formula is not None):
+        raise ValueError("--re-formula and --vc need --groups")
+    if args.groups is not None and args.weights is not None:
+        raise ValueError("--weights goes with a formula with bars, not with --groups")
+    components = {}
+    for text in args.vc:
+        name, equals, formula = text.partition("=")
+        if not (equals and name.strip() and formula.strip()):
+            raise ValueError(f"--vc takes NAME=FORMULA, not {text!r}")
+        components[name.strip()] = formula.strip()
+    return components
+
+
+def _fit(args: argparse.Namespace, data: pd.DataFrame, components: dict[str, str]) -> Any:
+    from henderson import lmer, mixedlm
+
+    for column in (args.groups, args.weights):
+        if column is not None and column not in data:
+            there = ", ".join(map(str, data.columns))
+            raise DataError(f"no column is called {column!r}; the table has {there}")
+    if args.groups is None:
+        return lmer(args.formula, data, REML=not args.ml, weights=args.weights)
+    model = mixedlm(args.formula, data, groups=args.groups, re_formula=args.re_formula, vc_formula=components or None)
+    return model.fit(reml=not args.ml)
+
+
+def read_table(place: str) -> pd.DataFrame:
+    """A table from a file, or an example data set.
+
+    Parameters
+    ----------
+    place : str
+        Path of a CSV (`.csv`, compressed or not), tab-separated (`.tsv`) or Parquet (`.parquet`) file;
+        otherwise a name that `henderson.datasets` knows. A file goes before a data set.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    ValueError
+        There is neither such a file nor such a data set, or the file cannot be read as what its name says.
+    ImportError
+        A Parquet file, and pyarrow is not installed.
+    """
+    path = Path(place)
+    if not place or not path.exists():
+        if path.suffix or path.name != place:
+            raise ValueError(f"no such file: {place}")
+        return datasets.load(place)
+    if path.is_dir():
+        raise ValueError(f"{place} is a folder; give a .csv, .tsv or .parquet file")
+    import pandas as pd
+
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    try:
+        if suffixes[-1:] and suffixes[-1] in PARQUET:
+            return _read_parquet(path)
+        return pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"cannot read {place}: {error}") from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        import pyarrow  # noqa: F401 - pandas' own message does not say which extra brings it
+    except ImportError:
+        raise ImportError("reading Parquet needs pyarrow: pip install 'henderson[io]'") from None
+    return pd.read_parquet(path, engine="pyarrow")
+
+
+def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[str, Any]:
+    """A result as JSON-ready numbers and text.
+
+    Parameters
+    ----------
+    result : MixedLMResults
+    formula : str
+        As the user wrote it.
+    warned : sequence of str
+        Warnings of the fit.
+
+    Returns
+    -------
+    dict
+        Full precision throughout; NaN and infinity are None.
+    """
+    fixed = result.coef_table.rename_axis("name").reset_index()
+    record = {
+        "henderson": __version__,
+        "formula": formula,
+        "method": result.method,
+        "nobs": result.nobs,
+        "missing": result.design.n_missing,
+        "groups": result.ngrps,
+        "fixed": fixed,
+        "varcorr": result.varcorr,
+        "sigma": result.sigma,
+        "theta": result.theta,
+        "deviance": result.deviance,
+        "loglik": result.llf,
+        "aic": result.aic,
+        "bic": result.bic,
+        "singular": result.is_singular,
+        "converged": result.converged,
+        "optimum": result.optinfo,
+        "warnings": list(warned),
+    }
+    return {key: _plain(value) for key, value in record.items()}
+
+
+def _plain(value: Any) -> Any:
+    """The nearest thing that JSON can say; whatever has no number or text in it becomes its `str`."""
+    import math
+
+    import numpy as np
+    import pandas as pd
+
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, np.ndarray):
+        return [_plain(item) for item in value.tolist()]
+    if isinstance(value, pd.DataFrame):
+        return [_plain(row) for row in value.to_dict(orient="records")]
+    if isinstance(value, pd.Series):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _say(message: str) -> None:
+    print(f"henderson: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""Statsmodels' interface: everything that is statsmodels' and nobody else's."""

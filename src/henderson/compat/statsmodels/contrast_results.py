@@ -1,0 +1,259 @@
+"""What `t_test`, `wald_test` and `f_test` return: statsmodels' ContrastResults.
+
+t = (R b − q) / sqrt(R cov R')      χ² = (R b − q)' (R cov R')⁻¹ (R b − q)      F = χ² / rank
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.compat.statsmodels.text import Summary
+from henderson.errors import ValueWarning
+from henderson.inference.constraints import Constraints
+
+
+class TestSummary(Summary):
+    """A table of tests: its title is centred, and nothing follows it."""
+
+    def as_text(self) -> str:
+        """As text."""
+        title, *lines = super().as_text().rstrip("\n").split("\n")
+        return "\n".join([title.strip().center(len(lines[0])), *lines])
+
+
+class ContrastResults:
+    """Tests of linear constraints: one row each (t, normal), or all together (F, chi2).
+
+    Attributes
+    ----------
+    distribution : {"t", "norm", "F", "chi2"}
+    statistic : (m,) array, or float
+        Also `tvalue` (t, norm, chi2) or `fvalue` (F).
+    pvalue : (m,) array, or scalar
+    effect, sd : (m,) arrays, or None
+        R b and its standard errors; None for F and chi2.
+    df_denom, df_num : float or (m,) array
+        Degrees of freedom; for chi2 `df_denom` is the number of constraints.
+    c_names : list of str
+    """
+
+    def __init__(
+        self,
+        distribution: str,
+        statistic: Any,
+        *,
+        effect: np.ndarray | None = None,
+        sd: np.ndarray | None = None,
+        df_denom: Any = np.inf,
+        df_num: float | None = None,
+        names: tuple[str, ...] = (),
+    ):
+        from scipy import special
+
+        self.distribution = distribution
+        self.statistic = statistic
+        self.effect, self.sd = effect, sd
+        self.df_denom, self.df_num = df_denom, df_num
+        self.c_names = list(names) or None
+        if distribution == "F":
+            self.fvalue = statistic
+            self.dist_args: tuple[Any, ...] = (df_num, df_denom)
+            self.pvalue = np.squeeze(special.fdtrc(df_num, df_denom, statistic))
+        elif distribution == "chi2":
+            self.tvalue = statistic
+            self.dist_args = (df_denom,)
+            self.pvalue = np.squeeze(special.chdtrc(df_denom, statistic))
+        else:
+            from henderson.inference.inference import t_pvalue
+
+            self.tvalue = statistic
+            self.dist_args = (df_denom,) if distribution == "t" else ()
+            self.pvalue = np.squeeze(t_pvalue(statistic, df_denom))
+
+    @property
+    def dist(self) -> Any:
+        """The scipy.stats distribution; `dist_args` are its parameters."""
+        from scipy import stats
+
+        return {"F": stats.f, "chi2": stats.chi2, "t": stats.t, "norm": stats.norm}[self.distribution]
+
+    def conf_int(self, alpha: float = 0.05) -> np.ndarray:
+        """Intervals of R b, (m, 2); for t and normal tests."""
+        from henderson.inference.inference import t_quantile
+
+        if self.effect is None or self.sd is None:
+            raise NotImplementedError("there is no interval for a joint test of several constraints")
+        half = t_quantile(1 - alpha / 2, self.df_denom) * self.sd
+        return np.column_stack([self.effect - half, self.effect + half])
+
+    def summary_frame(self, xname: list[str] | None = None, alpha: float = 0.05) -> pd.DataFrame:
+        """The tests as a table: coef, std err, t or z, p, limits; for t and normal tests."""
+        letter = "t" if self.distribution == "t" else "z"
+        lower, upper = self.conf_int(alpha).T
+        columns = {
+            "coef": self.effect,
+            "std err": self.sd,
+            letter: self.statistic,
+            f"P>|{letter}|": np.atleast_1d(self.pvalue),
+            "Conf. Int. Low": lower,
+            "Conf. Int. Upp.": upper,
+        }
+        return pd.DataFrame(columns, index=pd.Index(xname or self.c_names or range(len(lower))))
+
+    def summary(self, xname: list[str] | None = None, alpha: float = 0.05, title: str | None = None) -> Any:
+        """The tests as a printable table; text for F and chi2."""
+        if self.effect is None:
+            return self._line()
+        frame = self.summary_frame(xname, alpha)
+        limits = [f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]"]
+        formats = ["%.4f", "%.3f", "%.3f", "%.3f", "%.3f", "%.3f"]
+        widths = [10, 10, 10, 10, 11, 11]
+        names = [*frame.columns[:4], *limits]
+        table = pd.DataFrame(
+            {
+                name.rjust(width): [fmt % value for value in frame.iloc[:, c]]
+                for c, (name, fmt, width) in enumerate(zip(names, formats, widths))
+            },
+            index=[str(label).ljust(10) for label in frame.index],
+        )
+        summary = TestSummary(title="Test for Constraints" if title is None else title)
+        summary.add_df(table)
+        return summary
+
+    def _line(self) -> str:
+        df = f"df_denom={self.df_denom:.3g}"
+        if self.distribution == "F":
+            return f"<F test: F={self.fvalue!r}, p={self.pvalue}, {df}, df_num={self.df_num:.3g}>"
+        return f"<Wald test (chi2): statistic={self.statistic}, p-value={self.pvalue}, {df}>"
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def __repr__(self) -> str:
+        return f"{type(self)}\n{self}"
+
+
+def t_tests(constraints: Constraints, params: np.ndarray, cov: np.ndarray, df: Any = np.inf) -> ContrastResults:
+    """Each constraint by itself: normal where df is infinite, else t.
+
+    Parameters
+    ----------
+    constraints : Constraints
+    params : (k,) array
+    cov : (k, k) array
+    df : float or (m,) array
+    """
+    used = constraints.R.any(0)
+    R = constraints.R[:, used]
+    effect = R @ params[used]
+    sd = np.sqrt(np.einsum("ij,jk,ik->i", R, cov[np.ix_(used, used)], R))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = (effect - constraints.q) / sd
+    name = "norm" if np.all(np.isposinf(df)) else "t"
+    return ContrastResults(name, statistic, effect=effect, sd=sd, df_denom=df, names=constraints.labels)
+
+
+def joint_test(
+    constraints: Constraints,
+    params: np.ndarray,
+    cov: np.ndarray,
+    *,
+    invcov: np.ndarray | None = None,
+    df_denom: float | None = None,
+    df_constraints: float | None = None,
+    scalar: bool = True,
+) -> ContrastResults:
+    """All constraints together: χ² when `df_denom` is None, else F.
+
+    Parameters
+    ----------
+    constraints : Constraints
+        m of them; when their covariance has a smaller rank, that rank counts, with a `ValueWarning`.
+    params : (k,) array
+    cov : (k, k) array
+    invcov : (m, m) array, optional
+        Inverse covariance of R b.
+    df_denom : float, optional
+    df_constraints : float, optional
+        Instead of the rank.
+    scalar : bool
+        Whether the statistic is a float rather than a (1, 1) array.
+    """
+    used = constraints.R.any(0)
+    R = constraints.R[:, used]
+    gap = R @ params[used] - constraints.q
+    rank: float = len(R)
+    if invcov is None:
+        inner = R @ cov[np.ix_(used, used)] @ R.T
+        if np.isnan(inner).any():
+            raise ValueError("a constraint needs a coefficient that was dropped, so it has no variance")
+        size = np.sqrt(np.diag(inner))
+        size[size == 0] = 1.0
+        scaled = inner / size[:, None] / size
+        invcov = np.linalg.pinv(scaled, hermitian=True) / size[:, None] / size
+        found = int(np.linalg.matrix_rank(scaled, hermitian=True))
+        if found < rank:
+            warnings.warn(
+                f"the covariance of the constraints has rank {found}, fewer than the {len(R)} constraints",
+                ValueWarning,
+                stacklevel=3,
+            )
+            rank = found
+    rank = rank if df_constraints is None else df_constraints
+    statistic: Any = float(gap @ invcov @ gap)
+    if df_denom is not None:
+        statistic /= rank
+    if not scalar:
+        statistic = np.array([[statistic]])
+    if df_denom is None:
+        return ContrastResults("chi2", statistic, df_denom=rank)
+    return ContrastResults("F", statistic, df_denom=df_denom, df_num=rank)
+
+
+class WaldTestResults:
+    """Joint tests, one a row.
+
+    Attributes
+    ----------
+    table : DataFrame
+        ``statistic``, ``pvalue``, ``df_constraint``; for F also ``df_denom``.
+    distribution : {"chi2", "F"}
+    statistic, pvalues, df_constraints : (m,) arrays
+        Its columns.
+    """
+
+    def __init__(self, tests: list[tuple[str, ContrastResults]]):
+        rows: list[tuple[Any, ...]] = []
+        for _, test in tests:
+            if test.distribution == "F":
+                rows.append((test.statistic, test.pvalue, int(test.df_num or 0), test.df_denom))
+            else:
+                rows.append((test.statistic, test.pvalue, int(test.df_denom)))
+        self.distribution = tests[0][1].distribution if tests else "chi2"
+        names = ["statistic", "pvalue", "df_constraint"] + ["df_denom"] * (self.distribution == "F")
+        self.table = pd.DataFrame(rows, index=pd.Index([name for name, _ in tests]), columns=pd.Index(names))
+        self.statistic = self.table["statistic"].to_numpy()
+        self.pvalues = self.table["pvalue"].to_numpy()
+        self.df_constraints = self.table["df_constraint"].to_numpy()
+        if self.distribution == "F":
+            self.df_denom = self.table["df_denom"].to_numpy()
+
+    @property
+    def col_names(self) -> list[str]:
+        """Names of the columns of `summary_frame`."""
+        names = [self.distribution, f"P>{self.distribution}", "df constraint"]
+        return names + ["df denom"] * (self.distribution == "F")
+
+    def summary_frame(self) -> pd.DataFrame:
+        """The table with names for reading."""
+        return self.table.set_axis(self.col_names, axis=1)
+
+    def __str__(self) -> str:
+        return self.summary_frame().to_string()
+
+    def __repr__(self) -> str:
+        return f"{type(self)}\n{self}"

@@ -1,0 +1,249 @@
+"""statsmodels' view of a model: independent groups, their rows, and the random effects that belong to each.
+
+The groups are the levels of the top grouping factor, the one in which every level of every other term lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from henderson.compat.statsmodels.packing import Packing
+from henderson.compat.statsmodels.params import VCSpec
+from henderson.contract.design import Design, RandomTerm
+from henderson.errors import DataError
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows of each group.
+
+    Attributes
+    ----------
+    codes : (n,) int array
+    labels : list
+        Labels of the groups, in code order.
+    """
+
+    codes: FloatArray
+    labels: list[Any]
+
+    @classmethod
+    def of(cls, term: RandomTerm) -> Groups:
+        """The levels of a term."""
+        assert term.codes is not None
+        return cls(term.codes, list(term.levels))
+
+    @cached_property
+    def order(self) -> FloatArray:
+        """Rows sorted by group, their order within it kept."""
+        return np.argsort(self.codes, kind="stable")
+
+    @cached_property
+    def sizes(self) -> FloatArray:
+        """Rows of each group."""
+        return np.bincount(self.codes, minlength=len(self.labels))
+
+    def without_rows(self) -> Groups:
+        """Labels and sizes only."""
+        out = Groups(np.zeros(0, int), self.labels)
+        out.__dict__["sizes"] = self.sizes
+        return out
+
+    def split(self, array: FloatArray) -> list[FloatArray]:
+        """The rows of an array, one piece a group."""
+        return np.split(array[self.order], np.cumsum(self.sizes)[:-1])
+
+    @cached_property
+    def rows(self) -> dict[Any, list[int]]:
+        """Label → its rows."""
+        pieces = np.split(self.order, np.cumsum(self.sizes)[:-1])
+        return {label: piece.tolist() for label, piece in zip(self.labels, pieces)}
+
+
+def term_matrix(term: RandomTerm) -> sparse.csr_array:
+    """Z of a term, (n, J q) with effect a of level j in column j q + a."""
+    if term.loadings is not None:
+        return term.loadings
+    n, q = term.columns.shape
+    assert term.codes is not None
+    places = (term.codes[:, None] * q + np.arange(q)).ravel()
+    values = np.ascontiguousarray(term.columns).ravel()
+    return sparse.csr_array((values, places, np.arange(n + 1) * q), shape=(n, term.n_levels * q))
+
+
+def first_rows(term: RandomTerm) -> FloatArray:
+    """A row of each level, (J,)."""
+    if term.codes is not None:
+        rows = np.zeros(term.n_levels, int)
+        rows[term.codes[::-1]] = np.arange(len(term.codes))[::-1]
+        return rows
+    columns = sparse.csc_array(term.loadings)
+    return columns.indices[columns.indptr[:-1]]
+
+
+def top_groups(design: Design) -> Groups:
+    """The groups whose observations are independent, when one grouping factor nests all others.
+
+    Raises
+    ------
+    DataError
+        When no factor does.
+    """
+    candidates = sorted((t for t in design.terms if t.codes is not None), key=lambda t: t.n_levels)
+    if candidates:
+        top = candidates[0]
+        if all(_nested(term, top.codes) for term in design.terms):
+            return Groups.of(top)
+    names = ", ".join(dict.fromkeys(term.group for term in design.terms))
+    raise DataError(f"the grouping factors {names} are crossed: there are no independent groups; see `ranef`")
+
+
+def _nested(term: RandomTerm, codes: FloatArray | None) -> bool:
+    """Whether each level of a term lies in one group."""
+    assert codes is not None
+    owner = codes[first_rows(term)]
+    if term.codes is not None:
+        return bool((owner[term.codes] == codes).all())
+    assert term.loadings is not None
+    rows = np.repeat(np.arange(len(codes)), np.diff(term.loadings.indptr))
+    return bool((owner[term.loadings.indices] == codes[rows]).all())
+
+
+@dataclass(frozen=True)
+class Members:
+    """Which effects belong to which group, one term.
+
+    Attributes
+    ----------
+    order : (J,) int array
+        Levels sorted by group.
+    ends : (n_groups,) int array
+        Where each group's levels end in `order`.
+    """
+
+    order: FloatArray
+    ends: FloatArray
+
+    @classmethod
+    def of(cls, term: RandomTerm, groups: Groups) -> Members:
+        owner = groups.codes[first_rows(term)]
+        ends = np.cumsum(np.bincount(owner, minlength=len(groups.labels)))
+        return cls(np.argsort(owner, kind="stable"), ends)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter(np.split(self.order, self.ends[:-1]))
+
+
+def level_names(term: RandomTerm) -> list[str]:
+    """What statsmodels calls each effect of a component: the name of its column."""
+    if isinstance(term.levels, pd.MultiIndex):
+        return [str(name) for name in term.levels.get_level_values(-1)]
+    return [str(level) for level in term.levels]
+
+
+def vc_spec(design: Design, packing: Packing, groups: Groups) -> VCSpec:
+    """The variance components as statsmodels holds them: a matrix per component and group."""
+    names, colnames, mats = [], [], []
+    for k in packing.vc_terms:
+        term = design.terms[k]
+        labels = np.array(level_names(term), dtype=object)
+        z = term_matrix(term)[groups.order]
+        starts = np.concatenate([[0], np.cumsum(groups.sizes)])
+        members = list(Members.of(term, groups))
+        names.append(term.label)
+        colnames.append([labels[levels].tolist() for levels in members])
+        mats.append([z[a:b][:, levels].toarray() for a, b, levels in zip(starts, starts[1:], members)])
+    return VCSpec(names, colnames, mats)
+
+
+def effects_by_group(
+    design: Design, packing: Packing, groups: Groups, re_names: list[str], b: tuple[FloatArray, ...]
+) -> dict[Any, pd.Series]:
+    """Conditional modes of each group: its random effects, then its components' effects.
+
+    Parameters
+    ----------
+    design, packing, groups
+    re_names : list of str
+        Names of the random effects.
+    b : tuple of (J, q) arrays
+        Conditional modes of each term.
+    """
+    terms = [*packing.re_terms, *packing.vc_terms]
+    members = [Members.of(design.terms[k], groups) for k in terms]
+    names = effect_labels(design, packing, groups, re_names)
+    pieces = zip(*([b[k][levels].ravel() for levels in member] for k, member in zip(terms, members)))
+    return {
+        label: pd.Series(np.concatenate(parts), index=index)
+        for label, parts, index in zip(groups.labels, pieces, names)
+    }
+
+
+def effect_labels(design: Design, packing: Packing, groups: Groups, re_names: list[str]) -> list[Any]:
+    """Index of each group's effects."""
+    whole = [design.terms[k].n_levels == len(groups.labels) for k in packing.re_terms]
+    if all(whole) and not packing.vc_terms:
+        return [pd.Index(re_names)] * len(groups.labels)
+    names: list[list[str]] = [[] for _ in groups.labels]
+    start = 0
+    for k, own in zip((*packing.re_terms, *packing.vc_terms), (*whole, *[False] * len(packing.vc_terms))):
+        term = design.terms[k]
+        if k in packing.re_terms:
+            columns = re_names[start : start + term.n_columns]
+            start += term.n_columns
+        else:
+            columns = [term.label]
+        levels = [""] * term.n_levels if own else [f"[{name}]" for name in level_names(term)]
+        for into, members in zip(names, Members.of(term, groups)):
+            into.extend(column + levels[level] for level in members for column in columns)
+    return names
+
+
+def covariances_by_group(
+    design: Design,
+    packing: Packing,
+    groups: Groups,
+    re_names: list[str],
+    lam: tuple[FloatArray, ...],
+    scale: float,
+) -> dict[Any, pd.DataFrame]:
+    """Conditional covariance of each group's effects given β and θ: σ² Λ (Λ'Z'WZΛ + I)⁻¹ Λ'."""
+    terms = [*packing.re_terms, *packing.vc_terms]
+    members = [list(Members.of(design.terms[k], groups)) for k in terms]
+    matrices = [term_matrix(design.terms[k])[groups.order] for k in terms]
+    starts = np.concatenate([[0], np.cumsum(groups.sizes)])
+    weights = np.ones(len(design.y)) if design.weights is None else design.weights
+    names = effect_labels(design, packing, groups, re_names)
+    out = {}
+    for i, label in enumerate(groups.labels):
+        rows = slice(starts[i], starts[i + 1])
+        w = weights[groups.order[rows]]
+        blocks, roots = [], []
+        for k, z, member in zip(terms, matrices, members):
+            q, levels = len(lam[k]), member[i]
+            columns = (levels[:, None] * q + np.arange(q)).ravel()
+            blocks.append(z[rows][:, columns].toarray())
+            roots.append(np.kron(np.eye(len(levels)), lam[k]))
+        root = _block_diagonal(roots)
+        zl = np.hstack(blocks) @ root
+        inner = np.linalg.inv(zl.T @ (w[:, None] * zl) + np.eye(zl.shape[1]))
+        out[label] = pd.DataFrame(scale * root @ inner @ root.T, index=names[i], columns=names[i])
+    return out
+
+
+def _block_diagonal(blocks: list[FloatArray]) -> FloatArray:
+    size = sum(len(block) for block in blocks)
+    out, at = np.zeros((size, size)), 0
+    for block in blocks:
+        out[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    return out

@@ -1,0 +1,376 @@
+"""`MixedLM`: a linear mixed model and its fits, statsmodels' class of the name.
+
+It holds a `Design`. The likelihood at any parameters is `model_likelihood`'s, the fits are `fitting`'s.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.compat.statsmodels.groups import Groups
+from henderson.compat.statsmodels.model_attributes import ModelAttributes
+from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
+from henderson.compat.statsmodels.names import ModelData, component_names, effect_names, entry_names
+from henderson.compat.statsmodels.packing import Packing
+from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.contract.design import Design
+
+FloatArray = np.ndarray
+
+
+class MixedLM(ModelAttributes, ModelLikelihood):
+    """Linear mixed model.
+
+    Parameters
+    ----------
+    endog : (n,) array_like
+        Response.
+    exog : (n, k_fe) array_like
+        Fixed-effects columns.
+    groups : (n,) array_like
+        Labels of the groups; observations of different groups are independent.
+    exog_re : (n, k_re) array_like, optional
+        Covariates whose coefficients vary by group. Without them, and without `exog_vc`, a random intercept.
+    exog_vc : VCSpec, or dict of dicts, optional
+        Variance components: ``exog_vc[name][group]`` is a component's (rows of the group, effects) matrix.
+    use_sqrt : bool
+        Whether packed covariance parameters are those of the lower square root of the covariance matrix.
+    missing : {"none", "drop", "raise"}
+        Rows with missing values are an error, or dropped.
+
+    See Also
+    --------
+    henderson.mixedlm : The same from a formula.
+    henderson.lmer : lme4's conventions.
+
+    Examples
+    --------
+    >>> from henderson.datasets import load
+    >>> data = load("sleepstudy")
+    >>> model = MixedLM.from_formula("Reaction ~ Days", data, re_formula="~Days", groups="Subject")
+    >>> result = model.fit()
+    >>> result.fe_params.round(3).to_dict()
+    {'Intercept': 251.405, 'Days': 10.467}
+    """
+
+    def __init__(
+        self,
+        endog: Any,
+        exog: Any,
+        groups: Any,
+        exog_re: Any = None,
+        exog_vc: Any = None,
+        use_sqrt: bool = True,
+        missing: str = "none",
+        **kwargs: Any,
+    ):
+        unknown = set(kwargs) - {"missing_idx", "model_spec", "formula"}
+        if unknown:
+            raise ValueError(f"argument {sorted(unknown)[0]} not permitted for MixedLM initialization")
+        from henderson.design.from_arrays import design_from_arrays
+
+        if isinstance(exog_vc, Mapping):
+            warnings.warn("Using deprecated variance components format", FutureWarning, stacklevel=2)
+        components = getattr(exog_vc, "names", exog_vc)
+        n_components = 0 if components is None else len(components)
+        only_components = exog_re is None and n_components > 0
+        design = design_from_arrays(
+            endog,
+            exog,
+            groups,
+            exog_re=np.ones(np.shape(endog)[0]) if only_components else exog_re,
+            exog_vc=exog_vc,
+            missing=missing,
+        )
+        grouped = Groups.of(design.terms[0])
+        if only_components:
+            design = replace(design, terms=design.terms[1:])
+        self._setup(design, n_components, use_sqrt, grouped)
+        labelled = any(isinstance(given, pd.Series | pd.DataFrame) for given in (endog, exog))
+        if exog_re is None and not n_components:
+            full = names = ["Group Var"]
+        else:
+            names = effect_names(design, self._packing)
+            full = entry_names(self._packing, names)
+        self.data = ModelData(
+            design.y_name,
+            list(design.x_names),
+            names,
+            full,
+            component_names(design, self._packing),
+            design.index if labelled else None,
+            orig_endog=endog,
+            orig_exog=exog,
+        )
+
+    @classmethod
+    def from_formula(
+        cls,
+        formula: str,
+        data: Any,
+        re_formula: str | None = None,
+        vc_formula: Mapping[str, str] | None = None,
+        subset: Any = None,
+        use_sparse: bool = False,
+        missing: str = "none",
+        *,
+        groups: Any = None,
+        use_sqrt: bool = True,
+        weights: Any = None,
+        offset: Any = None,
+        eval_env: Any = 0,
+    ) -> MixedLM:
+        """A model from a formula and a table.
+
+        Parameters
+        ----------
+        formula : str
+            ``"y ~ x"`` with `groups`, or with lme4's bars: ``"y ~ x + (x | g)"``.
+        data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+        re_formula : str, optional
+            Covariates whose coefficients vary by group, ``"~x"``; by default a random intercept.
+        vc_formula : mapping of str to str, optional
+            Variance components within the groups: name → formula whose columns have independent effects.
+        subset : optional
+            Rows to use: booleans, labels or positions.
+        use_sparse : bool
+            Accepted for compatibility: components are sparse in any case.
+        missing : {"none", "drop", "raise"}
+        groups : str or (n,) array_like
+            Column, or labels; not needed when the formula has bars.
+        use_sqrt : bool
+            See `MixedLM`.
+        weights, offset : str or (n,) array_like, optional
+            Prior weights (Var ε_i = σ²/w_i), and a known part of the mean.
+        eval_env : int or mapping
+            Where to look up functions in the formula: 0 the caller, 1 its caller, …; −1 nowhere.
+
+        Returns
+        -------
+        MixedLM
+
+        Raises
+        ------
+        FormulaError, DataError
+            Before any fitting; the message names the culprit.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> nba = henderson.datasets.load("nba")
+        >>> result = henderson.mixedlm("Points ~ Minutes", nba, groups="Team").fit()
+        >>> result.params.round(3).to_dict()
+        {'Intercept': 1.759, 'Minutes': 0.641, 'Team Var': 0.633}
+
+        Variances in `params` are relative to the residual's; `cov_re` has them as they are:
+
+        >>> result.cov_re.round(3).to_dict()
+        {'Team': {'Team': 28.935}}
+
+        lme4's bars give the same model:
+
+        >>> bars = henderson.mixedlm("Points ~ Minutes + (1 | Team)", nba).fit()
+        >>> bool(abs(bars.llf - result.llf) < 1e-10)
+        True
+        """
+        from henderson.design.from_formula import design_from_formula
+        from henderson.formula.bars import parse
+
+        if groups is None and not parse(formula).bars:
+            raise AttributeError("'groups' is a required keyword argument in MixedLM.from_formula")
+        env = getattr(eval_env, "namespace", eval_env)
+        if isinstance(env, int):
+            env = {} if env < 0 else env + 1
+        design = design_from_formula(
+            formula,
+            data,
+            weights=weights,
+            offset=offset,
+            subset=subset,
+            missing=missing,
+            groups=groups,
+            re_formula=re_formula,
+            vc_formula=vc_formula,
+            env=env,
+            order="patsy",
+            strict=False,
+        )
+        return cls.from_design(design, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
+
+    @classmethod
+    def from_design(cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None) -> MixedLM:
+        """A model from a `Design`.
+
+        Parameters
+        ----------
+        design : Design
+        n_components : int
+            How many of its terms, the last, are variance components.
+        use_sqrt : bool
+            See `MixedLM`.
+        frame : optional
+            The data that the design was made of.
+
+        Returns
+        -------
+        MixedLM
+        """
+        model = cls.__new__(cls)
+        codes = getattr(design.specs, "group_codes", None)
+        groups = None if codes is None else Groups(codes[0], list(codes[1]))
+        model._setup(design, n_components, use_sqrt, groups)
+        names = effect_names(model.design, model._packing)
+        model.data = ModelData(
+            design.y_name,
+            list(design.x_names),
+            names,
+            entry_names(model._packing, names),
+            component_names(model.design, model._packing),
+            design.index,
+            frame=frame,
+            orig_endog=frame,
+            model_spec=getattr(design.specs, "fixed", None),
+        )
+        return model
+
+    def _setup(self, design: Design, n_components: int, use_sqrt: bool, groups: Groups | None) -> None:
+        self.design = design
+        self._given_groups = groups
+        self.formula = design.formula or None
+        self._packing = Packing.of(design, n_components)
+        self.use_sqrt = use_sqrt
+        self.reml = True
+        self.fe_pen: Any = None
+        self.cov_pen: Any = None
+        self.endog, self.exog = design.y, design.X
+        self.nobs = self.n_totobs = len(design.y)
+        self.k_fe = design.X.shape[1]
+        self.k_re, self.k_re2, self.k_vc = self._packing.k_re, self._packing.k_re2, self._packing.k_vc
+        self.k_params = self.k_fe + self.k_re2
+        self._criteria: dict[bool, Any] = {}
+
+    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Any:
+        """The distribution of endog at given parameters, to simulate from.
+
+        Parameters
+        ----------
+        params : array_like
+            Packed: fe_params, the lower triangle of cov_re, vcomp; variances relative to `scale`, no square roots.
+        scale : float
+            Residual variance.
+        exog : (n, k_fe) array_like, optional
+            In place of the model's.
+
+        Returns
+        -------
+        Distribution
+            With a method ``rvs(n, rng=None)``.
+        """
+        from henderson.compat.statsmodels.distribution import Distribution
+
+        return Distribution.of(self, params, scale, exog)
+
+    # fits
+
+    def fit(
+        self,
+        start_params: Any = None,
+        reml: bool = True,
+        niter_sa: int = 0,
+        do_cg: bool = True,
+        fe_pen: Any = None,
+        cov_pen: Any = None,
+        free: MixedLMParams | None = None,
+        full_output: bool = False,
+        method: Any = None,
+        **fit_kwargs: Any,
+    ) -> Any:
+        """Fit by REML or maximum likelihood.
+
+        Parameters
+        ----------
+        start_params : array_like or MixedLMParams, optional
+            Where to begin: packed parameters with or without the fixed effects.
+        reml : bool
+        niter_sa : int
+            Ignored.
+        do_cg : bool
+            False: no optimisation, the results are those at the start.
+        fe_pen, cov_pen : penalties, optional
+            Objects with ``func`` and ``deriv``: of fe_params, of (cov_re, inverse of cov_re).
+        free : MixedLMParams, optional
+            Mask: 1 where a parameter is estimated, 0 where it keeps its starting value.
+        full_output : bool
+            Whether `hist` holds how the optimum was found.
+        method : str or list of str, optional
+            Optimiser of a fit with masks or penalties; the plain fit has its own.
+        **fit_kwargs
+            For that optimiser: `maxiter`, `gtol`, `disp`, …
+
+        Returns
+        -------
+        MixedLMResults
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the optimum is not certified, or on the boundary.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> sleepstudy = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", sleepstudy, groups="Subject", re_formula="~Days")
+        >>> print(f"{model.fit().llf:.3f} {model.fit(reml=False).llf:.3f}")
+        -871.814 -875.970
+        """
+        from henderson.compat.statsmodels.fitting import FitRequest, fit_model
+
+        request = FitRequest(
+            start_params, reml, niter_sa, do_cg, fe_pen, cov_pen, free, full_output, method, dict(fit_kwargs)
+        )
+        return fit_model(self, request)
+
+    def fit_regularized(
+        self,
+        start_params: Any = None,
+        method: Any = "l1",
+        alpha: Any = 0,
+        ceps: float = 1e-4,
+        ptol: float = 1e-6,
+        maxit: int = 200,
+        **fit_kwargs: Any,
+    ) -> Any:
+        """Fit with a penalty on the fixed effects; covariances stay at their unpenalised estimates for "l1".
+
+        Parameters
+        ----------
+        start_params : array_like, optional
+            Fixed effects to begin from.
+        method : {"l1"} or penalty
+        alpha : float or (k_fe,) array_like
+            Weight of the penalty.
+        ceps : float
+            Coefficients smaller than this count as zero.
+        ptol : float
+            Largest change of a coefficient at convergence.
+        maxit : int
+        **fit_kwargs
+            For `fit`.
+
+        Returns
+        -------
+        MixedLMResults
+        """
+        from henderson.compat.statsmodels.regularized import fit_regularized
+
+        return fit_regularized(self, start_params, method, alpha, ceps, ptol, maxit, fit_kwargs)
+
+
+mixedlm = MixedLM.from_formula

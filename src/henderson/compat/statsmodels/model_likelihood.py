@@ -1,0 +1,270 @@
+"""The likelihood of a `MixedLM` at any parameters: statsmodels' methods, as functions of `Moments`.
+
+A model is asked at (fe_params, cov_re, vcomp), variances relative to the residual's, which is profiled out.
+The mathematics is in `likelihood`. Whether it is the restricted one, or penalised, is the last fit's choice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from henderson.compat.statsmodels.packing import Packing
+from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.contract.design import Design
+from henderson.engine import likelihood
+
+FloatArray = np.ndarray
+
+
+class ModelLikelihood:
+    """loglike, score, hessian and the profiled parameters. Needs a design and its packing."""
+
+    design: Design
+    exog: FloatArray
+    reml: bool
+    use_sqrt: bool
+    fe_pen: Any
+    cov_pen: Any
+    k_fe: int
+    k_re: int
+    k_re2: int
+    k_vc: int
+    _packing: Packing
+    _criteria: dict[bool, Any]
+
+    def _criterion(self, reml: bool) -> Any:
+        if reml not in self._criteria:
+            from henderson.engine.criterion import Criterion
+
+            self._criteria[reml] = Criterion.of(self.design, reml=reml)
+        return self._criteria[reml]
+
+    def _point(self, params: MixedLMParams) -> likelihood.Point:
+        """The likelihood's moments at (cov_re, vcomp)."""
+        g = self._packing.g(params.cov_re, params.vcomp)
+        return likelihood.Point(self._criterion(self.reml).moments(g), self.reml)
+
+    @property
+    def _kept(self) -> FloatArray:
+        """Columns of exog that are not redundant, (k_fe,) bool."""
+        return np.asarray(self._criterion(self.reml).basis.kept, bool)
+
+    def _spread(self, values: FloatArray, fill: float = np.nan) -> FloatArray:
+        """Values of the columns kept, at their places among all."""
+        out = np.full(self.k_fe, fill)
+        out[self._kept] = values
+        return out
+
+    def _unpack(self, params: Any, has_fe: bool) -> MixedLMParams:
+        """Parameters of a packed vector (or themselves)."""
+        if isinstance(params, MixedLMParams):
+            return params
+        params = np.asarray(params, float)
+        length = self.k_re2 + self.k_vc + (self.k_fe if has_fe else 0)
+        if params.shape != (length,):
+            parts = f"{'fe_params, ' if has_fe else ''}the lower triangle of cov_re, vcomp"
+            raise ValueError(f"packed parameters must have {length} entries ({parts}), not {params.size}")
+        full = self.k_re2 == self.k_re * (self.k_re + 1) // 2
+        if full:
+            return MixedLMParams.from_packed(params, self.k_fe, self.k_re, self.use_sqrt, has_fe)
+        start = self.k_fe if has_fe else 0
+        lower = np.zeros((self.k_re, self.k_re))
+        lower[tuple(self._packing.entries.T)] = params[start : start + self.k_re2]
+        vcomp = params[start + self.k_re2 :]
+        return MixedLMParams.from_components(
+            params[:start] if has_fe else np.zeros(self.k_fe),
+            cov_re=lower @ lower.T if self.use_sqrt else lower + np.tril(lower, -1).T,
+            vcomp=vcomp**2 if self.use_sqrt else vcomp,
+        )
+
+    def loglike(self, params: Any, profile_fe: bool = True) -> float:
+        """Log-likelihood (restricted, when the last fit was by REML) with the residual variance profiled out.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: covariance parameters only, relative to the residual variance (see `use_sqrt`).
+        profile_fe : bool
+            Whether to replace fe_params by their best value; packed parameters have zeros for them otherwise.
+
+        Returns
+        -------
+        float
+            Less the penalties of the last fit, if it had any.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> model = henderson.mixedlm("Points ~ Minutes", henderson.datasets.load("nba"), groups="Team")
+        >>> print(f"{model.loglike([0.8]):.4f}")
+        -30.8931
+        """
+        params = self._unpack(params, has_fe=False)
+        point = self._point(params)
+        if profile_fe:
+            beta = likelihood.profile_beta(point.moments)
+        else:
+            beta = np.asarray(params.fe_params, float)[self._kept]
+        value = likelihood.loglike(point, beta)
+        if self.cov_pen is not None and self.k_re > 0:
+            value -= self.cov_pen.func(params.cov_re, np.linalg.pinv(params.cov_re))
+        if self.fe_pen is not None:
+            value -= self.fe_pen.func(self._spread(beta, 0.0))
+        return value
+
+    def score(self, params: Any, profile_fe: bool = True) -> FloatArray:
+        """Gradient of `loglike` in the packed parameters (see `use_sqrt`).
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: covariance parameters only.
+        profile_fe : bool
+            As for `loglike`.
+
+        Returns
+        -------
+        (k_re2 + k_vc,) array
+            Without `profile_fe` (k_fe + k_re2 + k_vc,), fe_params first.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> model = henderson.mixedlm("Points ~ Minutes", henderson.datasets.load("nba"), groups="Team")
+        >>> model.score([0.7]).round(2)
+        array([0.18])
+        """
+        params = self._unpack(params, has_fe=False).copy()
+        if profile_fe:
+            params.fe_params, _ = self.get_fe_params(params.cov_re, params.vcomp)
+        parts = (self.score_sqrt if self.use_sqrt else self.score_full)(params, calc_fe=not profile_fe)
+        return np.concatenate(parts[1:] if profile_fe else parts)
+
+    def score_full(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Gradient of `loglike` in fe_params, the lower triangle of cov_re, and vcomp.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: with fe_params.
+        calc_fe : bool
+            Without it the first is zero.
+
+        Returns
+        -------
+        score_fe : (k_fe,) array
+        score_re : (k_re2,) array
+        score_vc : (k_vc,) array
+        """
+        params = self._unpack(params, has_fe=True)
+        beta = np.asarray(params.fe_params, float)
+        point = self._point(params)
+        d_beta, d_g = likelihood.score(point, beta[self._kept])
+        score_fe = self._spread(d_beta, 0.0) if calc_fe else np.zeros(self.k_fe)
+        if calc_fe and self.fe_pen is not None:
+            score_fe = score_fe - self.fe_pen.deriv(beta)
+        score_re, score_vc = d_g[self._packing.re_index], d_g[self._packing.vc_index]
+        if self.cov_pen is not None:
+            score_re = score_re - self.cov_pen.deriv(params.cov_re, np.linalg.pinv(params.cov_re))
+        return score_fe, score_re, score_vc
+
+    def score_sqrt(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Gradient of `loglike` in fe_params, the lower square root of cov_re, and the roots of vcomp.
+
+        Parameters and returns are those of `score_full`.
+        """
+        from henderson.covariance.structures import factor_of
+
+        params = self._unpack(params, has_fe=True)
+        score_fe, score_re, score_vc = self.score_full(params, calc_fe)
+        root = factor_of(np.asarray(params.cov_re, float)) if self.k_re else np.zeros((0, 0))
+        jacobian = self._packing.root_jacobian(root, np.sqrt(np.asarray(params.vcomp, float)))
+        in_root = np.concatenate([score_re, score_vc]) @ jacobian
+        return score_fe, in_root[: self.k_re2], in_root[self.k_re2 :]
+
+    def hessian(self, params: Any) -> tuple[FloatArray, bool]:
+        """Second derivatives of the log-likelihood in fe_params, the lower triangle of cov_re, and vcomp.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Packed: with fe_params.
+
+        Returns
+        -------
+        hess : (k, k) array
+            NaN for columns that were dropped as redundant.
+        singular : bool
+            Whether the covariance of the random effects is.
+        """
+        params = self._unpack(params, has_fe=True)
+        kept = self._kept
+        inner = likelihood.hessian(self._point(params), np.asarray(params.fe_params, float)[kept])
+        order = np.concatenate([np.arange(kept.sum()), kept.sum() + self._packing.index])
+        places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(self._packing.index))])
+        size = self.k_fe + self.k_re2 + self.k_vc
+        hess = np.full((size, size), np.nan)
+        hess[np.ix_(places, places)] = inner[np.ix_(order, order)]
+        return hess, self._is_singular(params.cov_re, params.vcomp)
+
+    def _is_singular(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> bool:
+        smallest = np.linalg.eigvalsh(np.asarray(cov_re, float)).min() if self.k_re else np.inf
+        return bool(smallest < tol or np.min(np.asarray(vcomp, float), initial=np.inf) < tol)
+
+    def get_fe_params(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> tuple[FloatArray, bool]:
+        """Generalised least squares at given covariances.
+
+        Parameters
+        ----------
+        cov_re : (k_re, k_re) array_like
+        vcomp : (k_vc,) array_like
+            Both relative to the residual variance.
+        tol : float
+
+        Returns
+        -------
+        fe_params : (k_fe,) array
+        singular : bool
+            Whether a variance, or an eigenvalue of cov_re, is below `tol`.
+        """
+        moments = self._criterion(self.reml).moments(self._packing.g(cov_re, vcomp))
+        beta = self._spread(likelihood.profile_beta(moments))
+        return beta, self._is_singular(cov_re, vcomp, tol)
+
+    def get_scale(self, fe_params: Any, cov_re: Any, vcomp: Any) -> float:
+        """Residual variance at given parameters.
+
+        Parameters
+        ----------
+        fe_params : (k_fe,) array_like
+        cov_re : (k_re, k_re) array_like
+        vcomp : (k_vc,) array_like
+            Both relative to the residual variance.
+
+        Returns
+        -------
+        float
+            (y − Xβ)'V⁻¹(y − Xβ) over n, or over n − p when the last fit was by REML.
+        """
+        params = MixedLMParams.from_components(np.asarray(fe_params), cov_re=np.asarray(cov_re), vcomp=vcomp)
+        return likelihood.scale(self._point(params), np.asarray(fe_params, float)[self._kept])
+
+    def predict(self, params: Any, exog: Any = None) -> FloatArray:
+        """exog @ fe_params: the mean without random effects.
+
+        Parameters
+        ----------
+        params : MixedLMParams or array_like
+            Fixed effects first.
+        exog : (m, k_fe) array_like, optional
+            In place of the model's.
+
+        Returns
+        -------
+        (m,) array
+        """
+        exog = self.exog if exog is None else np.asarray(exog, float)
+        beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.k_fe]
+        return np.dot(exog, np.nan_to_num(np.asarray(beta, float)))

@@ -1,0 +1,190 @@
+"""Tests of linear constraints on `MixedLMResults`' parameters: t, Wald, F, and term by term."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from henderson.compat.statsmodels.contrast_results import ContrastResults, WaldTestResults, joint_test, t_tests
+from henderson.errors import ValueWarning
+from henderson.inference.constraints import Constraints, parse_constraints
+
+FloatArray = np.ndarray
+
+
+class ResultsTests:
+    """Tests of what the results estimate, with their covariance and degrees of freedom."""
+
+    model: Any
+    engine: Any
+    params: Any
+    df_resid: int
+    k_fe: int
+    use_t: Any
+    inference: Any
+    _cov: Any
+
+    def _constraints(self, given: Any) -> Constraints:
+        """Constraints over all parameters; a matrix may be over the fixed effects only."""
+        names = self.model.data.param_names
+        rest = len(names) - self.k_fe
+        matrix = given[0] if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], str) else given
+        is_array = not isinstance(matrix, str | dict | Constraints) and not _is_text(matrix)
+        if is_array and np.atleast_2d(np.asarray(matrix, float)).shape[1] == self.k_fe != len(names):
+            rows = parse_constraints(given, names[: self.k_fe])
+            return rows._replace(R=np.hstack([rows.R, np.zeros((len(rows.R), rest))]))
+        return parse_constraints(given, names)
+
+    def t_test(self, r_matrix: Any, use_t: bool | None = None, cov_p: Any = None) -> ContrastResults:
+        """A test of each of some linear constraints on the fixed effects.
+
+        Parameters
+        ----------
+        r_matrix : str, array_like, tuple or mapping
+            ``"x1 = x2, x3 = 0"``, an (m, k_fe) matrix, (R, q), or named contrasts; see `parse_constraints`.
+        use_t : bool, optional
+            t instead of z; by default as the results' degrees of freedom say.
+        cov_p : (k, k) array_like, optional
+            Covariance in place of the results' own.
+
+        Returns
+        -------
+        ContrastResults
+            With `effect`, `sd`, `statistic`, `pvalue`, `df_denom` (m,), `conf_int()` and `summary_frame()`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> sleepstudy = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+        >>> fit.t_test("Days = 10").summary_frame().iloc[:, :4].round(3)
+                     coef  std err      t  P>|t|
+        Days = 10  10.467    1.546  0.302  0.766
+        """
+        matrix = r_matrix[0] if isinstance(r_matrix, tuple) else r_matrix
+        if not isinstance(matrix, str | dict) and not _is_text(matrix):
+            width = np.atleast_2d(np.asarray(matrix, float)).shape[1]
+            if width != self.k_fe:
+                raise ValueError(f"r_matrix for t-test should have {self.k_fe:d} columns")
+        rows = self._constraints(r_matrix)
+        df = self.inference.df(rows.R[:, : self.k_fe])
+        if use_t is not None and use_t != self.use_t:
+            df = np.full(len(df), float(self.df_resid) if use_t else np.inf)
+        tests = t_tests(rows, np.asarray(self.params), self._cov if cov_p is None else np.asarray(cov_p), df)
+        if dropped := self._dropped_in(rows.R[np.isnan(np.atleast_1d(tests.pvalue))]):
+            warnings.warn(
+                f"no t test: not estimable, since {dropped} was dropped as redundant", ValueWarning, stacklevel=2
+            )
+        return tests
+
+    def _dropped_in(self, rows: FloatArray) -> str:
+        """Names of the dropped coefficients that constraints (m, k) use."""
+        used = rows[:, : self.k_fe].any(0) & ~self.engine.kept
+        return ", ".join(np.asarray(self.model.data.param_names)[: self.k_fe][used])
+
+    def wald_test(
+        self,
+        r_matrix: Any,
+        cov_p: Any = None,
+        invcov: Any = None,
+        use_f: bool | None = None,
+        df_constraints: float | None = None,
+        scalar: bool = True,
+    ) -> ContrastResults:
+        """One test of several linear constraints on the parameters.
+
+        Parameters
+        ----------
+        r_matrix : str, array_like, tuple or mapping
+            Over all parameters, or a matrix over the fixed effects; see `parse_constraints`.
+        cov_p, invcov : array_like, optional
+            Covariance of params, or inverse covariance of the constrained functions, in place of the own.
+        use_f : bool, optional
+            F instead of χ²; by default as the results' degrees of freedom say.
+        df_constraints : float, optional
+            In place of the number of independent constraints.
+        scalar : bool
+            Whether the statistic is a number rather than a (1, 1) array.
+
+        Returns
+        -------
+        ContrastResults
+            With `statistic`, `pvalue`, `df_denom`, `df_num`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> cake = henderson.datasets.load("cake")
+        >>> fit = henderson.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", cake)
+        >>> test = fit.wald_test("recipe[T.B] = 0, recipe[T.C] = 0")
+        >>> print(f"F = {test.fvalue:.3f} on {test.df_num:.0f} and {test.df_denom:.0f} df, p = {test.pvalue:.3f}")
+        F = 0.249 on 2 and 42 df, p = 0.781
+        """
+        rows = self._constraints(r_matrix)
+        use_f = self.use_t if use_f is None else use_f
+        own = cov_p is None and invcov is None and df_constraints is None
+        if use_f and self.use_t and own and not rows.R[:, self.k_fe :].any():
+            test = self.inference.f_test(rows.R[:, : self.k_fe], rows.q)
+            return ContrastResults("F", test.F, df_denom=test.den_df, df_num=test.num_df)
+        if cov_p is None and invcov is None and (dropped := self._dropped_in(rows.R)):
+            raise ValueError(f"no joint test: not estimable, since {dropped} was dropped as redundant")
+        return joint_test(
+            rows,
+            np.asarray(self.params),
+            self._cov if cov_p is None else np.asarray(cov_p, float),
+            invcov=invcov,
+            df_denom=float(self.df_resid) if use_f else None,
+            df_constraints=df_constraints,
+            scalar=scalar,
+        )
+
+    def f_test(self, r_matrix: Any, cov_p: Any = None, invcov: Any = None) -> ContrastResults:
+        """`wald_test` with F.
+
+        Parameters and returns are those of `wald_test`; F has `df_resid` denominator degrees of freedom where the
+        results' own tests are χ² tests.
+        """
+        return self.wald_test(r_matrix, cov_p=cov_p, invcov=invcov, use_f=True)
+
+    def wald_test_terms(
+        self,
+        skip_single: bool = False,
+        extra_constraints: Sequence[tuple[str, Any]] | None = None,
+        combine_terms: Sequence[str] | None = None,
+        scalar: bool = True,
+    ) -> WaldTestResults:
+        """A joint test for every term of the fixed part (for array input: every column).
+
+        Parameters
+        ----------
+        skip_single : bool
+            Leave out terms of one column.
+        extra_constraints : sequence of (name, constraints), optional
+        combine_terms : sequence of str, optional
+            For each, one more test of all terms whose name holds it.
+        scalar : bool
+            Whether statistics are numbers rather than (1, 1) arrays.
+
+        Returns
+        -------
+        WaldTestResults
+            With `table`, one row a term.
+        """
+        spec = self.model.data.model_spec
+        if spec is None:
+            terms = {name: slice(i, i + 1) for i, name in enumerate(self.model.exog_names)}
+        else:
+            terms = {":".join(term) or "Intercept": place for term, place in zip(spec.terms, spec.slices)}
+        identity = np.eye(self.k_fe)
+        asked = [(name, identity[at]) for name, at in terms.items() if not (skip_single and len(identity[at]) == 1)]
+        for part in combine_terms or ():
+            asked.append((part, np.vstack([identity[at] for name, at in terms.items() if part in name])))
+        asked += list(extra_constraints or ())
+        return WaldTestResults([(name, self.wald_test(rows, scalar=scalar)) for name, rows in asked])
+
+
+def _is_text(given: Any) -> bool:
+    return isinstance(given, list | tuple) and len(given) > 0 and all(isinstance(item, str) for item in given)

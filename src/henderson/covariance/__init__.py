@@ -1,0 +1,1 @@
+"""Structures of the covariance of random effects."""

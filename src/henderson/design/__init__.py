@@ -1,0 +1,1 @@
+"""Text or arrays and a table, to a `Design`."""

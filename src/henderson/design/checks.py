@@ -1,0 +1,73 @@
+"""What must hold before a model is fitted. Each check raises an error that names the culprit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.errors import DataError
+
+
+def check_design(design: Design, *, strict: bool = True) -> None:
+    """All checks; `strict`: of the number of effects of a term too."""
+    check_response(design.y, design.y_name)
+    check_rows(len(design.y), design.x_names)
+    check_terms(design.terms, len(design.y), strict=strict)
+
+
+def check_rows(n: int, x_names: Sequence[str]) -> None:
+    """There must be more rows than fixed-effects columns."""
+    if n <= len(x_names):
+        raise DataError(
+            f"{n} rows are too few for {len(x_names)} fixed-effects columns ({', '.join(x_names[:8])}"
+            f"{', …' if len(x_names) > 8 else ''}): there must be more rows than columns"
+        )
+
+
+def check_response(y: np.ndarray, name: str) -> None:
+    """The response must vary."""
+    if len(y) > 1 and (y == y[0]).all():
+        raise DataError(f"the response {name!r} is constant ({y[0]:g} in each of the {len(y)} rows)")
+
+
+def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None) -> None:
+    """Weights must be positive and finite; `rows` says where they are in the data."""
+    good = (weights > 0) & (weights < np.inf)
+    if not good.all():
+        bad = np.flatnonzero(~good)
+        row = bad[0] if rows is None else rows[bad[0]]
+        raise DataError(
+            f"weights must be positive and finite: {name!r} is {weights[bad[0]]:g} in row {row}"
+            + (f" and not in {len(bad) - 1} more" if len(bad) > 1 else "")
+        )
+
+
+def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> None:
+    """Each term must have more than one level and fewer levels, `strict`: fewer effects, than there are rows.
+
+    With as many levels as rows a term cannot be told from the residual. With as many effects it can where levels have
+    several rows, though hardly; lme4 refuses, statsmodels does not. Effects on which rows load several times are left
+    to the fit.
+    """
+    for term in terms:
+        if term.codes is None:
+            continue
+        levels, effects = term.n_levels, term.n_levels * term.n_columns
+        if levels < 2:
+            raise DataError(
+                f"the grouping factor {term.group!r} has one level ({term.levels[0]!r}): "
+                "a variance between levels needs at least two"
+            )
+        if levels >= n:
+            raise DataError(
+                f"the grouping factor {term.group!r} has as many levels ({levels}) as there are rows ({n}): "
+                "its effects cannot be told from the residuals"
+            )
+        if strict and effects >= n:
+            raise DataError(
+                f"the term ({' + '.join(term.names)} | {term.group}) has {effects} random effects "
+                f"({term.n_columns} for each of {levels} levels) and there are {n} rows: "
+                "its covariance and the residual variance cannot be told apart"
+            )

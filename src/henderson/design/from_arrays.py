@@ -1,0 +1,264 @@
+"""statsmodels' arrays (endog, exog, groups, exog_re, exog_vc) become a `Design`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.design import checks
+from henderson.design.variance_components import from_blocks
+from henderson.errors import DataError
+from henderson.sources.factors import encode
+from henderson.sources.frames import Array, check_finite, find_missing, to_array, to_float
+
+_MISSING = ("none", "drop", "raise")
+
+
+def design_from_arrays(
+    endog: Any,
+    exog: Any,
+    groups: Any,
+    exog_re: Any = None,
+    exog_vc: Any = None,
+    *,
+    missing: str = "none",
+    weights: Any = None,
+    offset: Any = None,
+    group_name: str = "Group",
+    strict: bool = False,
+) -> Design:
+    """The design of a model given by arrays.
+
+    Parameters
+    ----------
+    endog : (n,) array or Series
+        Response.
+    exog : (n, p) array or DataFrame
+        Fixed-effects columns.
+    groups : (n,) array
+        Labels, of any types.
+    exog_re : (n, q) array or DataFrame, optional
+        Columns whose coefficients vary by group; a random intercept when there is no `exog_vc` either.
+    exog_vc : VCSpec, or mapping of str to mappings of label to (n_i, k_i) arrays, optional
+        Variance components: for each, one matrix a group, groups in sorted order.
+    missing : {"none", "drop", "raise"}
+        Rows where any array has a missing value are dropped, or raise (``"none"`` too: no NaN can be fitted).
+    weights, offset : (n,) arrays, optional
+    group_name : str
+        What to call the groups.
+    strict : bool
+        Refuse terms with as many effects as rows.
+
+    Returns
+    -------
+    Design
+        With statsmodels' names (``x1``, ``const``, ``x_re1``) where the arrays have none.
+
+    Raises
+    ------
+    DataError
+        When lengths differ, an array is not numeric, or values are missing.
+
+    Examples
+    --------
+    >>> y, groups = np.array([1.0, 2.0, 4.0, 3.0]), ["a", "a", 1, 1]
+    >>> design = design_from_arrays(y, np.ones((4, 1)), groups)
+    >>> design.x_names, design.terms[0].levels.tolist(), design.terms[0].codes.tolist()
+    (('const',), [1, 'a'], [1, 1, 0, 0])
+    """
+    if missing not in _MISSING:
+        raise DataError(f"missing must be one of {_MISSING}, not {missing!r}")
+    y = to_float(to_array(endog, "endog"), "endog")
+    n = len(y)
+    if n == 0:
+        raise DataError("endog is empty")
+    X, x_names = _matrix(exog, "exog", n)
+    labels = to_array(groups, "groups")
+    arrays: dict[str, Array] = {"endog": y, "exog": X, "groups": labels}
+    re_names: tuple[str, ...] = ()
+    if exog_re is not None:
+        arrays["exog_re"], re_names = _matrix(exog_re, "exog_re", n)
+    for role, values in (("weights", weights), ("offset", offset)):
+        if values is not None:
+            arrays[role] = to_float(to_array(values, role), role)
+    for role, values in arrays.items():
+        if len(values) != n:
+            raise DataError(f"{role} has {len(values)} rows, endog has {n}")
+    _check_indices(endog, {"exog": exog, "groups": groups, "exog_re": exog_re})
+    components = _components(exog_vc, labels)
+    lost = {role: rows for role, values in arrays.items() if (rows := _missing_rows(values)) is not None}
+    for name, parts in components:
+        if (rows := _missing_in_blocks(parts[0], parts[1], n)) is not None:
+            lost[f"exog_vc {name!r}"] = rows
+    keep = np.arange(n)
+    if lost:
+        if missing != "drop":
+            where = ", ".join(f"{role} ({rows.sum()} rows)" for role, rows in lost.items())
+            raise DataError(f"missing values in {where}")
+        keep = np.flatnonzero(~np.logical_or.reduce(list(lost.values())))
+        if not len(keep):
+            raise DataError(f"no row is complete: {', '.join(lost)} have missing values")
+        arrays = {role: values[keep] for role, values in arrays.items()}
+    names = {"exog": x_names or _x_names(arrays["exog"]), "exog_re": re_names}
+    for role in ("endog", "exog", "exog_re", "offset"):
+        if role in arrays:
+            check_finite(arrays[role], names.get(role) or [role])
+    if weights is not None:
+        checks.check_weights(arrays["weights"], "weights")
+    terms = _terms(arrays, re_names, components, keep, n, group_name)
+    index = next((a.index for a in (endog, exog) if isinstance(a, pd.Series | pd.DataFrame)), pd.RangeIndex(n))
+    design = Design(
+        np.array(arrays["endog"], np.float64),
+        np.array(arrays["exog"], np.float64, order="F"),
+        terms,
+        str(getattr(endog, "name", None) or _first_column(endog) or "y"),
+        names["exog"],
+        np.array(arrays["weights"]) if "weights" in arrays else None,
+        np.array(arrays["offset"]) if "offset" in arrays else None,
+        index[keep] if lost else index,
+        n - len(keep),
+    )
+    checks.check_design(design, strict=strict)
+    return design
+
+
+def _check_indices(endog: Any, others: Mapping[str, Any]) -> None:
+    """Rows are matched by position, so endog and exog must have one index, and no array the same in another order."""
+    if not isinstance(endog, pd.Series | pd.DataFrame):
+        return
+    for role, values in others.items():
+        if not isinstance(values, pd.Series | pd.DataFrame) or values.index.equals(endog.index):
+            continue
+        if role == "exog" or (endog.index.is_unique and set(values.index) == set(endog.index)):
+            raise DataError(f"the index of {role} is not that of endog: rows are matched by position, so align them")
+
+
+def _first_column(endog: Any) -> Any:
+    return endog.columns[0] if isinstance(endog, pd.DataFrame) else None
+
+
+def _matrix(values: Any, role: str, n: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A float64 matrix and its column names (none for a NumPy array)."""
+    if isinstance(values, pd.Series):
+        values = values.to_frame(values.name if values.name is not None else role)
+    if isinstance(values, pd.DataFrame):
+        names = tuple(str(name) for name in values.columns)
+        columns = [to_float(to_array(values.iloc[:, k], name), name) for k, name in enumerate(names)]
+        out = np.empty((len(values), len(names)), order="F")
+        for k, column in enumerate(columns):
+            out[:, k] = column
+        return out, names
+    array = np.asarray(values)
+    if array.ndim == 1:
+        array = array[:, None] if len(array) == n or len(array) == 0 else array[None]
+    if array.ndim != 2:
+        raise DataError(f"{role} must have one or two dimensions, it has shape {array.shape}")
+    if array.dtype.kind not in "fiub":
+        array = np.stack([to_float(array[:, k], f"{role}[:, {k}]") for k in range(array.shape[1])], axis=1)
+    return array.astype(np.float64, copy=False), ()
+
+
+def _x_names(X: np.ndarray) -> tuple[str, ...]:
+    """statsmodels' names: ``const`` for the first constant column, ``x1``, ``x2``, … for the others."""
+    constant = np.flatnonzero(np.ptp(X, axis=0) == 0)
+    names = [f"x{k + 1}" for k in range(X.shape[1] - bool(len(constant)))]
+    if len(constant):
+        names.insert(int(constant[0]), "const")
+    return tuple(names)
+
+
+def _missing_rows(values: Array) -> np.ndarray | None:
+    if getattr(values, "ndim", 1) == 1:
+        return find_missing(values)
+    rows = np.isnan(values).any(axis=1)
+    return rows if rows.any() else None
+
+
+Blocks = tuple[Sequence[Any], Sequence[np.ndarray], Sequence[Sequence[Any]], pd.Index]
+
+
+def _components(exog_vc: Any, labels: Array) -> list[tuple[str, Blocks]]:
+    """Each component's blocks, rows, column names and the levels of the groups."""
+    if exog_vc is None or (isinstance(exog_vc, Mapping) and not exog_vc):
+        return []
+    known = np.flatnonzero(~np.asarray(pd.isna(labels)))
+    codes, levels = encode(labels[known], "groups")
+    order = known[np.argsort(codes, kind="stable")]
+    rows = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    found: list[tuple[str, Blocks]] = []
+    for name, mats, columns in _read_vc(exog_vc, levels):
+        if len(mats) != len(levels):
+            raise DataError(f"component {name!r} has {len(mats)} matrices for {len(levels)} groups")
+        blocks = [
+            block if hasattr(block, "tocsr") else np.asarray(block, np.float64).reshape(len(block), -1)
+            for block in mats
+        ]
+        for level, block, at, own in zip(levels, blocks, rows, columns):
+            if block.shape[0] != len(at):
+                raise DataError(
+                    f"component {name!r} has {block.shape[0]} rows for group {level!r}, which has {len(at)}"
+                )
+            if len(own) != block.shape[1]:
+                raise DataError(
+                    f"component {name!r} has {len(own)} column names for {block.shape[1]} columns of group {level!r}"
+                )
+        found.append((name, (blocks, rows, columns, levels)))
+    return found
+
+
+def _read_vc(exog_vc: Any, levels: pd.Index) -> list[tuple[str, Sequence[Any], Sequence[Sequence[Any]]]]:
+    """Name, matrices and column names of each component, sorted by name when given as a mapping."""
+    if not isinstance(exog_vc, Mapping):
+        return list(zip(exog_vc.names, exog_vc.mats, exog_vc.colnames))
+    components: list[tuple[str, Sequence[Any], Sequence[Sequence[Any]]]] = []
+    for name in sorted(exog_vc):
+        own = exog_vc[name]
+        absent = [level for level in levels if level not in own]
+        if absent:
+            raise DataError(f"component {name!r} has no matrix for group {absent[0]!r}")
+        mats = [own[level] for level in levels]
+        columns = [
+            list(mat.columns) if hasattr(mat, "columns") else [str(j) for j in range(_width(mat))] for mat in mats
+        ]
+        components.append((name, mats, columns))
+    return components
+
+
+def _width(matrix: Any) -> int:
+    shape = np.shape(matrix)
+    return shape[1] if len(shape) > 1 else 1
+
+
+def _missing_in_blocks(blocks: Sequence[Any], rows: Sequence[np.ndarray], n: int) -> np.ndarray | None:
+    missing = np.zeros(n, dtype=bool)
+    for block, at in zip(blocks, rows):
+        array = block.toarray() if hasattr(block, "toarray") else block
+        missing[at] = np.isnan(array).any(axis=1)
+    return missing if missing.any() else None
+
+
+def _terms(
+    arrays: Mapping[str, Array],
+    re_names: tuple[str, ...],
+    components: list[tuple[str, Blocks]],
+    keep: np.ndarray,
+    n: int,
+    group_name: str,
+) -> tuple[RandomTerm, ...]:
+    terms = []
+    if "exog_re" in arrays or not components:
+        codes, levels = encode(arrays["groups"], "groups")
+        if "exog_re" in arrays:
+            columns = np.array(arrays["exog_re"], order="F")
+            names = re_names or tuple(f"x_re{k + 1}" for k in range(columns.shape[1]))
+        else:
+            columns, names = np.ones((len(keep), 1)), ("(Intercept)",)
+        terms.append(RandomTerm(group_name, codes, levels, columns, names, label=group_name))
+    for name, (blocks, rows, own, levels) in components:
+        part = None if len(keep) == n else keep
+        terms.append(from_blocks(name, group_name, blocks, rows, own, levels, part))
+    return tuple(terms)

@@ -1,0 +1,293 @@
+"""A table and a formula become a `Design`: everything the engine needs, in arrays, and nothing about θ.
+
+The steps of `design_from_formula`:
+
+1. Take the formula apart (`formula`), and each part into terms and factors (`terms`).
+2. Fetch the columns that are used, keep the rows of `subset`, drop rows with missing values in any of them.
+3. Evaluate every factor once (`evaluate`), and put the columns together (`coding`).
+4. Number the levels of the groups (`factors`), and make the random terms.
+5. Check (`checks`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.design import checks
+from henderson.design.fixed_terms import FixedTerms, fixed_terms
+from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
+from henderson.design.variance_components import component
+from henderson.errors import DataError, FormulaError
+from henderson.formula.bars import parse
+from henderson.formula.coding import Part, fill, make_part
+from henderson.formula.environment import Environment, capture
+from henderson.formula.evaluate import FactorSpec, Values, learn
+from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
+from henderson.sources.frames import Array, Table, check_finite, find_missing, find_rows, read_table, to_array, to_float
+
+__all__ = ["Design", "RandomTerm", "Specs", "design_from_formula"]
+
+
+@dataclass(frozen=True)
+class Specs:
+    """How a design was made: what `replay` needs.
+
+    Attributes
+    ----------
+    fixed : Part
+    random : tuple of RandomSpec
+        One a term.
+    offsets : tuple of FactorSpec
+        Of the ``offset(...)`` terms of the formula.
+    response : FactorSpec
+    environment : Environment
+    groups : str or None
+        Name of the groups given as `groups`.
+    group_codes : (codes, levels), or None
+        Their (n,) codes and J levels.
+    rows : (n,) intp array, or None
+        Rows of the data kept; None for all.
+    columns : mapping of str to (n,) arrays
+        Columns of the data that the fixed part uses.
+    terms : FixedTerms
+        Terms of the fixed part, its factors' levels and covariates' means.
+    offset_column : str or None
+        Name of the column given as `offset`.
+    """
+
+    fixed: Part
+    random: tuple[RandomSpec, ...]
+    offsets: tuple[FactorSpec, ...]
+    response: FactorSpec
+    environment: Environment
+    groups: str | None = None
+    group_codes: Any = None
+    rows: np.ndarray | None = None
+    columns: Any = None
+    terms: FixedTerms | None = None
+    offset_column: str | None = None
+
+
+def design_from_formula(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    missing: str = "drop",
+    groups: Any = None,
+    re_formula: str | None = None,
+    vc_formula: Mapping[str, str] | None = None,
+    env: Mapping[str, Any] | int = 0,
+    order: Literal["degree", "patsy"] = "degree",
+    strict: bool = True,
+) -> Design:
+    """The design of a model given by a formula.
+
+    Parameters
+    ----------
+    formula : str
+        ``"y ~ x + (x | g)"``: lme4's bars for random effects, formulaic's language for all else.
+    data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+    weights, offset : str or (n,) array, optional
+        Column or values, one for each row of `data`. An `offset` adds to those in the formula.
+    subset : optional
+        Rows to use: booleans, labels or positions, or a query such as ``"x > 3"``.
+    missing : {"drop", "raise"}
+        What to do with rows where a variable used is missing (``"none"`` is ``"raise"``).
+    groups : str or (n,) array, optional
+        Grouping factor for `re_formula` and `vc_formula`. Without either of them, and without bars in the
+        formula, a random intercept.
+    re_formula : str, optional
+        Covariates whose coefficients vary by group: one unstructured term.
+    vc_formula : mapping of str to str, optional
+        Variance components within the groups, in the order of their names.
+    env : mapping or int
+        Names for functions and variables that the data do not have, or the number of frames above the caller
+        in which to look for them.
+    order : {"degree", "patsy"}
+        Order of the terms of the fixed part: by degree, or patsy's (categorical terms first). Patsy's brings
+        its `scale` (population standard deviation) and its names of splines' columns (from 0) along.
+    strict : bool
+        Refuse terms with as many effects as rows, as lme4 does.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        When the formula cannot be read or evaluated, or uses a name that is not known.
+    DataError
+        When the data do not fit the model; the message names the column or term.
+
+    Examples
+    --------
+    >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "x": [0, 1, 2, 0, 1, 2], "g": list("aaabbb")}
+    >>> design = design_from_formula("y ~ x + (1 | g)", data)
+    >>> design.X.shape, design.x_names
+    ((6, 2), ('Intercept', 'x'))
+    >>> term, = design.terms
+    >>> term.group, term.codes.tolist(), term.levels.tolist(), term.names
+    ('g', [0, 0, 0, 1, 1, 1], ['a', 'b'], ('(Intercept)',))
+    """
+    if missing not in ("drop", "raise", "none"):
+        raise DataError(f"missing must be 'drop', 'raise' or 'none', not {missing!r}")
+    parsed = parse(formula)
+    table = read_table(data)
+    environment = capture(env, 1, patsy=order == "patsy")
+    plan = make_plan(parsed, table, environment, groups, re_formula, vc_formula, weights, offset)
+    rows = find_rows(subset, table, data)
+    columns, rows, n_missing = _fetch(plan, table, rows, missing, environment)
+    factors, values, columns, rows, more = _evaluate(plan, columns, rows, missing, environment)
+    design = _assemble(plan, columns, factors, values, rows, order, environment)
+    environment.forget()
+    index = table.index if rows is None else table.index[rows]
+    design = replace(
+        design,
+        index=index,
+        n_missing=n_missing + more,
+        specs=replace(design.specs, rows=rows),
+        formula=formula,
+    )
+    checks.check_design(design, strict=strict)
+    return design
+
+
+def _fetch(
+    plan: Plan, table: Table, rows: np.ndarray | None, missing: str, env: Environment
+) -> tuple[dict[str, Array], np.ndarray | None, int]:
+    """Step 2: the columns used, the rows kept (None: all), and how many were missing."""
+    columns = {}
+    for name in plan.variables:
+        columns[name] = table[name] if name in table else to_array(env.get(name), name)
+    columns.update(plan.given)
+    for name, values in columns.items():
+        if len(values) != table.n:
+            raise DataError(f"{shown_name(name)} has {len(values)} entries, the data {table.n} rows")
+        if rows is not None:
+            columns[name] = values[rows]
+    missed = {name: found for name, values in columns.items() if (found := find_missing(values)) is not None}
+    if not missed:
+        return columns, rows, 0
+    if missing != "drop":
+        counts = ", ".join(f"{shown_name(name)} ({found.sum()})" for name, found in missed.items())
+        raise DataError(f"missing values in {counts}")
+    keep = np.flatnonzero(~np.logical_or.reduce(list(missed.values())))
+    n = len(next(iter(missed.values())))
+    if not len(keep):
+        raise DataError(f"no row is complete: {', '.join(shown_name(name) for name in missed)} have missing values")
+    return (
+        {name: values[keep] for name, values in columns.items()},
+        keep if rows is None else rows[keep],
+        n - len(keep),
+    )
+
+
+def _evaluate(
+    plan: Plan, columns: dict[str, Array], rows: np.ndarray | None, missing: str, env: Environment
+) -> tuple[dict[str, FactorSpec], dict[str, Values], dict[str, Array], np.ndarray | None, int]:
+    """Step 3: every factor's values. Rows on which an expression is not a number are missing rows too."""
+    learned = {expr: learn(expr, columns, env) for expr in plan.factors}
+    factors = {expr: spec for expr, (spec, _) in learned.items()}
+    values = {expr: found for expr, (_, found) in learned.items()}
+    undefined: dict[str, np.ndarray] = {}
+    for expr, spec in factors.items():
+        for column in values[expr].columns if spec.spec is not None else ():
+            if (found := find_missing(column)) is not None:
+                undefined[expr] = found | undefined.get(expr, np.False_)
+    if not undefined:
+        return factors, values, columns, rows, 0
+    if missing != "drop":
+        raise DataError("not a number in some rows: " + ", ".join(repr(expr) for expr in undefined))
+    lost = np.logical_or.reduce(list(undefined.values()))
+    keep = np.flatnonzero(~lost)
+    if not len(keep):
+        raise DataError("not a number in any row: " + ", ".join(repr(expr) for expr in undefined))
+    values = {expr: found.take(keep) for expr, found in values.items()}
+    columns = {name: column[keep] for name, column in columns.items()}
+    return factors, values, columns, keep if rows is None else rows[keep], int(lost.sum())
+
+
+def _assemble(
+    plan: Plan,
+    columns: dict[str, Array],
+    factors: dict[str, FactorSpec],
+    values: dict[str, Values],
+    rows: np.ndarray | None,
+    order: str,
+    env: Environment,
+) -> Design:
+    """Steps 3 and 4: the arrays."""
+    y = _one_column(plan.response, factors, values, "the response").copy()
+    n = len(y)
+    fixed = make_part(plan.fixed, factors, order=order)
+    X = fill(fixed, values, np.empty((n, len(fixed.names)), order="F"))
+    check_finite(y, [plan.response], rows)
+    check_finite(X, fixed.names, rows)
+    groups = Groups(columns)
+    terms, random = [], []
+    for bar, own in plan.bars:
+        part = make_part(own, factors)
+        if not part.names:
+            raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
+        varying = columns_of(part, values, n, X, fixed.names)
+        if not np.may_share_memory(varying, X):
+            check_finite(varying, part.names, rows)
+        terms.append(random_term(bar.name, bar.label, groups[bar.group], varying, part.names, bar.structure))
+        random.append(RandomSpec(_data_columns(bar.group), part, terms[-1].levels))
+    own_groups = groups[plan.groups.group] if plan.groups else None
+    for name, component_terms in plan.components:
+        assert plan.groups is not None
+        assert own_groups is not None
+        terms.append(component(name, plan.groups.name, component_terms, columns, own_groups, env))
+        random.append(RandomSpec((), None, terms[-1].levels))
+    weights = None
+    if plan.weights is not None:
+        weights = to_float(columns[plan.weights], plain_name(plan.weights)).copy()
+        checks.check_weights(weights, plain_name(plan.weights), rows)
+    offset = None
+    known = [_one_column(expr, factors, values, "the offset") for expr in plan.offsets]
+    if plan.offset is not None:
+        known.append(to_float(columns[plan.offset], plain_name(plan.offset)))
+    if known:
+        offset = np.sum(known, axis=0)
+        check_finite(offset, ["offset"], rows)
+    plain = {expr for expr, spec in fixed.factors.items() if spec.spec is None and spec.levels is None}
+    places = [
+        (name, fixed.names.index(name) if name in plain and name in fixed.names else None) for name in fixed.variables
+    ]
+    specs = Specs(
+        fixed,
+        tuple(random),
+        tuple(factors[expr] for expr in plan.offsets),
+        factors[plan.response],
+        env,
+        plan.groups.name if plan.groups else None,
+        own_groups,
+        rows,
+        {name: X[:, at] if at is not None else columns[name] for name, at in places},
+        fixed_terms(fixed, values, columns),
+        None if plan.offset is None or plan.offset in plan.given else plan.offset,
+    )
+    return Design(y, X, tuple(terms), plan.response, fixed.names, weights, offset, specs=specs)
+
+
+def _data_columns(group: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in group if plain_name(name) == name)
+
+
+def _one_column(expr: str, factors: Mapping[str, FactorSpec], values: Mapping[str, Values], role: str) -> np.ndarray:
+    """Values of a factor that must be one numeric column."""
+    if factors[expr].levels is not None:
+        raise DataError(f"{role} {expr!r} is categorical, it must be numeric")
+    if len(values[expr].columns) != 1:
+        raise DataError(f"{role} {expr!r} has {len(values[expr].columns)} columns, it must have one")
+    return np.asarray(values[expr].columns[0], np.float64)

@@ -1,0 +1,137 @@
+"""The parameters of the covariance as they are shown: standard deviations, correlations, and σ.
+
+    sd_r = σ √G_rr        cor_rs = G_rs / √(G_rr G_ss)
+
+They are called what lme4 calls them, both ways: ``.sig01`` (terms with most levels first, the lower triangle column by
+column, diagonals standard deviations) and ``.sigma``; or ``sd_(Intercept)|Subject``, ``cor_Days.(Intercept)|Subject``,
+``sigma``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.covariance.structures import STRUCTURES
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class VarianceParameter:
+    """One standard deviation or correlation, or σ.
+
+    Attributes
+    ----------
+    name : str
+        ``"sd_(Intercept)|Subject"``, ``"cor_Days.(Intercept)|Subject"``, ``"sigma"``.
+    alias : str
+        lme4's ``".sig01"``, ``".sigma"``.
+    kind : {"sd", "cor", "sigma"}
+    term : int
+        Number of the term in the design (−1 for σ).
+    row, column : int
+        Place in the term's covariance matrix (column < row for a correlation).
+    """
+
+    name: str
+    alias: str
+    kind: str
+    term: int
+    row: int = 0
+    column: int = 0
+
+
+def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
+    """The parameters of a design's covariance, in lme4's order, σ last."""
+    out: list[VarianceParameter] = []
+    for k in _lme4_order([t.n_levels for t in design.terms]):
+        term = design.terms[k]
+        place, shared = STRUCTURES[term.structure]
+        entries = place(term.n_columns)[: 1 if shared else None]
+        for r, s in entries:
+            alias = f".sig{len(out) + 1:02d}"
+            kind = "sd" if r == s else "cor"
+            out.append(VarianceParameter(_name(term, kind, r, s, shared), alias, kind, int(k), int(r), int(s)))
+    return _distinct((*out, VarianceParameter("sigma", ".sigma", "sigma", -1)))
+
+
+def _lme4_order(n_levels: Sequence[int]) -> list[int]:
+    """Terms as lme4 has them: as written where levels do not increase, else most levels first and ties backwards.
+
+    Examples
+    --------
+    >>> _lme4_order([6, 6, 3]), _lme4_order([3, 6, 6])
+    ([0, 1, 2], [2, 1, 0])
+    """
+    if all(a >= b for a, b in pairwise(n_levels)):
+        return list(range(len(n_levels)))
+    return [int(k) for k in np.argsort(n_levels, kind="stable")[::-1]]
+
+
+def _name(term: RandomTerm, kind: str, r: int, s: int, shared: bool) -> str:
+    what = ".".join(term.names) if shared else term.names[r] if kind == "sd" else f"{term.names[r]}.{term.names[s]}"
+    group = term.group or term.label
+    return f"{kind}_{what}|{group}"
+
+
+def _distinct(parameters: Sequence[VarianceParameter]) -> tuple[VarianceParameter, ...]:
+    """Two terms that would share a name get their number into it."""
+    names = [p.name for p in parameters]
+    return tuple(
+        p
+        if names.count(p.name) == 1
+        else VarianceParameter(f"{p.name}.{p.term + 1}", p.alias, p.kind, p.term, p.row, p.column)
+        for p in parameters
+    )
+
+
+def shown(parameters: Sequence[VarianceParameter], cov: Sequence[FloatArray], sigma: FloatArray) -> FloatArray:
+    """Values of the parameters of B fits.
+
+    Parameters
+    ----------
+    parameters : sequence of VarianceParameter
+    cov : sequence of (B, q, q) arrays
+        Relative covariance G of each term of the design.
+    sigma : (B,) array
+
+    Returns
+    -------
+    (B, len(parameters)) array
+        A correlation with a standard deviation of zero is NaN.
+    """
+    out = np.empty((len(sigma), len(parameters)))
+    for i, p in enumerate(parameters):
+        if p.kind == "sigma":
+            out[:, i] = sigma
+        elif p.kind == "sd":
+            out[:, i] = sigma * np.sqrt(np.maximum(cov[p.term][:, p.row, p.row], 0.0))
+        else:
+            g = cov[p.term]
+            size = np.sqrt(np.maximum(g[:, p.row, p.row] * g[:, p.column, p.column], 0.0))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                out[:, i] = np.clip(np.where(size > 0, g[:, p.row, p.column] / size, np.nan), -1.0, 1.0)
+    return out
+
+
+def find(wanted: Sequence[str] | str, names: Sequence[Sequence[str]], what: str) -> list[int]:
+    """Numbers of the parameters called for; each has several names.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not there, with those that are.
+    """
+    out = []
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        here = [i for i, each in enumerate(names) if name in each]
+        if not here:
+            known = ", ".join(each[0] for each in names)
+            raise ValueError(f"no {what} is called {name!r}; there are: {known}")
+        out += here
+    return out

@@ -1,0 +1,241 @@
+"""The conditional AIC of Greven and Kneib (2010): −2 log f(y | b̂, β̂, σ̂) + 2 (ρ + 1).
+
+ρ = tr ∂ŷ/∂y counts how much ŷ = Xβ̂ + Zb̂ follows y, through β̂ and b̂ *and* through the estimated variances:
+
+    ρ = tr H + (2/σ²) Σ_ab [B⁻¹]_ab (M_ab − q_a m_b / r²)
+
+with a, b directions in the covariance parameters, V_a = ∂V/∂a, Py = V⁻¹(y − Xβ̂), w_a = V_aPy, and
+
+    M_ab = w_a'PV₀Pw_b    m_b = y'PV₀Pw_b    q_a = y'PV_aPy    r² = y'Py
+    B_ab = ∂²d/∂a∂b, the Hessian of the profiled deviance (ML or REML, as fitted)
+
+1. ∂ŷ/∂b = V₀Pw_b, since ŷ = y − V₀Py.
+2. ∂θ̂/∂y = −B⁻¹ ∂²d/∂θ∂y', and ∂²d/∂a∂y = −(2/σ²)(Pw_a − (q_a/r²) Py), by the implicit function theorem.
+3. The products are moments of the model with the w_a as further columns of X: one more pass over the rows, no
+n × n matrix.
+
+All of it is computed in the working basis, where nothing is far from zero; ρ does not know the basis.
+At the boundary only directions inside it count: a covariance of rank s moves as RR', R (q, s), and a variance
+at zero stays there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from henderson.covariance.structures import Layout
+from henderson.diagnostics.measures import effective_df
+from henderson.inference.fit_moments import Setting, fit_of
+from henderson.inference.information import curvature
+
+if TYPE_CHECKING:
+    from henderson.design.from_formula import Design, RandomTerm
+    from henderson.engine.fit import Fit
+
+#: an eigenvalue of λλ' below this share of the largest over the model counts as zero
+_ZERO = 1e-10
+
+
+@dataclass(frozen=True)
+class ConditionalAIC:
+    """Conditional AIC and its parts.
+
+    Attributes
+    ----------
+    caic : float
+        −2 `loglik` + 2 `df`.
+    loglik : float
+        log f(y | b̂, β̂, σ̂).
+    df : float
+        ρ + 1, the one for σ.
+    rho : float
+        tr ∂ŷ/∂y, with the variances estimated.
+    effective_df : float
+        tr ∂ŷ/∂y, the variances known: the trace of the hat matrix.
+    """
+
+    caic: float
+    loglik: float
+    df: float
+    rho: float
+    effective_df: float
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A direction in which one term's G = λλ' may move, in the setting's basis.
+
+    Attributes
+    ----------
+    term : int
+    change : (q, q) array
+        dG.
+    root_change : (q, s) array, or None
+        dR where G = RR' moves through its root; then G is curved along it.
+    """
+
+    term: int
+    change: np.ndarray
+    root_change: np.ndarray | None = None
+
+
+def conditional_aic(fit: Fit) -> ConditionalAIC:
+    """Conditional AIC of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+        Its design must hold the rows.
+
+    Returns
+    -------
+    ConditionalAIC
+    """
+    fit = fit_of(fit)
+    residual = conditional_residuals(fit)
+    weights = fit.design.weights
+    trace = effective_df(fit)
+    rho = trace + estimation_df(fit, residual)
+    n = len(residual)
+    loglik = -0.5 * (n * np.log(2 * np.pi * fit.sigma**2) + _weighted(residual, weights) @ residual / fit.sigma**2)
+    if weights is not None:
+        loglik += 0.5 * float(np.log(weights).sum())
+    return ConditionalAIC(-2 * float(loglik) + 2 * (rho + 1), float(loglik), rho + 1, rho, trace)
+
+
+def conditional_residuals(fit: Fit) -> np.ndarray:
+    """y − Xβ̂ − Zb̂ − offset, (n,)."""
+    design = fit.design
+    out = design.y - design.X[:, fit.kept] @ fit.beta[fit.kept]
+    if design.offset is not None:
+        out = out - design.offset
+    for term, b in zip(design.terms, fit.b):
+        out = out - spread(term, b)
+    return out
+
+
+def spread(term: RandomTerm, b: np.ndarray) -> np.ndarray:
+    """Zb of one term, (n,); `b` (J, q)."""
+    if term.loadings is not None:
+        return np.asarray(term.loadings @ b[:, 0])
+    return np.einsum("iq,iq->i", term.columns, b[term.codes])
+
+
+def gather(term: RandomTerm, v: np.ndarray) -> np.ndarray:
+    """Z'v of one term, (J, q)."""
+    if term.loadings is not None:
+        return np.asarray(term.loadings.T @ v)[:, None]
+    n = len(v)
+    indicator = sparse.csr_array((np.ones(n), (term.codes, np.arange(n))), shape=(term.n_levels, n))
+    return np.asarray(indicator @ (term.columns * v[:, None]))
+
+
+def _weighted(v: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    return v if weights is None else weights * v
+
+
+def directions(setting: Setting) -> list[Direction]:
+    """Directions in the covariance parameters that stay inside the boundary where the fit is on it."""
+    largest = max((float(np.square(lam).sum()) for lam in setting.lam), default=0.0)
+    found = []
+    for t, (term, lam) in enumerate(zip(setting.design.terms, setting.lam)):
+        G = lam @ lam.T
+        if term.structure != "unstructured":
+            free = np.diag(G) > _ZERO * largest
+            if term.structure == "identity":
+                found += [Direction(t, np.eye(len(G)))] if free.any() else []
+            else:
+                found += [Direction(t, np.diag(unit)) for unit in np.eye(len(G))[free]]
+            continue
+        values, vectors = np.linalg.eigh(G)
+        inside = values > _ZERO * largest
+        root = vectors[:, inside] * np.sqrt(values[inside])
+        for place in np.ndindex(*root.shape):
+            change = np.zeros_like(root)
+            change[place] = 1.0
+            product = change @ root.T
+            found.append(Direction(t, product + product.T, change))
+    return found
+
+
+def estimation_df(fit: Fit, residual: np.ndarray) -> float:
+    """The second part of ρ: what estimating the variances adds."""
+    setting = Setting.of(fit).working
+    along = directions(setting)
+    if not along:
+        return 0.0
+    design, scale = fit.design, setting.scale
+    py = _weighted(residual, design.weights)
+    score = [gather(term, py) for term in design.terms]
+    changes = [setting.roots[d.term] @ d.change @ setting.roots[d.term].T for d in along]
+    w = np.stack([spread(design.terms[d.term], score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
+    M, m = _products(fit, w)
+    B, q, r2 = _hessian(setting, along)
+    excess = M - np.outer(q, m) / r2
+    size = np.sqrt(np.maximum(np.abs(np.diag(B)), 1e-300))
+    inverse = np.linalg.pinv(B / size[:, None] / size, rcond=1e-9, hermitian=True) / size[:, None] / size
+    return 2.0 / scale * float(np.sum(inverse * excess))
+
+
+def _hessian(setting: Setting, along: list[Direction]) -> tuple[np.ndarray, np.ndarray, float]:
+    """B over the directions, (a, a); q, (a,); r²."""
+    terms, scale, k = setting.design.terms, setting.scale, len(setting.fit.theta)
+    layouts = [Layout.of([term.n_columns], [term.structure]) for term in terms]
+    starts = np.cumsum([0, *(layout.n_theta for layout in layouts)])
+    D = np.zeros((len(along), k))
+    for a, d in enumerate(along):
+        D[a, starts[d.term] : starts[d.term + 1]] = layouts[d.term].theta(d.change)
+    at = curvature(setting)
+    v = setting.residual_direction
+    forms = np.einsum("a,iab,b->i", v, setting.moments.f1[:k], v)
+    r2 = float(v @ setting.moments.f0 @ v)
+    q = D @ forms
+    B = D @ at.observed[:k, :k] @ D.T - np.outer(q, q) / (scale * r2)
+    for a, d in enumerate(along):
+        for b, e in enumerate(along):
+            if d.term == e.term and d.root_change is not None and e.root_change is not None:
+                bend = d.root_change @ e.root_change.T
+                place = slice(starts[d.term], starts[d.term + 1])
+                B[a, b] += at.gradient[place] @ layouts[d.term].theta(bend + bend.T)
+    return B, q, r2
+
+
+def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """M = w'PV₀Pw (a, a) and m = y'PV₀Pw (a,), from the moments of a model with the w as further columns.
+
+    P only knows the span of X and sees what X does not explain of the w, so orthonormal bases stand for both: no
+    column is redundant, or far from zero.
+    """
+    from henderson.engine.criterion import Criterion
+
+    design = fit.design
+    root = np.ones(len(w)) if design.weights is None else np.sqrt(design.weights)
+    basis, _ = np.linalg.qr(root[:, None] * design.X[:, fit.kept])
+    rest = root[:, None] * w
+    for _ in range(2):
+        rest = rest - basis @ (basis.T @ rest)
+    u, s, vt = np.linalg.svd(rest, full_matrices=False)
+    good = s > 1e-10 * max(float(s.max(initial=0.0)), 1e-10 * float(np.linalg.norm(root[:, None] * w)))
+    if not good.any():
+        return np.zeros((w.shape[1], w.shape[1])), np.zeros(w.shape[1])
+    to_w = s[good, None] * vt[good]
+    p, d = basis.shape[1], int(good.sum())
+    wide = _with_columns(design, np.column_stack([basis, u[:, good]]) / root[:, None])
+    criterion = Criterion.of(wide, reml=fit.reml)
+    moments = criterion.in_user_columns(criterion.working_moments(fit.theta)).with_residual()
+    f0, f = moments.f0, moments.f1[-1]
+    # P applied to a column c: c − X (X'V⁻¹X)⁻¹ X'V⁻¹c
+    out = np.zeros((d + 1, p + d + 1))
+    out[:, p:] = np.eye(d + 1)
+    out[:, :p] = -np.linalg.solve(f0[:p, :p], f0[:p, p:]).T
+    inner = out @ f @ out.T
+    return to_w.T @ inner[:d, :d] @ to_w, inner[d, :d] @ to_w
+
+
+def _with_columns(design: Design, X: np.ndarray) -> Design:
+    names = tuple(f"column {j}" for j in range(X.shape[1]))
+    return replace(design, X=np.asfortranarray(X), x_names=names, specs=None)

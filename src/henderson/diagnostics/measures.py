@@ -1,0 +1,187 @@
+"""Measures of a fit: R², intraclass correlations, AICc, effective degrees of freedom, the dimensions of
+random effects.
+
+Nakagawa's R² with Johnson's extension to slopes, over the rows of the data:
+
+    R²_marginal = σ²_f / (σ²_f + σ²_r + σ²),   R²_conditional = (σ²_f + σ²_r) / (σ²_f + σ²_r + σ²),
+    σ²_f = var(Xβ̂),   σ²_r = Σ_terms mean_i z_i' G z_i σ²  (z_i the row's covariates; for a random intercept
+    its variance)
+
+With prior weights σ² is the variance of an observation of weight one. (Nakagawa and Schielzeth 2013; Johnson
+2014; Nakagawa, Johnson and Schielzeth 2017.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from henderson.inference.fit_moments import Setting
+
+if TYPE_CHECKING:
+    from henderson.design.from_formula import Design, RandomTerm
+    from henderson.engine.fit import Fit
+
+
+class R2(NamedTuple):
+    """Shares of variance that the fixed effects explain, and the fixed and random effects together."""
+
+    marginal: float
+    conditional: float
+
+
+@dataclass(frozen=True)
+class VarianceShares:
+    """Variance of the response by source, on average over the rows of the data.
+
+    Attributes
+    ----------
+    fixed : float
+        Variance of Xβ̂ over the rows (divisor n − 1).
+    random : (m,) array
+        Mean variance that each random term gives a row.
+    intercept : (m,) array
+        Variance of each term's intercept (of its single column where it has no intercept).
+    residual : float
+    """
+
+    fixed: float
+    random: np.ndarray
+    intercept: np.ndarray
+    residual: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.fixed + float(self.random.sum()) + self.residual
+
+
+def variance_shares(fit: Fit) -> VarianceShares:
+    """Where the variance of the response comes from."""
+    design, scale = fit.design, fit.sigma**2
+    linear = design.X[:, fit.kept] @ fit.beta[fit.kept]
+    random, intercept = [], []
+    for term, lam in zip(design.terms, fit.lam):
+        G = scale * lam @ lam.T
+        random.append(mean_variance(term, G))
+        at = term.names.index("(Intercept)") if "(Intercept)" in term.names else 0
+        intercept.append(G[at, at])
+    fixed = float(linear.var(ddof=1)) if len(linear) > 1 else 0.0
+    return VarianceShares(fixed, np.array(random), np.array(intercept), scale)
+
+
+def mean_variance(term: RandomTerm, G: np.ndarray) -> float:
+    """tr(Z (I ⊗ G) Z') / n: the mean over rows of z_i' G z_i."""
+    if term.loadings is not None:
+        return float(G[0, 0]) * float((term.loadings.data**2).sum()) / term.loadings.shape[0]
+    return float(np.sum((term.columns.T @ term.columns) * G)) / len(term.columns)
+
+
+def r2(fit: Fit) -> R2:
+    """Marginal and conditional R².
+
+    Parameters
+    ----------
+    fit : Fit
+
+    Returns
+    -------
+    R2
+        `marginal`, `conditional`.
+    """
+    shares = variance_shares(fit)
+    return R2(shares.fixed / shares.total, (shares.fixed + float(shares.random.sum())) / shares.total)
+
+
+def icc(fit: Fit) -> pd.DataFrame:
+    """Intraclass correlations: of every random term, adjusted, and unadjusted.
+
+    Returns
+    -------
+    DataFrame
+        One row for each random term, then ``adjusted`` (all terms together) and ``unadjusted`` (relative to a
+        total that includes the fixed effects). Columns: ``variance``, the mean variance that the term gives a
+        row (Johnson's for slopes); ``icc``, its share of the random and residual variance; ``icc_intercept``,
+        the share of the intercept alone (the same for random intercepts).
+    """
+    shares = variance_shares(fit)
+    random = float(shares.random.sum())
+    within = random + shares.residual
+    labels = [term.label or term.group for term in fit.design.terms]
+    return pd.DataFrame(
+        {
+            "variance": [*shares.random, random, random],
+            "icc": [*(shares.random / within), random / within, random / shares.total],
+            "icc_intercept": [*(shares.intercept / within), np.nan, np.nan],
+        },
+        index=pd.Index([*labels, "adjusted", "unadjusted"], name="term"),
+    )
+
+
+def n_parameters(fit: Fit) -> int:
+    """Fixed effects kept, covariance parameters, and σ."""
+    return int(fit.kept.sum()) + len(fit.theta) + 1
+
+
+def aicc(fit: Fit) -> float:
+    """AIC + 2k(k + 1) / (n − k − 1), AIC from the deviance as fitted; NaN where n ≤ k + 1."""
+    k, n = n_parameters(fit), len(fit.design.y)
+    if n <= k + 1:
+        return np.nan
+    return fit.deviance + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+
+
+def effective_df(fit: Fit) -> float:
+    """Trace of the hat matrix ∂ŷ/∂y at fixed θ: p for no random effects, up to all of p plus their number.
+
+    ŷ = y − V₀Py, so tr H = n − tr PV₀ = n − t1_0 + tr Φ X'V⁻¹V₀V⁻¹X, with V₀ = W⁻¹ the residual's.
+    """
+    setting = Setting.of(fit).working
+    moments = setting.moments
+    p = moments.p
+    return float(moments.n - moments.t1[-1] + np.sum(setting.phi * moments.f1[-1, :p, :p]))
+
+
+def random_effects_pca(design: Design, lam: tuple[np.ndarray, ...], sigma: float) -> pd.DataFrame:
+    """Principal components of the random effects of each grouping factor.
+
+    Singular values of λ: how many dimensions the effects of a factor really have.
+
+    Parameters
+    ----------
+    design : Design
+    lam : tuple of (q, q) arrays
+        Relative covariance factors, one a term.
+    sigma : float
+
+    Returns
+    -------
+    DataFrame
+        Columns group, component, sd (relative to σ, as lme4 has it), sd_scaled (times σ), proportion,
+        cumulative (of variance).
+    """
+    by_group: dict[str, list[np.ndarray]] = {}
+    for term, one in zip(design.terms, lam):
+        by_group.setdefault(term.group, []).append(one)
+    frames = []
+    for group, parts in by_group.items():
+        sd = np.sort(np.concatenate([np.linalg.svd(part, compute_uv=False) for part in parts]))[::-1]
+        total = float((sd**2).sum())
+        share = sd**2 / total if total else np.full(len(sd), np.nan)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "group": group,
+                    "component": np.arange(1, len(sd) + 1),
+                    "sd": sd,
+                    "sd_scaled": sigma * sd,
+                    "proportion": share,
+                    "cumulative": np.cumsum(share),
+                }
+            )
+        )
+    columns = ["group", "component", "sd", "sd_scaled", "proportion", "cumulative"]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=pd.Index(columns))

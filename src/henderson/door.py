@@ -1,0 +1,106 @@
+"""`lmer`: lme4's function, its formula language and its conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from henderson.compat.statsmodels.results import MixedLMResults
+
+
+def lmer(
+    formula: str,
+    data: Any,
+    *,
+    REML: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    subset: Any = None,
+    start: Any = None,
+    missing: str = "drop",
+    ddf: str = "satterthwaite",
+    cov: str | None = None,
+    env: Mapping[str, Any] | int = 0,
+    progress: bool | None = None,
+) -> MixedLMResults:
+    """Fit a linear mixed model.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's language: ``"y ~ x + (x | g) + (1 | a/b)"``; the fixed part is formulaic's.
+    data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+    REML : bool
+        Restricted likelihood rather than the likelihood.
+    weights, offset : str or (n,) array_like, optional
+        Prior weights (Var ε_i = σ²/w_i), and a known part of the mean.
+    subset : optional
+        Rows to use: booleans, labels or positions, or a query.
+    start : (k,) array_like, optional
+        A θ to begin from.
+    missing : {"drop", "raise"}
+        What to do with rows where a variable used is missing.
+    ddf : str
+        Degrees of freedom of tests of fixed effects, a name in `henderson.inference.ddf.DDF`.
+    cov : str, optional
+        Covariance of the fixed effects, a name in `henderson.inference.covariances.COV`.
+    env : mapping or int
+        Names for what the formula uses and the data do not have, or frames above the caller to look in.
+    progress : bool, optional
+        Show the number of evaluations (with rich). None: on a terminal, when the fit takes longer than a second.
+
+    Returns
+    -------
+    MixedLMResults
+
+    Raises
+    ------
+    FormulaError, DataError
+        Before any fitting; the message names the culprit.
+
+    Examples
+    --------
+    >>> from henderson import lmer
+    >>> from henderson.datasets import load
+    >>> fit = lmer("Reaction ~ Days + (Days | Subject)", load("sleepstudy"))
+    >>> round(fit.deviance, 3)
+    1743.628
+    >>> fit.varcorr.round(3)
+            grp         var1  var2     vcov   sdcor
+    0   Subject  (Intercept)  None  612.090  24.740
+    1   Subject         Days  None   35.072   5.922
+    2   Subject  (Intercept)  Days    9.604   0.066
+    3  Residual         None  None  654.941  25.592
+    """
+    from henderson.compat.statsmodels.doors import LME4
+    from henderson.compat.statsmodels.model import MixedLM
+    from henderson.compat.statsmodels.outcome import Outcome
+    from henderson.compat.statsmodels.params import MixedLMParams
+    from henderson.compat.statsmodels.results import MixedLMResults
+    from henderson.design.from_formula import design_from_formula
+    from henderson.engine.fit import fit_design
+    from henderson.results.fit_warnings import warn_unless_certified
+
+    design = design_from_formula(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        missing=missing,
+        env=env + 1 if isinstance(env, int) else env,
+    )
+    model = MixedLM.from_design(design, frame=data)
+    model.reml = REML
+    theta = None if start is None else np.asarray(start, float)
+    fit = fit_design(design, reml=REML, start=theta, progress=progress)
+    packing = model._packing
+    g = packing.g_of_theta(fit.theta)
+    params = MixedLMParams.from_components(np.array(fit.beta), cov_re=packing.cov_re(g), vcomp=packing.vcomp(g))
+    request = {"ddf": ddf, "cov": cov, "cluster": None}
+    results = MixedLMResults(model, Outcome.of(fit, params), LME4, request)
+    warn_unless_certified(results, stacklevel=2)
+    return results

@@ -1,0 +1,1 @@
+"""The numbers of a fit: knows no names and no data frames."""

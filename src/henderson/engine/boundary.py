@@ -1,0 +1,53 @@
+"""How near a fit is to the boundary: what leaving out its weakest combination of random effects would cost.
+
+Columns are scaled to unit mean square and the cost is a deviance, so that no answer depends on units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from henderson.contract.design import RandomTerm
+from henderson.covariance.structures import Layout, triangular
+from henderson.engine.fit import Fit
+
+FloatArray = np.ndarray
+
+#: standard deviation, relative to the residual's, above which a combination is not looked at
+WEAK = 0.1
+
+
+def term_sizes(term: RandomTerm) -> FloatArray:
+    """Root mean square of each column of a term, (q,)."""
+    if term.loadings is not None:
+        return np.array([np.sqrt((term.loadings.data**2).sum() / term.loadings.shape[0])])
+    return np.sqrt(np.einsum("ia,ia->a", term.columns, term.columns) / len(term.columns))
+
+
+def smallest_sd(term: RandomTerm, lam: FloatArray) -> float:
+    """Smallest standard deviation of a combination of a term's scaled effects, relative to σ."""
+    return float(np.linalg.svd(term_sizes(term)[:, None] * lam, compute_uv=False).min(initial=np.inf))
+
+
+def cost_of_boundary(fit: Fit) -> float:
+    """Least rise of the deviance when a term loses its weakest combination; infinite when none is weak."""
+    least = np.inf
+    layouts = [Layout.of([term.n_columns], [term.structure]) for term in fit.design.terms]
+    for k, (term, lam) in enumerate(zip(fit.design.terms, fit.lam)):
+        if smallest_sd(term, lam) < WEAK:
+            others = list(fit.lam)
+            others[k] = _without_weakest(lam, term_sizes(term), term.structure)
+            theta = np.concatenate([layout.theta(one) for layout, one in zip(layouts, others)])
+            least = min(least, fit.criterion.deviance(theta) - fit.deviance)
+    return least
+
+
+def _without_weakest(lam: FloatArray, sizes: FloatArray, structure: str) -> FloatArray:
+    if structure != "unstructured":
+        weakest = np.argmin(sizes * np.abs(np.diag(lam))) if structure == "diagonal" else slice(None)
+        out = lam.copy()
+        out[weakest] = 0.0
+        return out
+    vectors, values, _ = np.linalg.svd(sizes[:, None] * lam)
+    values[-1] = 0.0
+    return triangular(vectors * values / np.where(sizes > 0, sizes, 1.0)[:, None])

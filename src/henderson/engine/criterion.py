@@ -1,0 +1,278 @@
+"""ML and REML deviance at θ, with gradient and model Hessian.
+
+With ν = n − p (REML) or n (ML), S_X = X'V⁻¹X, r² the Schur complement of S_X in c'V⁻¹c, e = V⁻¹(y − Xβ̂):
+
+    d(θ) = log|C| + [log|S_X|] + ν (1 + log(2π r²/ν)) − Σ log w
+
+    N_k = ∂d/∂G_k = Σ_j (Z_j'V⁻¹Z_j − Z_j'V⁻¹c Q c'V⁻¹Z_j),  Q = [S_X⁻¹] ⊕ 0 + (ν/r²) v v',  v = (−β̂, 1)
+    ∂d/∂λ_k = 2 N_k λ_k
+
+    Hessian in θ ≈ average information + Σ N_k ∂²G_k:  ν (q_ij/r² − q_i q_j/r⁴) + 2 N_k[r, r'] (entries of one column),
+    q_ij = w_i'Pw_j,  q_i = e'∂_iV e,  w_i = ∂_iV e
+
+(Gilmour, Thompson and Cullis 1995 for the average information.) The second term is what makes the model right at a
+singular optimum, where ∂G/∂θ vanishes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from henderson.covariance.structures import semidefinite_root
+from henderson.design.from_formula import Design
+from henderson.engine.factor.system import Factor, System
+from henderson.engine.moments import Moments, moments_at
+from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics import small
+
+#: effects in the rest from which a point that is only compared with gives up its factor
+HEAVY = 1500
+
+
+@dataclass
+class Criterion:
+    """The deviance of one design as a function of the working θ (the basis' λ).
+
+    Attributes
+    ----------
+    system : System
+    basis : Basis
+    reml : bool
+    evaluations : int
+        Calls so far.
+    """
+
+    system: System
+    basis: Basis
+    reml: bool
+    evaluations: int = field(default=0)
+
+    @classmethod
+    def of(cls, design: Design, *, reml: bool = True) -> Criterion:
+        """Sum the design's rows and set up its equations."""
+        blocks = Blocks.of(design.terms)
+        basis = Basis.of(design, blocks)
+        return cls(System(CrossProducts.of(design, blocks, basis), blocks), basis, reml)
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks of effects."""
+        return self.system.blocks
+
+    @property
+    def nu(self) -> int:
+        """n − p for REML, n for ML."""
+        cross = self.system.cross
+        return cross.n - cross.p if self.reml else cross.n
+
+    @cached_property
+    def constant(self) -> float:
+        """What the units of X and y and the weights add to the deviance."""
+        shift = 2.0 * self.nu * np.log(self.basis.y_scale) - self.system.cross.log_weights
+        return float(shift + (2.0 * np.log(self.basis.scale).sum() if self.reml else 0.0))
+
+    def at(self, theta: np.ndarray) -> Evaluation:
+        """Factor the equations at a working θ."""
+        return self.at_lam(self.blocks.lam(theta), theta)
+
+    def at_lam(self, lam: list[np.ndarray], theta: np.ndarray) -> Evaluation:
+        """Factor the equations at working λ, which need not be triangular."""
+        self.evaluations += 1
+        return Evaluation(self, lam, theta)
+
+    # ---- in the user's units: θ of the terms' own columns
+
+    def lam_of(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Working λ = T⁻¹λ of a user's θ, for every block."""
+        return [np.linalg.solve(T, lam) for T, lam in zip(self.basis.roots, self.blocks.lam(np.asarray(theta, float)))]
+
+    def deviance(self, theta: np.ndarray) -> float:
+        """−2 log-likelihood (REML: restricted) at a user's θ."""
+        return self.at_lam(self.lam_of(theta), theta).deviance
+
+    def deviance_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """The deviance at a user's θ, and ∂d/∂θ."""
+        point = self.at_lam(self.lam_of(theta), theta)
+        gradient = np.zeros(self.blocks.n_theta)
+        for block, T, product in zip(self.blocks.blocks, self.basis.roots, point.products):
+            gradient[block.parameters] = 2.0 * block.layout.pull_back(np.linalg.solve(T.T, product))
+        return point.deviance, gradient
+
+    def moments(self, g: np.ndarray) -> Moments:
+        """Moments at the user's G parameters (relative to σ²)."""
+        g = np.asarray(g, float)
+        lam = [semidefinite_root(block.layout.covariance(g[block.parameters])) for block in self.blocks.blocks]
+        working = [np.linalg.solve(T, one) for T, one in zip(self.basis.roots, lam)]
+        return replace(self.in_user_units(moments_at(self.at_lam(working, g))), g=g)
+
+    def working_moments(self, theta: np.ndarray) -> Moments:
+        """Moments in the working basis at a user's θ."""
+        return moments_at(self.at_lam(self.lam_of(theta), theta))
+
+    def in_user_units(self, moments: Moments) -> Moments:
+        """Moments of the working basis in the user's units and columns."""
+        return self.in_user_columns(moments, self.to_user_g)
+
+    def in_user_columns(self, moments: Moments, parameters: np.ndarray | None = None) -> Moments:
+        """Moments of the working basis in the user's columns; the G parameters stay the basis' (or times a matrix)."""
+        columns = self.basis.to_user()
+        columns[-1, -1] = 1.0  # y is in its own unit already
+        return moments.turned(columns, np.eye(len(moments.g)) if parameters is None else parameters)
+
+    @cached_property
+    def to_user_g(self) -> np.ndarray:
+        """M with g = M g̃: G = T G̃ T' on the places that the structures leave free, (k, k)."""
+        out = np.zeros((self.blocks.n_theta, self.blocks.n_theta))
+        for block, T in zip(self.blocks.blocks, self.basis.roots):
+            turned = T @ block.layout.basis() @ T.T
+            out[np.ix_(block.parameters, block.parameters)] = np.transpose([block.layout.theta(one) for one in turned])
+        return out
+
+
+class Evaluation:
+    """The criterion at one working θ; pieces are computed when asked for.
+
+    Attributes
+    ----------
+    deviance : float
+        In the user's units.
+    beta : (p,) array
+        Of the working columns.
+    r2 : float
+        Penalized residual sum of squares, working units.
+    """
+
+    def __init__(self, criterion: Criterion, lam: list[np.ndarray], theta: np.ndarray) -> None:
+        self.criterion, self.lam, self.theta = criterion, lam, theta
+        inner, p, nu = self.factor.inner, criterion.system.cross.p, criterion.nu
+        low = np.linalg.cholesky(inner)
+        self.low_x = low[:p, :p]
+        self.beta = np.linalg.solve(self.low_x.T, low[p, :p]) if p else np.zeros(0)
+        square = self.factor.response_square()
+        self.r2 = float(low[p, p] ** 2 if square is None else square - (low[p, :p].astype(np.longdouble) ** 2).sum())
+        log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if criterion.reml else 0.0
+        self.deviance = self.factor.log_det + log_x + nu * (1 + np.log(2 * np.pi * self.r2 / nu)) + criterion.constant
+
+    @cached_property
+    def factor(self) -> Factor:
+        """The factored equations."""
+        return self.criterion.system.factor(self.lam)
+
+    def lighten(self) -> None:
+        """Let go of what takes memory; it is computed again should anybody ask."""
+        if self.criterion.blocks.n_rest > HEAVY:
+            self.__dict__.pop("factor", None)
+
+    @cached_property
+    def phi(self) -> np.ndarray:
+        """(X'V⁻¹X)⁻¹ of the working columns."""
+        inverse = np.linalg.inv(self.low_x)
+        return inverse.T @ inverse
+
+    @cached_property
+    def scores(self) -> list[np.ndarray]:
+        """Z_j'V⁻¹[X y] of every block, (q, p + 1, J)."""
+        return self.criterion.blocks.split(*self.factor.zvc)
+
+    @cached_property
+    def ze(self) -> list[np.ndarray]:
+        """Z_j'e of every block, (q, J)."""
+        v = np.append(-self.beta, 1.0)
+        return [np.einsum("qmj,m->qj", score, v) for score in self.scores]
+
+    @cached_property
+    def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """N_kλ_k and N_k of every block."""
+        p = len(self.beta)
+        v = np.append(-self.beta, 1.0)
+        Q = self.criterion.nu / self.r2 * np.outer(v, v)
+        if self.criterion.reml:
+            Q[:p, :p] += self.phi
+        products, N = [], []
+        for first, second, lam, G in zip(*self.factor.traces, self.lam, self.scores):
+            M = np.array([[np.vdot(Q, one @ other.T) for other in G] for one in G])
+            products.append(first - M @ lam)
+            N.append(second - M)
+        return products, N
+
+    @property
+    def products(self) -> list[np.ndarray]:
+        """N_kλ_k of every block: half of ∂d/∂λ_k."""
+        return self._derivatives[0]
+
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """∂d/∂θ, (n_theta,)."""
+        blocks = self.criterion.blocks
+        out = np.zeros(blocks.n_theta)
+        for block, product in zip(blocks.blocks, self._derivatives[0]):
+            out[block.parameters] = 2.0 * block.layout.pull_back(product)
+        return out
+
+    @property
+    def certificate(self) -> list[np.ndarray]:
+        """N_k = ∂d/∂G_k of every block, valid at singular λ too."""
+        return self._derivatives[1]
+
+    def information(self, directions: list[np.ndarray], *, expected: bool = False) -> np.ndarray:
+        """Average information of d along ∂G_k, (n_theta, n_theta).
+
+        Parameters
+        ----------
+        directions : list of (k_k, q, q) arrays
+            One for every parameter of a block.
+        expected : bool
+            Rescale the scores Z_j'e of each block so that their sum of squares is what the model expects, tr Z'PZ. Far
+            from the optimum this is close to the expected information (equal to it in balanced one-way data), at the
+            optimum nothing changes.
+        """
+        blocks, c = self.criterion.blocks, self.criterion.nu / self.r2
+        linear, parts = np.zeros(blocks.n_theta), []
+        for block, along, ze, N in zip(blocks.blocks, directions, self.ze, self.certificate):
+            if expected:
+                ze = _rescaled(ze, c, N)
+            linear[block.parameters] = np.tensordot(along, ze @ ze.T, 2)
+            parts.append(np.matmul(along.transpose(1, 0, 2), ze))  # (q, k_k, J): row a of every direction times Z_j'e
+        front, rest = blocks.join(parts, [block.parameters for block in blocks.blocks], blocks.n_theta)
+        quadratic = self.factor.bilinear(front, rest)
+        wx = self._wx(front, rest)
+        quadratic -= wx @ self.phi @ wx.T
+        return self.criterion.nu * (quadratic / self.r2 - np.outer(linear, linear) / self.r2**2)
+
+    def _wx(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """h'Z'V⁻¹X, (k, p)."""
+        p = len(self.beta)
+        zvc_front, zvc_rest = self.factor.zvc
+        return small.gram(front, zvc_front[:, :p]) + rest.T @ zvc_rest[:, :p]
+
+    @cached_property
+    def hessian_model(self) -> np.ndarray:
+        """Average information in θ plus the curvature of G = λλ', (n_theta, n_theta)."""
+        blocks = self.criterion.blocks
+        H = self.information([b.layout.directions(lam) for b, lam in zip(blocks.blocks, self.lam)])
+        for block, N in zip(blocks.blocks, self.certificate):
+            layout = block.layout
+            entries, parameters = layout.entries, block.parameters[layout.parameter]
+            same_column = entries[:, 1][:, None] == entries[:, 1][None, :]
+            values = np.where(same_column, 2.0 * N[entries[:, 0][:, None], entries[:, 0][None, :]], 0.0)
+            np.add.at(H, (parameters[:, None], parameters[None, :]), values)
+        return H
+
+    def modes(self) -> list[np.ndarray]:
+        """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
+        return [small.left(lam @ lam.T, ze[:, None])[:, 0] for lam, ze in zip(self.lam, self.ze)]
+
+
+def _rescaled(ze: np.ndarray, c: float, N: np.ndarray) -> np.ndarray:
+    """Scores Z_j'e times a matrix that makes c Σ(Z_j'e)(Z_j'e)' what is expected, N + c Σ(Z_j'e)(Z_j'e)'."""
+    observed = c * ze @ ze.T
+    try:
+        ratio = np.linalg.cholesky(N + observed) @ np.linalg.inv(np.linalg.cholesky(observed))
+    except np.linalg.LinAlgError:  # fewer levels than effects
+        return ze
+    return ratio @ ze

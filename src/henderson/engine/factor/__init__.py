@@ -1,0 +1,1 @@
+"""The Cholesky factor of the mixed-model equations."""

@@ -1,0 +1,50 @@
+"""The front's part of the Schur complement by BLAS, for a small rest that is one dense matrix.
+
+a_j = Z_j'Z_r is held as (J, q, R).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import blas
+
+from henderson.engine.factor.rest import Rest
+from henderson.numerics import small
+
+
+class DenseProduct:
+    """S and its derivative's traces by BLAS."""
+
+    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
+        self.rr = rr.toarray()
+        self.q, (self.n_levels, self.n_rest) = len(zr), zr[0].shape
+        self.a = np.stack([one.toarray() for one in zr], axis=1)
+
+    @property
+    def _rows(self) -> np.ndarray:
+        """a as rows, (J q, R)."""
+        return self.a.reshape(-1, self.n_rest)
+
+    def schur(self, T: np.ndarray) -> list[np.ndarray]:
+        """S of the one place, (R, R) in Fortran order, lower triangle."""
+        rows = np.matmul(T.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
+        S = np.array(self.rr, order="F")
+        return [blas.dsyrk(-1.0, rows.T, beta=1.0, c=S, lower=1, overwrite_c=1)]
+
+    def sandwich(self, rest: Rest) -> np.ndarray:
+        """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
+        moved = blas.dsymm(1.0, rest.only.scaled_inverse, self._rows.T, lower=1).T.reshape(self.a.shape)
+        return np.matmul(moved, self.a.transpose(0, 2, 1)).transpose(1, 2, 0)
+
+    def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
+        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
+        return small.congruence(D, self.sandwich(rest)).sum(axis=2)
+
+    def to_rest(self, h: np.ndarray) -> np.ndarray:
+        """Σ_j a_j'h_j (R, k) for h (q, k, J)."""
+        return self._rows.T @ h.transpose(2, 0, 1).reshape(-1, h.shape[1])
+
+    def to_front(self, B: np.ndarray) -> np.ndarray:
+        """a_j B (q, k, J) for B (R, k)."""
+        return (self._rows @ B).reshape(self.n_levels, self.q, B.shape[1]).transpose(1, 2, 0)

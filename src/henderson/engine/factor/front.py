@@ -1,0 +1,94 @@
+"""The front: the block of effects that is eliminated first, level by level.
+
+For level j with A = Z_j'Z_j, a = Z_j'[X y] and relative covariance G = λλ':
+
+    C = λ'Aλ + I = LL',  T = L⁻¹λ',  T'T = λC⁻¹λ' = (G⁻¹ + A)⁻¹,  Y = T a
+    D = I − A T'T = (I + AG)⁻¹, so that Z_j'V_j⁻¹Z_j = D A and Z_j'V_j⁻¹[X y] = D a  (V_j: the front's effects only)
+
+All arrays have levels last and are worked on in slices that fit the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.numerics import small
+
+
+@dataclass(frozen=True)
+class Front:
+    """The eliminated front at one λ.
+
+    Attributes
+    ----------
+    lam : (q, q) array
+    T : (q, q, J) array
+    Y : (q, m, J) array
+    log_det : float
+        Σ_j log|C_j|.
+    yy : (m, m) array
+        Σ_j Y_j'Y_j.
+    """
+
+    lam: np.ndarray
+    T: np.ndarray
+    Y: np.ndarray
+    log_det: float
+    yy: np.ndarray
+
+
+def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray) -> Front:
+    """Factor every level of the front."""
+    q, m, n_levels = zx.shape
+    T, Y = np.empty((q, q, n_levels)), np.empty((q, m, n_levels))
+    log_det, yy = 0.0, np.zeros((m, m))
+    for part in small.slices(n_levels, 3 * q * q + q * m) if q else ():
+        C = small.symmetric(lam, zz[:, :, part])
+        for a in range(q):
+            C[a, a] += 1.0
+        low = small.cholesky(C)
+        for a in range(q):
+            log_det += 2.0 * float(np.log(low[a, a]).sum())
+        t = T[:, :, part]
+        t[...] = lam.T[:, :, None]
+        small.solve_lower(low, t)
+        y = small.multiply(t, zx[:, :, part])
+        Y[:, :, part] = y
+        yy += small.inner_sum(y)
+    return Front(lam, T, Y, log_det, yy)
+
+
+def shrink(front: Front, zz: np.ndarray) -> np.ndarray:
+    """D_j = (I + A_jG)⁻¹ for every level, (q, q, J).
+
+    λ⁻ᵀC⁻¹λ' = λ⁻ᵀL⁻ᵀT loses nothing when C is large; I − A T'T needs no inverse of λ. Here L⁻ᵀ = T λ⁻ᵀ transposed.
+    """
+    lam, T = front.lam, front.T
+    q, n_levels = lam.shape[0], zz.shape[2]
+    if q == 1:
+        return (1.0 / (1.0 + lam[0, 0] ** 2 * zz[0, 0]))[None, None]
+    D = np.empty_like(zz)
+    divide = invertible(lam, float(np.mean(zz[range(q), range(q)])) if n_levels else 0.0)
+    for part in small.slices(n_levels, 4 * q * q):
+        t = T[:, :, part]
+        if divide:
+            inverse = np.linalg.inv(lam)
+            gram = small.multiply(t.transpose(1, 0, 2), t)  # λ C⁻¹ λ'
+            D[:, :, part] = small.left(inverse.T @ inverse, gram)
+        else:
+            gram = small.multiply(t.transpose(1, 0, 2), t)
+            D[:, :, part] = -small.multiply(zz[:, :, part], gram)
+            for a in range(q):
+                D[a, a, part] += 1.0
+    return D
+
+
+def invertible(lam: np.ndarray, per_level: float) -> bool:
+    """Whether formulas may divide by λ: its smallest effect is not lost against the residual's share."""
+    if not lam.size:
+        return True
+    if lam.shape == (1, 1):
+        return lam[0, 0] ** 2 * per_level > 1e-3
+    return float(np.linalg.svd(lam, compute_uv=False)[-1]) ** 2 * per_level > 1e-3

@@ -1,0 +1,179 @@
+"""The front's part of the Schur complement from stored products.
+
+Every product a_kr a_ls of two rest columns that meet in a level of the front is formed once. S, on its pattern of
+nonzeros, is then one sparse matrix-vector product for each pair of the front's effects; the same matrix, transposed,
+gives a_j W a_j' for the derivatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from henderson.engine.factor.connected import locate
+from henderson.engine.factor.rest import Place, Rest
+from henderson.numerics import small
+
+
+class Pattern:
+    """The nonzeros of S (lower triangle), and where Z_r'Z_r goes among them.
+
+    Attributes
+    ----------
+    row, column : (nnz,) int arrays
+    rr : (nnz,) array
+        Values of Z_r'Z_r there.
+    pairs : tuple of arrays
+        Index of the stored products: first entry, second entry, position; and where each level's begin.
+    """
+
+    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
+        R = rr.shape[0]
+        lower = sparse.coo_array(sparse.tril(rr))
+        own = lower.row.astype(np.int64) * R + lower.col
+        if zr:
+            first, second, starts = _pairs(zr[0].indptr)
+            indices = zr[0].indices.astype(np.int64)
+            keys = indices[first] * R + indices[second]
+        else:
+            first = second = keys = np.zeros(0, np.int64)
+            starts = np.zeros(1, np.int64)
+        diagonal = np.arange(R, dtype=np.int64) * (R + 1)
+        positions, (at_own, at_keys) = _rank([own, keys], diagonal, R)
+        self.row, self.column = positions // R, positions % R
+        self.rr = np.bincount(at_own, lower.data, len(positions))
+        self.pairs = (first, second, at_keys, starts)
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def _pairs(indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every row of a csr pattern all pairs of its entries, the second not after the first; and where rows begin."""
+    indptr = indptr.astype(np.int64)
+    counts = np.diff(indptr)
+    starts = np.concatenate([[0], np.cumsum(counts * (counts + 1) // 2)])
+    row_start = np.repeat(indptr[:-1], counts)  # of each entry's row
+    entry = np.arange(indptr[-1])
+    repeats = entry - row_start + 1  # the entry's partners: those of its row up to itself
+    first = np.repeat(entry, repeats)
+    before = np.cumsum(repeats) - repeats - row_start
+    return first, np.arange(len(first)) - np.repeat(before, repeats), starts
+
+
+def _rank(keys: list[np.ndarray], more: np.ndarray, R: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The distinct keys, sorted, and the place of each key among them."""
+    if R * R <= 50_000_000:
+        seen = np.zeros(R * R, bool)
+        for one in (*keys, more):
+            seen[one] = True
+        distinct = np.flatnonzero(seen)
+        place = np.empty(R * R, np.int32)
+        place[distinct] = np.arange(len(distinct), dtype=np.int32)
+        return distinct, [place[one] for one in keys]
+    distinct = np.unique(np.concatenate([*keys, more]))
+    return distinct, [np.searchsorted(distinct, one) for one in keys]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the pattern's entries go in one component's S: entry e to `flat` (and, mirrored, to `mirror`)."""
+
+    entries: np.ndarray
+    flat: np.ndarray
+    mirror: np.ndarray | None
+
+
+def placements(places: list[Place], pattern: Pattern, R: int) -> list[Placement]:
+    """For every place, which entries of the pattern it takes and where."""
+    owner, local, member = locate(places, R)
+    out = []
+    for k, part in enumerate(places):
+        entries = np.flatnonzero(owner[pattern.row] == k) if len(places) > 1 else np.arange(len(pattern))
+        r, c = local[pattern.row[entries]], local[pattern.column[entries]]
+        if not part.is_batch:
+            low, high = np.maximum(r, c), np.minimum(r, c)
+            out.append(Placement(entries, low + high * len(part.columns), None))
+        else:
+            m, n_members = part.columns.shape
+            which = member[pattern.row[entries]]
+            out.append(Placement(entries, (r * m + c) * n_members + which, (c * m + r) * n_members + which))
+    return out
+
+
+def fill(places: list[Place], where: list[Placement], values: np.ndarray) -> list[np.ndarray]:
+    """S of every component from values on the pattern."""
+    out = []
+    for part, place in zip(places, where):
+        if not part.is_batch:
+            S = np.zeros((len(part.columns),) * 2, order="F")
+            S.ravel(order="K")[place.flat] = values[place.entries]
+        else:
+            m, n_members = part.columns.shape
+            S = np.zeros((m, m, n_members))
+            flat = S.reshape(-1)
+            flat[place.flat] = flat[place.mirror] = values[place.entries]
+        out.append(S)
+    return out
+
+
+def weights(rest: Rest, where: list[Placement], size: int) -> np.ndarray:
+    """W = ΛC⁻¹Λ' on the pattern."""
+    out = np.empty(size)
+    for part, place in zip(rest.parts, where):
+        out[place.entries] = part.weights()[place.flat]
+    return out
+
+
+class PatternProduct:
+    """S and its derivative's traces from stored products."""
+
+    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[Place]) -> None:
+        self.zr, self.q, self.n_rest, self.places = zr, len(zr), rr.shape[0], places
+        self.pattern = pattern = Pattern(zr, rr)
+        self.entries = placements(places, pattern, self.n_rest)
+        first, second, position, indptr = pattern.pairs
+        shape = (len(pattern), zr[0].shape[0] if zr else 0)
+        self.products: dict[tuple[int, int], sparse.csc_array] = {}
+        for k in range(self.q):  # pairs come level after level: that is compressed by column as it stands
+            for l in range(k + 1):
+                values = zr[k].data[first] * zr[l].data[second]
+                if k != l:
+                    values += zr[k].data[second] * zr[l].data[first]
+                self.products[k, l] = sparse.csc_array((values, position, indptr), shape=shape)
+        off = pattern.row != pattern.column
+        self.twice = 1.0 + off  # an entry below the diagonal stands for two
+
+    def schur(self, T: np.ndarray) -> list[np.ndarray]:
+        """S of every place, for T (q, q, J)."""
+        values = self.pattern.rr.copy()
+        for (k, l), product in self.products.items():
+            values -= product @ np.einsum("aj,aj->j", T[:, k], T[:, l])
+        return fill(self.places, self.entries, values)
+
+    def sandwich(self, rest: Rest) -> np.ndarray:
+        """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
+        n_levels = self.zr[0].shape[0] if self.zr else 0
+        out = np.empty((self.q, self.q, n_levels))
+        weighted = weights(rest, self.entries, len(self.pattern)) * self.twice
+        for (k, l), product in self.products.items():
+            out[k, l] = product.T @ weighted if k == l else (product.T @ weighted) / 2
+            out[l, k] = out[k, l]
+        return out
+
+    def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
+        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
+        return small.congruence(D, self.sandwich(rest)).sum(axis=2)
+
+    def to_rest(self, h: np.ndarray) -> np.ndarray:
+        """Σ_j a_j'h_j (R, k) for h (q, k, J)."""
+        out = np.zeros((self.n_rest, h.shape[1]))
+        for a, one in enumerate(self.zr):
+            out += one.T @ np.ascontiguousarray(h[a].T)
+        return out
+
+    def to_front(self, B: np.ndarray) -> np.ndarray:
+        """a_j B (q, k, J) for B (R, k)."""
+        return np.stack([(one @ B).T for one in self.zr]) if self.zr else np.zeros((0, B.shape[1], 0))

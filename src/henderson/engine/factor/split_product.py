@@ -1,0 +1,92 @@
+"""The front's part of the Schur complement when the rest is one large dense matrix and a_j = Z_j'Z_r is sparse.
+
+A few columns of the rest are met by most levels (popular items), most by few; `blocks` puts the popular ones first.
+With the rows T_j a_j cut into popular and rare columns, [P Q]: P'P goes through BLAS, Q'P is sparse by dense, Q'Q
+sparse by sparse. The cut is where that costs least.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import blas
+
+from henderson.engine.factor.rest import Rest, mirrored
+from henderson.numerics import small
+
+#: nanoseconds of a multiply-add in a dense, a sparse-by-dense and a sparse-by-sparse product
+DENSE, MIXED, SPARSE = 0.025, 0.4, 6.0
+#: doubles of one slice of dense rows
+SLICE = 4_000_000
+
+
+class SplitProduct:
+    """S and its derivative's traces, from sparse rows with popular and rare columns."""
+
+    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
+        self.zr, self.rr, self.q, (self.n_levels, self.n_rest) = zr, rr, len(zr), zr[0].shape
+        self.level = np.repeat(np.arange(self.n_levels), np.diff(zr[0].indptr))
+        self.cut = _cut(zr[0])
+
+    def _gram(self, coefficients: np.ndarray) -> np.ndarray:
+        """Σ_j a_j'K_j'K_j a_j (R, R) for coefficients K (q, q, J), in Fortran order; its lower triangle."""
+        k, out = self.cut, np.zeros((self.n_rest, self.n_rest), order="F")
+        for a in range(self.q):  # one row of K_j a_j for every level
+            data = sum(coefficients[a, b, self.level] * self.zr[b].data for b in range(self.q))
+            rows = sparse.csr_array((data, self.zr[0].indices, self.zr[0].indptr), shape=self.zr[0].shape).tocsc()
+            P, Q = rows[:, :k].toarray(order="C"), rows[:, k:]
+            out[:k, :k] += blas.dsyrk(1.0, P.T, lower=1)
+            out[k:, :k] += Q.T @ P
+            out[k:, k:] += (Q.T @ Q).toarray(order="F")
+        return out
+
+    def schur(self, T: np.ndarray) -> list[np.ndarray]:
+        """S of the one place, (R, R) in Fortran order, lower triangle."""
+        S = self._gram(T)
+        np.negative(S, out=S)
+        row = np.repeat(np.arange(self.n_rest), np.diff(self.rr.indptr))
+        S[row, self.rr.indices] += self.rr.data
+        return [S]
+
+    def sandwich(self, rest: Rest) -> np.ndarray:
+        """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
+        W = mirrored(rest.only.scaled_inverse)
+        out = np.empty((self.q, self.q, self.n_levels))
+        step = max(1, SLICE // self.n_rest)
+        indptr = self.zr[0].indptr
+        for start in range(0, self.n_levels, step):
+            part = slice(start, min(start + step, self.n_levels))
+            entries = slice(int(indptr[part.start]), int(indptr[part.stop]))
+            row, column = self.level[entries] - start, self.zr[0].indices[entries]
+            for a in range(self.q):
+                moved = (self.zr[a][part] @ W)[row, column]
+                for b in range(self.q):
+                    out[a, b, part] = np.bincount(row, moved * self.zr[b].data[entries], part.stop - part.start)
+        return out
+
+    def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
+        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
+        if self.q > 1:
+            return small.congruence(D, self.sandwich(rest)).sum(axis=2)
+        W, M = rest.only.scaled_inverse, self._gram(D)  # tr(W Σ_j D_j² a_j'a_j), W's lower triangle
+        total = sum(2.0 * float(W[i + 1 :, i] @ M[i + 1 :, i]) for i in range(self.n_rest))
+        return np.array([[total + float(np.diag(W) @ np.diag(M))]])
+
+    def to_rest(self, h: np.ndarray) -> np.ndarray:
+        """Σ_j a_j'h_j (R, k) for h (q, k, J)."""
+        return sum(one.T @ np.ascontiguousarray(h[a].T) for a, one in enumerate(self.zr))
+
+    def to_front(self, B: np.ndarray) -> np.ndarray:
+        """a_j B (q, k, J) for B (R, k)."""
+        return np.stack([(one @ B).T for one in self.zr])
+
+
+def _cut(pattern: sparse.csr_array) -> int:
+    """How many of the first columns to call popular: the cut that costs least."""
+    n_levels, R = pattern.shape
+    level = np.repeat(np.arange(n_levels), np.diff(pattern.indptr))
+    costs = {}
+    for k in sorted({int(R * share) for share in np.linspace(0.0, 1.0, 21)}):
+        rare = np.bincount(level[pattern.indices >= k], minlength=n_levels).astype(float)
+        costs[k] = DENSE * n_levels * k**2 / 2 + MIXED * rare.sum() * k + SPARSE * (rare**2).sum()
+    return min(costs, key=lambda k: costs[k])

@@ -1,0 +1,171 @@
+"""The mixed-model equations: what is constant at every θ (`System`) and their factor at one θ (`Factor`).
+
+With c = [X y], V = W⁻¹ + ZΛΛ'Z' and the front eliminated first (index f; the rest is r):
+
+    1. front:  C_j = λ'Z_j'Z_jλ + I for every level          (`front.eliminate`)
+    2. rest:   S = Z_r'Z_r − Σ_j a_j'M_j a_j,  C_r = Λ'SΛ + I  (`product`, `rest`)
+    3. border: c'V⁻¹c = c'c − Y'Y − H'H,  Y and H the half-solved columns of the front and of the rest
+
+    log|V W| = Σ_j log|C_j| + log|C_r|
+    Z_r'V⁻¹c = S_c − S Λ C_r⁻¹ Λ' S_c,   Z_j'V⁻¹c = D_j (Z_j'c − a_j ΛC_r⁻¹Λ'S_c),   S_c = Z_r'V_f⁻¹c
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from henderson.engine.factor.connected import components
+from henderson.engine.factor.front import eliminate, shrink
+from henderson.engine.factor.product import choose
+from henderson.engine.factor.rest import Rest
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics import small
+
+#: squares up to which a sum is taken in extended precision
+EXTENDED = 20_000
+
+
+class System:
+    """Constant data: cross-products, the pattern of S, its components.
+
+    Parameters
+    ----------
+    cross : CrossProducts
+    blocks : Blocks
+    """
+
+    def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
+        self.cross, self.blocks = cross, blocks
+        sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
+        self.n_front = cross.zz.shape[2]
+        self.has_rest = blocks.n_rest > 0
+        if not self.has_rest:
+            return
+        self.places = components(cross.zr, cross.rr, sizes)
+        self.levels = [levels for _, levels in sizes]
+        self.product = choose(cross.zr, cross.rr, self.places)
+
+    def factor(self, lam: Sequence[np.ndarray]) -> Factor:
+        """The factor at λ of every block."""
+        return Factor(self, lam)
+
+
+class Factor:
+    """The factor at one λ. Effects come as (front (q, k, J), rest (R, k)) pairs.
+
+    Attributes
+    ----------
+    log_det : float
+        log|C|.
+    inner : (p + 1, p + 1) array
+        c'V⁻¹c.
+    """
+
+    def __init__(self, system: System, lam: Sequence[np.ndarray]) -> None:
+        cross, blocks = system.cross, system.blocks
+        self.system, self.lam = system, lam
+        front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
+        self.front = eliminate(cross.zz, cross.zx, front_lam)
+        self.log_det, self.inner = self.front.log_det, cross.xy - self.front.yy
+        if not system.has_rest:
+            return
+        T, Y = self.front.T, self.front.Y
+        self.S_c = cross.rx - system.product.to_rest(small.multiply(T.transpose(1, 0, 2), Y))
+        S = system.product.schur(T)
+        self.rest = Rest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
+        self.log_det += self.rest.log_det
+        self.H = self.rest.half(self.S_c)
+        self.inner = self.inner - self.rest.inner(self.H)
+
+    def response_square(self) -> np.floating | None:
+        """y'V⁻¹y in extended precision; None where that would take long.
+
+        It is a difference of large sums, and ν log r² multiplies its rounding by ν: numerical derivatives of the
+        deviance would see little else.
+        """
+        halves = [self.front.Y[:, -1]]
+        if self.system.has_rest:
+            halves += [h[:, -1] for h in self.H]
+        if sum(half.size for half in halves) > EXTENDED:
+            return None
+        total = np.longdouble(self.system.cross.xy[-1, -1])
+        for half in halves:
+            total -= (half.astype(np.longdouble) ** 2).sum()
+        return total
+
+    @cached_property
+    def D(self) -> np.ndarray:
+        """(I + A_jG)⁻¹ of the front, (q, q, J)."""
+        return shrink(self.front, self.system.cross.zz)
+
+    @cached_property
+    def B(self) -> np.ndarray:
+        """Z_j'V_f⁻¹Z_j = D_jA_j of the front, (q, q, J)."""
+        return small.multiply(self.D, self.system.cross.zz)
+
+    @cached_property
+    def zvc(self) -> tuple[np.ndarray, np.ndarray]:
+        """Z'V⁻¹[X y]: front (q, p + 1, J), rest (R, p + 1)."""
+        return self._project(self.system.cross.zx)
+
+    def _project(self, zx: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if not self.system.has_rest:
+            return small.multiply(self.D, zx), np.zeros((0, zx.shape[1]))
+        rest = self.rest
+        moved = rest.back(self.H)
+        rows = self.S_c - rest.multiply(moved)
+        if all(rest.divisible()):
+            rows = rest.unscale(rest.back(self.H, spherical=True))
+        inner = zx - self.system.product.to_front(moved)
+        return small.multiply(self.D, inner), rows
+
+    def bilinear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """h'(Z'V⁻¹Z)h for effects h: front (q, k, J), rest (R, k)."""
+        out = small.quadratic(self.B, front)
+        if not self.system.has_rest:
+            return out
+        Sh = self.rest.multiply(rest)
+        moved = self.system.product.to_rest(small.multiply(self.D.transpose(1, 0, 2), front))
+        cross = rest.T @ moved
+        half = self.rest.half(moved + Sh)
+        return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
+
+    @cached_property
+    def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj."""
+        blocks = self.system.blocks
+        first = [np.zeros((b.q, b.q)) for b in blocks.blocks]
+        second = [np.zeros((b.q, b.q)) for b in blocks.blocks]
+        if self.system.has_rest:
+            for k, one, two in zip(blocks.rest, *self.rest.traces()):
+                first[k], second[k] = one, two
+        if blocks.front is not None:
+            total = self.B.sum(axis=2)
+            if self.system.has_rest:
+                total = total - self.system.product.sandwich_sum(self.rest, self.D)
+            second[blocks.front] = (total + total.T) / 2
+            first[blocks.front] = second[blocks.front] @ self.lam[blocks.front]
+        return first, second
+
+    @cached_property
+    def borrowed(self) -> np.ndarray:
+        """D_j a_j W a_j'D_j', (q, q, J): what the rest takes from the front's Z_j'V⁻¹Z_j."""
+        return small.congruence(self.D, self.system.product.sandwich(self.rest))
+
+    def conditional_covariances(self) -> list[np.ndarray]:
+        """ΛC⁻¹Λ' of every level, (q, q, J) a block: the front's is M_j + M_j a_j W a_j' M_j, the rest's is in W."""
+        blocks = self.system.blocks
+        out: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
+        if blocks.front is not None:
+            M = small.multiply(self.front.T.transpose(1, 0, 2), self.front.T)
+            if self.system.has_rest:
+                M = M + small.congruence(M, self.system.product.sandwich(self.rest))
+            out[blocks.front] = M
+        if self.system.has_rest:
+            for k, cov in zip(blocks.rest, self.rest.level_weights()):
+                out[k] = cov
+        return out

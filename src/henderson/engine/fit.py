@@ -1,0 +1,210 @@
+"""From a design to a fitted model as numbers: what the engine hands to results and inference.
+
+The rows are summed (`Criterion.of`), the optimum is searched in the working basis (`search`), and its numbers are
+turned back into the user's units here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from henderson.covariance.structures import triangular
+from henderson.design.from_formula import Design
+from henderson.engine.criterion import Criterion
+from henderson.engine.search.search import Certified, search
+from henderson.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class Search:
+    """How an optimum was found and how sure it is.
+
+    Attributes
+    ----------
+    evaluations : int
+        Points at which the deviance was computed.
+    gradient_norm : float
+        Largest |∂d/∂θ| before the last step, in the working basis (unit mean-square columns), by the number of rows.
+    predicted_decrease : float
+        Deviance that a Newton step would still gain.
+    boundary_gain : float
+        Deviance that stepping off the boundary would gain: half the squared most negative eigenvalue of N = ∂d/∂G over
+        the information along its vector. Zero inside the parameter space.
+    smallest_curvature : float
+        Smallest eigenvalue of N over the singular blocks; nonnegative (to rounding) at a boundary optimum.
+    converged : bool
+        Whether both are too small to matter: the certificate.
+    seconds : float
+    message : str
+    history : tuple of (deviance, predicted decrease)
+    """
+
+    evaluations: int
+    gradient_norm: float
+    predicted_decrease: float
+    boundary_gain: float
+    smallest_curvature: float
+    converged: bool
+    seconds: float
+    message: str
+    history: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fit, in the user's units and column order.
+
+    Attributes
+    ----------
+    design : Design
+    reml : bool
+    theta : (k,) array
+        Free entries of every term's λ, term after term, diagonals ≥ 0.
+    lam : tuple of (q, q) arrays
+        Relative covariance factor of each term (in the design's order): Var(b_j) = σ² λλ'.
+    beta : (p,) array
+        Fixed effects; NaN where a redundant column was dropped.
+    kept : (p,) bool array
+        Columns of X that were kept.
+    sigma : float
+        Residual standard deviation σ (REML: r²/(n−p), ML: r²/n).
+    vcov : (p_kept, p_kept) array
+        σ² (X'V⁻¹X)⁻¹ over the columns kept.
+    b : tuple of (J, q) arrays
+        Conditional modes of the random effects, one array a term.
+    deviance : float
+        −2 log-likelihood, or −2 log restricted likelihood (lme4's REML criterion), at the optimum.
+    optimum : Search
+        How the optimum was found: evaluations, gradient norm, certificate, seconds, message.
+    """
+
+    design: Design
+    reml: bool
+    theta: np.ndarray
+    lam: tuple[np.ndarray, ...]
+    beta: np.ndarray
+    kept: np.ndarray
+    sigma: float
+    vcov: np.ndarray
+    b: tuple[np.ndarray, ...]
+    deviance: float
+    optimum: Search
+    _built: Criterion | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def criterion(self) -> Criterion:
+        """The function that was minimised; summed again from the design after unpickling."""
+        return self._built or Criterion.of(self.design, reml=self.reml)
+
+    @property
+    def g(self) -> np.ndarray:
+        """The G parameters, (k,): entries of λλ' where θ has entries of λ."""
+        blocks = self.criterion.blocks
+        return blocks.theta([one @ one.T for one in blocks.lam(self.theta)])
+
+    def b_cov(self) -> tuple[np.ndarray, ...]:
+        """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
+        criterion = self.criterion
+        point = criterion.at_lam(criterion.lam_of(self.theta), self.theta)
+        out: list[Any] = [None] * len(self.design.terms)
+        covariances = point.factor.conditional_covariances()
+        for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
+            user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
+            for i, part in zip(block.terms, block.layout.terms):
+                out[i] = user[:, part, part]
+        return tuple(out)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**{k: v for k, v in self.__dict__.items() if k != "criterion"}, "_built": None}
+
+
+def fit_design(
+    design: Design, *, reml: bool = True, start: np.ndarray | None = None, progress: bool | None = None
+) -> Fit:
+    """Fit a design by REML or ML.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+    start : (k,) array, optional
+        A θ to begin from, in the user's units.
+    progress : bool, optional
+        Show the number of evaluations. None: on a terminal, when the fit takes longer than a second.
+
+    Returns
+    -------
+    Fit
+    """
+    began = time.perf_counter()
+    criterion = Criterion.of(design, reml=reml)
+    with progress_bar("Fitting, evaluations", None, progress) as tell:
+        ended = search(criterion, start, tell)
+    return in_user_units(design, criterion, ended, began)
+
+
+def in_user_units(
+    design: Design,
+    criterion: Criterion,
+    ended: Certified,
+    began: float,
+) -> Fit:
+    point, basis, blocks = ended.optimum.point, criterion.basis, criterion.blocks
+    B = basis.to_user()
+    lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
+    b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
+    for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, point.modes()):
+        root, effects = T @ one, block.unranked(basis.y_scale * (T @ modes).T)
+        for i, part in zip(block.terms, block.layout.terms):
+            lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
+    theta = (
+        np.concatenate([block.layout.theta(_block_diagonal([lam[i] for i in block.terms])) for block in blocks.blocks])
+        if blocks.blocks
+        else np.zeros(0)
+    )
+    order = np.concatenate([block.parameters for block in blocks.blocks])
+    sorted_theta = np.empty_like(theta)
+    sorted_theta[order] = theta
+    sigma = basis.y_scale * np.sqrt(point.r2 / criterion.nu)
+    to_beta = np.linalg.inv(B[:-1, :-1])  # X = X̃B, so β = B⁻¹β̃ + β₀
+    beta = np.full(len(basis.kept), np.nan)
+    beta[basis.kept] = basis.beta0 + basis.y_scale * (to_beta @ point.beta)
+    found = Search(
+        criterion.evaluations,
+        ended.optimum.gradient_norm / criterion.system.cross.n,
+        ended.optimum.predicted_decrease,
+        ended.gain,
+        ended.smallest,
+        ended.converged,
+        time.perf_counter() - began,
+        ended.message,
+        ended.history,
+    )
+    return Fit(
+        design,
+        criterion.reml,
+        sorted_theta,
+        tuple(lam),
+        beta,
+        basis.kept,
+        float(sigma),
+        sigma**2 * to_beta @ point.phi @ to_beta.T,
+        tuple(b),
+        point.deviance,
+        found,
+        criterion,
+    )
+
+
+def _block_diagonal(parts: list[np.ndarray]) -> np.ndarray:
+    size = sum(len(part) for part in parts)
+    out, row = np.zeros((size, size)), 0
+    for part in parts:
+        out[row : row + len(part), row : row + len(part)] = part
+        row += len(part)
+    return out

@@ -1,0 +1,48 @@
+"""`Fit`s at parameters that were given, not found: what the data say of the rest there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from henderson.contract.design import Design
+from henderson.engine.criterion import Criterion
+from henderson.engine.fit import Fit, in_user_units
+from henderson.engine.search.optimize import Optimum
+from henderson.engine.search.search import Certified
+
+FloatArray = np.ndarray
+
+
+def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
+    """β̂, σ² and conditional modes at a given θ."""
+    began = time.perf_counter()
+    criterion = Criterion.of(design, reml=reml)
+    theta = np.asarray(theta, float)
+    point = criterion.at_lam(criterion.lam_of(theta), theta)
+    optimum = Optimum(
+        point=point,
+        evaluations=1,
+        predicted_decrease=0.0,
+        gradient_norm=0.0,
+        converged=True,
+        message="not optimised",
+    )
+    here = Certified(optimum=optimum, gain=0.0, smallest=0.0, off=theta, history=())
+    return in_user_units(design, criterion, here, began)
+
+
+def fit_given(design: Design, theta: FloatArray, beta: FloatArray, scale: float, *, reml: bool) -> Fit:
+    """Conditional modes at given θ, β and σ².
+
+    What is known of the mean moves to the offset, which leaves only b to predict.
+    """
+    fit = fit_at(design, theta, reml=reml)
+    known = design.X[:, fit.kept] @ beta[fit.kept]
+    if design.offset is not None:
+        known = known + design.offset
+    rest = replace(design, X=np.empty((len(design.y), 0)), x_names=(), offset=known)
+    b = fit_at(rest, theta, reml=False).b
+    return replace(fit, beta=beta, sigma=np.sqrt(scale), vcov=fit.vcov * scale / fit.sigma**2, b=b)

@@ -1,0 +1,172 @@
+"""Responses to bootstrap with: from the fitted model (parametric), or from its residuals and effects (residual).
+
+Replicates are drawn in blocks, each from its own stream of the seed, so a seed gives the same responses however
+many are fitted together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from henderson.contract.design import RandomTerm
+from henderson.engine.fit import Fit
+
+FloatArray = np.ndarray
+#: (Generator, m) → responses (n, m)
+Draw = Callable[[np.random.Generator, int], FloatArray]
+
+#: replicates that share a stream: fewer where there are many rows
+BLOCK = 100
+#: rows × replicates of a block
+BLOCK_DOUBLES = 2_000_000
+
+
+def block_size(n_rows: int) -> int:
+    """Replicates of one stream."""
+    return int(np.clip(BLOCK_DOUBLES // max(n_rows, 1), 1, BLOCK))
+
+
+def entropy_of(seed: Any) -> int:
+    """A number to start all streams from: of an integer, a SeedSequence, a Generator, or of the machine."""
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    if isinstance(seed, np.random.SeedSequence):
+        return int(seed.generate_state(1, np.uint64)[0])
+    if seed is None:
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    return int(seed)
+
+
+def stream(entropy: int, block: int) -> np.random.Generator:
+    """The generator of one block."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy, spawn_key=(block,))))
+
+
+def blocks(draw: Draw, n: int, entropy: int, size: int, batch: int) -> Iterator[tuple[slice, FloatArray]]:
+    """Replicates 0 … n − 1 in pieces of about `batch`: which they are, and what `draw` makes of them."""
+    start = 0
+    waiting: list[FloatArray] = []
+    held = 0
+    for number in range(-(-n // size)):
+        m = min(size, n - number * size)
+        waiting.append(draw(stream(entropy, number), size)[..., :m])
+        held += m
+        if held >= batch or (number + 1) * size >= n:
+            together = waiting[0] if len(waiting) == 1 else np.concatenate(waiting, -1)
+            for at in range(0, held, batch):
+                piece = together[..., at : at + batch]
+                yield slice(start + at, start + at + piece.shape[-1]), piece
+            start, waiting, held = start + held, [], 0
+
+
+def mean_of(fit: Fit) -> FloatArray:
+    """Xβ̂ and the offset, (n,)."""
+    design = fit.design
+    mean = design.X[:, fit.kept] @ fit.beta[fit.kept]
+    return mean if design.offset is None else mean + design.offset
+
+
+def add_effects(y: FloatArray, term: RandomTerm, b: FloatArray) -> None:
+    """y (n, m) += Zb for the effects of one term, b (J, q, m)."""
+    if term.codes is None:
+        assert term.loadings is not None
+        y += term.loadings @ b[:, 0]
+    else:
+        for r in range(term.n_columns):
+            column = term.columns[:, r]
+            gathered = b[term.codes, r]
+            y += gathered if np.all(column == 1.0) else column[:, None] * gathered
+
+
+def parametric(fit: Fit) -> Draw:
+    """y = Xβ̂ + Zb + ε with b and ε drawn from the fitted model."""
+    design, mean = fit.design, mean_of(fit)
+    sd = fit.sigma if design.weights is None else (fit.sigma / np.sqrt(design.weights))[:, None]
+
+    def draw(rng: np.random.Generator, m: int) -> FloatArray:
+        y = rng.standard_normal((len(mean), m))
+        y *= sd
+        y += mean[:, None]
+        for term, lam in zip(design.terms, fit.lam):
+            u = rng.standard_normal((term.n_levels, term.n_columns, m))
+            add_effects(y, term, np.einsum("rs,jsm->jrm", fit.sigma * lam, u))
+        return y
+
+    return draw
+
+
+def residual(fit: Fit) -> Draw:
+    """y = Xβ̂ + Zb + ε with b and ε drawn, with replacement, from the reflated modes and residuals.
+
+    Conditional modes and residuals vary less than the effects that they predict. They are centred and given the fitted
+    covariance (Carpenter, Goldstein and Rasbash 2003): U ← U A, A'(U'U/J)A = σ²G; e ← e σ/√(e'e/n).
+    """
+    design, mean = fit.design, mean_of(fit)
+    root_weights = np.ones(len(mean)) if design.weights is None else np.sqrt(design.weights)
+    fitted = mean.copy()[:, None]
+    effects = []
+    for term, lam, b in zip(design.terms, fit.lam, fit.b):
+        add_effects(fitted, term, b[:, :, None])
+        effects.append(reflated(b, fit.sigma**2 * lam @ lam.T))
+    e = (design.y - fitted[:, 0]) * root_weights
+    e = reflated(e[:, None], np.array([[fit.sigma**2]]))[:, 0]
+
+    def draw(rng: np.random.Generator, m: int) -> FloatArray:
+        y = e[rng.integers(len(e), size=(len(e), m))] / root_weights[:, None]
+        y += mean[:, None]
+        for term, u in zip(design.terms, effects):
+            chosen = rng.integers(len(u), size=(len(u), m))
+            add_effects(y, term, u[chosen].transpose(0, 2, 1))
+        return y
+
+    return draw
+
+
+def reflated(u: FloatArray, cov: FloatArray) -> FloatArray:
+    """u (J, q), centred and mapped so that u'u/J = cov (as far as u spans it).
+
+    Examples
+    --------
+    >>> u = reflated(np.array([[1.0], [2.0], [3.0]]), np.array([[4.0]]))
+    >>> float(np.round(u.var(), 6)), float(u.mean())
+    (4.0, 0.0)
+    """
+    u = u - u.mean(0)
+    values, vectors = np.linalg.eigh(u.T @ u / len(u))
+    size = np.where(values > 1e-12 * max(values.max(initial=0.0), 1e-300), values, np.inf)
+    # the nearest map: u S^{-1/2} (S^{1/2} cov S^{1/2})^{1/2} S^{-1/2}
+    half, inverse = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T, (vectors / np.sqrt(size)) @ vectors.T
+    inner_values, inner = np.linalg.eigh(half @ cov @ half)
+    middle = (inner * np.sqrt(np.maximum(inner_values, 0.0))) @ inner.T
+    return u @ inverse @ middle @ inverse
+
+
+def simulate(fit: Fit, n: int = 1, seed: Any = None) -> FloatArray:
+    """Responses drawn from a fitted model.
+
+    Parameters
+    ----------
+    fit : Fit
+    n : int
+        How many.
+    seed : int, SeedSequence or Generator, optional
+
+    Returns
+    -------
+    (rows, n) array
+
+    Examples
+    --------
+    >>> from henderson import datasets
+    >>> from henderson.design.from_formula import design_from_formula
+    >>> from henderson.engine.fit import fit_design
+    >>> fit = fit_design(design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff")))
+    >>> simulate(fit, 3, seed=1).shape
+    (30, 3)
+    """
+    size = block_size(len(fit.design.y))
+    pieces = [y for _, y in blocks(parametric(fit), n, entropy_of(seed), size, n)]
+    return np.concatenate(pieces, 1) if pieces else np.empty((len(fit.design.y), 0))

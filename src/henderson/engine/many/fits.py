@@ -1,0 +1,173 @@
+"""One design, many responses: the fit of each, as one computation.
+
+In a basis where an average level's columns are orthonormal, θ of each response goes by Newton steps from a common start
+to its optimum of the profiled deviance (the engine's criterion)
+
+    d = log|V| [+ log|S|] + ν (1 + log 2πr²/ν),   ν = n − p (REML) or n
+
+and a fit that ends with a singular covariance is made sure of: if d falls when the covariance gains a rank, it goes on
+from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from henderson.covariance.structures import FloatArray, Layout, factor_of, triangular
+from henderson.engine.many.components import Components
+from henderson.engine.many.coordinates import chain, descent_off_boundary, triangular_directions
+from henderson.engine.many.newton import Evaluate, minimize_batch
+from henderson.engine.many.pieces import Pieces, Resampled, Responses, pieces
+
+#: what the deviance may still fall by at a fit that counts as optimal
+GAIN = 1e-8
+#: relative standard deviations that a start is kept away from zero, in the basis of orthonormal columns
+LEAST_START = 0.05
+#: relative standard deviations below this are rounding errors of zero, in that basis
+ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class BatchFit:
+    """Fits of B responses, in the user's units.
+
+    Attributes
+    ----------
+    beta : (B, p) array
+        Over the columns of X kept.
+    cov : (B, Q, Q) array
+        Covariance of one level's effects relative to σ², all terms one after another.
+    sigma : (B,) array
+    deviance : (B,) array
+        −2 log-likelihood, or the REML criterion.
+    converged : (B,) bool array
+    evaluations : int
+    """
+
+    beta: FloatArray
+    cov: FloatArray
+    sigma: FloatArray
+    deviance: FloatArray
+    converged: np.ndarray
+    evaluations: int
+
+
+def profiled(p: Pieces, nu: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The deviance with σ profiled out (without constants of the design), its gradient and Hessian in g."""
+    c = nu / p.r2
+    value = p.logdet + nu * (1 + np.log(2 * np.pi * p.r2 / nu))
+    gradient = p.d_logdet + c * p.d_r2
+    hessian = p.dd_logdet + c * p.dd_r2 - (c / p.r2) * p.d_r2[:, None] * p.d_r2[None]
+    return value, gradient, hessian
+
+
+def fit_batch(
+    parts: Components,
+    responses: Responses,
+    start: FloatArray,
+    *,
+    reml: bool,
+    resampled: Resampled | None = None,
+    n_rows: FloatArray | None = None,
+) -> BatchFit:
+    """Fit every response.
+
+    Parameters
+    ----------
+    parts : Components
+    responses : Responses
+        B of them, or one for all resampled data sets.
+    start : (Q, Q) array
+        Covariance relative to σ² to begin from, in the user's basis.
+    reml : bool
+    resampled : Resampled, optional
+        Components drawn for each member of the batch.
+    n_rows : (B,) array, optional
+        Rows of each resampled data set.
+    """
+    layout = parts.layout
+    batch = responses.batch if resampled is None else len(resampled.yy)
+    nu = np.broadcast_to((parts.n if n_rows is None else n_rows) - (parts.p if reml else 0), (batch,)).astype(float)
+    directions = triangular_directions(layout)
+
+    def at(root: FloatArray, members: np.ndarray) -> Pieces:
+        drawn = None if resampled is None else resampled[members]
+        return pieces(parts, responses[members], root, reml=reml, resampled=drawn)
+
+    def evaluate(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        root = _root(layout, x)
+        value, d_g, dd_g = profiled(at(root, members), nu[members])
+        gradient, hessian, _ = chain(layout, root, directions, d_g, dd_g)
+        return value, gradient, hessian
+
+    inverse_basis = linalg.inv(parts.basis)
+    x = np.repeat(_start(layout, inverse_basis @ start @ inverse_basis.T)[:, None], batch, 1)
+    found = minimize_batch(evaluate, x)
+    x, value, converged, evaluations = found.x, found.value, found.converged.copy(), found.evaluations
+    members = np.flatnonzero(converged)
+    for _ in range(5):
+        if not len(members):
+            break
+        root = _root(layout, x[:, members])
+        _, d_g, dd_g = profiled(at(root, members), nu[members])
+        falling, step = descent_off_boundary(layout, d_g, dd_g, GAIN)
+        members = members[falling]
+        if not len(members):
+            break
+        cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
+        again = np.column_stack([layout.theta(_factor(layout, c)) for c in cov.transpose(2, 0, 1)])
+        more = minimize_batch(_among(evaluate, members), again)
+        lower = more.value < value[members]
+        members = members[lower]
+        x[:, members], value[members] = more.x[:, lower], more.value[lower]
+        converged[members] = more.converged[lower]
+        evaluations += more.evaluations
+    root = _without_rounding(layout, _root(layout, x), converged)
+    final = at(root, np.arange(batch))
+    value, _, _ = profiled(final, nu)
+    root = np.einsum("rs,sub->rub", parts.basis, root)
+    constant = -parts.log_weights + (2 * np.log(np.abs(np.diag(parts.x_basis))).sum() if reml else 0.0)
+    beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta)
+    with np.errstate(invalid="ignore"):
+        sigma = np.sqrt(final.r2 / nu)
+    return BatchFit(beta.T, np.einsum("rub,sub->brs", root, root), sigma, value + constant, converged, evaluations)
+
+
+def _among(evaluate: Evaluate, members: np.ndarray) -> Evaluate:
+    """The function of some members of a batch."""
+    return lambda x, who: evaluate(x, members[who])
+
+
+def _root(layout: Layout, x: FloatArray) -> FloatArray:
+    root = np.zeros((layout.q, layout.q, x.shape[1]))
+    root[layout.entries[:, 0], layout.entries[:, 1]] = x[layout.parameter]
+    return root
+
+
+def _factor(layout: Layout, cov: FloatArray) -> FloatArray:
+    out = np.zeros_like(cov)
+    for term in layout.terms:
+        out[term, term] = factor_of(cov[term, term])
+    return out
+
+
+def _without_rounding(layout: Layout, root: FloatArray, members: np.ndarray) -> FloatArray:
+    """Directions without variance but for rounding get none: eigenvalues of G below ROUNDING² become zero."""
+    root = root.copy()
+    for term in layout.terms:
+        smallest = np.abs(np.einsum("rrb->rb", root[term, term])).min(0)
+        for b in np.flatnonzero(members & (smallest < 30 * ROUNDING)):
+            values, vectors = np.linalg.eigh(root[term, term, b] @ root[term, term, b].T)
+            if values[0] < ROUNDING**2:
+                root[term, term, b] = triangular(vectors * np.sqrt(np.where(values < ROUNDING**2, 0.0, values)))
+    return root
+
+
+def _start(layout: Layout, cov: FloatArray) -> FloatArray:
+    lam = layout.canonical(_factor(layout, cov))
+    diagonal = np.arange(layout.q)
+    lam[diagonal, diagonal] = np.maximum(lam[diagonal, diagonal], LEAST_START)
+    return layout.theta(lam)

@@ -1,0 +1,154 @@
+"""Large components (crossed factors), one by one: steps 1 to 4 and 7 of `likelihood`.
+
+A component of R effects costs some six products of R × R matrices for each member of the batch, and all else R²: what
+involves [X y] goes through KG = Z'V⁻¹[X y] (R, p + 1), G = Z'W[X y], and E_i, which moves rows and blanks others,
+through indices. Arrays (B, R, …): the batch first, as LAPACK wants it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from henderson.engine.many.components import Shape
+from henderson.engine.many.sums import Sums
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class EffectProducts:
+    """Z_c'Wy of B responses, or of one for the whole batch: zy (R, C, B)."""
+
+    zy: FloatArray
+
+    def __getitem__(self, index: np.ndarray) -> EffectProducts:
+        return EffectProducts(self.zy[..., index])
+
+    @classmethod
+    def of(cls, shape: Shape, zy: FloatArray) -> EffectProducts:
+        """From zy (R, C, B)."""
+        return cls(zy)
+
+
+@dataclass(frozen=True)
+class AtComponents:
+    """The components of one shape at B roots; see `patterns.AtPatterns`."""
+
+    shape: Shape
+    products: EffectProducts
+    root: FloatArray
+    times: FloatArray | None
+
+    @cached_property
+    def each(self) -> list[_AtComponent]:
+        """Every component."""
+        lam = np.ascontiguousarray(self.shape.gathered(self.root).transpose(2, 0, 1))
+        moves = [_Move.of(e) for e in self.shape.members]
+        out = []
+        for c in range(len(self.shape.pattern)):
+            zy = np.broadcast_to(self.products.zy[:, c].T, lam.shape[:2])
+            gram = self.shape.gram[:, :, self.shape.pattern[c]]
+            out.append(_AtComponent(gram, lam, self.shape.zx[:, :, c].T, zy, moves))
+        return out
+
+    def _weight(self, c: int) -> FloatArray | float:
+        return 1.0 if self.times is None else self.times[self.shape.pattern[c]]
+
+    def sums(self) -> Sums:
+        """Steps 3 and 4."""
+        parts = [one.sums() for one in self.each]
+        if len(parts) == 1 and self.times is None:
+            return parts[0]
+        return Sums(*(
+            sum(self._weight(c) * vars(part)[name] for c, part in enumerate(parts)) for name in vars(parts[0])
+        ))  # fmt: skip
+
+    def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Step 7."""
+        parts = [one.second(beta, s_inverse) for one in self.each]
+        total = [self._weight(c) * np.stack(part) for c, part in enumerate(parts)]
+        both = np.sum(total, axis=0)
+        return both[0], both[1]
+
+
+@dataclass(frozen=True)
+class _Move:
+    """E of zeros and ones with at most one one in a row: E m = blank · m[source]."""
+
+    source: np.ndarray
+    blank: FloatArray
+
+    @classmethod
+    def of(cls, e: FloatArray) -> _Move:
+        return cls(e.argmax(1), e.max(1))
+
+    def rows(self, m: FloatArray) -> FloatArray:
+        """E m for m (B, R, u)."""
+        return m[:, self.source] * self.blank[:, None]
+
+    def trace(self, m: FloatArray) -> FloatArray:
+        """tr mE for symmetric m (B, R, R), (B,)."""
+        return m[:, np.arange(len(self.source)), self.source] @ self.blank
+
+
+class _AtComponent:
+    """One component at B roots."""
+
+    def __init__(self, gram: FloatArray, lam: FloatArray, zx: FloatArray, zy: FloatArray, moves: list[_Move]) -> None:
+        r = len(gram)
+        diagonal = np.arange(r)
+        turned = np.ascontiguousarray(lam.transpose(0, 2, 1))
+        c = turned @ (gram @ lam)
+        c[:, diagonal, diagonal] += 1.0
+        low = _cholesky(c)
+        self.logdet = 2 * np.log(low[:, diagonal, diagonal]).sum(1)
+        h = np.linalg.solve(low, turned)
+        self.m = np.ascontiguousarray(h.transpose(0, 2, 1)) @ h
+        k = -(gram @ self.m)
+        k[:, diagonal, diagonal] += 1.0
+        n = k @ gram
+        self.n = (n + n.transpose(0, 2, 1)) / 2
+        self.g = np.concatenate([np.broadcast_to(zx, (len(lam), *zx.shape)), zy[:, :, None]], 2)
+        self.kg = k @ self.g
+        self.moves = moves
+
+    def sums(self) -> Sums:
+        f = np.einsum("brx,bry->xyb", self.g, self.m @ self.g)
+        d = np.array([np.einsum("brx,bry->xyb", self.kg, e.rows(self.kg)) for e in self.moves])
+        t1 = np.array([e.trace(self.n) for e in self.moves])
+        return Sums(self.logdet, t1, f[:-1, :-1], f[:-1, -1], f[-1, -1], d[:, :-1, :-1], d[:, :-1, -1], d[:, -1, -1])
+
+    def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        e = (self.kg[:, :, -1] - np.einsum("brx,xb->br", self.kg[:, :, :-1], beta))[:, :, None]
+        moved = [move.rows(self.n) for move in self.moves]
+        dd_logdet = -_pairs(moved, [m.transpose(0, 2, 1) for m in moved])
+        if s_inverse is not None:
+            half = _cholesky(np.ascontiguousarray(s_inverse.transpose(2, 0, 1)))
+            dd_logdet = dd_logdet + 2 * self._quadratic(self.kg[:, :, :-1] @ half)
+        return 2 * self._quadratic(e), dd_logdet
+
+    def _quadratic(self, u: FloatArray) -> FloatArray:
+        """tr u'E_iNE_ju for u (B, R, m), (k, k, B)."""
+        moved = [move.rows(u) for move in self.moves]
+        return _pairs(moved, [self.n @ m for m in moved])
+
+
+def _cholesky(c: FloatArray) -> FloatArray:
+    """Lower factors; NaN where there is none."""
+    try:
+        return np.linalg.cholesky(c)
+    except np.linalg.LinAlgError:
+        out = np.full_like(c, np.nan)
+        for b, one in enumerate(c):
+            with suppress(np.linalg.LinAlgError):
+                out[b] = np.linalg.cholesky(one)
+        return out
+
+
+def _pairs(left: list[FloatArray], right: list[FloatArray]) -> FloatArray:
+    """Σ left_i right_j over all but the batch, (k, k, B)."""
+    return np.array([[np.einsum("brs,brs->b", a, b) for b in right] for a in left])

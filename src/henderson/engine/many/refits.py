@@ -1,0 +1,167 @@
+"""Fits of many responses, or of many resampled data sets, with whatever suits the size of the model.
+
+Where the components of the design are small, all replicates are one array computation (`engine.many.fits`); where they
+are not, the engine fits one after another, from the estimates of the original fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from henderson.contract.design import Design
+from henderson.engine.fit import Fit, fit_design
+from henderson.engine.many.components import Components, components
+from henderson.engine.many.fits import BatchFit, fit_batch
+from henderson.engine.many.pieces import Responses
+
+FloatArray = np.ndarray
+
+#: effects of a component above which fits go one by one
+LARGEST = 64
+#: numbers in memory for one response above which the engine, one by one, is the faster
+MOST_DOUBLES = 60_000
+#: the same for what the engine does not do as well: one response, resampled or profiled
+MOST_DOUBLES_ALONE = 2_000_000
+#: numbers in memory for a batch
+BATCH_DOUBLES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Refits:
+    """Fits of B replicates.
+
+    Attributes
+    ----------
+    beta : (B, p) array
+        NaN for redundant columns, and where a fit failed.
+    cov : tuple of (B, q, q) arrays
+        Relative covariance of each term of the design.
+    sigma, deviance : (B,) arrays
+    converged : (B,) bool array
+    """
+
+    beta: FloatArray
+    cov: tuple[FloatArray, ...]
+    sigma: FloatArray
+    deviance: FloatArray
+    converged: np.ndarray
+
+    @classmethod
+    def of_batch(cls, fit: Fit, parts: Components, batch: BatchFit) -> Refits:
+        """From an array computation."""
+        beta = np.full((len(batch.sigma), len(fit.kept)), np.nan)
+        beta[:, fit.kept] = batch.beta
+        cov = tuple(batch.cov[:, term, term] for term in parts.layout.terms)
+        return cls(beta, cov, batch.sigma, batch.deviance, batch.converged)
+
+    @classmethod
+    def of_fits(cls, fits: list[Fit]) -> Refits:
+        """From single fits."""
+        return cls(
+            np.array([f.beta for f in fits]),
+            tuple(np.array([f.lam[k] @ f.lam[k].T for f in fits]) for k in range(len(fits[0].lam))),
+            np.array([f.sigma for f in fits]),
+            np.array([f.deviance for f in fits]),
+            np.array([f.optimum.converged for f in fits]),
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Refits]) -> Refits:
+        """One after another."""
+        return cls(
+            np.concatenate([p.beta for p in parts]),
+            tuple(np.concatenate(c) for c in zip(*(p.cov for p in parts))),
+            np.concatenate([p.sigma for p in parts]),
+            np.concatenate([p.deviance for p in parts]),
+            np.concatenate([p.converged for p in parts]),
+        )
+
+    def without_failures(self) -> Refits:
+        """NaN where a fit failed."""
+        bad = ~self.converged
+        return replace(
+            self,
+            beta=np.where(bad[:, None], np.nan, self.beta),
+            cov=tuple(np.where(bad[:, None, None], np.nan, c) for c in self.cov),
+            sigma=np.where(bad, np.nan, self.sigma),
+        )
+
+
+@dataclass(frozen=True)
+class Refitter:
+    """How a fit's design is fitted again to other responses.
+
+    Attributes
+    ----------
+    fit : Fit
+    parts : Components, or None
+        None: one by one.
+    batch : int
+        Replicates fitted together.
+    """
+
+    fit: Fit
+    parts: Components | None
+    batch: int
+
+    @classmethod
+    def of(cls, fit: Fit, batch: int | None = None) -> Refitter:
+        """Choose by the size of the model."""
+        parts = batched_components(fit, most=MOST_DOUBLES)
+        if parts is None:
+            return cls(fit, None, 1)
+        return cls(fit, parts, batch or int(np.clip(BATCH_DOUBLES // parts.doubles(), 1, 2000)))
+
+    def __call__(self, y: FloatArray) -> Refits:
+        """Fit the responses y (n, B)."""
+        fit, parts = self.fit, self.parts
+        if parts is None:
+            return Refits.of_fits([refit(fit, y[:, b]) for b in range(y.shape[1])])
+        found = fit_batch(parts, Responses.of(parts, y), start_of(fit, parts), reml=fit.reml)
+        return Refits.of_batch(fit, parts, found).without_failures()
+
+
+def batched_components(
+    fit: Fit, *, whiten: bool = True, separate: bool = False, most: int = MOST_DOUBLES_ALONE
+) -> Components | None:
+    """The design taken apart, or None where it is too large to fit many together."""
+    effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
+    if effects > 100_000:  # not even worth taking apart
+        return None
+    if largest_component(fit.design) > LARGEST:
+        return None
+    parts = components(fit.design, fit.kept, whiten=whiten, separate=separate)
+    return parts if parts.doubles() - parts.n <= most else None
+
+
+def largest_component(design: Design) -> int:
+    """Effects of the largest component."""
+    from henderson.engine.many.components import effects_of_components
+
+    return int(effects_of_components(design).max())
+
+
+def start_of(fit: Fit, parts: Components) -> FloatArray:
+    """The fitted relative covariance of one level's effects, (Q, Q)."""
+    start = np.zeros((parts.layout.q, parts.layout.q))
+    for term, lam in zip(parts.layout.terms, fit.lam):
+        start[term, term] = lam @ lam.T
+    return start
+
+
+def refit(fit: Fit, y: FloatArray) -> Fit:
+    """The same model fitted to another response, from the estimates."""
+    start = fit.theta
+    return fit_design(replace(fit.design, y=np.ascontiguousarray(y)), reml=fit.reml, start=start)
+
+
+def refit_all(refitter: Refitter, pieces: Iterator[tuple[slice, FloatArray]], tell: Callable[[int], None]) -> Refits:
+    """Fit responses piece by piece, telling how many are done."""
+    out = []
+    for here, y in pieces:
+        out.append(refitter(y))
+        tell(here.stop)
+    return Refits.joined(out)

@@ -1,0 +1,148 @@
+"""Small components, added up by pattern: steps 1 to 4 and 7 of `likelihood`.
+
+Every sum over the components of a pattern is linear in a small symmetric matrix (M, K'E_iK, …) against W, which is
+summed once. The W of the columns of X does not depend on the response: those sums are matrix products. Arrays
+(R, R, a, B): the batch last, so that operations on small matrices run over contiguous memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from henderson.engine.many.components import Shape
+from henderson.engine.many.sums import Sums
+from henderson.numerics import small
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class PatternProducts:
+    """Sums of products over the components of a pattern, of B responses or of one for the whole batch.
+
+    Attributes
+    ----------
+    xy : (p, R, R, a, B) array
+        Of Z_c'WX and Z_c'Wy, symmetric in the effects.
+    yy : (R, R, a, B) array
+        Of Z_c'Wy with itself.
+    """
+
+    xy: FloatArray
+    yy: FloatArray
+
+    def __getitem__(self, index: np.ndarray) -> PatternProducts:
+        return PatternProducts(self.xy[..., index], self.yy[..., index])
+
+    @classmethod
+    def of(cls, shape: Shape, zy: FloatArray) -> PatternProducts:
+        """From zy (R, C, B)."""
+        return cls(shape.effects_by_pattern(shape.zx, zy), shape.sum_patterns(np.einsum("rcb,scb->rscb", zy, zy)))
+
+
+@dataclass(frozen=True)
+class AtPatterns:
+    """The components of one shape at B roots.
+
+    Attributes
+    ----------
+    shape : Shape
+    products : PatternProducts
+    root : (Q, Q, B) array
+    times : (a, B) array, or None
+        How often each component counts (then every component is its own pattern); None: once.
+    """
+
+    shape: Shape
+    products: PatternProducts
+    root: FloatArray
+    times: FloatArray | None
+
+    @cached_property
+    def count(self) -> FloatArray:
+        """Components of each pattern, (a, B or 1)."""
+        return self.shape.count[:, None] if self.times is None else self.times
+
+    @cached_property
+    def weight(self) -> FloatArray:
+        """What W, being a sum already, is multiplied by."""
+        return np.ones((1, 1)) if self.times is None else self.times
+
+    @cached_property
+    def solved(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Steps 1 and 2: log|C| (a, B); M, K, N (R, R, a, B)."""
+        lam = self.shape.gathered(self.root)[:, :, None]
+        gram, diagonal = self.shape.gram[..., None], np.arange(self.shape.size)
+        c = _dot(lam.transpose(1, 0, 2, 3), _dot(gram, lam))
+        c[diagonal, diagonal] += 1.0
+        low, unit = small.cholesky(c), np.zeros_like(c)
+        unit[diagonal, diagonal] = 1.0
+        h = _dot(small.solve_lower(low, unit), lam.transpose(1, 0, 2, 3))
+        m = _dot(h.transpose(1, 0, 2, 3), h)
+        k = -_dot(gram, m)
+        k[diagonal, diagonal] += 1.0
+        n = _dot(k, gram)
+        return 2 * np.log(low[diagonal, diagonal]).sum(0), m, k, (n + n.transpose(1, 0, 2, 3)) / 2
+
+    def sums(self) -> Sums:
+        """Steps 3 and 4."""
+        logdet, m, k, n = self.solved
+        f_xx, f_xy, f_yy = self._against(m * self.weight)
+        each = [self._against(_dot(k.transpose(1, 0, 2, 3), ek) * self.weight) for ek in _times(self.shape.members, k)]
+        d_xx, d_xy, d_yy = (np.array(part) for part in zip(*each))
+        t1 = np.einsum("irs,rsb->ib", self.shape.members, (n * self.count).sum(2))
+        return Sums((logdet * self.count).sum(0), t1, f_xx, f_xy, f_yy, d_xx, d_xy, d_yy)
+
+    def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Step 7: this shape's part of r²_ij, and of log|V|_ij (and log|S|_ij, where S⁻¹ is given)."""
+        _, _, k, n = self.solved
+        right = -n * self.count
+        if s_inverse is not None:
+            right = right + 2 * self._conjugate(k, self._weighted(s_inverse))
+        dd_r2 = 2 * self._traces(n, self._conjugate(k, self._residual(beta)))
+        return dd_r2, self._traces(n, right)
+
+    def _against(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """ΣMW for [X y], X and y apart."""
+        p, xy, yy = len(self.shape.zx), self.products.xy, self.products.yy
+        flat = m.reshape(-1, m.shape[-1])
+        of_x = (self.shape.xx.reshape(p * p, len(flat)) @ flat).reshape(p, p, flat.shape[1])
+        if xy.shape[-1] == 1:
+            return of_x, xy.reshape(p, len(flat)) @ flat, yy.ravel() @ flat
+        of_xy = np.einsum("xmb,mb->xb", xy.reshape(p, *flat.shape), flat)
+        return of_x, of_xy, np.einsum("mb,mb->b", yy.reshape(flat.shape), flat)
+
+    def _residual(self, beta: FloatArray) -> FloatArray:
+        """W of e = y − Xβ, (R, R, a, B)."""
+        square = self._weighted(np.einsum("xb,yb->xyb", beta, beta))
+        return self.products.yy - 2 * np.einsum("xrsab,xb->rsab", self.products.xy, beta) + square
+
+    def _weighted(self, weights: FloatArray) -> FloatArray:
+        """Σ weights_xx' W_xx' for (p, p, B), symmetric, (R, R, a, B)."""
+        p, batch, size = len(weights), weights.shape[-1], self.shape.gram.shape
+        flat = self.shape.xx.reshape(p * p, self.shape.gram.size).T @ weights.reshape(p * p, batch)
+        flat = flat.reshape(*size, batch)
+        return (flat + flat.transpose(1, 0, 2, 3)) / 2
+
+    def _conjugate(self, k: FloatArray, w: FloatArray) -> FloatArray:
+        """KWK' as often as it counts."""
+        return _dot(_dot(k, w), k.transpose(1, 0, 2, 3)) * self.weight
+
+    def _traces(self, n: FloatArray, right: FloatArray) -> FloatArray:
+        """Σ_a tr E_i N E_j R, (k, k, B)."""
+        members = self.shape.members
+        return np.einsum("irsab,jsrab->ijb", _times(members, n), _times(members, right))
+
+
+def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Products of matrices (R, S, a, B) × (S, T, a, B)."""
+    return np.einsum("rsab,stab->rtab", a, b)
+
+
+def _times(members: FloatArray, m: FloatArray) -> FloatArray:
+    """E_i m for every i, (k, R, R, a, B)."""
+    k, r, _ = members.shape
+    return (members.reshape(k * r, r) @ m.reshape(r, -1)).reshape(k, *m.shape)

@@ -1,0 +1,1 @@
+"""A start, a descent, a certificate."""

@@ -1,0 +1,201 @@
+"""From a start to an optimum: trust-region Newton on a structured model of the Hessian, with secant corrections.
+
+The function gives value, gradient and a model of its Hessian H(θ) that lacks a part that changes slowly. That part, C,
+is learned from the gradients by symmetric rank-one updates, so that (H + C) s = y on the last step (a structured
+quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
+
+1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983)
+2. the value decides whether the step stands, and the radius; where its rounding hides the change, the gradient decides
+3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
+   all the same, without asking for its gradient: convergence is superlinear, so it squares what is left
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+
+class Point(Protocol):
+    """The function at one θ."""
+
+    theta: np.ndarray
+    deviance: float
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """(k,)."""
+
+    @property
+    def hessian_model(self) -> np.ndarray:
+        """(k, k)."""
+
+    def lighten(self) -> None:
+        """Let go of what takes memory, once value, gradient and Hessian are known."""
+
+
+P = TypeVar("P", bound=Point)
+
+
+@dataclass(frozen=True)
+class Optimum(Generic[P]):
+    """Where a search ended.
+
+    Attributes
+    ----------
+    point : Point
+    evaluations : int
+    predicted_decrease : float
+        What the model of the function promised at the last gradient: half the Newton decrement.
+    gradient_norm : float
+        Largest element of the last gradient.
+    converged : bool
+    message : str
+    history : tuple of (deviance, predicted decrease)
+    """
+
+    point: P
+    evaluations: int
+    predicted_decrease: float
+    gradient_norm: float
+    converged: bool
+    message: str
+    history: tuple[tuple[float, float], ...] = field(default=())
+
+
+#: predicted decrease at which a search is over, and below which not even the last step is taken
+TOLERANCE, EXACT = 3e-10, 1e-18
+#: decrease below which a search that cannot improve has still converged
+ACCEPTABLE = 1e-8
+MAX_ITERATIONS = 500
+#: times that corrections are forgotten before a search believes them; the least curvature that then counts
+RESETS, FLAT = 5, 1e-4
+
+
+def minimize(
+    evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1.0, beat: float = -np.inf
+) -> Optimum[P]:
+    """Minimise a deviance from `start`.
+
+    Parameters
+    ----------
+    evaluate : callable
+    start : Point
+    radius : float
+        First radius of the trust region.
+    beat : float
+        A deviance known from elsewhere. The search ends, not converged, when it is clear that it will not get below.
+    """
+    k = len(start.theta)
+    point, evaluations, C = start, 1, np.zeros((k, k))
+    history: list[tuple[float, float]] = []
+    stalled = resets = 0
+    for _ in range(MAX_ITERATIONS):
+        g, H = point.gradient, point.hessian_model
+        point.lighten()
+        values, vectors = np.linalg.eigh(H + C)
+        step, predicted = _trust_step(values, vectors, g, radius)
+        history.append((point.deviance, predicted))
+        rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
+        if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
+            return Optimum(
+                point,
+                evaluations,
+                predicted,
+                float(np.abs(g).max(initial=0.0)),
+                False,
+                "ends no lower than another",
+                tuple(history),
+            )
+        if predicted <= TOLERANCE and C.any() and _without_corrections(H, g) > 10 * TOLERANCE and resets < RESETS:
+            C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
+            continue
+        if predicted <= TOLERANCE or stalled >= 3:
+            good = predicted <= ACCEPTABLE
+            if good and predicted > EXACT:
+                last = evaluate(point.theta + step)
+                evaluations += 1
+                point = last if last.deviance <= point.deviance + 50 * rounding else point
+            return Optimum(
+                point,
+                evaluations,
+                predicted,
+                float(np.abs(g).max(initial=0.0)),
+                good,
+                "converged" if good else "no further decrease",
+                tuple(history),
+            )
+        new = evaluate(point.theta + step)
+        evaluations += 1
+        actual = point.deviance - new.deviance
+        hidden = predicted < 50 * rounding
+        length = float(np.linalg.norm(step))
+        if hidden:
+            accept = float(np.linalg.norm(new.gradient)) < float(np.linalg.norm(g)) and actual > -50 * rounding
+            stalled = 0 if accept else stalled + 1
+            if not accept:
+                radius = length / 4
+        else:
+            ratio = actual / predicted
+            accept = ratio > 1e-4
+            if ratio < 0.25:
+                radius = length / 4
+            elif ratio > 0.75 and length > 0.8 * radius:
+                radius = 2.0 * radius
+            stalled = 0 if accept else stalled + (radius < 1e-12)
+        y = new.gradient - g
+        C = _learn(C, new.hessian_model if accept else H, step, y)
+        if accept:
+            point = new
+    return Optimum(
+        point, evaluations, predicted, float(np.abs(g).max(initial=0.0)), False, "iteration limit", tuple(history)
+    )
+
+
+def _without_corrections(H: np.ndarray, g: np.ndarray) -> float:
+    """Decrease that the model of the Hessian alone predicts; flat directions count as FLAT."""
+    values, vectors = np.linalg.eigh(H)
+    return float(0.5 * ((vectors.T @ g) ** 2 / np.maximum(np.abs(values), FLAT)).sum())
+
+
+def _beaten(gap: float, predicted: float) -> bool:
+    """Whether a search `gap` above another's end arrives there too, or stays above."""
+    return predicted < 1e-3 and predicted < (2 * gap if gap < 1e-3 else gap / 10)
+
+
+def _learn(C: np.ndarray, H: np.ndarray, step: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Symmetric rank-one update of C so that (H + C) step = y."""
+    residual = y - (H + C) @ step
+    scale = float(residual @ step)
+    if abs(scale) < 1e-8 * float(np.linalg.norm(residual) * np.linalg.norm(step)) or scale == 0.0:
+        return C
+    return C + np.outer(residual, residual) / scale
+
+
+def _trust_step(values: np.ndarray, vectors: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
+    """Minimiser of g's + s'Bs/2 over |s| ≤ radius, and the decrease that it predicts, from B's eigenvalues."""
+    a = vectors.T @ g
+    floor = 1e-12 * max(float(np.abs(values).max(initial=0.0)), 1e-300)
+    shift = 0.0
+    if values[0] > floor:
+        s = -a / values
+        if np.linalg.norm(s) <= radius:
+            return vectors @ s, float(0.5 * (a @ (a / values)))
+    low = max(0.0, floor - float(values[0]))
+    high = low + float(np.linalg.norm(a)) / radius + floor
+    for _ in range(60):  # |s(shift)| falls with the shift; 1/|s| is nearly linear in it
+        shift = max(low, 1e-300) if shift == 0.0 else shift
+        shift = (low + high) / 2
+        norm = float(np.linalg.norm(a / (values + shift)))
+        if abs(norm - radius) < 1e-3 * radius:
+            break
+        low, high = (shift, high) if norm > radius else (low, shift)
+    s = -a / (values + shift)
+    short = radius**2 - float(s @ s)
+    if values[0] < -floor and short > 0.01 * radius**2:  # the hard case: along the negative direction
+        s[0] += np.copysign(np.sqrt(short), -a[0] if a[0] else 1.0)
+    predicted = -float(a @ s + 0.5 * (s * values) @ s)
+    return vectors @ s, predicted

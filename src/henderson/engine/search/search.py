@@ -1,0 +1,179 @@
+"""The search for the optimum of one criterion, and the certificate that it is one.
+
+1. A start is found (`scoring_start`) and the deviance minimised (`minimize`).
+2. A variance that ended at a rounding error is set to zero, when the deviance agrees.
+3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
+   semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
+4. Overparametrised models that end singular can have more than one minimum, each certified. When the model is small a
+   second and a third search start elsewhere, and the lowest end stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from henderson.covariance.structures import triangular
+from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.search.optimize import ACCEPTABLE, Optimum, minimize
+from henderson.engine.search.start import other_starts, scoring_start
+
+#: λ's smallest singular value against its largest, below which the certificate looks at N
+NEARLY_SINGULAR = 1e-2
+#: a standard deviation (relative to the residual's, working basis) that may be an exact zero
+ROUNDING = 1e-3
+#: deviance that a negative direction must promise before it is followed
+WORTHWHILE = 1e-7
+#: size (working basis) to which a given start is cut: further out the deviance is flat, and all but its rounding gone
+FAR = 100.0
+#: effects up to which a singular model is searched from other starts too
+SEARCH_AGAIN = 500
+#: times that a search steps off the boundary
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Certified:
+    """An optimum, and what the derivative in G says of it.
+
+    Attributes
+    ----------
+    optimum : Optimum
+    gain : float
+        Deviance that stepping off the boundary would gain.
+    smallest : float
+        Smallest eigenvalue of N over the singular blocks (0 where it is positive, or nothing is singular).
+    off : (n_theta,) array
+        Where that step would lead.
+    history : tuple of (deviance, predicted decrease)
+    """
+
+    optimum: Optimum[Evaluation]
+    gain: float
+    smallest: float
+    off: np.ndarray
+    history: tuple[tuple[float, float], ...]
+
+    @property
+    def converged(self) -> bool:
+        """The certificate: neither inside nor off the boundary is there anything to gain."""
+        return self.optimum.predicted_decrease <= ACCEPTABLE and self.gain <= WORTHWHILE
+
+    @property
+    def message(self) -> str:
+        """One line for a person."""
+        if self.gain > WORTHWHILE:
+            return f"stepping off the boundary promises a deviance lower by {self.gain:.2g}"
+        return self.optimum.message
+
+
+def search(
+    criterion: Criterion, start: np.ndarray | None = None, tell: Callable[[int], None] | None = None
+) -> Certified:
+    """The optimum of a criterion; `start` is a θ in the user's units, `tell` gets each evaluation's number."""
+
+    def evaluate(theta: np.ndarray) -> Evaluation:
+        point = criterion.at(theta)
+        if tell is not None:
+            tell(criterion.evaluations)
+        return point
+
+    if start is not None:
+        return _descend(criterion, evaluate, evaluate(_working_theta(criterion, start)))
+    ended = _descend(criterion, evaluate, scoring_start(criterion.blocks, criterion.system.cross, evaluate))
+    if _may_have_other_minima(criterion, ended.optimum.point):
+        for theta in other_starts(criterion.blocks):
+            other = _descend(criterion, evaluate, evaluate(theta), beat=ended.optimum.point.deviance)
+            if other.optimum.point.deviance < ended.optimum.point.deviance - WORTHWHILE:
+                ended = other
+    return ended
+
+
+def _descend(
+    criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], first: Evaluation, beat: float = -np.inf
+) -> Certified:
+    """Minimise, set rounding errors to zero, step off the boundary while that pays."""
+    best = minimize(evaluate, first, beat=beat)
+    history = best.history
+    if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
+        return Certified(best, 0.0, 0.0, best.point.theta, history)
+    for attempt in range(ATTEMPTS + 1):
+        best = _snap(criterion, best)
+        ended = _certify(criterion, best, history)
+        if ended.gain <= WORTHWHILE or attempt == ATTEMPTS:
+            break
+        again = minimize(evaluate, evaluate(ended.off), radius=0.1)
+        history += again.history
+        if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
+            break
+        best = again
+    return ended
+
+
+def _may_have_other_minima(criterion: Criterion, point: Evaluation) -> bool:
+    """A singular λ of several effects, in a model small enough to search again."""
+    singular = any(len(lam) > 1 and _is_singular(lam) for lam in point.lam)
+    return singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN
+
+
+def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    theta = np.asarray(theta, float)
+    if theta.shape != (criterion.blocks.n_theta,):
+        raise ValueError(f"start has {theta.size} elements, the model has {criterion.blocks.n_theta} in theta")
+    if not np.isfinite(theta).all():
+        raise ValueError("start has elements that are not finite")
+    working = criterion.blocks.theta([triangular(lam) for lam in criterion.lam_of(theta)])
+    return working * (FAR / max(float(np.abs(working).max(initial=0.0)), FAR))
+
+
+def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation]:
+    """Set standard deviations that are rounding errors to zero, if the deviance does not rise."""
+    lam, changed = [], False
+    for block, one in zip(criterion.blocks.blocks, best.point.lam):
+        free = block.layout.free()
+        G = np.where(free, one @ one.T, 0.0)
+        values, vectors = np.linalg.eigh(G)
+        small = values < ROUNDING**2
+        if small.any() and (values[small] != 0).any():
+            changed = changed or bool((np.abs(values[small]) > 1e-30).any())
+            one = block.layout.nearest((vectors * np.where(small, 0.0, values)) @ vectors.T)
+        lam.append(one)
+    if not changed:
+        return best
+    point = criterion.at(criterion.blocks.theta(lam))
+    if point.deviance > best.point.deviance + 1e-9:
+        return best
+    return replace(best, point=point)
+
+
+def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[tuple[float, float], ...]) -> Certified:
+    """Half the squared most negative eigenvalue of N over the information along its vector: what a step would gain."""
+    blocks, point = criterion.blocks, optimum.point
+    nothing = Certified(optimum, 0.0, 0.0, point.theta, history)
+    singular = [_is_singular(lam) for lam in point.lam]
+    if not any(singular):
+        return nothing
+    worst = (0.0, 0, np.zeros(0))
+    for k, (block, N) in enumerate(zip(blocks.blocks, point.certificate)):
+        if singular[k]:
+            values, vectors = np.linalg.eigh(np.where(block.layout.free(), (N + N.T) / 2, 0.0))
+            if values[0] < worst[0]:
+                worst = (float(values[0]), k, vectors[:, 0])
+    value, k, vector = worst
+    if value == 0.0:
+        return nothing
+    directions = [np.zeros((b.layout.n_theta, b.q, b.q)) for b in blocks.blocks]
+    directions[k][0] = np.outer(vector, vector)
+    curvature = float(point.information(directions).max(initial=0.0))
+    if curvature <= 0.0:
+        return replace(nothing, smallest=value)
+    lam = list(point.lam)
+    lam[k] = blocks.blocks[k].layout.nearest(lam[k] @ lam[k].T - value / curvature * np.outer(vector, vector))
+    return Certified(optimum, 0.5 * value**2 / curvature, value, blocks.theta(lam), history)
+
+
+def _is_singular(lam: np.ndarray) -> bool:
+    values = np.linalg.svd(lam, compute_uv=False)
+    return bool(values[-1] < NEARLY_SINGULAR * max(values[0], 1.0))

@@ -1,0 +1,64 @@
+"""Where a search begins: a scoring step on the variances from the moment estimate, or two from λ = I.
+
+V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE,
+Rao 1971) with that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the
+optimum of almost every model. Each is cut back to a positive definite matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from henderson.engine.criterion import Evaluation
+from henderson.engine.search.moment_estimate import moment_covariances
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.crossproducts import CrossProducts
+
+#: smallest and largest variance that a start may have, relative to the residual's share
+FLOOR, CEILING = 0.002, 50.0
+STEPS = 2
+
+
+def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
+    """The criterion at the start: scoring steps from the moment estimate, or where that is dear from λ = I."""
+    moments = moment_covariances(blocks, cross)
+    guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
+    point = evaluate(_within(blocks, guess))
+    for _ in range(STEPS if moments is None else 1):
+        point = evaluate(_scored(blocks, point))
+    return point
+
+
+def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
+    """θ after one scoring step in the free entries of G."""
+    bases = [block.layout.basis() for block in blocks.blocks]
+    information = point.information(bases, expected=True)
+    gradient = np.zeros(blocks.n_theta)
+    for block, basis, N in zip(blocks.blocks, bases, point.certificate):
+        gradient[block.parameters] = np.tensordot(basis, N, 2)
+    point.lighten()
+    step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
+    return _within(
+        blocks,
+        [
+            one @ one.T + np.tensordot(step[block.parameters], basis, 1)
+            for block, basis, one in zip(blocks.blocks, bases, point.lam)
+        ],
+    )
+
+
+def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
+    """θ of covariances cut back to what a start may have."""
+    lam = []
+    for block, G in zip(blocks.blocks, covariances):
+        values, vectors = np.linalg.eigh(G)
+        lam.append(block.layout.nearest((vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T))
+    return blocks.theta(lam)
+
+
+def other_starts(blocks: Blocks) -> list[np.ndarray]:
+    """θ elsewhere, for models that may have several minima: λ = I/5, and numbers drawn once and for all."""
+    drawn = 0.5 * np.random.default_rng(0).normal(size=blocks.n_theta)
+    return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), drawn]

@@ -1,0 +1,149 @@
+"""Blocks of random effects: the terms on one grouping factor, merged, and the order of θ among them.
+
+Terms on one factor share their codes, so their effects stand side by side in one block with a block-diagonal λ. The
+block with most effects is the front, the others are the rest (see `factor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from henderson.covariance.structures import Layout
+from henderson.design.from_formula import RandomTerm
+
+#: levels from which a block of the rest is put in order of frequency
+MANY = 1024
+
+
+def _by_frequency(codes: np.ndarray, n_levels: int) -> np.ndarray:
+    """Rank of every level, the most frequent first."""
+    rank = np.empty(n_levels, np.int64)
+    rank[np.argsort(-np.bincount(codes, minlength=n_levels), kind="stable")] = np.arange(n_levels)
+    return rank
+
+
+@dataclass(frozen=True)
+class Block:
+    """Terms of one grouping factor.
+
+    Attributes
+    ----------
+    terms : tuple of int
+        Which terms of the design, in their order.
+    layout : Layout
+        Where the block's θ go in its λ (q, q).
+    n_levels : int
+    parameters : (layout.n_theta,) int array
+        Where the block's θ stand among the model's.
+    rank : (J,) int array, or None
+        Place of each level in the engine's order; None: the design's own. Large blocks of the rest have their most
+        frequent levels first (see `engine.factor.split_product`).
+    """
+
+    terms: tuple[int, ...]
+    layout: Layout
+    n_levels: int
+    parameters: np.ndarray
+    rank: np.ndarray | None = None
+
+    def ranked(self, codes: np.ndarray) -> np.ndarray:
+        """Codes in the engine's order."""
+        return codes if self.rank is None else self.rank[codes]
+
+    def unranked(self, by_level: np.ndarray) -> np.ndarray:
+        """An array with the engine's levels first, in the design's order."""
+        return by_level if self.rank is None else by_level[self.rank]
+
+    @property
+    def q(self) -> int:
+        """Effects per level."""
+        return self.layout.q
+
+    @property
+    def size(self) -> int:
+        """Effects in all."""
+        return self.layout.q * self.n_levels
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """All blocks of a model: `front` (an index into `blocks`, or None) and the rest.
+
+    Attributes
+    ----------
+    blocks : tuple of Block
+    front : int or None
+    rest : tuple of int
+        The other blocks, those with fewest levels first; effect a of level j of block k is rest column
+        ``offsets[k] + j q_k + a``.
+    offsets : dict
+    n_rest : int
+        Effects in the rest.
+    n_theta : int
+    """
+
+    blocks: tuple[Block, ...]
+    front: int | None
+    rest: tuple[int, ...]
+    offsets: dict[int, int]
+    n_rest: int
+    n_theta: int
+
+    @classmethod
+    def of(cls, terms: Sequence[RandomTerm]) -> Blocks:
+        """Merge the terms of each grouping factor, and choose the front."""
+        members: dict[object, list[int]] = {}
+        for i, term in enumerate(terms):
+            members.setdefault(("loadings", i) if term.codes is None else (term.group, id(term.codes)), []).append(i)
+        sizes = [1 if term.codes is None else term.n_columns for term in terms]
+        starts = np.cumsum([0, *(Layout.of([q], [t.structure]).n_theta for q, t in zip(sizes, terms))])
+        blocks = []
+        for those in members.values():
+            layout = Layout.of([sizes[i] for i in those], [terms[i].structure for i in those])
+            parameters = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in those])
+            blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, parameters))
+        candidates = [k for k, block in enumerate(blocks) if terms[block.terms[0]].codes is not None]
+        front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
+        rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
+        for k in rest:
+            if (codes := terms[blocks[k].terms[0]].codes) is not None and blocks[k].n_levels >= MANY:
+                blocks[k] = replace(blocks[k], rank=_by_frequency(codes, blocks[k].n_levels))
+        ends = np.cumsum([0, *(blocks[k].size for k in rest)])
+        return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), int(starts[-1]))
+
+    def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:
+        """Effects front (q, k, J) and rest (R, k), block by block as (q, k, J)."""
+        out = []
+        for k, block in enumerate(self.blocks):
+            if k == self.front:
+                out.append(front)
+            else:
+                rows = rest[self.offsets[k] : self.offsets[k] + block.size]
+                out.append(rows.reshape(block.n_levels, block.q, -1).transpose(1, 2, 0))
+        return out
+
+    def join(self, parts: list[np.ndarray], columns: list[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:
+        """The reverse, front (q, width, J) and rest (R, width): each block's (q, k, J) at its own columns."""
+        q, n_levels = (0, 0) if self.front is None else (self.blocks[self.front].q, self.blocks[self.front].n_levels)
+        front, rest = np.zeros((q, width, n_levels)), np.zeros((self.n_rest, width))
+        for k, (block, part, own) in enumerate(zip(self.blocks, parts, columns)):
+            if k == self.front:
+                front[:, own] = part
+            else:
+                rows = slice(self.offsets[k], self.offsets[k] + block.size)
+                rest[rows, own] = part.transpose(2, 0, 1).reshape(block.size, -1)
+        return front, rest
+
+    def lam(self, theta: np.ndarray) -> list[np.ndarray]:
+        """λ of every block, [(q, q), …]."""
+        return [block.layout.lam(theta[block.parameters]) for block in self.blocks]
+
+    def theta(self, lam: Sequence[np.ndarray]) -> np.ndarray:
+        """θ of the λ of every block."""
+        theta = np.zeros(self.n_theta)
+        for block, one in zip(self.blocks, lam):
+            theta[block.parameters] = block.layout.theta(one)
+        return theta

@@ -1,0 +1,1 @@
+"""The text of a model and the values of its terms."""

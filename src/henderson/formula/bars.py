@@ -1,0 +1,318 @@
+"""The text of a model: lme4's bars are split off here, the rest is left to formulaic.
+
+``"y ~ x + (x | g)"`` has a response (``y``), a fixed part (``x``) and bars. A bar is a parenthesised group
+with ``|`` or ``||`` in it that stands as an additive term of its own. The steps:
+
+1. `_scan` walks the text once and notes every operator with the brackets around it; quoted text is passed
+   over, and so is what is inside a function call, ``[...]`` or ``{...}``: that is Python, where ``|`` means
+   "or".
+2. `parse` splits at ``~``, then at the ``+`` and ``-`` outside brackets, and sorts the pieces into bars,
+   ``offset(...)`` and the fixed part.
+3. `_read_bar` expands one bar into terms: ``||`` into one term per model term, ``a/b`` into ``b:a`` and
+   ``a``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from henderson.errors import FormulaError
+from henderson.formula.terms import terms_of
+
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_NAME = re.compile(r"[^\W\d][\w.]*|\.[^\W\d][\w.]*")
+_AS_FACTOR = re.compile(r"(?:C|factor|as\.factor|as_factor)\s*\((.*)\)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One random-effects term.
+
+    Attributes
+    ----------
+    columns : str
+        What varies by group, for formulaic, with the intercept written out: ``"1 + Days"``, ``"0 + x"``.
+    group : tuple of str
+        Columns whose combinations are the levels; ``("b", "a")`` for ``b:a``.
+    name : str
+        What lme4 calls the grouping factor: ``"b:a"``.
+    structure : str
+        Covariance of one level's effects.
+    label : str
+        What a table calls the term: ``"g"``, then ``"g.1"`` for the second term on ``g``.
+    """
+
+    columns: str
+    group: tuple[str, ...]
+    name: str
+    structure: str = "unstructured"
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class ParsedFormula:
+    """A formula taken apart.
+
+    Attributes
+    ----------
+    text : str
+        The formula as given.
+    response : str
+    fixed : str
+        The fixed part, for formulaic; ``"1"`` when there are only bars.
+    bars : tuple of Bar
+        In the order written.
+    offsets : tuple of str
+        What stood in ``offset(...)``.
+    """
+
+    text: str
+    response: str
+    fixed: str
+    bars: tuple[Bar, ...] = ()
+    offsets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Operator:
+    """An operator at ``start`` of the text, inside the brackets opened at the positions ``around``."""
+
+    start: int
+    symbol: str
+    around: tuple[int, ...]
+    is_python: bool
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.symbol)
+
+
+def _scan(text: str) -> tuple[list[_Operator], dict[int, int]]:
+    """Operators of `text`, and where each bracket closes."""
+    operators: list[_Operator] = []
+    closes: dict[int, int] = {}
+    around: list[int] = []
+    python: list[bool] = []
+    i = 0
+    while i < len(text):
+        char = text[i]
+        if char in "'\"`":
+            end = text.find(char, i + 1)
+            if end < 0:
+                raise FormulaError(f"unclosed {char} at position {i} of {text!r}")
+            i = end
+        elif char in _CLOSING:
+            before = text[:i].rstrip()[-1:]
+            is_call = char != "(" or before.isalnum() or before in set("_.)]`") - {""}
+            python.append(is_call or bool(python and python[-1]))
+            around.append(i)
+        elif char in ")]}":
+            if not around or _CLOSING[text[around[-1]]] != char:
+                raise FormulaError(f"unbalanced {char!r} at position {i} of {text!r}")
+            closes[around.pop()] = i
+            python.pop()
+        elif char in "~+-|/:*%^" and not (char in "+-" and re.search(r"\d[eE]$", text[:i])):
+            symbol = "||" if text[i : i + 2] == "||" else char
+            operators.append(_Operator(i, symbol, tuple(around), bool(python and python[-1])))
+            i += len(symbol) - 1
+        i += 1
+    if around:
+        raise FormulaError(f"unbalanced {text[around[-1]]!r} at position {around[-1]} of {text!r}")
+    return operators, closes
+
+
+def _with_powers(text: str) -> str:
+    """`text` with Python's ``**`` for R's ``^`` inside function calls."""
+    for op in reversed(_scan(text)[0]):
+        if op.symbol == "^" and op.is_python:
+            text = f"{text[: op.start]}**{text[op.end :]}"
+    return text
+
+
+def _pieces(text: str) -> list[tuple[str, str]]:
+    """Additive terms of `text`, each with its sign."""
+    cuts = [op for op in _scan(text)[0] if op.symbol in "+-" and not op.around]
+    starts = [0, *(op.end for op in cuts)]
+    ends = [*(op.start for op in cuts), len(text)]
+    pieces, sign = [], "+"
+    for k, (start, end) in enumerate(zip(starts, ends)):
+        if k and cuts[k - 1].symbol == "-":
+            sign = "-" if sign == "+" else "+"
+        if piece := text[start:end].strip():
+            pieces.append((sign, piece))
+            sign = "+"
+        elif k == len(cuts) and cuts:
+            raise FormulaError(f"nothing follows {cuts[-1].symbol!r} in {text!r}")
+    return pieces
+
+
+def _join(pieces: list[tuple[str, str]]) -> str:
+    """The formula of signed pieces."""
+    text = " ".join(f"{sign} {piece}" for sign, piece in pieces)
+    return text.removeprefix("+ ") or "1"
+
+
+def _inside(text: str) -> str | None:
+    """What is inside the parentheses that enclose all of `text`; None when there are none."""
+    if text.startswith("(") and _scan(text)[1].get(0) == len(text) - 1:
+        return text[1:-1].strip()
+    return None
+
+
+def _bars(text: str) -> list[_Operator]:
+    return [op for op in _scan(text)[0] if op.symbol in ("|", "||") and not op.is_python]
+
+
+@lru_cache(maxsize=512)
+def parse(formula: str) -> ParsedFormula:
+    """Split a formula into response, fixed part and bars.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's language for random effects, formulaic's for all else.
+
+    Returns
+    -------
+    ParsedFormula
+
+    Raises
+    ------
+    FormulaError
+        When the formula has no response, brackets do not match, or a bar is not an additive term of its own.
+
+    Examples
+    --------
+    >>> parsed = parse("Reaction ~ Days + (Days | Subject)")
+    >>> parsed.response, parsed.fixed
+    ('Reaction', 'Days')
+    >>> [(bar.columns, bar.name) for bar in parsed.bars]
+    [('1 + Days', 'Subject')]
+    >>> [(bar.columns, bar.name, bar.label) for bar in parse("y ~ (x || a/b)").bars]
+    [('1', 'b:a', 'b:a'), ('1', 'a', 'a'), ('0 + x', 'b:a', 'b:a.1'), ('0 + x', 'a', 'a.1')]
+    """
+    if not isinstance(formula, str):
+        raise FormulaError(f"a formula is a string, not {type(formula).__name__}")
+    formula = _with_powers(formula)
+    tildes = [op for op in _scan(formula)[0] if op.symbol == "~" and not op.around]
+    if len(tildes) != 1:
+        raise FormulaError(f"a formula reads 'response ~ terms', with one '~': {formula!r} has {len(tildes)}")
+    response = formula[: tildes[0].start].strip()
+    if not response:
+        raise FormulaError(f"no response before '~' in {formula!r}")
+    if _bars(response):
+        raise FormulaError(f"a bar in the response of {formula!r}")
+    bars: list[Bar] = []
+    fixed: list[tuple[str, str]] = []
+    offsets: list[str] = []
+    pieces = _pieces(formula[tildes[0].end :])
+    if not pieces:
+        raise FormulaError(f"nothing follows '~' in {formula!r}")
+    for sign, piece in pieces:
+        if _bars(piece):
+            if sign == "-":
+                raise FormulaError(f"a random-effects term cannot be subtracted: - {piece}")
+            bars.extend(_read_bar(piece))
+        elif (call := re.match(r"offset\s*(?=\()", piece)) and (inner := _inside(piece[call.end() :])):
+            if sign == "-":
+                raise FormulaError(f"an offset cannot be subtracted: - {piece}")
+            offsets.append(inner)
+        else:
+            fixed.append((sign, piece))
+    return ParsedFormula(formula, response, _join(fixed), label_bars(bars), tuple(offsets))
+
+
+def label_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
+    """The bars with distinct labels: ``g``, ``g.1``, ``g.2``."""
+    taken: set[str] = set()
+    labelled = []
+    for bar in bars:
+        label, k = bar.name, 0
+        while label in taken:
+            k += 1
+            label = f"{bar.name}.{k}"
+        taken.add(label)
+        labelled.append(replace(bar, label=label))
+    return tuple(labelled)
+
+
+def _read_bar(piece: str) -> list[Bar]:
+    """The terms of an additive piece that has a bar in it."""
+    inner = _inside(piece)
+    while inner is not None and (nested := _inside(inner)) is not None:
+        inner = nested
+    if inner is None:
+        if any(not op.around for op in _bars(piece)):
+            raise FormulaError(f"put parentheses around a random-effects term: ({piece})")
+        raise FormulaError(f"a random-effects term must be added to the others, it stands inside {piece!r}")
+    bars = _bars(inner)
+    own = [op for op in bars if not op.around]
+    if not own:
+        raise FormulaError(f"a random-effects term must be added to the others, it stands inside {piece!r}")
+    if len(own) > 1:
+        raise FormulaError(f"more than one bar in {piece!r}")
+    if len(bars) > 1:
+        raise FormulaError(f"a random-effects term inside another: {piece!r}")
+    (bar,) = bars
+    left, right = inner[: bar.start].strip(), inner[bar.end :].strip()
+    if not left or not right:
+        raise FormulaError(f"nothing {'before' if not left else 'after'} the bar in {piece!r}")
+    return [
+        Bar(columns, group, name)
+        for columns in (_split_terms(left) if bar.symbol == "||" else [with_intercept(left)])
+        for group, name in _groups(right, piece)
+    ]
+
+
+def with_intercept(columns: str) -> str:
+    """`columns` with its intercept written out."""
+    pieces = _pieces(columns)
+    explicit = {"0", "1"} & {piece for _, piece in pieces}
+    return _join(pieces if explicit else [("+", "1"), *pieces])
+
+
+def _split_terms(columns: str) -> list[str]:
+    """One formula per model term of `columns`, for ``||``."""
+    return ["0 + " + ":".join(term) if term else "1" for term in terms_of(columns)]
+
+
+def _groups(text: str, piece: str) -> list[tuple[tuple[str, ...], str]]:
+    """Grouping factors of the right side of a bar, each as (columns, name), the most nested first."""
+    nested: list[tuple[tuple[str, ...], str]] = []
+    for part in _split(text, "/"):
+        group, name = _interaction(part, piece)
+        if nested:
+            outer, outer_name = nested[-1]
+            name = f"{name}:({outer_name})" if ":" in outer_name else f"{name}:{outer_name}"
+            group = (*group, *(column for column in outer if column not in group))
+        nested.append((group, name))
+    return nested[::-1]
+
+
+def _split(text: str, symbol: str) -> list[str]:
+    cuts = [op for op in _scan(text)[0] if op.symbol == symbol and not op.around]
+    starts = [0, *(op.end for op in cuts)]
+    return [text[a:b].strip() for a, b in zip(starts, [*(op.start for op in cuts), len(text)])]
+
+
+def _interaction(text: str, piece: str) -> tuple[tuple[str, ...], str]:
+    """Columns and name of ``a``, ``a:b``, ``factor(a):(b:c)``."""
+    while (inner := _inside(text)) is not None:
+        text = inner
+    parts = _split(text, ":")
+    if len(parts) > 1:
+        columns = [column for part in parts for column in _interaction(part, piece)[0]]
+        return tuple(dict.fromkeys(columns)), ":".join(dict.fromkeys(columns))
+    if (call := _AS_FACTOR.fullmatch(text)) and not _scan(call[1])[0]:
+        text = call[1].strip()
+    if text.startswith("`") and text.endswith("`") and len(text) > 2:
+        return (text[1:-1],), text[1:-1]
+    if not _NAME.fullmatch(text):
+        raise FormulaError(
+            f"the grouping factor {text!r} of {piece!r} is not a column, nor columns joined by ':' or '/'. "
+            "Write (1 | a) + (1 | b) for two factors, or make a column of it"
+        )
+    return (text,), text

@@ -1,0 +1,130 @@
+"""The hypotheses of an analysis of variance: which contrasts of β a term stands for, by type.
+
+- **I**, sequential: the term's rows of U in X'X = U'DU (U unit upper triangular; Doolittle's): each term given those
+  before it.
+- **II**, by containment: the same with the columns in another order: terms that do not contain it, it, terms that
+  contain it. A term that no other contains: its own coefficients.
+- **III**, marginal means: in the full coding (`full_coding`), the estimable functions that involve only the term and
+  the terms that contain it, and are orthogonal to those that involve the latter alone (SAS's definition; with no
+  empty cells, equality of unweighted marginal means). The same whatever the contrasts.
+
+In ``A / B`` without a main effect of B, A is contained in A:B, as in SAS; lmerTest takes it that A is not, and its
+test of A depends on which level of B comes first.
+
+Rows are scaled as lmerTest scales them (unit coefficients), since Satterthwaite's df of several rows depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from henderson.inference.anova.full_coding import FullCoding, Term
+
+FloatArray = np.ndarray
+
+
+def unit_upper(X: FloatArray) -> FloatArray:
+    """U of X'X = U'DU, (p, p), from X's QR decomposition."""
+    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+    triangle = np.linalg.qr(X / size, mode="r")
+    return triangle / np.diag(triangle)[:, None] * size / size[:, None]
+
+
+def type_one(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[FloatArray]:
+    """Rows (k, p) of each term; X (n, p), columns kept (p,) bool."""
+    at = np.flatnonzero(kept)
+    upper = unit_upper(X[:, at])
+    return [_spread(upper[np.isin(at, term.columns)], at, len(kept)) for term in terms]
+
+
+def type_two(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[FloatArray]:
+    """Rows (k, p) of each term; X (n, p), columns kept (p,) bool."""
+    out = []
+    for term in terms:
+        containing = [other for other in terms if other.contains(term)]
+        if not containing:
+            out.append(np.eye(len(kept))[term.columns[kept[term.columns]]])
+            continue
+        last = np.concatenate([other.columns for other in containing])
+        rank = np.zeros(len(kept), int)
+        rank[term.columns] = 1
+        rank[last] = 2
+        order = np.argsort(rank, kind="stable")
+        order = order[kept[order]]
+        upper = unit_upper(X[:, order])
+        out.append(_spread(upper[np.isin(order, term.columns)], order, len(kept)))
+    return out
+
+
+def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_space: FloatArray) -> list[FloatArray]:
+    """Rows (k, p) of each term; columns kept (p,) bool, `null_space` (p, d), one column for each column dropped.
+
+    A term of which no column was kept is out of the model.
+    """
+    total = full.matrix.shape[1]
+    present = [bool(kept[term.columns].any()) for term in terms]
+    gone = np.zeros(len(kept), bool)
+    outside_always = np.ones(total, bool)
+    for term, columns, here in zip(terms, full.columns, present):
+        gone[term.columns] = not here
+        outside_always[columns] = here
+    basis = _complement(null_space[:, ~gone[~kept]].T, np.flatnonzero(~gone))
+    out = []
+    for index, term in enumerate(terms):
+        if not present[index]:
+            out.append(np.zeros((0, len(kept))))
+            continue
+        own = full.columns[index]
+        above = [columns for other, columns in zip(terms, full.columns) if other.contains(term)]
+        outside = outside_always.copy()
+        outside[np.concatenate([own, *above])] = False
+        rows = _left_null(basis @ full.matrix[:, outside]) @ basis
+        if above:
+            upper = _left_null(rows @ full.matrix[:, own]) @ rows
+            rows = _left_null(rows @ full.matrix @ (upper @ full.matrix).T) @ rows
+        out.append(_unit_rows(rows, rows @ full.matrix[:, own]))
+    return out
+
+
+def _spread(rows: FloatArray, columns: FloatArray, p: int) -> FloatArray:
+    """Rows over `columns` as rows over all p."""
+    out = np.zeros((len(rows), p))
+    out[:, columns] = rows
+    return out
+
+
+def _left_null(matrix: FloatArray) -> FloatArray:
+    """Orthonormal rows a with a @ matrix = 0, (s, m) for (m, k)."""
+    if not matrix.size:
+        return np.eye(len(matrix))
+    left, values, _ = np.linalg.svd(matrix)
+    rank = int((values > 1e-9 * max(values[0], 1e-300)).sum()) if values[0] > 1e-12 else 0
+    return left[:, rank:].T
+
+
+def _complement(rows: FloatArray, columns: FloatArray) -> FloatArray:
+    """Orthonormal basis of what is orthogonal to `rows` and nonzero only in `columns`."""
+    return _spread(_left_null(rows[:, columns].T), columns, rows.shape[1])
+
+
+def _unit_rows(rows: FloatArray, own: FloatArray) -> FloatArray:
+    """Combinations of `rows` whose coefficients `own` (in order of preference) are unit vectors."""
+    rows, own = rows.copy(), own.copy()
+    done = 0
+    for column in range(own.shape[1]):
+        if done == len(rows):
+            break
+        pivot = done + int(np.abs(own[done:, column]).argmax())
+        if np.abs(own[pivot, column]) < 1e-8 * max(np.abs(own[done:]).max(), 1e-300):
+            continue
+        for array in (rows, own):
+            array[[done, pivot]] = array[[pivot, done]]
+        factor = own[:, column] / own[done, column]
+        factor[done] = 1 - 1 / own[done, column]
+        rows -= factor[:, None] * rows[done]
+        own -= factor[:, None] * own[done]
+        done += 1
+    rows[np.abs(rows) < 1e-11] = 0.0
+    return rows

@@ -1,0 +1,258 @@
+"""Comparisons of nested models: likelihood ratios, Kenward–Roger's F, the parametric bootstrap.
+
+    T = d(small) − d(large) ~ χ² with the difference of the numbers of parameters
+
+REML criteria are comparable only between models with the same fixed part, so models that differ there are refitted by
+ML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.engine.fit import Fit
+from henderson.inference.comparison.chibar import mixture
+from henderson.inference.comparison.submodels import (
+    check_same_rows,
+    coefficients_in,
+    fit_from,
+    likelihood_of,
+    refit,
+    same_fixed_part,
+)
+from henderson.inference.inference import infer
+from henderson.tables.result_frame import ResultFrame
+
+FloatArray = np.ndarray
+
+METHODS = ("lr", "kenward-roger", "bootstrap")
+
+
+def compare(*models: Any, method: str = "lr", refit: bool | None = None, **options: Any) -> pd.DataFrame:
+    """Compare nested models.
+
+    Parameters
+    ----------
+    *models : Fit or MixedLMResults
+        Two or more, in any order.
+    method : {"lr", "kenward-roger", "bootstrap"}
+        Likelihood ratios; or, of two models, Kenward and Roger's F test of the fixed effects by which they differ; or
+        the likelihood ratio with its distribution simulated under the smaller model.
+    refit : bool, optional
+        Refit REML fits by ML (likelihood ratios). By default when fixed parts differ or criteria are mixed.
+    **options
+        `n` and `seed` of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Index: formula. For likelihood ratios, columns npar, aic, bic, loglik, deviance, statistic, df, p, and
+        p_chibar: the χ̄² p-value where the models differ by one variance (or one random effect) and its mixture is
+        known, else NaN. `attrs["notes"]` says what was refitted.
+
+    Raises
+    ------
+    DataError
+        When the models have different rows, responses or weights.
+    ValueError
+        For an unknown method; fewer than two models; models that are not nested where that can be seen.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> simpler = henderson.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    >>> compare(simpler, fit)[["npar", "deviance", "statistic", "df"]].round(3)
+                                        npar  deviance  statistic   df
+    model
+    Reaction ~ Days + (1 | Subject)        4  1786.465        NaN  NaN
+    Reaction ~ Days + (Days | Subject)     6  1743.628     42.837  2.0
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+    if len(models) < 2:
+        raise ValueError("compare needs at least two models")
+    fits = [fit_from(model) for model in models]
+    check_same_rows([fit.design for fit in fits])
+    if method == "lr":
+        return _likelihood_ratios(fits, refit)
+    if len(fits) != 2:
+        raise ValueError(f"method {method!r} compares two models")
+    small, large = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
+    return kr_compare(small, large) if method == "kenward-roger" else bootstrap_compare(small, large, **options)
+
+
+def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame:
+    notes = []
+    same = all(same_fixed_part(fits[0], fit) for fit in fits[1:])
+    mixed = len({fit.reml for fit in fits}) > 1
+    if wanted is False and (mixed or (fits[0].reml and not same)):
+        raise ValueError(
+            "REML fits with different fixed parts, or REML and ML fits, cannot be compared; leave refit out"
+        )
+    if wanted or (wanted is None and (mixed or (fits[0].reml and not same))):
+        notes.append("refitted by ML: " + ", ".join(fit.design.formula or "model" for fit in fits if fit.reml))
+        fits = [refit(fit, reml=False) for fit in fits]
+    elif fits[0].reml:
+        notes.append("REML likelihoods: the fixed parts are the same")
+    fits = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
+    rows = []
+    for k, fit in enumerate(fits):
+        at, n = likelihood_of(fit), len(fit.design.y)
+        row = {
+            "npar": at.n_parameters,
+            "aic": at.deviance + 2 * at.n_parameters,
+            "bic": at.deviance + np.log(n) * at.n_parameters,
+            "loglik": -at.deviance / 2,
+            "deviance": at.deviance,
+        }
+        rows.append(row | (_ratio(fits[k - 1], fit, same) if k else dict.fromkeys(_RATIO, np.nan)))
+    frame = pd.DataFrame(rows, index=pd.Index([fit.design.formula or f"model {k + 1}" for k, fit in enumerate(fits)]))
+    for small, large in pairwise(fits):
+        known = mixture(small.design.terms, large.design.terms) if same else None
+        if known is not None:
+            notes.append(f"p_chibar of {large.design.formula or 'the larger model'}: chi-bar-square, {known}")
+    frame.index.name = "model"
+    return ResultFrame.of(frame, "Likelihood-ratio tests", tuple(notes))
+
+
+_RATIO = ("statistic", "df", "p", "p_chibar")
+
+
+def _ratio(small: Fit, large: Fit, same_fixed: bool) -> dict[str, float]:
+    """Statistic, df, p and χ̄² p of two fits."""
+    from scipy.special import chdtrc
+
+    one, two = likelihood_of(small), likelihood_of(large)
+    statistic, df = max(one.deviance - two.deviance, 0.0), float(two.n_parameters - one.n_parameters)
+    known = mixture(small.design.terms, large.design.terms) if same_fixed else None
+    return {
+        "statistic": statistic,
+        "df": df,
+        "p": float(chdtrc(df, statistic)) if df else np.nan,
+        "p_chibar": known.pvalue(statistic) if known is not None else np.nan,
+    }
+
+
+def restriction(small: Fit, large: Fit) -> FloatArray:
+    """R with {β : Rβ = 0} the fixed parts of the large model that are in the small one, (k, p) over all columns.
+
+    Raises
+    ------
+    ValueError
+        When the small model's columns are not in the span of the large one's.
+    """
+    b = coefficients_in(small.design.X[:, small.kept], large.design.X[:, large.kept])
+    if b is None:
+        raise ValueError("the fixed parts are not nested")
+    if b.shape[1] >= b.shape[0]:
+        raise ValueError("the models have the same fixed part")
+    size = np.sqrt(np.einsum("ij,ij->j", large.design.X[:, large.kept], large.design.X[:, large.kept]))
+    left, _, _ = np.linalg.svd(b * size[:, None])
+    rows = np.zeros((b.shape[0] - b.shape[1], len(large.kept)))
+    rows[:, large.kept] = left[:, b.shape[1] :].T * size
+    return rows
+
+
+def kr_compare(small: Any, large: Any) -> pd.DataFrame:
+    """Kenward and Roger's F test of the fixed effects by which two models differ.
+
+    Parameters
+    ----------
+    small, large : Fit or MixedLMResults
+        The same random part; fits by ML are refitted by REML.
+
+    Returns
+    -------
+    DataFrame
+        One row; columns num_df, den_df, F, p.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> cake = henderson.datasets.load("cake")
+    >>> small = henderson.lmer("angle ~ temp + (1 | recipe:replicate)", cake)
+    >>> large = henderson.lmer("angle ~ temp + recipe + (1 | recipe:replicate)", cake)
+    >>> kr_compare(small, large).round(3).to_dict("records")
+    [{'num_df': 2.0, 'den_df': 42.0, 'F': 0.249, 'p': 0.781}]
+    """
+    small, large = fit_from(small), fit_from(large)
+    check_same_rows([small.design, large.design])
+    notes = () if large.reml else ("refitted by REML",)
+    test = infer(refit(large, reml=True), ddf="kenward-roger").f_test(restriction(small, large))
+    frame = pd.DataFrame(
+        {"num_df": [test.num_df], "den_df": [test.den_df], "F": [test.F], "p": [test.p]},
+        index=pd.Index([large.design.formula or "large"], name="model"),
+    )
+    return ResultFrame.of(frame, f"Kenward-Roger test against {small.design.formula or 'the small model'}", notes)
+
+
+def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
+    """The likelihood-ratio test with its null distribution simulated under the small model.
+
+    Parameters
+    ----------
+    small, large : Fit or MixedLMResults
+        Refitted by ML when they are REML fits.
+    n : int
+        Number of responses drawn.
+    seed : int, optional
+
+    Returns
+    -------
+    DataFrame
+        One row; columns statistic, df, p (the χ² approximation), p_boot = (1 + #{T* ≥ T}) / (1 + n), n.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> cake = henderson.datasets.load("cake")
+    >>> small = henderson.lmer("angle ~ temp + (1 | recipe:replicate)", cake)
+    >>> large = henderson.lmer("angle ~ temp + recipe + (1 | recipe:replicate)", cake)
+    >>> test = bootstrap_compare(small, large, n=100, seed=1)
+    >>> test[["statistic", "df", "p"]].round(3).to_dict("records")
+    [{'statistic': 0.53, 'df': 2.0, 'p': 0.767}]
+    >>> bool(0.6 < test["p_boot"].iloc[0] < 0.95)
+    True
+    """
+    small, large = fit_from(small), fit_from(large)
+    check_same_rows([small.design, large.design])
+    notes = ("refitted by ML",) if small.reml or large.reml else ()
+    small, large = refit(small, reml=False), refit(large, reml=False)
+    ratio = _ratio(small, large, False)
+    drawn = _ratios_under(small, large, n, seed)
+    extreme = int((drawn >= ratio["statistic"] - 1e-9).sum())
+    frame = pd.DataFrame(
+        {
+            "statistic": [ratio["statistic"]],
+            "df": [ratio["df"]],
+            "p": [ratio["p"]],
+            "p_boot": [(1 + extreme) / (1 + n)],
+            "n": [n],
+        },
+        index=pd.Index([large.design.formula or "large"], name="model"),
+    )
+    return ResultFrame.of(
+        frame, f"Parametric bootstrap test against {small.design.formula or 'the small model'}", notes
+    )
+
+
+def _ratios_under(small: Fit, large: Fit, n: int, seed: int | None) -> FloatArray:
+    """Likelihood-ratio statistics of two models for responses simulated under the small one, (n,)."""
+    from henderson.engine.many.draws import block_size, blocks, entropy_of, parametric
+    from henderson.engine.many.refits import Refitter
+
+    refitters = Refitter.of(small), Refitter.of(large)
+    batch = min(refitter.batch for refitter in refitters)
+    pieces = blocks(parametric(small), n, entropy_of(seed), block_size(len(small.design.y)), batch)
+    out = np.empty(n)
+    for which, y in pieces:
+        one, two = (refitter(y).deviance for refitter in refitters)
+        out[which] = one - two
+    return out

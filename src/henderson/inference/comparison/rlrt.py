@@ -1,0 +1,187 @@
+"""The exact (restricted) likelihood-ratio test of one variance: Crainiceanu and Ruppert (2004).
+
+Model y = Xβ + Zb + ε, b ~ N(0, σ²λ I): H₀ λ = 0. With μ_s the eigenvalues of Z'P₀Z (P₀ projects off X), ξ_s those of
+Z'Z, and w independent standard normal,
+
+    RLRT = sup_λ (n − p) log(1 + N/D) − Σ_s log(1 + λμ_s)        LRT = sup_λ n log(1 + N/D) − Σ_s log(1 + λξ_s)
+    N = Σ_s λμ_s/(1 + λμ_s) w_s²        D = Σ_s w_s²/(1 + λμ_s) + χ²_{n−p−K}
+
+are simulated: eigenvalues once, then a few products of arrays. Eigenvalues that agree share one χ². With other random
+effects in the model this is the approximation of Greven et al. (2008): the null distribution is that of the model
+with the tested effect alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.engine.fit import Fit
+from henderson.errors import DataError
+from henderson.inference.comparison.chibar import ChiBar
+from henderson.inference.comparison.submodels import fit_from, with_terms
+from henderson.inference.effects import random_matrix
+
+FloatArray = np.ndarray
+
+#: effects of the tested term, above which its spectrum is not computed
+LARGEST = 5000
+
+#: statistics simulated together
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class ExactTest:
+    """A test of one variance.
+
+    Attributes
+    ----------
+    term : str
+    statistic : float
+    p : float
+        Share of simulated statistics at or above the observed.
+    p_se : float
+        Its Monte Carlo standard error.
+    p_chibar : float
+        ½χ²_0 + ½χ²_1, which supposes many independent groups.
+    n : int
+        Statistics simulated.
+    restricted : bool
+    notes : tuple of str
+    """
+
+    term: str
+    statistic: float
+    p: float
+    p_se: float
+    p_chibar: float
+    n: int
+    restricted: bool
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        name = "restricted likelihood-ratio" if self.restricted else "likelihood-ratio"
+        p = f"p = {self.p:.4g}" if self.p > 0 else f"p < {1 / self.n:.4g}"
+        return f"Exact {name} test of {self.term}: statistic {self.statistic:.4f}, {p} ({self.n} simulated)"
+
+
+def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | None = None) -> ExactTest:
+    """Test one variance.
+
+    Parameters
+    ----------
+    model : Fit or MixedLMResults
+        By REML: the restricted test. By ML: the likelihood-ratio test of λ = 0.
+    term : str, optional
+        Label of the tested term, a random intercept or one uncorrelated slope; not needed when there is only one.
+    n : int
+        Statistics to simulate.
+    seed : int, optional
+
+    Returns
+    -------
+    ExactTest
+
+    Raises
+    ------
+    ValueError
+        When the term has several effects, or there is none of that name.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> test = rlrt(henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff")), seed=1)
+    >>> round(test.statistic, 3), test.p < 0.01, round(test.p_chibar, 4)
+    (6.369, True, 0.0058)
+    """
+    fit = fit_from(model)
+    tested = _find(fit.design, term)
+    others = [other for other in fit.design.terms if other is not tested]
+    statistic = max(with_terms(fit, others).deviance - float(fit.deviance), 0.0)
+    drawn = null_distribution(fit, tested, n, np.random.default_rng(seed))
+    p = float((drawn >= statistic - 1e-9).mean()) if statistic > 1e-9 else 1.0
+    return ExactTest(
+        term=tested.label or tested.group,
+        statistic=statistic,
+        p=p,
+        p_se=float(np.sqrt(p * (1 - p) / n)),
+        p_chibar=ChiBar((0, 1), (0.5, 0.5)).pvalue(statistic),
+        n=n,
+        restricted=fit.reml,
+        notes=("null distribution of the model with this effect alone (Greven et al. 2008)",) if others else (),
+    )
+
+
+def _find(design: Design, label: str | None) -> RandomTerm:
+    labels = [term.label or term.group for term in design.terms]
+    if label is None:
+        if len(labels) > 1:
+            raise ValueError(f"which variance? There are {', '.join(labels)}")
+        label = labels[0]
+    if label not in labels:
+        raise ValueError(f"no random term is called {label!r}; there are {', '.join(labels)}")
+    term = design.terms[labels.index(label)]
+    if term.n_columns > 1 and term.structure != "identity":
+        raise ValueError(f"{label!r} has {term.n_columns} effects; the exact test is of one variance. See ranova")
+    return term
+
+
+def null_distribution(fit: Fit, term: RandomTerm, n: int, generator: np.random.Generator) -> FloatArray:
+    """Statistics simulated under λ = 0, (n,)."""
+    design = replace(fit.design, terms=(term,))
+    rows, p = len(design.y), int(fit.kept.sum())
+    root = np.ones(rows) if design.weights is None else np.sqrt(design.weights)
+    q, _ = np.linalg.qr(design.X[:, fit.kept] * root[:, None])
+    z = random_matrix(term)
+    if z.shape[1] > LARGEST:
+        raise DataError(
+            f"{term.group!r} has {z.shape[1]} effects; the exact test takes up to {LARGEST}: "
+            "with so many use p_chibar of ranova()"
+        )
+    weighted = z.multiply(root[:, None]).tocsr()
+    plain = (weighted.T @ weighted).toarray()
+    along = np.asarray(weighted.T @ q)
+    mu, count = _distinct(np.linalg.eigvalsh(plain - along @ along.T))
+    scale = float(np.trace(plain)) / len(plain)
+    xi, xi_count = (mu, count) if fit.reml else _distinct(np.linalg.eigvalsh(plain))
+    degrees = rows - p
+    lam = np.concatenate([[0.0], np.exp(np.linspace(-12, 12, 241))]) / scale
+    rest = degrees - int(count.sum())
+    shrunk = 1 / (1 + np.outer(mu, lam))
+    penalty = xi_count @ np.log1p(np.outer(xi, lam))
+    drawn = []
+    for start in range(0, n, CHUNK):
+        m = min(CHUNK, n - start)
+        w = generator.chisquare(count, (m, len(count)))
+        remainder = generator.chisquare(rest, m) if rest > 0 else np.zeros(m)
+        d = w @ shrunk + remainder[:, None]
+        drawn.append(_refined((degrees if fit.reml else rows) * np.log(d[:, :1] / d) - penalty))
+    return np.concatenate(drawn)
+
+
+def _refined(value: FloatArray) -> FloatArray:
+    """Maximum over the grid (n, m), with a parabola through the best point and its neighbours."""
+    best = value.argmax(axis=1)
+    rows = np.arange(len(value))
+    inner = np.clip(best, 2, value.shape[1] - 2)
+    below, at, above = value[rows, inner - 1], value[rows, inner], value[rows, inner + 1]
+    bend = below - 2 * at + above
+    slope = (above - below) / 2
+    peak = at - np.where(bend < 0, slope**2 / (2 * np.where(bend < 0, bend, 1.0)), 0.0)
+    return np.where((best == inner) & (bend < 0), peak, value[rows, best])
+
+
+def _distinct(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues above zero that differ, and how often each occurs."""
+    top = max(float(values.max(initial=0.0)), 1e-300)
+    values = np.sort(values[values > 1e-9 * top])
+    if not len(values):
+        return np.zeros(1), np.ones(1)
+    first = np.concatenate([[True], np.diff(values) > 1e-9 * top])
+    start = np.flatnonzero(first)
+    count = np.diff(np.append(start, len(values)))
+    return np.add.reduceat(values, start) / count, count.astype(float)

@@ -1,0 +1,246 @@
+"""Linear constraints R b = q from what a user writes: text, matrices, named contrasts.
+
+``"x1 = x2, x3 - 2*x4 = 1"`` is read against the names of the coefficients, which may hold any characters
+(``C(g)[T.b]``, ``a:b``, ``(Intercept)``): at each place the longest name that fits is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from henderson.errors import FormulaError
+
+_NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+class Constraints(NamedTuple):
+    """R b = q.
+
+    Attributes
+    ----------
+    R : (m, k) array
+    q : (m,) array
+    labels : tuple of m str
+        What a table calls each row.
+    """
+
+    R: np.ndarray
+    q: np.ndarray
+    labels: tuple[str, ...]
+
+
+def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
+    """Read linear constraints on coefficients.
+
+    Parameters
+    ----------
+    constraints : str, sequence of str, array_like, tuple (R, q), or mapping
+        Text: equations joined by commas; ``"a = b = 0"`` is two, an expression alone is compared with zero.
+        Array: R, (m, k) or (k,), with q = 0. Mapping: label → expression, (k,) weights or {name: weight};
+        or expression → number, the value it is compared with.
+    names : sequence of k str
+        Names of the coefficients.
+
+    Returns
+    -------
+    Constraints
+
+    Raises
+    ------
+    FormulaError
+        For text that is not a linear expression in the names.
+    ValueError
+        For an array of another width than k.
+
+    Examples
+    --------
+    >>> R, q, labels = parse_constraints("x1 = 2*x2, x3 = 1", ["x1", "x2", "x3"])
+    >>> R
+    array([[ 1., -2.,  0.],
+           [ 0.,  0.,  1.]])
+    >>> q, labels
+    (array([0., 1.]), ('x1 = 2*x2', 'x3 = 1'))
+    >>> parse_constraints({"diff": {"a": 1, "b": -1}}, ["a", "b"]).labels
+    ('diff',)
+    """
+    if isinstance(constraints, Constraints):
+        return constraints
+    if isinstance(constraints, str):
+        return _stack([row for text in _split(constraints) for row in _equation(text, names)], names)
+    if isinstance(constraints, Mapping):
+        return _stack([_named(label, value, names) for label, value in constraints.items()], names)
+    if isinstance(constraints, list | tuple) and constraints and all(isinstance(c, str) for c in constraints):
+        return _stack([row for text in constraints for row in _equation(text, names)], names)
+    values: Any = 0.0
+    if isinstance(constraints, tuple) and len(constraints) == 2:
+        constraints, values = constraints
+    matrix = np.atleast_2d(np.asarray(constraints, dtype=float))
+    if matrix.ndim != 2 or matrix.shape[1] != len(names):
+        raise ValueError(f"a constraint matrix over {', '.join(names)} has {len(names)} columns, not {matrix.shape[1]}")
+    q = np.broadcast_to(np.asarray(values, dtype=float).ravel() if np.ndim(values) else values, len(matrix))
+    return Constraints(matrix, np.array(q), tuple(f"c{i}" for i in range(len(matrix))))
+
+
+_Row = tuple[str, np.ndarray, float]
+
+
+def _stack(rows: list[_Row], names: Sequence[str]) -> Constraints:
+    if not rows:
+        raise FormulaError("no constraint given")
+    return Constraints(
+        np.array([row for _, row, _ in rows]).reshape(len(rows), len(names)),
+        np.array([q for _, _, q in rows]),
+        tuple(label for label, _, _ in rows),
+    )
+
+
+def _named(label: str, value: Any, names: Sequence[str]) -> _Row:
+    """One row of a mapping."""
+    if isinstance(value, str):
+        ((_, weights, q),) = _equation(value, names)
+        return label, weights, q
+    if isinstance(value, Mapping):
+        unknown = [name for name in value if name not in names]
+        if unknown:
+            raise FormulaError(
+                f"unknown coefficient {unknown[0]!r} in contrast {label!r}; there are: {', '.join(names)}"
+            )
+        return label, np.array([float(value.get(name, 0.0)) for name in names]), 0.0
+    if np.ndim(value) == 0:
+        weights, constant = _Expression(label, names).read()
+        return label, weights, float(value) - constant
+    weights = np.asarray(value, dtype=float).ravel()
+    if len(weights) != len(names):
+        raise ValueError(f"contrast {label!r} has {len(weights)} weights for {len(names)} coefficients")
+    return label, weights, 0.0
+
+
+def _split(text: str) -> list[str]:
+    """Pieces between the commas that are outside brackets."""
+    pieces, depth, start = [], 0, 0
+    for i, char in enumerate(text):
+        depth += (char in "([") - (char in ")]")
+        if char == "," and depth == 0:
+            pieces.append(text[start:i])
+            start = i + 1
+    return [piece.strip() for piece in (*pieces, text[start:]) if piece.strip()]
+
+
+def _equation(text: str, names: Sequence[str]) -> list[_Row]:
+    """The rows of ``a = b = …``: each side less the next."""
+    sides = [_Expression(text, names, start, end).read() for start, end in _sides(text, names)]
+    if len(sides) == 1:
+        sides.append((np.zeros(len(names)), 0.0))
+    label = " ".join(text.split())
+    rows = [(label, a - b, d - c) for (a, c), (b, d) in pairwise(sides)]
+    for _, row, _ in rows:
+        if not row.any():
+            raise FormulaError(f"no coefficient in the constraint {text!r}; there are: {', '.join(names)}")
+    return rows
+
+
+def _sides(text: str, names: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the sides of an equation are, an ``=`` inside a name being no equals sign."""
+    cuts, i = [], 0
+    while i < len(text):
+        name = _name_at(text, i, len(text), names)
+        if text[i] == "=":
+            cuts.append(i)
+        i += max(len(name), 1)
+    return list(zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(text)]))
+
+
+def _name_at(text: str, i: int, end: int, names: Sequence[str]) -> str:
+    """The longest coefficient name at a place of the text; empty when there is none."""
+    if i and _is_word(text[i - 1]) and _is_word(text[i]):
+        return ""
+    best = ""
+    for name in names:
+        stop = i + len(name)
+        ends_inside_word = stop < len(text) and _is_word(name[-1]) and _is_word(text[stop])
+        if len(name) > len(best) and stop <= end and text.startswith(name, i) and not ends_inside_word:
+            best = name
+    return best
+
+
+def _is_word(char: str) -> bool:
+    return char.isalnum() or char == "_"
+
+
+class _Expression:
+    """A linear expression in the names, read by recursive descent: value = (weights (k,), constant)."""
+
+    def __init__(self, text: str, names: Sequence[str], start: int = 0, end: int | None = None):
+        self.text, self.names, self.i = text, list(names), start
+        self.end = len(text) if end is None else end
+        if "Intercept" in self.names and "(Intercept)" not in self.names:
+            self.aliases = {"(Intercept)": self.names.index("Intercept")}
+        elif "(Intercept)" in self.names and "Intercept" not in self.names:
+            self.aliases = {"Intercept": self.names.index("(Intercept)")}
+        else:
+            self.aliases = {}
+
+    def read(self) -> tuple[np.ndarray, float]:
+        value = self._sum()
+        if self._next():
+            raise self._error()
+        return value
+
+    def _next(self) -> str:
+        while self.i < self.end and self.text[self.i].isspace():
+            self.i += 1
+        return self.text[self.i] if self.i < self.end else ""
+
+    def _error(self) -> FormulaError:
+        rest = self.text[self.i : self.end].strip()
+        return FormulaError(f"cannot read {rest!r} in the constraint {self.text!r}; there are: {', '.join(self.names)}")
+
+    def _sum(self) -> tuple[np.ndarray, float]:
+        row, constant = self._product()
+        while (sign := self._next()) in ("+", "-") and sign:
+            self.i += 1
+            other, more = self._product()
+            factor = 1.0 if sign == "+" else -1.0
+            row, constant = row + factor * other, constant + factor * more
+        return row, constant
+
+    def _product(self) -> tuple[np.ndarray, float]:
+        row, constant = self._atom()
+        while (operator := self._next()) in ("*", "/") and operator:
+            self.i += 1
+            other, factor = self._atom()
+            if operator == "*" and not row.any():
+                row, constant, factor = other, factor, constant
+            elif other.any() or (operator == "/" and factor == 0):
+                raise FormulaError(f"the constraint {self.text!r} is not linear in the coefficients")
+            factor = factor if operator == "*" else 1 / factor
+            row, constant = factor * row, factor * constant
+        return row, constant
+
+    def _atom(self) -> tuple[np.ndarray, float]:
+        char = self._next()
+        if char in ("+", "-") and char:
+            self.i += 1
+            row, constant = self._atom()
+            return (row, constant) if char == "+" else (-row, -constant)
+        if name := _name_at(self.text, self.i, self.end, [*self.names, *self.aliases]):
+            self.i += len(name)
+            row = np.zeros(len(self.names))
+            row[self.aliases[name] if name in self.aliases else self.names.index(name)] = 1.0
+            return row, 0.0
+        if number := _NUMBER.match(self.text, self.i, self.end):
+            self.i = number.end()
+            return np.zeros(len(self.names)), float(number[0])
+        if char == "(":
+            self.i += 1
+            value = self._sum()
+            if self._next() != ")":
+                raise self._error()
+            self.i += 1
+            return value
+        raise self._error()

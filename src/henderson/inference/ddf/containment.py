@@ -1,0 +1,187 @@
+"""SAS's two methods that count columns: containment and between-within.
+
+**Containment** (DDFM=CONTAIN): a fixed effect is tested against the random effects that contain it syntactically (all
+its variables are among theirs: ``A`` is in ``A*Block``). Each random effect adds so much to the rank of [X Z]; the df
+are the smallest of these among the effects that contain it, or, when there is none, n − rank [X Z].
+
+**Between-within** (DDFM=BETWITHIN): n − rank X is divided into a part between subjects, N − the rank of what X spans
+that is constant within every subject, and the rest, within. A term gets the former when all its columns are constant
+within subjects, the latter when not. When several within-subject factors are involved, each term gets the rank that
+the interaction of subject with its within-subject variables adds. Subjects are the top grouping factor.
+
+In an analysis of variance a term gets its own df. A contrast that involves several terms gets the smallest of their
+df; the intercept counts only where it stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.design.from_formula import Design
+from henderson.inference.clusters import cluster_codes
+from henderson.inference.effects import Effect, indicator_columns, random_effects, rank_of, variables_of_part
+from henderson.inference.fit_moments import Setting
+from henderson.inference.inference import wald_f
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class ByTerm:
+    """One number of degrees of freedom a column of X.
+
+    Attributes
+    ----------
+    column_df : (p,) array
+        Over the columns kept: of the term that the column belongs to.
+    intercept : (p,) bool array
+    notes : tuple of str
+    """
+
+    column_df: FloatArray
+    intercept: FloatArray
+    notes: tuple[str, ...] = ()
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """The smallest of the terms involved, (r,)."""
+        used = np.abs(rows) > 1e-10 * np.abs(rows).max(axis=1, initial=1e-300, keepdims=True)
+        others = used & ~self.intercept
+        used = np.where(others.any(axis=1, keepdims=True), others, used)
+        return np.where(used, self.column_df, np.inf).min(axis=1)
+
+    def of_columns(self, columns: FloatArray) -> float:
+        """Of the term with these columns (among those kept)."""
+        return float(self.column_df[columns].min())
+
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+        """Wald's F, with the smallest df of its rows."""
+        return wald_f(rows, values, cov), float(self.df(rows).min())
+
+
+@dataclass(frozen=True)
+class _FixedTerm:
+    variables: frozenset[str]
+    columns: FloatArray
+    has_factor: bool
+
+
+def _fixed_terms(design: Design) -> list[_FixedTerm]:
+    if design.specs is None:
+        constant = np.ptp(design.X, axis=0) == 0
+        return [
+            _FixedTerm(frozenset() if constant[j] else frozenset([name]), np.array([j]), False)
+            for j, name in enumerate(design.x_names)
+        ]
+    part = design.specs.fixed
+    return [
+        _FixedTerm(
+            variables, np.arange(place.start, place.stop), any(part.factors[expr].levels is not None for expr in term)
+        )
+        for term, (variables, place) in zip(part.terms, variables_of_part(part))
+    ]
+
+
+def _by_term(setting: Setting, terms: Sequence[_FixedTerm], values: Sequence[float]) -> ByTerm:
+    of_column = np.empty(len(setting.kept))
+    intercept = np.zeros(len(setting.kept), bool)
+    for term, value in zip(terms, values):
+        of_column[term.columns] = value
+        intercept[term.columns] = not term.variables
+    return ByTerm(np.maximum(of_column[setting.kept], 1.0), intercept[setting.kept])
+
+
+def containment(setting: Setting) -> ByTerm:
+    """SAS's containment."""
+    design = setting.design
+    x = design.X[:, setting.kept]
+    effects = random_effects(design)
+    ranks = [x.shape[1], *(rank_of(x, effects[: k + 1]) for k in range(len(effects)))]
+    added = np.diff(ranks)
+    residual = len(design.y) - ranks[-1]
+    terms = _fixed_terms(design)
+    values = []
+    for term in terms:
+        containing = [rank for rank, effect in zip(added, effects) if term.variables <= effect.variables]
+        values.append(float(min(containing, default=residual)))
+    return _by_term(setting, terms, values)
+
+
+def between_within(setting: Setting) -> ByTerm:
+    """SAS's between-within.
+
+    Raises
+    ------
+    DataError
+        When no grouping factor nests the others: there are no subjects.
+    """
+    design = setting.design
+    subject = cluster_codes(design)
+    count = int(subject.max()) + 1
+    x, kept = design.X, setting.kept
+    varies = _varies_within(x, subject, count)
+    terms = _fixed_terms(design)
+    effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
+    rank = rank_of(x[:, kept], effects)
+    # rank [X S] − rank X: what subjects add to X; equally N − (rank X − what of X lies within subjects)
+    between_df = rank - int(kept.sum())
+    within_df = len(design.y) - int(kept.sum()) - between_df
+    inside = [bool(varies[term.columns].any()) for term in terms]
+    values = [float(within_df if one else between_df) for one in inside]
+    components = _within_components(design, subject, [term if one else None for term, one in zip(terms, inside)])
+    if len(set(components.values())) > 1:
+        of_component: dict[frozenset[str], float] = {}
+        for key in sorted(set(components.values()), key=len):
+            effects.append(_interaction(subject, *_cells(design, key)))
+            more = rank_of(x[:, kept], effects)
+            of_component[key] = float(more - rank)
+            rank = more
+        for k, key in components.items():
+            values[k] = of_component[key]
+    return _by_term(setting, terms, values)
+
+
+def _within_components(
+    design: Design, subject: FloatArray, terms: Sequence[_FixedTerm | None]
+) -> dict[int, frozenset[str]]:
+    """For each within-subject term with a factor that varies within subjects: its variables that do."""
+    if design.specs is None:
+        return {}
+    count = int(subject.max()) + 1
+    factors, columns = design.specs.terms.codes, design.specs.columns
+    varying = {
+        name
+        for name in design.specs.fixed.variables
+        if _varies_within(np.asarray(factors.get(name, columns[name]), float)[:, None], subject, count)[0]
+    }
+    keys = {k: term.variables & varying for k, term in enumerate(terms) if term is not None}
+    return {k: key for k, key in keys.items() if any(name in factors for name in key)}
+
+
+def _cells(design: Design, variables: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+    """Cell of each row in the factors among the variables, (n,), and the product of the covariates, (n,)."""
+    factors = design.specs.terms.codes
+    cell, product = np.zeros(len(design.y), int), np.ones(len(design.y))
+    for name in sorted(variables):
+        if name in factors:
+            cell = cell * (int(factors[name].max()) + 1) + factors[name]
+        else:
+            product = product * np.asarray(design.specs.columns[name], float)
+    return cell, product
+
+
+def _interaction(subject: FloatArray, cell: FloatArray, values: FloatArray) -> Effect:
+    """The effect of subject by cell, times a covariate."""
+    codes = np.unique(subject * (int(cell.max()) + 1) + cell, return_inverse=True)[1]
+    z = indicator_columns(codes, values[:, None], int(codes.max()) + 1)
+    return Effect(frozenset(), ("interaction", codes.tobytes()), z, 1)
+
+
+def _varies_within(x: FloatArray, subject: FloatArray, count: int) -> FloatArray:
+    """Whether a column differs between rows of one subject, (p,) bool."""
+    first = np.zeros(count, np.intp)
+    first[subject[::-1]] = np.arange(len(subject))[::-1]
+    spread = np.abs(x - x[first[subject]]).max(axis=0)
+    return spread > 1e-10 * np.abs(x).max(axis=0)

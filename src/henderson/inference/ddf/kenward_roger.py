@@ -1,0 +1,146 @@
+"""Kenward and Roger's adjusted covariance, scaled F and degrees of freedom.
+
+From "Small sample inference for fixed effects from restricted maximum likelihood" (Biometrics 1997), for Σ linear in
+its parameters (so R_ij = 0). With W the inverse of the expected information ½ tr PV_iPV_j:
+
+    Φ_A = Φ + 2 Φ {Σ_ij W_ij (Q_ij − P_iΦP_j)} Φ
+    Θ = R'(RΦR')⁻¹R,  l = rank R
+    A₁ = Σ_ij W_ij tr(ΘΦP_iΦ) tr(ΘΦP_jΦ)      A₂ = Σ_ij W_ij tr(ΘΦP_iΦΘΦP_jΦ)
+    B = (A₁ + 6A₂)/(2l)     g = ((l+1)A₁ − (l+4)A₂) / ((l+2)A₂)
+    c₁ = g/(3l+2(1−g))      c₂ = (l−g)/(3l+2(1−g))      c₃ = (l+2−g)/(3l+2(1−g))
+    E* = (1 − A₂/l)⁻¹       V* = (2/l) (1 + c₁B) / ((1−c₂B)² (1−c₃B))
+    ρ = V*/(2E*²)           m = 4 + (l+2)/(lρ − 1)      λ = m / (E*(m−2))
+
+and λF ~ F(l, m). For one row this is λ = 1, m = 2/A₂.
+
+The 2009 paper ("An improved approximation to the precision of fixed effects from restricted maximum likelihood",
+CSDA) adds to Φ_A the term for the bias of the variance parameters, which comes from second derivatives of Σ and makes
+the result the same in every parametrization. In the parameters used here, the entries of σ²G and σ², Σ is linear and
+that term is zero: "kenward-roger-2009" therefore equals "kenward-roger" for every structure there is.
+
+"kenward-roger-observed" is SAS's: W the inverse of the *observed* information. Prior weights are part of Σ throughout;
+pbkrtest leaves them out, so it is no judge of weighted models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.inference.fit_moments import Setting
+from henderson.inference.inference import independent_rows, wald_f
+from henderson.inference.information import curvature, positive_inverse, symmetric
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class KenwardRoger:
+    """Attributes
+    ----------
+    to_beta : (p, p) array
+        From the working basis, in which the others are (see `Setting`).
+    phi : (p, p) array
+    P : (k + 1, p, p) array
+    W : (k + 1, k + 1) array
+    notes : tuple of str
+    """
+
+    to_beta: FloatArray
+    phi: FloatArray
+    P: FloatArray
+    W: FloatArray
+    notes: tuple[str, ...] = ()
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """m of each row alone: 2 / A₂, (r,)."""
+        rows = rows @ self.to_beta
+        half = rows @ self.phi
+        variance = (half * rows).sum(1)
+        u = np.einsum("ra,iab,rb->ri", half, self.P, half, optimize=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(variance > 0, 2 * variance**2 / ((u @ self.W) * u).sum(1), np.nan)
+
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+        """λF and m; `cov` is the adjusted covariance."""
+        rows, values = independent_rows(rows, values)
+        scaling, den_df = self.scaled_f(rows)
+        return scaling * wald_f(rows, values, cov), den_df
+
+    def scaled_f(self, rows: FloatArray) -> tuple[float, float]:
+        """λ and m for rows of full rank (l, p)."""
+        l = len(rows)
+        if l == 1:
+            return 1.0, float(self.df(rows)[0])
+        rows = rows @ self.to_beta
+        half = rows @ self.phi
+        root = np.linalg.cholesky(half @ rows.T)
+        turned = np.linalg.solve(root, half)
+        u = turned @ self.P @ turned.T
+        traces = np.einsum("iaa->i", u)
+        a1 = float(traces @ self.W @ traces)
+        a2 = float(np.einsum("ij,iab,jba->", self.W, u, u, optimize=True))
+        return scale_and_df(l, a1, a2)
+
+
+def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
+    """λ and m from A₁ and A₂.
+
+    Examples
+    --------
+    >>> scaling, m = scale_and_df(1, 0.1, 0.1)
+    >>> round(scaling, 10), round(m, 10)
+    (1.0, 20.0)
+    """
+    b = (a1 + 6 * a2) / (2 * l)
+    g = ((l + 1) * a1 - (l + 4) * a2) / ((l + 2) * a2)
+    below = 3 * l + 2 * (1 - g)
+    c1, c2, c3 = g / below, (l - g) / below, (l + 2 - g) / below
+    mean = 1 / (1 - a2 / l)
+    variance = 2 / l * (1 + c1 * b) / ((1 - c2 * b) ** 2 * (1 - c3 * b))
+    rho = variance / (2 * mean**2)
+    m = 4 + (l + 2) / (l * rho - 1)
+    return float(m / (mean * (m - 2))), float(m)
+
+
+def adjusted_covariance(setting: Setting, information: str = "expected") -> FloatArray:
+    """σ² Φ_A, (p, p)."""
+    setting = setting.working
+    phi, p = setting.phi, setting.P
+    w = parameter_covariance(setting, information)[0]
+    middle = np.einsum("ij,ijab->ab", w, setting.Q)
+    middle -= np.einsum("ij,iab,bc,jcd->ad", w, p, phi, p, optimize=True)
+    return setting.scale * setting.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ setting.to_beta.T
+
+
+def parameter_covariance(setting: Setting, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
+    """W (k + 1, k + 1) from the expected or the observed information, and notes.
+
+    Raises
+    ------
+    ValueError
+        For a fit by ML: the method is one for REML.
+    """
+    if not setting.fit.reml:
+        raise ValueError("Kenward-Roger is defined for REML fits; fit with REML, or use ddf='satterthwaite'")
+    inverse = positive_inverse(getattr(curvature(setting.working), information) / 2, 1e-11)
+    if not inverse.n_flat + inverse.n_negative:
+        return inverse.matrix, ()
+    note = (
+        f"the {information} information of the variance parameters is not positive definite; "
+        "Kenward-Roger uses its pseudoinverse"
+    )
+    return inverse.matrix, (note,)
+
+
+def kenward_roger(setting: Setting, information: str = "expected") -> KenwardRoger:
+    """Kenward and Roger's method at a REML fit."""
+    w, notes = parameter_covariance(setting, information)
+    setting = setting.working
+    return KenwardRoger(setting.to_beta, setting.phi, setting.P, w, notes)
+
+
+def kenward_roger_observed(setting: Setting) -> KenwardRoger:
+    """The same with the observed information, as SAS has it."""
+    return kenward_roger(setting, "observed")

@@ -1,0 +1,98 @@
+"""Satterthwaite's degrees of freedom, as lmerTest has them.
+
+With φ = (θ, ρ) the variance parameters, A = 2 H⁻¹ their asymptotic covariance (H the exact Hessian of the deviance) and
+v(φ) = l'Φl, the variance of a contrast (Giesbrecht and Burns 1985):
+
+    df(l) = 2 v² / (∇v' A ∇v),      ∂Φ/∂g_i = −ΦP_iΦ.
+
+For several rows R, R cov R' = U D U' splits F into independent t² with df ν_m along the rows of U'R, and (Fai and
+Cornelius 1996) the denominator df is 2E / (E − q), E = Σ ν_m / (ν_m − 2), which matches the mean of F.
+
+θ rather than G is the coordinate: at a singular fit the derivatives along a zero of λ vanish, so that parameter drops
+out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.inference.fit_moments import Setting
+from henderson.inference.information import coordinates, curvature, hessian_theta, positive_inverse
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Satterthwaite:
+    """Attributes
+    ----------
+    to_beta : (p, p) array
+        From the working basis, in which the others are (see `Setting`).
+    phi : (p, p) array
+    gradient : (k + 1, p, p) array
+        ∂Φ/∂(θ, ρ).
+    covariance : (k + 1, k + 1) array
+        Asymptotic covariance of (θ, ρ).
+    notes : tuple of str
+    """
+
+    to_beta: FloatArray
+    phi: FloatArray
+    gradient: FloatArray
+    covariance: FloatArray
+    notes: tuple[str, ...] = ()
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """2 v² / (∇v' A ∇v) of each row, (r,)."""
+        rows = rows @ self.to_beta
+        variance = ((rows @ self.phi) * rows).sum(1)
+        slope = np.einsum("ra,iab,rb->ri", rows, self.gradient, rows, optimize=True)
+        spread = ((slope @ self.covariance) * slope).sum(1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(variance > 0, 2 * variance**2 / spread, np.nan)
+
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+        """F and Fai and Cornelius' denominator df."""
+        size, directions = np.linalg.eigh(rows @ cov @ rows.T)
+        good = size > 1e-10 * size.max()
+        turned = directions[:, good].T @ rows
+        statistic = float(np.mean((directions[:, good].T @ values) ** 2 / size[good]))
+        return statistic, matched_df(self.df(turned))
+
+
+def matched_df(nu: FloatArray) -> float:
+    """The df of the F whose mean is that of an average of independent F(1, ν_m).
+
+    Two when some ν_m ≤ 2, where that mean does not exist.
+
+    Examples
+    --------
+    >>> matched_df(np.array([10.0, 10.0])), round(matched_df(np.array([10.0, 20.0])), 4)
+    (10.0, 13.0769)
+    """
+    if np.isnan(nu).any():
+        return np.nan
+    if np.ptp(nu) <= 1e-8 * abs(nu[0]) or np.isposinf(nu).all():
+        return float(nu.mean())
+    if (nu <= 2 + 1e-8).any():
+        return 2.0
+    excess = float(np.sum(2 / (nu - 2)))
+    return 2 * (excess + len(nu)) / excess
+
+
+def satterthwaite(setting: Setting) -> Satterthwaite:
+    """Satterthwaite's method at a fit, ML or REML."""
+    setting = setting.working
+    at, to = curvature(setting), coordinates(setting.design, setting.lam)
+    inverse = positive_inverse(hessian_theta(setting, at, to))
+    by_g = -(setting.phi @ setting.P @ setting.phi)
+    notes = []
+    if inverse.n_negative:
+        notes.append(
+            f"the Hessian of the variance parameters has {inverse.n_negative} negative eigenvalue(s); "
+            "Satterthwaite's df leave those directions out"
+        )
+    gradient = np.tensordot(to.jacobian.T, by_g, 1)
+    return Satterthwaite(setting.to_beta, setting.phi, gradient, 2 * inverse.matrix, tuple(notes))

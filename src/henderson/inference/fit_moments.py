@@ -1,0 +1,185 @@
+"""What the inference methods need of a fit, each part computed when it is first asked for.
+
+Units are the fit's own: Var(y) = σ² V, V = Σ_i g_i V_i over the G parameters and, last, the residual (g = 1). In them
+
+    Φ = (X'V⁻¹X)⁻¹     P_i = −X'V⁻¹V_iV⁻¹X     Q_ij = X'V⁻¹V_iV⁻¹V_jV⁻¹X
+
+are free of the scale of y, and cov(β̂) = σ² Φ.
+
+The same in the working basis (`Setting.working`), β = β₀ + B̃β̃ and g = Mg̃, loses no digits where the user's units do: a
+covariate in calendar years. Degrees of freedom and covariances are computed there, and their results turned.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from henderson.covariance.structures import triangular
+from henderson.design.from_formula import Design
+from henderson.engine.fit import Fit
+from henderson.engine.moments import Moments
+
+FloatArray = np.ndarray
+
+#: moments of the fits that are alive, by the identity of their criterion: one fit, many tables
+_MOMENTS: dict[int, tuple[bytes, Moments]] = {}
+
+
+def moments_of(fit: Fit) -> Moments:
+    """Moments at a fit, in the working basis; kept as long as its criterion lives."""
+    criterion, key = fit.criterion, fit.theta.tobytes()
+    found = _MOMENTS.get(id(criterion))
+    if found is None:
+        weakref.finalize(criterion, _MOMENTS.pop, id(criterion), None)
+    if found is None or found[0] != key:
+        found = _MOMENTS[id(criterion)] = key, criterion.working_moments(fit.theta)
+    return found[1]
+
+
+def fit_of(fit: Any) -> Fit:
+    """The `Fit` of a fit or of results."""
+    return fit if isinstance(fit, Fit) else fit.engine
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A fit, and lazily its moments with the residual as last parameter (k + 1 parameters in all).
+
+    Attributes
+    ----------
+    fit : Fit
+    in_working_basis : bool
+        Whether moments, and what is made of them, are of the working basis' columns and parameters.
+    """
+
+    fit: Fit
+    in_working_basis: bool = False
+
+    @classmethod
+    def of(cls, fit: Any) -> Setting:
+        """From a fit or from results."""
+        return fit if isinstance(fit, cls) else cls(fit_of(fit))
+
+    @cached_property
+    def working(self) -> Setting:
+        """The same fit in the working basis."""
+        return self if self.in_working_basis else Setting(self.fit, True)
+
+    @cached_property
+    def to_beta(self) -> FloatArray:
+        """B̃ with β = β₀ + B̃β̃, (p, p); the identity in the user's units."""
+        if not self.in_working_basis:
+            return np.eye(int(self.kept.sum()))
+        return np.linalg.inv(self.fit.criterion.basis.to_user()[:-1, :-1])
+
+    @cached_property
+    def to_g(self) -> FloatArray:
+        """M with g = Mg̃, the residual's last, (k + 1, k + 1); the identity in the user's units."""
+        k = len(self.fit.theta)
+        out = np.eye(k + 1)
+        if self.in_working_basis:
+            out[:k, :k] = self.fit.criterion.to_user_g
+        return out
+
+    @cached_property
+    def roots(self) -> tuple[FloatArray, ...]:
+        """T of each term, G = T G̃ T' in the user's units; the identity in those."""
+        terms = [np.eye(len(one)) for one in self.fit.lam]
+        if self.in_working_basis:
+            criterion = self.fit.criterion
+            for block, T in zip(criterion.blocks.blocks, criterion.basis.roots):
+                for i, part in zip(block.terms, block.layout.terms):
+                    terms[i] = T[part, part]
+        return tuple(terms)
+
+    @cached_property
+    def lam(self) -> tuple[FloatArray, ...]:
+        """λ of each term, lower triangular."""
+        if not self.in_working_basis:
+            return self.fit.lam
+        return tuple(triangular(np.linalg.solve(T, one)) for T, one in zip(self.roots, self.fit.lam))
+
+    @property
+    def design(self) -> Design:
+        return self.fit.design
+
+    @property
+    def kept(self) -> FloatArray:
+        """(p,) bool."""
+        return np.asarray(self.fit.kept, bool)
+
+    @property
+    def beta(self) -> FloatArray:
+        """(p,), NaN where dropped."""
+        return self.fit.beta
+
+    @property
+    def scale(self) -> float:
+        """σ²."""
+        return float(self.fit.sigma) ** 2
+
+    @cached_property
+    def relative(self) -> Moments:
+        """Moments at the fit, without the residual."""
+        found = moments_of(self.fit)
+        return found if self.in_working_basis else replace(self.fit.criterion.in_user_units(found), g=self.fit.g)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Moments at the fit with the residual as last parameter."""
+        return self.relative.with_residual()
+
+    @cached_property
+    def phi(self) -> FloatArray:
+        """Φ = (X'V⁻¹X)⁻¹, (p, p) over the columns kept."""
+        p = self.moments.p
+        return inverse(self.moments.f0[:p, :p])
+
+    @cached_property
+    def P(self) -> FloatArray:
+        """P_i, (k + 1, p, p)."""
+        p = self.moments.p
+        return -self.moments.f1[:, :p, :p]
+
+    @cached_property
+    def Q(self) -> FloatArray:
+        """Q_ij, (k + 1, k + 1, p, p)."""
+        p = self.moments.p
+        return self.moments.f2[:, :, :p, :p]
+
+    @cached_property
+    def residual_direction(self) -> FloatArray:
+        """(−β̂, 1), for the basis' β: c times it is y − Xβ̂, (p + 1,)."""
+        p = self.moments.p
+        return np.append(-self.phi @ self.moments.f0[:p, p], 1.0)
+
+    @cached_property
+    def null_space(self) -> FloatArray:
+        """Basis of {a : X a = 0} from the columns dropped, (p, d)."""
+        kept = self.kept
+        basis = np.zeros((len(kept), int((~kept).sum())))
+        if basis.size:
+            x = self.design.X
+            size = np.sqrt(np.einsum("ij,ij->j", x, x))
+            scaled = x / np.where(size > 0, size, 1.0)
+            weights, *_ = np.linalg.lstsq(scaled[:, kept], scaled[:, ~kept], rcond=None)
+            weights[np.abs(weights) < 1e-9] = 0.0
+            basis[kept] = weights
+            basis[np.flatnonzero(~kept), np.arange(basis.shape[1])] = -1.0
+            basis /= np.where(size > 0, size, 1.0)[:, None]
+        return basis
+
+
+def inverse(matrix: FloatArray) -> FloatArray:
+    """Inverse of a symmetric positive definite matrix whose rows may have very different units."""
+    size = np.sqrt(np.diag(matrix))
+    from scipy.linalg import cho_factor, cho_solve
+
+    scaled = matrix / size[:, None] / size
+    out = cho_solve(cho_factor(scaled, lower=True), np.eye(len(size)))
+    return (out + out.T) / 2 / size[:, None] / size

@@ -1,0 +1,1 @@
+"""Intervals: Wald, profile, bootstrap."""

@@ -1,0 +1,110 @@
+"""One profile as a function: ζ of a value, the value at a ζ.
+
+Between the points of a profile ζ is a cubic with the right derivatives (they are known exactly) in the coordinate s in
+which the profile was followed. A standard deviation is a multiple of s, a correlation sin s, σ exp(s/2) times its
+estimate, a fixed effect a line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.intervals.profile.path import Trace
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a value is made of the coordinate s.
+
+    Attributes
+    ----------
+    kind : {"sd", "cor", "sigma", "beta"}
+    unit : float
+    origin : float
+        A fixed effect is origin + unit s.
+    """
+
+    kind: str
+    unit: float = 1.0
+    origin: float = 0.0
+
+    def value(self, s: FloatArray) -> FloatArray:
+        """The parameter at s."""
+        if self.kind == "cor":
+            return np.sin(s)
+        return (
+            self.unit * np.exp(np.asarray(s) / 2) if self.kind == "sigma" else self.origin + self.unit * np.asarray(s)
+        )
+
+    def coordinate(self, value: FloatArray) -> FloatArray:
+        """s at a parameter."""
+        if self.kind == "cor":
+            return np.arcsin(np.clip(value, -1, 1))
+        if self.kind == "sigma":
+            with np.errstate(divide="ignore"):
+                return 2 * np.log(np.asarray(value) / self.unit)
+        return (np.asarray(value) - self.origin) / self.unit
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The profile of one parameter.
+
+    Attributes
+    ----------
+    scale : Scale
+    trace : Trace
+    """
+
+    scale: Scale
+    trace: Trace
+
+    @property
+    def values(self) -> FloatArray:
+        """The parameter at the points, (m,)."""
+        return self.scale.value(self.trace.s)
+
+    @property
+    def monotone(self) -> bool:
+        """Whether ζ increases all along."""
+        return bool(np.all(np.diff(self.trace.zeta) > 0))
+
+    def zeta(self, value: FloatArray | float) -> FloatArray:
+        """ζ at values of the parameter; NaN outside the profile."""
+        t = self.trace
+        return _hermite(t.s, t.zeta, t.d_zeta, self.scale.coordinate(np.asarray(value, float)))
+
+    def value(self, zeta: FloatArray | float) -> FloatArray:
+        """The parameter at values of ζ; NaN outside the profile."""
+        return self.scale.value(self.coordinate_at(np.asarray(zeta, float)))
+
+    def coordinate_at(self, zeta: FloatArray) -> FloatArray:
+        """s at values of ζ."""
+        t = self.trace
+        with np.errstate(divide="ignore"):
+            slope = 1 / t.d_zeta
+        if self.monotone and np.all(np.isfinite(slope)) and np.all(slope > 0):
+            return _hermite(t.zeta, t.s, slope, zeta)
+        rising = np.flatnonzero(t.zeta >= np.maximum.accumulate(t.zeta))
+        rising = rising[np.diff(t.zeta[rising], prepend=-np.inf) > 0]
+        return np.interp(zeta, t.zeta[rising], t.s[rising], left=np.nan, right=np.nan)
+
+    __call__ = zeta
+
+
+def _hermite(x: FloatArray, y: FloatArray, slope: FloatArray, at: FloatArray) -> FloatArray:
+    """The cubic through the points with these slopes, NaN outside."""
+    if len(x) == 1:
+        return np.where(at == x[0], y[0], np.nan)
+    i = np.clip(np.searchsorted(x, at) - 1, 0, len(x) - 2)
+    h = x[i + 1] - x[i]
+    t = (at - x[i]) / h
+    left = y[i] * (1 + 2 * t) + h * slope[i] * t
+    right = y[i + 1] * (3 - 2 * t) + h * slope[i + 1] * (t - 1)
+    slack = 1e-9 * (x[-1] - x[0])
+    inside = (at >= x[0] - slack) & (at <= x[-1] + slack)
+    return np.where(inside, left * (1 - t) ** 2 + right * t**2, np.nan)

@@ -1,0 +1,147 @@
+"""From a fit to its profiles.
+
+lme4's convention: profiles are of the *maximum likelihood* deviance, whatever the fit was; the optimum is found anew.
+With ``reml=True`` the restricted likelihood is profiled, over the parameters of the covariance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import chdtri
+
+from henderson.design.variance_parameters import find, variance_parameters
+from henderson.engine.fit import Fit
+from henderson.intervals.profile.curve import Curve, Scale
+from henderson.intervals.profile.level import levelled
+from henderson.intervals.profile.path import trace
+from henderson.intervals.profile.profiles import Profile
+from henderson.intervals.profile.source import Origin, origin_of
+from henderson.intervals.profile.surface import Target, coordinates, surface
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class FixedEffects:
+    """The fixed effects among the targets, in units of their standard errors.
+
+    Attributes
+    ----------
+    rows : (B, p) array
+        h of `Surface`, zero for other targets.
+    scales : tuple of B Scale
+        β_j = least squares estimate + standard error × coordinate.
+    at : (B,) array
+        The coordinates of the estimates.
+    """
+
+    rows: FloatArray
+    scales: tuple[Scale, ...]
+    at: FloatArray
+
+
+def profile_fit(
+    fit: Fit, which: Sequence[str] | str | None = None, *, level: float = 0.99, reml: bool = False
+) -> Profile:
+    """Profile the likelihood of a fit.
+
+    Parameters
+    ----------
+    fit : Fit
+    which : sequence of str, optional
+        Parameters by name; ``"theta_"`` and ``"beta_"`` are, as in lme4, those of the covariance with σ, and the
+        fixed effects. Default: all.
+    level : float
+        The profiles go as far as a joint region of this level of all parameters needs: |ζ| = √χ²_npar(level).
+    reml : bool
+        Profile the restricted likelihood (of the parameters of the covariance only).
+
+    Examples
+    --------
+    >>> from henderson import datasets
+    >>> from henderson.design.from_formula import design_from_formula
+    >>> from henderson.engine.fit import fit_design
+    >>> design = design_from_formula("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    >>> profile = profile_fit(fit_design(design))
+    >>> profile.interval(0.95).round(3)
+                                    lower    upper
+    sd_(Intercept)|Subject         14.381   37.716
+    cor_Days.(Intercept)|Subject   -0.481    0.685
+    sd_Days|Subject                 3.801    8.753
+    sigma                          22.898   28.858
+    Intercept                     237.681  265.130
+    Days                            7.359   13.576
+    """
+    design = fit.design
+    variances = [Target.of(p) for p in variance_parameters(design)]
+    fixed = [
+        Target(name, "(Intercept)" if name == "Intercept" else name, "beta", row=j)
+        for j, name in enumerate(design.x_names)
+        if fit.kept[j]
+    ]
+    targets = _chosen(variances, [] if reml else fixed, which)
+    origin = origin_of(fit, reml=reml)
+    effects = _fixed_effects(fit, origin, targets)
+    s = surface(origin.likelihood, targets, reml=reml, beta_rows=effects.rows)
+    x = coordinates(s, origin.cov, 0.0, effects.at)
+    cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))
+    minimum = float(s.evaluate(x[:, :1], np.array([0]))[0][0])
+    traces = levelled(s, x, minimum, trace(s, x, cutoff))
+    scales = [_scale(t, origin, effects.scales[b]) for b, t in enumerate(targets)]
+    curves = tuple(Curve(scale, t) for scale, t in zip(scales, traces))
+    estimate = np.array([float(c.scale.value(x[s.path[b], b])) for b, c in enumerate(curves)])
+    notes = _notes(fit, targets, curves, reml)
+    return Profile(tuple(targets), curves, estimate, level, cutoff, notes, s, minimum)
+
+
+def _scale(target: Target, origin: Origin, fixed: Scale) -> Scale:
+    if target.kind == "beta":
+        return fixed
+    if target.kind == "sd":
+        row = origin.likelihood.layout.terms[target.term].start + target.row
+        return Scale("sd", float(origin.units[row]) * origin.sigma)
+    return Scale(target.kind, origin.sigma)
+
+
+def _chosen(variances: list[Target], fixed: list[Target], which: Sequence[str] | str | None) -> list[Target]:
+    targets = variances + fixed
+    if which is None:
+        return targets
+    groups = {"theta_": variances, "beta_": fixed}
+    out: list[Target] = []
+    for name in [which] if isinstance(which, str) else which:
+        found = groups.get(name) or [targets[i] for i in find(name, [(t.name, t.alias) for t in targets], "parameter")]
+        out += [t for t in found if t not in out]
+    return out
+
+
+def _fixed_effects(fit: Fit, origin: Origin, targets: Sequence[Target]) -> FixedEffects:
+    column, sigma, turn = np.cumsum(fit.kept) - 1, origin.sigma, origin.coefficients
+    values, vectors = np.linalg.eigh(origin.cov)
+    root = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, :, None]
+    s_inverse = origin.likelihood.pieces(root, reml=False).s_inverse[:, :, 0]
+    errors = sigma * np.sqrt(np.einsum("jx,xy,jy->j", turn, s_inverse, turn))
+    rows, at, scales = np.zeros((len(targets), len(turn))), np.zeros(len(targets)), []
+    for b, target in enumerate(targets):
+        scales.append(Scale(target.kind))
+        if target.kind == "beta":
+            j = column[target.row]
+            rows[b] = turn[j] * sigma / errors[j]
+            at[b] = (origin.beta[j] - origin.base[j]) / errors[j]
+            scales[b] = Scale("beta", float(errors[j]), float(origin.base[j]))
+    return FixedEffects(rows, tuple(scales), at)
+
+
+def _notes(fit: Fit, targets: Sequence[Target], curves: Sequence[Curve], reml: bool) -> tuple[str, ...]:
+    notes = ["profiles of the restricted likelihood" if reml else "profiles of the likelihood (ML), as in lme4"]
+    if fit.reml and not reml:
+        notes[0] += "; the fit is by REML"
+    for target, curve in zip(targets, curves):
+        if not curve.trace.good.all():
+            notes.append(f"{target.name}: some points of the profile did not converge")
+        if not curve.monotone:
+            notes.append(f"{target.name}: the profile is not monotone, so its interval may not be one piece")
+    return tuple(notes)

@@ -1,0 +1,246 @@
+"""Where a profile gets its likelihood from: the array computation for small components, the engine for large ones.
+
+Both answer the same question, `pieces` at a batch of roots, for the response divided by the σ̂ of the optimum, and say
+how its coordinates become the user's numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from henderson.covariance.structures import Layout
+from henderson.engine.criterion import Criterion
+from henderson.engine.fit import Fit, fit_design
+from henderson.engine.many.components import Components, scales_of
+from henderson.engine.many.fits import fit_batch
+from henderson.engine.many.pieces import Constraint, Pieces, Responses, constrained, pieces
+from henderson.engine.many.refits import batched_components, start_of
+from henderson.engine.moments import Moments, moments_at
+from henderson.errors import DataError
+
+FloatArray = np.ndarray
+
+
+class Likelihood(Protocol):
+    """The likelihood of one response."""
+
+    @property
+    def layout(self) -> Layout:
+        """All terms of the design."""
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+
+    @property
+    def p(self) -> int:
+        """Columns of X."""
+
+    def pieces(self, root: FloatArray, *, reml: bool, constraint: Constraint | None = None) -> Pieces:
+        """At B roots of the covariance relative to σ², (Q, Q, B)."""
+
+
+@dataclass(frozen=True)
+class Batched:
+    """By array computation.
+
+    Attributes
+    ----------
+    parts : Components
+        In a basis that only scales the effects.
+    responses : Responses
+        Of the single response.
+    """
+
+    parts: Components
+    responses: Responses
+
+    @property
+    def layout(self) -> Layout:
+        """All terms of the design."""
+        return self.parts.layout
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return self.parts.n
+
+    @property
+    def p(self) -> int:
+        """Columns of X."""
+        return self.parts.p
+
+    def pieces(self, root: FloatArray, *, reml: bool, constraint: Constraint | None = None) -> Pieces:
+        """See `engine.many.pieces.pieces`."""
+        return pieces(self.parts, self.responses, root, reml=reml, constraint=constraint)
+
+
+@dataclass(frozen=True)
+class ByEngine:
+    """By the engine's moments, one point after another.
+
+    Attributes
+    ----------
+    criterion : Criterion
+    layout : Layout
+    units : (Q,) array
+        The user's effects are these times the ones used here.
+    mixing : (p + 1, p + 1) array
+        [X y] mixing = [X, (y − Xβ̂)/σ̂].
+    """
+
+    criterion: Criterion
+    layout: Layout
+    units: FloatArray
+    mixing: FloatArray
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return self.criterion.system.cross.n
+
+    @property
+    def p(self) -> int:
+        """Columns of X."""
+        return len(self.mixing) - 1
+
+    def pieces(self, root: FloatArray, *, reml: bool, constraint: Constraint | None = None) -> Pieces:
+        """The pieces of each root."""
+        each = [
+            self._one(root[:, :, b], reml, None if constraint is None else constraint[np.array([b])])
+            for b in range(root.shape[2])
+        ]
+        return Pieces(*(np.concatenate(field, -1) for field in zip(*(tuple(vars(one).values()) for one in each))))
+
+    def _one(self, root: FloatArray, reml: bool, constraint: Constraint | None) -> Pieces:
+        root = self.units[:, None] * root
+        cov, layout = root @ root.T, self.layout
+        g = np.zeros(layout.n_theta)
+        g[layout.parameter] = cov[layout.entries[:, 0], layout.entries[:, 1]]
+        lam = []
+        for block, basis in zip(self.criterion.blocks.blocks, self.criterion.basis.roots):
+            rows = np.concatenate([np.arange(layout.q)[layout.terms[i]] for i in block.terms])
+            lam.append(np.linalg.solve(basis, root[np.ix_(rows, rows)]))
+        point = self.criterion.at_lam(lam, g)
+        size = np.zeros(layout.n_theta)
+        size[layout.parameter] = self.units[layout.entries[:, 0]] * self.units[layout.entries[:, 1]]
+        moments = replace(self.criterion.in_user_units(moments_at(point)), g=g)
+        return of_moments(moments, point.factor.log_det, size, self.mixing, reml, constraint)
+
+
+def of_moments(
+    m: Moments, logdet: float, size: FloatArray, mixing: FloatArray, reml: bool, constraint: Constraint | None
+) -> Pieces:
+    """Steps 5 to 7 of `engine.many.pieces` from F0, F1, F2, t1, T2, for a batch of one.
+
+    Parameters
+    ----------
+    m : Moments
+    logdet : float
+        log|V|, to a constant.
+    size : (k,) array
+        ∂(Moments' g)/∂(g here).
+    mixing : (p + 1, p + 1) array
+    reml : bool
+    constraint : Constraint, optional
+    """
+    p = m.p
+    f0 = mixing.T @ m.f0 @ mixing
+    f1 = size[:, None, None] * (mixing.T @ m.f1 @ mixing)
+    f2 = (size[:, None] * size)[:, :, None, None] * (mixing.T @ m.f2 @ mixing)
+    t1, t2 = size * m.t1, np.outer(size, size) * m.t2
+    s_inverse = np.linalg.inv(f0[:p, :p])
+    beta = (s_inverse @ f0[:p, p])[:, None]
+    r2 = np.array([f0[p, p] - f0[:p, p] @ beta[:, 0]])
+    q, miss = s_inverse[:, :, None], np.zeros(1)
+    if constraint is not None:
+        q, beta, r2, miss = constrained(constraint, q, beta, r2)
+    e = np.append(-beta[:, 0], 1.0)
+    f = (f1 @ e)[:, :p]
+    d_logdet, dd_logdet = t1.copy(), -t2
+    if reml:
+        turned = s_inverse @ f1[:, :p, :p]
+        logdet += float(np.linalg.slogdet(f0[:p, :p])[1])
+        d_logdet -= np.einsum("ixx->i", turned)
+        twice = np.einsum("xy,ijyx->ij", s_inverse, f2[:, :, :p, :p])
+        dd_logdet += twice + twice.T - np.einsum("ixy,jyx->ij", turned, turned)
+    both = f2 @ e @ e
+    dd_r2 = both + both.T - 2 * f @ q[:, :, 0] @ f.T
+    return Pieces(
+        np.array([logdet]),
+        r2,
+        d_logdet[:, None],
+        -(f1 @ e @ e)[:, None],
+        dd_logdet[:, :, None],
+        dd_r2[:, :, None],
+        beta,
+        s_inverse[:, :, None],
+        f[:, :, None],
+        miss,
+    )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The optimum that profiles start from.
+
+    Attributes
+    ----------
+    likelihood : Likelihood
+    sigma : float
+    beta : (p,) array
+        Of the columns kept.
+    cov : (Q, Q) array
+        Of one level's effects relative to σ², in the likelihood's units.
+    units : (Q,) array
+        The user's standard deviations are these times the likelihood's, times σ.
+    coefficients : (p, p) array
+        The user's β are `base` + σ coefficients @ the likelihood's.
+    base : (p,) array
+    """
+
+    likelihood: Likelihood
+    sigma: float
+    beta: FloatArray
+    cov: FloatArray
+    units: FloatArray
+    coefficients: FloatArray
+    base: FloatArray
+
+
+def origin_of(fit: Fit, *, reml: bool) -> Origin:
+    """The optimum by ML or REML, whichever the fit is by."""
+    parts = batched_components(fit, whiten=False)
+    return _by_engine(fit, reml) if parts is None else _batched(fit, parts, reml)
+
+
+def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
+    y = fit.design.y
+    optimum = fit_batch(parts, Responses.of(parts, y[:, None]), start_of(fit, parts), reml=reml)
+    if not optimum.converged[0]:
+        raise DataError("the maximum of the likelihood was not found, so there is nothing to profile from")
+    sigma = float(optimum.sigma[0])
+    scaled = Responses.of(parts, ((y - parts.offset) / sigma + parts.offset)[:, None])
+    to_work, to_user = np.linalg.inv(parts.basis), np.linalg.inv(parts.x_basis)
+    base = sigma * to_user @ scaled.beta[:, 0]
+    cov = to_work @ optimum.cov[0] @ to_work.T
+    return Origin(Batched(parts, scaled), sigma, optimum.beta[0], cov, np.diag(parts.basis), to_user, base)
+
+
+def _by_engine(fit: Fit, reml: bool) -> Origin:
+    if fit.reml != reml:
+        fit = fit_design(fit.design, reml=reml, start=fit.theta)
+    design, p = fit.design, int(fit.kept.sum())
+    layout = Layout.of([t.n_columns for t in design.terms], [t.structure for t in design.terms])
+    units = scales_of(design)
+    beta = fit.beta[fit.kept]
+    mixing = np.eye(p + 1)
+    mixing[:p, p], mixing[p, p] = -beta / fit.sigma, 1 / fit.sigma
+    cov = np.zeros((layout.q, layout.q))
+    for term, lam in zip(layout.terms, fit.lam):
+        cov[term, term] = lam @ lam.T
+    likelihood = ByEngine(fit.criterion, layout, units, mixing)
+    return Origin(likelihood, fit.sigma, beta, cov / np.outer(units, units), units, np.eye(p), beta)

@@ -1,0 +1,134 @@
+"""Standard errors of the variance parameters, by the delta method, on the scale on which they are shown.
+
+τ = σ²g are the entries of the covariances of the random effects and, last, σ². Their asymptotic covariance is 2σ⁴ D
+H⁻¹ D', H the Hessian of the deviance in (θ, ρ) with β profiled out, observed or expected, and D = ∂g/∂(θ, ρ)
+(`information`): at a singular fit what is on the boundary drops out. Then, with J of
+
+    sd_r = √τ_rr        cor_rs = τ_rs / √(τ_rr τ_ss)        σ = √τ_0
+
+the standard errors are the roots of the diagonal of J (2σ⁴ D H⁻¹ D') J'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.covariance.structures import Layout
+from henderson.design.from_formula import Design
+from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
+from henderson.inference.fit_moments import Setting
+from henderson.inference.information import coordinates, curvature, hessian_theta, positive_inverse, symmetric
+from henderson.tables.result_frame import ResultFrame
+
+FloatArray = np.ndarray
+
+
+def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
+    """Asymptotic covariance of the entries of σ²G (in the order of θ) and, last, σ², (k + 1, k + 1).
+
+    Parameters
+    ----------
+    fit : Fit or MixedLMResults
+    information : {"observed", "expected"}
+    """
+    if information not in ("observed", "expected"):
+        raise ValueError(f"unknown information {information!r}; there are observed, expected")
+    setting = Setting.of(fit).working
+    at, to = curvature(setting), coordinates(setting.design, setting.lam)
+    if information == "observed":
+        hessian = hessian_theta(setting, at, to)
+    else:
+        hessian = to.jacobian.T @ at.expected @ to.jacobian
+    inverse = positive_inverse(hessian).matrix
+    jacobian = setting.to_g @ to.jacobian
+    return 2 * setting.scale**2 * symmetric(jacobian @ inverse @ jacobian.T)
+
+
+def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
+    """Standard deviations, correlations and σ, with standard errors.
+
+    Parameters
+    ----------
+    fit : Fit or MixedLMResults
+    information : {"observed", "expected"}
+
+    Returns
+    -------
+    DataFrame
+        Index: ``sd_(Intercept)|Subject``, …, ``sigma``; columns estimate, se. At a singular fit the parameters on the
+        boundary have no standard error: NaN, with the reason in `attrs["notes"]`.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    >>> standard_errors(fit).round(3)
+                                  estimate     se
+    parameter
+    sd_(Intercept)|Subject          24.740  5.836
+    cor_Days.(Intercept)|Subject     0.066  0.325
+    sd_Days|Subject                  5.922  1.248
+    sigma                           25.592  1.508
+    """
+    setting = Setting.of(fit)
+    design, lam = setting.design, setting.fit.lam
+    parameters = variance_parameters(design)
+    cov = variance_covariance(setting, information)
+    jacobian = _jacobian(design, parameters, lam, setting.scale)
+    with np.errstate(invalid="ignore"):
+        se = np.sqrt(np.einsum("ai,ij,aj->a", jacobian, cov, jacobian))
+    values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([np.sqrt(setting.scale)]))[0]
+    frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
+    boundary = [p.name for p, bad in zip(parameters, _on_boundary(parameters, lam)) if bad]
+    frame.loc[boundary, "se"] = np.nan
+    why = f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"
+    return ResultFrame.of(frame, notes=(why,) if boundary else ())
+
+
+def _jacobian(
+    design: Design, parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray], scale: float
+) -> FloatArray:
+    """∂(shown)/∂τ, (len(parameters), k + 1)."""
+    layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
+    start = np.cumsum([0, *(layout.n_theta for layout in layouts)])
+    place = [
+        {(int(r), int(s)): int(i) + at for (r, s), i in zip(layout.entries, layout.parameter)}
+        for layout, at in zip(layouts, start)
+    ]
+    out = np.zeros((len(parameters), start[-1] + 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for a, p in enumerate(parameters):
+            if p.kind == "sigma":
+                out[a, -1] = 0.5 / np.sqrt(scale)
+                continue
+            tau, at = scale * lam[p.term] @ lam[p.term].T, place[p.term]
+            r, s = p.row, p.column
+            if p.kind == "sd":
+                out[a, at[r, r]] = 0.5 / np.sqrt(tau[r, r])
+                continue
+            cor = tau[r, s] / np.sqrt(tau[r, r] * tau[s, s])
+            out[a, at[r, s]] = 1 / np.sqrt(tau[r, r] * tau[s, s])
+            out[a, at[r, r]] = -cor / (2 * tau[r, r])
+            out[a, at[s, s]] = -cor / (2 * tau[s, s])
+    return out
+
+
+def _on_boundary(parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray]) -> list[bool]:
+    """Parameters of a term whose covariance is singular; of an independent effect, when its own variance is zero."""
+    out = []
+    for p in parameters:
+        if p.kind == "sigma":
+            out.append(False)
+            continue
+        one = lam[p.term]
+        if not np.tril(one, -1).any():
+            out.append(bool(one[p.row, p.row] == 0 or one[p.column, p.column] == 0))
+        else:
+            size = np.linalg.norm(one, axis=1)
+            out.append(bool((size == 0).any() or np.abs(np.diag(one / size[:, None])).min() < 1e-5))
+    return out

@@ -1,0 +1,1 @@
+"""Marginal means, their contrasts, trends and joint tests."""

@@ -1,0 +1,1 @@
+"""Adjustments for families of tests."""

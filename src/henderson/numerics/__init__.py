@@ -1,0 +1,1 @@
+"""Linear algebra and distributions: no statistics of mixed models."""

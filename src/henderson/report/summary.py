@@ -1,0 +1,307 @@
+"""A summary that reads like lme4's, or with degrees of freedom like lmerTest's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from henderson.compat.statsmodels.results import MixedLMResults
+
+FloatArray = np.ndarray
+
+#: fixed effects above which their correlations are left out, as in lme4
+MAX_CORRELATED = 12
+
+
+@dataclass(frozen=True)
+class Lme4Summary:
+    """Parts of the summary, and the text they make.
+
+    Attributes
+    ----------
+    title, formula : str
+    criteria : str
+        REML criterion, or AIC, BIC, log-likelihood.
+    scaled_residuals : (5,) array, or None
+        Minimum, quartiles, maximum of the residuals over σ.
+    varcorr : DataFrame
+    counts : str
+    coefficients : DataFrame
+        Estimate, Std. Error, [df,] t or z value, [p].
+    correlations : DataFrame, or None
+        Of the fixed effects.
+    notes : tuple of str
+    """
+
+    title: str
+    formula: str
+    criteria: str
+    scaled_residuals: FloatArray | None
+    varcorr: pd.DataFrame
+    counts: str
+    coefficients: pd.DataFrame
+    correlations: pd.DataFrame | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, results: MixedLMResults, correlation: bool | None = None) -> Lme4Summary:
+        """The summary of results.
+
+        Parameters
+        ----------
+        results : MixedLMResults
+        correlation : bool, optional
+            Whether to show correlations of the fixed effects; by default when there are 2 to 12.
+        """
+        inference = results.inference
+        names = ["(Intercept)" if name == "Intercept" else name for name in inference.names]
+        kept = inference.kept
+        table = inference.t_test(np.eye(len(names))[kept])
+        shown = [name for name, keep in zip(names, kept) if keep]
+        correlation = 1 < len(shown) <= MAX_CORRELATED if correlation is None else correlation and len(shown) > 1
+        cov = inference.cov[np.ix_(kept, kept)]
+        size = np.sqrt(np.diag(cov))
+        correlations = pd.DataFrame(cov / size[:, None] / size, index=shown, columns=shown) if correlation else None
+        return cls(
+            _title(results),
+            results.design.formula,
+            _criteria(results),
+            _scaled_residuals(results),
+            results.varcorr,
+            _counts(results),
+            _coefficients(table, shown),
+            correlations,
+            _notes(results, table),
+        )
+
+    @property
+    def tables(self) -> list[pd.DataFrame]:
+        """Variances and fixed effects."""
+        return [self.varcorr, self.coefficients]
+
+    def as_text(self) -> str:
+        """The summary as text."""
+        parts = [f"{self.title}\nFormula: {self.formula}", self.criteria]
+        if self.scaled_residuals is not None:
+            parts.append("Scaled residuals: \n" + _quantile_text(self.scaled_residuals))
+        parts.append("Random effects:\n" + varcorr_text(self.varcorr) + "\n" + self.counts)
+        parts.append("Fixed effects:\n" + coefficient_text(self.coefficients))
+        if self.correlations is not None:
+            parts.append("Correlation of Fixed Effects:\n" + _correlation_text(self.correlations))
+        if self.notes:
+            parts.append("\n".join(self.notes))
+        return "\n\n".join(parts)
+
+    def as_html(self) -> str:
+        """The summary as HTML."""
+        import html
+
+        head = html.escape(f"{self.title}\nFormula: {self.formula}\n{self.criteria}").replace("\n", "<br/>\n")
+        tail = "<br/>\n".join(html.escape(text) for text in (self.counts, *self.notes))
+        tables = [self.varcorr.to_html(index=False, na_rep=""), self.coefficients.to_html()]
+        return f"<p>{head}</p>\n{tables[0]}\n{tables[1]}\n<p>{tail}</p>"
+
+    def as_latex(self) -> str:
+        """The variances and the fixed effects as LaTeX tables."""
+        from henderson.compat.statsmodels.text import Summary
+
+        summary = Summary(title=self.title, extra_txt=[self.counts, *self.notes])
+        shown = self.varcorr.assign(var1=self.varcorr["var1"].fillna(""), var2=self.varcorr["var2"].fillna(""))
+        summary.add_df(shown, index=False)
+        summary.add_df(self.coefficients)
+        return summary.as_latex()
+
+    def _repr_html_(self) -> str:
+        return self.as_html()
+
+    def __str__(self) -> str:
+        return self.as_text()
+
+    def __repr__(self) -> str:
+        return self.as_text()
+
+
+def _title(results: MixedLMResults) -> str:
+    how = "REML" if results.reml else "maximum likelihood"
+    title = f"Linear mixed model fit by {how}"
+    names = {"satterthwaite": "Satterthwaite's method", "kenward-roger": "Kenward-Roger's method"}
+    if results.use_t:
+        title += f". t-tests use {names.get(results.inference.ddf, results.inference.ddf + ' degrees of freedom')}"
+    if results.inference.cov_type not in ("model", "kenward-roger"):
+        title += f". Standard errors: {results.inference.cov_type}"
+    return title
+
+
+def _criteria(results: MixedLMResults) -> str:
+    if results.reml:
+        return f"REML criterion at convergence: {_digits(results.deviance, 1)}"
+    values = [
+        results.aic,
+        results.bic,
+        results.llf,
+        results.deviance,
+        float(results.nobs - results.df_modelwc - 1),
+    ]
+    names = ["AIC", "BIC", "logLik", "deviance", "df.resid"]
+    text = [_digits(value, 1) for value in values[:4]] + [f"{values[4]:.0f}"]
+    widths = [max(len(name), len(value)) for name, value in zip(names, text)]
+    lines = (" ".join(cell.rjust(w + 1) for cell, w in zip(row, widths)) for row in (names, text))
+    return "\n".join(lines)
+
+
+def _scaled_residuals(results: MixedLMResults) -> FloatArray | None:
+    if not len(results.design.y):
+        return None
+    weights = results.design.weights
+    scaled = np.asarray(results.resid) / results.sigma * (1.0 if weights is None else np.sqrt(weights))
+    return np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1])
+
+
+def _counts(results: MixedLMResults) -> str:
+    groups = "; ".join(f"{name}, {levels}" for name, levels in results.ngrps.items())
+    n = results.design.n_missing
+    missing = f" ({n} row{'s' * (n > 1)} with missing values left out)" if n else ""
+    return f"Number of obs: {results.nobs}{missing}, groups:  {groups}"
+
+
+def _notes(results: MixedLMResults, table: pd.DataFrame) -> tuple[str, ...]:
+    notes = [str(note) for note in table.attrs.get("notes", ())]
+    if results.dropped:
+        notes.append(f"fixed-effects columns dropped as redundant: {', '.join(results.dropped)}")
+    if results.is_singular:
+        notes.append("boundary (singular) fit: a combination of random effects has no variance")
+    if not results.converged:
+        notes.append(f"the optimum is not certified: {results.message}")
+    return tuple(notes)
+
+
+def _coefficients(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """lme4's columns; df and p when there are degrees of freedom, p for z tests."""
+    finite = np.isfinite(table["df"]).any()
+    letter = "t" if finite or table["df"].isna().any() else "z"
+    columns = {"Estimate": table["estimate"], "Std. Error": table["se"]}
+    if letter == "t":
+        columns["df"] = table["df"]
+    columns[f"{letter} value"] = table["statistic"]
+    columns[f"Pr(>|{letter}|)"] = table["p"]
+    return pd.DataFrame({name: column.to_numpy() for name, column in columns.items()}, index=pd.Index(names))
+
+
+def _digits(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}"
+
+
+def significant(values: FloatArray, digits: int) -> list[str]:
+    """Numbers with as many decimals as the one needs that shows `digits` significant digits with the most.
+
+    Examples
+    --------
+    >>> significant(np.array([612.10, 35.07]), 4)
+    ['612.10', '35.07']
+    """
+    values = np.asarray(values, float)
+    finite = values[np.isfinite(values) & (values != 0)]
+    decimals = 0
+    for value in finite:
+        text = f"{abs(value):.{digits - 1}e}"
+        mantissa, exponent = text.split("e")
+        used = len(mantissa.replace(".", "").rstrip("0"))
+        decimals = max(decimals, used - 1 - int(exponent))
+    return ["" if np.isnan(value) else f"{value:.{min(max(decimals, 0), 15)}f}" for value in values]
+
+
+def _quantile_text(values: FloatArray) -> str:
+    names = ["Min", "1Q", "Median", "3Q", "Max"]
+    largest = np.abs(values).max()
+    text = significant(np.round(values, int(5.5 - np.log10(largest)) if largest > 0 else 5), 4)
+    width = [max(len(name), len(value)) for name, value in zip(names, text)]
+    return "\n".join(" ".join(cell.rjust(w) for cell, w in zip(row, width)) + " " for row in (names, text))
+
+
+def varcorr_text(varcorr: pd.DataFrame) -> str:
+    """Variances, standard deviations and correlations, one line an effect."""
+    variances = varcorr[varcorr["var2"].isna()]
+    correlations = varcorr[varcorr["var2"].notna()]
+    header = ["Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] if len(correlations) else [])]
+    rows, previous = [header], None
+    numbers = (significant(variances[column].to_numpy(float), 4) for column in ("vcov", "sdcor"))
+    for grp, name, variance, sd in zip(variances["grp"], variances["var1"], *numbers):
+        own = correlations[(correlations["grp"] == grp) & (correlations["var2"] == name)]
+        cells = ["" if grp == previous else str(grp), name or "", variance, sd]
+        rows.append([*cells, " ".join(f"{value:.2f}".rjust(5) for value in own["sdcor"])][: len(header)])
+        previous = grp
+    widths = [max(len(row[c]) for row in rows) for c in range(len(header))]
+    for row in rows[1:]:
+        point = [max(len(cell[c]) for cell in rows[1:]) for c in (2, 3)]
+        row[2:4] = [row[2].rjust(point[0]), row[3].rjust(point[1])]
+    return "\n".join(" " + " ".join(cell.ljust(w) for cell, w in zip(row, widths)) for row in rows)
+
+
+def coefficient_text(table: pd.DataFrame) -> str:
+    """Estimates and their errors to common decimals, t to three, p to three digits."""
+    estimates = table[["Estimate", "Std. Error"]].to_numpy()
+    sizes = np.abs(estimates[np.isfinite(estimates) & (estimates != 0)])
+    smallest = int(np.floor(np.log10(sizes.min()))) if len(sizes) else 0
+    text = significant(np.round(estimates.ravel(), max(1, 3 - smallest)), 4)
+    columns: dict[str, list[str]] = {"Estimate": text[::2], "Std. Error": text[1::2]}
+    for name in map(str, table.columns[2:]):
+        values = table[name].to_numpy(float)
+        if name == "df":
+            columns[name] = [f"{value:.2f}" for value in values]
+        elif name.startswith("Pr"):
+            columns[name] = [p_text(value) for value in values]
+        else:
+            columns[name] = significant(np.round(values, 3), 4)
+    widths = [max(len(name), *map(len, cells)) for name, cells in columns.items()]
+    stub = max(map(len, table.index))
+    lines = [" " * stub + " " + " ".join(name.rjust(w) for name, w in zip(columns, widths))]
+    for i, label in enumerate(table.index):
+        cells = [column[i].rjust(w) for column, w in zip(columns.values(), widths)]
+        lines.append(str(label).ljust(stub) + " " + " ".join(cells))
+    return "\n".join(lines)
+
+
+def p_text(p: float) -> str:
+    """A p-value with three significant digits.
+
+    Examples
+    --------
+    >>> p_text(0.01234), p_text(1e-20), p_text(3.21e-6)
+    ('0.0123', '<2e-16', '3.21e-06')
+    """
+    if np.isnan(p):
+        return "NaN"
+    if p < 2e-16:
+        return "<2e-16"
+    return f"{p:.2e}" if p < 1e-4 else f"{p:.{max(3, 2 - int(np.floor(np.log10(p))))}f}"
+
+
+def abbreviate(name: str, length: int = 6) -> str:
+    """A shorter name: brackets go, then small vowels, then small letters, each from the right.
+
+    Examples
+    --------
+    >>> abbreviate("(Intercept)"), abbreviate("Machine[T.B]"), abbreviate("service[T.1]")
+    ('(Intr)', 'MachnB', 'servc1')
+    """
+    name = name.replace("[T.", "").replace("[", "").replace("]", "")
+    for letters in ("aeiou", "abcdefghijklmnopqrstuvwxyz"):
+        for i in range(len(name) - 1, 0, -1):
+            if len(name) > length and name[i] in letters and name[i - 1].isalnum():
+                name = name[:i] + name[i + 1 :]
+    return name
+
+
+def _correlation_text(correlations: pd.DataFrame) -> str:
+    names = [str(name) for name in correlations.index]
+    short = [abbreviate(name) for name in names]
+    stub, numbers = max(map(len, short[1:])), correlations.to_numpy(float)
+    lines = [" " * stub + " " + " ".join(name.rjust(6) for name in short[:-1])]
+    for i in range(1, len(names)):
+        cells = [f"{value:.3f}".rjust(6) for value in numbers[i, :i]]
+        lines.append(short[i].ljust(stub) + " " + " ".join(cells))
+    return "\n".join(lines)

@@ -1,0 +1,93 @@
+"""The methods on results for tests of effects: thin, the work is in the modules named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from henderson.engine.fit import Fit
+    from henderson.inference.comparison.rlrt import ExactTest
+    from henderson.inference.inference import Inference
+
+
+class InferenceMethods:
+    """Tests of fixed and random effects, for a class that has `engine` (a Fit) and `inference`."""
+
+    if TYPE_CHECKING:
+        engine: Fit
+        inference: Inference
+
+    @property
+    def coef_table(self) -> pd.DataFrame:
+        """The fixed effects with their tests and 95 % limits, as the results' inference has them.
+
+        Index: coefficient; columns estimate, se, df, statistic, p, lower, upper. Limits at another level: `conf_int`.
+        """
+        from henderson.inference.hypotheses import coef_table
+
+        return coef_table(self.inference)
+
+    def anova(self, type: int | str = 3, *, ddf: str | None = None) -> pd.DataFrame:
+        """F tests of the terms of the fixed part, as lmerTest defines the types.
+
+        Parameters
+        ----------
+        type : 1, 2 or 3
+            Sequential; by containment; of marginal means, whatever the contrasts.
+        ddf : str, optional
+            Degrees of freedom for this table, a name in `henderson.inference.DDF`; by default the results' own.
+
+        Returns
+        -------
+        DataFrame
+            Index: term; columns num_df, den_df, F, p.
+        """
+        from henderson.inference.anova.anova import anova
+        from henderson.inference.inference import infer
+
+        own = ddf is None or ddf == self.inference.ddf
+        return anova(self.engine, type, self.inference if own else infer(self.engine, ddf=ddf))
+
+    def ranova(self) -> pd.DataFrame:
+        """Likelihood-ratio tests of the random effects, one removed at a time.
+
+        Returns
+        -------
+        DataFrame
+            Index: what was removed; columns npar, loglik, aic, statistic, df, p, p_chibar.
+        """
+        from henderson.inference.comparison.ranova import ranova
+
+        return ranova(self.engine)
+
+    def rlrt(self, term: str | None = None, *, n: int = 10_000, seed: int | None = None) -> ExactTest:
+        """The exact (restricted) likelihood-ratio test of one variance.
+
+        Parameters
+        ----------
+        term : str, optional
+            Label of the random term; not needed when there is only one.
+        n, seed : int
+            Statistics to simulate, and the seed.
+        """
+        from henderson.inference.comparison.rlrt import rlrt
+
+        return rlrt(self.engine, term, n=n, seed=seed)
+
+    def variance_errors(self, information: str = "observed") -> pd.DataFrame:
+        """Standard deviations, correlations and σ with standard errors by the delta method.
+
+        Parameters
+        ----------
+        information : {"observed", "expected"}
+
+        Returns
+        -------
+        DataFrame
+            Index: parameter; columns estimate, se.
+        """
+        from henderson.intervals.variance_errors import standard_errors
+
+        return standard_errors(self.engine, information)

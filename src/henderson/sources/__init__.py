@@ -1,0 +1,1 @@
+"""Tables of any make, as columns and factors."""

@@ -1,0 +1,1 @@
+"""How every table prints and exports."""

@@ -1,0 +1,71 @@
+"""A DataFrame that prints with its heading and notes, and needs no other package to become LaTeX or Markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from henderson.tables.table import Table
+
+
+class ResultFrame(pd.DataFrame):
+    """A table of tests.
+
+    Everything that is made of it (a slice, `round`) is a plain DataFrame. `attrs["heading"]` and `attrs["notes"]` hold
+    what is printed above and below.
+
+    Examples
+    --------
+    >>> frame = ResultFrame({"F": [4.0699], "p": [0.0764]}, index=pd.Index(["A"], name="term"))
+    >>> frame.attrs["notes"] = ("balanced",)
+    >>> frame
+    term      F       p
+    A     4.070  0.0764
+    <BLANKLINE>
+    balanced
+    >>> print(frame.to_markdown())
+    | term | F | p |
+    | :-- | --: | --: |
+    | A | 4.070 | 0.0764 |
+    <BLANKLINE>
+    balanced
+    """
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, heading: str = "", notes: tuple[str, ...] = ()) -> ResultFrame:
+        """A frame with a heading and notes."""
+        out = cls(frame)
+        out.attrs.update(heading=heading, notes=tuple(notes))
+        return out
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the table says below itself."""
+        return tuple(self.attrs.get("notes", ()))
+
+    def as_table(self) -> Table:
+        """The table as it prints."""
+        return Table(pd.DataFrame(self), self.attrs.get("heading", ""), self.notes)
+
+    def __repr__(self) -> str:
+        return str(self.as_table())
+
+    def _repr_html_(self) -> str:
+        return self.as_table().to_html()
+
+    def to_html(self, *args: Any, **kwargs: Any) -> Any:
+        """HTML as in `Table`; with arguments, pandas'."""
+        return super().to_html(*args, **kwargs) if args or kwargs else self.as_table().to_html()
+
+    def to_markdown(self, *args: Any, **kwargs: Any) -> Any:
+        """Markdown as in `Table`; with arguments, pandas'."""
+        return super().to_markdown(*args, **kwargs) if args or kwargs else self.as_table().to_markdown()
+
+    def to_latex(self, *args: Any, **kwargs: Any) -> Any:
+        """LaTeX as in `Table`; with arguments, pandas'."""
+        return super().to_latex(*args, **kwargs) if args or kwargs else self.as_table().to_latex()

@@ -1,0 +1,252 @@
+"""The command line: what it prints, what it writes, and that an error is one line and exit code 2."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from henderson import __version__, datasets
+from henderson.app import cli
+
+# The table of statsmodels 0.15 for this model, to the character.
+NBA_TABLE = """\
+        Mixed Linear Model Regression Results
+======================================================
+Model:            MixedLM Dependent Variable: Points  
+No. Observations: 10      Method:             REML    
+No. Groups:       2       Scale:              45.7191 
+Min. group size:  5       Log-Likelihood:     -30.8931
+Max. group size:  5       Converged:          Yes     
+Mean group size:  5.0                                 
+------------------------------------------------------
+            Coef.  Std.Err.   z   P>|z|  [0.025 0.975]
+------------------------------------------------------
+Intercept    1.759   22.753 0.077 0.938 -42.835 46.353
+Minutes      0.641    0.624 1.027 0.304  -0.582  1.863
+Team Var    28.935    8.542                           
+======================================================
+"""  # noqa: W291 - statsmodels pads its lines
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+# lme4 1.1 on sleepstudy: REML criterion, then -2 log-likelihood at the ML fit; printed to 4 decimals by R.
+SLEEP_REML, SLEEP_ML = 1743.6283, 1751.9393
+
+
+@pytest.fixture
+def sleep_csv(tmp_path):
+    path = tmp_path / "sleep.csv"
+    datasets.load("sleepstudy").to_csv(path, index=False)
+    return path
+
+
+def run(capsys, *argv):
+    """Exit code, stdout, stderr of one command."""
+    try:
+        code = cli.main([str(word) for word in argv])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def fit_record(capsys, tmp_path, *argv):
+    out = tmp_path / "fit.json"
+    code, _, err = run(capsys, "fit", *argv, "--out", out)
+    assert (code, err) == (0, "")
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def test_statsmodels_table(capsys):
+    code, out, err = run(capsys, "fit", "Points ~ Minutes", "nba", "--groups", "Team")
+    assert (code, out, err) == (0, NBA_TABLE, "")
+
+
+def test_file_and_data_set_print_the_same_table(capsys, sleep_csv, tmp_path):
+    parquet = tmp_path / "sleep.parquet"
+    datasets.load("sleepstudy").to_parquet(parquet)
+    tsv = tmp_path / "sleep.tsv"
+    datasets.load("sleepstudy").to_csv(tsv, index=False, sep="\t")
+    code, expected, _ = run(capsys, "fit", SLEEP, "sleepstudy")
+    assert code == 0
+    assert "251.40" in expected
+    for path in (sleep_csv, parquet, tsv):
+        assert run(capsys, "fit", SLEEP, path) == (0, expected, "")
+
+
+def test_record_holds_full_precision_and_the_certificate(capsys, tmp_path):
+    record = fit_record(capsys, tmp_path, SLEEP, "sleepstudy")
+    assert record["henderson"] == __version__
+    assert record["formula"] == SLEEP
+    assert record["method"] == "REML"
+    assert record["nobs"] == 180
+    assert record["groups"] == {"Subject": 18}
+    assert record["deviance"] == pytest.approx(SLEEP_REML, abs=1e-4)
+    assert [row["name"] for row in record["fixed"]] == ["Intercept", "Days"]
+    assert record["fixed"][1]["estimate"] == pytest.approx(10.467285959595, rel=1e-8)
+    assert [row["grp"] for row in record["varcorr"]] == ["Subject"] * 3 + ["Residual"]
+    assert len(record["theta"]) == 3
+    assert record["singular"] is False
+    assert record["converged"] is True
+    assert record["optimum"]
+    assert record["warnings"] == []
+
+
+def test_ml(capsys, tmp_path):
+    record = fit_record(capsys, tmp_path, SLEEP, "sleepstudy", "--ml")
+    assert record["method"] == "ML"
+    assert record["deviance"] == pytest.approx(SLEEP_ML, abs=1e-4)
+
+
+def test_slopes_through_groups_are_the_same_model(capsys, tmp_path):
+    bars = fit_record(capsys, tmp_path, SLEEP, "sleepstudy")
+    argv = ("Reaction ~ Days", "sleepstudy", "--groups", "Subject", "--re-formula", "~ Days")
+    groups = fit_record(capsys, tmp_path, *argv)
+    assert groups["deviance"] == pytest.approx(bars["deviance"], abs=1e-7)
+
+
+def test_variance_components_are_the_nested_model(capsys, tmp_path):
+    bars = fit_record(capsys, tmp_path, "strength ~ 1 + (1 | batch/cask)", "Pastes")
+    vc = fit_record(
+        capsys,
+        tmp_path,
+        "strength ~ 1",
+        "Pastes",
+        "--groups",
+        "batch",
+        "--re-formula",
+        "~ 1",
+        "--vc",
+        "cask=0 + C(cask)",
+    )
+    assert vc["deviance"] == pytest.approx(bars["deviance"], abs=1e-7)
+
+
+def test_weights(capsys, tmp_path):
+    data = datasets.load("sleepstudy")
+    data["w"] = 1.0 + data["Days"] % 3
+    path = tmp_path / "weighted.csv"
+    data.to_csv(path, index=False)
+    plain = fit_record(capsys, tmp_path, SLEEP, path)
+    weighted = fit_record(capsys, tmp_path, SLEEP, path, "--weights", "w")
+    assert abs(weighted["deviance"] - plain["deviance"]) > 1
+
+
+def test_datasets_lists_all_and_describes_one(capsys):
+    code, out, _ = run(capsys, "datasets")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == datasets.names()
+    code, out, _ = run(capsys, "datasets", "sleepstudy")
+    assert code == 0
+    assert "Belenky" in out
+
+
+def test_demo_prints_three_tables_each_with_its_time(capsys, monkeypatch):
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
+    code, out, err = run(capsys, "demo")
+    assert (code, err) == (0, "")
+    assert NBA_TABLE in out
+    assert out.count("Fitted in") == 3
+    assert "Subject" in out
+    assert "dept" in out
+
+
+WRONG = {
+    "no such file": (("fit", SLEEP, "nowhere.csv"), "nowhere.csv"),
+    "no such data set": (("fit", SLEEP, "sleep"), "sleepstudy"),
+    "no name": (("fit", SLEEP, ""), "sleepstudy"),
+    "unknown column in the formula": (("fit", "Reaction ~ Dayz + (1 | Subject)", "sleepstudy"), "Dayz"),
+    "unknown grouping column": (("fit", "Reaction ~ Days + (1 | Subjekt)", "sleepstudy"), "Subjekt"),
+    "unknown --groups": (("fit", "Reaction ~ Days", "sleepstudy", "--groups", "Subjekt"), "Subjekt"),
+    "unknown --weights": (("fit", SLEEP, "sleepstudy", "--weights", "w"), "'w'"),
+    "unbalanced formula": (("fit", "Reaction ~ Days + (Days | Subject", "sleepstudy"), "("),
+    "formula without a response": (("fit", "Days + (1 | Subject)", "sleepstudy"), ""),
+    "no random effects": (("fit", "Reaction ~ Days", "sleepstudy"), ""),
+    "formula that is no Python": (("fit", "Reaction ~ np.log(Days + (1 | Subject)", "sleepstudy"), ""),
+    "call of something unknown": (("fit", "Reaction ~ frob(Days) + (1 | Subject)", "sleepstudy"), "frob"),
+    "--vc without a name": (
+        ("fit", "strength ~ 1", "Pastes", "--groups", "batch", "--vc", "C(cask)"),
+        "--vc",
+    ),
+    "--vc without --groups": (("fit", SLEEP, "sleepstudy", "--vc", "a=C(b)"), "--groups"),
+    "no formula": (("fit",), "formula"),
+    "unknown option": (("fit", SLEEP, "sleepstudy", "--mll"), "--mll"),
+    "unknown command": (("fitt",), "fitt"),
+    "no command": ((), "COMMAND"),
+    "unknown data set to describe": (("datasets", "rails"), "rails"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_an_error_is_one_line_and_exit_code_2(capsys, case):
+    argv, culprit = WRONG[case]
+    code, out, err = run(capsys, *argv)
+    assert (code, out) == (2, "")
+    assert err.startswith("henderson")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert culprit in err
+
+
+def test_files_that_are_not_what_they_say(capsys, tmp_path):
+    (tmp_path / "bad.parquet").write_text("not parquet", encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("", encoding="utf-8")
+    (tmp_path / "latin.csv").write_bytes(b"Reaction,Days,Subject\n1,2,\xff\xfe\n")
+    (tmp_path / "ragged.csv").write_text('a,b\n1,2\n3,4,5\n"', encoding="utf-8")
+    (tmp_path / "plain.csv.gz").write_text("a,b\n1,2\n", encoding="utf-8")
+    for path in [*tmp_path.iterdir(), tmp_path]:
+        code, out, err = run(capsys, "fit", SLEEP, path)
+        assert (code, out, err.count("\n")) == (2, "", 1), path.name
+        assert path.name in err
+
+
+def test_parquet_without_pyarrow_names_the_extra(capsys, tmp_path, monkeypatch):
+    path = tmp_path / "sleep.parquet"
+    datasets.load("sleepstudy").to_parquet(path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = run(capsys, "fit", SLEEP, path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "henderson[io]" in err
+
+
+def test_out_in_a_folder_that_is_not_there(capsys, tmp_path):
+    code, out, err = run(capsys, "fit", SLEEP, "sleepstudy", "--out", tmp_path / "no" / "fit.json")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_ctrl_c_ends_with_130(capsys, monkeypatch):
+    def interrupted(place):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "read_table", interrupted)
+    assert run(capsys, "fit", SLEEP, "sleepstudy") == (130, "", "")
+
+
+def test_missing_rows_are_said(capsys, tmp_path):
+    data = datasets.load("sleepstudy")
+    data.loc[3, "Reaction"] = float("nan")
+    path = tmp_path / "gap.csv"
+    data.to_csv(path, index=False)
+    record = fit_record(capsys, tmp_path, SLEEP, path)
+    assert (record["nobs"], record["missing"]) == (179, 1)
+
+
+def test_both_ways_to_start_it():
+    ran = subprocess.run([sys.executable, "-m", "henderson", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"henderson {__version__}\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f"{sys.executable} -m henderson datasets | head -1"
+    ran = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert ran.stderr == ""
+
+
+def test_plain_turns_everything_into_json():
+    table = pd.DataFrame({"a": [1.0, float("nan")]})
+    record = cli._plain({"t": table, "s": table["a"], "x": float("inf"), "o": object, "l": (1, "b", None)})
+    assert record["t"] == [{"a": 1.0}, {"a": None}]
+    assert record["x"] is None
+    assert json.loads(json.dumps(record, allow_nan=False)) == record

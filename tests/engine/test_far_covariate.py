@@ -1,0 +1,56 @@
+"""A covariate far from zero (a calendar year) once gave Satterthwaite 607 degrees of freedom for 17, Kenward and
+Roger a negative F, and variance parameters no standard errors: they were computed in the user's units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import henderson
+from henderson.intervals.variance_errors import standard_errors
+
+#: what the units test asks of the optimum when units change
+RTOL = 1e-8
+
+
+@pytest.fixture(scope="module")
+def sleepstudy():
+    return henderson.datasets.load("sleepstudy")
+
+
+@pytest.mark.parametrize("year", [2000, 20_000])
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_tests_of_a_slope_do_not_know_the_year(sleepstudy, year, ddf):
+    plain = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy, ddf=ddf)
+    moved = sleepstudy.assign(Days=sleepstudy.Days + year)
+    fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", moved, ddf=ddf)
+    want = plain.coef_table.loc["Days", ["estimate", "se", "df"]].astype(float)
+    got = fit.coef_table.loc["Days", ["estimate", "se", "df"]].astype(float)
+    np.testing.assert_allclose(got, want, rtol=RTOL)
+    assert fit.anova(ddf=ddf).loc["Days", "F"] == pytest.approx(plain.anova(ddf=ddf).loc["Days", "F"], rel=RTOL)
+
+
+@pytest.mark.parametrize("year", [2000, 20_000])
+def test_standard_errors_do_not_know_the_year(sleepstudy, year):
+    moved = sleepstudy.assign(Days=sleepstudy.Days + year)
+    plain, fit = (
+        henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        for data in (sleepstudy, moved)
+    )
+    for name in ("Days", "Days Var"):
+        assert fit.bse[name] == pytest.approx(plain.bse[name], rel=RTOL)
+    for name in ("Days Var", "scale"):
+        assert fit.bse_cov_re[name] == pytest.approx(plain.bse_cov_re[name], rel=RTOL)
+    rows = ["sd_Days|Subject", "sigma"]
+    want, got = standard_errors(plain).loc[rows, "se"], standard_errors(fit).loc[rows, "se"]
+    np.testing.assert_allclose(got.astype(float), want.astype(float), rtol=RTOL)
+
+
+@pytest.mark.parametrize("formula", ["Reaction ~ Days + (Days | Subject)", "Reaction ~ Days + (1 | Subject)"])
+@pytest.mark.parametrize("year", [2000, 20_000])
+def test_the_conditional_aic_does_not_know_the_year(sleepstudy, formula, year):
+    """Once 1709.65 for 1711.52: a pseudo-inverse's cut-off was in the user's units."""
+    plain = henderson.lmer(formula, sleepstudy).caic()
+    moved = henderson.lmer(formula, sleepstudy.assign(Days=sleepstudy.Days + year)).caic()
+    for name in ("caic", "loglik", "df", "effective_df"):
+        assert getattr(moved, name) == pytest.approx(getattr(plain, name), rel=1e-7)

@@ -1,0 +1,49 @@
+"""Score and Hessian are the derivatives of the log-likelihood, and that is the multivariate normal's."""
+
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+import reference
+from henderson.engine import likelihood
+
+THETA = reference.EXAMPLE_THETA
+
+
+@pytest.fixture
+def design():
+    return reference.example()
+
+
+def point_at(design, g, reml):
+    return likelihood.Point(reference.moments(design, g), reml)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_derivatives(design, reml):
+    g = reference.g_of(design, THETA)
+    beta = np.array([0.3, -0.2])
+
+    def of(x):
+        return likelihood.loglike(point_at(design, x[2:], reml), x[:2])
+
+    def gradient(x):
+        return np.concatenate(likelihood.score(point_at(design, x[2:], reml), x[:2]))
+
+    x = np.concatenate([beta, g])
+    assert np.allclose(gradient(x), optimize.approx_fprime(x, of, 1e-6), rtol=1e-3, atol=1e-4)
+    numeric = optimize.approx_fprime(x, gradient, 1e-6)
+    assert np.allclose(likelihood.hessian(point_at(design, g, reml), beta), numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_value(design):
+    g = reference.g_of(design, THETA)
+    beta = np.array([0.3, -0.2])
+    point = point_at(design, g, False)
+    cov = likelihood.scale(point, beta) * reference.marginal(design, g)
+    normal = stats.multivariate_normal(design.X @ beta, cov)
+    assert np.isclose(likelihood.loglike(point, beta), normal.logpdf(design.y))
+    for reml in (True, False):
+        point = point_at(design, g, reml)
+        value = likelihood.loglike(point, likelihood.profile_beta(point.moments))
+        assert np.isclose(-2 * value, reference.deviance(design, THETA, reml))

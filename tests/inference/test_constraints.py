@@ -1,0 +1,45 @@
+"""Constraints are read as their algebra says, whatever the names look like."""
+
+import numpy as np
+import pytest
+
+from henderson.errors import FormulaError
+from henderson.inference.constraints import parse_constraints
+
+NAMES = ["Intercept", "x1", "x10", "C(g)[T.b]", "x1:x10", "C(g, Treatment(reference='a=c'))[T.d]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "q"),
+    [
+        ("x1", [[0, 1, 0, 0, 0, 0]], [0]),
+        ("x1 = x10", [[0, 1, -1, 0, 0, 0]], [0]),
+        ("x1=x10=0", [[0, 1, -1, 0, 0, 0], [0, 0, 1, 0, 0, 0]], [0, 0]),
+        ("x1 - 2*x10 = 1e1, x1:x10/4", [[0, 1, -2, 0, 0, 0], [0, 0, 0, 0, 0.25, 0]], [10, 0]),
+        ("(x1 + x10)*.5 - C(g)[T.b] = -(3 + x1)", [[0, 1.5, 0.5, -1, 0, 0]], [-3]),
+        ("C(g, Treatment(reference='a=c'))[T.d] = C(g)[T.b]", [[0, 0, 0, -1, 0, 1]], [0]),
+        ("(Intercept) + Intercept = 2", [[2, 0, 0, 0, 0, 0]], [2]),
+        (["x1", "x10 = 2"], [[0, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 0]], [0, 2]),
+        ({"a": "x1 = 3", "b": {"x10": 2}, "c": [1, 0, 0, 0, 0, 0]}, None, [3, 0, 0]),
+        ({"x1 - x10": 4}, [[0, 1, -1, 0, 0, 0]], [4]),
+        ((np.eye(6)[:2], [1, 2]), np.eye(6)[:2], [1, 2]),
+        (np.eye(6)[1], np.eye(6)[1:2], [0]),
+    ],
+)
+def test_reads(text, rows, q):
+    got = parse_constraints(text, NAMES)
+    if rows is not None:
+        assert np.allclose(got.R, rows)
+    assert np.allclose(got.q, q)
+    assert len(got.labels) == len(q)
+
+
+@pytest.mark.parametrize("text", ["x2", "x1 * x10", "x1 +", "(x1", "3", "", "x1 / 0", {"a": {"z": 1}}, "xx1 = 0"])
+def test_refuses(text):
+    with pytest.raises(FormulaError):
+        parse_constraints(text, NAMES)
+
+
+def test_wrong_width():
+    with pytest.raises(ValueError, match="6 columns"):
+        parse_constraints(np.eye(5), NAMES)

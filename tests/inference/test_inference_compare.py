@@ -1,0 +1,155 @@
+"""Comparisons of models against lme4, pbkrtest, lmerTest's ranova and RLRsim."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import henderson
+from henderson.errors import DataError
+from henderson.inference.comparison.compare import compare
+from henderson.inference.comparison.ranova import ranova
+from henderson.inference.comparison.rlrt import rlrt
+from oracle_data import cases, frame, load_oracle
+
+PAIRS = cases("comparisons")
+RANDOM = {name: case for name, case in cases("inference").items() if "term" in case["ranova"]}
+EXACT = {case["id"]: case for case in load_oracle("comparisons")["exact"]}
+
+#: pbkrtest and lme4 stop within 1e-9 of the deviance
+STATISTIC = 1e-6
+
+
+def table_of(data: str) -> pd.DataFrame:
+    own = load_oracle("comparisons")["data"].get(data)
+    table = frame("inference", data) if own is None or data in load_oracle("inference")["data"] else pd.DataFrame(own)
+    return table
+
+
+def pair(case):
+    table = table_of(case["data"])
+    weights = table[case["weights"]] if case["weights"] else None
+    return [henderson.lmer(case[which], table, weights=weights) for which in ("small", "large")]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_likelihood_ratio(name):
+    case = PAIRS[name]
+    small, large = pair(case)
+    tables = {"ml": compare(large, small, refit=True)}
+    if case["reml"]:
+        tables["reml"] = compare(small, large)
+        assert "REML likelihoods" in tables["reml"].attrs["notes"][0]
+    for kind, table in tables.items():
+        listing = case[kind]
+        np.testing.assert_array_equal(table["npar"], listing["npar"])
+        for column in ("aic", "bic", "loglik", "deviance"):
+            np.testing.assert_allclose(table[column], listing[column], rtol=1e-9)
+        assert table["statistic"].iloc[1] == pytest.approx(listing["chisq"][1], abs=STATISTIC)
+        assert table["df"].iloc[1] == listing["df"][1]
+        assert table["p"].iloc[1] == pytest.approx(listing["p"][1], abs=1e-7)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if PAIRS[name].get("kenward_roger")])
+def test_kenward_roger(name):
+    case = PAIRS[name]
+    table = compare(*pair(case), method="kenward-roger")
+    listing = case["kenward_roger"]
+    assert table["F"].iloc[0] == pytest.approx(listing["stat"], rel=STATISTIC)
+    assert table["num_df"].iloc[0] == listing["ndf"]
+    assert table["den_df"].iloc[0] == pytest.approx(listing["ddf"], rel=STATISTIC)
+    assert table["p"].iloc[0] == pytest.approx(listing["p.value"], abs=STATISTIC)
+
+
+@pytest.mark.parametrize("name", ["cake-temperature", "oats-variety"])
+def test_bootstrap(name):
+    case = PAIRS[name]
+    table = compare(*pair(case), method="bootstrap", n=1000, seed=5)
+    # two simulations of 1000: a standard error of 0.0158 each at most
+    assert table["p_boot"].iloc[0] == pytest.approx(case["bootstrap"]["p"], abs=0.07)
+    again = compare(*pair(case), method="bootstrap", n=1000, seed=5)
+    assert again["p_boot"].iloc[0] == table["p_boot"].iloc[0]
+
+
+def test_compare_says_what_it_refits_and_refuses():
+    sleepstudy = henderson.datasets.load("sleepstudy")
+    large = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    small = henderson.lmer("Reaction ~ 1 + (Days | Subject)", sleepstudy)
+    assert compare(small, large).attrs["notes"][0].startswith("refitted by ML: Reaction ~ 1")
+    with pytest.raises(ValueError, match="cannot be compared"):
+        compare(small, large, refit=False)
+    with pytest.raises(DataError, match="different rows: 180 and 179"):
+        compare(large, henderson.lmer("Reaction ~ 1 + (1 | Subject)", sleepstudy.iloc[1:]))
+    shifted = sleepstudy.assign(Reaction=sleepstudy["Reaction"] + 1)
+    with pytest.raises(DataError, match="different responses"):
+        compare(large, henderson.lmer("Reaction ~ 1 + (1 | Subject)", shifted))
+    with pytest.raises(ValueError, match="there are lr, kenward-roger, bootstrap"):
+        compare(small, large, method="wald")
+    with pytest.raises(ValueError, match="same fixed part"):
+        compare(large, henderson.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy), method="kenward-roger")
+
+
+def test_chi_bar_square_mixtures():
+    sleepstudy = henderson.datasets.load("sleepstudy")
+    intercept = henderson.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    uncorrelated = henderson.lmer("Reaction ~ Days + (Days || Subject)", sleepstudy)
+    correlated = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
+    one = compare(intercept, uncorrelated).iloc[1]
+    assert one["p_chibar"] == pytest.approx(one["p"] / 2, rel=1e-12)
+    both = compare(intercept, correlated)
+    assert "0.5 χ²(1) + 0.5 χ²(2)" in both.attrs["notes"][1]
+    assert np.isnan(compare(uncorrelated, correlated)["p_chibar"].iloc[1])
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_ranova(name):
+    case = RANDOM[name]
+    table = frame("inference", case["data"])
+    weights = table[case["weights"]] if case["weights"] else None
+    tested = ranova(henderson.lmer(case["formula"], table, REML=case["reml"], weights=weights))
+    listing = case["ranova"]
+    assert [label.replace("(1 + ", "(") for label in listing["term"]] == list(tested.index)
+    np.testing.assert_array_equal(tested["npar"], listing["npar"])
+    for column, ours in (("loglik", "loglik"), ("aic", "aic"), ("lrt", "statistic")):
+        np.testing.assert_allclose(tested[ours], np.array(listing[column], float), rtol=1e-8, atol=STATISTIC)
+    np.testing.assert_allclose(tested["p"], np.array(listing["p"], float), atol=1e-7)
+
+
+MODELS = {
+    "sleepstudy-intercept": ("sleepstudy", "Reaction ~ Days + (1 | Subject)", True, None),
+    "dyestuff": ("Dyestuff", "Yield ~ 1 + (1 | Batch)", True, None),
+    "weak": ("weak", "y ~ x + (1 | g)", True, None),
+    "cake-temp": ("cake", "angle ~ recipe * temp + (1 | recipe:replicate)", True, None),
+    "sleepstudy-uncorrelated: (0 + Days | Subject)": (
+        "sleepstudy",
+        "Reaction ~ Days + (Days || Subject)",
+        True,
+        "Subject.1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name in EXACT])
+def test_exact_restricted_test(name):
+    data, formula, reml, term = MODELS[name]
+    test = rlrt(henderson.lmer(formula, table_of(data), REML=reml), term, n=40_000, seed=2)
+    assert test.statistic == pytest.approx(EXACT[name]["statistic"], abs=1e-5)
+    # standard errors of the two simulations: 0.001 here, 0.0007 there
+    assert test.p == pytest.approx(EXACT[name]["p"], abs=0.005)
+
+
+def test_exact_test_under_ml_keeps_to_the_variance():
+    # RLRsim's exactLRT of the same null (one variance, no fixed effect)
+    test = rlrt(henderson.lmer("y ~ x + (1 | g)", table_of("weak"), REML=False), n=40_000, seed=2)
+    listing = EXACT["weak, exactLRT under ML"]
+    assert test.statistic == pytest.approx(listing["statistic"], abs=1e-5)
+    assert test.p == pytest.approx(listing["p"], abs=0.005)
+
+
+def test_exact_test_refuses():
+    correlated = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    with pytest.raises(ValueError, match="2 effects"):
+        rlrt(correlated)
+    with pytest.raises(ValueError, match="no random term is called 'g'"):
+        rlrt(correlated, "g")
