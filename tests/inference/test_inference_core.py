@@ -13,8 +13,8 @@ import henderson
 import reference
 from henderson.inference import COV, DDF, coef_table, f_test, infer, t_test
 from henderson.inference.anova.anova import anova, hypotheses
-from henderson.inference.fit_moments import Setting
-from henderson.inference.inference import independent_rows
+from henderson.inference.contrast_rows import independent_rows
+from henderson.inference.fit_moments import FitMoments
 from henderson.inference.information import coordinates, curvature, hessian_theta
 
 
@@ -53,8 +53,8 @@ def deviance_at(design, theta, log_rho, sigma2, reml):
 @pytest.mark.parametrize("reml", [True, False])
 def test_hessian_of_the_deviance(reml):
     fit = henderson.lmer("y ~ x + (x | g) + (1 | h)", crossed(), REML=reml).engine
-    setting = Setting(fit)
-    exact = hessian_theta(setting, curvature(setting), coordinates(fit.design, fit.lam))
+    fitted = FitMoments(fit)
+    exact = hessian_theta(fitted, curvature(fitted), coordinates(fit.design, fit.lam))
     k, step = len(fit.theta), 1e-4
     # ρ of the room is linear, here it is a logarithm: they agree where the gradient vanishes
     point = np.append(fit.theta, 0.0)

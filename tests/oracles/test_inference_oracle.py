@@ -10,7 +10,7 @@ import pytest
 
 import henderson
 from henderson.inference.anova.anova import anova
-from henderson.inference.inference import infer
+from henderson.inference.choose import infer
 from oracle_data import cases, frame, normal
 
 # Both sides are at the optimum; lmerTest differentiates numerically, good to about 1e-8.

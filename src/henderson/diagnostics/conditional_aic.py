@@ -29,11 +29,12 @@ from scipy import sparse
 
 from henderson.covariance.structures import Layout
 from henderson.diagnostics.measures import effective_df
-from henderson.inference.fit_moments import Setting, fit_of
+from henderson.inference.fit_moments import FitMoments, fit_of
 from henderson.inference.information import curvature
+from henderson.numerics.linalg import pseudo_inverse
 
 if TYPE_CHECKING:
-    from henderson.design.from_formula import Design, RandomTerm
+    from henderson.contract.design import Design, RandomTerm
     from henderson.engine.fit import Fit
 
 #: an eigenvalue of λλ' below this share of the largest over the model counts as zero
@@ -67,7 +68,7 @@ class ConditionalAIC:
 
 @dataclass(frozen=True)
 class Direction:
-    """A direction in which one term's G = λλ' may move, in the setting's basis.
+    """A direction in which one term's G = λλ' may move, in the basis of `fitted`.
 
     Attributes
     ----------
@@ -138,11 +139,11 @@ def _weighted(v: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     return v if weights is None else weights * v
 
 
-def directions(setting: Setting) -> list[Direction]:
+def directions(fitted: FitMoments) -> list[Direction]:
     """Directions in the covariance parameters that stay inside the boundary where the fit is on it."""
-    largest = max((float(np.square(lam).sum()) for lam in setting.lam), default=0.0)
+    largest = max((float(np.square(lam).sum()) for lam in fitted.lam), default=0.0)
     found = []
-    for t, (term, lam) in enumerate(zip(setting.design.terms, setting.lam)):
+    for t, (term, lam) in enumerate(zip(fitted.design.terms, fitted.lam)):
         G = lam @ lam.T
         if term.structure != "unstructured":
             free = np.diag(G) > _ZERO * largest
@@ -164,35 +165,33 @@ def directions(setting: Setting) -> list[Direction]:
 
 def estimation_df(fit: Fit, residual: np.ndarray) -> float:
     """The second part of ρ: what estimating the variances adds."""
-    setting = Setting.of(fit).working
-    along = directions(setting)
+    fitted = FitMoments.of(fit).working
+    along = directions(fitted)
     if not along:
         return 0.0
-    design, scale = fit.design, setting.scale
+    design, scale = fit.design, fitted.scale
     py = _weighted(residual, design.weights)
     score = [gather(term, py) for term in design.terms]
-    changes = [setting.roots[d.term] @ d.change @ setting.roots[d.term].T for d in along]
+    changes = [fitted.roots[d.term] @ d.change @ fitted.roots[d.term].T for d in along]
     w = np.stack([spread(design.terms[d.term], score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
     M, m = _products(fit, w)
-    B, q, r2 = _hessian(setting, along)
+    B, q, r2 = _hessian(fitted, along)
     excess = M - np.outer(q, m) / r2
-    size = np.sqrt(np.maximum(np.abs(np.diag(B)), 1e-300))
-    inverse = np.linalg.pinv(B / size[:, None] / size, rcond=1e-9, hermitian=True) / size[:, None] / size
-    return 2.0 / scale * float(np.sum(inverse * excess))
+    return 2.0 / scale * float(np.sum(pseudo_inverse(B, 1e-9) * excess))
 
 
-def _hessian(setting: Setting, along: list[Direction]) -> tuple[np.ndarray, np.ndarray, float]:
+def _hessian(fitted: FitMoments, along: list[Direction]) -> tuple[np.ndarray, np.ndarray, float]:
     """B over the directions, (a, a); q, (a,); r²."""
-    terms, scale, k = setting.design.terms, setting.scale, len(setting.fit.theta)
+    terms, scale, k = fitted.design.terms, fitted.scale, len(fitted.fit.theta)
     layouts = [Layout.of([term.n_columns], [term.structure]) for term in terms]
     starts = np.cumsum([0, *(layout.n_theta for layout in layouts)])
     D = np.zeros((len(along), k))
     for a, d in enumerate(along):
         D[a, starts[d.term] : starts[d.term + 1]] = layouts[d.term].theta(d.change)
-    at = curvature(setting)
-    v = setting.residual_direction
-    forms = np.einsum("a,iab,b->i", v, setting.moments.f1[:k], v)
-    r2 = float(v @ setting.moments.f0 @ v)
+    at = curvature(fitted)
+    v = fitted.residual_direction
+    forms = np.einsum("a,iab,b->i", v, fitted.moments.f1[:k], v)
+    r2 = float(v @ fitted.moments.f0 @ v)
     q = D @ forms
     B = D @ at.observed[:k, :k] @ D.T - np.outer(q, q) / (scale * r2)
     for a, d in enumerate(along):

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from henderson.inference.fit_moments import Setting
+from henderson.inference.fit_moments import FitMoments
 
 if TYPE_CHECKING:
-    from henderson.design.from_formula import Design, RandomTerm
+    from henderson.contract.design import Design, RandomTerm
     from henderson.engine.fit import Fit
 
 
@@ -139,10 +139,10 @@ def effective_df(fit: Fit) -> float:
 
     ŷ = y − V₀Py, so tr H = n − tr PV₀ = n − t1_0 + tr Φ X'V⁻¹V₀V⁻¹X, with V₀ = W⁻¹ the residual's.
     """
-    setting = Setting.of(fit).working
-    moments = setting.moments
+    fitted = FitMoments.of(fit).working
+    moments = fitted.moments
     p = moments.p
-    return float(moments.n - moments.t1[-1] + np.sum(setting.phi * moments.f1[-1, :p, :p]))
+    return float(moments.n - moments.t1[-1] + np.sum(fitted.phi * moments.f1[-1, :p, :p]))
 
 
 def random_effects_pca(design: Design, lam: tuple[np.ndarray, ...], sigma: float) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from functools import cached_property
 
 import numpy as np
 
+from henderson.contract.design import Design
 from henderson.covariance.structures import semidefinite_root
-from henderson.design.from_formula import Design
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.moments import Moments, moments_at
 from henderson.engine.sums.basis import Basis

@@ -12,10 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
+from henderson.contract.design import Design
 from henderson.covariance.structures import triangular
-from henderson.design.from_formula import Design
 from henderson.engine.criterion import Criterion
+from henderson.engine.moments import Moments
 from henderson.engine.search.search import Certified, search
 from henderson.progress import progress_bar
 
@@ -101,6 +103,11 @@ class Fit:
         """The function that was minimised; summed again from the design after unpickling."""
         return self._built or Criterion.of(self.design, reml=self.reml)
 
+    @cached_property
+    def moments(self) -> Moments:
+        """What inference needs of the data at this fit, in the working basis; kept while the fit lives, not saved."""
+        return self.criterion.working_moments(self.theta)
+
     @property
     def g(self) -> np.ndarray:
         """The G parameters, (k,): entries of λλ' where θ has entries of λ."""
@@ -120,7 +127,7 @@ class Fit:
         return tuple(out)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**{k: v for k, v in self.__dict__.items() if k != "criterion"}, "_built": None}
+        return {**{k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}, "_built": None}
 
 
 def fit_design(
@@ -163,7 +170,7 @@ def in_user_units(
         for i, part in zip(block.terms, block.layout.terms):
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
     theta = (
-        np.concatenate([block.layout.theta(_block_diagonal([lam[i] for i in block.terms])) for block in blocks.blocks])
+        np.concatenate([block.layout.theta(block_diag(*(lam[i] for i in block.terms))) for block in blocks.blocks])
         if blocks.blocks
         else np.zeros(0)
     )
@@ -199,12 +206,3 @@ def in_user_units(
         found,
         criterion,
     )
-
-
-def _block_diagonal(parts: list[np.ndarray]) -> np.ndarray:
-    size = sum(len(part) for part in parts)
-    out, row = np.zeros((size, size)), 0
-    for part in parts:
-        out[row : row + len(part), row : row + len(part)] = part
-        row += len(part)
-    return out

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.engine.moments import Moments
+from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
 
@@ -38,17 +39,10 @@ class Point:
         return self.moments.n - (self.moments.p if self.reml else 0)
 
 
-def spd_inverse(matrix: FloatArray) -> FloatArray:
-    """Inverse of a positive definite matrix whose rows may be in very different units."""
-    size = np.sqrt(np.diag(matrix))
-    inverse = np.linalg.inv(matrix / size[:, None] / size)
-    return (inverse + inverse.T) / 2 / size[:, None] / size
-
-
 def profile_beta(moments: Moments) -> FloatArray:
     """Generalised least squares: (X'V⁻¹X)⁻¹X'V⁻¹y, (p,)."""
     p = moments.p
-    return spd_inverse(moments.f0[:p, :p]) @ moments.f0[:p, p]
+    return scaled_inverse(moments.f0[:p, :p]) @ moments.f0[:p, p]
 
 
 def quadratic(moments: Moments, beta: FloatArray) -> float:
@@ -81,7 +75,7 @@ def score(point: Point, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
     d_beta = n * (m.f0[:p] @ r) / q
     d_g = 0.5 * (n * (m.f1 @ r @ r) / q - m.t1)
     if point.reml and p:
-        d_g += 0.5 * np.einsum("ab,iab->i", spd_inverse(m.f0[:p, :p]), m.f1[:, :p, :p])
+        d_g += 0.5 * np.einsum("ab,iab->i", scaled_inverse(m.f0[:p, :p]), m.f1[:, :p, :p])
     return d_beta, d_g
 
 
@@ -103,7 +97,7 @@ def hessian(point: Point, beta: FloatArray, *, stationary: bool = False) -> Floa
     out[:p, p:] = out[p:, :p].T
     out[p:, p:] = 0.5 * (m.t2 - n * ((q2 + q2.T) / q - np.outer(q1, q1) / q**2))
     if point.reml and p:
-        phi = spd_inverse(m.f0[:p, :p])
+        phi = scaled_inverse(m.f0[:p, :p])
         turned = phi @ m.f1[:, :p, :p]
         out[p:, p:] += 0.5 * np.einsum("iab,jba->ij", turned, turned)
         twice = np.einsum("ab,ijba->ij", phi, m.f2[:, :, :p, :p])

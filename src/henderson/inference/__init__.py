@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from henderson.inference.choose import infer as infer
     from henderson.inference.covariances.registry import COV as COV
     from henderson.inference.ddf.registry import DDF as DDF
     from henderson.inference.hypotheses import coef_table as coef_table
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from henderson.inference.hypotheses import t_test as t_test
     from henderson.inference.inference import FTest as FTest
     from henderson.inference.inference import Inference as Inference
-    from henderson.inference.inference import infer as infer
 
 _ROOMS = {
     "COV": "covariances.registry",
@@ -26,7 +26,7 @@ _ROOMS = {
     "Inference": "inference",
     "coef_table": "hypotheses",
     "f_test": "hypotheses",
-    "infer": "inference",
+    "infer": "choose",
     "t_test": "hypotheses",
 }
 

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.design.from_formula import Design, RandomTerm
+from henderson.contract.design import Design, RandomTerm
 from henderson.errors import DataError
 from henderson.inference.effects import random_matrix
-from henderson.inference.fit_moments import Setting
+from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
 
@@ -116,9 +116,9 @@ def _nests(codes: FloatArray, term: RandomTerm) -> bool:
     return bool((first[effects] == codes[rows]).all())
 
 
-def blocks(setting: Setting, labels: Any = None) -> Iterator[Block]:
+def blocks(fitted: FitMoments, labels: Any = None) -> Iterator[Block]:
     """The clusters, in batches of one size."""
-    design = setting.design
+    design = fitted.design
     codes = cluster_codes(design, labels)
     count = int(codes.max()) + 1
     if count < 2:
@@ -129,15 +129,15 @@ def blocks(setting: Setting, labels: Any = None) -> Iterator[Block]:
     high = np.zeros(count)
     np.maximum.at(high, codes, weights)
     equal = high - low <= 1e-12 * high
-    x = design.X[:, setting.kept]
+    x = design.X[:, fitted.kept]
     y = design.y if design.offset is None else design.y - design.offset
-    e = y - x @ setting.fit.beta[setting.kept]
+    e = y - x @ fitted.fit.beta[fitted.kept]
     z = sparse.csr_array(sparse.hstack([random_matrix(term) for term in design.terms]))
     g = sparse.csr_array(
         sparse.block_diag(
             [
                 sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T)
-                for term, lam in zip(design.terms, setting.fit.lam)
+                for term, lam in zip(design.terms, fitted.fit.lam)
             ]
         )
     )

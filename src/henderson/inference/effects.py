@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from henderson.design.from_formula import Design, RandomTerm
+from henderson.contract.design import Design, RandomTerm
 from henderson.formula.coding import Part
 
 FloatArray = np.ndarray

@@ -6,39 +6,25 @@ Units are the fit's own: Var(y) = σ² V, V = Σ_i g_i V_i over the G parameters
 
 are free of the scale of y, and cov(β̂) = σ² Φ.
 
-The same in the working basis (`Setting.working`), β = β₀ + B̃β̃ and g = Mg̃, loses no digits where the user's units do: a
-covariate in calendar years. Degrees of freedom and covariances are computed there, and their results turned.
+The same in the working basis (`FitMoments.working`), β = β₀ + B̃β̃ and g = Mg̃, loses no digits where the user's units
+do: a covariate in calendar years. Degrees of freedom and covariances are computed there, and their results turned.
 """
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from henderson.contract.design import Design
 from henderson.covariance.structures import triangular
-from henderson.design.from_formula import Design
 from henderson.engine.fit import Fit
 from henderson.engine.moments import Moments
+from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
-
-#: moments of the fits that are alive, by the identity of their criterion: one fit, many tables
-_MOMENTS: dict[int, tuple[bytes, Moments]] = {}
-
-
-def moments_of(fit: Fit) -> Moments:
-    """Moments at a fit, in the working basis; kept as long as its criterion lives."""
-    criterion, key = fit.criterion, fit.theta.tobytes()
-    found = _MOMENTS.get(id(criterion))
-    if found is None:
-        weakref.finalize(criterion, _MOMENTS.pop, id(criterion), None)
-    if found is None or found[0] != key:
-        found = _MOMENTS[id(criterion)] = key, criterion.working_moments(fit.theta)
-    return found[1]
 
 
 def fit_of(fit: Any) -> Fit:
@@ -47,7 +33,7 @@ def fit_of(fit: Any) -> Fit:
 
 
 @dataclass(frozen=True)
-class Setting:
+class FitMoments:
     """A fit, and lazily its moments with the residual as last parameter (k + 1 parameters in all).
 
     Attributes
@@ -61,14 +47,14 @@ class Setting:
     in_working_basis: bool = False
 
     @classmethod
-    def of(cls, fit: Any) -> Setting:
+    def of(cls, fit: Any) -> FitMoments:
         """From a fit or from results."""
         return fit if isinstance(fit, cls) else cls(fit_of(fit))
 
     @cached_property
-    def working(self) -> Setting:
+    def working(self) -> FitMoments:
         """The same fit in the working basis."""
-        return self if self.in_working_basis else Setting(self.fit, True)
+        return self if self.in_working_basis else FitMoments(self.fit, True)
 
     @cached_property
     def to_beta(self) -> FloatArray:
@@ -126,7 +112,7 @@ class Setting:
     @cached_property
     def relative(self) -> Moments:
         """Moments at the fit, without the residual."""
-        found = moments_of(self.fit)
+        found = self.fit.moments
         return found if self.in_working_basis else replace(self.fit.criterion.in_user_units(found), g=self.fit.g)
 
     @cached_property
@@ -138,7 +124,7 @@ class Setting:
     def phi(self) -> FloatArray:
         """Φ = (X'V⁻¹X)⁻¹, (p, p) over the columns kept."""
         p = self.moments.p
-        return inverse(self.moments.f0[:p, :p])
+        return scaled_inverse(self.moments.f0[:p, :p])
 
     @cached_property
     def P(self) -> FloatArray:
@@ -173,13 +159,3 @@ class Setting:
             basis[np.flatnonzero(~kept), np.arange(basis.shape[1])] = -1.0
             basis /= np.where(size > 0, size, 1.0)[:, None]
         return basis
-
-
-def inverse(matrix: FloatArray) -> FloatArray:
-    """Inverse of a symmetric positive definite matrix whose rows may have very different units."""
-    size = np.sqrt(np.diag(matrix))
-    from scipy.linalg import cho_factor, cho_solve
-
-    scaled = matrix / size[:, None] / size
-    out = cho_solve(cho_factor(scaled, lower=True), np.eye(len(size)))
-    return (out + out.T) / 2 / size[:, None] / size

@@ -1,7 +1,7 @@
 """`Inference`: one covariance of β̂ and one rule for degrees of freedom, and the t and F tests that follow.
 
 Every table of fixed effects (coefficients, ANOVA, marginal means, intervals) asks this object and nothing else.
-`infer` makes one from a fit and two names, looked up in the registries `DDF` and `COV`.
+`choose.infer` makes one from a fit and two names, looked up in the registries `DDF` and `COV`.
 
     t = (L β̂ − q) / sqrt(L cov L')      F = (R β̂ − q)' (R cov R')⁻¹ (R β̂ − q) / rank(R)
 """
@@ -18,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import ValueWarning
+from henderson.inference.contrast_rows import independent_rows, row_name
+from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
 FloatArray = np.ndarray
 
@@ -161,7 +163,7 @@ class Inference:
                 "lower": estimate - half,
                 "upper": estimate + half,
             },
-            index=pd.Index(names if names is not None else [_row_name(row, self.names) for row in rows]),
+            index=pd.Index(names if names is not None else [row_name(row, self.names) for row in rows]),
         )
         frame.attrs["notes"] = self.notes + self._unknown(testable, frame.index)
         return frame
@@ -175,7 +177,7 @@ class Inference:
         values = np.broadcast_to(np.asarray(q, float), (len(rows),))
         testable = self.testable(rows)
         if not testable.all():
-            why = self._unknown(testable, [_row_name(row, self.names) for row in rows])
+            why = self._unknown(testable, [row_name(row, self.names) for row in rows])
             warnings.warn(f"no F test: {why[0]}", ValueWarning, stacklevel=2)
             return FTest(np.nan, np.nan, np.nan, np.nan)
         kept = rows[:, self.kept]
@@ -192,146 +194,3 @@ class Inference:
             return ()
         dropped = ", ".join(name for name, kept in zip(self.names, self.kept) if not kept)
         return (f"not estimable, since {dropped} was dropped as redundant: {', '.join(bad)}",)
-
-
-def _row_name(row: FloatArray, names: Sequence[str]) -> str:
-    """``"a - 2*b"`` for a row of numbers."""
-    text = ""
-    for value, name in zip(row, names):
-        if value:
-            size = "" if abs(value) == 1 else f"{abs(value):.4g}*"
-            sign = "-" if value < 0 else "+"
-            text += (f" {sign} " if text else sign.replace("+", "")) + size + name
-    return text or "0"
-
-
-def independent_rows(rows: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Rows spanning the row space, and the values that go with them; dependent rows must agree with the others.
-
-    Rows of full rank come back as they are.
-
-    Raises
-    ------
-    ValueError
-        When a dependent row contradicts the others.
-    """
-    from scipy.linalg import qr
-
-    size = np.linalg.norm(rows, axis=1)
-    scaled = rows / np.where(size > 0, size, 1.0)[:, None]
-    triangle, order = qr(scaled.T, mode="r", pivoting=True)
-    diagonal = np.abs(np.diag(triangle))
-    rank = int((diagonal > 1e-9 * max(diagonal.max(initial=0.0), 1e-300)).sum()) if size.any() else 0
-    if rank == len(rows):
-        return rows, values
-    chosen = np.sort(order[:rank])
-    weights, *_ = np.linalg.lstsq(rows[chosen].T, rows.T, rcond=None)
-    implied = weights.T @ values[chosen]
-    if np.abs(implied - values).max(initial=0.0) > 1e-6 * (np.abs(values).max(initial=0.0) + 1e-300):
-        raise ValueError("the rows of the hypothesis contradict each other")
-    return rows[chosen], values[chosen]
-
-
-def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray) -> float:
-    """values' (R cov R')⁻¹ values / rank(R)."""
-    rows, values = independent_rows(rows, values)
-    return float(values @ np.linalg.solve(rows @ cov @ rows.T, values) / len(rows))
-
-
-def t_pvalue(statistic: Any, df: Any) -> FloatArray:
-    """Two-sided p of a t statistic; df = ∞: the normal.
-
-    Examples
-    --------
-    >>> t_pvalue([1.96, 1.96], [10, np.inf]).round(4)
-    array([0.0784, 0.05  ])
-    """
-    from scipy.special import ndtr, stdtr
-
-    size, df = -np.abs(np.asarray(statistic, float)), np.asarray(df, float)
-    finite = np.where(np.isfinite(df), df, 1.0)
-    return np.where(np.isnan(df), np.nan, 2 * np.where(np.isposinf(df), ndtr(size), stdtr(finite, size)))
-
-
-def t_quantile(probability: float, df: Any) -> FloatArray:
-    """Quantile of t; df = ∞: the normal."""
-    from scipy.special import ndtri, stdtrit
-
-    df = np.asarray(df, float)
-    finite = np.where(np.isfinite(df), df, 1.0)
-    return np.where(np.isnan(df), np.nan, np.where(np.isposinf(df), ndtri(probability), stdtrit(finite, probability)))
-
-
-def f_pvalue(statistic: Any, num_df: Any, den_df: Any) -> FloatArray:
-    """Upper tail of F; den_df = ∞: χ² of num_df · F.
-
-    Examples
-    --------
-    >>> f_pvalue([3.0, 3.0], 2, [10, np.inf]).round(4)
-    array([0.0954, 0.0498])
-    """
-    from scipy.special import chdtrc, fdtrc
-
-    statistic, num_df, den_df = (np.asarray(a, float) for a in (statistic, num_df, den_df))
-    finite = np.where(np.isfinite(den_df), den_df, 1.0)
-    tail = np.where(np.isposinf(den_df), chdtrc(num_df, num_df * statistic), fdtrc(num_df, finite, statistic))
-    return np.where(np.isnan(den_df) | np.isnan(statistic), np.nan, tail)
-
-
-def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Inference:
-    """Choose a covariance of β̂ and degrees of freedom for a fit.
-
-    Parameters
-    ----------
-    fit : Fit or MixedLMResults
-    ddf : str, optional
-        A name in `DDF`; by default the one that goes with `cov`, else "satterthwaite".
-    cov : str, optional
-        A name in `COV`; by default the one that goes with `ddf`, else "model".
-    cluster : (n,) labels, optional
-        Clusters of a cluster-robust `cov`; by default the top grouping factor.
-
-    Returns
-    -------
-    Inference
-
-    Raises
-    ------
-    ValueError
-        An unknown name, or a combination that has no meaning.
-
-    Examples
-    --------
-    >>> import henderson
-    >>> sleepstudy = henderson.datasets.load("sleepstudy")
-    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
-    >>> infer(fit, ddf="kenward-roger").df([[0.0, 1.0]]).round(6)
-    array([17.])
-    >>> infer(fit, cov="CR2").se([[0.0, 1.0]]).round(4)
-    array([1.5458])
-    """
-    from henderson.inference.covariances.registry import covariance
-    from henderson.inference.ddf.registry import IMPLIED, degrees_of_freedom
-    from henderson.inference.fit_moments import Setting
-
-    setting = Setting.of(fit)
-    if ddf is None:
-        ddf = cov if cov in IMPLIED else "satterthwaite"
-    if cov is None:
-        cov = IMPLIED.get(ddf, "model")
-    of_beta = covariance(cov, setting, cluster)
-    method = degrees_of_freedom(ddf, cov, setting, of_beta.satterthwaite)
-    kept = setting.kept
-    full = np.full((len(kept), len(kept)), np.nan)
-    full[np.ix_(kept, kept)] = of_beta.matrix
-    return Inference(
-        names=tuple(setting.design.x_names),
-        beta=setting.beta,
-        kept=kept,
-        cov=full,
-        ddf=ddf,
-        cov_type=cov,
-        method=method,
-        null_space=setting.null_space,
-        notes=tuple(getattr(method, "notes", ())),
-    )

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from henderson.contract.design import Design
 from henderson.covariance.structures import Layout
-from henderson.design.from_formula import Design
-from henderson.inference.fit_moments import Setting
+from henderson.inference.fit_moments import FitMoments
+from henderson.numerics.linalg import symmetric
 
 FloatArray = np.ndarray
 
@@ -50,13 +51,13 @@ class Curvature:
     cross: FloatArray
 
 
-def curvature(setting: Setting) -> Curvature:
+def curvature(fitted: FitMoments) -> Curvature:
     """Gradient, Hessian and information at the fit, ML or REML as fitted."""
-    moments, phi, scale = setting.moments, setting.phi, setting.scale
-    p, v = moments.p, setting.residual_direction
-    phi_p = phi @ setting.P
-    restricted = moments.t2 - 2 * np.einsum("ab,ijba->ij", phi, setting.Q) + np.einsum("iab,jba->ij", phi_p, phi_p)
-    if setting.fit.reml:
+    moments, phi, scale = fitted.moments, fitted.phi, fitted.scale
+    p, v = moments.p, fitted.residual_direction
+    phi_p = phi @ fitted.P
+    restricted = moments.t2 - 2 * np.einsum("ab,ijba->ij", phi, fitted.Q) + np.einsum("iab,jba->ij", phi_p, phi_p)
+    if fitted.fit.reml:
         traces = moments.t1 + np.einsum("iaa->i", phi_p)
         expected = restricted
     else:
@@ -72,11 +73,6 @@ def curvature(setting: Setting) -> Curvature:
         expected=symmetric(restricted),
         cross=cross,
     )
-
-
-def symmetric(matrix: FloatArray) -> FloatArray:
-    """(A + A') / 2."""
-    return (matrix + matrix.T) / 2
 
 
 @dataclass(frozen=True)
@@ -118,65 +114,6 @@ def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
     return Coordinates(jacobian, second)
 
 
-def hessian_theta(setting: Setting, at: Curvature, to: Coordinates) -> FloatArray:
+def hessian_theta(fitted: FitMoments, at: Curvature, to: Coordinates) -> FloatArray:
     """Hessian of d in (θ, ρ), (k + 1, k + 1)."""
     return to.jacobian.T @ at.observed @ to.jacobian + np.tensordot(at.gradient, to.second, 1)
-
-
-@dataclass(frozen=True)
-class PseudoInverse:
-    """Inverse over the directions in which a symmetric matrix is positive.
-
-    Attributes
-    ----------
-    matrix : (k, k) array
-    n_negative, n_flat : int
-        Directions left out because curvature is negative, or none.
-    """
-
-    matrix: FloatArray
-    n_negative: int
-    n_flat: int
-
-
-def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8) -> PseudoInverse:
-    """Inverse of the positive part, after scaling the diagonal to one.
-
-    Examples
-    --------
-    >>> positive_inverse(np.diag([4.0, 0.0, 1e12])).matrix.diagonal().tolist()
-    [0.25, 0.0, 1e-12]
-    """
-    size = np.sqrt(np.abs(np.diag(matrix)))
-    size = np.where(size > 0, size, 1.0)
-    values, vectors = np.linalg.eigh(symmetric(matrix / size[:, None] / size))
-    good = values > tolerance
-    root = vectors[:, good] / np.sqrt(values[good])
-    inverse = (root @ root.T) / size[:, None] / size
-    return PseudoInverse(inverse, int((values < -tolerance).sum()), int((np.abs(values) <= tolerance).sum()))
-
-
-def joint_covariance(setting: Setting) -> FloatArray:
-    """β's block of the inverse of the joint observed information in (β, G, ρ), (p, p): statsmodels' covariance.
-
-    (X'V⁻¹X/σ² − C'H⁻¹C)⁻¹ with H = ½∂²d and C_i = X'V⁻¹V_iPy/σ² in the coordinates G (relative) and ρ, g = (ρG, ρ).
-    At a boundary, where the gradient in G does not vanish, the Hessian depends on the coordinates; these are
-    statsmodels'.
-    """
-    setting = setting.working
-    at = curvature(setting)
-    p, g = setting.moments.p, setting.moments.g
-    jacobian = np.eye(len(g))
-    jacobian[:, -1] = g
-    hessian = jacobian.T @ at.joint @ jacobian
-    hessian[:-1, -1] += at.gradient[:-1]
-    hessian[-1, :-1] += at.gradient[:-1]
-    cross = jacobian.T @ at.cross
-    unit = np.sqrt(np.abs(np.diag(hessian)))
-    unit = np.where(unit > 0, unit, 1.0)
-    scaled = cross / unit[:, None]
-    lost = scaled.T @ np.linalg.solve(hessian / unit[:, None] / unit / 2, scaled)
-    information = setting.moments.f0[:p, :p] / setting.scale
-    size = np.sqrt(np.diag(information))
-    inner = symmetric(np.linalg.inv((information - lost) / size[:, None] / size)) / size[:, None] / size
-    return setting.to_beta @ inner @ setting.to_beta.T

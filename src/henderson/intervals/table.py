@@ -17,7 +17,7 @@ Parameters = Sequence[str] | str | None
 def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
     """Estimate ± quantile × standard error; the variance parameters' by the delta method, cut at their bounds."""
     from henderson.inference.hypotheses import coef_table
-    from henderson.inference.inference import t_quantile
+    from henderson.numerics.distributions import t_quantile
 
     errors = results.variance_errors()
     half = t_quantile((1 + level) / 2, np.inf) * errors["se"]

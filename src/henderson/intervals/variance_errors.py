@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.contract.design import Design
 from henderson.covariance.structures import Layout
-from henderson.design.from_formula import Design
 from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
-from henderson.inference.fit_moments import Setting
-from henderson.inference.information import coordinates, curvature, hessian_theta, positive_inverse, symmetric
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.information import coordinates, curvature, hessian_theta
+from henderson.numerics.linalg import positive_inverse, symmetric
 from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
@@ -37,15 +38,15 @@ def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
     """
     if information not in ("observed", "expected"):
         raise ValueError(f"unknown information {information!r}; there are observed, expected")
-    setting = Setting.of(fit).working
-    at, to = curvature(setting), coordinates(setting.design, setting.lam)
+    fitted = FitMoments.of(fit).working
+    at, to = curvature(fitted), coordinates(fitted.design, fitted.lam)
     if information == "observed":
-        hessian = hessian_theta(setting, at, to)
+        hessian = hessian_theta(fitted, at, to)
     else:
         hessian = to.jacobian.T @ at.expected @ to.jacobian
     inverse = positive_inverse(hessian).matrix
-    jacobian = setting.to_g @ to.jacobian
-    return 2 * setting.scale**2 * symmetric(jacobian @ inverse @ jacobian.T)
+    jacobian = fitted.to_g @ to.jacobian
+    return 2 * fitted.scale**2 * symmetric(jacobian @ inverse @ jacobian.T)
 
 
 def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
@@ -75,14 +76,14 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     sd_Days|Subject                  5.922  1.248
     sigma                           25.592  1.508
     """
-    setting = Setting.of(fit)
-    design, lam = setting.design, setting.fit.lam
+    fitted = FitMoments.of(fit)
+    design, lam = fitted.design, fitted.fit.lam
     parameters = variance_parameters(design)
-    cov = variance_covariance(setting, information)
-    jacobian = _jacobian(design, parameters, lam, setting.scale)
+    cov = variance_covariance(fitted, information)
+    jacobian = _jacobian(design, parameters, lam, fitted.scale)
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.einsum("ai,ij,aj->a", jacobian, cov, jacobian))
-    values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([np.sqrt(setting.scale)]))[0]
+    values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([np.sqrt(fitted.scale)]))[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     boundary = [p.name for p, bad in zip(parameters, _on_boundary(parameters, lam)) if bad]
     frame.loc[boundary, "se"] = np.nan

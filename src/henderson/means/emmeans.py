@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.design.from_formula import Design
+from henderson.contract.design import Design
 from henderson.inference.inference import Inference
 from henderson.means.contrasts import ContrastSet, contrast_set
 from henderson.means.estimability import combine

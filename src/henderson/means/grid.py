@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.contract.design import Design
 from henderson.design.fixed_terms import FixedTerms
-from henderson.design.from_formula import Design
 from henderson.design.replay import fixed_columns
 from henderson.formula.terms import plain_column
 

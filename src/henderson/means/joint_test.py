@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from henderson.inference.inference import FTest, Inference, f_pvalue
+from henderson.inference.inference import FTest, Inference
 from henderson.means.estimability import ROUNDING, combine
+from henderson.numerics.distributions import f_pvalue
 
 
 def orthonormal_rows(L: np.ndarray) -> np.ndarray:

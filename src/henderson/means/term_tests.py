@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.design.from_formula import Design
+from henderson.contract.design import Design
 from henderson.inference.inference import FTest, Inference
 from henderson.means.contrasts import consec
 from henderson.means.estimability import combine

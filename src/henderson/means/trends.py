@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.design.from_formula import Design
+from henderson.contract.design import Design
 from henderson.design.replay import fixed_columns
 from henderson.inference.inference import Inference
 from henderson.means.emmeans import EMMeans, _about, _around, _with_outer

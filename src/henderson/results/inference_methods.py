@@ -45,7 +45,7 @@ class InferenceMethods:
             Index: term; columns num_df, den_df, F, p.
         """
         from henderson.inference.anova.anova import anova
-        from henderson.inference.inference import infer
+        from henderson.inference.choose import infer
 
         own = ddf is None or ddf == self.inference.ddf
         return anova(self.engine, type, self.inference if own else infer(self.engine, ddf=ddf))

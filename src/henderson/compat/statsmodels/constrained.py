@@ -20,6 +20,7 @@ from henderson.contract.design import Design
 from henderson.covariance.structures import factor_of
 from henderson.engine import likelihood
 from henderson.engine.boundary import term_sizes
+from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
 
@@ -178,7 +179,7 @@ class _Variables:
             point = self.point(g)
             self.center = likelihood.profile_beta(point.moments)
             information = -likelihood.hessian(point, self.center)[: self.p, : self.p]
-            self.spread = np.linalg.cholesky(likelihood.spd_inverse(information))
+            self.spread = np.linalg.cholesky(scaled_inverse(information))
 
     def covariances(self, packed: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(cov_re, vcomp) of packed parameters."""

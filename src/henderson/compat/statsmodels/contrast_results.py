@@ -68,7 +68,7 @@ class ContrastResults:
             self.dist_args = (df_denom,)
             self.pvalue = np.squeeze(special.chdtrc(df_denom, statistic))
         else:
-            from henderson.inference.inference import t_pvalue
+            from henderson.numerics.distributions import t_pvalue
 
             self.tvalue = statistic
             self.dist_args = (df_denom,) if distribution == "t" else ()
@@ -83,7 +83,7 @@ class ContrastResults:
 
     def conf_int(self, alpha: float = 0.05) -> np.ndarray:
         """Intervals of R b, (m, 2); for t and normal tests."""
-        from henderson.inference.inference import t_quantile
+        from henderson.numerics.distributions import t_quantile
 
         if self.effect is None or self.sd is None:
             raise NotImplementedError("there is no interval for a joint test of several constraints")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.linalg import block_diag
 
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
@@ -233,17 +234,8 @@ def covariances_by_group(
             columns = (levels[:, None] * q + np.arange(q)).ravel()
             blocks.append(z[rows][:, columns].toarray())
             roots.append(np.kron(np.eye(len(levels)), lam[k]))
-        root = _block_diagonal(roots)
+        root = block_diag(*roots)
         zl = np.hstack(blocks) @ root
         inner = np.linalg.inv(zl.T @ (w[:, None] * zl) + np.eye(zl.shape[1]))
         out[label] = pd.DataFrame(scale * root @ inner @ root.T, index=names[i], columns=names[i])
-    return out
-
-
-def _block_diagonal(blocks: list[FloatArray]) -> FloatArray:
-    size = sum(len(block) for block in blocks)
-    out, at = np.zeros((size, size)), 0
-    for block in blocks:
-        out[at : at + len(block), at : at + len(block)] = block
-        at += len(block)
     return out

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from henderson.compat.statsmodels.doors import Door
+from henderson.compat.statsmodels.information import joint_covariance
 from henderson.compat.statsmodels.model import MixedLM
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.results_inference import ResultsInference
 from henderson.contract.design import Design
 from henderson.engine.moments import Moments
-from henderson.inference.covariances.joint import Joint, joint_covariance
+from henderson.inference.covariances.joint import Joint
 from henderson.results.effects_methods import Lme4Results
 from henderson.results.inference_methods import InferenceMethods
 from henderson.results.keeping import Keeping
@@ -157,9 +158,9 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     def moments(self) -> Moments:
         """`Moments` of the model's design at the estimates."""
         if self._outcome.same_design:
-            from henderson.inference.fit_moments import Setting
+            from henderson.inference.fit_moments import FitMoments
 
-            return Setting.of(self.engine).relative
+            return FitMoments.of(self.engine).relative
         g = self.model._packing.g(self.params_object.cov_re, self.params_object.vcomp)
         return self.model._criterion(self.reml).moments(g)
 

@@ -163,7 +163,7 @@ class ResultsInference(ResultsTests):
     @cached_property
     def pvalues(self) -> Any:
         """Two-sided p-values of params."""
-        from henderson.inference.inference import t_pvalue
+        from henderson.numerics.distributions import t_pvalue
 
         return self._label(t_pvalue(np.asarray(self.tvalues), self.df_inference), self.model.data.param_names)
 
@@ -183,7 +183,8 @@ class ResultsInference(ResultsTests):
         level : float, optional
             In place of `alpha`.
         **options
-            For the method; and `parameters`, the names of those wanted (see `henderson.intervals.table.interval_table`).
+            For the method; and `parameters`, the names of those wanted (see
+            `henderson.intervals.table.interval_table`).
 
         Returns
         -------
@@ -196,7 +197,7 @@ class ResultsInference(ResultsTests):
             from henderson.intervals.table import interval_table
 
             return interval_table(self, method, 1 - alpha, **options)
-        from henderson.inference.inference import t_quantile
+        from henderson.numerics.distributions import t_quantile
 
         half = t_quantile(1 - alpha / 2, self.df_inference) * np.asarray(self.bse)
         limits = np.column_stack([np.asarray(self.params) - half, np.asarray(self.params) + half])

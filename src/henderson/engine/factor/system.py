@@ -41,7 +41,6 @@ class System:
     def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
         self.cross, self.blocks = cross, blocks
         sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
-        self.n_front = cross.zz.shape[2]
         self.has_rest = blocks.n_rest > 0
         if not self.has_rest:
             return

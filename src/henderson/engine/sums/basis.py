@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
-from henderson.design.from_formula import Design
+from henderson.contract.design import Design
 from henderson.engine.sums.blocks import Blocks
 from henderson.errors import DataError
 
@@ -234,12 +235,7 @@ def _whitening(design: Design, terms: tuple[int, ...]) -> np.ndarray:
             name = term.names[int(np.argmin(scale))]
             raise DataError(f"the column {name!r} of the random-effects term on {term.group!r} is all zero")
         roots.append(_inverse_root(gram, scale, term.structure))
-    q = sum(len(root) for root in roots)
-    out, row = np.zeros((q, q)), 0
-    for root in roots:
-        out[row : row + len(root), row : row + len(root)] = root
-        row += len(root)
-    return out
+    return np.asarray(block_diag(*roots))
 
 
 def _inverse_root(gram: np.ndarray, scale: np.ndarray, structure: str) -> np.ndarray:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from henderson.contract.design import RandomTerm
 from henderson.covariance.structures import Layout
-from henderson.design.from_formula import RandomTerm
 
 #: levels from which a block of the rest is put in order of frequency
 MANY = 1024

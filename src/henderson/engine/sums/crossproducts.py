@@ -14,7 +14,7 @@ from operator import add
 import numpy as np
 from scipy import sparse
 
-from henderson.design.from_formula import Design, RandomTerm
+from henderson.contract.design import Design, RandomTerm
 from henderson.engine.sums.basis import CHUNK, Basis
 from henderson.engine.sums.blocks import Block, Blocks
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.design.from_formula import Design
+from henderson.contract.design import Design
 from henderson.inference.anova.full_coding import Term, full_coding, terms_of_columns, terms_of_part
 from henderson.inference.anova.hypothesis_types import type_one, type_three, type_two
+from henderson.inference.choose import infer
 from henderson.inference.ddf.containment import ByTerm
-from henderson.inference.fit_moments import Setting
-from henderson.inference.inference import FTest, Inference, f_pvalue, infer
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.inference import FTest, Inference
+from henderson.numerics.distributions import f_pvalue
 from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
@@ -49,12 +51,12 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
     kind = _ROMAN.get(str(type).lower())
     if kind is None:
         raise ValueError(f"unknown type {type!r} of analysis of variance; there are 1, 2, 3")
-    setting = Setting.of(fit)
-    design, terms = setting.design, terms_of(setting.design)
+    fitted = FitMoments.of(fit)
+    design, terms = fitted.design, terms_of(fitted.design)
     if kind == 3 and design.specs is not None:
-        rows = type_three(terms, full_coding(design.specs.fixed), setting.kept, setting.null_space)
+        rows = type_three(terms, full_coding(design.specs.fixed), fitted.kept, fitted.null_space)
     else:
-        rows = (type_one if kind == 1 else type_two)(terms, design.X, setting.kept)
+        rows = (type_one if kind == 1 else type_two)(terms, design.X, fitted.kept)
     return {term.name: one for term, one in zip(terms, rows)}
 
 
@@ -88,7 +90,7 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     """
     inference = inference or infer(fit)
     tests, notes = {}, list(inference.notes)
-    columns = {term.name: term.columns for term in terms_of(Setting.of(fit).design)}
+    columns = {term.name: term.columns for term in terms_of(FitMoments.of(fit).design)}
     for name, rows in hypotheses(fit, type).items():
         if not len(rows):
             tests[name] = (0.0, np.nan, np.nan, np.nan)

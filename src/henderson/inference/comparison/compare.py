@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.engine.fit import Fit
+from henderson.inference.choose import infer
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.submodels import (
     check_same_rows,
@@ -25,7 +26,6 @@ from henderson.inference.comparison.submodels import (
     refit,
     same_fixed_part,
 )
-from henderson.inference.inference import infer
 from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray

@@ -14,7 +14,7 @@ import numpy as np
 from henderson.contract.design import Design, RandomTerm
 from henderson.engine.fit import Fit, fit_design
 from henderson.errors import DataError
-from henderson.inference.fit_moments import Setting
+from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
 
@@ -111,4 +111,4 @@ def coefficients_in(small: FloatArray, large: FloatArray) -> FloatArray | None:
 
 def fit_from(model: object) -> Fit:
     """The `Fit` of a fit or of results."""
-    return Setting.of(model).fit
+    return FitMoments.of(model).fit

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.inference.clusters import Block, blocks
-from henderson.inference.fit_moments import Setting
-from henderson.inference.inference import independent_rows
+from henderson.inference.contrast_rows import independent_rows
+from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
 
@@ -102,7 +102,7 @@ class ClusterRobust:
         return q * (q + 1) / total
 
 
-def cluster_robust(kind: str, setting: Setting, labels: object = None) -> ClusterRobust:
+def cluster_robust(kind: str, fitted: FitMoments, labels: object = None) -> ClusterRobust:
     """The sandwich of a kind, by clusters with `labels` (n,), by default the top grouping factor.
 
     Raises
@@ -110,11 +110,11 @@ def cluster_robust(kind: str, setting: Setting, labels: object = None) -> Cluste
     DataError
         When clusters do not nest the grouping factors.
     """
-    p = setting.moments.p
-    m = setting.phi
+    p = fitted.moments.p
+    m = fitted.phi
     meat = np.zeros((p, p))
     spreads, overlaps = [], []
-    for block in blocks(setting, labels):
+    for block in blocks(fitted, labels):
         r, e = _adjusted(block, m, kind)
         score = np.einsum("ina,in->ia", r, e)
         meat += score.T @ score

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from henderson.engine import likelihood
+from henderson.engine.fit import Fit
 from henderson.errors import SingularMatrixWarning
-
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
+from henderson.inference.fit_moments import FitMoments
+from henderson.numerics.linalg import pseudo_inverse, scaled_inverse
 
 FloatArray = np.ndarray
 
@@ -64,50 +63,51 @@ class Joint:
         return np.einsum("ia,ab,ib->i", M, cov, M), var_scale
 
 
-def joint_covariance(results: MixedLMResults) -> Joint:
-    """The joint covariance at results, ML or REML."""
-    from henderson.inference.fit_moments import Setting
+def joint_of(
+    point: likelihood.Point, beta: FloatArray, *, free: FloatArray | None = None, to_user: FloatArray | None = None
+) -> Joint:
+    """The joint covariance at a point: the inverse of −∂²ℓ/∂(β, G)².
 
-    kept = results.engine.kept
-    beta = results.params_object.fe_params[kept]
-    p, k = len(beta), len(results.model._packing.index)
-    free = _free(results)
-    if results._outcome.same_design and free.all():
-        setting = Setting.of(results.engine).working
-        basis = results.engine.criterion.basis
-        point = likelihood.Point(setting.relative, results.reml)
-        beta = basis.to_user()[:-1, :-1] @ (beta - basis.beta0)
-        to_user = np.zeros((p + k, p + k))
-        to_user[:p, :p], to_user[p:, p:] = setting.to_beta, setting.to_g[:k, :k]
-    else:
-        point, to_user = likelihood.Point(results.moments, results.reml), np.eye(p + k)
+    Parameters
+    ----------
+    point : likelihood.Point
+    beta : (p,) array
+        In the units of the point's columns.
+    free : (p + k,) bool array, optional
+        Which of (β, G) were estimated; by default all.
+    to_user : (p + k, p + k) array, optional
+        T; by default the point is in the user's units.
+    """
+    size = len(beta) + len(point.moments.g)
+    free = np.ones(size, bool) if free is None else free
     information = -likelihood.hessian(point, beta, stationary=True)
-    cov = np.zeros((p + k, p + k))
-    cov[np.ix_(free, free)] = inverse(information[np.ix_(free, free)])
-    return Joint(point, beta, cov, to_user)
+    cov = np.zeros((size, size))
+    cov[np.ix_(free, free)] = _inverse(information[np.ix_(free, free)])
+    return Joint(point, beta, cov, np.eye(size) if to_user is None else to_user)
 
 
-def _free(results: MixedLMResults) -> FloatArray:
-    """Which of (β, G) were estimated, (p + k,) bool."""
-    packing, kept = results.model._packing, results.engine.kept
-    beta, g = np.ones(len(kept), bool), np.ones(len(packing.index), bool)
-    if results.freepat is not None:
-        entries = np.asarray(results.freepat.cov_re)[tuple(packing.entries.T)]
-        beta = np.asarray(results.freepat.fe_params, bool)
-        g[packing.index] = np.concatenate([entries, results.freepat.vcomp]).astype(bool)
-    if results._outcome.zero is not None:
-        beta = beta & ~results._outcome.zero
-    return np.concatenate([beta[kept], g])
+def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
+    """The joint covariance at a fit, by way of the working basis.
+
+    Parameters
+    ----------
+    fit : Fit
+    beta : (p,) array, optional
+        Over the columns kept, in the user's units; by default the fit's.
+    """
+    working, basis = FitMoments(fit).working, fit.criterion.basis
+    beta = fit.beta[fit.kept] if beta is None else beta
+    p, k = len(beta), len(fit.theta)
+    to_user = np.zeros((p + k, p + k))
+    to_user[:p, :p], to_user[p:, p:] = working.to_beta, working.to_g[:k, :k]
+    point = likelihood.Point(working.relative, fit.reml)
+    return joint_of(point, basis.to_user()[:-1, :-1] @ (beta - basis.beta0), to_user=to_user)
 
 
-def inverse(information: FloatArray) -> FloatArray:
-    """Inverse of a symmetric matrix in any units; a pseudo-inverse, with a warning, when there is none."""
-    size = np.sqrt(np.abs(np.diag(information)))
-    size = np.where(size > 0, size, 1.0)
-    scaled = information / size[:, None] / size
+def _inverse(information: FloatArray) -> FloatArray:
+    """Inverse in any units; a pseudo-inverse, with a warning, when there is none."""
     try:
-        found = np.linalg.inv(scaled)
+        return scaled_inverse(information)
     except np.linalg.LinAlgError:
         warnings.warn("The information matrix is singular.", SingularMatrixWarning, stacklevel=5)
-        found = np.linalg.pinv(scaled, hermitian=True)
-    return (found + found.T) / 2 / size[:, None] / size
+        return pseudo_inverse(information)

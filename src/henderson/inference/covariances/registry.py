@@ -1,6 +1,6 @@
 """Covariances of β̂: the registry.
 
-A covariance is made from a `Setting` (and clusters): (p, p) over the columns kept.
+A covariance is made from a `FitMoments` (and clusters): (p, p) over the columns kept.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from henderson.inference.fit_moments import Setting
+from henderson.inference.covariances.cluster_robust import cluster_robust
+from henderson.inference.covariances.joint import joint_of_fit
+from henderson.inference.ddf.kenward_roger import adjusted_covariance
+from henderson.inference.fit_moments import FitMoments
 from henderson.inference.inference import DdfMethod
 
 FloatArray = np.ndarray
@@ -20,7 +23,9 @@ FloatArray = np.ndarray
 
 @dataclass(frozen=True)
 class Covariance:
-    """Attributes
+    """A covariance of β̂, with the df method that is its own where it has one.
+
+    Attributes
     ----------
     matrix : (p, p) array
         Over the columns kept.
@@ -36,31 +41,25 @@ class Covariance:
 KINDS = ("CR0", "CR1", "CR2", "CR3")
 
 
-def _hessian(setting: Setting, cluster: Any) -> Covariance:
-    from henderson.inference.information import joint_covariance
-
-    return Covariance(joint_covariance(setting))
+def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
+    return Covariance(joint_of_fit(fitted.fit).in_user_units[: fitted.kept.sum(), : fitted.kept.sum()])
 
 
-def _model(setting: Setting, cluster: Any) -> Covariance:
-    return Covariance(setting.fit.vcov)
+def _model(fitted: FitMoments, cluster: Any) -> Covariance:
+    return Covariance(fitted.fit.vcov)
 
 
-def _kenward_roger(information: str, setting: Setting, cluster: Any) -> Covariance:
-    from henderson.inference.ddf.kenward_roger import adjusted_covariance
-
-    return Covariance(adjusted_covariance(setting, information))
+def _kenward_roger(information: str, fitted: FitMoments, cluster: Any) -> Covariance:
+    return Covariance(adjusted_covariance(fitted, information))
 
 
-def _robust(kind: str, setting: Setting, cluster: Any) -> Covariance:
-    from henderson.inference.covariances.cluster_robust import cluster_robust
-
-    sandwich = cluster_robust(kind, setting, cluster)
+def _robust(kind: str, fitted: FitMoments, cluster: Any) -> Covariance:
+    sandwich = cluster_robust(kind, fitted, cluster)
     return Covariance(sandwich.cov, sandwich)
 
 
-#: name -> (Setting, cluster) -> Covariance
-COV: dict[str, Callable[[Setting, Any], Covariance]] = {
+#: name -> (FitMoments, cluster) -> Covariance
+COV: dict[str, Callable[[FitMoments, Any], Covariance]] = {
     "hessian": _hessian,
     "model": _model,
     "kenward-roger": partial(_kenward_roger, "expected"),
@@ -69,7 +68,7 @@ COV: dict[str, Callable[[Setting, Any], Covariance]] = {
 }
 
 
-def covariance(name: str, setting: Setting, cluster: Any = None) -> Covariance:
+def covariance(name: str, fitted: FitMoments, cluster: Any = None) -> Covariance:
     """The covariance called `name`.
 
     Raises
@@ -81,4 +80,4 @@ def covariance(name: str, setting: Setting, cluster: Any = None) -> Covariance:
         raise ValueError(f"unknown cov {name!r}; there are {', '.join(COV)}")
     if cluster is not None and name not in KINDS:
         raise ValueError(f"cov={name!r} has no clusters; cluster= goes with {', '.join(KINDS)}")
-    return COV[name](setting, cluster)
+    return COV[name](fitted, cluster)

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.design.from_formula import Design
+from henderson.contract.design import Design
 from henderson.inference.clusters import cluster_codes
+from henderson.inference.contrast_rows import wald_f
 from henderson.inference.effects import Effect, indicator_columns, random_effects, rank_of, variables_of_part
-from henderson.inference.fit_moments import Setting
-from henderson.inference.inference import wald_f
+from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
 
@@ -65,38 +65,32 @@ class ByTerm:
 class _FixedTerm:
     variables: frozenset[str]
     columns: FloatArray
-    has_factor: bool
 
 
 def _fixed_terms(design: Design) -> list[_FixedTerm]:
     if design.specs is None:
         constant = np.ptp(design.X, axis=0) == 0
         return [
-            _FixedTerm(frozenset() if constant[j] else frozenset([name]), np.array([j]), False)
+            _FixedTerm(frozenset() if constant[j] else frozenset([name]), np.array([j]))
             for j, name in enumerate(design.x_names)
         ]
     part = design.specs.fixed
-    return [
-        _FixedTerm(
-            variables, np.arange(place.start, place.stop), any(part.factors[expr].levels is not None for expr in term)
-        )
-        for term, (variables, place) in zip(part.terms, variables_of_part(part))
-    ]
+    return [_FixedTerm(variables, np.arange(place.start, place.stop)) for variables, place in variables_of_part(part)]
 
 
-def _by_term(setting: Setting, terms: Sequence[_FixedTerm], values: Sequence[float]) -> ByTerm:
-    of_column = np.empty(len(setting.kept))
-    intercept = np.zeros(len(setting.kept), bool)
+def _by_term(fitted: FitMoments, terms: Sequence[_FixedTerm], values: Sequence[float]) -> ByTerm:
+    of_column = np.empty(len(fitted.kept))
+    intercept = np.zeros(len(fitted.kept), bool)
     for term, value in zip(terms, values):
         of_column[term.columns] = value
         intercept[term.columns] = not term.variables
-    return ByTerm(np.maximum(of_column[setting.kept], 1.0), intercept[setting.kept])
+    return ByTerm(np.maximum(of_column[fitted.kept], 1.0), intercept[fitted.kept])
 
 
-def containment(setting: Setting) -> ByTerm:
+def containment(fitted: FitMoments) -> ByTerm:
     """SAS's containment."""
-    design = setting.design
-    x = design.X[:, setting.kept]
+    design = fitted.design
+    x = design.X[:, fitted.kept]
     effects = random_effects(design)
     ranks = [x.shape[1], *(rank_of(x, effects[: k + 1]) for k in range(len(effects)))]
     added = np.diff(ranks)
@@ -106,10 +100,10 @@ def containment(setting: Setting) -> ByTerm:
     for term in terms:
         containing = [rank for rank, effect in zip(added, effects) if term.variables <= effect.variables]
         values.append(float(min(containing, default=residual)))
-    return _by_term(setting, terms, values)
+    return _by_term(fitted, terms, values)
 
 
-def between_within(setting: Setting) -> ByTerm:
+def between_within(fitted: FitMoments) -> ByTerm:
     """SAS's between-within.
 
     Raises
@@ -117,10 +111,10 @@ def between_within(setting: Setting) -> ByTerm:
     DataError
         When no grouping factor nests the others: there are no subjects.
     """
-    design = setting.design
+    design = fitted.design
     subject = cluster_codes(design)
     count = int(subject.max()) + 1
-    x, kept = design.X, setting.kept
+    x, kept = design.X, fitted.kept
     varies = _varies_within(x, subject, count)
     terms = _fixed_terms(design)
     effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
@@ -140,7 +134,7 @@ def between_within(setting: Setting) -> ByTerm:
             rank = more
         for k, key in components.items():
             values[k] = of_component[key]
-    return _by_term(setting, terms, values)
+    return _by_term(fitted, terms, values)
 
 
 def _within_components(

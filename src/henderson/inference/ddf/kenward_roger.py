@@ -28,19 +28,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.fit_moments import Setting
-from henderson.inference.inference import independent_rows, wald_f
-from henderson.inference.information import curvature, positive_inverse, symmetric
+from henderson.inference.contrast_rows import independent_rows, wald_f
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.information import curvature
+from henderson.numerics.linalg import positive_inverse, symmetric
 
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
 class KenwardRoger:
-    """Attributes
+    """Kenward and Roger's rule at one fit: df, and the scaling of F, from W and the P_i.
+
+    Attributes
     ----------
     to_beta : (p, p) array
-        From the working basis, in which the others are (see `Setting`).
+        From the working basis, in which the others are (see `FitMoments`).
     phi : (p, p) array
     P : (k + 1, p, p) array
     W : (k + 1, k + 1) array
@@ -104,17 +107,17 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
     return float(m / (mean * (m - 2))), float(m)
 
 
-def adjusted_covariance(setting: Setting, information: str = "expected") -> FloatArray:
+def adjusted_covariance(fitted: FitMoments, information: str = "expected") -> FloatArray:
     """σ² Φ_A, (p, p)."""
-    setting = setting.working
-    phi, p = setting.phi, setting.P
-    w = parameter_covariance(setting, information)[0]
-    middle = np.einsum("ij,ijab->ab", w, setting.Q)
+    fitted = fitted.working
+    phi, p = fitted.phi, fitted.P
+    w = parameter_covariance(fitted, information)[0]
+    middle = np.einsum("ij,ijab->ab", w, fitted.Q)
     middle -= np.einsum("ij,iab,bc,jcd->ad", w, p, phi, p, optimize=True)
-    return setting.scale * setting.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ setting.to_beta.T
+    return fitted.scale * fitted.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ fitted.to_beta.T
 
 
-def parameter_covariance(setting: Setting, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
+def parameter_covariance(fitted: FitMoments, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
     """W (k + 1, k + 1) from the expected or the observed information, and notes.
 
     Raises
@@ -122,9 +125,9 @@ def parameter_covariance(setting: Setting, information: str = "expected") -> tup
     ValueError
         For a fit by ML: the method is one for REML.
     """
-    if not setting.fit.reml:
+    if not fitted.fit.reml:
         raise ValueError("Kenward-Roger is defined for REML fits; fit with REML, or use ddf='satterthwaite'")
-    inverse = positive_inverse(getattr(curvature(setting.working), information) / 2, 1e-11)
+    inverse = positive_inverse(getattr(curvature(fitted.working), information) / 2, 1e-11)
     if not inverse.n_flat + inverse.n_negative:
         return inverse.matrix, ()
     note = (
@@ -134,13 +137,13 @@ def parameter_covariance(setting: Setting, information: str = "expected") -> tup
     return inverse.matrix, (note,)
 
 
-def kenward_roger(setting: Setting, information: str = "expected") -> KenwardRoger:
+def kenward_roger(fitted: FitMoments, information: str = "expected") -> KenwardRoger:
     """Kenward and Roger's method at a REML fit."""
-    w, notes = parameter_covariance(setting, information)
-    setting = setting.working
-    return KenwardRoger(setting.to_beta, setting.phi, setting.P, w, notes)
+    w, notes = parameter_covariance(fitted, information)
+    fitted = fitted.working
+    return KenwardRoger(fitted.to_beta, fitted.phi, fitted.P, w, notes)
 
 
-def kenward_roger_observed(setting: Setting) -> KenwardRoger:
+def kenward_roger_observed(fitted: FitMoments) -> KenwardRoger:
     """The same with the observed information, as SAS has it."""
-    return kenward_roger(setting, "observed")
+    return kenward_roger(fitted, "observed")

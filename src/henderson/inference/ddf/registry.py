@@ -1,67 +1,29 @@
-"""Degrees of freedom: the registry, and the two methods that need no moments.
+"""Degrees of freedom: the registry.
 
-A method is made from a `Setting` and has `df(rows)` and `f_test(rows, values, cov)` (see `core.DdfMethod`).
+A method is made from a `FitMoments` and has `df(rows)` and `f_test(rows, values, cov)` (see `inference.DdfMethod`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
 
-import numpy as np
+from henderson.inference.ddf.containment import between_within, containment
+from henderson.inference.ddf.counting import asymptotic, residual
+from henderson.inference.ddf.kenward_roger import kenward_roger, kenward_roger_observed
+from henderson.inference.ddf.satterthwaite import satterthwaite
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.inference import DdfMethod
 
-from henderson.inference.fit_moments import Setting
-from henderson.inference.inference import DdfMethod, wald_f
-
-FloatArray = np.ndarray
-
-
-@dataclass(frozen=True)
-class Constant:
-    """One number of degrees of freedom for every contrast; infinite: z and χ² tests."""
-
-    value: float
-    notes: tuple[str, ...] = ()
-
-    def df(self, rows: FloatArray) -> FloatArray:
-        """(r,)."""
-        return np.full(len(rows), self.value)
-
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
-        """Wald's F."""
-        return wald_f(rows, values, cov), self.value
-
-
-def asymptotic(setting: Setting) -> Constant:
-    """z and χ² tests."""
-    return Constant(np.inf)
-
-
-def residual(setting: Setting) -> Constant:
-    """n − rank(X), as SAS's DDFM=RESIDUAL."""
-    return Constant(float(len(setting.design.y) - setting.kept.sum()))
-
-
-def _from(module: str, name: str) -> Callable[[Setting], DdfMethod]:
-    """A method of another module, which is imported when it is used."""
-
-    def make(setting: Setting) -> DdfMethod:
-        return getattr(import_module(f".{module}", __package__), name)(setting)
-
-    return make
-
-
-#: name -> Setting -> method
-DDF: dict[str, Callable[[Setting], DdfMethod]] = {
+#: name -> FitMoments -> method
+DDF: dict[str, Callable[[FitMoments], DdfMethod]] = {
     "asymptotic": asymptotic,
     "residual": residual,
-    "containment": _from("containment", "containment"),
-    "between-within": _from("containment", "between_within"),
-    "satterthwaite": _from("satterthwaite", "satterthwaite"),
-    "kenward-roger": _from("kenward_roger", "kenward_roger"),
-    "kenward-roger-2009": _from("kenward_roger", "kenward_roger"),
-    "kenward-roger-observed": _from("kenward_roger", "kenward_roger_observed"),
+    "containment": containment,
+    "between-within": between_within,
+    "satterthwaite": satterthwaite,
+    "kenward-roger": kenward_roger,
+    "kenward-roger-2009": kenward_roger,
+    "kenward-roger-observed": kenward_roger_observed,
 }
 
 
@@ -73,7 +35,7 @@ IMPLIED = {
 }
 
 
-def degrees_of_freedom(name: str, cov: str, setting: Setting, own: DdfMethod | None = None) -> DdfMethod:
+def degrees_of_freedom(name: str, cov: str, fitted: FitMoments, own: DdfMethod | None = None) -> DdfMethod:
     """The method called `name`, for a covariance called `cov`, which may have its `own` version of Satterthwaite's.
 
     Raises
@@ -87,4 +49,4 @@ def degrees_of_freedom(name: str, cov: str, setting: Setting, own: DdfMethod | N
         raise ValueError(f"ddf={name!r} goes with cov={IMPLIED[name]!r}, not {cov!r}")
     if own is not None and name == "satterthwaite":
         return own
-    return DDF[name](setting)
+    return DDF[name](fitted)

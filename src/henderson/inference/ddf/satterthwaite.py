@@ -18,18 +18,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.fit_moments import Setting
-from henderson.inference.information import coordinates, curvature, hessian_theta, positive_inverse
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.information import coordinates, curvature, hessian_theta
+from henderson.numerics.linalg import positive_inverse
 
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
 class Satterthwaite:
-    """Attributes
+    """Satterthwaite's rule at one fit: df of a contrast from the gradient of its variance.
+
+    Attributes
     ----------
     to_beta : (p, p) array
-        From the working basis, in which the others are (see `Setting`).
+        From the working basis, in which the others are (see `FitMoments`).
     phi : (p, p) array
     gradient : (k + 1, p, p) array
         ∂Φ/∂(θ, ρ).
@@ -82,12 +85,12 @@ def matched_df(nu: FloatArray) -> float:
     return 2 * (excess + len(nu)) / excess
 
 
-def satterthwaite(setting: Setting) -> Satterthwaite:
+def satterthwaite(fitted: FitMoments) -> Satterthwaite:
     """Satterthwaite's method at a fit, ML or REML."""
-    setting = setting.working
-    at, to = curvature(setting), coordinates(setting.design, setting.lam)
-    inverse = positive_inverse(hessian_theta(setting, at, to))
-    by_g = -(setting.phi @ setting.P @ setting.phi)
+    fitted = fitted.working
+    at, to = curvature(fitted), coordinates(fitted.design, fitted.lam)
+    inverse = positive_inverse(hessian_theta(fitted, at, to))
+    by_g = -(fitted.phi @ fitted.P @ fitted.phi)
     notes = []
     if inverse.n_negative:
         notes.append(
@@ -95,4 +98,4 @@ def satterthwaite(setting: Setting) -> Satterthwaite:
             "Satterthwaite's df leave those directions out"
         )
     gradient = np.tensordot(to.jacobian.T, by_g, 1)
-    return Satterthwaite(setting.to_beta, setting.phi, gradient, 2 * inverse.matrix, tuple(notes))
+    return Satterthwaite(fitted.to_beta, fitted.phi, gradient, 2 * inverse.matrix, tuple(notes))

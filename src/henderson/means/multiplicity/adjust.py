@@ -24,10 +24,10 @@ from functools import cached_property
 
 import numpy as np
 
-from henderson.inference.inference import f_pvalue, t_pvalue, t_quantile
 from henderson.means.multiplicity.max_t import MaxT
 from henderson.means.multiplicity.studentized_range import studentized_range_quantile, studentized_range_sf
 from henderson.means.multiplicity.tail_quantile import tail_quantile
+from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
 FloatArray = np.ndarray
 

@@ -32,7 +32,7 @@ def tail_quantile(
 
     Examples
     --------
-    >>> from henderson.inference.inference import t_pvalue
+    >>> from henderson.numerics.distributions import t_pvalue
     >>> tail_quantile(t_pvalue, 0.05, np.array([10.0, np.inf]), 1).round(6)
     array([2.228139, 1.959964])
     """
@@ -57,7 +57,7 @@ def tail_quantile(
 def _secant(
     sf: Callable[[np.ndarray, np.ndarray], np.ndarray], tail: float, df: np.ndarray, n_tests: float
 ) -> np.ndarray:
-    from henderson.inference.inference import t_quantile
+    from henderson.numerics.distributions import t_quantile
 
     target = np.log(tail)
 

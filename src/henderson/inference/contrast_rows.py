@@ -1,0 +1,56 @@
+"""Rows of contrasts L: which of them are independent, Wald's F of those, and what to call one.
+
+F = (R β̂ − q)' (R cov R')⁻¹ (R β̂ − q) / rank(R)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+FloatArray = np.ndarray
+
+
+def row_name(row: FloatArray, names: Sequence[str]) -> str:
+    """``"a - 2*b"`` for a row of numbers."""
+    text = ""
+    for value, name in zip(row, names):
+        if value:
+            size = "" if abs(value) == 1 else f"{abs(value):.4g}*"
+            sign = "-" if value < 0 else "+"
+            text += (f" {sign} " if text else sign.replace("+", "")) + size + name
+    return text or "0"
+
+
+def independent_rows(rows: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rows spanning the row space, and the values that go with them; dependent rows must agree with the others.
+
+    Rows of full rank come back as they are.
+
+    Raises
+    ------
+    ValueError
+        When a dependent row contradicts the others.
+    """
+    from scipy.linalg import qr
+
+    size = np.linalg.norm(rows, axis=1)
+    scaled = rows / np.where(size > 0, size, 1.0)[:, None]
+    triangle, order = qr(scaled.T, mode="r", pivoting=True)
+    diagonal = np.abs(np.diag(triangle))
+    rank = int((diagonal > 1e-9 * max(diagonal.max(initial=0.0), 1e-300)).sum()) if size.any() else 0
+    if rank == len(rows):
+        return rows, values
+    chosen = np.sort(order[:rank])
+    weights, *_ = np.linalg.lstsq(rows[chosen].T, rows.T, rcond=None)
+    implied = weights.T @ values[chosen]
+    if np.abs(implied - values).max(initial=0.0) > 1e-6 * (np.abs(values).max(initial=0.0) + 1e-300):
+        raise ValueError("the rows of the hypothesis contradict each other")
+    return rows[chosen], values[chosen]
+
+
+def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray) -> float:
+    """values' (R cov R')⁻¹ values / rank(R)."""
+    rows, values = independent_rows(rows, values)
+    return float(values @ np.linalg.solve(rows @ cov @ rows.T, values) / len(rows))

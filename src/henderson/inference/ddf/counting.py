@@ -1,0 +1,38 @@
+"""Degrees of freedom that are one number for every contrast: none counted (z and χ² tests), or n − rank(X)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.inference.contrast_rows import wald_f
+from henderson.inference.fit_moments import FitMoments
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number of degrees of freedom for every contrast; infinite: z and χ² tests."""
+
+    value: float
+    notes: tuple[str, ...] = ()
+
+    def df(self, rows: FloatArray) -> FloatArray:
+        """(r,)."""
+        return np.full(len(rows), self.value)
+
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+        """Wald's F."""
+        return wald_f(rows, values, cov), self.value
+
+
+def asymptotic(fitted: FitMoments) -> Constant:
+    """z and χ² tests."""
+    return Constant(np.inf)
+
+
+def residual(fitted: FitMoments) -> Constant:
+    """n − rank(X), as SAS's DDFM=RESIDUAL."""
+    return Constant(float(len(fitted.design.y) - fitted.kept.sum()))
