@@ -249,8 +249,8 @@ def test_terms_on_one_factor_share_codes():
 
 
 def test_interaction_levels_are_in_lme4s_order():
-    codes, levels = cross([encode(np.array(list("bbaa"))), encode(np.array([2, 1, 2, 2]))])
-    assert levels.tolist() == ["a:2", "b:1", "b:2"]
+    codes, crossing = cross([encode(np.array(list("bbaa"))), encode(np.array([2, 1, 2, 2]))])
+    assert crossing.labels.tolist() == ["a:2", "b:1", "b:2"]
     assert codes.tolist() == [2, 1, 0, 0]
 
 

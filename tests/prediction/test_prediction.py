@@ -36,7 +36,7 @@ def test_unknown_levels_raise_or_are_the_mean():
     data = henderson.datasets.load(name)
     result = henderson.lmer(formula, data)
     new = data.iloc[[0, 1]].assign(Subject=[308, 999])
-    with pytest.raises(henderson.DataError, match="row 1 has a level of 'Subject'"):
+    with pytest.raises(henderson.DataError, match="'Subject' has the level 999 in row 1"):
         result.predict(new, random=True)
     predicted = result.predict(new, random=True, new_levels="zero")
     assert predicted.iloc[1] == result.predict(new).iloc[1]

@@ -10,8 +10,8 @@ import pandas as pd
 
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import Columns, Values
+from henderson.sources.columns import kind_of, to_float
 from henderson.sources.factors import encode
-from henderson.sources.frames import kind_of, to_float
 
 
 @dataclass(frozen=True)

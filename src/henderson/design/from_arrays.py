@@ -12,8 +12,8 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.design import checks
 from henderson.design.variance_components import from_blocks
 from henderson.errors import DataError
+from henderson.sources.columns import Array, check_finite, find_missing, to_array, to_float
 from henderson.sources.factors import encode
-from henderson.sources.frames import Array, check_finite, find_missing, to_array, to_float
 
 _MISSING = ("none", "drop", "raise")
 

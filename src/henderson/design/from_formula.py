@@ -28,7 +28,10 @@ from henderson.formula.coding import Part, fill, make_part
 from henderson.formula.environment import Environment, capture
 from henderson.formula.evaluate import FactorSpec, Values, learn
 from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
-from henderson.sources.frames import Array, Table, check_finite, find_missing, find_rows, read_table, to_array, to_float
+from henderson.sources.alignment import aligned
+from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
+from henderson.sources.frames import Table, read_table
+from henderson.sources.subset import find_rows
 
 __all__ = ["Design", "RandomTerm", "Specs", "design_from_formula"]
 
@@ -167,7 +170,8 @@ def _fetch(
     """Step 2: the columns used, the rows kept (None: all), and how many were missing."""
     columns = {}
     for name in plan.variables:
-        columns[name] = table[name] if name in table else to_array(env.get(name), name)
+        own = name in table
+        columns[name] = table[name] if own else aligned(env.get(name), table.index, name, labelled=table.labelled)
     columns.update(plan.given)
     for name, values in columns.items():
         if len(values) != table.n:
@@ -176,7 +180,7 @@ def _fetch(
             columns[name] = values[rows]
     missed = {name: found for name, values in columns.items() if (found := find_missing(values)) is not None}
     if not missed:
-        return columns, rows, 0
+        return {name: settle(values) for name, values in columns.items()}, rows, 0
     if missing != "drop":
         counts = ", ".join(f"{shown_name(name)} ({found.sum()})" for name, found in missed.items())
         raise DataError(f"missing values in {counts}")
@@ -185,7 +189,7 @@ def _fetch(
     if not len(keep):
         raise DataError(f"no row is complete: {', '.join(shown_name(name) for name in missed)} have missing values")
     return (
-        {name: values[keep] for name, values in columns.items()},
+        {name: settle(values[keep]) for name, values in columns.items()},
         keep if rows is None else rows[keep],
         n - len(keep),
     )
@@ -242,7 +246,7 @@ def _assemble(
         if not np.may_share_memory(varying, X):
             check_finite(varying, part.names, rows)
         terms.append(random_term(bar.name, bar.label, groups[bar.group], varying, part.names, bar.structure))
-        random.append(RandomSpec(_data_columns(bar.group), part, terms[-1].levels))
+        random.append(RandomSpec(_data_columns(bar.group), part, terms[-1].levels, groups.crossings.get(bar.group)))
     own_groups = groups[plan.groups.group] if plan.groups else None
     for name, component_terms in plan.components:
         assert plan.groups is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,7 @@ import pandas as pd
 from henderson.contract.design import RandomTerm
 from henderson.formula.coding import Part, fill
 from henderson.formula.evaluate import Columns, Values
-from henderson.sources.factors import cross, encode, match
-from henderson.sources.frames import Array
+from henderson.sources.factors import Crossing, cross, differ_in_type, encode, match, unknown_levels
 
 GroupCodes = tuple[np.ndarray, pd.Index]
 
@@ -28,27 +28,40 @@ class RandomSpec:
     part : Part or None
         The columns; None for a variance component.
     levels : pandas.Index of length J
+    crossing : Crossing or None
+        How combinations of several columns are numbered.
     """
 
     group: tuple[str, ...]
     part: Part | None
     levels: pd.Index
+    crossing: Crossing | None = None
 
     def codes(self, columns: Columns) -> np.ndarray:
         """Levels of the rows of new data, −1 for a level not seen."""
-        if len(self.group) == 1:
+        if self.crossing is None:
             return match(columns[self.group[0]], self.levels)
-        each = [encode_new(columns[name]) for name in self.group]
-        codes, labels = cross(each)
-        found = match(labels.to_numpy(), self.levels)[codes]
-        missing = np.logical_or.reduce([pd.isna(columns[name]) for name in self.group])
-        return np.where(missing, -1, found)
+        return self.crossing.codes([match(columns[n], part) for n, part in zip(self.group, self.crossing.parts)])
+
+    def complaint(self, columns: Columns, codes: np.ndarray) -> str:
+        """What to say of the rows whose levels are not known: which level of which column, or which combination."""
+        parts = (self.levels,) if self.crossing is None else self.crossing.parts
+        for name, levels in zip(self.group, parts):
+            own = match(columns[name], levels)
+            if (own < 0).any():
+                return unknown_levels(name, columns[name], own, levels)
+        row = int(np.argmax(codes < 0))
+        shown = ", ".join(f"{name} {_shown(columns[name][row])}" for name in self.group)
+        return f"row {row} has a combination that the model does not know: {shown}"
+
+    def is_other_type(self, columns: Columns) -> bool:
+        """Whether no label can be known, because all are of another type than the model's."""
+        parts = (self.levels,) if self.crossing is None else self.crossing.parts
+        return any(differ_in_type(columns[name], levels) for name, levels in zip(self.group, parts))
 
 
-def encode_new(values: Array) -> GroupCodes:
-    """Codes and levels of a column that may have missing values (those get a level of their own)."""
-    codes, levels = pd.factorize(values, use_na_sentinel=False)
-    return codes.astype(np.intp, copy=False), pd.Index(levels)
+def _shown(value: Any) -> str:
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 class Groups:
@@ -57,13 +70,15 @@ class Groups:
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
         self._known: dict[tuple[str, ...], GroupCodes] = {}
+        self.crossings: dict[tuple[str, ...], Crossing] = {}
 
     def __getitem__(self, group: tuple[str, ...]) -> GroupCodes:
         if group not in self._known:
             if len(group) == 1:
                 self._known[group] = encode(self._columns[group[0]], f"the grouping factor {group[0]!r}")
             else:
-                self._known[group] = cross([self[(name,)] for name in group])
+                codes, crossing = cross([self[(name,)] for name in group])
+                self.crossings[group], self._known[group] = crossing, (codes, crossing.labels)
         return self._known[group]
 
 

@@ -14,7 +14,8 @@ from henderson.errors import DataError, FormulaError
 from henderson.formula.coding import Part, fill
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import Columns, FactorSpec, replay
-from henderson.sources.frames import Table, find_missing, read_table, to_array, to_float, unknown_column
+from henderson.sources.columns import find_missing, settle, to_array, to_float
+from henderson.sources.frames import Table, read_table, unknown_column
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class NewColumns:
     columns : tuple of (m, q) float64 arrays
         What varies, one array a random term.
     index : pandas.Index of length m
+    complaints : tuple of str or None
+        For each random term what to say of the rows whose level is not known; None when all are.
+    other_types : tuple of bool
+        Whether no level of a term can be known, since the labels are of another type than the model's.
     """
 
     X: np.ndarray
@@ -39,6 +44,8 @@ class NewColumns:
     codes: tuple[np.ndarray, ...]
     columns: tuple[np.ndarray, ...]
     index: pd.Index
+    complaints: tuple[str | None, ...] = ()
+    other_types: tuple[bool, ...] = ()
 
 
 def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) -> np.ndarray:
@@ -100,16 +107,23 @@ def new_columns(design: Design, newdata: Any, *, random: bool = True) -> NewColu
         offset = offset + _numeric(spec, table, specs.environment)
     if specs.offset_column is not None:
         offset = offset + to_float(table[specs.offset_column], specs.offset_column)
-    codes, columns = [], []
+    codes: list[np.ndarray] = []
+    columns: list[np.ndarray] = []
+    complaints: list[str | None] = []
+    other_types: list[bool] = []
     for spec, term in zip(specs.random, design.terms) if random else ():
         if spec.part is None or not spec.group:
             raise DataError(f"the term {term.label!r} cannot be made for new data: its groups are not a column")
         names = [name for name in spec.group if name not in table]
         if names:
             raise DataError(unknown_column(names[0], table.names))
-        codes.append(spec.codes({name: table[name] for name in spec.group}))
+        labels = {name: table[name] for name in spec.group}
+        codes.append(spec.codes(labels))
+        unknown = (codes[-1] < 0).any()
+        complaints.append(spec.complaint(labels, codes[-1]) if unknown else None)
+        other_types.append(bool(unknown) and spec.is_other_type(labels))
         columns.append(_columns(spec.part, table, specs.environment))
-    return NewColumns(X, offset, tuple(codes), tuple(columns), table.index)
+    return NewColumns(X, offset, tuple(codes), tuple(columns), table.index, tuple(complaints), tuple(other_types))
 
 
 def _contrasts(part: Part, kind: str | None) -> dict[str, np.ndarray] | None:
@@ -152,9 +166,9 @@ def _complete(names: Sequence[str], table: Table) -> tuple[Columns, np.ndarray |
     columns = {name: table[name] for name in names}
     missed = [found for values in columns.values() if (found := find_missing(values)) is not None]
     if not missed:
-        return columns, None
+        return {name: settle(values) for name, values in columns.items()}, None
     keep = np.flatnonzero(~np.logical_or.reduce(missed))
-    return {name: values[keep] for name, values in columns.items()}, keep
+    return {name: settle(values[keep]) for name, values in columns.items()}, keep
 
 
 def _numeric(spec: FactorSpec, table: Table, env: Environment) -> np.ndarray:

@@ -20,8 +20,9 @@ import pandas as pd
 from henderson.errors import DataError, FormulaError
 from henderson.formula.environment import Environment
 from henderson.formula.terms import plain_column
-from henderson.sources.factors import encode, match
-from henderson.sources.frames import Array, kind_of, to_float, to_frame, unknown_column
+from henderson.sources.columns import Array, kind_of, to_float
+from henderson.sources.factors import encode, match, unknown_levels
+from henderson.sources.frames import to_frame, unknown_column
 
 Columns = Mapping[str, Array]
 
@@ -217,9 +218,7 @@ def replay(spec: FactorSpec, columns: Columns, n: int, env: Environment) -> Valu
         return Values((to_float(values, spec.variables[0]),))
     codes = match(values, spec.levels)
     if (codes < 0).any():
-        bad = values[int(np.flatnonzero(codes < 0)[0])]
-        shown = ", ".join(str(level) for level in spec.levels[:12])
-        raise DataError(f"{spec.variables[0]!r} has the level {bad!r}, which the model does not know; it knows {shown}")
+        raise DataError(unknown_levels(spec.variables[0], values, codes, spec.levels))
     return Values(codes=codes)
 
 

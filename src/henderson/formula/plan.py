@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from henderson.errors import FormulaError
 from henderson.formula.bars import Bar, ParsedFormula, label_bars, with_intercept
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import variables_of
 from henderson.formula.terms import Term, written_terms
-from henderson.sources.frames import Array, Table, to_array
+from henderson.sources.alignment import aligned
+from henderson.sources.columns import Array
+from henderson.sources.frames import Table
 
 GIVEN = "given as {}"
 """Name of a column that was given as an array."""
@@ -65,11 +69,18 @@ def make_plan(
     """
     bars, given = list(parsed.bars), {}
     own = None
+    if vc_formula is not None and not isinstance(vc_formula, Mapping):
+        raise FormulaError(
+            f"vc_formula must be a dict of names and formulas, such as {{'name': {str(vc_formula)!r}}}, "
+            f"not {type(vc_formula).__name__}"
+        )
+    if re_formula is not None and not isinstance(re_formula, str):
+        raise FormulaError(f"re_formula must be text such as '~ x', not {type(re_formula).__name__}")
     if groups is not None:
         name = groups if isinstance(groups, str) else "Group"
         key = groups if isinstance(groups, str) else GIVEN.format("groups")
         if key != name:
-            given[key] = to_array(groups, "groups")
+            given[key] = aligned(_one_grouping(groups), table.index, "groups", labelled=table.labelled)
         own = Bar("1", (key,), name, label=name)
         if re_formula is not None:
             bars.append(replace(own, columns=with_intercept(_right_side(re_formula))))
@@ -101,7 +112,7 @@ def make_plan(
             variables += variables_of(values, table, env)
         elif values is not None:
             roles[role] = GIVEN.format(role)
-            given[roles[role]] = to_array(values, role)
+            given[roles[role]] = aligned(values, table.index, role, labelled=table.labelled)
     return Plan(
         parsed.response,
         fixed,
@@ -114,6 +125,22 @@ def make_plan(
         roles.get("weights"),
         roles.get("offset"),
     )
+
+
+def _one_grouping(groups: Any) -> Any:
+    """`groups`, unless they are several."""
+    names: list[Any] = []
+    if isinstance(groups, list | tuple) and len(groups) < 10 and all(isinstance(name, str) for name in groups):
+        names = list(groups)
+    elif not isinstance(groups, list | tuple) and len(np.shape(groups)) == 2 and np.shape(groups)[1] != 1:
+        names = list(getattr(groups, "columns", range(np.shape(groups)[1])))
+    if len(names) > 1:
+        a, b = (str(name) if isinstance(name, str) else f"g{k}" for k, name in enumerate(names[:2], 1))
+        raise FormulaError(
+            f"groups takes one grouping factor, not {len(names)}. Write bars: lmer('… + (1 | {a}) + (1 | {b})', data); "
+            f"or, for {b} within {a}, groups={a!r} and vc_formula={{{b!r}: '0 + C({b})'}}"
+        )
+    return groups
 
 
 def _without_dot(parsed: ParsedFormula, table: Table, bars: Iterable[Bar], own: Bar | None) -> str:

@@ -29,18 +29,16 @@ def with_random_effects(fit: Fit, beta: np.ndarray, newdata: Any, new_levels: st
     Raises
     ------
     DataError
-        For a level that is not in the fit, unless `new_levels` is "zero"; names the factor and the level's row.
+        For a level that is not in the fit, unless `new_levels` is "zero"; names the factor, the level and its row.
+        Labels of another type than the fit's (text for numbers) raise in any case.
     """
     if new_levels not in ("raise", "zero"):
         raise ValueError(f"new_levels must be 'raise' or 'zero', not {new_levels!r}")
     rows = new_columns(fit.design, newdata)
     predicted = rows.X @ beta + rows.offset
-    for term, b, codes, columns in zip(fit.design.terms, fit.b, rows.codes, rows.columns):
-        unknown = codes < 0
-        if unknown.any() and new_levels == "raise":
-            raise DataError(
-                f"row {int(np.argmax(unknown))} has a level of {term.group!r} that the fit does not have; "
-                "new_levels='zero' predicts it at the mean"
-            )
-        predicted = predicted + np.where(unknown, 0.0, np.einsum("ia,ia->i", columns, b[codes]))
+    for k, (b, codes, columns) in enumerate(zip(fit.b, rows.codes, rows.columns)):
+        if rows.complaints[k] is not None and (new_levels == "raise" or rows.other_types[k]):
+            hint = "" if rows.other_types[k] else "; new_levels='zero' predicts it at the mean"
+            raise DataError(f"{rows.complaints[k]}{hint}")
+        predicted = predicted + np.where(codes < 0, 0.0, np.einsum("ia,ia->i", columns, b[codes]))
     return predicted

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from henderson.errors import DataError
-from henderson.sources.frames import Array
+from henderson.sources.columns import Array, find_missing, settle
 
 
 def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index]:
@@ -43,16 +45,25 @@ def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index
     if isinstance(values.dtype, pd.CategoricalDtype):
         codes, present = compress(values.codes, len(values.categories))
         return codes, values.categories[present]
+    values = settle(values)
     if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iub" and len(values):
         if values.dtype.kind == "b":
             codes, present = compress(values.view(np.int8), 2)
             return codes, pd.Index(np.array([False, True])[present])
         low, high = int(values.min()), int(values.max())
         if high - low < 4 * len(values) + 1024:
-            codes, present = compress(values - values.dtype.type(low) if low else values, high - low + 1)
-            return codes, pd.Index((present + low).astype(values.dtype))
-    codes, found = pd.factorize(values, sort=False)
-    levels = pd.Index(found)
+            # the type's own arithmetic wraps: in int8, 100 − (−100) is −56
+            wide = np.uint64 if values.dtype.kind == "u" else np.int64
+            codes, present = compress((values.astype(wide) - wide(low)).astype(np.intp), high - low + 1)
+            return codes, pd.Index((present.astype(wide) + wide(low)).astype(values.dtype))
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
+        values = values + 0.0  # −0.0 is 0.0
+    try:
+        codes, found = pd.factorize(values, sort=False)
+    except TypeError:
+        kind = next(type(value).__name__ for value in values if not _is_hashable(value))
+        raise DataError(f"{shown} holds Python objects ({kind}), which are not labels: use numbers or text") from None
+    levels = as_labels(found)
     try:
         order = np.asarray(levels.argsort())
     except TypeError:
@@ -99,28 +110,205 @@ def renumber(codes: np.ndarray, n_codes: int) -> tuple[np.ndarray, np.ndarray]:
     return codes.astype(np.intp, copy=False), present
 
 
-def cross(factors: Sequence[tuple[np.ndarray, pd.Index]]) -> tuple[np.ndarray, pd.Index]:
-    """The interaction of factors, the first varying slowest; its levels read ``"a1:b1"``."""
-    codes, levels = factors[0]
-    for more_codes, more_levels in factors[1:]:
-        n_pairs = len(levels) * len(more_levels)
-        codes, present = renumber(codes * np.intp(len(more_levels)) + more_codes, n_pairs)
-        first, second = np.divmod(present, len(more_levels))
-        labels = _text(levels)[first] + ":" + _text(more_levels)[second]
-        levels = pd.Index(labels)
-    return codes, levels
+def _is_hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Which combinations of the levels of some factors occur, and in what order they are numbered.
+
+    Combinations are known by their parts: ``"x:y"`` with ``"z"`` is not ``"x"`` with ``"y:z"``.
+
+    Attributes
+    ----------
+    parts : tuple of k pandas.Index
+        Levels of each factor.
+    present : tuple of k − 1 intp arrays
+        For each factor after the first: the pairs (combination of those before, level of this one) that occur, as
+        ``combination · n_levels + level``, increasing. A pair's place in it is the number of the longer combination.
+    """
+
+    parts: tuple[pd.Index, ...]
+    present: tuple[np.ndarray, ...]
+
+    @property
+    def members(self) -> tuple[np.ndarray, ...]:
+        """Level of each factor in each combination, k arrays (J,)."""
+        found: list[np.ndarray] = []
+        at = np.arange(len(self.present[-1]))
+        for pairs, levels in zip(reversed(self.present), reversed(self.parts[1:])):
+            at, level = np.divmod(pairs[at], len(levels))
+            found.insert(0, level)
+        return (at, *found)
+
+    @property
+    def labels(self) -> pd.Index:
+        """``"a1:b1"`` for each combination; where that is ambiguous, with quoted text: ``"'x:y':'z'"``."""
+        members = self.members
+        labels = _joined([_text(part)[at] for part, at in zip(self.parts, members)])
+        index = pd.Index(labels, dtype=object)
+        if not index.is_unique:
+            again = np.flatnonzero(index.duplicated(keep=False))
+            labels[again] = _joined([_quoted(part)[at[again]] for part, at in zip(self.parts, members)])
+        return pd.Index(labels)
+
+    def codes(self, each: Sequence[np.ndarray]) -> np.ndarray:
+        """Numbers of combinations, −1 for those not there.
+
+        Parameters
+        ----------
+        each : sequence of k (m,) intp arrays
+            Levels of each factor, −1 for one not there.
+        """
+        codes = each[0]
+        for pairs, levels, more in zip(self.present, self.parts[1:], each[1:]):
+            pair = codes * np.intp(len(levels)) + more
+            place = np.minimum(np.searchsorted(pairs, pair), len(pairs) - 1)
+            codes = np.where((codes >= 0) & (more >= 0) & (pairs[place] == pair), place, -1)
+        return codes
+
+
+def cross(factors: Sequence[tuple[np.ndarray, pd.Index]]) -> tuple[np.ndarray, Crossing]:
+    """The interaction of factors, the first varying slowest.
+
+    Parameters
+    ----------
+    factors : sequence of (codes, levels)
+
+    Returns
+    -------
+    codes : (n,) intp array
+    crossing : Crossing
+
+    Examples
+    --------
+    >>> codes, crossing = cross([encode(np.array(["x", "x:y"])), encode(np.array(["y:z", "z"]))])
+    >>> codes.tolist(), crossing.labels.tolist()
+    ([0, 1], ["'x':'y:z'", "'x:y':'z'"])
+    """
+    codes, first = factors[0]
+    n_levels, steps = len(first), []
+    for more, levels in factors[1:]:
+        codes, present = renumber(codes * np.intp(len(levels)) + more, n_levels * len(levels))
+        steps.append(present)
+        n_levels = len(present)
+    return codes, Crossing(tuple(levels for _, levels in factors), tuple(steps))
 
 
 def _text(levels: pd.Index) -> np.ndarray:
     return np.array([str(level) for level in levels.tolist()], dtype=object)
 
 
+def _quoted(levels: pd.Index) -> np.ndarray:
+    return np.array([repr(level) for level in levels.tolist()], dtype=object)
+
+
+def _joined(texts: Sequence[np.ndarray]) -> np.ndarray:
+    out = texts[0]
+    for text in texts[1:]:
+        out = out + ":" + text
+    return np.asarray(out, dtype=object)
+
+
 def match(values: Array, levels: pd.Index) -> np.ndarray:
-    """Codes of `values` among `levels`; −1 for a level not there, or missing."""
+    """Codes of `values` among `levels`; −1 for a level not there, or missing.
+
+    Numbers match by value (308.0 is 308, exactly: ids above 2**53 too), text matches text only.
+
+    Examples
+    --------
+    >>> match(np.array([309.0, 308.5]), pd.Index([308, 309])), match(np.array(["308"]), pd.Index([308]))
+    (array([ 1, -1]), array([-1]))
+    """
     if isinstance(values, pd.Categorical):
-        position = levels.get_indexer(values.categories)
-        return np.append(position, -1).astype(np.intp)[values.codes]
-    index = pd.Index(values)
-    if index.dtype == object and levels.dtype != object:
-        index = index.infer_objects()
+        position = match(values.categories.array, levels)
+        return np.append(position, -1)[values.codes]
+    missing = find_missing(values)
+    if missing is not None:
+        out = np.full(len(values), -1, dtype=np.intp)
+        out[~missing] = match(values[~missing], levels)
+        return out
+    index = as_labels(settle(values))
+    kinds = index.dtype.kind, levels.dtype.kind
+    if isinstance(levels, pd.DatetimeIndex) and pd.api.types.infer_dtype(index, skipna=False) == "date":
+        index = pd.to_datetime(index)
+    elif kinds in (("f", "i"), ("f", "u"), ("i", "f"), ("u", "f")):
+        return _match_numbers(index.to_numpy(), levels)
     return levels.get_indexer(index).astype(np.intp, copy=False)
+
+
+def _match_numbers(values: np.ndarray, levels: pd.Index) -> np.ndarray:
+    """Integers among floats, or floats among integers. As float64, as pandas would, neighbours above 2**53 are one."""
+    with np.errstate(invalid="ignore"):
+        same = values.astype(levels.to_numpy().dtype)
+        exact = same.astype(values.dtype) == values
+    return np.where(exact, levels.get_indexer(pd.Index(same)), -1).astype(np.intp, copy=False)
+
+
+def as_labels(found: Array) -> pd.Index:
+    """Labels as plainly as an index can hold them: Python's integers as integers, dates as they are."""
+    if not pd.api.types.is_object_dtype(found):
+        return pd.Index(found)
+    index = pd.Index(found, dtype=object)
+    plain = pd.api.types.infer_dtype(index, skipna=False) in ("integer", "floating", "boolean")
+    return index.infer_objects() if plain else index
+
+
+def unknown_levels(name: str, values: Array, codes: np.ndarray, levels: pd.Index) -> str:
+    """What to say of values that are not among `levels`: which they are, and which are known.
+
+    Parameters
+    ----------
+    name : str
+        Of the factor.
+    values : (m,) array
+    codes : (m,) intp array
+        What `match` found.
+    levels : pandas.Index
+
+    Examples
+    --------
+    >>> unknown_levels("Subject", np.array(["308"]), np.array([-1]), pd.Index([308, 309]))
+    "'Subject' has the level '308' (str) in row 0, which the model does not know; it knows 308, 309 (int)"
+    """
+    rows = np.flatnonzero(codes < 0)
+    row = int(rows[0])
+    if pd.isna(values[row : row + 1])[0]:
+        return f"{name!r} is missing in row {row}"
+    bad = _plain(values[row])
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    known = [_plain(level) for level in levels[:12]]
+    kinds = {type(level).__name__ for level in known}
+    differs = type(bad).__name__ not in kinds and not (_is_number(bad) and all(map(_is_number, known)))
+    shown = ", ".join(str(level) for level in known) + (", …" if len(levels) > 12 else "")
+    own, theirs = (f" ({type(bad).__name__})", f" ({' and '.join(sorted(kinds))})") if differs else ("", "")
+    where = f"{name!r} has the level {bad!r}{own} in row {row}{more}"
+    return f"{where}, which the model does not know; it knows {shown}{theirs}"
+
+
+def differ_in_type(values: Array, levels: pd.Index) -> bool:
+    """Whether none of the values can be among the levels, because they are of other types (text for numbers, say)."""
+    missing = find_missing(values)
+    there = values if missing is None else values[~missing]
+    index = there.categories if isinstance(there, pd.Categorical) else as_labels(settle(there))
+    kinds = [pd.api.types.infer_dtype(labels, skipna=True) for labels in (index, levels)]
+    return len(index) > 0 and _family(kinds[0]) != _family(kinds[1]) and "mixed" not in kinds
+
+
+def _family(kind: str) -> str:
+    if kind in ("integer", "floating", "mixed-integer-float"):
+        return "number"
+    return "datetime64" if kind in ("date", "datetime") else kind
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,286 @@
+"""One column of a table as an array: what it holds, what is missing, its numbers.
+
+A column is a NumPy array, or a pandas extension array where NumPy has no such type (categories, strings, time
+zones, and numbers with missing entries: integers must not become floats, or ids above 2**53 fall together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.errors import DataError
+
+Array = Any
+"""A NumPy array or a pandas extension array, one-dimensional."""
+
+
+def to_array(values: Any, name: str) -> Array:
+    """One column as an array.
+
+    Masked entries and nulls are missing; integers and booleans among them keep their type.
+
+    Parameters
+    ----------
+    values : array_like, Series of any make
+    name : str
+        For the error.
+
+    Raises
+    ------
+    DataError
+        When it is not one-dimensional, or its cells are of several lengths.
+
+    Examples
+    --------
+    >>> to_array([1, None, 3], "x")
+    <IntegerArray>
+    [1, <NA>, 3]
+    Length: 3, dtype: Int64
+    """
+    if isinstance(values, pd.Series | pd.Index):
+        return to_array(values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array, name)
+    if isinstance(values, pd.api.extensions.ExtensionArray):
+        return _from_extension(values)
+    if isinstance(values, np.ma.MaskedArray):
+        return _from_masked(values, name)
+    if not isinstance(values, np.ndarray | list | tuple):
+        series = _as_narwhals(values)
+        if series is not None:
+            return from_narwhals(series, name)
+    array = _from_sequence(values, name) if isinstance(values, list | tuple) else np.asarray(values)
+    if array.ndim == 2 and 1 in array.shape:
+        array = array.reshape(-1)
+    if array.ndim != 1:
+        raise DataError(f"{name!r} must be one-dimensional, it has shape {array.shape}")
+    return _native(array) if isinstance(array, np.ndarray) else array
+
+
+def _from_sequence(values: Sequence[Any], name: str) -> Array:
+    """A list's entries: text as objects, numbers with None among them as numbers with missing entries."""
+    if any(isinstance(v, str) for v in values):
+        return pd.Series(values, dtype=object).to_numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(f"{name!r} has cells of several lengths; one value a row is needed") from None
+    if array.dtype == object and array.ndim == 1:
+        kind = pd.api.types.infer_dtype(array, skipna=True)
+        if kind in ("integer", "floating", "mixed-integer-float", "boolean") and any(v is None for v in values):
+            return pd.array(values)
+    return array
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """The machine's byte order, and a width that pandas has."""
+    if array.dtype.kind in "iufc" and not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float64)
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+def _from_extension(values: Array) -> Array:
+    dtype = values.dtype
+    if isinstance(dtype, pd.ArrowDtype) and "dictionary" in str(dtype):
+        return pd.array(values._pa_array.to_pandas())
+    if isinstance(dtype, pd.SparseDtype):
+        return to_array(np.asarray(values), "")
+    return values
+
+
+def _from_masked(values: np.ma.MaskedArray, name: str) -> Array:
+    data, mask = to_array(np.asarray(values.data), name), np.ma.getmaskarray(values).reshape(-1)
+    return with_missing(data, mask) if mask.any() else data
+
+
+def with_missing(data: np.ndarray, mask: np.ndarray) -> Array:
+    """`data` with missing entries where `mask` says so, of the same type.
+
+    Parameters
+    ----------
+    data : (n,) array
+    mask : (n,) bool array
+    """
+    if data.dtype.kind in "iu":
+        return pd.arrays.IntegerArray(data.copy(), mask.copy())
+    if data.dtype.kind == "b":
+        return pd.arrays.BooleanArray(data.copy(), mask.copy())
+    out = data.copy() if data.dtype.kind in "fcmM" else data.astype(object)
+    out[mask] = {"f": np.nan, "c": np.nan, "m": np.timedelta64("NaT"), "M": np.datetime64("NaT")}.get(out.dtype.kind)
+    return out
+
+
+def _as_narwhals(values: Any) -> Any:
+    """A polars or pyarrow column as narwhals has it; None for anything else."""
+    make = str(type(values).__module__).partition(".")[0]
+    if make not in ("polars", "pyarrow", "narwhals", "modin", "cudf"):
+        return None
+    import narwhals as nw
+
+    if type(values).__module__.startswith("pyarrow") and not hasattr(values, "chunks"):
+        import pyarrow
+
+        values = pyarrow.chunked_array([values])
+    return nw.from_native(values, series_only=True)
+
+
+def from_narwhals(series: Any, name: str) -> Array:
+    """A narwhals Series as an array.
+
+    Parameters
+    ----------
+    series : narwhals.Series
+    name : str
+        For the error.
+    """
+    import narwhals as nw
+
+    dtype = series.dtype
+    if dtype in (nw.Categorical, nw.Enum):
+        # narwhals' own to_pandas turns a missing entry of a pyarrow dictionary into a level
+        values = series.to_native().to_pandas().array
+        # a polars Categorical has its categories in the order in which it met them
+        sorts = dtype == nw.Categorical and series.implementation.is_polars()
+        return values.reorder_categories(sorted(values.categories)) if sorts else values
+    if dtype in (nw.Int128, nw.UInt128):
+        return to_array(series.to_list(), name)
+    if dtype == nw.Decimal:
+        series = series.cast(nw.Float64)
+    if (dtype.is_integer() or dtype == nw.Boolean) and series.null_count():
+        filled = series.fill_null(False if dtype == nw.Boolean else 0)
+        return with_missing(filled.to_numpy(), np.asarray(series.is_null().to_numpy(), bool))
+    if isinstance(dtype, nw.List | nw.Struct | nw.Array):
+        raise DataError(f"{name!r} holds {str(dtype).partition('(')[0].lower()}s; one value a row is needed")
+    return to_array(series.to_numpy(), name)
+
+
+def settle(values: Array) -> Array:
+    """A column in which nothing is missing, as plainly as NumPy can hold it: nullable numbers become numbers.
+
+    Examples
+    --------
+    >>> settle(pd.array([3, 1], dtype="Int64"))
+    array([3, 1])
+    """
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype | pd.CategoricalDtype):
+        return values
+    plain = getattr(dtype, "numpy_dtype", None)
+    if isinstance(plain, np.dtype) and plain.kind in "iufb":
+        return values.to_numpy(dtype=plain)
+    return values
+
+
+def kind_of(values: Array) -> str:
+    """What a column holds.
+
+    Returns
+    -------
+    {"number", "bool", "category", "text", "time", "complex", "number objects", "objects"}
+    """
+    dtype = values.dtype
+    if isinstance(dtype, np.dtype):
+        kinds = {
+            "b": "bool",
+            "c": "complex",
+            "U": "text",
+            "S": "text",
+            "M": "time",
+            "m": "time",
+            "O": "objects",
+        }
+        kind = kinds.get(dtype.kind, "number")
+        if kind == "objects":
+            inferred = pd.api.types.infer_dtype(values, skipna=True)
+            numbers = ("integer", "floating", "decimal", "complex", "mixed-integer-float")
+            kind = {
+                "string": "text",
+                "boolean": "bool",
+                "datetime": "time",
+                "datetime64": "time",
+                "date": "time",
+                "time": "time",
+                "timedelta": "time",
+            }.get(inferred, "number objects" if inferred in numbers else "objects")
+        return kind
+    if isinstance(dtype, pd.CategoricalDtype):
+        return "category"
+    if pd.api.types.is_bool_dtype(dtype):
+        return "bool"
+    if pd.api.types.is_numeric_dtype(dtype):
+        return "number"
+    if pd.api.types.is_string_dtype(dtype):
+        return "text"
+    if isinstance(dtype, pd.IntervalDtype):
+        return "objects"
+    if isinstance(dtype, pd.ArrowDtype) and dtype.kind not in "mM" and "date" not in str(dtype):
+        return "objects"
+    return "time"
+
+
+def find_missing(values: Array) -> np.ndarray | None:
+    """Which entries are missing; None when none is. Infinity is not missing."""
+    if isinstance(values.dtype, np.dtype):
+        if values.dtype.kind in "biuUS":
+            return None
+        if values.dtype.kind in "fc" and np.isfinite(quiet_sum(values)):
+            return None
+    missing = np.asarray(pd.isna(values))
+    return missing if missing.any() else None
+
+
+def quiet_sum(values: np.ndarray) -> Any:
+    """Sum without warnings: finite only if every entry is (or, rarely, not even then)."""
+    with np.errstate(all="ignore"):
+        return values.sum()
+
+
+def to_float(values: Array, name: str) -> np.ndarray:
+    """A numeric column as float64 (a view where it already is); NaN for missing.
+
+    Raises
+    ------
+    DataError
+        When the column does not hold real numbers or booleans.
+    """
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "fiub":
+        return values.astype(np.float64, copy=False)
+    kind = kind_of(values)
+    if kind in ("number", "bool"):
+        if isinstance(values, np.ndarray):
+            return np.asarray(pd.array(values, dtype="boolean").to_numpy(np.float64, na_value=np.nan))
+        return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    problem = {
+        "complex": "holds complex numbers",
+        "number objects": f"holds numbers as Python objects (dtype {values.dtype}); use astype(float)",
+        "objects": f"holds Python objects (dtype {values.dtype}), not numbers",
+        "time": f"holds dates or times (dtype {values.dtype}); convert it to a number of days, say",
+        "category": "is categorical, not numeric",
+        "text": "holds text, not numbers",
+    }[kind]
+    raise DataError(f"{name!r} {problem}")
+
+
+def check_finite(values: np.ndarray, names: Sequence[str], rows: np.ndarray | None = None) -> None:
+    """Raise unless every entry is finite.
+
+    Parameters
+    ----------
+    values : (n,) or (n, k) array
+    names : sequence of k str
+    rows : (n,) integer array, optional
+        Where the rows are in the data.
+    """
+    if np.isfinite(quiet_sum(values)):
+        return
+    for k, name in enumerate(names):
+        column = values if values.ndim == 1 else values[:, k]
+        bad = np.flatnonzero(~np.isfinite(column))
+        if len(bad):
+            what = "NaN" if np.isnan(column[bad[0]]) else "infinite"
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            raise DataError(f"{name!r} is {what} in row {bad[0] if rows is None else rows[bad[0]]}{more}")
