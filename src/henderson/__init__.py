@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from henderson.compat.statsmodels.params import MixedLMParams as MixedLMParams
     from henderson.compat.statsmodels.params import VCSpec as VCSpec
     from henderson.compat.statsmodels.results import MixedLMResults as MixedLMResults
-    from henderson.compat.statsmodels.text import Summary as Summary
     from henderson.door import lmer as lmer
     from henderson.errors import ConvergenceWarning as ConvergenceWarning
     from henderson.errors import DataError as DataError
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from henderson.inference.comparison.compare import compare as compare
     from henderson.inference.comparison.compare import kr_compare as kr_compare
     from henderson.inference.constraints import parse_constraints as parse_constraints
+    from henderson.results.fitted import MixedModelResults as MixedModelResults
+    from henderson.tables.aligned import Summary as Summary
 
 __version__ = "0.1.0"
 
@@ -41,8 +42,9 @@ _ROOMS = {
     "MixedLM": "compat.statsmodels.model",
     "MixedLMParams": "compat.statsmodels.params",
     "MixedLMResults": "compat.statsmodels.results",
+    "MixedModelResults": "results.fitted",
     "SingularMatrixWarning": "errors",
-    "Summary": "compat.statsmodels.text",
+    "Summary": "tables.aligned",
     "VCSpec": "compat.statsmodels.params",
     "ValueWarning": "errors",
     "bootstrap_compare": "inference.comparison.compare",

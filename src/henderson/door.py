@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from henderson.inference.names import InferenceRequest
+
 if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
+    from henderson.results.fitted import MixedModelResults
 
 
 def lmer(
@@ -25,7 +27,7 @@ def lmer(
     cov: str | None = None,
     env: Mapping[str, Any] | int = 0,
     progress: bool | None = None,
-) -> MixedLMResults:
+) -> MixedModelResults:
     """Fit a linear mixed model.
 
     Parameters
@@ -54,7 +56,7 @@ def lmer(
 
     Returns
     -------
-    MixedLMResults
+    MixedModelResults
 
     Raises
     ------
@@ -75,15 +77,12 @@ def lmer(
     2   Subject  (Intercept)  Days    9.604   0.066
     3  Residual         None  None  654.941  25.592
     """
-    from henderson.compat.statsmodels.doors import LME4
-    from henderson.compat.statsmodels.model import MixedLM
-    from henderson.compat.statsmodels.outcome import Outcome
-    from henderson.compat.statsmodels.params import MixedLMParams
-    from henderson.compat.statsmodels.results import MixedLMResults
     from henderson.design.from_formula import design_from_formula
     from henderson.engine.fit import fit_design
     from henderson.results.fit_warnings import warn_unless_certified
+    from henderson.results.fitted import MixedModelResults
 
+    request = InferenceRequest.of(ddf, cov)
     design = design_from_formula(
         formula,
         data,
@@ -93,14 +92,7 @@ def lmer(
         missing=missing,
         env=env + 1 if isinstance(env, int) else env,
     )
-    model = MixedLM.from_design(design, frame=data)
-    model.reml = REML
     theta = None if start is None else np.asarray(start, float)
     fit = fit_design(design, reml=REML, start=theta, progress=progress)
-    packing = model._packing
-    g = packing.g_of_theta(fit.theta)
-    params = MixedLMParams.from_components(np.array(fit.beta), cov_re=packing.cov_re(g), vcomp=packing.vcomp(g))
-    request = {"ddf": ddf, "cov": cov, "cluster": None}
-    results = MixedLMResults(model, Outcome.of(fit, params), LME4, request)
-    warn_unless_certified(results, stacklevel=2)
-    return results
+    warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
+    return MixedModelResults(fit, request)

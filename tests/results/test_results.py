@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import ConvergenceWarning, MixedLMResults, datasets, lmer, mixedlm
+from henderson import ConvergenceWarning, MixedLMResults, MixedModelResults, datasets, lmer, mixedlm
 
 SUMMARY = """\
 Linear mixed model fit by REML. t-tests use Satterthwaite's method
@@ -74,9 +74,14 @@ def test_missing_rows_are_counted(sleepstudy):
     assert "missing values: 2" in str(other.summary())
 
 
-def test_one_class_same_numbers(fit, other_door):
-    assert type(fit) is type(other_door) is MixedLMResults
-    np.testing.assert_allclose(fit.params, other_door.params, rtol=1e-8)
+def test_both_doors_same_numbers(fit, other_door):
+    """The native results know nothing of packed parameters; statsmodels' are those and more."""
+    assert type(fit) is MixedModelResults
+    assert type(other_door) is MixedLMResults
+    assert isinstance(other_door, MixedModelResults)
+    assert not {"cov_re", "vcomp", "random_effects", "params_object", "profile_re"} & set(dir(fit))
+    np.testing.assert_allclose(fit.params, other_door.fe_params, rtol=1e-8)
+    np.testing.assert_allclose(fit.sigma**2 * fit.theta[0] ** 2, other_door.cov_re.iloc[0, 0], rtol=1e-8)
     np.testing.assert_allclose(fit.llf, other_door.llf, rtol=1e-12)
     np.testing.assert_allclose(fit.fittedvalues, other_door.fittedvalues, rtol=1e-8)
     np.testing.assert_allclose(fit.bse_fe, np.sqrt(np.diag(fit.engine.vcov)))
@@ -107,7 +112,7 @@ def test_nested_factors_are_in_lme4s_order():
     fit = lmer("strength ~ 1 + (1 | batch/cask)", datasets.load("Pastes"))
     assert list(fit.ranef) == list(fit.ngrps) == ["cask:batch", "batch"]
     assert list(fit.varcorr["grp"]) == ["cask:batch", "batch", "Residual"]
-    effects = fit.random_effects["A"]
+    effects = mixedlm("strength ~ 1 + (1 | batch/cask)", datasets.load("Pastes")).fit().random_effects["A"]
     assert list(effects.index) == ["batch", "cask:batch[a:A]", "cask:batch[b:A]", "cask:batch[c:A]"]
     assert effects["batch"] == fit.ranef["batch"].loc["A", "(Intercept)"]
 
@@ -168,7 +173,11 @@ def test_with_inference_is_another_result(other_door):
 
 def test_conf_int(fit, other_door):
     assert list(fit.conf_int().columns) == ["lower", "upper"]
-    assert list(fit.conf_int().index)[-2:] == ["Intercept", "Days"]
+    assert list(fit.conf_int().index) == list(fit.params.index)
+    assert list(fit.conf_int(method="wald").index)[-2:] == ["Intercept", "Days"]
+    np.testing.assert_allclose(fit.conf_int(method="wald").iloc[-2:], fit.conf_int(), rtol=1e-12)
+    with pytest.raises(ValueError, match="n= is not an option of method='profile'"):
+        fit.conf_int(method="profile", n=100)
     assert list(other_door.conf_int().columns) == [0, 1]
     narrow, wide = fit.conf_int(level=0.5), fit.conf_int(level=0.99)
     assert (wide["lower"] <= narrow["lower"]).all()

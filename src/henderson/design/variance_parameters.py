@@ -49,7 +49,7 @@ class VarianceParameter:
 def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
     """The parameters of a design's covariance, in lme4's order, σ last."""
     out: list[VarianceParameter] = []
-    for k in _lme4_order([t.n_levels for t in design.terms]):
+    for k in lme4_order(design.terms):
         term = design.terms[k]
         place, shared = STRUCTURES[term.structure]
         entries = place(term.n_columns)[: 1 if shared else None]
@@ -60,14 +60,18 @@ def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
     return _distinct((*out, VarianceParameter("sigma", ".sigma", "sigma", -1)))
 
 
-def _lme4_order(n_levels: Sequence[int]) -> list[int]:
-    """Terms as lme4 has them: as written where levels do not increase, else most levels first and ties backwards.
+def lme4_order(terms: Sequence[RandomTerm]) -> list[int]:
+    """Numbers of the terms in lme4's order, the one in which every table lists them.
+
+    As written where the numbers of levels do not increase, else most levels first and ties backwards.
 
     Examples
     --------
-    >>> _lme4_order([6, 6, 3]), _lme4_order([3, 6, 6])
-    ([0, 1, 2], [2, 1, 0])
+    >>> from types import SimpleNamespace
+    >>> [lme4_order([SimpleNamespace(n_levels=n) for n in levels]) for levels in ([6, 6, 3], [3, 6, 6])]
+    [[0, 1, 2], [2, 1, 0]]
     """
+    n_levels = [term.n_levels for term in terms]
     if all(a >= b for a, b in pairwise(n_levels)):
         return list(range(len(n_levels)))
     return [int(k) for k in np.argsort(n_levels, kind="stable")[::-1]]

@@ -126,12 +126,22 @@ def n_parameters(fit: Fit) -> int:
     return int(fit.kept.sum()) + len(fit.theta) + 1
 
 
+def aic(fit: Fit) -> float:
+    """d + 2k, d the deviance as fitted (under REML the REML criterion) and k `n_parameters`."""
+    return fit.deviance + 2 * n_parameters(fit)
+
+
+def bic(fit: Fit) -> float:
+    """d + k log n, as `aic`."""
+    return fit.deviance + float(np.log(len(fit.design.y))) * n_parameters(fit)
+
+
 def aicc(fit: Fit) -> float:
     """AIC + 2k(k + 1) / (n − k − 1), AIC from the deviance as fitted; NaN where n ≤ k + 1."""
     k, n = n_parameters(fit), len(fit.design.y)
     if n <= k + 1:
         return np.nan
-    return fit.deviance + 2 * k + 2 * k * (k + 1) / (n - k - 1)
+    return aic(fit) + 2 * k * (k + 1) / (n - k - 1)
 
 
 def effective_df(fit: Fit) -> float:

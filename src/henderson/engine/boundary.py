@@ -13,6 +13,8 @@ from henderson.engine.fit import Fit
 
 FloatArray = np.ndarray
 
+#: a standard deviation of a term's scaled effects, relative to σ, below which it is zero
+SINGULAR = 1e-4
 #: standard deviation, relative to the residual's, above which a combination is not looked at
 WEAK = 0.1
 
@@ -27,6 +29,11 @@ def term_sizes(term: RandomTerm) -> FloatArray:
 def smallest_sd(term: RandomTerm, lam: FloatArray) -> float:
     """Smallest standard deviation of a combination of a term's scaled effects, relative to σ."""
     return float(np.linalg.svd(term_sizes(term)[:, None] * lam, compute_uv=False).min(initial=np.inf))
+
+
+def is_singular(fit: Fit) -> bool:
+    """Whether some combination of a term's effects has no variance."""
+    return any(smallest_sd(term, lam) < SINGULAR for term, lam in zip(fit.design.terms, fit.lam))
 
 
 def cost_of_boundary(fit: Fit) -> float:

@@ -2,50 +2,82 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
+from henderson.contract.design import Design
+from henderson.design.variance_parameters import find, variance_parameters
+from henderson.engine.fit import Fit
+from henderson.inference.inference import Inference
+from henderson.numerics.distributions import t_quantile
+from henderson.tables.result_frame import ResultFrame
 
-Parameters = Sequence[str] | str | None
+Parameters = Sequence[str] | None
 
 
-def wald(results: MixedLMResults, level: float, **options: Any) -> pd.DataFrame:
-    """Estimate ± quantile × standard error; the variance parameters' by the delta method, cut at their bounds."""
+def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -> pd.DataFrame:
+    """Estimate ± quantile × standard error; the variance parameters' by the delta method, cut at their bounds.
+
+    Standard errors of variances are computed when some are asked for.
+    """
     from henderson.inference.hypotheses import coef_table
-    from henderson.numerics.distributions import t_quantile
+    from henderson.intervals.variance_errors import standard_errors
 
-    errors = results.variance_errors()
+    fixed = coef_table(inference, level)[["lower", "upper"]]
+    if parameters is not None and set(parameters) <= {*inference.names}:
+        return fixed.reindex(list(parameters))
+    errors = standard_errors(fit)
     half = t_quantile((1 + level) / 2, np.inf) * errors["se"]
     low, high = errors["estimate"] - half, errors["estimate"] + half
     is_correlation = errors.index.str.startswith("cor_")
     low = low.where(low > np.where(is_correlation, -1, 0), np.where(is_correlation, -1.0, 0.0))
     high = high.where(~is_correlation | (high < 1), 1.0)
     variances = pd.DataFrame({"lower": low, "upper": high}).where(errors["se"].notna(), np.nan)
-    return pd.concat([variances, coef_table(results.inference, level)[["lower", "upper"]]])
+    table = pd.concat([variances, fixed])
+    table.attrs["notes"] = errors.attrs.get("notes", ())
+    return table
 
 
-def profile(results: MixedLMResults, level: float, *, parameters: Parameters = None, **options: Any) -> pd.DataFrame:
+def profile(
+    fit: Fit, inference: Inference, level: float, parameters: Parameters, *, reml: bool = False
+) -> pd.DataFrame:
     """Where the likelihood profile says: |ζ| = z. Only the parameters asked for are profiled."""
-    options.setdefault("level", max(0.99, level))
-    return results.profile(parameters, **options).interval(level)
+    from henderson.intervals.profile import profile_fit
+
+    return profile_fit(fit, parameters, level=max(0.99, level), reml=reml).interval(level)
 
 
-def boot(results: MixedLMResults, level: float, *, n: int = 1000, interval: str = "percentile", **options: Any) -> Any:
-    """What the replicates of a bootstrap say; `interval` is percentile, basic or bca."""
-    return results.bootstrap(n, **options).interval(interval, level)
+def boot(
+    fit: Fit,
+    inference: Inference,
+    level: float,
+    parameters: Parameters,
+    *,
+    n: int = 1000,
+    interval: str = "percentile",
+    kind: str = "parametric",
+    statistic: Callable[..., Any] | None = None,
+    seed: Any = None,
+    within: bool = False,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """What the replicates of a bootstrap say."""
+    from henderson.intervals.bootstrap.bootstrap import bootstrap_fit
+
+    draws = bootstrap_fit(fit, n, kind=kind, statistic=statistic, seed=seed, within=within, progress=progress)
+    return draws.interval(interval, level)
 
 
-#: name -> (results, level, options) -> table with columns lower, upper
+#: name -> (fit, inference, level, parameters, options of its own) -> table with columns lower, upper
 METHODS: dict[str, Callable[..., pd.DataFrame]] = {"wald": wald, "profile": profile, "boot": boot}
 
 
 def interval_table(
-    results: Any, method: str, level: float, *, parameters: Parameters = None, **options: Any
+    fit: Fit, inference: Inference, method: str, level: float, *, parameters: str | Parameters = None, **options: Any
 ) -> pd.DataFrame:
     """Intervals of all parameters, or of some.
 
@@ -54,42 +86,46 @@ def interval_table(
 
     Parameters
     ----------
-    results : MixedLMResults
-    method : str
-        A name in `METHODS`.
+    fit : Fit
+    inference : Inference
+        Covariance and degrees of freedom of the fixed effects, for Wald's.
+    method : {"wald", "profile", "boot"}
     level : float
     parameters : str or sequence of str, optional
         Which, in this order; lme4's names (``.sig01``, ``.sigma``, ``(Intercept)``) are understood, and
         ``theta_`` and ``beta_`` for all covariance parameters and all fixed effects.
     **options
-        For the method.
+        Of the method: keyword arguments of the functions in `METHODS`.
 
     Raises
     ------
     ValueError
-        For a method that there is not; the message lists those there are.
+        For a method that there is not, or an option that is another method's.
     """
-    from henderson.design.variance_parameters import find, variance_parameters
-    from henderson.tables.result_frame import ResultFrame
-
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
-    variances = [(p.name, p.alias) for p in variance_parameters(results.engine.design)]
-    fixed = [(n, "(Intercept)" if n == "Intercept" else n) for n in results.engine.design.x_names]
-    names = variances + fixed
-    if parameters is None:
-        order = [name for name, _ in names]
-    else:
-        groups = {"theta_": variances, "beta_": fixed}
-        order = []
-        for asked in [parameters] if isinstance(parameters, str) else parameters:
-            chosen = groups[asked] if asked in groups else [names[i] for i in find(asked, names, "parameter")]
-            order += [name for name, _ in chosen if name not in order]
-        if method == "profile":
-            options["parameters"] = order
-    table = METHODS[method](results, level, **options)
-    rest = [name for name in table.index if name not in order] if parameters is None else []
-    ordered = table.loc[[name for name in order if name in table.index] + rest]
+    takes = {p.name for p in inspect.signature(METHODS[method]).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    if strange := sorted(set(options) - takes):
+        known = ", ".join(sorted(takes)) or "none"
+        raise ValueError(f"{strange[0]}= is not an option of method={method!r}; its options: {known}")
+    order = None if parameters is None else names_of(fit.design, parameters)
+    table = METHODS[method](fit, inference, level, order, **options)
+    wanted = names_of(fit.design, ["theta_", "beta_"]) if order is None else order
+    rest = [name for name in table.index if name not in wanted] if order is None else []
+    ordered = table.loc[[name for name in wanted if name in table.index] + rest]
     return ResultFrame.of(
         ordered.rename_axis("parameter"), f"{level:.4g} intervals: {method}", table.attrs.get("notes", ())
     )
+
+
+def names_of(design: Design, parameters: str | Sequence[str]) -> list[str]:
+    """Names of the parameters asked for, each once."""
+    variances = [(p.name, p.alias) for p in variance_parameters(design)]
+    other = {"Intercept": "(Intercept)", "(Intercept)": "Intercept"}
+    fixed = [(name, other.get(name, name)) for name in design.x_names]
+    groups, known = {"theta_": variances, "beta_": fixed}, variances + fixed
+    out: list[str] = []
+    for asked in [parameters] if isinstance(parameters, str) else parameters:
+        chosen = groups[asked] if asked in groups else [known[i] for i in find(asked, known, "parameter")]
+        out += [name for name, _ in chosen if name not in out]
+    return out

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from henderson.design.variance_parameters import lme4_order
+from henderson.diagnostics.measures import aic, bic, n_parameters
+from henderson.engine.boundary import is_singular
+from henderson.prediction.fitted import scaled_residuals
+from henderson.report.digits import p_text, significant
+from henderson.report.varcorr import varcorr_frame, varcorr_text
+from henderson.tables.aligned import Summary
+
 if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
+    from henderson.engine.fit import Fit
+    from henderson.inference.inference import Inference
 
 FloatArray = np.ndarray
 
@@ -48,16 +57,17 @@ class Lme4Summary:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, results: MixedLMResults, correlation: bool | None = None) -> Lme4Summary:
-        """The summary of results.
+    def of(cls, fit: Fit, inference: Inference, correlation: bool | None = None) -> Lme4Summary:
+        """The summary of a fit.
 
         Parameters
         ----------
-        results : MixedLMResults
+        fit : Fit
+        inference : Inference
+            Of its fixed effects.
         correlation : bool, optional
             Whether to show correlations of the fixed effects; by default when there are 2 to 12.
         """
-        inference = results.inference
         names = ["(Intercept)" if name == "Intercept" else name for name in inference.names]
         kept = inference.kept
         table = inference.t_test(np.eye(len(names))[kept])
@@ -67,15 +77,15 @@ class Lme4Summary:
         size = np.sqrt(np.diag(cov))
         correlations = pd.DataFrame(cov / size[:, None] / size, index=shown, columns=shown) if correlation else None
         return cls(
-            _title(results),
-            results.design.formula,
-            _criteria(results),
-            _scaled_residuals(results),
-            results.varcorr,
-            _counts(results),
+            _title(fit, inference),
+            fit.design.formula,
+            _criteria(fit),
+            _scaled_residuals(fit),
+            varcorr_frame(fit),
+            _counts(fit),
             _coefficients(table, shown),
             correlations,
-            _notes(results, table),
+            _notes(fit, table),
         )
 
     @property
@@ -107,8 +117,6 @@ class Lme4Summary:
 
     def as_latex(self) -> str:
         """The variances and the fixed effects as LaTeX tables."""
-        from henderson.compat.statsmodels.text import Summary
-
         summary = Summary(title=self.title, extra_txt=[self.counts, *self.notes])
         shown = self.varcorr.assign(var1=self.varcorr["var1"].fillna(""), var2=self.varcorr["var2"].fillna(""))
         summary.add_df(shown, index=False)
@@ -125,57 +133,50 @@ class Lme4Summary:
         return self.as_text()
 
 
-def _title(results: MixedLMResults) -> str:
-    how = "REML" if results.reml else "maximum likelihood"
+def _title(fit: Fit, inference: Inference) -> str:
+    how = "REML" if fit.reml else "maximum likelihood"
     title = f"Linear mixed model fit by {how}"
     names = {"satterthwaite": "Satterthwaite's method", "kenward-roger": "Kenward-Roger's method"}
-    if results.use_t:
-        title += f". t-tests use {names.get(results.inference.ddf, results.inference.ddf + ' degrees of freedom')}"
-    if results.inference.cov_type not in ("model", "kenward-roger"):
-        title += f". Standard errors: {results.inference.cov_type}"
+    if inference.ddf != "asymptotic":
+        title += f". t-tests use {names.get(inference.ddf, inference.ddf + ' degrees of freedom')}"
+    if inference.cov_type not in ("model", "kenward-roger"):
+        title += f". Standard errors: {inference.cov_type}"
     return title
 
 
-def _criteria(results: MixedLMResults) -> str:
-    if results.reml:
-        return f"REML criterion at convergence: {_digits(results.deviance, 1)}"
-    values = [
-        results.aic,
-        results.bic,
-        results.llf,
-        results.deviance,
-        float(results.nobs - results.df_modelwc - 1),
-    ]
+def _criteria(fit: Fit) -> str:
+    if fit.reml:
+        return f"REML criterion at convergence: {_digits(fit.deviance, 1)}"
+    df_resid = len(fit.design.y) - n_parameters(fit)
+    values = [aic(fit), bic(fit), -fit.deviance / 2, fit.deviance]
     names = ["AIC", "BIC", "logLik", "deviance", "df.resid"]
-    text = [_digits(value, 1) for value in values[:4]] + [f"{values[4]:.0f}"]
+    text = [_digits(value, 1) for value in values] + [f"{df_resid:.0f}"]
     widths = [max(len(name), len(value)) for name, value in zip(names, text)]
     lines = (" ".join(cell.rjust(w + 1) for cell, w in zip(row, widths)) for row in (names, text))
     return "\n".join(lines)
 
 
-def _scaled_residuals(results: MixedLMResults) -> FloatArray | None:
-    if not len(results.design.y):
-        return None
-    weights = results.design.weights
-    scaled = np.asarray(results.resid) / results.sigma * (1.0 if weights is None else np.sqrt(weights))
-    return np.quantile(scaled, [0, 0.25, 0.5, 0.75, 1])
+def _scaled_residuals(fit: Fit) -> FloatArray | None:
+    return np.quantile(scaled_residuals(fit), [0, 0.25, 0.5, 0.75, 1]) if len(fit.design.y) else None
 
 
-def _counts(results: MixedLMResults) -> str:
-    groups = "; ".join(f"{name}, {levels}" for name, levels in results.ngrps.items())
-    n = results.design.n_missing
+def _counts(fit: Fit) -> str:
+    design = fit.design
+    levels = {design.terms[k].group: design.terms[k].n_levels for k in lme4_order(design.terms)}
+    groups = "; ".join(f"{name}, {n}" for name, n in levels.items())
+    n = design.n_missing
     missing = f" ({n} row{'s' * (n > 1)} with missing values left out)" if n else ""
-    return f"Number of obs: {results.nobs}{missing}, groups:  {groups}"
+    return f"Number of obs: {len(design.y)}{missing}, groups:  {groups}"
 
 
-def _notes(results: MixedLMResults, table: pd.DataFrame) -> tuple[str, ...]:
+def _notes(fit: Fit, table: pd.DataFrame) -> tuple[str, ...]:
     notes = [str(note) for note in table.attrs.get("notes", ())]
-    if results.dropped:
-        notes.append(f"fixed-effects columns dropped as redundant: {', '.join(results.dropped)}")
-    if results.is_singular:
+    if dropped := [name for name, kept in zip(fit.design.x_names, fit.kept) if not kept]:
+        notes.append(f"fixed-effects columns dropped as redundant: {', '.join(dropped)}")
+    if is_singular(fit):
         notes.append("boundary (singular) fit: a combination of random effects has no variance")
-    if not results.converged:
-        notes.append(f"the optimum is not certified: {results.message}")
+    if not fit.optimum.converged:
+        notes.append(f"the optimum is not certified: {fit.optimum.message}")
     return tuple(notes)
 
 
@@ -195,50 +196,12 @@ def _digits(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}"
 
 
-def significant(values: FloatArray, digits: int) -> list[str]:
-    """Numbers with as many decimals as the one needs that shows `digits` significant digits with the most.
-
-    Examples
-    --------
-    >>> significant(np.array([612.10, 35.07]), 4)
-    ['612.10', '35.07']
-    """
-    values = np.asarray(values, float)
-    finite = values[np.isfinite(values) & (values != 0)]
-    decimals = 0
-    for value in finite:
-        text = f"{abs(value):.{digits - 1}e}"
-        mantissa, exponent = text.split("e")
-        used = len(mantissa.replace(".", "").rstrip("0"))
-        decimals = max(decimals, used - 1 - int(exponent))
-    return ["" if np.isnan(value) else f"{value:.{min(max(decimals, 0), 15)}f}" for value in values]
-
-
 def _quantile_text(values: FloatArray) -> str:
     names = ["Min", "1Q", "Median", "3Q", "Max"]
     largest = np.abs(values).max()
     text = significant(np.round(values, int(5.5 - np.log10(largest)) if largest > 0 else 5), 4)
     width = [max(len(name), len(value)) for name, value in zip(names, text)]
     return "\n".join(" ".join(cell.rjust(w) for cell, w in zip(row, width)) + " " for row in (names, text))
-
-
-def varcorr_text(varcorr: pd.DataFrame) -> str:
-    """Variances, standard deviations and correlations, one line an effect."""
-    variances = varcorr[varcorr["var2"].isna()]
-    correlations = varcorr[varcorr["var2"].notna()]
-    header = ["Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] if len(correlations) else [])]
-    rows, previous = [header], None
-    numbers = (significant(variances[column].to_numpy(float), 4) for column in ("vcov", "sdcor"))
-    for grp, name, variance, sd in zip(variances["grp"], variances["var1"], *numbers):
-        own = correlations[(correlations["grp"] == grp) & (correlations["var2"] == name)]
-        cells = ["" if grp == previous else str(grp), name or "", variance, sd]
-        rows.append([*cells, " ".join(f"{value:.2f}".rjust(5) for value in own["sdcor"])][: len(header)])
-        previous = grp
-    widths = [max(len(row[c]) for row in rows) for c in range(len(header))]
-    for row in rows[1:]:
-        point = [max(len(cell[c]) for cell in rows[1:]) for c in (2, 3)]
-        row[2:4] = [row[2].rjust(point[0]), row[3].rjust(point[1])]
-    return "\n".join(" " + " ".join(cell.ljust(w) for cell, w in zip(row, widths)) for row in rows)
 
 
 def coefficient_text(table: pd.DataFrame) -> str:
@@ -263,21 +226,6 @@ def coefficient_text(table: pd.DataFrame) -> str:
         cells = [column[i].rjust(w) for column, w in zip(columns.values(), widths)]
         lines.append(str(label).ljust(stub) + " " + " ".join(cells))
     return "\n".join(lines)
-
-
-def p_text(p: float) -> str:
-    """A p-value with three significant digits.
-
-    Examples
-    --------
-    >>> p_text(0.01234), p_text(1e-20), p_text(3.21e-6)
-    ('0.0123', '<2e-16', '3.21e-06')
-    """
-    if np.isnan(p):
-        return "NaN"
-    if p < 2e-16:
-        return "<2e-16"
-    return f"{p:.2e}" if p < 1e-4 else f"{p:.{max(3, 2 - int(np.floor(np.log10(p))))}f}"
 
 
 def abbreviate(name: str, length: int = 6) -> str:

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
-from henderson.engine.boundary import cost_of_boundary
+from henderson.engine.boundary import cost_of_boundary, is_singular
+from henderson.engine.fit import Fit
 from henderson.errors import ConvergenceWarning, SingularMatrixWarning, ValueWarning
-
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
 
 #: rise of the deviance below which a fit on the boundary is as good
 INDISTINCT = 1e-2
 
 
-def warn_unless_certified(results: MixedLMResults, stacklevel: int = 5) -> None:
+def warn_unless_certified(fit: Fit, converged: bool, message: str, stacklevel: int = 2) -> None:
     """Say what a fit without a certificate of optimality lacks, and which columns were dropped."""
-    if not results.converged:
+    if not converged:
         warnings.warn(
-            f"The optimum is not certified ({results.message}); another start or method may help.",
+            f"The optimum is not certified ({message}); another start or method may help.",
             ConvergenceWarning,
             stacklevel=stacklevel + 1,
         )
-    if results.dropped:
+    if dropped := [name for name, kept in zip(fit.design.x_names, fit.kept) if not kept]:
         warnings.warn(
-            f"dropped as linear combinations of other columns: {', '.join(results.dropped)}",
+            f"dropped as linear combinations of other columns: {', '.join(dropped)}",
             ValueWarning,
             stacklevel=stacklevel + 1,
         )
 
 
-def warn_at_boundary(results: MixedLMResults) -> None:
+def warn_at_boundary(fit: Fit, stacklevel: int = 2) -> None:
     """statsmodels' warnings, when the data cannot tell the fit from one on the boundary."""
-    if results.is_singular or cost_of_boundary(results.engine) < INDISTINCT:
+    if is_singular(fit) or cost_of_boundary(fit) < INDISTINCT:
         for text, kind in (
             ("The MLE may be on the boundary of the parameter space.", ConvergenceWarning),
             ("The random effects covariance matrix is singular.", SingularMatrixWarning),
         ):
-            warnings.warn(text, kind, stacklevel=5)
+            warnings.warn(text, kind, stacklevel=stacklevel + 1)

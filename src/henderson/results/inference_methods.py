@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from henderson.results.base import FittedModel
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from henderson.engine.fit import Fit
     from henderson.inference.comparison.rlrt import ExactTest
-    from henderson.inference.inference import Inference
 
 
-class InferenceMethods:
-    """Tests of fixed and random effects, for a class that has `engine` (a Fit) and `inference`."""
-
-    if TYPE_CHECKING:
-        engine: Fit
-        inference: Inference
-
-    @property
-    def coef_table(self) -> pd.DataFrame:
-        """The fixed effects with their tests and 95 % limits, as the results' inference has them.
-
-        Index: coefficient; columns estimate, se, df, statistic, p, lower, upper. Limits at another level: `conf_int`.
-        """
-        from henderson.inference.hypotheses import coef_table
-
-        return coef_table(self.inference)
+class InferenceMethods(FittedModel):
+    """anova, ranova, rlrt, variance_errors."""
 
     def anova(self, type: int | str = 3, *, ddf: str | None = None) -> pd.DataFrame:
         """F tests of the terms of the fixed part, as lmerTest defines the types.
@@ -45,10 +31,8 @@ class InferenceMethods:
             Index: term; columns num_df, den_df, F, p.
         """
         from henderson.inference.anova.anova import anova
-        from henderson.inference.choose import infer
 
-        own = ddf is None or ddf == self.inference.ddf
-        return anova(self.engine, type, self.inference if own else infer(self.engine, ddf=ddf))
+        return anova(self.engine, type, self._inference_with(ddf))
 
     def ranova(self) -> pd.DataFrame:
         """Likelihood-ratio tests of the random effects, one removed at a time.

@@ -6,24 +6,23 @@ import copy
 import pickle
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from henderson.contract.design import Design
-from henderson.engine.fit import Fit
-
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.model import MixedLM
+from henderson.results.base import FittedModel
 
 
-class Keeping:
-    """`MixedLMResults` saved, loaded, and made light."""
+class Keeping(FittedModel):
+    """Results saved, loaded, and made light."""
 
-    model: Any
-    engine: Any
-    _outcome: Any
+    _summary: Any = None
+
+    def summary(self) -> Any:
+        """The results as text."""
+        raise NotImplementedError
 
     def save(self, fname: Any, remove_data: bool = False) -> None:
         """Pickle to a file.
@@ -51,7 +50,7 @@ class Keeping:
 
         Returns
         -------
-        MixedLMResults
+        results
         """
         with Path(fname).open("rb") as file:
             return pickle.load(file)
@@ -61,28 +60,12 @@ class Keeping:
 
         Estimates, tests and summary() stay; fittedvalues, resid and fitting again do not.
         """
-        for name in ("params", "bse", "llf", "inference", "_joint_covariance"):
+        for name in ("params", "bse", "llf", "inference", "nobs"):
             getattr(self, name)
-        self.model, fit = without_rows(self.model, self.engine)
-        self.engine, self._outcome = fit, replace(self._outcome, fit=fit)
-        for name in ("fittedvalues", "resid", "moments"):
+        self._summary = self.summary()
+        self.engine = replace(self.engine, design=_strip(self.engine.design), _built=None)
+        for name in ("fittedvalues", "resid", "moments", "model"):
             self.__dict__.pop(name, None)
-
-
-def without_rows(model: MixedLM, fit: Fit) -> tuple[MixedLM, Fit]:
-    """Copies; names, levels, group sizes and estimates stay."""
-    light = copy.copy(model)
-    for name in ("endog_li", "exog_li", "exog_re_li", "exog_re", "exog_vc", "_groups"):
-        light.__dict__.pop(name, None)
-    light.design = _strip(model.design)
-    light.endog, light.exog = light.design.y, light.design.X
-    light._criteria = {}
-    light._given_groups = model._groups.without_rows() if model.is_grouped else None
-    light.data = copy.copy(model.data)
-    light.data.frame = light.data.orig_endog = light.data.orig_exog = None
-    if light.data.row_labels is not None:
-        light.data.row_labels = pd.RangeIndex(0)
-    return light, replace(fit, design=_strip(fit.design), _built=None)
 
 
 def _strip(design: Design) -> Design:

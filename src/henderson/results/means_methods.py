@@ -1,36 +1,20 @@
-"""The methods on results for marginal means and fit measures: thin, the work is in the modules named."""
+"""The methods on results for marginal means: thin, the work is in the modules named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from henderson.results.base import FittedModel
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from henderson.diagnostics.conditional_aic import ConditionalAIC
-    from henderson.diagnostics.measures import R2
-    from henderson.engine.fit import Fit
-    from henderson.inference.inference import Inference
     from henderson.means.emmeans import EMMeans
 
 
-class MarginalMeansMixin:
-    """Marginal means for a class that has `engine` (a Fit) and `inference`."""
-
-    if TYPE_CHECKING:
-        engine: Fit
-
-        @property
-        def inference(self) -> Inference: ...
-
-        def with_inference(self, *, ddf: str | None = None) -> Any: ...
-
-    def _inference_with(self, ddf: str | None) -> Inference:
-        """The results' own inference, or another for one table."""
-        if ddf is None or ddf == self.inference.ddf:
-            return self.inference
-        return self.with_inference(ddf=ddf).inference
+class MeansMethods(FittedModel):
+    """emmeans, emtrends, joint_tests."""
 
     def emmeans(
         self,
@@ -173,41 +157,3 @@ class MarginalMeansMixin:
         from henderson.means.term_tests import joint_tests
 
         return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)
-
-    def r2(self) -> R2:
-        """Nakagawa's marginal and conditional R², with Johnson's extension to slopes."""
-        from henderson.diagnostics.measures import r2
-
-        return r2(self.engine)
-
-    def icc(self) -> pd.DataFrame:
-        """Intraclass correlations: of every random term, adjusted, unadjusted; see `measures.icc`."""
-        from henderson.diagnostics.measures import icc
-
-        return icc(self.engine)
-
-    def caic(self) -> ConditionalAIC:
-        """Conditional AIC (Greven and Kneib), with its log-likelihood and degrees of freedom."""
-        from henderson.diagnostics.conditional_aic import conditional_aic
-
-        return conditional_aic(self.engine)
-
-    def rePCA(self) -> pd.DataFrame:
-        """Principal components of the random effects of each grouping factor."""
-        from henderson.diagnostics.measures import random_effects_pca
-
-        return random_effects_pca(self.engine.design, self.engine.lam, self.engine.sigma)
-
-    @property
-    def aicc(self) -> float:
-        """AIC corrected for small samples."""
-        from henderson.diagnostics.measures import aicc
-
-        return aicc(self.engine)
-
-    @property
-    def effective_df(self) -> float:
-        """Trace of the hat matrix: what the fixed and the shrunken random effects use up."""
-        from henderson.diagnostics.measures import effective_df
-
-        return effective_df(self.engine)

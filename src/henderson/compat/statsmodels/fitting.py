@@ -1,4 +1,4 @@
-"""How a `MixedLM` is fitted: which of the ways to an optimum a request needs, and the results at its end.
+"""How a `MixedLM` is fitted: which of the ways to an optimum a request needs, and the numbers at its end.
 
 Without masks and penalties the engine does it (`fit.fit_design`). A mask that asks for independent random
 effects and nothing else is another covariance structure: the engine's too. All else is `constrained`'s.
@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from henderson.compat.statsmodels.doors import STATSMODELS
-from henderson.compat.statsmodels.model import MixedLM
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
-from henderson.compat.statsmodels.results import MixedLMResults
+from henderson.compat.statsmodels.setup import Setup
 from henderson.engine.fit import fit_design
 from henderson.engine.given import fit_at, fit_given
 from henderson.errors import ConvergenceWarning, ValueWarning
-from henderson.results.fit_warnings import warn_at_boundary, warn_unless_certified
 
 if TYPE_CHECKING:
     from henderson.compat.statsmodels.constrained import Maximum
@@ -37,7 +34,6 @@ class FitRequest:
 
     start_params: Any = None
     reml: bool = True
-    niter_sa: int = 0
     do_cg: bool = True
     fe_pen: Any = None
     cov_pen: Any = None
@@ -68,32 +64,27 @@ class FitRequest:
         return names
 
 
-def fit_model(model: MixedLM, request: FitRequest) -> MixedLMResults:
-    """Fit as asked. Remembers in the model whether its likelihood is restricted and penalised."""
-    methods, options = request.methods, _checked(request.options or {})
-    if request.niter_sa > 0:
-        warnings.warn("niter_sa is currently ignored", ValueWarning, stacklevel=3)
-    model.reml, model.fe_pen, model.cov_pen = request.reml, request.fe_pen, request.cov_pen
-    start = None if request.start_params is None else start_of(model, request.start_params)
+def fit_setup(setup: Setup, request: FitRequest) -> Outcome:
+    """Fit as asked."""
+    methods = request.methods
+    start = None if request.start_params is None else start_of(setup, request.start_params)
     penalised = request.fe_pen is not None or request.cov_pen is not None
     if not request.do_cg:
-        outcome = at_start(model, start or default_start(model), request.reml)
+        outcome = at_start(setup, start or default_start(setup), request.reml)
     elif request.free is None and not penalised:
-        outcome = plain(model, start, request.reml)
-    elif request.free is not None and not penalised and _independent(model, request.free, start):
-        outcome = independent(model, start, request.reml)
+        outcome = plain(setup, start, request.reml)
+    elif request.free is not None and not penalised and _independent(setup, request.free, start):
+        outcome = independent(setup, start, request.reml)
     else:
-        outcome = constrained(model, start, request, methods, options)
+        outcome = constrained(setup, start, request, methods, request.options or {})
     outcome = replace(outcome, freepat=request.free, cov_pen=request.cov_pen)
-    if not request.full_output:
-        outcome = replace(outcome, hist=None)
-    results = MixedLMResults(model, outcome, STATSMODELS)
-    warn_unless_certified(results, stacklevel=4)
-    warn_at_boundary(results)
-    return results
+    return outcome if request.full_output else replace(outcome, hist=None)
 
 
-def _checked(options: dict[str, Any]) -> dict[str, Any]:
+def warn_of_unused(options: dict[str, Any], niter_sa: int) -> dict[str, Any]:
+    """The options that an optimiser takes; the others are warned of."""
+    if niter_sa > 0:
+        warnings.warn("niter_sa is currently ignored", ValueWarning, stacklevel=3)
     unused = sorted(set(options) - _OPTIONS)
     if unused:
         ending = "s" if len(unused) > 1 else ""
@@ -101,70 +92,65 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
             f"Argument{ending} {', '.join(unused)} not used by MixedLM.fit. Future versions will raise "
             "on these arguments.",
             FutureWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     return {name: value for name, value in options.items() if name in _OPTIONS}
 
 
-def start_of(model: MixedLM, given: Any) -> MixedLMParams:
+def start_of(setup: Setup, given: Any) -> MixedLMParams:
     """The start that was asked for."""
     if isinstance(given, MixedLMParams):
         return given.copy()
     packed = np.asarray(given, float)
-    size = model.k_re2 + model.k_vc
-    if len(packed) not in (size, size + model.k_fe):
+    size = setup.k_re2 + setup.k_vc
+    if len(packed) not in (size, size + setup.k_fe):
         raise ValueError(
-            f"invalid start_params: {len(packed)} numbers; the model has {model.k_fe} fixed effects and "
+            f"invalid start_params: {len(packed)} numbers; the model has {setup.k_fe} fixed effects and "
             f"{size} covariance parameters"
         )
-    return model._unpack(packed, has_fe=len(packed) == size + model.k_fe)
+    return setup.unpack(packed, has_fe=len(packed) == size + setup.k_fe)
 
 
-def default_start(model: MixedLM) -> MixedLMParams:
+def default_start(setup: Setup) -> MixedLMParams:
     """Unit variances, relative to the residual's."""
-    return MixedLMParams.from_components(np.zeros(model.k_fe), cov_re=np.eye(model.k_re), vcomp=np.ones(model.k_vc))
+    return MixedLMParams.from_components(np.zeros(setup.k_fe), cov_re=np.eye(setup.k_re), vcomp=np.ones(setup.k_vc))
 
 
-def plain(model: MixedLM, start: MixedLMParams | None, reml: bool) -> Outcome:
+def plain(setup: Setup, start: MixedLMParams | None, reml: bool) -> Outcome:
     """The engine's fit."""
-    theta = None if start is None else model._packing.theta(model._packing.g(start.cov_re, start.vcomp))
-    fit = fit_design(model.design, reml=reml, start=theta)
-    return Outcome.of(fit, _params(model, fit.beta, model._packing.g_of_theta(fit.theta)))
+    theta = None if start is None else setup.theta(start)
+    fit = fit_design(setup.design, reml=reml, start=theta)
+    return Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(fit.theta)))
 
 
-def _params(model: MixedLM, beta: FloatArray, g: FloatArray) -> MixedLMParams:
-    return MixedLMParams.from_components(np.array(beta), cov_re=model._packing.cov_re(g), vcomp=model._packing.vcomp(g))
-
-
-def at_start(model: MixedLM, start: MixedLMParams, reml: bool) -> Outcome:
+def at_start(setup: Setup, start: MixedLMParams, reml: bool) -> Outcome:
     """No optimisation: what the data say of β and σ² at the start's covariances."""
-    theta = model._packing.theta(model._packing.g(start.cov_re, start.vcomp))
-    fit = fit_at(model.design, theta, reml=reml)
-    outcome = Outcome.of(fit, _params(model, fit.beta, model._packing.g_of_theta(theta)))
+    theta = setup.theta(start)
+    fit = fit_at(setup.design, theta, reml=reml)
+    outcome = Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(theta)))
     return replace(outcome, converged=True, message="not optimised")
 
 
-def _independent(model: MixedLM, free: MixedLMParams, start: MixedLMParams | None) -> bool:
+def _independent(setup: Setup, free: MixedLMParams, start: MixedLMParams | None) -> bool:
     """Whether a mask asks for nothing but zero covariances."""
-    one_block = len(model._packing.re_terms) == 1
+    one_block = len(setup.packing.re_terms) == 1
     mask = np.asarray(free.cov_re, bool)
     everything = np.all(free.fe_params) and np.all(free.vcomp) and np.array_equal(mask, np.eye(len(mask)))
     begins_so = start is None or not np.any(np.asarray(start.cov_re) * ~mask)
     return bool(one_block and everything and begins_so)
 
 
-def independent(model: MixedLM, start: MixedLMParams | None, reml: bool) -> Outcome:
+def independent(setup: Setup, start: MixedLMParams | None, reml: bool) -> Outcome:
     """The engine's fit with a diagonal structure."""
-    (k,) = model._packing.re_terms
-    terms = list(model.design.terms)
+    (k,) = setup.packing.re_terms
+    terms = list(setup.design.terms)
     terms[k] = replace(terms[k], structure="diagonal")
-    other = MixedLM.from_design(replace(model.design, terms=tuple(terms)), model.k_vc)
-    outcome = plain(other, start, reml)
+    outcome = plain(setup.with_terms(tuple(terms)), start, reml)
     return replace(outcome, same_design=False)
 
 
 def constrained(
-    model: MixedLM,
+    setup: Setup,
     start: MixedLMParams | None,
     request: FitRequest,
     methods: Sequence[str],
@@ -173,18 +159,15 @@ def constrained(
     """A fit with masks or penalties."""
     from henderson.compat.statsmodels.constrained import Problem, column_sizes, maximise
 
-    everything = MixedLMParams.from_components(
-        np.ones(model.k_fe), cov_re=np.ones((model.k_re, model.k_re)), vcomp=np.ones(model.k_vc)
-    )
     problem = Problem(
-        model._criterion(request.reml),
-        model._packing,
-        model._kept,
+        setup.criterion(request.reml),
+        setup.packing,
+        np.asarray(setup.criterion(request.reml).basis.kept, bool),
         request.reml,
-        model.use_sqrt,
-        start or default_start(model),
-        request.free or everything,
-        *column_sizes(model.design, model._packing),
+        setup.use_sqrt,
+        start or default_start(setup),
+        request.free or setup.everything,
+        *column_sizes(setup.design, setup.packing),
         fe_pen=request.fe_pen,
         cov_pen=request.cov_pen,
     )
@@ -195,17 +178,17 @@ def constrained(
             ConvergenceWarning,
             stacklevel=4,
         )
-    return outcome_at(model, found, request.reml)
+    return outcome_at(setup, found, request.reml)
 
 
-def outcome_at(model: MixedLM, found: Maximum, reml: bool) -> Outcome:
+def outcome_at(setup: Setup, found: Maximum, reml: bool) -> Outcome:
     """Results at parameters that the engine did not choose."""
-    g = model._packing.g(found.cov_re, found.vcomp)
-    theta = model._packing.theta(g)
-    fit = fit_given(model.design, theta, found.fe_params, found.scale, reml=reml)
+    g = setup.packing.g(found.cov_re, found.vcomp)
+    theta = setup.packing.theta(g)
+    fit = fit_given(setup.design, theta, found.fe_params, found.scale, reml=reml)
     return Outcome(
         fit=replace(fit, deviance=-2 * found.llf),
-        params=_params(model, found.fe_params, g),
+        params=setup.params(found.fe_params, g),
         converged=found.converged,
         message="" if found.converged else "no method converged",
         hist=found.history,

@@ -16,9 +16,8 @@ import pandas as pd
 from henderson.compat.statsmodels.groups import Groups
 from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
-from henderson.compat.statsmodels.names import ModelData, component_names, effect_names, entry_names
-from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.compat.statsmodels.setup import Setup
 from henderson.contract.design import Design
 
 FloatArray = np.ndarray
@@ -91,23 +90,20 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         grouped = Groups.of(design.terms[0])
         if only_components:
             design = replace(design, terms=design.terms[1:])
-        self._setup(design, n_components, use_sqrt, grouped)
-        labelled = any(isinstance(given, pd.Series | pd.DataFrame) for given in (endog, exog))
+        setup = Setup.of(design, n_components, use_sqrt=use_sqrt)
+        names, full = setup.names.exog_re_names, setup.names.exog_re_names_full
         if exog_re is None and not n_components:
             full = names = ["Group Var"]
-        else:
-            names = effect_names(design, self._packing)
-            full = entry_names(self._packing, names)
-        self.data = ModelData(
-            design.y_name,
-            list(design.x_names),
-            names,
-            full,
-            component_names(design, self._packing),
-            design.index if labelled else None,
+        labelled = any(isinstance(given, pd.Series | pd.DataFrame) for given in (endog, exog))
+        data = replace(
+            setup.names,
+            exog_re_names=names,
+            exog_re_names_full=full,
+            row_labels=design.index if labelled else None,
             orig_endog=endog,
             orig_exog=exog,
         )
+        self._setup(replace(setup, names=data, given_groups=grouped))
 
     @classmethod
     def from_formula(
@@ -222,38 +218,21 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         MixedLM
         """
         model = cls.__new__(cls)
-        codes = getattr(design.specs, "group_codes", None)
-        groups = None if codes is None else Groups(codes[0], list(codes[1]))
-        model._setup(design, n_components, use_sqrt, groups)
-        names = effect_names(model.design, model._packing)
-        model.data = ModelData(
-            design.y_name,
-            list(design.x_names),
-            names,
-            entry_names(model._packing, names),
-            component_names(model.design, model._packing),
-            design.index,
-            frame=frame,
-            orig_endog=frame,
-            model_spec=getattr(design.specs, "fixed", None),
-        )
+        model._setup(Setup.of(design, n_components, use_sqrt=use_sqrt, frame=frame))
         return model
 
-    def _setup(self, design: Design, n_components: int, use_sqrt: bool, groups: Groups | None) -> None:
-        self.design = design
-        self._given_groups = groups
-        self.formula = design.formula or None
-        self._packing = Packing.of(design, n_components)
-        self.use_sqrt = use_sqrt
+    def _setup(self, setup: Setup) -> None:
+        self.setup = setup
         self.reml = True
         self.fe_pen: Any = None
         self.cov_pen: Any = None
-        self.endog, self.exog = design.y, design.X
-        self.nobs = self.n_totobs = len(design.y)
-        self.k_fe = design.X.shape[1]
-        self.k_re, self.k_re2, self.k_vc = self._packing.k_re, self._packing.k_re2, self._packing.k_vc
-        self.k_params = self.k_fe + self.k_re2
-        self._criteria: dict[bool, Any] = {}
+
+    def with_setup(self, setup: Setup) -> MixedLM:
+        """The same model on another setup."""
+        out = type(self).__new__(type(self))
+        out._setup(setup)
+        out.reml, out.fe_pen, out.cov_pen = self.reml, self.fe_pen, self.cov_pen
+        return out
 
     def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Any:
         """The distribution of endog at given parameters, to simulate from.
@@ -330,12 +309,17 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         >>> print(f"{model.fit().llf:.3f} {model.fit(reml=False).llf:.3f}")
         -871.814 -875.970
         """
-        from henderson.compat.statsmodels.fitting import FitRequest, fit_model
+        from henderson.compat.statsmodels.fitting import FitRequest, fit_setup, warn_of_unused
+        from henderson.compat.statsmodels.results import MixedLMResults
+        from henderson.results.fit_warnings import warn_at_boundary, warn_unless_certified
 
-        request = FitRequest(
-            start_params, reml, niter_sa, do_cg, fe_pen, cov_pen, free, full_output, method, dict(fit_kwargs)
-        )
-        return fit_model(self, request)
+        options = warn_of_unused(fit_kwargs, niter_sa)
+        request = FitRequest(start_params, reml, do_cg, fe_pen, cov_pen, free, full_output, method, options)
+        outcome = fit_setup(self.setup, request)
+        self.reml, self.fe_pen, self.cov_pen = reml, fe_pen, cov_pen
+        warn_unless_certified(outcome.fit, outcome.converged, outcome.message)
+        warn_at_boundary(outcome.fit)
+        return MixedLMResults(self, outcome)
 
     def fit_regularized(
         self,
@@ -368,9 +352,19 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         -------
         MixedLMResults
         """
-        from henderson.compat.statsmodels.regularized import fit_regularized
+        from henderson.compat.statsmodels.regularized import penalised_fixed_effects
+        from henderson.compat.statsmodels.results import MixedLMResults
 
-        return fit_regularized(self, start_params, method, alpha, ceps, ptol, maxit, fit_kwargs)
+        if isinstance(method, str) and method.lower() != "l1":
+            raise ValueError(f"Invalid regularization method {method!r}; there are 'l1' and penalty objects")
+        if not isinstance(method, str):
+            method.alpha = alpha
+            return self.fit(**(fit_kwargs | {"fe_pen": method}))
+        plain = self.fit(**fit_kwargs)
+        outcome = penalised_fixed_effects(
+            plain.outcome, plain.moments, start_params, alpha, ceps=ceps, ptol=ptol, maxit=maxit
+        )
+        return MixedLMResults(self, outcome)
 
 
 mixedlm = MixedLM.from_formula

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.groups import Groups, top_groups, vc_spec
+from henderson.compat.statsmodels.groups import Groups, vc_spec
 from henderson.compat.statsmodels.names import ModelData
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
+from henderson.compat.statsmodels.setup import Setup
 from henderson.contract.design import Design
-from henderson.errors import DataError
 
 FloatArray = np.ndarray
 
@@ -21,13 +21,80 @@ FloatArray = np.ndarray
 class ModelAttributes:
     """The part of `MixedLM` that is read and not called."""
 
-    design: Design
-    data: ModelData
-    endog: FloatArray
-    exog: FloatArray
-    k_re: int
-    _packing: Packing
-    _given_groups: Groups | None
+    setup: Setup
+
+    @property
+    def design(self) -> Design:
+        """Terms, names, levels and arrays of the model."""
+        return self.setup.design
+
+    @property
+    def data(self) -> ModelData:
+        """Names of the parameters, and the data as they were given."""
+        return self.setup.names
+
+    @property
+    def formula(self) -> str | None:
+        """The formula; None for a model of arrays."""
+        return self.setup.design.formula or None
+
+    @property
+    def use_sqrt(self) -> bool:
+        """Whether packed covariance parameters are those of the lower square root of the covariance matrix."""
+        return self.setup.use_sqrt
+
+    @property
+    def endog(self) -> FloatArray:
+        """Response, (n,)."""
+        return self.setup.design.y
+
+    @property
+    def exog(self) -> FloatArray:
+        """Fixed-effects columns, (n, k_fe)."""
+        return self.setup.design.X
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows."""
+        return len(self.setup.design.y)
+
+    @property
+    def n_totobs(self) -> int:
+        """Number of rows."""
+        return self.nobs
+
+    @property
+    def k_fe(self) -> int:
+        """Number of fixed effects."""
+        return self.setup.k_fe
+
+    @property
+    def k_re(self) -> int:
+        """Rows of cov_re."""
+        return self.setup.k_re
+
+    @property
+    def k_re2(self) -> int:
+        """Free entries of cov_re."""
+        return self.setup.k_re2
+
+    @property
+    def k_vc(self) -> int:
+        """Number of variance components."""
+        return self.setup.k_vc
+
+    @property
+    def k_params(self) -> int:
+        """Fixed effects and free entries of cov_re."""
+        return self.k_fe + self.k_re2
+
+    @property
+    def _packing(self) -> Packing:
+        return self.setup.packing
+
+    @property
+    def _groups(self) -> Groups:
+        return self.setup.groups
 
     @property
     def endog_names(self) -> str:
@@ -46,10 +113,6 @@ class ModelAttributes:
             return None
         return np.hstack([self.design.terms[k].columns for k in self._packing.re_terms])
 
-    @cached_property
-    def _groups(self) -> Groups:
-        return self._given_groups or top_groups(self.design)
-
     @property
     def group_labels(self) -> list[Any]:
         """Labels of the groups, sorted."""
@@ -63,10 +126,7 @@ class ModelAttributes:
     @property
     def is_grouped(self) -> bool:
         """Whether there are independent groups: a grouping factor that nests all others."""
-        try:
-            return bool(self._groups.labels)
-        except DataError:
-            return False
+        return self.setup.is_grouped
 
     @property
     def groups(self) -> Any:

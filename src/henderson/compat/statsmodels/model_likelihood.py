@@ -10,74 +10,36 @@ from typing import Any
 
 import numpy as np
 
-from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
-from henderson.contract.design import Design
+from henderson.compat.statsmodels.setup import Setup
 from henderson.engine import likelihood
 
 FloatArray = np.ndarray
 
 
 class ModelLikelihood:
-    """loglike, score, hessian and the profiled parameters. Needs a design and its packing."""
+    """loglike, score, hessian and the profiled parameters, for a class that has a setup."""
 
-    design: Design
-    exog: FloatArray
+    setup: Setup
     reml: bool
-    use_sqrt: bool
     fe_pen: Any
     cov_pen: Any
-    k_fe: int
-    k_re: int
-    k_re2: int
-    k_vc: int
-    _packing: Packing
-    _criteria: dict[bool, Any]
-
-    def _criterion(self, reml: bool) -> Any:
-        if reml not in self._criteria:
-            from henderson.engine.criterion import Criterion
-
-            self._criteria[reml] = Criterion.of(self.design, reml=reml)
-        return self._criteria[reml]
 
     def _point(self, params: MixedLMParams) -> likelihood.Point:
         """The likelihood's moments at (cov_re, vcomp)."""
-        g = self._packing.g(params.cov_re, params.vcomp)
-        return likelihood.Point(self._criterion(self.reml).moments(g), self.reml)
+        g = self.setup.packing.g(params.cov_re, params.vcomp)
+        return likelihood.Point(self.setup.criterion(self.reml).moments(g), self.reml)
 
     @property
     def _kept(self) -> FloatArray:
         """Columns of exog that are not redundant, (k_fe,) bool."""
-        return np.asarray(self._criterion(self.reml).basis.kept, bool)
+        return np.asarray(self.setup.criterion(self.reml).basis.kept, bool)
 
     def _spread(self, values: FloatArray, fill: float = np.nan) -> FloatArray:
         """Values of the columns kept, at their places among all."""
-        out = np.full(self.k_fe, fill)
+        out = np.full(self.setup.k_fe, fill)
         out[self._kept] = values
         return out
-
-    def _unpack(self, params: Any, has_fe: bool) -> MixedLMParams:
-        """Parameters of a packed vector (or themselves)."""
-        if isinstance(params, MixedLMParams):
-            return params
-        params = np.asarray(params, float)
-        length = self.k_re2 + self.k_vc + (self.k_fe if has_fe else 0)
-        if params.shape != (length,):
-            parts = f"{'fe_params, ' if has_fe else ''}the lower triangle of cov_re, vcomp"
-            raise ValueError(f"packed parameters must have {length} entries ({parts}), not {params.size}")
-        full = self.k_re2 == self.k_re * (self.k_re + 1) // 2
-        if full:
-            return MixedLMParams.from_packed(params, self.k_fe, self.k_re, self.use_sqrt, has_fe)
-        start = self.k_fe if has_fe else 0
-        lower = np.zeros((self.k_re, self.k_re))
-        lower[tuple(self._packing.entries.T)] = params[start : start + self.k_re2]
-        vcomp = params[start + self.k_re2 :]
-        return MixedLMParams.from_components(
-            params[:start] if has_fe else np.zeros(self.k_fe),
-            cov_re=lower @ lower.T if self.use_sqrt else lower + np.tril(lower, -1).T,
-            vcomp=vcomp**2 if self.use_sqrt else vcomp,
-        )
 
     def loglike(self, params: Any, profile_fe: bool = True) -> float:
         """Log-likelihood (restricted, when the last fit was by REML) with the residual variance profiled out.
@@ -101,14 +63,14 @@ class ModelLikelihood:
         >>> print(f"{model.loglike([0.8]):.4f}")
         -30.8931
         """
-        params = self._unpack(params, has_fe=False)
+        params = self.setup.unpack(params, has_fe=False)
         point = self._point(params)
         if profile_fe:
             beta = likelihood.profile_beta(point.moments)
         else:
             beta = np.asarray(params.fe_params, float)[self._kept]
         value = likelihood.loglike(point, beta)
-        if self.cov_pen is not None and self.k_re > 0:
+        if self.cov_pen is not None and self.setup.k_re > 0:
             value -= self.cov_pen.func(params.cov_re, np.linalg.pinv(params.cov_re))
         if self.fe_pen is not None:
             value -= self.fe_pen.func(self._spread(beta, 0.0))
@@ -136,10 +98,10 @@ class ModelLikelihood:
         >>> model.score([0.7]).round(2)
         array([0.18])
         """
-        params = self._unpack(params, has_fe=False).copy()
+        params = self.setup.unpack(params, has_fe=False).copy()
         if profile_fe:
             params.fe_params, _ = self.get_fe_params(params.cov_re, params.vcomp)
-        parts = (self.score_sqrt if self.use_sqrt else self.score_full)(params, calc_fe=not profile_fe)
+        parts = (self.score_sqrt if self.setup.use_sqrt else self.score_full)(params, calc_fe=not profile_fe)
         return np.concatenate(parts[1:] if profile_fe else parts)
 
     def score_full(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -158,14 +120,14 @@ class ModelLikelihood:
         score_re : (k_re2,) array
         score_vc : (k_vc,) array
         """
-        params = self._unpack(params, has_fe=True)
+        params = self.setup.unpack(params, has_fe=True)
         beta = np.asarray(params.fe_params, float)
         point = self._point(params)
         d_beta, d_g = likelihood.score(point, beta[self._kept])
-        score_fe = self._spread(d_beta, 0.0) if calc_fe else np.zeros(self.k_fe)
+        score_fe = self._spread(d_beta, 0.0) if calc_fe else np.zeros(self.setup.k_fe)
         if calc_fe and self.fe_pen is not None:
             score_fe = score_fe - self.fe_pen.deriv(beta)
-        score_re, score_vc = d_g[self._packing.re_index], d_g[self._packing.vc_index]
+        score_re, score_vc = d_g[self.setup.packing.re_index], d_g[self.setup.packing.vc_index]
         if self.cov_pen is not None:
             score_re = score_re - self.cov_pen.deriv(params.cov_re, np.linalg.pinv(params.cov_re))
         return score_fe, score_re, score_vc
@@ -177,12 +139,12 @@ class ModelLikelihood:
         """
         from henderson.covariance.structures import factor_of
 
-        params = self._unpack(params, has_fe=True)
+        params = self.setup.unpack(params, has_fe=True)
         score_fe, score_re, score_vc = self.score_full(params, calc_fe)
-        root = factor_of(np.asarray(params.cov_re, float)) if self.k_re else np.zeros((0, 0))
-        jacobian = self._packing.root_jacobian(root, np.sqrt(np.asarray(params.vcomp, float)))
+        root = factor_of(np.asarray(params.cov_re, float)) if self.setup.k_re else np.zeros((0, 0))
+        jacobian = self.setup.packing.root_jacobian(root, np.sqrt(np.asarray(params.vcomp, float)))
         in_root = np.concatenate([score_re, score_vc]) @ jacobian
-        return score_fe, in_root[: self.k_re2], in_root[self.k_re2 :]
+        return score_fe, in_root[: self.setup.k_re2], in_root[self.setup.k_re2 :]
 
     def hessian(self, params: Any) -> tuple[FloatArray, bool]:
         """Second derivatives of the log-likelihood in fe_params, the lower triangle of cov_re, and vcomp.
@@ -199,18 +161,18 @@ class ModelLikelihood:
         singular : bool
             Whether the covariance of the random effects is.
         """
-        params = self._unpack(params, has_fe=True)
+        params = self.setup.unpack(params, has_fe=True)
         kept = self._kept
         inner = likelihood.hessian(self._point(params), np.asarray(params.fe_params, float)[kept])
-        order = np.concatenate([np.arange(kept.sum()), kept.sum() + self._packing.index])
-        places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(self._packing.index))])
-        size = self.k_fe + self.k_re2 + self.k_vc
+        order = np.concatenate([np.arange(kept.sum()), kept.sum() + self.setup.packing.index])
+        places = np.concatenate([np.flatnonzero(kept), self.setup.k_fe + np.arange(len(self.setup.packing.index))])
+        size = self.setup.k_fe + self.setup.k_re2 + self.setup.k_vc
         hess = np.full((size, size), np.nan)
         hess[np.ix_(places, places)] = inner[np.ix_(order, order)]
         return hess, self._is_singular(params.cov_re, params.vcomp)
 
     def _is_singular(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> bool:
-        smallest = np.linalg.eigvalsh(np.asarray(cov_re, float)).min() if self.k_re else np.inf
+        smallest = np.linalg.eigvalsh(np.asarray(cov_re, float)).min() if self.setup.k_re else np.inf
         return bool(smallest < tol or np.min(np.asarray(vcomp, float), initial=np.inf) < tol)
 
     def get_fe_params(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> tuple[FloatArray, bool]:
@@ -229,7 +191,7 @@ class ModelLikelihood:
         singular : bool
             Whether a variance, or an eigenvalue of cov_re, is below `tol`.
         """
-        moments = self._criterion(self.reml).moments(self._packing.g(cov_re, vcomp))
+        moments = self.setup.criterion(self.reml).moments(self.setup.packing.g(cov_re, vcomp))
         beta = self._spread(likelihood.profile_beta(moments))
         return beta, self._is_singular(cov_re, vcomp, tol)
 
@@ -265,6 +227,6 @@ class ModelLikelihood:
         -------
         (m,) array
         """
-        exog = self.exog if exog is None else np.asarray(exog, float)
-        beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.k_fe]
+        exog = self.setup.design.X if exog is None else np.asarray(exog, float)
+        beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.setup.k_fe]
         return np.dot(exog, np.nan_to_num(np.asarray(beta, float)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.compat.statsmodels.setup import Setup
 from henderson.engine.fit import Fit
 
 FloatArray = np.ndarray
@@ -59,3 +60,15 @@ class Outcome:
         steps = [{"deviance": deviance, "predicted_decrease": rest} for deviance, rest in search.history]
         hist = [{"evaluations": search.evaluations, "converged": search.converged, "steps": steps}]
         return cls(fit, params, search.converged, search.message, hist)
+
+    def free(self, setup: Setup) -> FloatArray:
+        """Which of (β over the columns kept, G) were estimated, (p + k,) bool."""
+        packing, kept = setup.packing, self.fit.kept
+        beta, g = np.ones(len(kept), bool), np.ones(len(packing.index), bool)
+        if self.freepat is not None:
+            entries = np.asarray(self.freepat.cov_re)[tuple(packing.entries.T)]
+            beta = np.asarray(self.freepat.fe_params, bool)
+            g[packing.index] = np.concatenate([entries, self.freepat.vcomp]).astype(bool)
+        if self.zero is not None:
+            beta = beta & ~self.zero
+        return np.concatenate([beta[kept], g])

@@ -49,7 +49,7 @@ def profile_re(
     if vtype not in ("re", "vc"):
         raise ValueError(f"vtype must be one of ('re', 'vc'), not {vtype!r}")
     model, params = results.model, results.params_object.copy()
-    free = results.freepat.copy() if results.freepat is not None else _everything(model)
+    free = results.freepat.copy() if results.freepat is not None else model.setup.everything
     if vtype == "re":
         order = np.arange(model.k_re)
         order[[0, re_ix]] = order[[re_ix, 0]]
@@ -74,12 +74,6 @@ def profile_re(
         fit = model.fit(start_params=start, free=free, reml=results.reml, cov_pen=results.cov_pen, **fit_kwargs)
         out.append((value * fit.scale, fit.llf))
     return np.array(out)
-
-
-def _everything(model: Any) -> MixedLMParams:
-    return MixedLMParams.from_components(
-        np.ones(model.k_fe), cov_re=np.ones((model.k_re, model.k_re)), vcomp=np.ones(model.k_vc)
-    )
 
 
 def _reordered(params: MixedLMParams, order: FloatArray) -> MixedLMParams:

@@ -7,16 +7,14 @@ in V⁻¹ (Friedman, Hastie and Tibshirani 2010); a coordinate's minimum is a so
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from henderson.compat.statsmodels.outcome import Outcome
 from henderson.engine import likelihood
 from henderson.engine.given import fit_given
-
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.model import MixedLM
-    from henderson.compat.statsmodels.results import MixedLMResults
+from henderson.engine.moments import Moments
 
 FloatArray = np.ndarray
 
@@ -60,47 +58,44 @@ def lasso(
     return beta, False
 
 
-def fit_regularized(
-    model: MixedLM,
-    start_params: Any,
-    method: Any,
-    alpha: Any,
-    ceps: float,
-    ptol: float,
-    maxit: int,
-    fit_kwargs: dict[str, Any],
-) -> MixedLMResults:
-    """See `MixedLM.fit_regularized`."""
-    if isinstance(method, str) and method.lower() != "l1":
-        raise ValueError(f"Invalid regularization method {method!r}; there are 'l1' and penalty objects")
-    if not isinstance(method, str):
-        method.alpha = alpha
-        return model.fit(**(fit_kwargs | {"fe_pen": method}))
-    plain = model.fit(**fit_kwargs)
-    kept = plain.engine.kept
-    weights = np.broadcast_to(np.asarray(alpha, float), (model.k_fe,))[kept]
-    start = (
-        plain.params_object.fe_params[kept]
-        if start_params is None
-        else np.asarray(start_params, float)[: model.k_fe][kept]
-    )
-    beta, converged = lasso(plain.moments.f0 / plain.scale, weights, start, tolerance=ptol, max_sweeps=maxit)
-    point = likelihood.Point(plain.moments, plain.reml)
-    fe_params = np.full(model.k_fe, np.nan)
+def penalised_fixed_effects(
+    plain: Outcome, moments: Moments, start_params: Any, alpha: Any, *, ceps: float, ptol: float, maxit: int
+) -> Outcome:
+    """The lasso's fixed effects at the covariances of a plain fit.
+
+    Parameters
+    ----------
+    plain : Outcome
+    moments : Moments
+        At its estimates.
+    start_params : (k_fe,) array_like, optional
+    alpha : float or (k_fe,) array_like
+        Weight of the penalty.
+    ceps : float
+        Coefficients smaller than this count as zero.
+    ptol : float
+        Largest change of a coefficient at convergence.
+    maxit : int
+    """
+    fit = plain.fit
+    kept, scale = fit.kept, fit.sigma**2
+    weights = np.broadcast_to(np.asarray(alpha, float), (len(kept),))[kept]
+    given = plain.params.fe_params if start_params is None else np.asarray(start_params, float)[: len(kept)]
+    beta, converged = lasso(moments.f0 / scale, weights, given[kept], tolerance=ptol, max_sweeps=maxit)
+    point = likelihood.Point(moments, fit.reml)
+    fe_params = np.full(len(kept), np.nan)
     fe_params[kept] = beta
-    scale = likelihood.scale(point, beta)
-    engine = fit_given(model.design, plain.engine.theta, fe_params, scale, reml=plain.reml)
-    params = plain.params_object.copy()
+    there = fit_given(fit.design, fit.theta, fe_params, likelihood.scale(point, beta), reml=fit.reml)
+    params = plain.params.copy()
     params.fe_params = fe_params
-    outcome = replace(
-        plain._outcome,
-        fit=replace(engine, deviance=-2 * likelihood.loglike(point, beta)),
+    return replace(
+        plain,
+        fit=replace(there, deviance=-2 * likelihood.loglike(point, beta)),
         params=params,
         converged=converged and plain.converged,
         message=plain.message if converged else f"no convergence of coordinate descent in {maxit} sweeps",
         optimal=False,
-        cov_re=np.asarray(plain.cov_re),
-        vcomp=np.asarray(plain.vcomp),
+        cov_re=scale * plain.params.cov_re if plain.cov_re is None else plain.cov_re,
+        vcomp=scale * plain.params.vcomp if plain.vcomp is None else plain.vcomp,
         zero=np.abs(np.nan_to_num(fe_params)) <= ceps,
     )
-    return type(plain)(model, outcome, plain.door)

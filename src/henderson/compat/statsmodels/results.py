@@ -1,43 +1,50 @@
-"""`MixedLMResults`: what a user holds after a fit, whichever door it came through.
+"""`MixedLMResults`: the native results, and what is statsmodels' alone.
 
-It holds numbers that never change (an `Outcome`) and asks other rooms: `groups` for the effects by group,
-`contrasts` and `inference` for tests, `summary` and `lme4_summary` for text.
+That is packed parameters (variances relative to the residual's, with standard errors from the joint information),
+cov_re, vcomp, the random effects by group, profile_re, and statsmodels' text. What a method does otherwise than the
+native class is an override here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.doors import Door
-from henderson.compat.statsmodels.information import joint_covariance
 from henderson.compat.statsmodels.model import MixedLM
 from henderson.compat.statsmodels.outcome import Outcome
-from henderson.compat.statsmodels.results_inference import ResultsInference
-from henderson.contract.design import Design
-from henderson.engine.moments import Moments
-from henderson.inference.covariances.joint import Joint
-from henderson.results.effects_methods import Lme4Results
-from henderson.results.inference_methods import InferenceMethods
-from henderson.results.keeping import Keeping
-from henderson.results.means_methods import MarginalMeansMixin
+from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.engine import likelihood
+from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
+from henderson.inference.names import InferenceRequest
+from henderson.results.coefficients import root
+from henderson.results.fitted import MixedModelResults
+
+if TYPE_CHECKING:
+    from henderson.engine.moments import Moments
+    from henderson.inference.inference import Inference
+    from henderson.tables.aligned import Summary
 
 FloatArray = np.ndarray
 
+#: statsmodels' standard errors and tests
+STATSMODELS = InferenceRequest("asymptotic", "hessian")
 
-class MixedLMResults(  # type: ignore[override]  # `inference` is a property here, an attribute of a mixin
-    ResultsInference, InferenceMethods, MarginalMeansMixin, Lme4Results, Keeping
-):
-    """Results of a fit.
+
+class MixedLMResults(MixedModelResults):
+    """Results of `MixedLM.fit`.
 
     Attributes
     ----------
     model : MixedLM
     engine : Fit
         The fit as numbers.
+    outcome : Outcome
+        How it ended.
     method : {"REML", "ML"}
     params : (k,) Series or array
         fe_params, then the lower triangle of cov_re and the variance components *relative to `scale`*.
@@ -54,257 +61,251 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
     hist : list, or None
     """
 
-    def __init__(self, model: MixedLM, outcome: Outcome, door: Door, request: dict[str, Any] | None = None):
+    model: MixedLM  # type: ignore[assignment]  # statsmodels' model in place of the native names
+
+    def __init__(self, model: MixedLM, outcome: Outcome, request: InferenceRequest = STATSMODELS):
+        super().__init__(outcome.fit, request)
         self.model = model
-        self.door = door
-        self.engine = outcome.fit
-        self._outcome = outcome
-        self._request = request or {"ddf": door.ddf, "cov": door.cov, "cluster": None}
-        self.params_object = outcome.params
-        self.reml = outcome.fit.reml
-        self.method = "REML" if self.reml else "ML"
-        self.converged = outcome.converged
-        self.message = outcome.message
-        self.hist = outcome.hist
-        self.freepat = outcome.freepat
-        self.cov_pen = outcome.cov_pen
-        self.use_sqrt = model.use_sqrt
-        self.k_fe, self.k_re, self.k_re2, self.k_vc = model.k_fe, model.k_re, model.k_re2, model.k_vc
-        self.scale = outcome.fit.sigma**2
-        self.nobs = model.nobs
-        self.df_resid = self.nobs - int(outcome.fit.kept.sum())
-        self.vcomp = self.scale * outcome.params.vcomp if outcome.vcomp is None else outcome.vcomp
-        self._cov_re = self.scale * outcome.params.cov_re if outcome.cov_re is None else outcome.cov_re
+        self.outcome = outcome
+        self._setup = model.setup
+
+    def _again(self, request: InferenceRequest) -> MixedLMResults:
+        if not self.outcome.optimal:
+            raise ValueError(
+                "fits with penalties or masks have the covariance of their own Hessian and z tests, no other inference"
+            )
+        return type(self)(self.model, self.outcome, request)
+
+    # what the outcome says
 
     @property
-    def design(self) -> Design:
-        """The arrays of the model."""
-        return self.model.design
+    def params_object(self) -> MixedLMParams:
+        """Parameters by their parts, variances relative to `scale`."""
+        return self.outcome.params
 
-    def _label(self, values: FloatArray, names: list[str]) -> Any:
-        """As a Series or DataFrame when the data came with labels."""
-        if self.model.data.row_labels is None:
-            return values
-        if values.ndim == 2:
-            return pd.DataFrame(values, index=pd.Index(names), columns=pd.Index(names))
-        return pd.Series(values, index=pd.Index(names))
+    @property
+    def converged(self) -> bool:
+        """Whether the optimum is certified."""
+        return self.outcome.converged
 
-    def _needs_rows(self) -> None:
-        if not len(self.design.y):
-            raise ValueError("the rows were let go by remove_data()")
+    @property
+    def message(self) -> str:
+        """What there is to say of the optimum."""
+        return self.outcome.message
+
+    @property
+    def hist(self) -> list[dict[str, Any]] | None:
+        """How the optimum was found, with ``full_output=True``."""
+        return self.outcome.hist
+
+    @property
+    def freepat(self) -> MixedLMParams | None:
+        """The mask of the fit."""
+        return self.outcome.freepat
+
+    @property
+    def cov_pen(self) -> Any:
+        """The penalty of the fit on cov_re."""
+        return self.outcome.cov_pen
+
+    @property
+    def use_sqrt(self) -> bool:
+        """Whether packed covariance parameters are those of the lower square root."""
+        return self._setup.use_sqrt
+
+    @property
+    def k_fe(self) -> int:
+        """Number of fixed effects."""
+        return self._setup.k_fe
+
+    @property
+    def k_re(self) -> int:
+        """Rows of cov_re."""
+        return self._setup.k_re
+
+    @property
+    def k_re2(self) -> int:
+        """Free entries of cov_re."""
+        return self._setup.k_re2
+
+    @property
+    def k_vc(self) -> int:
+        """Number of variance components."""
+        return self._setup.k_vc
+
+    # labels: arrays where the data came without any
+
+    @property
+    def _names(self) -> list[str]:
+        return self._setup.names.param_names
+
+    def _labelled(self, values: FloatArray, names: Sequence[str]) -> Any:
+        return values if self._setup.names.row_labels is None else super()._labelled(values, names)
 
     def _by_row(self, values: FloatArray) -> Any:
-        labels = self.model.data.row_labels
+        labels = self._setup.names.row_labels
         return values if labels is None else pd.Series(values, index=labels)
 
     # estimates
 
     @cached_property
-    def fe_params(self) -> Any:
-        """Fixed effects, (k_fe,)."""
-        return self._label(np.array(self.params_object.fe_params), self.model.data.xnames)
-
-    @cached_property
     def params(self) -> Any:
         """All parameters, (k,); variances relative to `scale`."""
-        entries = self.params_object.cov_re[tuple(self.model._packing.entries.T)]
-        packed = np.concatenate([self.params_object.fe_params, entries, self.params_object.vcomp])
-        return self._label(packed, self.model.data.param_names)
+        own = self.outcome.params
+        entries = own.cov_re[tuple(self._setup.packing.entries.T)]
+        return self._labelled(np.concatenate([own.fe_params, entries, own.vcomp]), self._names)
 
     @cached_property
     def cov_re(self) -> Any:
         """Covariance of the random effects, (k_re, k_re)."""
-        return self._label(self._cov_re, self.model.data.exog_re_names)
+        given = self.outcome.cov_re
+        values = self.scale * self.outcome.params.cov_re if given is None else given
+        return self._labelled(values, self._setup.names.exog_re_names)
 
     @cached_property
     def cov_re_unscaled(self) -> Any:
         """Covariance of the random effects relative to `scale`, (k_re, k_re)."""
-        return self._label(np.array(self.params_object.cov_re), self.model.data.exog_re_names)
+        return self._labelled(np.array(self.outcome.params.cov_re), self._setup.names.exog_re_names)
+
+    @cached_property
+    def vcomp(self) -> FloatArray:
+        """Variance components, (k_vc,)."""
+        return self.scale * self.outcome.params.vcomp if self.outcome.vcomp is None else self.outcome.vcomp
 
     @property
-    def dropped(self) -> list[str]:
-        """Fixed-effects columns that were dropped as redundant."""
-        return [name for name, kept in zip(self.model.exog_names, self.engine.kept) if not kept]
-
-    # likelihood
-
-    @cached_property
-    def llf(self) -> float:
-        """Log-likelihood (restricted under REML), penalties left out."""
-        return -0.5 * self.engine.deviance
-
-    @cached_property
     def df_modelwc(self) -> int:
         """Number of parameters estimated, the residual variance left out."""
-        if self.freepat is not None:
-            return int(self.freepat.get_packed(use_sqrt=False, has_fe=True).sum())
-        return int(self.engine.kept.sum()) + self.k_re2 + self.k_vc
-
-    @cached_property
-    def aic(self) -> float:
-        """Akaike's criterion; NaN under REML behind statsmodels' door, lme4's number behind the other."""
-        return -2 * self.llf + 2 * (self.df_modelwc + 1) if self._has_criteria else np.nan
-
-    @cached_property
-    def bic(self) -> float:
-        """Schwarz' criterion; NaN under REML behind statsmodels' door, lme4's number behind the other."""
-        return -2 * self.llf + float(np.log(self.nobs)) * (self.df_modelwc + 1) if self._has_criteria else np.nan
+        if (free := self.outcome.freepat) is not None:
+            return int(free.get_packed(use_sqrt=False, has_fe=True).sum())
+        return super().df_modelwc
 
     @property
-    def _has_criteria(self) -> bool:
-        return self.door.restricted_criteria or not self.reml
+    def aic(self) -> float:
+        """Akaike's criterion; NaN under REML, as in statsmodels."""
+        return np.nan if self.reml else -2 * self.llf + 2 * (self.df_modelwc + 1)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz' criterion; NaN under REML, as in statsmodels."""
+        return np.nan if self.reml else -2 * self.llf + float(np.log(self.nobs)) * (self.df_modelwc + 1)
+
+    # uncertainty
 
     @cached_property
     def moments(self) -> Moments:
         """`Moments` of the model's design at the estimates."""
-        if self._outcome.same_design:
+        if self.outcome.same_design:
             from henderson.inference.fit_moments import FitMoments
 
             return FitMoments.of(self.engine).relative
-        g = self.model._packing.g(self.params_object.cov_re, self.params_object.vcomp)
-        return self.model._criterion(self.reml).moments(g)
+        own = self.outcome.params
+        return self._setup.criterion(self.reml).moments(self._setup.packing.g(own.cov_re, own.vcomp))
 
     @cached_property
     def _joint(self) -> Joint:
-        return joint_covariance(self)
+        beta = self.outcome.params.fe_params[self.engine.kept]
+        free = self.outcome.free(self._setup)
+        if self.outcome.same_design and free.all():
+            return joint_of_fit(self.engine, beta)
+        return joint_of(likelihood.Point(self.moments, self.reml), beta, free=free)
 
     @cached_property
     def _joint_covariance(self) -> FloatArray:
         """Inverse of the joint observed information of params, (k, k); zero for what was held fixed."""
-        kept, index, p = self.engine.kept, self.model._packing.index, int(self.engine.kept.sum())
+        kept, index, p = self.engine.kept, self._setup.packing.index, int(self.engine.kept.sum())
         places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(index))])
         order = np.concatenate([np.arange(p), p + index])
         out = np.full((self.k_fe + len(index),) * 2, np.nan)
         out[np.ix_(places, places)] = self._joint.in_user_units[np.ix_(order, order)]
-        if (zero := self._outcome.zero) is not None:
+        if (zero := self.outcome.zero) is not None:
             out[: self.k_fe][zero] = out[:, : self.k_fe][:, zero] = np.nan
         return out
 
-    # predictions
+    @cached_property
+    def inference(self) -> Inference:
+        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow."""
+        if self.outcome.optimal:
+            return super().inference
+        from henderson.inference.choose import infer
+
+        plain = infer(self.engine, ddf="asymptotic", cov="model")
+        block = self._joint_covariance[: self.k_fe, : self.k_fe]
+        return replace(plain, cov=block, cov_type="hessian", kept=~np.isnan(np.diag(block)))
+
+    @cached_property
+    def _cov(self) -> FloatArray:
+        """Covariance of params, (k, k)."""
+        if self.outcome.optimal and self.inference.cov_type != "hessian":
+            out = np.zeros_like(self._joint_covariance)
+            out[self.k_fe :, self.k_fe :] = self._joint_covariance[self.k_fe :, self.k_fe :]
+            out[: self.k_fe, : self.k_fe] = self.inference.cov
+            return out
+        return self._joint_covariance
+
+    @cached_property
+    def bse_re(self) -> Any:
+        """statsmodels' standard errors of the variance parameters, √scale times those of params.
+
+        They are neither on the scale of `cov_re` nor on that of `params`; see `bse_cov_re`.
+        """
+        return self._labelled(root(self.scale * np.diag(self._cov)[self.k_fe :]), self._names[self.k_fe :])
+
+    @cached_property
+    def bse_cov_re(self) -> pd.Series:
+        """Standard errors of the entries of cov_re, of vcomp and of scale, as they are shown (delta method).
+
+        See `joint.Joint.shown`.
+        """
+        var, var_scale = self._joint.shown(self.scale)
+        names = [*self._names[self.k_fe :], "scale"]
+        return pd.Series(root(np.append(var[self._setup.packing.index], var_scale)), index=pd.Index(names))
+
+    def conf_int(self, alpha: float = 0.05, cols: Sequence[int] | None = None, **options: Any) -> Any:
+        """Intervals: Wald's of `params`; or, with a method, of all parameters as they are shown.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the level.
+        cols : sequence of int, optional
+            Which parameters, by position.
+        **options
+            `method`, `level`, `parameters` and what `MixedModelResults.conf_int` has besides: standard deviations,
+            correlations, sigma and fixed effects, with columns lower and upper.
+
+        Returns
+        -------
+        DataFrame or array
+            (k, 2).
+        """
+        if set(options) - {"level", "method"} or options.get("method", "wald") != "wald":
+            return super().conf_int(alpha, cols, **options)
+        level = options.get("level")
+        limits = self._wald_limits(alpha if level is None else 1 - level)
+        chosen = list(range(len(limits))) if cols is None else [int(c) for c in cols]
+        if self._setup.names.row_labels is None:
+            return limits[chosen]
+        return pd.DataFrame(limits[chosen], index=pd.Index([self._names[c] for c in chosen]))
+
+    # random effects by group
 
     @cached_property
     def random_effects(self) -> dict[Any, pd.Series]:
         """Conditional modes of the random effects: group → Series."""
         from henderson.compat.statsmodels.groups import effects_by_group
 
-        model, names = self.model, self.model.data.exog_re_names
-        return effects_by_group(model.design, model._packing, model._groups, names, self.engine.b)
+        setup = self._setup
+        return effects_by_group(setup.design, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.b)
 
     @cached_property
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
         """Conditional covariances of the random effects: group → DataFrame."""
         from henderson.compat.statsmodels.groups import covariances_by_group
 
-        model, names = self.model, self.model.data.exog_re_names
-        return covariances_by_group(model.design, model._packing, model._groups, names, self.engine.lam, self.scale)
-
-    @cached_property
-    def fittedvalues(self) -> Any:
-        """Xβ + Zb, and the offset."""
-        self._needs_rows()
-        design, kept = self.design, self.engine.kept
-        fitted = design.X[:, kept] @ self.params_object.fe_params[kept]
-        for term, b in zip(design.terms, self.engine.b):
-            if term.loadings is not None:
-                fitted = fitted + term.loadings @ b[:, 0]
-            else:
-                fitted = fitted + np.einsum("ia,ia->i", term.columns, b[term.codes])
-        return self._by_row(fitted if design.offset is None else fitted + design.offset)
-
-    @cached_property
-    def resid(self) -> Any:
-        """endog less fittedvalues."""
-        self._needs_rows()
-        return self._by_row(self.design.y - np.asarray(self.fittedvalues))
-
-    def predict(
-        self, exog: Any = None, transform: bool = True, *, random: bool = False, new_levels: str = "raise"
-    ) -> Any:
-        """The mean without random effects, or with them.
-
-        Parameters
-        ----------
-        exog : table or (m, k_fe) array_like, optional
-            New data: for a model made by a formula a table of its variables.
-        transform : bool
-            False: `exog` holds the columns of the design as they are.
-        random : bool
-            Add the conditional modes of the rows' levels, and the offset (lme4's default; needs a formula).
-        new_levels : {"raise", "zero"}
-            With `random`: what to do with levels that the fit does not have.
-
-        Returns
-        -------
-        (m,) Series or array
-            A Series when there is an index.
-
-        Raises
-        ------
-        DataError
-            New data lack a variable, or have a level that the fit does not know.
-
-        Examples
-        --------
-        >>> import henderson
-        >>> sleepstudy = henderson.datasets.load("sleepstudy")
-        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
-        >>> new = sleepstudy.iloc[[9]].assign(Days=12)
-        >>> fit.predict(new).round(1).tolist(), fit.predict(new, random=True).round(1).tolist()
-        ([377.0], [489.7])
-        """
-        from henderson.design.replay import fixed_columns
-
-        beta = np.nan_to_num(np.asarray(self.params_object.fe_params))
-        if random:
-            if exog is None:
-                return self.fittedvalues
-            if self.design.specs is None:
-                raise ValueError("predictions with random effects need a model made by a formula")
-            from henderson.prediction.with_random_effects import with_random_effects
-
-            predicted = with_random_effects(self.engine, beta, exog, new_levels)
-            index = getattr(exog, "index", None)
-            return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
-        if exog is None:
-            self._needs_rows()
-            return self._by_row(self.design.X @ beta)
-        if self.design.specs is None or not transform or isinstance(exog, np.ndarray):
-            columns = np.asarray(exog, float)
-            columns = columns[None] if columns.ndim == 1 and len(columns) == self.k_fe else columns
-        else:
-            columns = fixed_columns(self.design, exog)
-        predicted = columns @ beta
-        index = getattr(exog, "index", None)
-        return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
-
-    # text, and keeping
-
-    def summary(self, *args: Any, **kwargs: Any) -> Any:
-        """The results as a printable table, in the manner of the door.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            Behind statsmodels' door `yname`, `xname_fe`, `xname_re`, `title` and `alpha`; behind lme4's `correlation`.
-
-        Returns
-        -------
-        Summary or Lme4Summary
-            With `tables`, `as_text`, `as_html` and `as_latex`.
-        """
-        if self.door.name == "lme4":
-            from henderson.report.summary import Lme4Summary
-
-            return Lme4Summary.of(self, *args, **kwargs)
-        from henderson.compat.statsmodels.summary import mixedlm_summary
-
-        return mixedlm_summary(self, *args, **kwargs)
-
-    def __str__(self) -> str:
-        return str(self.summary())
-
-    def _repr_html_(self) -> str:
-        return self.summary().as_html()
+        setup = self._setup
+        return covariances_by_group(
+            setup.design, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.lam, self.scale
+        )
 
     def profile_re(
         self,
@@ -333,7 +334,8 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
         Returns
         -------
         (num_low + num_high + 1, 2) array
-            The variance, and the log-likelihood.
+            The variance, and the log-likelihood. (Held is the ratio to the residual variance; shown is that ratio times
+            each fit's residual variance.)
 
         See Also
         --------
@@ -343,21 +345,47 @@ class MixedLMResults(  # type: ignore[override]  # `inference` is a property her
 
         return profile_re(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, **fit_kwargs)
 
-    def with_inference(self, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Any:
-        """The same fit with another covariance of the fixed effects, or other degrees of freedom.
+    # keeping
+
+    def remove_data(self) -> None:
+        """Let go of everything with one entry a row.
+
+        Estimates, tests and summary() stay; fittedvalues, resid and fitting again do not.
+        """
+        model = self.model
+        self._joint_covariance  # noqa: B018 - computed while there are rows
+        super().remove_data()
+        self._setup = model.setup.without_rows(self.engine.design)
+        self.outcome = replace(self.outcome, fit=self.engine)
+        self.model = model.with_setup(self._setup)
+
+    # text
+
+    def summary(  # type: ignore[override]  # statsmodels' arguments and table
+        self,
+        yname: str | None = None,
+        xname_fe: list[str] | None = None,
+        xname_re: list[str] | None = None,
+        title: str | None = None,
+        alpha: float = 0.05,
+    ) -> Summary:
+        """The results as statsmodels prints them.
 
         Parameters
         ----------
-        ddf : str, optional
-            A name in `henderson.inference.ddf.DDF`.
-        cov : str, optional
-            A name in `henderson.inference.covariances.COV`.
-        cluster : (n,) array_like or str, optional
-            Clusters of a cluster-robust `cov`.
+        yname : str, optional
+            What to call the response.
+        xname_fe, xname_re : list of str, optional
+            What to call the fixed effects, and the variance parameters.
+        title : str, optional
+        alpha : float
+            One less the level of the intervals.
 
         Returns
         -------
-        MixedLMResults
-            A new object; nothing is fitted again.
+        Summary
+            With `tables`, `as_text`, `as_html` and `as_latex`.
         """
-        return type(self)(self.model, self._outcome, self.door, {"ddf": ddf, "cov": cov, "cluster": cluster})
+        from henderson.compat.statsmodels.summary import mixedlm_summary
+
+        return self._summary or mixedlm_summary(self, yname, xname_fe, xname_re, title, alpha)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.text import Summary
+from henderson.tables.aligned import Summary
 
 if TYPE_CHECKING:
     from henderson.compat.statsmodels.results import MixedLMResults
@@ -38,7 +38,7 @@ def mixedlm_summary(
     -----
     The standard errors of variance parameters are statsmodels': √scale times those of the relative variances.
     """
-    names = list(results.model.data.param_names)
+    names = list(results._names)
     k = results.k_fe
     for part, given, what in ((slice(0, k), xname_fe, "xname_fe"), (slice(k, None), xname_re, "xname_re")):
         if given is not None:
@@ -86,7 +86,7 @@ def _table(results: MixedLMResults, names: list[str], alpha: float) -> pd.DataFr
     values[:k, 2] = np.asarray(results.tvalues)[:k]
     values[:k, 3] = np.asarray(results.pvalues)[:k]
     values[:k, 4:] = np.asarray(results.conf_int(alpha))[:k]
-    entries = np.asarray(results.cov_re)[tuple(results.model._packing.entries.T)]
+    entries = np.asarray(results.cov_re)[tuple(results._setup.packing.entries.T)]
     values[k:, 0] = np.concatenate([entries, results.vcomp])
     values[k:, 1] = np.asarray(results.bse_re)
     columns = ["Coef.", "Std.Err.", letter, f"P>|{letter}|", f"[{alpha / 2}", f"{1 - alpha / 2}]"]

@@ -1,4 +1,4 @@
-"""Tests of linear constraints on `MixedLMResults`' parameters: t, Wald, F, and term by term."""
+"""Tests of linear constraints on the parameters of results: t, Wald, F, and term by term."""
 
 from __future__ import annotations
 
@@ -8,33 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from henderson.compat.statsmodels.contrast_results import ContrastResults, WaldTestResults, joint_test, t_tests
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints, parse_constraints
+from henderson.results.coefficients import CoefficientMethods
+from henderson.results.contrast_results import ContrastResults, WaldTestResults, joint_test, t_tests
 
 FloatArray = np.ndarray
 
 
-class ResultsTests:
+class ConstraintTests(CoefficientMethods):
     """Tests of what the results estimate, with their covariance and degrees of freedom."""
 
-    model: Any
-    engine: Any
-    params: Any
-    df_resid: int
-    k_fe: int
-    use_t: Any
-    inference: Any
-    _cov: Any
+    @property
+    def _k_fe(self) -> int:
+        return len(self.engine.beta)
 
     def _constraints(self, given: Any) -> Constraints:
         """Constraints over all parameters; a matrix may be over the fixed effects only."""
-        names = self.model.data.param_names
-        rest = len(names) - self.k_fe
+        names, k_fe = self._names, self._k_fe
+        rest = len(names) - k_fe
         matrix = given[0] if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], str) else given
         is_array = not isinstance(matrix, str | dict | Constraints) and not _is_text(matrix)
-        if is_array and np.atleast_2d(np.asarray(matrix, float)).shape[1] == self.k_fe != len(names):
-            rows = parse_constraints(given, names[: self.k_fe])
+        if is_array and np.atleast_2d(np.asarray(matrix, float)).shape[1] == k_fe != len(names):
+            rows = parse_constraints(given, names[:k_fe])
             return rows._replace(R=np.hstack([rows.R, np.zeros((len(rows.R), rest))]))
         return parse_constraints(given, names)
 
@@ -67,10 +63,10 @@ class ResultsTests:
         matrix = r_matrix[0] if isinstance(r_matrix, tuple) else r_matrix
         if not isinstance(matrix, str | dict) and not _is_text(matrix):
             width = np.atleast_2d(np.asarray(matrix, float)).shape[1]
-            if width != self.k_fe:
-                raise ValueError(f"r_matrix for t-test should have {self.k_fe:d} columns")
+            if width != self._k_fe:
+                raise ValueError(f"r_matrix for t-test should have {self._k_fe:d} columns")
         rows = self._constraints(r_matrix)
-        df = self.inference.df(rows.R[:, : self.k_fe])
+        df = self.inference.df(rows.R[:, : self._k_fe])
         if use_t is not None and use_t != self.use_t:
             df = np.full(len(df), float(self.df_resid) if use_t else np.inf)
         tests = t_tests(rows, np.asarray(self.params), self._cov if cov_p is None else np.asarray(cov_p), df)
@@ -82,8 +78,8 @@ class ResultsTests:
 
     def _dropped_in(self, rows: FloatArray) -> str:
         """Names of the dropped coefficients that constraints (m, k) use."""
-        used = rows[:, : self.k_fe].any(0) & ~self.engine.kept
-        return ", ".join(np.asarray(self.model.data.param_names)[: self.k_fe][used])
+        used = rows[:, : self._k_fe].any(0) & ~self.engine.kept
+        return ", ".join(np.asarray(self._names)[: self._k_fe][used])
 
     def wald_test(
         self,
@@ -126,8 +122,8 @@ class ResultsTests:
         rows = self._constraints(r_matrix)
         use_f = self.use_t if use_f is None else use_f
         own = cov_p is None and invcov is None and df_constraints is None
-        if use_f and self.use_t and own and not rows.R[:, self.k_fe :].any():
-            test = self.inference.f_test(rows.R[:, : self.k_fe], rows.q)
+        if use_f and self.use_t and own and not rows.R[:, self._k_fe :].any():
+            test = self.inference.f_test(rows.R[:, : self._k_fe], rows.q)
             return ContrastResults("F", test.F, df_denom=test.den_df, df_num=test.num_df)
         if cov_p is None and invcov is None and (dropped := self._dropped_in(rows.R)):
             raise ValueError(f"no joint test: not estimable, since {dropped} was dropped as redundant")
@@ -173,12 +169,12 @@ class ResultsTests:
         WaldTestResults
             With `table`, one row a term.
         """
-        spec = self.model.data.model_spec
+        spec = getattr(self.design.specs, "fixed", None)
         if spec is None:
-            terms = {name: slice(i, i + 1) for i, name in enumerate(self.model.exog_names)}
+            terms = {name: slice(i, i + 1) for i, name in enumerate(self.design.x_names)}
         else:
             terms = {":".join(term) or "Intercept": place for term, place in zip(spec.terms, spec.slices)}
-        identity = np.eye(self.k_fe)
+        identity = np.eye(self._k_fe)
         asked = [(name, identity[at]) for name, at in terms.items() if not (skip_single and len(identity[at]) == 1)]
         for part in combine_terms or ():
             asked.append((part, np.vstack([identity[at] for name, at in terms.items() if part in name])))

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.text import Summary
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints
+from henderson.tables.aligned import Summary
 
 
 class TestSummary(Summary):

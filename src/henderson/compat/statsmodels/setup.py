@@ -1,0 +1,167 @@
+"""`Setup`: what `MixedLM` and its results both stand on: a design, and statsmodels' view of it. It never changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.compat.statsmodels.groups import Groups, top_groups
+from henderson.compat.statsmodels.names import ModelData, component_names, effect_names, entry_names
+from henderson.compat.statsmodels.packing import Packing
+from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.contract.design import Design
+from henderson.errors import DataError
+
+if TYPE_CHECKING:
+    from henderson.engine.criterion import Criterion
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A design as statsmodels sees it.
+
+    Attributes
+    ----------
+    design : Design
+    packing : Packing
+        Where (cov_re, vcomp) are among the engine's parameters.
+    names : ModelData
+    use_sqrt : bool
+        Whether packed covariance parameters are those of the lower square root.
+    given_groups : Groups, or None
+        The groups that were named; by default those of the top grouping factor.
+    """
+
+    design: Design
+    packing: Packing
+    names: ModelData
+    use_sqrt: bool = True
+    given_groups: Groups | None = None
+
+    @classmethod
+    def of(cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None) -> Setup:
+        """The setup of a design whose last `n_components` terms are variance components."""
+        packing = Packing.of(design, n_components)
+        codes = getattr(design.specs, "group_codes", None)
+        rows = effect_names(design, packing)
+        names = ModelData(
+            design.y_name,
+            list(design.x_names),
+            rows,
+            entry_names(packing, rows),
+            component_names(design, packing),
+            design.index,
+            frame=frame,
+            orig_endog=frame,
+            model_spec=getattr(design.specs, "fixed", None),
+        )
+        return cls(design, packing, names, use_sqrt, None if codes is None else Groups(codes[0], list(codes[1])))
+
+    @property
+    def k_fe(self) -> int:
+        """Fixed effects."""
+        return len(self.design.x_names)
+
+    @property
+    def k_re(self) -> int:
+        """Rows of cov_re."""
+        return self.packing.k_re
+
+    @property
+    def k_re2(self) -> int:
+        """Free entries of cov_re."""
+        return self.packing.k_re2
+
+    @property
+    def k_vc(self) -> int:
+        """Variance components."""
+        return self.packing.k_vc
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The independent groups.
+
+        Raises
+        ------
+        DataError
+            When no grouping factor nests all others.
+        """
+        return self.given_groups or top_groups(self.design)
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether there are independent groups: a grouping factor that nests all others."""
+        try:
+            return bool(self.groups.labels)
+        except DataError:
+            return False
+
+    @cached_property
+    def _criteria(self) -> dict[bool, Criterion]:
+        return {}
+
+    def criterion(self, reml: bool) -> Criterion:
+        """The deviance of the design, made once."""
+        if reml not in self._criteria:
+            from henderson.engine.criterion import Criterion
+
+            self._criteria[reml] = Criterion.of(self.design, reml=reml)
+        return self._criteria[reml]
+
+    @property
+    def everything(self) -> MixedLMParams:
+        """The mask that leaves all parameters free."""
+        return MixedLMParams.from_components(
+            np.ones(self.k_fe), cov_re=np.ones((self.k_re, self.k_re)), vcomp=np.ones(self.k_vc)
+        )
+
+    def params(self, beta: FloatArray, g: FloatArray) -> MixedLMParams:
+        """Parameters of fixed effects and G parameters."""
+        packing = self.packing
+        return MixedLMParams.from_components(np.array(beta), cov_re=packing.cov_re(g), vcomp=packing.vcomp(g))
+
+    def theta(self, params: MixedLMParams) -> FloatArray:
+        """θ of parameters."""
+        return self.packing.theta(self.packing.g(params.cov_re, params.vcomp))
+
+    def unpack(self, params: Any, has_fe: bool) -> MixedLMParams:
+        """Parameters of a packed vector (or themselves)."""
+        if isinstance(params, MixedLMParams):
+            return params
+        params = np.asarray(params, float)
+        length = self.k_re2 + self.k_vc + (self.k_fe if has_fe else 0)
+        if params.shape != (length,):
+            parts = f"{'fe_params, ' if has_fe else ''}the lower triangle of cov_re, vcomp"
+            raise ValueError(f"packed parameters must have {length} entries ({parts}), not {params.size}")
+        if self.k_re2 == self.k_re * (self.k_re + 1) // 2:
+            return MixedLMParams.from_packed(params, self.k_fe, self.k_re, self.use_sqrt, has_fe)
+        start = self.k_fe if has_fe else 0
+        lower = np.zeros((self.k_re, self.k_re))
+        lower[tuple(self.packing.entries.T)] = params[start : start + self.k_re2]
+        vcomp = params[start + self.k_re2 :]
+        return MixedLMParams.from_components(
+            params[:start] if has_fe else np.zeros(self.k_fe),
+            cov_re=lower @ lower.T if self.use_sqrt else lower + np.tril(lower, -1).T,
+            vcomp=vcomp**2 if self.use_sqrt else vcomp,
+        )
+
+    def with_terms(self, terms: tuple[Any, ...]) -> Setup:
+        """The same with other random terms."""
+        return Setup.of(replace(self.design, terms=terms), self.k_vc)
+
+    def without_rows(self, design: Design) -> Setup:
+        """The same with a design without rows; names and sizes of groups stay."""
+        names = replace(self.names, frame=None, orig_endog=None, orig_exog=None)
+        if names.row_labels is not None:
+            names = replace(names, row_labels=pd.RangeIndex(0))
+        groups = self.groups.without_rows() if self.is_grouped else None
+        return replace(self, design=design, names=names, given_groups=groups)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_criteria"}

@@ -1,0 +1,119 @@
+"""What every method of results may read: the fit, and the inference that was asked for.
+
+The methods by topic (`coefficients`, `constraint_tests`, `interval_methods`, …) inherit from `FittedModel` and own what
+they add; nothing else is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.contract.design import Design
+from henderson.engine.fit import Fit
+from henderson.inference.names import InferenceRequest
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from henderson.inference.inference import Inference
+
+FloatArray = np.ndarray
+
+
+class FittedModel:
+    """A fit and a request.
+
+    Attributes
+    ----------
+    engine : Fit
+        The fit as numbers.
+    """
+
+    engine: Fit
+    _request: InferenceRequest
+
+    def __init__(self, fit: Fit, request: InferenceRequest):
+        self.engine = fit
+        self._request = request
+
+    @property
+    def design(self) -> Design:
+        """Terms, names and levels of the model."""
+        return self.engine.design
+
+    @cached_property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return len(self.design.y)
+
+    @property
+    def df_resid(self) -> int:
+        """Rows less independent fixed effects."""
+        return self.nobs - int(self.engine.kept.sum())
+
+    @cached_property
+    def inference(self) -> Inference:
+        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow."""
+        from henderson.inference.choose import infer
+
+        return infer(self.engine, ddf=self._request.ddf, cov=self._request.cov, cluster=self._request.cluster)
+
+    @property
+    def use_t(self) -> bool:
+        """Whether tests are t and F rather than z and χ²."""
+        return self.inference.ddf != "asymptotic"
+
+    def with_inference(self, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Self:
+        """The same fit with another covariance of the fixed effects, or other degrees of freedom.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
+"between-within", "residual", "asymptotic"}, optional
+            Degrees of freedom, in any case; "KR" is understood.
+        cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0", "CR1", "CR2", "CR3"}, optional
+            Covariance of the fixed effects.
+        cluster : (n,) array_like or str, optional
+            Clusters of a cluster-robust `cov`.
+
+        Returns
+        -------
+        results
+            A new object; nothing is fitted again.
+        """
+        return self._again(InferenceRequest.of(ddf, cov, cluster))
+
+    def _again(self, request: InferenceRequest) -> Self:
+        """The same fit with another request."""
+        return type(self)(self.engine, request)
+
+    def _inference_with(self, ddf: str | None) -> Inference:
+        """The results' own inference, or another for one table."""
+        from henderson.inference.names import ddf_name
+
+        own = self.inference
+        name = ddf_name(ddf)
+        return own if name is None or name == own.ddf else self.with_inference(ddf=name).inference
+
+    @property
+    def _names(self) -> list[str]:
+        """Names of `params`."""
+        return list(self.design.x_names)
+
+    def _labelled(self, values: FloatArray, names: Sequence[str]) -> Any:
+        """(k,) numbers as a Series, (k, k) as a DataFrame."""
+        index = pd.Index(list(names))
+        return pd.DataFrame(values, index=index, columns=index) if values.ndim == 2 else pd.Series(values, index=index)
+
+    def _by_row(self, values: FloatArray) -> Any:
+        """One number a row, with the rows' labels."""
+        return pd.Series(values, index=self.design.index)
+
+    def _needs_rows(self) -> None:
+        if not len(self.design.y):
+            raise ValueError("the rows were let go by remove_data()")

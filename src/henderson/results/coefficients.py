@@ -1,0 +1,145 @@
+"""The fixed effects with their uncertainty, by statsmodels' names: all in the same order, with the same index."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.results.base import FittedModel
+
+FloatArray = np.ndarray
+
+
+class CoefficientMethods(FittedModel):
+    """params, bse, tvalues, pvalues, cov_params: Series and DataFrames with one index.
+
+    NaN where a column was dropped as redundant.
+    """
+
+    @cached_property
+    def params(self) -> Any:
+        """Fixed effects, (p,)."""
+        return self._labelled(np.array(self.engine.beta), self._names)
+
+    @property
+    def fe_params(self) -> Any:
+        """Fixed effects, (p,): statsmodels' name of them."""
+        return self._labelled(np.array(self.engine.beta), list(self.design.x_names))
+
+    @property
+    def dropped(self) -> list[str]:
+        """Fixed-effects columns that were dropped as redundant."""
+        return [name for name, kept in zip(self.design.x_names, self.engine.kept) if not kept]
+
+    @cached_property
+    def _cov(self) -> FloatArray:
+        """Covariance of `params`, (k, k)."""
+        return self.inference.cov
+
+    def cov_params(
+        self,
+        r_matrix: Any = None,
+        column: Any = None,
+        scale: float | None = None,
+        cov_p: Any = None,
+        other: Any = None,
+    ) -> Any:
+        """Covariance of the parameters, or of linear functions of them.
+
+        Parameters
+        ----------
+        r_matrix : (m, k) array_like, optional
+            Covariance of r_matrix @ params; with `other`, between the two.
+        column : int or sequence of int, optional
+            Variance of one parameter, or the covariance of some.
+        scale : float, optional
+            In place of the residual variance.
+        cov_p : (k, k) array_like, optional
+            In place of the covariance.
+        other : (l, k) array_like, optional
+            See `r_matrix`.
+
+        Returns
+        -------
+        DataFrame or array
+            (k, k); (m, m) or (m, l) with `r_matrix`; a number, or (c, c), with `column`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.cov_params().round(2).to_numpy()
+        array([[46.57, -1.45],
+               [-1.45,  2.39]])
+        """
+        cov = self._cov if cov_p is None else np.asarray(cov_p, float)
+        if scale is not None:
+            cov = cov * scale / self.engine.sigma**2
+        if column is not None:
+            column = np.asarray(column)
+            return cov[column, column] if column.ndim == 0 else cov[np.ix_(column, column)]
+        if r_matrix is not None:
+            left = np.asarray(r_matrix, float)
+            return left @ cov @ np.transpose(left if other is None else np.asarray(other, float))
+        return self._labelled(cov, self._names)
+
+    @property
+    def normalized_cov_params(self) -> Any:
+        """cov_params relative to the residual variance."""
+        return self._labelled(self._cov / self.engine.sigma**2, self._names)
+
+    @cached_property
+    def bse(self) -> Any:
+        """Standard errors of `params`."""
+        return self._labelled(root(np.diag(self._cov)), self._names)
+
+    @cached_property
+    def bse_fe(self) -> Any:
+        """Standard errors of the fixed effects."""
+        p = len(self.engine.beta)
+        return self._labelled(root(np.diag(self._cov)[:p]), list(self.design.x_names))
+
+    @cached_property
+    def tvalues(self) -> Any:
+        """params / bse."""
+        values = np.asarray(self.params) / np.where(np.asarray(self.bse) > 0, np.asarray(self.bse), np.nan)
+        return self._labelled(values, self._names)
+
+    @cached_property
+    def df_inference(self) -> FloatArray:
+        """Degrees of freedom of each parameter, (k,); infinite for z."""
+        df, p = np.full(len(self._names), np.inf), len(self.engine.beta)
+        df[:p] = self.inference.df(np.eye(p))
+        return df
+
+    @cached_property
+    def pvalues(self) -> Any:
+        """Two-sided p-values of `params`."""
+        from henderson.numerics.distributions import t_pvalue
+
+        return self._labelled(t_pvalue(np.asarray(self.tvalues), self.df_inference), self._names)
+
+    def _wald_limits(self, alpha: float) -> FloatArray:
+        """params ± quantile × bse, (k, 2)."""
+        from henderson.numerics.distributions import t_quantile
+
+        half = t_quantile(1 - alpha / 2, self.df_inference) * np.asarray(self.bse)
+        return np.column_stack([np.asarray(self.params) - half, np.asarray(self.params) + half])
+
+    @property
+    def coef_table(self) -> pd.DataFrame:
+        """The fixed effects with their tests and 95 % limits, as the results' inference has them.
+
+        Index: coefficient; columns estimate, se, df, statistic, p, lower, upper. Limits at another level: `conf_int`.
+        """
+        from henderson.inference.hypotheses import coef_table
+
+        return coef_table(self.inference)
+
+
+def root(variances: FloatArray) -> FloatArray:
+    """Square roots, NaN for the negative "variances" that a Hessian at the boundary can give."""
+    return np.sqrt(np.where(variances >= 0, variances, np.nan))

@@ -1,0 +1,99 @@
+"""`MixedModelResults`: what a user holds after `lmer`; made of a `Fit` and a request, and of nothing else.
+
+    params, bse, tvalues, pvalues, conf_int(), cov_params()   the fixed effects
+    varcorr, sigma, theta, ranef, variance_errors()           the covariance of the random effects
+
+The methods come from files by topic; the numbers from the rooms below.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from henderson.results.constraint_tests import ConstraintTests
+from henderson.results.effects_methods import EffectsMethods
+from henderson.results.inference_methods import InferenceMethods
+from henderson.results.interval_methods import IntervalMethods
+from henderson.results.keeping import Keeping
+from henderson.results.means_methods import MeansMethods
+from henderson.results.measures_methods import MeasuresMethods
+from henderson.results.model_facts import ModelFacts
+from henderson.results.prediction_methods import PredictionMethods
+
+if TYPE_CHECKING:
+    from henderson.report.summary import Lme4Summary
+
+
+class MixedModelResults(
+    ConstraintTests,
+    IntervalMethods,
+    InferenceMethods,
+    MeansMethods,
+    EffectsMethods,
+    PredictionMethods,
+    MeasuresMethods,
+    Keeping,
+):
+    """Results of a linear mixed model.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.params.round(3).to_dict(), round(fit.sigma, 3), fit.nobs
+    ({'Intercept': 251.405, 'Days': 10.467}, 25.592, 180)
+    """
+
+    @cached_property
+    def model(self) -> ModelFacts:
+        """What was fitted, by statsmodels' names: formula, endog_names, exog_names."""
+        return ModelFacts(self.design)
+
+    @property
+    def reml(self) -> bool:
+        """Whether the restricted likelihood was maximised."""
+        return self.engine.reml
+
+    @property
+    def method(self) -> str:
+        """``"REML"`` or ``"ML"``."""
+        return "REML" if self.engine.reml else "ML"
+
+    @property
+    def scale(self) -> float:
+        """Residual variance."""
+        return float(self.engine.sigma**2)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimum is certified."""
+        return self.engine.optimum.converged
+
+    @property
+    def message(self) -> str:
+        """What there is to say of the optimum."""
+        return self.engine.optimum.message
+
+    def summary(self, correlation: bool | None = None) -> Lme4Summary:
+        """The results as lme4 prints them, with lmerTest's degrees of freedom.
+
+        Parameters
+        ----------
+        correlation : bool, optional
+            Whether to show the correlations of the fixed effects; by default when there are 2 to 12.
+
+        Returns
+        -------
+        Lme4Summary
+            With `tables`, `as_text`, `as_html` and `as_latex`.
+        """
+        from henderson.report.summary import Lme4Summary
+
+        return self._summary or Lme4Summary.of(self.engine, self.inference, correlation)
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()

@@ -1,0 +1,178 @@
+"""The methods on results for intervals, profiles, bootstraps and draws: thin, the work is in the modules named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from henderson.results.coefficients import CoefficientMethods
+
+if TYPE_CHECKING:
+    from henderson.intervals.bootstrap.bootstrap import Bootstrap
+    from henderson.intervals.profile import Profile
+
+FloatArray = np.ndarray
+IntervalMethod = Literal["wald", "profile", "boot"]
+BootstrapKind = Literal["parametric", "residual", "cases"]
+BootstrapInterval = Literal["percentile", "basic", "bca"]
+
+
+class IntervalMethods(CoefficientMethods):
+    """conf_int, profile, bootstrap, simulate."""
+
+    def conf_int(
+        self,
+        alpha: float = 0.05,
+        cols: Sequence[int] | None = None,
+        *,
+        method: IntervalMethod | None = None,
+        level: float | None = None,
+        parameters: str | Sequence[str] | None = None,
+        reml: bool | None = None,
+        n: int | None = None,
+        interval: BootstrapInterval | None = None,
+        kind: BootstrapKind | None = None,
+        statistic: Callable[..., Any] | None = None,
+        seed: Any = None,
+        within: bool | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame:
+        """Intervals: of the fixed effects, in the rows of `params`; or by a method, of all parameters.
+
+        Parameters
+        ----------
+        alpha : float
+            One less the level.
+        cols : sequence of int, optional
+            Which fixed effects, by position.
+        method : {"wald", "profile", "boot"}, optional
+            With a method the rows are standard deviations, correlations, sigma, and the fixed effects, as in lme4's
+            `confint`. Without one, Wald intervals of the fixed effects.
+        level : float, optional
+            In place of `alpha`.
+        parameters : str or sequence of str, optional
+            Which rows, by name; ``"theta_"`` and ``"beta_"`` are all parameters of the covariance and all fixed
+            effects, and lme4's ``".sig01"``, ``".sigma"`` are understood.
+        reml : bool, optional
+            For "profile": profile the restricted likelihood.
+        n, interval, kind, statistic, seed, within, progress : optional
+            For "boot": replicates (1000), {"percentile", "basic", "bca"}, {"parametric", "residual", "cases"}, and
+            as in `bootstrap`.
+
+        Returns
+        -------
+        DataFrame
+            Columns lower, upper.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.conf_int().loc["Days"].round(3).tolist()
+        [7.206, 13.729]
+        >>> fit.conf_int(method="profile", parameters="sigma").round(2).to_numpy()
+        array([[22.9 , 28.86]])
+        """
+        from henderson.intervals.table import interval_table
+
+        given = {
+            "reml": reml, "n": n, "interval": interval, "kind": kind, "statistic": statistic, "seed": seed,
+            "within": within, "progress": progress,
+        }  # fmt: skip
+        options = {name: value for name, value in given.items() if value is not None}
+        alpha = alpha if level is None else 1 - level
+        wanted = parameters
+        if method is None and parameters is None:
+            wanted = "beta_"
+        if cols is not None:
+            wanted = [self._names[int(c)] for c in cols]
+        return interval_table(self.engine, self.inference, method or "wald", 1 - alpha, parameters=wanted, **options)
+
+    def profile(self, which: str | Sequence[str] | None = None, *, level: float = 0.99, reml: bool = False) -> Profile:
+        """Likelihood profiles of the parameters.
+
+        Parameters
+        ----------
+        which : str or sequence of str, optional
+            Names of parameters, ``"theta_"`` or ``"beta_"``; all by default.
+        level : float
+            How far the profiles go: as a joint region of this level of all parameters.
+        reml : bool
+            Profile the restricted likelihood (of the parameters of the covariance only).
+
+        Returns
+        -------
+        Profile
+            With `interval(level)`, `plot()` and the curves.
+        """
+        from henderson.intervals.profile import profile_fit
+
+        return profile_fit(self.engine, which, level=level, reml=reml)
+
+    def bootstrap(
+        self,
+        n: int = 1000,
+        *,
+        kind: BootstrapKind = "parametric",
+        statistic: Callable[..., Any] | None = None,
+        seed: Any = None,
+        batch: int | None = None,
+        within: bool = False,
+        progress: bool | Callable[[int, int], None] | None = None,
+    ) -> Bootstrap:
+        """Refit to simulated or resampled responses.
+
+        Parameters
+        ----------
+        n : int
+            Replicates.
+        kind : {"parametric", "residual", "cases"}
+            Responses from the model; from its residuals and modes; or whole groups drawn with replacement.
+        statistic : callable, optional
+            A function of a `Replicate` that returns a number, a sequence, a dict or a Series. By default all
+            parameters.
+        seed : int, SeedSequence or Generator, optional
+        batch : int, optional
+            Replicates fitted together.
+        within : bool
+            For cases: draw rows within the groups, too.
+        progress : bool or callable, optional
+            Show the number of replicates; None: on a terminal.
+
+        Returns
+        -------
+        Bootstrap
+            With `frame`, `interval(kind, level)`, `se`, `bias`.
+        """
+        from henderson.intervals.bootstrap.bootstrap import bootstrap_fit
+
+        return bootstrap_fit(
+            self.engine, n, kind=kind, statistic=statistic, seed=seed, batch=batch, within=within, progress=progress
+        )
+
+    def simulate(self, n: int = 1, seed: Any = None) -> FloatArray:
+        """Responses drawn from the fitted model.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int, SeedSequence or Generator, optional
+
+        Returns
+        -------
+        (rows, n) array
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> fit.simulate(3, seed=1).shape
+        (30, 3)
+        """
+        from henderson.engine.many.draws import simulate
+
+        return simulate(self.engine, n, seed)

@@ -1,0 +1,61 @@
+"""What was fitted, by statsmodels' names: the `model` of results that have no model object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from henderson.contract.design import Design
+
+
+@dataclass(frozen=True, repr=False)
+class ModelFacts:
+    """A model's names and arrays.
+
+    Attributes
+    ----------
+    design : Design
+    """
+
+    design: Design
+
+    @property
+    def formula(self) -> str:
+        """The formula, as it was given."""
+        return self.design.formula
+
+    @property
+    def endog_names(self) -> str:
+        """Name of the response."""
+        return self.design.y_name
+
+    @property
+    def exog_names(self) -> list[str]:
+        """Names of the fixed-effects columns."""
+        return list(self.design.x_names)
+
+    @property
+    def endog(self) -> np.ndarray:
+        """Response, (n,)."""
+        return self.design.y
+
+    @property
+    def exog(self) -> np.ndarray:
+        """Fixed-effects columns, (n, p)."""
+        return self.design.X
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows."""
+        return len(self.design.y)
+
+    def __repr__(self) -> str:
+        return f"<mixed model: {self.formula}>"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"the model of results from lmer has no {name!r}; it has formula, endog_names, exog_names, endog, exog, "
+            "and henderson.mixedlm(...) makes statsmodels' model"
+        )
