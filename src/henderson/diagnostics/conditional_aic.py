@@ -32,6 +32,7 @@ from henderson.diagnostics.measures import effective_df
 from henderson.inference.fit_moments import FitMoments, fit_of
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import pseudo_inverse
+from henderson.numerics.threads import blas_threads
 
 if TYPE_CHECKING:
     from henderson.contract.design import Design, RandomTerm
@@ -84,6 +85,7 @@ class Direction:
     root_change: np.ndarray | None = None
 
 
+@blas_threads()
 def conditional_aic(fit: Fit) -> ConditionalAIC:
     """Conditional AIC of a fit.
 

@@ -29,6 +29,7 @@ from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
+from henderson.numerics.threads import blas_threads
 
 #: effects in the rest from which a point that is only compared with gives up its factor
 HEAVY = 1500
@@ -63,6 +64,11 @@ class Criterion:
     def blocks(self) -> Blocks:
         """The blocks of effects."""
         return self.system.blocks
+
+    @property
+    def order(self) -> int:
+        """Rows of the largest dense matrix that an evaluation works on."""
+        return max(self.blocks.n_rest, self.system.cross.p)
 
     @property
     def nu(self) -> int:
@@ -108,11 +114,13 @@ class Criterion:
         g = np.asarray(g, float)
         lam = [semidefinite_root(block.layout.covariance(g[block.parameters])) for block in self.blocks.blocks]
         working = [np.linalg.solve(T, one) for T, one in zip(self.basis.roots, lam)]
-        return replace(self.in_user_units(moments_at(self.at_lam(working, g))), g=g)
+        with blas_threads(self.order):
+            return replace(self.in_user_units(moments_at(self.at_lam(working, g))), g=g)
 
     def working_moments(self, theta: np.ndarray) -> Moments:
         """Moments in the working basis at a user's θ."""
-        return moments_at(self.at_lam(self.lam_of(theta), theta))
+        with blas_threads(self.order):
+            return moments_at(self.at_lam(self.lam_of(theta), theta))
 
     def in_user_units(self, moments: Moments) -> Moments:
         """Moments of the working basis in the user's units and columns."""

@@ -19,6 +19,7 @@ from henderson.covariance.structures import triangular
 from henderson.engine.criterion import Criterion
 from henderson.engine.moments import Moments
 from henderson.engine.search.search import Certified, search
+from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
 
@@ -117,9 +118,10 @@ class Fit:
     def b_cov(self) -> tuple[np.ndarray, ...]:
         """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
         criterion = self.criterion
-        point = criterion.at_lam(criterion.lam_of(self.theta), self.theta)
         out: list[Any] = [None] * len(self.design.terms)
-        covariances = point.factor.conditional_covariances()
+        with blas_threads(criterion.order):
+            point = criterion.at_lam(criterion.lam_of(self.theta), self.theta)
+            covariances = point.factor.conditional_covariances()
         for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
             user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
             for i, part in zip(block.terms, block.layout.terms):
@@ -149,10 +151,21 @@ def fit_design(
     Fit
     """
     began = time.perf_counter()
-    criterion = Criterion.of(design, reml=reml)
-    with progress_bar("Fitting, evaluations", None, progress) as tell:
-        ended = search(criterion, start, tell)
-    return in_user_units(design, criterion, ended, began)
+    with blas_threads(products=_products(design)):
+        criterion = Criterion.of(design, reml=reml)
+        with (
+            blas_threads(criterion.order, products=_products(design)),
+            progress_bar("Fitting, evaluations", None, progress) as tell,
+        ):
+            ended = search(criterion, start, tell)
+        return in_user_units(design, criterion, ended, began)
+
+
+def _products(design: Design) -> int | None:
+    """Multiply-adds of the largest product where there is but the front; None where LAPACK works on a rest, too."""
+    one_factor = all(term.codes is not None and term.group == design.terms[0].group for term in design.terms)
+    width = design.X.shape[1] + 1 + sum(term.n_columns for term in design.terms)
+    return len(design.y) * width**2 if one_factor else None
 
 
 def in_user_units(

@@ -12,10 +12,12 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, in_user_units
 from henderson.engine.search.optimize import Optimum
 from henderson.engine.search.search import Certified
+from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
 
+@blas_threads()
 def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
     """β̂, σ² and conditional modes at a given θ."""
     began = time.perf_counter()

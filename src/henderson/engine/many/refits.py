@@ -16,6 +16,7 @@ from henderson.engine.fit import Fit, fit_design
 from henderson.engine.many.components import Components, components
 from henderson.engine.many.fits import BatchFit, fit_batch
 from henderson.engine.many.pieces import Responses
+from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
@@ -115,6 +116,7 @@ class Refitter:
             return cls(fit, None, 1)
         return cls(fit, parts, batch or int(np.clip(BATCH_DOUBLES // parts.doubles(), 1, 2000)))
 
+    @blas_threads()
     def __call__(self, y: FloatArray) -> Refits:
         """Fit the responses y (n, B)."""
         fit, parts = self.fit, self.parts

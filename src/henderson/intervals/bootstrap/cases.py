@@ -21,6 +21,7 @@ from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Resampled, Responses
 from henderson.engine.many.refits import BATCH_DOUBLES, Refits, batched_components, start_of
 from henderson.errors import DataError
+from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
@@ -57,6 +58,7 @@ def draw_counts(n_groups: int) -> Draw:
 class GroupFitter:
     """Fits of data in which each group counts some number of times."""
 
+    @blas_threads()
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
         self.owner = component_of_rows(fit.design)
@@ -77,6 +79,7 @@ class GroupFitter:
         log_weights = np.zeros(parts.n) if fit.design.weights is None else np.log(fit.design.weights)
         self.log_weights = np.bincount(self.owner, log_weights)
 
+    @blas_threads()
     def __call__(self, counts: FloatArray) -> Refits:
         """counts (C, B)."""
         if self.parts is None:

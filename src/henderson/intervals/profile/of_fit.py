@@ -20,6 +20,7 @@ from henderson.intervals.profile.path import trace
 from henderson.intervals.profile.profiles import Profile
 from henderson.intervals.profile.source import Origin, origin_of
 from henderson.intervals.profile.surface import Target, coordinates, surface
+from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
@@ -43,6 +44,7 @@ class FixedEffects:
     at: FloatArray
 
 
+@blas_threads()
 def profile_fit(
     fit: Fit, which: Sequence[str] | str | None = None, *, level: float = 0.99, reml: bool = False
 ) -> Profile:
