@@ -435,7 +435,7 @@ def test_weights_and_offsets():
     np.testing.assert_allclose(design.offset, 2 * data["z"] + data["x"])
     assert design.x_names == ("Intercept", "x")
     new = new_columns(design, data.head(3))
-    np.testing.assert_allclose(new.offset, 2 * data["z"].head(3))
+    np.testing.assert_allclose(new.offset, (2 * data["z"] + data["x"]).head(3))
     design = design_from_formula("y ~ x + (1 | g)", data, offset="z")
     np.testing.assert_allclose(new_columns(design, data.head(3)).offset, data["z"].head(3))
 
@@ -512,8 +512,8 @@ def test_new_data_get_the_same_columns(text):
     np.testing.assert_allclose(fixed_columns(design, data.iloc[[7]]), design.X[[7]], atol=1e-12)
     new = new_columns(design, polars.from_pandas(data.iloc[5:9]))
     np.testing.assert_allclose(new.X, design.X[5:9], atol=1e-12)
-    np.testing.assert_array_equal(new.codes[0], design.terms[0].codes[5:9])
-    np.testing.assert_allclose(new.columns[0], design.terms[0].columns[5:9])
+    np.testing.assert_array_equal(new.terms[0].codes, design.terms[0].codes[5:9])
+    np.testing.assert_allclose(new.terms[0].columns, design.terms[0].columns[5:9])
 
 
 def test_new_levels_and_missing_values_in_new_data():
@@ -524,8 +524,8 @@ def test_new_levels_and_missing_values_in_new_data():
     new.loc[2, "x"] = np.nan
     new.loc[3, "h"] = None
     made = new_columns(design, new)
-    assert made.codes[0].tolist() == [0, -1, 2, 3]
-    assert made.codes[1].tolist() == [design.terms[1].codes[0], -1, design.terms[1].codes[2], -1]
+    assert made.terms[0].codes.tolist() == [0, -1, 2, 3]
+    assert made.terms[1].codes.tolist() == [design.terms[1].codes[0], -1, design.terms[1].codes[2], -1]
     assert np.isnan(made.X[2]).all()
     assert np.isfinite(made.X[[0, 1, 3]]).all()
     new["a"] = "nobody"

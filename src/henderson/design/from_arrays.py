@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from henderson.design.variance_components import from_blocks
 from henderson.errors import DataError
 from henderson.sources.columns import Array, check_finite, find_missing, to_array, to_float
 from henderson.sources.factors import encode
+from henderson.sources.frames import read_table
 
 _MISSING = ("none", "drop", "raise")
 
@@ -160,6 +162,38 @@ def _matrix(values: Any, role: str, n: int) -> tuple[np.ndarray, tuple[str, ...]
     if array.dtype.kind not in "fiub":
         array = np.stack([to_float(array[:, k], f"{role}[:, {k}]") for k in range(array.shape[1])], axis=1)
     return array.astype(np.float64, copy=False), ()
+
+
+def given_columns(newdata: Any, names: Sequence[str], role: str) -> np.ndarray:
+    """Columns of a model given by arrays, for new rows: by name where both have names.
+
+    Parameters
+    ----------
+    newdata : (m, k) array or DataFrame
+    names : sequence of k str
+        The model's; ``x1``, ``const`` or ``x_re1`` where it was given an array.
+    role : str
+        For the error.
+
+    Returns
+    -------
+    (m, k) float64 array
+        NaN where an entry is missing.
+    """
+    if isinstance(newdata, pd.DataFrame) and not (_are_made_up(names) and len(newdata.columns) == len(names)):
+        table = read_table(newdata)
+        return np.stack([to_float(table[name], name) for name in names], axis=1)
+    array = newdata if isinstance(newdata, pd.DataFrame) else np.atleast_1d(np.asanyarray(newdata))
+    if array.ndim == 1:
+        array = np.asanyarray(array).reshape(-1, len(names))
+    if array.ndim != 2 or array.shape[1] != len(names):
+        raise DataError(f"{role}: new rows need the {len(names)} columns {', '.join(names)}")
+    return _matrix(array, role, len(array))[0]
+
+
+def _are_made_up(names: Sequence[str]) -> bool:
+    """Whether columns have names only since an array has none."""
+    return all(re.fullmatch(r"const|x(_re)?\d+|\(Intercept\)", name) for name in names)
 
 
 def _x_names(X: np.ndarray) -> tuple[str, ...]:

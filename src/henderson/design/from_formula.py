@@ -21,7 +21,7 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.design import checks
 from henderson.design.fixed_terms import FixedTerms, fixed_terms
 from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
-from henderson.design.variance_components import component
+from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
 from henderson.formula.coding import Part, fill, make_part
@@ -43,7 +43,7 @@ class Specs:
     Attributes
     ----------
     fixed : Part
-    random : tuple of RandomSpec
+    random : tuple of RandomSpec or ComponentSpec
         One a term.
     offsets : tuple of FactorSpec
         Of the ``offset(...)`` terms of the formula.
@@ -60,11 +60,15 @@ class Specs:
     terms : FixedTerms
         Terms of the fixed part, its factors' levels and covariates' means.
     offset_column : str or None
-        Name of the column given as `offset`.
+        Where what was given as `offset` is in new data.
+    offset_given : bool
+        Whether it was a nameless array: new data need one.
+    group_column : str or None
+        Where the labels of `groups` are in new data; None where a nameless array was given.
     """
 
     fixed: Part
-    random: tuple[RandomSpec, ...]
+    random: tuple[RandomSpec | ComponentSpec, ...]
     offsets: tuple[FactorSpec, ...]
     response: FactorSpec
     environment: Environment
@@ -74,6 +78,8 @@ class Specs:
     columns: Any = None
     terms: FixedTerms | None = None
     offset_column: str | None = None
+    offset_given: bool = False
+    group_column: str | None = None
 
 
 def design_from_formula(
@@ -237,7 +243,8 @@ def _assemble(
     check_finite(y, [plan.response], rows)
     check_finite(X, fixed.names, rows)
     groups = Groups(columns)
-    terms, random = [], []
+    terms: list[RandomTerm] = []
+    random: list[RandomSpec | ComponentSpec] = []
     for bar, own in plan.bars:
         part = make_part(own, factors)
         if not part.names:
@@ -246,13 +253,17 @@ def _assemble(
         if not np.may_share_memory(varying, X):
             check_finite(varying, part.names, rows)
         terms.append(random_term(bar.name, bar.label, groups[bar.group], varying, part.names, bar.structure))
-        random.append(RandomSpec(_data_columns(bar.group), part, terms[-1].levels, groups.crossings.get(bar.group)))
+        columns_in_data = (plan.groups_column or "",) if _is_given(bar.group) else bar.group
+        random.append(RandomSpec(columns_in_data, part, terms[-1].levels, groups.crossings.get(bar.group)))
     own_groups = groups[plan.groups.group] if plan.groups else None
     for name, component_terms in plan.components:
         assert plan.groups is not None
         assert own_groups is not None
-        terms.append(component(name, plan.groups.name, component_terms, columns, own_groups, env))
-        random.append(RandomSpec((), None, terms[-1].levels))
+        term, spec = component(
+            name, plan.groups.name, component_terms, columns, own_groups, env, (plan.groups_column or "",)
+        )
+        terms.append(term)
+        random.append(spec)
     weights = None
     if plan.weights is not None:
         weights = to_float(columns[plan.weights], plain_name(plan.weights)).copy()
@@ -279,13 +290,15 @@ def _assemble(
         rows,
         {name: X[:, at] if at is not None else columns[name] for name, at in places},
         fixed_terms(fixed, values, columns),
-        None if plan.offset is None or plan.offset in plan.given else plan.offset,
+        plan.offset_column,
+        plan.offset is not None and plan.offset_column is None,
+        plan.groups_column,
     )
     return Design(y, X, tuple(terms), plan.response, fixed.names, weights, offset, specs=specs)
 
 
-def _data_columns(group: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name for name in group if plain_name(name) == name)
+def _is_given(group: Iterable[str]) -> bool:
+    return any(plain_name(name) != name for name in group)
 
 
 def _one_column(expr: str, factors: Mapping[str, FactorSpec], values: Mapping[str, Values], role: str) -> np.ndarray:

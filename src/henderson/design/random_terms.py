@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,7 @@ import pandas as pd
 from henderson.contract.design import RandomTerm
 from henderson.formula.coding import Part, fill
 from henderson.formula.evaluate import Columns, Values
-from henderson.sources.factors import Crossing, cross, differ_in_type, encode, match, unknown_levels
+from henderson.sources.factors import Crossing, cross, differ_in_type, encode, match, plain_label, unknown_levels
 
 GroupCodes = tuple[np.ndarray, pd.Index]
 
@@ -24,16 +23,16 @@ class RandomSpec:
     Attributes
     ----------
     group : tuple of str
-        Columns whose combinations are the levels; empty when the labels were given as an array.
-    part : Part or None
-        The columns; None for a variance component.
+        Columns whose combinations are the levels; an empty name when the labels were given as a nameless array.
+    part : Part
+        The columns.
     levels : pandas.Index of length J
     crossing : Crossing or None
         How combinations of several columns are numbered.
     """
 
     group: tuple[str, ...]
-    part: Part | None
+    part: Part
     levels: pd.Index
     crossing: Crossing | None = None
 
@@ -51,17 +50,13 @@ class RandomSpec:
             if (own < 0).any():
                 return unknown_levels(name, columns[name], own, levels)
         row = int(np.argmax(codes < 0))
-        shown = ", ".join(f"{name} {_shown(columns[name][row])}" for name in self.group)
+        shown = ", ".join(f"{name} {plain_label(columns[name][row])!r}" for name in self.group)
         return f"row {row} has a combination that the model does not know: {shown}"
 
     def is_other_type(self, columns: Columns) -> bool:
         """Whether no label can be known, because all are of another type than the model's."""
         parts = (self.levels,) if self.crossing is None else self.crossing.parts
         return any(differ_in_type(columns[name], levels) for name, levels in zip(self.group, parts))
-
-
-def _shown(value: Any) -> str:
-    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 class Groups:

@@ -8,14 +8,52 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from henderson.contract.design import Design
+from henderson.design.from_arrays import given_columns
+from henderson.design.random_terms import RandomSpec
+from henderson.design.variance_components import ComponentSpec
 from henderson.errors import DataError, FormulaError
 from henderson.formula.coding import Part, fill
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import Columns, FactorSpec, replay
-from henderson.sources.columns import find_missing, settle, to_array, to_float
-from henderson.sources.frames import Table, read_table, unknown_column
+from henderson.sources.alignment import aligned
+from henderson.sources.columns import Array, find_missing, settle, to_float
+from henderson.sources.factors import differ_in_type, match, plain_label, unknown_levels
+from henderson.sources.frames import Table, read_table
+
+
+@dataclass(frozen=True)
+class NewTerm:
+    """What a random term says of new rows.
+
+    Attributes
+    ----------
+    codes : (m,) intp array, or None
+        Level of each row, −1 for a level that the design does not have, or a missing one; None for a component.
+    columns : (m, q) float64 array
+        What varies; (m, 0) for a component.
+    loadings : (m, J + 1) csr_array, or None
+        For a variance component its Z; the last column stands for effects that the design does not have.
+    complaint : str or None
+        What to say of the rows whose level is not known; None when all are.
+    is_other_type : bool
+        Whether no level can be known, since the labels are of another type than the model's.
+    """
+
+    codes: np.ndarray | None
+    columns: np.ndarray
+    loadings: sparse.csr_array | None = None
+    complaint: str | None = None
+    is_other_type: bool = False
+
+    def times(self, b: np.ndarray) -> np.ndarray:
+        """Zb, (m,), for effects b (J, q); zero where a level is not known."""
+        if self.loadings is not None:
+            return np.asarray(self.loadings @ np.append(b[:, 0], 0.0))
+        assert self.codes is not None
+        return np.where(self.codes < 0, 0.0, np.einsum("ia,ia->i", self.columns, b[self.codes]))
 
 
 @dataclass(frozen=True)
@@ -28,24 +66,14 @@ class NewColumns:
         NaN where a variable of the fixed part is missing.
     offset : (m,) float64 array
         Zero where the formula has none.
-    codes : tuple of (m,) intp arrays
-        Level of each row in each random term, −1 for a level that the design does not have, or a missing one.
-    columns : tuple of (m, q) float64 arrays
-        What varies, one array a random term.
+    terms : tuple of NewTerm
     index : pandas.Index of length m
-    complaints : tuple of str or None
-        For each random term what to say of the rows whose level is not known; None when all are.
-    other_types : tuple of bool
-        Whether no level of a term can be known, since the labels are of another type than the model's.
     """
 
     X: np.ndarray
     offset: np.ndarray
-    codes: tuple[np.ndarray, ...]
-    columns: tuple[np.ndarray, ...]
+    terms: tuple[NewTerm, ...]
     index: pd.Index
-    complaints: tuple[str | None, ...] = ()
-    other_types: tuple[bool, ...] = ()
 
 
 def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) -> np.ndarray:
@@ -78,14 +106,16 @@ def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) ->
     (array([[1., 0., 1.]]), array([[ 1., -1., -1.]]))
     """
     if design.specs is None:
-        return _given_columns(design, newdata)
+        return given_columns(newdata, design.x_names, "exog")
     table = read_table(newdata)
     fixed = design.specs.fixed
     return _columns(fixed, table, design.specs.environment, _contrasts(fixed, contrasts))
 
 
-def new_columns(design: Design, newdata: Any, *, random: bool = True) -> NewColumns:
-    """X, offset, codes and columns for new rows.
+def new_columns(
+    design: Design, newdata: Any, *, random: bool = True, groups: Any = None, offset: Any = None
+) -> NewColumns:
+    """X, offset and random terms for new rows.
 
     Parameters
     ----------
@@ -94,6 +124,10 @@ def new_columns(design: Design, newdata: Any, *, random: bool = True) -> NewColu
     newdata : table
     random : bool
         Whether the random terms are wanted too; their columns must be in `newdata` then.
+    groups : (m,) array_like, optional
+        Labels of the groups, when these were given as an array.
+    offset : (m,) array_like, optional
+        The known part of the mean, when it was given as an array.
 
     Returns
     -------
@@ -101,29 +135,69 @@ def new_columns(design: Design, newdata: Any, *, random: bool = True) -> NewColu
     """
     specs = design.specs
     table = read_table(newdata)
-    X = _columns(specs.fixed, table, specs.environment)
-    offset = np.zeros(table.n)
+    env = specs.environment
+    known = np.zeros(table.n)
     for spec in specs.offsets:
-        offset = offset + _numeric(spec, table, specs.environment)
+        known = known + _numeric(spec, table, env)
     if specs.offset_column is not None:
-        offset = offset + to_float(table[specs.offset_column], specs.offset_column)
-    codes: list[np.ndarray] = []
-    columns: list[np.ndarray] = []
-    complaints: list[str | None] = []
-    other_types: list[bool] = []
-    for spec, term in zip(specs.random, design.terms) if random else ():
-        if spec.part is None or not spec.group:
-            raise DataError(f"the term {term.label!r} cannot be made for new data: its groups are not a column")
-        names = [name for name in spec.group if name not in table]
-        if names:
-            raise DataError(unknown_column(names[0], table.names))
-        labels = {name: table[name] for name in spec.group}
-        codes.append(spec.codes(labels))
-        unknown = (codes[-1] < 0).any()
-        complaints.append(spec.complaint(labels, codes[-1]) if unknown else None)
-        other_types.append(bool(unknown) and spec.is_other_type(labels))
-        columns.append(_columns(spec.part, table, specs.environment))
-    return NewColumns(X, offset, tuple(codes), tuple(columns), table.index, tuple(complaints), tuple(other_types))
+        known = known + to_float(table[specs.offset_column], specs.offset_column)
+    if specs.offset_given and offset is None:
+        raise DataError("the offset was given as an array: give offset=, its values in the new rows")
+    if offset is not None:
+        known = known + to_float(_beside(offset, table, "offset"), "offset")
+    labels = None if groups is None else _beside(groups, table, "groups")
+    pairs = zip(specs.random, design.terms) if random else ()
+    terms = tuple(_new_term(spec, term.n_levels, table, env, labels) for spec, term in pairs)
+    return NewColumns(_columns(specs.fixed, table, env), known, terms, table.index)
+
+
+def _beside(values: Any, table: Table, role: str) -> Array:
+    found = aligned(values, table.index, role, labelled=table.labelled)
+    if len(found) != table.n:
+        raise DataError(f"{role} has {len(found)} entries, the new data {table.n} rows")
+    return found
+
+
+def _new_term(
+    spec: RandomSpec | ComponentSpec, n_levels: int, table: Table, env: Environment, groups: Array | None
+) -> NewTerm:
+    labels = {name: _labels(name, table, groups) for name in spec.group}
+    if isinstance(spec, ComponentSpec):
+        return _new_component(spec, n_levels, table, env, labels[spec.group[0]])
+    codes = spec.codes(labels)
+    complaint = spec.complaint(labels, codes) if (codes < 0).any() else None
+    is_other = complaint is not None and spec.is_other_type(labels)
+    return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other)
+
+
+def _labels(name: str, table: Table, groups: Array | None) -> Array:
+    """The labels of a grouping factor; the empty name is that of groups given as a nameless array."""
+    if groups is not None and not name:
+        return groups
+    if not name:
+        raise DataError("the groups were given as an array without a name: give groups=, the label of each new row")
+    return table[name]
+
+
+def _new_component(spec: ComponentSpec, n_effects: int, table: Table, env: Environment, labels: Array) -> NewTerm:
+    columns, keep = _complete(spec.variables, table)
+    rows = np.arange(table.n) if keep is None else keep
+    codes = match(labels[rows], spec.groups)
+    found = spec.loadings(codes, columns, n_effects, env).tocoo()
+    data = np.append(found.data, np.full(table.n - len(rows), np.nan))
+    lost = np.setdiff1d(np.arange(table.n), rows)
+    where = np.append(rows[found.coords[0]], lost), np.append(found.coords[1], np.full(len(lost), n_effects))
+    loadings = sparse.csr_array((data, where), shape=(table.n, n_effects + 1))
+    unknown = rows[found.coords[0][found.coords[1] == n_effects]]
+    complaint, is_other = None, False
+    if (codes < 0).any():
+        complaint = unknown_levels(spec.group[0] or "groups", labels[rows], codes, spec.groups)
+        is_other = differ_in_type(labels[rows], spec.groups)
+    elif len(unknown):
+        shown = ", ".join(f"{name} {plain_label(columns[name][unknown[0]])!r}" for name in spec.variables)
+        group = plain_label(labels[unknown[0]])
+        complaint = f"the component {spec.name!r} has no effect for {shown} in group {group!r} (row {unknown[0]})"
+    return NewTerm(None, np.empty((table.n, 0)), loadings, complaint, is_other)
 
 
 def _contrasts(part: Part, kind: str | None) -> dict[str, np.ndarray] | None:
@@ -179,16 +253,3 @@ def _numeric(spec: FactorSpec, table: Table, env: Environment) -> np.ndarray:
     if len(rows):
         out[rows] = replay(spec, columns, len(rows), env).columns[0]
     return out
-
-
-def _given_columns(design: Design, newdata: Any) -> np.ndarray:
-    """X from arrays, for a design made of arrays."""
-    if isinstance(newdata, pd.DataFrame):
-        table = read_table(newdata)
-        if all(name in table for name in design.x_names):
-            return np.stack([to_float(to_array(table[name], name), name) for name in design.x_names], axis=1)
-    array = np.asarray(newdata, np.float64)
-    array = array.reshape(-1, len(design.x_names)) if array.ndim < 2 else array
-    if array.ndim != 2 or array.shape[1] != len(design.x_names):
-        raise DataError(f"new rows need the {len(design.x_names)} columns {', '.join(design.x_names)}")
-    return array

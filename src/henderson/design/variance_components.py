@@ -9,7 +9,9 @@ others stay as a matrix (`RandomTerm.loadings`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,15 +20,114 @@ from henderson.contract.design import RandomTerm
 from henderson.design.random_terms import GroupCodes
 from henderson.formula.coding import Part, fill, make_part
 from henderson.formula.environment import Environment
-from henderson.formula.evaluate import Columns, FactorSpec, Values, learn
-from henderson.formula.terms import Term
-from henderson.sources.factors import renumber
+from henderson.formula.evaluate import Columns, FactorSpec, Values, learn, replay
+from henderson.formula.terms import Term, plain_column
+from henderson.sources.columns import kind_of, to_float
+from henderson.sources.factors import Crossing, cross, encode, match, renumber
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+#: kinds of columns that are numbers, or that `learn` refuses by name
+PLAIN_NUMBERS = ("number", "number objects", "complex", "time")
+
+
+@dataclass(frozen=True)
+class ComponentSpec:
+    """How to find the effects of a component on which rows of new data load.
+
+    Attributes
+    ----------
+    name : str
+        The component's.
+    group : tuple of str
+        Column of the groups.
+    groups : pandas.Index of length G
+        Levels of the groups.
+    plain : tuple of (column, levels or None), one a factor; or None
+        For a product of plain columns: where each is, and its levels if it is a factor.
+    crossing : Crossing or None
+        Then: which columns of the product occur in which group.
+    parts : tuple of G Part
+        For anything else: how each group's columns are made.
+    places : tuple of G intp arrays
+        And the effects to which they belong, −1 for a column that was zero throughout its group.
+    """
+
+    name: str
+    group: tuple[str]
+    groups: pd.Index
+    plain: tuple[tuple[str, pd.Index | None], ...] | None
+    crossing: Crossing | None
+    parts: tuple[Part, ...] = ()
+    places: tuple[np.ndarray, ...] = ()
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Columns of the data that it uses."""
+        if self.plain is not None:
+            return tuple(name for name, _ in self.plain)
+        return tuple(dict.fromkeys(name for part in self.parts for name in part.variables))
+
+    def loadings(self, groups: np.ndarray, columns: Columns, n_effects: int, env: Environment) -> sparse.csr_array:
+        """Z of new rows without missing values, (m, J + 1); the last column is for effects that the fit does not have.
+
+        Parameters
+        ----------
+        groups : (m,) intp array
+            Group of each row, −1 for one not known.
+        columns : mapping of str to (m,) arrays
+        n_effects : int
+            J.
+        env : Environment
+        """
+        from scipy import sparse
+
+        m = len(groups)
+        if self.plain is not None:
+            effects, entry = self._plain_effects(groups, columns)
+            effects = np.where(effects < 0, n_effects, effects)
+            return sparse.csr_array((entry, effects, np.arange(m + 1)), shape=(m, n_effects + 1))
+        lost = np.flatnonzero(groups < 0)
+        rows, places, entries = [lost], [np.full(len(lost), n_effects)], [np.ones(len(lost))]
+        for code in np.unique(groups[groups >= 0]):
+            at, part = np.flatnonzero(groups == code), self.parts[code]
+            own = {name: column[at] for name, column in columns.items()}
+            values = {expr: replay(spec, own, len(at), env) for expr, spec in part.factors.items()}
+            matrix = fill(part, values, np.empty((len(at), len(part.names))))
+            row, column = np.nonzero(matrix)
+            place = self.places[code][column]
+            rows.append(at[row])
+            places.append(np.where(place < 0, n_effects, place))
+            entries.append(matrix[row, column])
+        where = np.concatenate(rows), np.concatenate(places)
+        return sparse.csr_array((np.concatenate(entries), where), shape=(m, n_effects + 1))
+
+    def _plain_effects(self, groups: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+        """The effect of each row, −1 for one not known, and the entry there."""
+        assert self.plain is not None
+        assert self.crossing is not None
+        within, stride, entry = np.zeros(len(groups), dtype=np.intp), 1, np.ones(len(groups))
+        for name, levels in self.plain:
+            if levels is None:
+                entry = entry * to_float(columns[name], name)
+            else:
+                codes = match(columns[name], levels)
+                within = np.where((within >= 0) & (codes >= 0), within + stride * codes, -1)
+                stride *= len(levels)
+        return self.crossing.codes([groups, within]), entry
 
 
 def component(
-    name: str, group_name: str, terms: Sequence[Term], columns: Columns, groups: GroupCodes, env: Environment
-) -> RandomTerm:
-    """One variance component.
+    name: str,
+    group_name: str,
+    terms: Sequence[Term],
+    columns: Columns,
+    groups: GroupCodes,
+    env: Environment,
+    column: tuple[str] = ("",),
+) -> tuple[RandomTerm, ComponentSpec]:
+    """One variance component, and how to replay it.
 
     Parameters
     ----------
@@ -39,44 +140,60 @@ def component(
     groups : (codes, levels)
         Of the groups.
     env : Environment
+    column : tuple of str
+        Where the groups are in new data.
     """
     codes, levels = groups
-    quick = _one_term(terms, columns, env) if len(terms) == 1 else None
+    quick = _one_term(terms[0], columns, env) if len(terms) == 1 else None
     if quick is not None:
-        return _from_codes(name, group_name, codes, levels, *quick)
+        plain, within, entry, labels = quick
+        codes, crossing = cross([groups, (within, labels)])
+        at, own = crossing.members
+        index = pd.MultiIndex.from_arrays([levels[at], labels[own]], names=[group_name, name])
+        return _scalar_term(name, group_name, codes, index, entry), ComponentSpec(name, column, levels, plain, crossing)
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(levels)))
     rows = np.split(order, ends[:-1])
     blocks: list[np.ndarray] = []
-    names: list[tuple[str, ...]] = []
+    parts: list[Part] = []
     for at in rows:
         part, matrix = _matrix(terms, {key: column[at] for key, column in columns.items()}, len(at), env)
         blocks.append(matrix)
-        names.append(part.names)
-    return from_blocks(name, group_name, blocks, rows, names, levels)
+        parts.append(part)
+    term = from_blocks(name, group_name, blocks, rows, [part.names for part in parts], levels)
+    labels = pd.MultiIndex.from_tuples([(level, own) for level, part in zip(levels, parts) for own in part.names])
+    places = np.split(term.levels.get_indexer(labels), np.cumsum([len(part.names) for part in parts])[:-1])
+    return term, ComponentSpec(name, column, levels, None, None, tuple(parts), tuple(places))
 
 
 def _one_term(
-    terms: Sequence[Term], columns: Columns, env: Environment
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
-    """A product of plain columns: the column of each row within its group, the entry there, and the names.
+    term: Term, columns: Columns, env: Environment
+) -> tuple[tuple[tuple[str, pd.Index | None], ...], np.ndarray, np.ndarray, pd.Index] | None:
+    """A product of plain columns: what they are, the column of each row within its group, the entry there, the names.
 
-    None for anything else: an expression may depend on which rows it is given.
+    None for anything else: an expression may depend on which rows it is given. A factor is here its codes and levels
+    alone: it can have tens of thousands, and a coding matrix would have as many rows and columns.
     """
-    factors, values = _learn(terms, columns, env)
-    if any(spec.spec is not None for spec in factors.values()):
-        return None
     n = len(next(iter(columns.values())))
     within, stride, entry = np.zeros(n, dtype=np.intp), 1, np.ones(n)
-    for expr in terms[0]:
-        spec, found = factors[expr], values[expr]
-        if found.codes is None:
-            entry = entry * found.columns[0]
+    plain: list[tuple[str, pd.Index | None]] = []
+    names: list[list[str]] = []
+    for expr in term:
+        found = plain_column(expr) or ((expr, False) if expr in columns else None)
+        if found is None or found[0] not in columns:
+            return None
+        column, as_category = found
+        if as_category or kind_of(columns[column]) not in PLAIN_NUMBERS:
+            codes, levels = encode(columns[column], repr(column))
+            within, stride = within + stride * codes, stride * len(levels)
+            plain.append((column, levels))
+            names.append([f"{expr}[{level}]" for level in levels])
         else:
-            assert spec.levels is not None
-            within = within + stride * found.codes
-            stride *= len(spec.levels)
-    return within, entry, make_part(terms, factors).names
+            entry = entry * learn(expr, columns, env)[1].columns[0]
+            plain.append((column, None))
+            names.append([expr])
+    labels = [":".join(reversed(own)) for own in product(*reversed(names))] or ["Intercept"]
+    return tuple(plain), within, entry, pd.Index(labels)
 
 
 def _learn(
@@ -90,22 +207,6 @@ def _matrix(terms: Sequence[Term], columns: Columns, n: int, env: Environment) -
     factors, values = _learn(terms, columns, env)
     part = make_part(terms, factors)
     return part, fill(part, values, np.empty((n, len(part.names))))
-
-
-def _from_codes(
-    name: str,
-    group_name: str,
-    groups: np.ndarray,
-    levels: pd.Index,
-    within: np.ndarray,
-    entry: np.ndarray,
-    labels: Sequence[str],
-) -> RandomTerm:
-    """A component on one of whose effects each row loads: column `within` of its group, by `entry`."""
-    codes, present = renumber(groups * np.intp(len(labels)) + within, len(levels) * len(labels))
-    at, column = np.divmod(present, len(labels))
-    index = pd.MultiIndex.from_arrays([levels[at], pd.Index(labels)[column]], names=[group_name, name])
-    return _scalar_term(name, group_name, codes, index, entry)
 
 
 def _scalar_term(name: str, group_name: str, codes: np.ndarray, index: pd.Index, entry: np.ndarray) -> RandomTerm:

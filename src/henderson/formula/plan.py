@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from henderson.errors import FormulaError
 from henderson.formula.bars import Bar, ParsedFormula, label_bars, with_intercept
@@ -27,6 +28,8 @@ class Plan:
     """What a model consists of, before any number is read.
 
     `given` holds columns given as arrays by the name that the model knows them by; the others are the data's.
+    `groups_column` and `offset_column` hold the groups and the offset in new data: of a Series that was given, the
+    column of its name.
     """
 
     response: str
@@ -39,6 +42,8 @@ class Plan:
     given: Mapping[str, Array]
     weights: str | None = None
     offset: str | None = None
+    groups_column: str | None = None
+    offset_column: str | None = None
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -68,7 +73,7 @@ def make_plan(
         As for `design_from_formula`.
     """
     bars, given = list(parsed.bars), {}
-    own = None
+    own = groups_column = None
     if vc_formula is not None and not isinstance(vc_formula, Mapping):
         raise FormulaError(
             f"vc_formula must be a dict of names and formulas, such as {{'name': {str(vc_formula)!r}}}, "
@@ -77,10 +82,12 @@ def make_plan(
     if re_formula is not None and not isinstance(re_formula, str):
         raise FormulaError(f"re_formula must be text such as '~ x', not {type(re_formula).__name__}")
     if groups is not None:
+        groups = _one_grouping(groups)
         name = groups if isinstance(groups, str) else "Group"
         key = groups if isinstance(groups, str) else GIVEN.format("groups")
         if key != name:
-            given[key] = aligned(_one_grouping(groups), table.index, "groups", labelled=table.labelled)
+            given[key] = aligned(groups, table.index, "groups", labelled=table.labelled)
+        groups_column = name if key == name else _name_in_new_data(groups, given[key], table)
         own = Bar("1", (key,), name, label=name)
         if re_formula is not None:
             bars.append(replace(own, columns=with_intercept(_right_side(re_formula))))
@@ -124,12 +131,16 @@ def make_plan(
         given,
         roles.get("weights"),
         roles.get("offset"),
+        groups_column,
+        offset if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
     )
 
 
 def _one_grouping(groups: Any) -> Any:
     """`groups`, unless they are several."""
     names: list[Any] = []
+    if isinstance(groups, str):
+        return groups
     if isinstance(groups, list | tuple) and len(groups) < 10 and all(isinstance(name, str) for name in groups):
         names = list(groups)
     elif not isinstance(groups, list | tuple) and len(np.shape(groups)) == 2 and np.shape(groups)[1] != 1:
@@ -140,7 +151,15 @@ def _one_grouping(groups: Any) -> Any:
             f"groups takes one grouping factor, not {len(names)}. Write bars: lmer('… + (1 | {a}) + (1 | {b})', data); "
             f"or, for {b} within {a}, groups={a!r} and vc_formula={{{b!r}: '0 + C({b})'}}"
         )
-    return groups
+    return groups.iloc[:, 0] if isinstance(groups, pd.DataFrame) else groups
+
+
+def _name_in_new_data(given: Any, values: Array, table: Table) -> str | None:
+    """The name of a Series that was given, unless the table's column of that name is another."""
+    name = getattr(given, "name", None)
+    if not isinstance(name, str):
+        return None
+    return name if name not in table or pd.Series(values).equals(pd.Series(table[name])) else None
 
 
 def _without_dot(parsed: ParsedFormula, table: Table, bars: Iterable[Bar], own: Bar | None) -> str:

@@ -37,6 +37,9 @@ class PredictionMethods(FittedModel):
         *,
         random: bool = False,
         new_levels: Literal["raise", "zero"] = "raise",
+        groups: Any = None,
+        exog_re: Any = None,
+        offset: Any = None,
     ) -> pd.Series | FloatArray:
         """The mean without random effects, or with them.
 
@@ -47,9 +50,16 @@ class PredictionMethods(FittedModel):
         transform : bool
             False: `exog` holds the columns of the design as they are.
         random : bool
-            Add the conditional modes of the rows' levels, and the offset (lme4's default; needs a formula).
+            Add the conditional modes of the rows' levels (lme4's default). An offset is part of the mean in any case.
         new_levels : {"raise", "zero"}
-            With `random`: what to do with levels that the fit does not have.
+            With `random`: what to do with levels that the fit does not have. Labels of another type than the fit's
+            (text for numbers) raise in any case.
+        groups : (m,) array_like, optional
+            With `random`: label of each row, when the groups were given as an array.
+        exog_re : (m, k_re) array_like, optional
+            With `random`: the columns that vary by group, for a model made of arrays.
+        offset : (m,) array_like, optional
+            Known part of the mean, when it was given as an array.
 
         Returns
         -------
@@ -70,27 +80,25 @@ class PredictionMethods(FittedModel):
         >>> fit.predict(new).round(1).tolist(), fit.predict(new, random=True).round(1).tolist()
         ([377.0], [489.7])
         """
-        from henderson.design.replay import fixed_columns
+        from henderson.prediction.new_rows import predict_new
 
         beta = np.nan_to_num(np.asarray(self.engine.beta))
-        if random:
-            if exog is None:
-                return self.fittedvalues
-            if self.design.specs is None:
-                raise ValueError("predictions with random effects need a model made by a formula")
-            from henderson.prediction.with_random_effects import with_random_effects
-
-            predicted = with_random_effects(self.engine, beta, exog, new_levels)
-            index = getattr(exog, "index", None)
-            return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
         if exog is None:
+            if random:
+                return self.fittedvalues
             self._needs_rows()
-            return self._by_row(self.design.X @ beta)
-        if self.design.specs is None or not transform or isinstance(exog, np.ndarray):
-            columns = np.asarray(exog, float)
-            columns = columns[None] if columns.ndim == 1 and len(columns) == len(beta) else columns
-        else:
-            columns = fixed_columns(self.design, exog)
-        predicted = columns @ beta
+            mean = self.design.X @ beta
+            return self._by_row(mean if self.design.offset is None else mean + self.design.offset)
+        predicted = predict_new(
+            self.engine,
+            beta,
+            exog,
+            random=random,
+            new_levels=new_levels,
+            groups=groups,
+            exog_re=exog_re,
+            offset=offset,
+            transform=transform,
+        )
         index = getattr(exog, "index", None)
         return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted

@@ -280,9 +280,9 @@ def unknown_levels(name: str, values: Array, codes: np.ndarray, levels: pd.Index
     row = int(rows[0])
     if pd.isna(values[row : row + 1])[0]:
         return f"{name!r} is missing in row {row}"
-    bad = _plain(values[row])
+    bad = plain_label(values[row])
     more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-    known = [_plain(level) for level in levels[:12]]
+    known = [plain_label(level) for level in levels[:12]]
     kinds = {type(level).__name__ for level in known}
     differs = type(bad).__name__ not in kinds and not (_is_number(bad) and all(map(_is_number, known)))
     shown = ", ".join(str(level) for level in known) + (", …" if len(levels) > 12 else "")
@@ -306,7 +306,8 @@ def _family(kind: str) -> str:
     return "datetime64" if kind in ("date", "datetime") else kind
 
 
-def _plain(value: Any) -> Any:
+def plain_label(value: Any) -> Any:
+    """A label as Python has it, for messages: 308 and not np.int64(308)."""
     return value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value
 
 
