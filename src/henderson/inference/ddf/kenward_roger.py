@@ -35,6 +35,9 @@ from henderson.numerics.linalg import positive_inverse, symmetric
 
 FloatArray = np.ndarray
 
+#: below it two quantities that vanish together are rounding
+ZERO = 1e-7
+
 
 @dataclass(frozen=True)
 class KenwardRoger:
@@ -95,16 +98,26 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
     >>> scaling, m = scale_and_df(1, 0.1, 0.1)
     >>> round(scaling, 10), round(m, 10)
     (1.0, 20.0)
+
+    Two denominator degrees of freedom: the approximating F has no mean, and the limit is taken.
+
+    >>> scaling, m = scale_and_df(2, 4.0, 2.0)
+    >>> round(scaling, 10), round(m, 10)
+    (1.0, 2.0)
     """
     b = (a1 + 6 * a2) / (2 * l)
     g = ((l + 1) * a1 - (l + 4) * a2) / ((l + 2) * a2)
     below = 3 * l + 2 * (1 - g)
     c1, c2, c3 = g / below, (l - g) / below, (l + 2 - g) / below
-    mean = 1 / (1 - a2 / l)
-    variance = 2 / l * (1 + c1 * b) / ((1 - c2 * b) ** 2 * (1 - c3 * b))
-    rho = variance / (2 * mean**2)
+    over, under = 1 - a2 / l, 1 - c2 * b  # 1/E and its twin in the variance
+    rho = _ratio(over, under) ** 2 * (1 + c1 * b) / (l * (1 - c3 * b))
     m = 4 + (l + 2) / (l * rho - 1)
-    return float(m / (mean * (m - 2))), float(m)
+    return float(_ratio(m * over, m - 2)), float(m)
+
+
+def _ratio(above: float, below: float) -> float:
+    """A quotient of two that are zero together where F has two degrees of freedom and so no mean: λ → 1 there."""
+    return 1.0 if max(abs(above), abs(below)) < ZERO else above / below
 
 
 def adjusted_covariance(fitted: FitMoments, information: str = "expected") -> FloatArray:

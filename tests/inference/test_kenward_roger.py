@@ -1,0 +1,29 @@
+"""Kenward and Roger's F where a split plot's analysis of variance gives it exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import henderson
+
+EXACT = 1e-6  # relative; the optimum's last digits
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4])
+@pytest.mark.parametrize("den_df", [1, 2, 3, 4])
+def test_few_denominator_degrees_of_freedom(levels, den_df):
+    """Two are the corner: the approximating F has no mean there, and rounding once made F = 0 of 2.58."""
+    plots = levels + den_df  # whole plots, unevenly on the levels: still one stratum, so F is exact
+    plot = np.repeat(np.arange(plots), 6)
+    treated = np.arange(plots) % levels
+    rng = np.random.default_rng(levels)
+    y = 3 * rng.normal(size=plots)[plot] + rng.normal(size=plot.size)
+    data = pd.DataFrame({"y": y, "a": treated[plot].astype(str), "plot": plot})
+    means = data.groupby("plot").y.mean().to_numpy()
+    within = [means[treated == level] for level in range(levels)]
+    between = sum(len(one) * (one.mean() - means.mean()) ** 2 for one in within) / (levels - 1)
+    error = sum(((one - one.mean()) ** 2).sum() for one in within) / den_df
+    row = henderson.lmer("y ~ a + (1 | plot)", data).anova(ddf="kenward-roger").loc["a"]
+    np.testing.assert_allclose([row.F, row.den_df], [between / error, den_df], rtol=EXACT)
