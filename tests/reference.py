@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import linalg, sparse
 
 from henderson.contract.design import Design, RandomTerm
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import Layout, layouts_of
 from henderson.engine.moments import Moments
 
 
@@ -22,13 +22,13 @@ def blocks(term: RandomTerm) -> np.ndarray:
     return np.stack([indicator * column[:, None] for column in term.columns.T])
 
 
-def layouts(design: Design) -> list[Layout]:
+def layouts(design: Design) -> tuple[Layout, ...]:
     """Where θ goes in the λ of each term."""
-    return [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
+    return layouts_of(design.terms)
 
 
 def split(design: Design, theta: np.ndarray) -> list[np.ndarray]:
-    """θ (or G parameters) term by term."""
+    """θ term by term."""
     return np.split(np.asarray(theta, float), np.cumsum([layout.n_theta for layout in layouts(design)])[:-1])
 
 
@@ -38,9 +38,9 @@ def relative_factors(design: Design, theta: np.ndarray) -> list[np.ndarray]:
 
 
 def g_of(design: Design, theta: np.ndarray) -> np.ndarray:
-    """The G parameters of a θ: entries of λλ' where θ has them."""
+    """The G parameters of a θ."""
     return np.concatenate(
-        [layout.theta(lam @ lam.T) for layout, lam in zip(layouts(design), relative_factors(design, theta))]
+        [layout.g(lam @ lam.T) for layout, lam in zip(layouts(design), relative_factors(design, theta))]
     )
 
 
@@ -49,10 +49,7 @@ def derivatives(design: Design) -> np.ndarray:
     out = []
     for term, layout in zip(design.terms, layouts(design)):
         z = blocks(term)
-        parts = np.zeros((layout.n_theta, len(design.y), len(design.y)))
-        for (r, s), i in zip(layout.entries, layout.parameter):
-            parts[i] += z[r] @ z[s].T if r == s else z[r] @ z[s].T + z[s] @ z[r].T
-        out.append(parts)
+        out.append(np.einsum("irs,rmj,snj->imn", layout.basis(), z, z, optimize=True))
     return np.concatenate(out)
 
 

@@ -46,13 +46,23 @@ def differences(function, theta: np.ndarray, step: float = 1e-5) -> np.ndarray:
     return np.array([(function(theta + h) - function(theta - h)) / (2 * step) for h in step * np.eye(len(theta))])
 
 
+def deviance_and_gradient(criterion: Criterion, theta: np.ndarray) -> tuple[float, np.ndarray]:
+    """At a user's θ: half of ∂d/∂λ in the basis is `products`, and λ̃ = T⁻¹λ."""
+    point = criterion.at_lam(criterion.lam_of(theta), theta)
+    gradient = np.zeros(len(theta))
+    for block, T, product_ in zip(criterion.blocks.blocks, criterion.basis.roots, point.products):
+        own = theta[block.parameters]
+        gradient[block.parameters] = 2.0 * block.layout.pull_back(own, np.linalg.solve(T.T, product_))
+    return point.deviance, gradient
+
+
 @pytest.mark.parametrize("reml", [True, False])
 @pytest.mark.parametrize("singular", [True, False])
 def test_deviance_and_gradient(kind, reml, singular):
     data = design(kind, weighted=reml)
     criterion = Criterion.of(data, reml=reml)
     theta = theta_for(criterion, singular)
-    deviance, gradient = criterion.deviance_and_gradient(theta)
+    deviance, gradient = deviance_and_gradient(criterion, theta)
     np.testing.assert_allclose(deviance, reference.deviance(data, theta, reml), rtol=1e-12)
     tolerance = DIFFERENCES * np.abs(gradient).max()
     np.testing.assert_allclose(gradient, differences(criterion.deviance, theta), atol=tolerance)
@@ -125,7 +135,7 @@ def test_all_products_give_one_answer(which, monkeypatch):
         criterion = Criterion.of(data)
         assert isinstance(criterion.system.product, kind)
         theta = theta_for(criterion, singular=False)
-        values.append((*criterion.deviance_and_gradient(theta), criterion.moments(reference.g_of(data, theta)).t2))
+        values.append((*deviance_and_gradient(criterion, theta), criterion.moments(reference.g_of(data, theta)).t2))
     for answers in zip(*values):
         for other in answers[1:]:
             np.testing.assert_allclose(other, answers[0], rtol=1e-10)
@@ -142,7 +152,7 @@ def test_many_components_give_the_answer_of_one(which, monkeypatch):
         for singular in (False, True):
             theta = theta_for(criterion, singular)
             moments = criterion.moments(reference.g_of(data, theta))
-            values.append((*criterion.deviance_and_gradient(theta), moments.t1, moments.t2, moments.f1, moments.f2))
+            values.append((*deviance_and_gradient(criterion, theta), moments.t1, moments.t2, moments.f1, moments.f2))
         values.append(fit_design(data).b_cov())
     for one, other in zip(values[:3], values[3:]):
         for a, b in zip(one, other):

@@ -25,8 +25,7 @@ def test_moments_are_the_gradient_of_the_deviance(design):
 
     def of_g(g):
         layouts = reference.layouts(design)
-        parts = [layout.lam(part) for layout, part in zip(layouts, reference.split(design, g))]
-        full = [part + np.tril(part, -1).T for part in parts]
+        full = [layout.covariance(part) for layout, part in zip(layouts, reference.split(design, g))]
         theta = [layout.theta(np.linalg.cholesky(part)) for layout, part in zip(layouts, full)]
         return reference.deviance(design, np.concatenate(theta))
 

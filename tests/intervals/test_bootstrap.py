@@ -94,14 +94,13 @@ def test_deviance_and_derivatives(name, reml, whiten):
     design = DESIGNS[name]
     parts = components(design, np.ones(2, bool), whiten=whiten)
     layout = parts.layout
-    directions = coordinates.triangular_directions(layout)
+    directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
     responses = Responses.of(parts, design.y[:, None])
     x = np.random.default_rng(5).uniform(0.2, 1, (layout.n_theta, 3))
     nu = parts.n - reml * parts.p
 
     def at(x):
-        root = np.zeros((layout.q, layout.q, x.shape[1]))
-        root[layout.entries[:, 0], layout.entries[:, 1]] = x[layout.parameter]
+        root = layout.lam(x)
         value, d_g, dd_g = profiled(pieces(parts, responses, root, reml=reml), nu)
         gradient, hessian, _ = coordinates.chain(layout, root, directions, d_g, dd_g)
         return value, gradient, hessian, np.einsum("rs,sub->rub", parts.basis, root)

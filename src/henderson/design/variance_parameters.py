@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
-from henderson.covariance.structures import STRUCTURES
+from henderson.covariance.structures import structure_called
 
 FloatArray = np.ndarray
 
@@ -51,12 +51,9 @@ def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
     out: list[VarianceParameter] = []
     for k in lme4_order(design.terms):
         term = design.terms[k]
-        place, shared = STRUCTURES[term.structure]
-        entries = place(term.n_columns)[: 1 if shared else None]
-        for r, s in entries:
-            alias = f".sig{len(out) + 1:02d}"
-            kind = "sd" if r == s else "cor"
-            out.append(VarianceParameter(_name(term, kind, r, s, shared), alias, kind, int(k), int(r), int(s)))
+        for one in structure_called(term.structure).display(term.names):
+            name = f"{one.kind}_{one.label}|{term.group or term.label}"
+            out.append(VarianceParameter(name, f".sig{len(out) + 1:02d}", one.kind, k, one.row, one.column))
     return _distinct((*out, VarianceParameter("sigma", ".sigma", "sigma", -1)))
 
 
@@ -75,12 +72,6 @@ def lme4_order(terms: Sequence[RandomTerm]) -> list[int]:
     if all(a >= b for a, b in pairwise(n_levels)):
         return list(range(len(n_levels)))
     return [int(k) for k in np.argsort(n_levels, kind="stable")[::-1]]
-
-
-def _name(term: RandomTerm, kind: str, r: int, s: int, shared: bool) -> str:
-    what = ".".join(term.names) if shared else term.names[r] if kind == "sd" else f"{term.names[r]}.{term.names[s]}"
-    group = term.group or term.label
-    return f"{kind}_{what}|{group}"
 
 
 def _distinct(parameters: Sequence[VarianceParameter]) -> tuple[VarianceParameter, ...]:

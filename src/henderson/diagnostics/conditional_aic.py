@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import layouts_of
+from henderson.covariance.structures import structure_called
 from henderson.diagnostics.measures import effective_df
 from henderson.inference.fit_moments import FitMoments, fit_of
 from henderson.inference.information import curvature
@@ -146,22 +147,8 @@ def directions(fitted: FitMoments) -> list[Direction]:
     largest = max((float(np.square(lam).sum()) for lam in fitted.lam), default=0.0)
     found = []
     for t, (term, lam) in enumerate(zip(fitted.design.terms, fitted.lam)):
-        G = lam @ lam.T
-        if term.structure != "unstructured":
-            free = np.diag(G) > _ZERO * largest
-            if term.structure == "identity":
-                found += [Direction(t, np.eye(len(G)))] if free.any() else []
-            else:
-                found += [Direction(t, np.diag(unit)) for unit in np.eye(len(G))[free]]
-            continue
-        values, vectors = np.linalg.eigh(G)
-        inside = values > _ZERO * largest
-        root = vectors[:, inside] * np.sqrt(values[inside])
-        for place in np.ndindex(*root.shape):
-            change = np.zeros_like(root)
-            change[place] = 1.0
-            product = change @ root.T
-            found.append(Direction(t, product + product.T, change))
+        for one in structure_called(term.structure).inside(lam, _ZERO * largest):
+            found.append(Direction(t, one.change, one.root_change))
     return found
 
 
@@ -184,12 +171,12 @@ def estimation_df(fit: Fit, residual: np.ndarray) -> float:
 
 def _hessian(fitted: FitMoments, along: list[Direction]) -> tuple[np.ndarray, np.ndarray, float]:
     """B over the directions, (a, a); q, (a,); r²."""
-    terms, scale, k = fitted.design.terms, fitted.scale, len(fitted.fit.theta)
-    layouts = [Layout.of([term.n_columns], [term.structure]) for term in terms]
-    starts = np.cumsum([0, *(layout.n_theta for layout in layouts)])
+    terms, scale, k = fitted.design.terms, fitted.scale, len(fitted.relative.g)
+    layouts = layouts_of(terms)
+    starts = np.cumsum([0, *(layout.n_g for layout in layouts)])
     D = np.zeros((len(along), k))
     for a, d in enumerate(along):
-        D[a, starts[d.term] : starts[d.term + 1]] = layouts[d.term].theta(d.change)
+        D[a, starts[d.term] : starts[d.term + 1]] = layouts[d.term].g(d.change)
     at = curvature(fitted)
     v = fitted.residual_direction
     forms = np.einsum("a,iab,b->i", v, fitted.moments.f1[:k], v)
@@ -201,7 +188,7 @@ def _hessian(fitted: FitMoments, along: list[Direction]) -> tuple[np.ndarray, np
             if d.term == e.term and d.root_change is not None and e.root_change is not None:
                 bend = d.root_change @ e.root_change.T
                 place = slice(starts[d.term], starts[d.term + 1])
-                B[a, b] += at.gradient[place] @ layouts[d.term].theta(bend + bend.T)
+                B[a, b] += at.gradient[place] @ layouts[d.term].g(bend + bend.T)
     return B, q, r2
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from henderson.contract.design import RandomTerm
-from henderson.covariance.structures import Layout, triangular
+from henderson.covariance.layout import layouts_of
+from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
 
 FloatArray = np.ndarray
@@ -39,22 +40,11 @@ def is_singular(fit: Fit) -> bool:
 def cost_of_boundary(fit: Fit) -> float:
     """Least rise of the deviance when a term loses its weakest combination; infinite when none is weak."""
     least = np.inf
-    layouts = [Layout.of([term.n_columns], [term.structure]) for term in fit.design.terms]
+    layouts = layouts_of(fit.design.terms)
     for k, (term, lam) in enumerate(zip(fit.design.terms, fit.lam)):
         if smallest_sd(term, lam) < WEAK:
             others = list(fit.lam)
-            others[k] = _without_weakest(lam, term_sizes(term), term.structure)
+            others[k] = structure_called(term.structure).without_weakest(lam, term_sizes(term))
             theta = np.concatenate([layout.theta(one) for layout, one in zip(layouts, others)])
             least = min(least, fit.criterion.deviance(theta) - fit.deviance)
     return least
-
-
-def _without_weakest(lam: FloatArray, sizes: FloatArray, structure: str) -> FloatArray:
-    if structure != "unstructured":
-        weakest = np.argmin(sizes * np.abs(np.diag(lam))) if structure == "diagonal" else slice(None)
-        out = lam.copy()
-        out[weakest] = 0.0
-        return out
-    vectors, values, _ = np.linalg.svd(sizes[:, None] * lam)
-    values[-1] = 0.0
-    return triangular(vectors * values / np.where(sizes > 0, sizes, 1.0)[:, None])

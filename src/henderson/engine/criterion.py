@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from henderson.contract.design import Design
-from henderson.covariance.structures import semidefinite_root
+from henderson.covariance.roots import semidefinite_root
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.moments import Moments, moments_at
 from henderson.engine.sums.basis import Basis
@@ -101,18 +101,10 @@ class Criterion:
         """−2 log-likelihood (REML: restricted) at a user's θ."""
         return self.at_lam(self.lam_of(theta), theta).deviance
 
-    def deviance_and_gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """The deviance at a user's θ, and ∂d/∂θ."""
-        point = self.at_lam(self.lam_of(theta), theta)
-        gradient = np.zeros(self.blocks.n_theta)
-        for block, T, product in zip(self.blocks.blocks, self.basis.roots, point.products):
-            gradient[block.parameters] = 2.0 * block.layout.pull_back(np.linalg.solve(T.T, product))
-        return point.deviance, gradient
-
     def moments(self, g: np.ndarray) -> Moments:
         """Moments at the user's G parameters (relative to σ²)."""
         g = np.asarray(g, float)
-        lam = [semidefinite_root(block.layout.covariance(g[block.parameters])) for block in self.blocks.blocks]
+        lam = [semidefinite_root(block.layout.covariance(g[block.g_parameters])) for block in self.blocks.blocks]
         working = [np.linalg.solve(T, one) for T, one in zip(self.basis.roots, lam)]
         with blas_threads(self.order):
             return replace(self.in_user_units(moments_at(self.at_lam(working, g))), g=g)
@@ -134,11 +126,11 @@ class Criterion:
 
     @cached_property
     def to_user_g(self) -> np.ndarray:
-        """M with g = M g̃: G = T G̃ T' on the places that the structures leave free, (k, k)."""
-        out = np.zeros((self.blocks.n_theta, self.blocks.n_theta))
+        """M with g = M g̃: the G parameters of G = T G̃ T', (k, k)."""
+        out = np.zeros((self.blocks.n_g, self.blocks.n_g))
         for block, T in zip(self.blocks.blocks, self.basis.roots):
             turned = T @ block.layout.basis() @ T.T
-            out[np.ix_(block.parameters, block.parameters)] = np.transpose([block.layout.theta(one) for one in turned])
+            out[np.ix_(block.g_parameters, block.g_parameters)] = block.layout.g(turned.transpose(1, 2, 0))
         return out
 
 
@@ -219,7 +211,7 @@ class Evaluation:
         blocks = self.criterion.blocks
         out = np.zeros(blocks.n_theta)
         for block, product in zip(blocks.blocks, self._derivatives[0]):
-            out[block.parameters] = 2.0 * block.layout.pull_back(product)
+            out[block.parameters] = 2.0 * block.layout.pull_back(self.theta[block.parameters], product)
         return out
 
     @property
@@ -227,8 +219,8 @@ class Evaluation:
         """N_k = ∂d/∂G_k of every block, valid at singular λ too."""
         return self._derivatives[1]
 
-    def information(self, directions: list[np.ndarray], *, expected: bool = False) -> np.ndarray:
-        """Average information of d along ∂G_k, (n_theta, n_theta).
+    def information(self, directions: list[np.ndarray], *, expected: bool = False, in_g: bool = False) -> np.ndarray:
+        """Average information of d along ∂G_k, (n_theta, n_theta) or (n_g, n_g).
 
         Parameters
         ----------
@@ -238,15 +230,18 @@ class Evaluation:
             Rescale the scores Z_j'e of each block so that their sum of squares is what the model expects, tr Z'PZ. Far
             from the optimum this is close to the expected information (equal to it in balanced one-way data), at the
             optimum nothing changes.
+        in_g : bool
+            The directions belong to the G parameters; else to θ.
         """
         blocks, c = self.criterion.blocks, self.criterion.nu / self.r2
-        linear, parts = np.zeros(blocks.n_theta), []
-        for block, along, ze, N in zip(blocks.blocks, directions, self.ze, self.certificate):
+        places = [block.g_parameters if in_g else block.parameters for block in blocks.blocks]
+        linear, parts = np.zeros(blocks.n_g if in_g else blocks.n_theta), []
+        for place, along, ze, N in zip(places, directions, self.ze, self.certificate):
             if expected:
                 ze = _rescaled(ze, c, N)
-            linear[block.parameters] = np.tensordot(along, ze @ ze.T, 2)
+            linear[place] = np.tensordot(along, ze @ ze.T, 2)
             parts.append(np.matmul(along.transpose(1, 0, 2), ze))  # (q, k_k, J): row a of every direction times Z_j'e
-        front, rest = blocks.join(parts, [block.parameters for block in blocks.blocks], blocks.n_theta)
+        front, rest = blocks.join(parts, places, len(linear))
         quadratic = self.factor.bilinear(front, rest)
         wx = self._wx(front, rest)
         quadratic -= wx @ self.phi @ wx.T
@@ -262,13 +257,10 @@ class Evaluation:
     def hessian_model(self) -> np.ndarray:
         """Average information in θ plus the curvature of G = λλ', (n_theta, n_theta)."""
         blocks = self.criterion.blocks
-        H = self.information([b.layout.directions(lam) for b, lam in zip(blocks.blocks, self.lam)])
-        for block, N in zip(blocks.blocks, self.certificate):
-            layout = block.layout
-            entries, parameters = layout.entries, block.parameters[layout.parameter]
-            same_column = entries[:, 1][:, None] == entries[:, 1][None, :]
-            values = np.where(same_column, 2.0 * N[entries[:, 0][:, None], entries[:, 0][None, :]], 0.0)
-            np.add.at(H, (parameters[:, None], parameters[None, :]), values)
+        theta = [self.theta[block.parameters] for block in blocks.blocks]
+        H = self.information([block.layout.directions(own) for block, own in zip(blocks.blocks, theta)])
+        for block, own, N in zip(blocks.blocks, theta, self.certificate):
+            H[np.ix_(block.parameters, block.parameters)] += block.layout.bend(own, N)
         return H
 
     def modes(self) -> list[np.ndarray]:

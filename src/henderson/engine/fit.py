@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
-from henderson.covariance.structures import triangular
+from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion
 from henderson.engine.moments import Moments
 from henderson.engine.search.search import Certified, search
@@ -111,9 +111,9 @@ class Fit:
 
     @property
     def g(self) -> np.ndarray:
-        """The G parameters, (k,): entries of λλ' where θ has entries of λ."""
+        """The G parameters, (n_g,): of most structures the free entries of λλ'."""
         blocks = self.criterion.blocks
-        return blocks.theta([one @ one.T for one in blocks.lam(self.theta)])
+        return blocks.g([one @ one.T for one in blocks.lam(self.theta)])
 
     def b_cov(self) -> tuple[np.ndarray, ...]:
         """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
@@ -182,14 +182,7 @@ def in_user_units(
         root, effects = T @ one, block.unranked(basis.y_scale * (T @ modes).T)
         for i, part in zip(block.terms, block.layout.terms):
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
-    theta = (
-        np.concatenate([block.layout.theta(block_diag(*(lam[i] for i in block.terms))) for block in blocks.blocks])
-        if blocks.blocks
-        else np.zeros(0)
-    )
-    order = np.concatenate([block.parameters for block in blocks.blocks])
-    sorted_theta = np.empty_like(theta)
-    sorted_theta[order] = theta
+    theta = blocks.theta([block_diag(*(lam[i] for i in block.terms)) for block in blocks.blocks])
     sigma = basis.y_scale * np.sqrt(point.r2 / criterion.nu)
     to_beta = np.linalg.inv(B[:-1, :-1])  # X = X̃B, so β = B⁻¹β̃ + β₀
     beta = np.full(len(basis.kept), np.nan)
@@ -208,7 +201,7 @@ def in_user_units(
     return Fit(
         design,
         criterion.reml,
-        sorted_theta,
+        theta,
         tuple(lam),
         beta,
         basis.kept,

@@ -107,24 +107,24 @@ def moments_at(point: Evaluation) -> Moments:
     criterion = point.criterion
     blocks, cross = criterion.blocks, criterion.system.cross
     unit = np.append(np.ones(cross.p), criterion.basis.y_scale)
-    k, m = blocks.n_theta, len(unit)
+    k, m = blocks.n_g, len(unit)
     f1, t1 = np.zeros((k, m, m)), np.zeros(k)
     along = [block.layout.basis() for block in blocks.blocks]
     parts, places = [], []
     for block, E, score, trace in zip(blocks.blocks, along, point.scores, point.factor.traces[1]):
         G = score * unit[:, None]
         h = np.einsum("iab,brj->airj", E, G, optimize=True)
-        f1[block.parameters] = np.tensordot(h, G, ([0, 3], [0, 2]))
-        t1[block.parameters] = np.einsum("iab,ab->i", E, trace)
+        f1[block.g_parameters] = np.tensordot(h, G, ([0, 3], [0, 2]))
+        t1[block.g_parameters] = np.einsum("iab,ab->i", E, trace)
         parts.append(h.reshape(block.q, -1, block.n_levels))
-        places.append((block.parameters[:, None] * m + np.arange(m)).ravel())
+        places.append((block.g_parameters[:, None] * m + np.arange(m)).ravel())
     front, rest = blocks.join(parts, places, k * m)
     f2 = point.factor.bilinear(front, rest).reshape(k, m, k, m).transpose(0, 2, 1, 3)
     t2 = np.zeros((k, k))
     for (a, b), K in squares(point.factor).items():
-        rows, columns = blocks.blocks[a].parameters, blocks.blocks[b].parameters
+        rows, columns = blocks.blocks[a].g_parameters, blocks.blocks[b].g_parameters
         t2[np.ix_(rows, columns)] = np.einsum("iab,kcd,abcd->ik", along[a], along[b], K, optimize=True)
     log_det = point.factor.log_det - cross.log_weights
     f0, r2 = point.factor.inner * np.outer(unit, unit), criterion.basis.y_scale**2 * point.r2
-    g = blocks.theta([one @ one.T for one in point.lam])
+    g = blocks.g([one @ one.T for one in point.lam])
     return Moments(cross.n, cross.p, g, f0, f1, f2, t1, t2, log_det, r2)

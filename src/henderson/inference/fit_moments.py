@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from henderson.contract.design import Design
-from henderson.covariance.structures import triangular
+from henderson.covariance.roots import triangular
 from henderson.engine.fit import Fit
 from henderson.engine.moments import Moments
 from henderson.numerics.linalg import scaled_inverse
@@ -66,7 +66,7 @@ class FitMoments:
     @cached_property
     def to_g(self) -> FloatArray:
         """M with g = Mg̃, the residual's last, (k + 1, k + 1); the identity in the user's units."""
-        k = len(self.fit.theta)
+        k = len(self.relative.g)
         out = np.eye(k + 1)
         if self.in_working_basis:
             out[:k, :k] = self.fit.criterion.to_user_g

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.contract.design import Design
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import consecutive, layouts_of
 from henderson.inference.fit_moments import FitMoments
 from henderson.numerics.linalg import symmetric
 
@@ -81,9 +81,9 @@ class Coordinates:
 
     Attributes
     ----------
-    jacobian : (k + 1, k + 1) array
-        ∂g_i/∂(θ, ρ)_a.
-    second : (k + 1, k + 1, k + 1) array
+    jacobian : (k + 1, n_theta + 1) array
+        ∂g_i/∂(θ, ρ)_a; k = n_g.
+    second : (k + 1, n_theta + 1, n_theta + 1) array
         ∂²g_i/∂(θ, ρ)_a∂(θ, ρ)_b, first axis i.
     """
 
@@ -93,27 +93,20 @@ class Coordinates:
 
 def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
     """Derivatives of G(θ) = λλ' at the places that the structures leave free, and of the scale."""
-    layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
-    k = sum(layout.n_theta for layout in layouts)
-    jacobian, second = np.zeros((k + 1, k + 1)), np.zeros((k + 1, k + 1, k + 1))
-    at = 0
-    for layout, one in zip(layouts, lam):
-        here = slice(at, at + layout.n_theta)
-        free, parameter = layout.entries, layout.parameter
-        unit = np.zeros((layout.n_theta, layout.q, layout.q))
-        unit[parameter, free[:, 0], free[:, 1]] = 1.0
-        first = unit @ one.T
-        twice = np.einsum("ars,bts->abrt", unit, unit)
-        for (r, s), i in zip(free, parameter):
-            jacobian[at + i, here] = first[:, r, s] + first[:, s, r]
-            second[at + i, here, here] = twice[:, :, r, s] + twice[:, :, s, r]
-            jacobian[at + i, k] = one[r] @ one[s]
-        at += layout.n_theta
-    jacobian[k, k] = 1.0
-    second[:k, :k, k] = second[:k, k, :k] = jacobian[:k, :k]
+    layouts = layouts_of(design.terms)
+    thetas, gs = consecutive([one.n_theta for one in layouts]), consecutive([one.n_g for one in layouts])
+    n, k = sum(one.n_theta for one in layouts), sum(one.n_g for one in layouts)
+    jacobian, second = np.zeros((k + 1, n + 1)), np.zeros((k + 1, n + 1, n + 1))
+    for layout, one, own, to in zip(layouts, lam, thetas, gs):
+        theta = layout.theta(one)
+        jacobian[to, own] = layout.g(layout.directions(theta).transpose(1, 2, 0))
+        jacobian[to, n] = layout.g(one @ one.T)
+        second[to, own, own] = layout.g(layout.second_directions(theta).transpose(2, 3, 0, 1))
+    jacobian[k, n] = 1.0
+    second[:k, :n, n] = second[:k, n, :n] = jacobian[:k, :n]
     return Coordinates(jacobian, second)
 
 
 def hessian_theta(fitted: FitMoments, at: Curvature, to: Coordinates) -> FloatArray:
-    """Hessian of d in (θ, ρ), (k + 1, k + 1)."""
+    """Hessian of d in (θ, ρ), (n_theta + 1, n_theta + 1)."""
     return to.jacobian.T @ at.observed @ to.jacobian + np.tensordot(at.gradient, to.second, 1)

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.design import Design
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import consecutive, layouts_of
+from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.information import coordinates, curvature, hessian_theta
@@ -85,7 +86,7 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
         se = np.sqrt(np.einsum("ai,ij,aj->a", jacobian, cov, jacobian))
     values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([np.sqrt(fitted.scale)]))[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
-    boundary = [p.name for p, bad in zip(parameters, _on_boundary(parameters, lam)) if bad]
+    boundary = [p.name for p in parameters if _on_boundary(design, p, lam)]
     frame.loc[boundary, "se"] = np.nan
     why = f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"
     return ResultFrame.of(frame, notes=(why,) if boundary else ())
@@ -95,41 +96,31 @@ def _jacobian(
     design: Design, parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray], scale: float
 ) -> FloatArray:
     """∂(shown)/∂τ, (len(parameters), k + 1)."""
-    layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
-    start = np.cumsum([0, *(layout.n_theta for layout in layouts)])
-    place = [
-        {(int(r), int(s)): int(i) + at for (r, s), i in zip(layout.entries, layout.parameter)}
-        for layout, at in zip(layouts, start)
-    ]
-    out = np.zeros((len(parameters), start[-1] + 1))
+    layouts = layouts_of(design.terms)
+    place = consecutive([layout.n_g for layout in layouts])
+    out = np.zeros((len(parameters), sum(layout.n_g for layout in layouts) + 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         for a, p in enumerate(parameters):
             if p.kind == "sigma":
                 out[a, -1] = 0.5 / np.sqrt(scale)
                 continue
-            tau, at = scale * lam[p.term] @ lam[p.term].T, place[p.term]
+            tau, basis = scale * lam[p.term] @ lam[p.term].T, layouts[p.term].basis()
             r, s = p.row, p.column
             if p.kind == "sd":
-                out[a, at[r, r]] = 0.5 / np.sqrt(tau[r, r])
+                out[a, place[p.term]] = 0.5 / np.sqrt(tau[r, r]) * basis[:, r, r]
                 continue
             cor = tau[r, s] / np.sqrt(tau[r, r] * tau[s, s])
-            out[a, at[r, s]] = 1 / np.sqrt(tau[r, r] * tau[s, s])
-            out[a, at[r, r]] = -cor / (2 * tau[r, r])
-            out[a, at[s, s]] = -cor / (2 * tau[s, s])
+            out[a, place[p.term]] = (
+                basis[:, r, s] / np.sqrt(tau[r, r] * tau[s, s])
+                - cor / (2 * tau[r, r]) * basis[:, r, r]
+                - cor / (2 * tau[s, s]) * basis[:, s, s]
+            )
     return out
 
 
-def _on_boundary(parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray]) -> list[bool]:
-    """Parameters of a term whose covariance is singular; of an independent effect, when its own variance is zero."""
-    out = []
-    for p in parameters:
-        if p.kind == "sigma":
-            out.append(False)
-            continue
-        one = lam[p.term]
-        if not np.tril(one, -1).any():
-            out.append(bool(one[p.row, p.row] == 0 or one[p.column, p.column] == 0))
-        else:
-            size = np.linalg.norm(one, axis=1)
-            out.append(bool((size == 0).any() or np.abs(np.diag(one / size[:, None])).min() < 1e-5))
-    return out
+def _on_boundary(design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray]) -> bool:
+    """Whether an effect of the parameter is on the boundary, as the term's structure has it."""
+    if parameter.kind == "sigma":
+        return False
+    at_zero = structure_called(design.terms[parameter.term].structure).at_zero(lam[parameter.term])
+    return bool(at_zero[parameter.row] or at_zero[parameter.column])

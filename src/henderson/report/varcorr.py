@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.covariance.structures import STRUCTURES
+from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
 from henderson.report.digits import significant
@@ -33,8 +33,7 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
         term, cov = fit.design.terms[k], scale * fit.lam[k] @ fit.lam[k].T
         sd = np.sqrt(np.diag(cov))
         label = term.label or term.group
-        place, shared = STRUCTURES[term.structure]
-        entries = [tuple(entry) for entry in place(term.n_columns).tolist()][: 1 if shared else None]
+        entries = [(one.row, one.column) for one in structure_called(term.structure).display(term.names)]
         rows += [(label, term.names[r], None, cov[r, r], sd[r]) for r, s in entries if r == s]
         for r, s in entries:
             if r != s:

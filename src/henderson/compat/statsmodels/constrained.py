@@ -17,7 +17,7 @@ import numpy as np
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.contract.design import Design
-from henderson.covariance.structures import factor_of
+from henderson.covariance.roots import factor_of
 from henderson.engine import likelihood
 from henderson.engine.boundary import term_sizes
 from henderson.numerics.linalg import scaled_inverse

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from henderson.compat.statsmodels.groups import Members, term_matrix
-from henderson.covariance.structures import factor_of
+from henderson.covariance.roots import factor_of
 
 if TYPE_CHECKING:
     from henderson.compat.statsmodels.model import MixedLM

@@ -137,7 +137,7 @@ class ModelLikelihood:
 
         Parameters and returns are those of `score_full`.
         """
-        from henderson.covariance.structures import factor_of
+        from henderson.covariance.roots import factor_of
 
         params = self.setup.unpack(params, has_fe=True)
         score_fe, score_re, score_vc = self.score_full(params, calc_fe)

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import Layout, layouts_of
+from henderson.covariance.structures import structure_called
 
 FloatArray = np.ndarray
 
@@ -29,7 +30,9 @@ def random_effect_terms(terms: Sequence[RandomTerm]) -> tuple[int, ...]:
     return tuple(
         k
         for k, term in enumerate(terms)
-        if term.loadings is None and term.structure != "identity" and (term.n_columns > 1 or k == outermost)
+        if term.loadings is None
+        and not structure_called(term.structure).one_variance
+        and (term.n_columns > 1 or k == outermost)
     )
 
 
@@ -64,13 +67,14 @@ class Packing:
     @classmethod
     def of(cls, design: Design, n_components: int = 0) -> Packing:
         """The packing of a design whose last `n_components` terms are variance components for certain."""
-        layouts = [Layout.of([term.n_columns], [term.structure]) for term in design.terms]
-        starts = np.concatenate([[0], np.cumsum([layout.n_theta for layout in layouts])]).astype(int)
+        layouts = layouts_of(design.terms)
+        starts = np.concatenate([[0], np.cumsum([layout.n_g for layout in layouts])]).astype(int)
         re_terms = random_effect_terms(design.terms[: len(design.terms) - n_components])
         vc_terms = tuple(k for k in range(len(layouts)) if k not in re_terms)
         entries, re_index, row = [], [], 0
         for k in re_terms:
-            for (r, s), i in sorted(zip(layouts[k].entries.tolist(), layouts[k].parameter.tolist())):
+            own = [tuple(np.argwhere(np.tril(one)).tolist()[0]) for one in layouts[k].basis()]
+            for (r, s), i in sorted(zip(own, range(len(own)))):
                 entries.append((row + r, row + s))
                 re_index.append(starts[k] + i)
             row += layouts[k].q
@@ -81,7 +85,7 @@ class Packing:
             starts[list(vc_terms)].astype(int) if vc_terms else np.zeros(0, int),
             re_terms,
             vc_terms,
-            tuple(layouts),
+            layouts,
         )
 
     @property
@@ -117,13 +121,12 @@ class Packing:
 
     def by_term(self, g: FloatArray) -> list[FloatArray]:
         """G of each term, (q, q)."""
-        starts = np.cumsum([layout.n_theta for layout in self.layouts])[:-1]
-        lower = [layout.lam(part) for layout, part in zip(self.layouts, np.split(g, starts))]
-        return [part + np.tril(part, -1).T for part in lower]
+        starts = np.cumsum([layout.n_g for layout in self.layouts])[:-1]
+        return [layout.covariance(part) for layout, part in zip(self.layouts, np.split(g, starts))]
 
     def theta(self, g: FloatArray) -> FloatArray:
         """θ of G parameters (the nearest, where G is not positive semidefinite)."""
-        parts = [layout.theta(layout.nearest(cov)) for layout, cov in zip(self.layouts, self.by_term(g))]
+        parts = [layout.theta_of_cov(cov) for layout, cov in zip(self.layouts, self.by_term(g))]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def g_of_theta(self, theta: FloatArray) -> FloatArray:
@@ -132,7 +135,7 @@ class Packing:
         parts = []
         for layout, part in zip(self.layouts, np.split(np.asarray(theta, float), starts)):
             lam = layout.lam(part)
-            parts.append(layout.theta(lam @ lam.T))
+            parts.append(layout.g(lam @ lam.T))
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def root_jacobian(self, root: FloatArray, vc_root: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.covariance.structures import factor_of
+from henderson.covariance.roots import factor_of
 
 FloatArray = np.ndarray
 

@@ -16,7 +16,8 @@ import numpy as np
 from scipy import linalg, sparse
 
 from henderson.contract.design import Design, RandomTerm
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import Layout, layout_of
+from henderson.covariance.structures import structure_called
 
 FloatArray = np.ndarray
 
@@ -42,7 +43,7 @@ class Shape:
         Where an element of the covariance of the component's effects is found in that of one level of every term,
         (Q, Q) raveled; Q² where it is zero.
     members : (k, R, R) array
-        ∂(covariance of the effects)/∂g_i: zeros and ones.
+        ∂(covariance of the effects)/∂g_i.
     zx : (p, R, C) array
         Z_c'WX, X in the orthonormal basis.
     xx : (p, p, R, R, a) array
@@ -106,7 +107,7 @@ class Components:
     ----------
     shapes : tuple of Shape
     layout : Layout
-        All terms of the design, one after another: Q effects, k parameters.
+        All terms of the design, one after another: Q effects, k = n_g parameters.
     basis : (Q, Q) array
         T: the effects of a level in the basis used here are T⁻¹ times the user's (block diagonal by term).
     x_basis : (p, p) array
@@ -145,13 +146,9 @@ class Components:
     def doubles(self) -> int:
         """Numbers that one response of a batch needs in memory."""
         small = sum(
-            len(s.count) * s.size**2 * (self.p + 2 * self.layout.n_theta + 10) for s in self.shapes if not s.is_large
+            len(s.count) * s.size**2 * (self.p + 2 * self.layout.n_g + 10) for s in self.shapes if not s.is_large
         )
-        return (
-            self.n
-            + small
-            + sum(len(s.count) * s.size**2 * (self.layout.n_theta + 8) for s in self.shapes if s.is_large)
-        )
+        return self.n + small + sum(len(s.count) * s.size**2 * (self.layout.n_g + 8) for s in self.shapes if s.is_large)
 
 
 def n_components(design: Design) -> int:
@@ -195,7 +192,7 @@ def components(design: Design, kept: np.ndarray, *, whiten: bool = True, separat
     root_weights = np.ones(n) if design.weights is None else np.sqrt(design.weights)
     x_basis: FloatArray
     x, x_basis = linalg.qr(design.X[:, kept] * root_weights[:, None], mode="economic", check_finite=False)
-    layout = Layout.of([t.n_columns for t in design.terms], [t.structure for t in design.terms])
+    layout = layout_of(design.terms)
     bases = [_basis(t, root_weights, whiten) for t in design.terms]
     labels, starts = _labels(design)
     z = sparse.hstack([_columns(t, b, root_weights) for t, b in zip(design.terms, bases)], format="csr")
@@ -254,15 +251,7 @@ def _basis(term: RandomTerm, root_weights: FloatArray, whiten: bool) -> FloatArr
         return np.array([[1 / np.sqrt(mean if mean > 0 else 1.0)]])
     columns = term.columns * root_weights[:, None]
     mean_gram = columns.T @ columns / term.n_levels
-    size = np.diag(mean_gram)
-    scale = np.sqrt(np.where(size > 0, size, 1.0))
-    if term.structure == "identity":
-        return np.eye(len(scale)) / np.sqrt(max(size.mean(), np.finfo(float).tiny) if size.any() else 1.0)
-    if term.structure == "unstructured" and whiten:
-        low, info = linalg.lapack.dpotrf(mean_gram / np.outer(scale, scale), lower=1)
-        if info == 0 and np.diag(low).min() > 1e-6:
-            return linalg.solve_triangular(low, np.diag(1 / scale), lower=True).T
-    return np.diag(1 / scale)
+    return structure_called(term.structure).whiten(mean_gram, correlate=whiten)
 
 
 def _shapes(
@@ -340,7 +329,5 @@ def _place(row: np.ndarray, level: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def _members(place: np.ndarray, layout: Layout) -> FloatArray:
-    q, out = layout.q, np.zeros((layout.n_theta, *place.shape))
-    for (r, s), i in zip(layout.entries, layout.parameter):
-        out[i] += (place == r * q + s) | (place == s * q + r)
-    return out
+    padded = np.concatenate([layout.basis().reshape(layout.n_g, -1), np.zeros((layout.n_g, 1))], axis=1)
+    return padded[:, place]

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from henderson.covariance.structures import FloatArray, Layout, factor_of, triangular
+from henderson.covariance.layout import Layout
+from henderson.covariance.roots import triangular
 from henderson.engine.many.components import Components
-from henderson.engine.many.coordinates import chain, descent_off_boundary, triangular_directions
+from henderson.engine.many.coordinates import chain, descent_off_boundary
 from henderson.engine.many.newton import Evaluate, minimize_batch
 from henderson.engine.many.pieces import Pieces, Resampled, Responses, pieces
+
+FloatArray = np.ndarray
 
 #: what the deviance may still fall by at a fit that counts as optimal
 GAIN = 1e-8
@@ -91,14 +94,14 @@ def fit_batch(
     layout = parts.layout
     batch = responses.batch if resampled is None else len(resampled.yy)
     nu = np.broadcast_to((parts.n if n_rows is None else n_rows) - (parts.p if reml else 0), (batch,)).astype(float)
-    directions = triangular_directions(layout)
+    directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
 
     def at(root: FloatArray, members: np.ndarray) -> Pieces:
         drawn = None if resampled is None else resampled[members]
         return pieces(parts, responses[members], root, reml=reml, resampled=drawn)
 
     def evaluate(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        root = _root(layout, x)
+        root = layout.lam(x)
         value, d_g, dd_g = profiled(at(root, members), nu[members])
         gradient, hessian, _ = chain(layout, root, directions, d_g, dd_g)
         return value, gradient, hessian
@@ -111,21 +114,21 @@ def fit_batch(
     for _ in range(5):
         if not len(members):
             break
-        root = _root(layout, x[:, members])
+        root = layout.lam(x[:, members])
         _, d_g, dd_g = profiled(at(root, members), nu[members])
         falling, step = descent_off_boundary(layout, d_g, dd_g, GAIN)
         members = members[falling]
         if not len(members):
             break
         cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
-        again = np.column_stack([layout.theta(_factor(layout, c)) for c in cov.transpose(2, 0, 1)])
+        again = np.column_stack([layout.theta_of_cov(c) for c in cov.transpose(2, 0, 1)])
         more = minimize_batch(_among(evaluate, members), again)
         lower = more.value < value[members]
         members = members[lower]
         x[:, members], value[members] = more.x[:, lower], more.value[lower]
         converged[members] = more.converged[lower]
         evaluations += more.evaluations
-    root = _without_rounding(layout, _root(layout, x), converged)
+    root = _without_rounding(layout, layout.lam(x), converged)
     final = at(root, np.arange(batch))
     value, _, _ = profiled(final, nu)
     root = np.einsum("rs,sub->rub", parts.basis, root)
@@ -141,19 +144,6 @@ def _among(evaluate: Evaluate, members: np.ndarray) -> Evaluate:
     return lambda x, who: evaluate(x, members[who])
 
 
-def _root(layout: Layout, x: FloatArray) -> FloatArray:
-    root = np.zeros((layout.q, layout.q, x.shape[1]))
-    root[layout.entries[:, 0], layout.entries[:, 1]] = x[layout.parameter]
-    return root
-
-
-def _factor(layout: Layout, cov: FloatArray) -> FloatArray:
-    out = np.zeros_like(cov)
-    for term in layout.terms:
-        out[term, term] = factor_of(cov[term, term])
-    return out
-
-
 def _without_rounding(layout: Layout, root: FloatArray, members: np.ndarray) -> FloatArray:
     """Directions without variance but for rounding get none: eigenvalues of G below ROUNDING² become zero."""
     root = root.copy()
@@ -167,7 +157,6 @@ def _without_rounding(layout: Layout, root: FloatArray, members: np.ndarray) -> 
 
 
 def _start(layout: Layout, cov: FloatArray) -> FloatArray:
-    lam = layout.canonical(_factor(layout, cov))
-    diagonal = np.arange(layout.q)
-    lam[diagonal, diagonal] = np.maximum(lam[diagonal, diagonal], LEAST_START)
-    return layout.theta(lam)
+    """θ of a covariance whose eigenvalues are kept away from zero."""
+    values, vectors = np.linalg.eigh(cov)
+    return layout.theta_of_cov((vectors * np.maximum(values, LEAST_START**2)) @ vectors.T)

@@ -174,7 +174,7 @@ def pieces(
     resampled : Resampled, optional
         How often each component counts; else once.
     """
-    p, k, batch = parts.p, parts.layout.n_theta, root.shape[2]
+    p, k, batch = parts.p, parts.layout.n_g, root.shape[2]
     times = [None] * len(parts.shapes) if resampled is None else resampled.times
     # 1. to 4.
     here = [_at_root(*each) for each in zip(parts.shapes, responses.products, [root] * len(times), times)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.contract.design import Design
+from henderson.covariance.layout import layout_of
 from henderson.engine.fit import Fit, fit_design
 from henderson.engine.many.components import Components, components
 from henderson.engine.many.fits import BatchFit, fit_batch
@@ -129,7 +130,9 @@ class Refitter:
 def batched_components(
     fit: Fit, *, whiten: bool = True, separate: bool = False, most: int = MOST_DOUBLES_ALONE
 ) -> Components | None:
-    """The design taken apart, or None where it is too large to fit many together."""
+    """The design taken apart, or None where it is too large to fit many together, or a λ is not linear in θ."""
+    if not layout_of(fit.design.terms).linear:
+        return None
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects > 100_000:  # not even worth taking apart
         return None

@@ -23,27 +23,27 @@ DENSE_LIMIT = 4_000_000
 
 def moment_covariances(blocks: Blocks, cross: CrossProducts) -> list[np.ndarray] | None:
     """G of every block relative to σ², (q, q), not always positive semidefinite; None where it is dear or poor."""
-    if blocks.n_theta > MANY:
+    if blocks.n_g > MANY:
         return None
     scalar = all(block.q == 1 for block in blocks.blocks)
     if not scalar and max(len(cross.zr) * cross.zz.shape[2], blocks.n_rest) * blocks.n_rest > DENSE_LIMIT:
         return None
     squares = _scalar_squares(blocks, cross) if scalar else _squares(blocks, cross)
     sizes, totals = _sums(blocks, cross)
-    n = blocks.n_theta
+    n = blocks.n_g
     equations, right = np.zeros((n + 1, n + 1)), np.zeros(n + 1)
     equations[n, n], right[n] = cross.n, cross.xy[-1, -1]
     bases = [block.layout.basis() for block in blocks.blocks]
     for k, block in enumerate(blocks.blocks):
-        rows = block.parameters
+        rows = block.g_parameters
         equations[rows, n] = equations[n, rows] = np.tensordot(bases[k], sizes[k], 2)
         right[rows] = np.tensordot(bases[k], totals[k], 2)
         for l, other in enumerate(blocks.blocks):
             linked = np.tensordot(np.tensordot(bases[k], squares[k, l], 2), bases[l], ([1, 2], [1, 2]))
-            equations[np.ix_(rows, other.parameters)] = linked
+            equations[np.ix_(rows, other.g_parameters)] = linked
     solution = np.linalg.lstsq(equations, right, rcond=1e-10)[0]
     g = solution[:-1] / max(float(solution[-1]), 1e-2 * right[n] / cross.n)
-    return [np.tensordot(g[block.parameters], basis, 1) for block, basis in zip(blocks.blocks, bases)]
+    return [np.tensordot(g[block.g_parameters], basis, 1) for block, basis in zip(blocks.blocks, bases)]
 
 
 def _places(blocks: Blocks) -> dict[int, slice]:

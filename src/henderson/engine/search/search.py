@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from henderson.covariance.structures import triangular
+from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.optimize import ACCEPTABLE, Optimum, minimize
 from henderson.engine.search.start import other_starts, scoring_start
@@ -155,22 +155,22 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     singular = [_is_singular(lam) for lam in point.lam]
     if not any(singular):
         return nothing
-    worst = (0.0, 0, np.zeros(0))
+    worst = (0.0, 0, np.zeros((0, 0)))
     for k, (block, N) in enumerate(zip(blocks.blocks, point.certificate)):
         if singular[k]:
-            values, vectors = np.linalg.eigh(np.where(block.layout.free(), (N + N.T) / 2, 0.0))
-            if values[0] < worst[0]:
-                worst = (float(values[0]), k, vectors[:, 0])
-    value, k, vector = worst
+            for slope, direction in block.layout.off_boundary((N + N.T) / 2):
+                if slope < worst[0]:
+                    worst = (float(slope), k, direction)
+    value, k, along = worst
     if value == 0.0:
         return nothing
     directions = [np.zeros((b.layout.n_theta, b.q, b.q)) for b in blocks.blocks]
-    directions[k][0] = np.outer(vector, vector)
+    directions[k][0] = along
     curvature = float(point.information(directions).max(initial=0.0))
     if curvature <= 0.0:
         return replace(nothing, smallest=value)
     lam = list(point.lam)
-    lam[k] = blocks.blocks[k].layout.nearest(lam[k] @ lam[k].T - value / curvature * np.outer(vector, vector))
+    lam[k] = blocks.blocks[k].layout.nearest(lam[k] @ lam[k].T - value / curvature * along)
     return Certified(optimum, 0.5 * value**2 / curvature, value, blocks.theta(lam), history)
 
 

@@ -34,16 +34,16 @@ def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.n
 def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
     """θ after one scoring step in the free entries of G."""
     bases = [block.layout.basis() for block in blocks.blocks]
-    information = point.information(bases, expected=True)
-    gradient = np.zeros(blocks.n_theta)
+    information = point.information(bases, expected=True, in_g=True)
+    gradient = np.zeros(blocks.n_g)
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
-        gradient[block.parameters] = np.tensordot(basis, N, 2)
+        gradient[block.g_parameters] = np.tensordot(basis, N, 2)
     point.lighten()
     step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
     return _within(
         blocks,
         [
-            one @ one.T + np.tensordot(step[block.parameters], basis, 1)
+            one @ one.T + np.tensordot(step[block.g_parameters], basis, 1)
             for block, basis, one in zip(blocks.blocks, bases, point.lam)
         ],
     )

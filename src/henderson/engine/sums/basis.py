@@ -22,6 +22,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
+from henderson.covariance.structures import structure_called
 from henderson.engine.sums.blocks import Blocks
 from henderson.errors import DataError
 
@@ -234,19 +235,5 @@ def _whitening(design: Design, terms: tuple[int, ...]) -> np.ndarray:
         if not (scale > 0).all():
             name = term.names[int(np.argmin(scale))]
             raise DataError(f"the column {name!r} of the random-effects term on {term.group!r} is all zero")
-        roots.append(_inverse_root(gram, scale, term.structure))
+        roots.append(structure_called(term.structure).whiten(gram))
     return np.asarray(block_diag(*roots))
-
-
-def _inverse_root(gram: np.ndarray, scale: np.ndarray, structure: str) -> np.ndarray:
-    """T with T'gram T = I (unstructured), or diagonal with a unit diagonal there."""
-    if structure == "identity":
-        return np.eye(len(gram)) / np.sqrt(np.mean(scale**2))
-    if structure == "unstructured":
-        try:
-            root = np.linalg.inv(np.linalg.cholesky(gram / np.outer(scale, scale))).T
-        except np.linalg.LinAlgError:  # redundant columns in the term: only their scale is changed
-            return np.diag(1 / scale)
-        if np.abs(root).max() < 1e6:
-            return root / scale[:, None]
-    return np.diag(1 / scale)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.contract.design import RandomTerm
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import Layout
 
 #: levels from which a block of the rest is put in order of frequency
 MANY = 1024
@@ -38,6 +38,8 @@ class Block:
     n_levels : int
     parameters : (layout.n_theta,) int array
         Where the block's θ stand among the model's.
+    g_parameters : (layout.n_g,) int array
+        Where its G parameters stand among the model's.
     rank : (J,) int array, or None
         Place of each level in the engine's order; None: the design's own. Large blocks of the rest have their most
         frequent levels first (see `engine.factor.split_product`).
@@ -47,6 +49,7 @@ class Block:
     layout: Layout
     n_levels: int
     parameters: np.ndarray
+    g_parameters: np.ndarray
     rank: np.ndarray | None = None
 
     def ranked(self, codes: np.ndarray) -> np.ndarray:
@@ -82,7 +85,7 @@ class Blocks:
     offsets : dict
     n_rest : int
         Effects in the rest.
-    n_theta : int
+    n_theta, n_g : int
     """
 
     blocks: tuple[Block, ...]
@@ -91,6 +94,7 @@ class Blocks:
     offsets: dict[int, int]
     n_rest: int
     n_theta: int
+    n_g: int
 
     @classmethod
     def of(cls, terms: Sequence[RandomTerm]) -> Blocks:
@@ -99,12 +103,12 @@ class Blocks:
         for i, term in enumerate(terms):
             members.setdefault(("loadings", i) if term.codes is None else (term.group, id(term.codes)), []).append(i)
         sizes = [1 if term.codes is None else term.n_columns for term in terms]
-        starts = np.cumsum([0, *(Layout.of([q], [t.structure]).n_theta for q, t in zip(sizes, terms))])
+        every = Layout.of(sizes, [term.structure for term in terms])
         blocks = []
         for those in members.values():
             layout = Layout.of([sizes[i] for i in those], [terms[i].structure for i in those])
-            parameters = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in those])
-            blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, parameters))
+            places = (np.r_[tuple(where[i] for i in those)] for where in (every.theta_of, every.g_of))
+            blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, *places))
         candidates = [k for k, block in enumerate(blocks) if terms[block.terms[0]].codes is not None]
         front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
         rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
@@ -112,7 +116,7 @@ class Blocks:
             if (codes := terms[blocks[k].terms[0]].codes) is not None and blocks[k].n_levels >= MANY:
                 blocks[k] = replace(blocks[k], rank=_by_frequency(codes, blocks[k].n_levels))
         ends = np.cumsum([0, *(blocks[k].size for k in rest)])
-        return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), int(starts[-1]))
+        return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), every.n_theta, every.n_g)
 
     def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:
         """Effects front (q, k, J) and rest (R, k), block by block as (q, k, J)."""
@@ -147,3 +151,10 @@ class Blocks:
         for block, one in zip(self.blocks, lam):
             theta[block.parameters] = block.layout.theta(one)
         return theta
+
+    def g(self, covariances: Sequence[np.ndarray]) -> np.ndarray:
+        """G parameters of the G of every block."""
+        g = np.zeros(self.n_g)
+        for block, one in zip(self.blocks, covariances):
+            g[block.g_parameters] = block.layout.g(one)
+        return g

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.contract.design import RandomTerm
+from henderson.covariance.structures import structure_called
 
 FloatArray = np.ndarray
 
@@ -57,15 +58,13 @@ def mixture(small: Sequence[RandomTerm], large: Sequence[RandomTerm]) -> ChiBar 
         return None
     (added,) = more
     if not less:
-        return ChiBar((0, 1), (0.5, 0.5)) if added.n_columns == 1 or added.structure == "identity" else None
+        found = structure_called(added.structure).mixture(None, 0, added.n_columns)
+        return None if found is None else ChiBar(*found)
     (had,) = less
-    r = had.n_columns
-    one_more = added.n_columns == r + 1 and set(had.names) < set(added.names)
-    if one_more and added.structure == "unstructured" and (had.structure == "unstructured" or r == 1):
-        return ChiBar((r, r + 1), (0.5, 0.5))
-    if one_more and added.structure == had.structure == "diagonal":
-        return ChiBar((0, 1), (0.5, 0.5))
-    return None
+    if not set(had.names) < set(added.names):
+        return None
+    found = structure_called(added.structure).mixture(structure_called(had.structure), had.n_columns, added.n_columns)
+    return None if found is None else ChiBar(*found)
 
 
 def _without_common(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.comparison.chibar import ChiBar
@@ -125,7 +126,7 @@ def _find(design: Design, label: str | None) -> RandomTerm:
     if label not in labels:
         raise ValueError(f"no random term is called {label!r}; there are {', '.join(labels)}")
     term = design.terms[labels.index(label)]
-    if term.n_columns > 1 and term.structure != "identity":
+    if structure_called(term.structure).n_theta(term.n_columns) > 1:
         raise ValueError(f"{label!r} has {term.n_columns} effects; the exact test is of one variance. See ranova")
     return term
 

@@ -97,7 +97,7 @@ def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
     """
     working, basis = FitMoments(fit).working, fit.criterion.basis
     beta = fit.beta[fit.kept] if beta is None else beta
-    p, k = len(beta), len(fit.theta)
+    p, k = len(beta), len(working.relative.g)
     to_user = np.zeros((p + k, p + k))
     to_user[:p, :p], to_user[p:, p:] = working.to_beta, working.to_g[:k, :k]
     point = likelihood.Point(working.relative, fit.reml)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from henderson.covariance.structures import Layout
+from henderson.covariance.layout import Layout, layout_of
 from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, fit_design
 from henderson.engine.many.components import Components, scales_of
@@ -118,15 +118,13 @@ class ByEngine:
     def _one(self, root: FloatArray, reml: bool, constraint: Constraint | None) -> Pieces:
         root = self.units[:, None] * root
         cov, layout = root @ root.T, self.layout
-        g = np.zeros(layout.n_theta)
-        g[layout.parameter] = cov[layout.entries[:, 0], layout.entries[:, 1]]
+        g = layout.g(cov)
         lam = []
         for block, basis in zip(self.criterion.blocks.blocks, self.criterion.basis.roots):
             rows = np.concatenate([np.arange(layout.q)[layout.terms[i]] for i in block.terms])
             lam.append(np.linalg.solve(basis, root[np.ix_(rows, rows)]))
         point = self.criterion.at_lam(lam, g)
-        size = np.zeros(layout.n_theta)
-        size[layout.parameter] = self.units[layout.entries[:, 0]] * self.units[layout.entries[:, 1]]
+        size = np.diag(layout.g((layout.basis() * np.outer(self.units, self.units)).transpose(1, 2, 0)))
         moments = replace(self.criterion.in_user_units(moments_at(point)), g=g)
         return of_moments(moments, point.factor.log_det, size, self.mixing, reml, constraint)
 
@@ -234,7 +232,7 @@ def _by_engine(fit: Fit, reml: bool) -> Origin:
     if fit.reml != reml:
         fit = fit_design(fit.design, reml=reml, start=fit.theta)
     design, p = fit.design, int(fit.kept.sum())
-    layout = Layout.of([t.n_columns for t in design.terms], [t.structure for t in design.terms])
+    layout = layout_of(design.terms)
     units = scales_of(design)
     beta = fit.beta[fit.kept]
     mixing = np.eye(p + 1)

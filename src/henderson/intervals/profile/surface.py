@@ -22,10 +22,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.covariance.structures import Layout, factor_of
+from henderson.covariance.layout import Layout
+from henderson.covariance.roots import factor_of
+from henderson.covariance.structure import Structure
 from henderson.design.variance_parameters import VarianceParameter
-from henderson.engine.many.coordinates import chain, parameters_of
+from henderson.engine.many.coordinates import chain
 from henderson.engine.many.pieces import Constraint, Pieces
+from henderson.errors import DataError
 from henderson.intervals.profile.source import Likelihood
 
 FloatArray = np.ndarray
@@ -144,7 +147,7 @@ class Surface:
         # in (g, τ)
         f_g = p.d_logdet + c * p.d_r2
         f_gg = p.dd_logdet + c * p.dd_r2
-        g = parameters_of(self.layout, np.einsum("rub,sub->rsb", root, root)) * shrink
+        g = self.layout.g(np.einsum("rub,sub->rsb", root, root)) * shrink
         gg_g = np.einsum("ijb,jb->ib", f_gg, g)
         f_gt = -c * p.d_r2
         # in (ψ, τ), ψ = g e^τ
@@ -208,9 +211,11 @@ def surface(likelihood: Likelihood, targets: Sequence[Target], *, reml: bool, be
         h of the targets that are fixed effects.
     """
     layout, batch = likelihood.layout, len(targets)
+    if not layout.linear:
+        names = ", ".join(one.name for one in layout.structures if not one.linear)
+        raise DataError(f"there are no profiles with {names} covariance; there are method='boot' and 'wald'")
     k = layout.n_theta
-    directions = np.zeros((k, layout.q, layout.q, batch))
-    directions[layout.parameter, layout.entries[:, 0], layout.entries[:, 1]] = 1.0
+    directions = np.repeat(layout.root_directions(np.zeros(k))[..., None], batch, axis=3)
     path, second, corner = np.zeros(batch, int), np.full(batch, -1), np.zeros((2, batch), int)
     frozen, nonnegative = np.zeros((k + 2, batch), bool), np.zeros((k + 2, batch), bool)
     frozen[k + 1] = True
@@ -237,21 +242,38 @@ def _rearrange(
     layout: Layout, target: Target, directions: FloatArray, nonnegative: np.ndarray
 ) -> tuple[int, int, tuple[int, int]]:
     """Fill in the directions (k, Q, Q) of one target's term: its path, s_2, and where s_2 sin ω goes."""
-    term, structure = layout.terms[target.term], layout.structures[target.term]
-    inside = (layout.entries[:, 0] >= term.start) & (layout.entries[:, 0] < term.stop)
-    numbers, entries = layout.parameter[inside], layout.entries[inside]
-    if structure != "unstructured":
-        return int(numbers[entries[:, 0] == term.start + target.row][0]), -1, (0, 0)
+    term, place = layout.terms[target.term], layout.theta_of[target.term]
+    structure = layout.structures[target.term]
+    if not structure.any_order:
+        return place.start + _own_parameter(structure, term.stop - term.start, target), -1, (0, 0)
     rows = permuted_rows(layout, target)
-    directions[numbers] = 0.0
-    directions[numbers, rows[entries[:, 0] - term.start], entries[:, 1]] = 1.0
+    moved = directions[place, term, term].copy()
+    directions[place, rows, term] = moved
     if target.kind == "sd":
-        return int(numbers[0]), -1, (0, 0)
+        return place.start, -1, (0, 0)
     q = term.stop - term.start
-    one, two, omega = int(numbers[0]), int(numbers[1]), int(numbers[q])
+    one, two, omega = place.start, place.start + 1, place.start + q
     directions[[two, omega]] = 0.0
     nonnegative[[one, two]] = True
     return omega, two, (int(rows[1]), term.start)
+
+
+def _own_parameter(structure: Structure, q: int, target: Target) -> int:
+    """Which θ of a term is the target's standard deviation alone.
+
+    Raises
+    ------
+    DataError
+        Where none is: the profile of that parameter would have to bend.
+    """
+    step = structure.jacobian(np.zeros(structure.n_theta(q)), q)
+    if structure.linear and target.kind == "sd":
+        moving = np.flatnonzero(step[:, target.row].any(axis=1))
+        if len(moving) == 1 and step[moving[0], target.row, target.row] == 1.0:
+            return int(moving[0])
+    raise DataError(
+        f"{target.name} has no profile in a term with {structure.name} covariance; there are method='boot' and 'wald'"
+    )
 
 
 def coordinates(s: Surface, cov: FloatArray, log_variance: float, v: FloatArray) -> FloatArray:
@@ -260,18 +282,16 @@ def coordinates(s: Surface, cov: FloatArray, log_variance: float, v: FloatArray)
     k = layout.n_theta
     x = np.zeros((k + 2, len(s.targets)))
     x[k], x[k + 1] = log_variance, v
-    for term, structure in zip(layout.terms, layout.structures):
-        inside = (layout.entries[:, 0] >= term.start) & (layout.entries[:, 0] < term.stop)
-        numbers, places = layout.parameter[inside], layout.entries[inside] - term.start
+    for term, place, structure in zip(layout.terms, layout.theta_of, layout.structures):
         for b, target in enumerate(s.targets):
             rows = np.arange(term.start, term.stop)
-            mine = structure == "unstructured" and target.term >= 0 and layout.terms[target.term] == term
+            mine = structure.any_order and target.term >= 0 and layout.terms[target.term] == term
             if mine:
                 rows = permuted_rows(layout, target)
             block = cov[np.ix_(rows, rows)]
-            low = factor_of(block) if structure == "unstructured" else np.diag(np.sqrt(np.diag(block)))
-            x[numbers, b] = low[places[:, 0], places[:, 1]]
+            x[place, b] = structure.theta_of_cov(block)
             if mine and target.kind == "cor":
+                low = factor_of(block)
                 x[s.second[b], b] = np.hypot(low[1, 0], low[1, 1])
                 x[s.path[b], b] = np.arctan2(low[1, 0], low[1, 1])
     return x

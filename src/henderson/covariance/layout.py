@@ -1,0 +1,240 @@
+"""Where θ and the G parameters of several terms stand: all terms on one grouping factor, or all of a design.
+
+The terms lie one after another on the diagonal of λ and G, each with its own structure; θ and g are those of the terms
+one after another. All that a term's structure knows (`structure.Structure`) is asked here for all terms at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+from scipy.linalg import block_diag
+
+from henderson.covariance.structure import Structure
+from henderson.covariance.structures import structure_called
+
+FloatArray = np.ndarray
+
+
+class Structured(Protocol):
+    """What a layout needs of a random-effects term."""
+
+    @property
+    def n_columns(self) -> int:
+        """q, the number of effects per level."""
+
+    @property
+    def structure(self) -> str:
+        """Name of its covariance structure."""
+
+
+def layouts_of(terms: Sequence[Structured]) -> tuple[Layout, ...]:
+    """One layout for each term."""
+    return tuple(Layout.of([term.n_columns], [term.structure]) for term in terms)
+
+
+def layout_of(terms: Sequence[Structured]) -> Layout:
+    """One layout for all terms together."""
+    return Layout.of([term.n_columns for term in terms], [term.structure for term in terms])
+
+
+def consecutive(sizes: Sequence[int]) -> tuple[slice, ...]:
+    """Slices of those sizes, one after another."""
+    ends = np.cumsum([0, *sizes]).tolist()
+    return tuple(slice(start, stop) for start, stop in pairwise(ends))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Terms side by side: λ and G are (q, q), block-diagonal by term.
+
+    Attributes
+    ----------
+    structures : tuple of Structure
+        Of each term.
+    terms : tuple of slice
+        Rows of λ that belong to each term.
+    theta_of, g_of : tuple of slice
+        Where each term's θ and G parameters are.
+    """
+
+    structures: tuple[Structure, ...]
+    terms: tuple[slice, ...]
+    theta_of: tuple[slice, ...]
+    g_of: tuple[slice, ...]
+
+    @classmethod
+    def of(cls, sizes: Sequence[int], names: Sequence[str]) -> Layout:
+        """Terms of the given numbers of effects and structures."""
+        structures = tuple(structure_called(name) for name in names)
+        return cls(
+            structures,
+            consecutive(sizes),
+            consecutive([one.n_theta(q) for one, q in zip(structures, sizes)]),
+            consecutive([len(one.basis(q)) for one, q in zip(structures, sizes)]),
+        )
+
+    @property
+    def q(self) -> int:
+        """Effects per level."""
+        return self.terms[-1].stop if self.terms else 0
+
+    @property
+    def n_theta(self) -> int:
+        """Number of θ."""
+        return self.theta_of[-1].stop if self.terms else 0
+
+    @property
+    def n_g(self) -> int:
+        """Number of G parameters."""
+        return self.g_of[-1].stop if self.terms else 0
+
+    @property
+    def linear(self) -> bool:
+        """Whether λ is linear in θ."""
+        return all(one.linear for one in self.structures)
+
+    def _parts(self) -> Iterator[tuple[Structure, slice, slice, int]]:
+        """Structure, rows, θ and number of effects of each term."""
+        for one, rows, place in zip(self.structures, self.terms, self.theta_of):
+            yield one, rows, place, rows.stop - rows.start
+
+    # ---- θ and λ
+
+    @cached_property
+    def _filled(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, bool]:
+        """Of a linear layout: λ[r, s] = Σ value θ[i] over these; and whether no entry of λ occurs twice."""
+        step = self.root_directions(np.zeros(self.n_theta))
+        i, r, s = np.nonzero(step)
+        distinct = len(np.unique(r * max(self.q, 1) + s)) == len(r)
+        return i, r, s, step[i, r, s], distinct
+
+    def lam(self, theta: FloatArray) -> FloatArray:
+        """λ(θ), (q, q); of a linear layout also for a batch, (n_theta, B) → (q, q, B)."""
+        lam = np.zeros((self.q, self.q, *theta.shape[1:]))
+        if not self.linear:
+            for one, rows, place, q in self._parts():
+                lam[rows, rows] = one.lam(theta[place], q)
+            return lam
+        i, r, s, value, distinct = self._filled
+        filled = value.reshape(-1, *([1] * (theta.ndim - 1))) * theta[i]
+        if distinct:
+            lam[r, s] = filled
+        else:
+            np.add.at(lam, (r, s), filled)
+        return lam
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        """θ of a λ, lower triangular, whose covariance has the structure."""
+        return np.concatenate([np.zeros(0), *(one.theta(lam[rows, rows]) for one, rows, _, _ in self._parts())])
+
+    def theta_of_cov(self, cov: FloatArray) -> FloatArray:
+        """θ of the covariance of the structure nearest to a symmetric matrix."""
+        return np.concatenate([np.zeros(0), *(one.theta_of_cov(cov[rows, rows]) for one, rows, _, _ in self._parts())])
+
+    def nearest(self, cov: FloatArray) -> FloatArray:
+        """λ of the covariance of the structure nearest to a symmetric matrix."""
+        return self.lam(self.theta_of_cov(cov))
+
+    def root_directions(self, theta: FloatArray) -> FloatArray:
+        """∂λ/∂θ_i, (n_theta, q, q)."""
+        out = np.zeros((self.n_theta, self.q, self.q))
+        for one, rows, place, q in self._parts():
+            out[place, rows, rows] = one.jacobian(theta[place], q)
+        return out
+
+    @cached_property
+    def _constant_directions(self) -> FloatArray:
+        return self.root_directions(np.zeros(self.n_theta))
+
+    # ---- derivatives
+
+    def directions(self, theta: FloatArray) -> FloatArray:
+        """∂G/∂θ_i, (n_theta, q, q)."""
+        step = self._constant_directions if self.linear else self.root_directions(theta)
+        half = step @ self.lam(theta).T
+        return half + half.transpose(0, 2, 1)
+
+    def pull_back(self, theta: FloatArray, d_lam: FloatArray) -> FloatArray:
+        """∂d/∂θ from ∂d/∂λ (q, q): the chain rule of `lam`."""
+        if not self.linear:
+            return np.tensordot(self.root_directions(theta), d_lam, 2)
+        i, r, s, value, _ = self._filled
+        return np.bincount(i, value * d_lam[r, s], self.n_theta)
+
+    def bend(self, theta: FloatArray, N: FloatArray) -> FloatArray:
+        """Σ N ∘ ∂²G/∂θ_i∂θ_j for symmetric N (q, q): (n_theta, n_theta)."""
+        if self.linear:
+            i, r, s, value, _ = self._filled
+            same = s[:, None] == s
+            out = np.zeros((self.n_theta, self.n_theta))
+            np.add.at(out, (i[:, None], i), np.where(same, 2.0 * N[r[:, None], r] * np.outer(value, value), 0.0))
+            return out
+        return np.tensordot(self.second_directions(theta), N, 2)
+
+    def second_directions(self, theta: FloatArray) -> FloatArray:
+        """∂²G/∂θ_i∂θ_j, (n_theta, n_theta, q, q)."""
+        out = np.zeros((self.n_theta, self.n_theta, self.q, self.q))
+        for one, rows, place, q in self._parts():
+            step = one.jacobian(theta[place], q)
+            half = np.einsum("ars,bts->abrt", step, step)
+            if not one.linear:
+                half = half + one.second(theta[place], q) @ one.lam(theta[place], q).T
+            out[place, place, rows, rows] = half + half.transpose(0, 1, 3, 2)
+        return out
+
+    # ---- G parameters
+
+    @cached_property
+    def _basis(self) -> FloatArray:
+        out = np.zeros((self.n_g, self.q, self.q))
+        for one, rows, place in zip(self.structures, self.terms, self.g_of):
+            out[place, rows, rows] = one.basis(rows.stop - rows.start)
+        return out
+
+    def basis(self) -> FloatArray:
+        """∂G/∂g_i, symmetric, (n_g, q, q)."""
+        return self._basis
+
+    @cached_property
+    def dual(self) -> FloatArray:
+        """B*_i with g_i = Σ B*_i ∘ G, and Σ_i f_i B*_i = ∂f/∂G of a function with ∂f/∂g = f; (n_g, q, q)."""
+        flat = self._basis.reshape(self.n_g, -1)
+        return np.linalg.solve(flat @ flat.T, flat).reshape(self._basis.shape) if self.n_g else self._basis
+
+    def g(self, cov: FloatArray) -> FloatArray:
+        """G parameters of a covariance, or of many: (q, q, ...) → (n_g, ...)."""
+        return np.tensordot(self.dual, cov, 2)
+
+    def covariance(self, g: FloatArray) -> FloatArray:
+        """G, (q, q), from its parameters."""
+        return np.tensordot(np.asarray(g, float), self._basis, 1)
+
+    def free(self) -> FloatArray:
+        """Which entries of G the structures leave free, (q, q) bool."""
+        return (self._basis != 0).any(axis=0)
+
+    # ---- the boundary
+
+    def off_boundary(self, N: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        """For each term, where a function with ∂f/∂G = N (..., q, q) falls fastest when G gains a rank.
+
+        See `Structure.off_boundary`; the direction is (..., q, q), zero outside the term.
+        """
+        found = []
+        for one, rows in zip(self.structures, self.terms):
+            slope, own = one.off_boundary(N[..., rows, rows])
+            direction = np.zeros_like(N)
+            direction[..., rows, rows] = own
+            found.append((slope, direction))
+        return found
+
+    def whiten(self, gram: Sequence[FloatArray], correlate: bool = True) -> FloatArray:
+        """T, (q, q), from each term's average z z' (see `Structure.whiten`)."""
+        parts = [one.whiten(each, correlate) for one, each in zip(self.structures, gram)]
+        return np.asarray(block_diag(*parts)) if parts else np.zeros((0, 0))

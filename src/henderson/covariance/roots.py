@@ -1,0 +1,41 @@
+"""Roots of covariance matrices: lower triangular λ with λλ' = G, also where G is singular or not quite semidefinite."""
+
+from __future__ import annotations
+
+import numpy as np
+
+FloatArray = np.ndarray
+
+
+def factor_of(cov: FloatArray) -> FloatArray:
+    """Lower triangular λ, diagonal ≥ 0, with λλ' = the nearest positive semidefinite matrix to `cov`.
+
+    Examples
+    --------
+    >>> factor_of(np.array([[4.0, 2.0], [2.0, 1.0]]))
+    array([[2., 0.],
+           [1., 0.]])
+    """
+    try:
+        return np.linalg.cholesky(cov)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh((cov + cov.T) / 2)
+        return triangular(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def semidefinite_root(cov: FloatArray) -> FloatArray:
+    """λ with λλ' = cov; ValueError where `cov` has a negative eigenvalue (beyond rounding)."""
+    values = np.linalg.eigvalsh(cov)
+    if values.size and values[0] < -1e-8 * max(float(values[-1]), 1e-300):
+        raise ValueError(f"a covariance of random effects is not positive semidefinite: eigenvalue {values[0]:.3g}")
+    return factor_of(cov)
+
+
+def triangular(root: FloatArray) -> FloatArray:
+    """Lower triangular λ, diagonal ≥ 0, with λλ' = root root' (root (q, k); may be singular)."""
+    r = np.asarray(np.linalg.qr(root.T, mode="r"))
+    lam = np.zeros((len(root), len(root)))
+    lam[:, : r.shape[0]] = r.T
+    lam = lam * np.where(np.diag(lam) < 0, -1.0, 1.0)
+    lam[np.abs(lam) < 1e-15 * max(np.abs(lam).max(initial=0.0), 1e-300)] = 0.0
+    return lam

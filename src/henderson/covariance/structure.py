@@ -1,0 +1,242 @@
+"""`Structure`: what the rest of the library asks of a kind of covariance matrix; one class a kind.
+
+The q effects of one level have covariance σ² G, G = λλ'. A structure has two sets of coordinates:
+
+- θ, unconstrained, on which the search runs: λ(θ) is a root of G, of any shape that the class likes.
+- the *G parameters* g, in which G = Σ g_i B_i is linear (`basis`): moments, information and degrees of freedom are
+  computed there. The B_i span a space that holds every G(θ); it may be larger (AR(1): the bands of a Toeplitz matrix).
+
+A new structure says `n_theta`, `lam`, `jacobian`, `basis` and `theta_of_cov`, and gets the rest from here; where
+something better is known (its boundary, its whitening, its place in a table) it overrides that. A line in `structures`
+makes it known.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row of a table of variances: a standard deviation (row == column) or a correlation.
+
+    Attributes
+    ----------
+    row, column : int
+        Its place in G, column ≤ row.
+    label : str
+        ``"Days"``, ``"Days.(Intercept)"``; names joined by dots where one number stands for several.
+    """
+
+    row: int
+    column: int
+    label: str
+
+    @property
+    def kind(self) -> str:
+        """``"sd"`` or ``"cor"``."""
+        return "sd" if self.row == self.column else "cor"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A direction in which G may move and stay a covariance of its structure: dG = R'λ' + λR'', and how it bends.
+
+    Attributes
+    ----------
+    change : (q, q) array
+        dG.
+    root_change : (q, s) array, or None
+        The change of a root of G, where G is not linear along the direction: ∂²G/∂a∂b = R_aR_b' + R_bR_a'.
+    """
+
+    change: FloatArray
+    root_change: FloatArray | None = None
+
+
+class Structure(ABC):
+    """A kind of covariance matrix G = λλ' of the q effects of a level; stateless, one instance serves every q.
+
+    Attributes
+    ----------
+    name : str
+        What `RandomTerm.structure` calls it.
+    linear : bool
+        Whether λ is linear in θ: its derivative is one array at every θ. The array engine needs that.
+    one_variance : bool
+        Whether a level's effects are independent with one variance (what statsmodels calls a variance component).
+    any_order : bool
+        Whether every G is allowed: a triangular root in any order of the effects is then a root of the structure.
+    """
+
+    name: ClassVar[str]
+    linear: ClassVar[bool] = True
+    one_variance: ClassVar[bool] = False
+    any_order: ClassVar[bool] = False
+
+    # ---- coordinates
+
+    @abstractmethod
+    def n_theta(self, q: int) -> int:
+        """Number of θ."""
+
+    @abstractmethod
+    def lam(self, theta: FloatArray, q: int) -> FloatArray:
+        """A root λ(θ) of G, (q, q)."""
+
+    @abstractmethod
+    def jacobian(self, theta: FloatArray, q: int) -> FloatArray:
+        """∂λ/∂θ_i, (n_theta, q, q); of a `linear` structure the same at every θ."""
+
+    @abstractmethod
+    def basis(self, q: int) -> FloatArray:
+        """∂G/∂g_i, symmetric and linearly independent, (n_g, q, q)."""
+
+    @abstractmethod
+    def theta_of_cov(self, cov: FloatArray) -> FloatArray:
+        """θ of the covariance of this structure that is nearest to a symmetric matrix, (n_theta,)."""
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        """θ of a lower triangular root of one of its covariances."""
+        return self.theta_of_cov(lam @ lam.T)
+
+    def second(self, theta: FloatArray, q: int) -> FloatArray:
+        """∂²λ/∂θ_i∂θ_j, (n_theta, n_theta, q, q); asked only of a structure that is not `linear`."""
+        n = self.n_theta(q)
+        return np.zeros((n, n, q, q))
+
+    # ---- units
+
+    def whiten(self, gram: FloatArray, correlate: bool = True) -> FloatArray:
+        """T for which G̃ with G = T G̃ T' has the structure too, and T'gram T is near the identity; (q, q).
+
+        Parameters
+        ----------
+        gram : (q, q) array
+            Average z z' of the term's columns.
+        correlate : bool
+            Whether T may mix the effects; else it is diagonal.
+        """
+        mean_square = float(np.mean(np.diag(gram)))
+        return np.eye(len(gram)) / np.sqrt(mean_square if mean_square > 0 else 1.0)
+
+    # ---- the boundary
+
+    def rays(self, q: int) -> FloatArray:
+        """Extreme rays of its cone of covariances where these are finitely many, (m, q, q); none by default."""
+        return np.zeros((0, q, q))
+
+    def off_boundary(self, N: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Where a function with ∂f/∂G = N falls fastest when G gains a rank.
+
+        Parameters
+        ----------
+        N : (..., q, q) array
+
+        Returns
+        -------
+        slope : (...) array
+            tr N E.
+        direction : (..., q, q) array
+            E, positive semidefinite and of the structure.
+        """
+        rays = self.rays(N.shape[-1])
+        if not len(rays):
+            return np.zeros(N.shape[:-2]), np.zeros_like(N)
+        rays = rays / np.linalg.norm(rays, axis=(1, 2))[:, None, None]
+        slopes = np.tensordot(N, rays, ((-2, -1), (1, 2)))  # (..., m)
+        best = slopes.argmin(axis=-1)
+        return np.take_along_axis(slopes, best[..., None], -1)[..., 0], rays[best]
+
+    def without_weakest(self, lam: FloatArray, sizes: FloatArray) -> FloatArray:
+        """The λ nearest to `lam` on the boundary, for effects whose columns have root mean squares `sizes` (q,)."""
+        return np.zeros_like(lam)
+
+    def at_zero(self, lam: FloatArray) -> FloatArray:
+        """Which effects' parameters are on the boundary, (q,) bool; `lam` lower triangular."""
+        size = np.linalg.norm(lam, axis=1)
+        singular = bool((size == 0).any() or np.abs(np.diag(lam / size[:, None])).min() < 1e-5)
+        return np.full(len(lam), singular)
+
+    def inside(self, lam: FloatArray, zero: float) -> list[Inside]:
+        """Directions that stay inside the boundary where `lam` is on it: variances up to `zero` stay at zero."""
+        theta = self.theta(lam)
+        root = self.lam(theta, len(lam))
+        found = []
+        for step in self.jacobian(theta, len(lam)):
+            half = step @ root.T
+            if np.abs(half).max(initial=0.0) > zero:
+                found.append(Inside(half + half.T, step if self.linear else None))
+        return found
+
+    # ---- tables and tests
+
+    def display(self, names: Sequence[str]) -> tuple[Shown, ...]:
+        """The rows of a table of variances, column by column: one for each G parameter, at its first place in G."""
+        rows = []
+        for one in self.basis(len(names)):
+            places = np.argwhere(np.tril(one) != 0)
+            places = places[np.lexsort((places[:, 0], places[:, 1]))]
+            r, s = (int(k) for k in places[0])
+            own = names[r] if r == s else f"{names[r]}.{names[s]}"
+            rows.append(Shown(r, s, own if len(places) == 1 else ".".join(names)))
+        return tuple(sorted(rows, key=lambda row: (row.column, row.row)))
+
+    def mixture(self, had: Structure | None, r: int, q: int) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
+        """Degrees of freedom and weights of χ̄², the law of the likelihood-ratio statistic against a smaller term.
+
+        Parameters
+        ----------
+        had : Structure or None
+            What the smaller model has instead: r of this term's q effects with that structure; None: nothing.
+        r, q : int
+
+        Returns
+        -------
+        tuple or None
+            None where the weights depend on the data.
+        """
+        if had is None and self.n_theta(q) == 1:
+            return (0, 1), (0.5, 0.5)
+        return None
+
+
+class Filled(Structure):
+    """Structures whose λ has θ at given entries and zeros elsewhere; G's free entries are at the same places."""
+
+    @abstractmethod
+    def entries(self, q: int) -> FloatArray:
+        """Row and column in λ of each θ, column by column, (n_theta, 2)."""
+
+    def n_theta(self, q: int) -> int:
+        """Number of entries."""
+        return len(self.entries(q))
+
+    def lam(self, theta: FloatArray, q: int) -> FloatArray:
+        """θ at the entries."""
+        lam = np.zeros((q, q))
+        lam[tuple(self.entries(q).T)] = theta
+        return lam
+
+    def theta(self, lam: FloatArray) -> FloatArray:
+        """The entries of λ."""
+        return np.asarray(lam[tuple(self.entries(len(lam)).T)])
+
+    def jacobian(self, theta: FloatArray, q: int) -> FloatArray:
+        """Ones at the entries."""
+        entries = self.entries(q)
+        out = np.zeros((len(entries), q, q))
+        out[np.arange(len(entries)), entries[:, 0], entries[:, 1]] = 1.0
+        return out
+
+    def basis(self, q: int) -> FloatArray:
+        """Ones at the entries, both triangles."""
+        step = self.jacobian(np.zeros(0), q)
+        return np.maximum(step, step.transpose(0, 2, 1))
