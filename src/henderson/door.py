@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from henderson.inference.names import InferenceRequest
 
 if TYPE_CHECKING:
@@ -81,6 +79,7 @@ def lmer(
     from henderson.engine.fit import fit_design
     from henderson.results.fit_warnings import warn_unless_certified
     from henderson.results.fitted import MixedModelResults
+    from henderson.sources.columns import numbers
 
     request = InferenceRequest.of(ddf, cov)
     design = design_from_formula(
@@ -92,7 +91,7 @@ def lmer(
         missing=missing,
         env=env + 1 if isinstance(env, int) else env,
     )
-    theta = None if start is None else np.asarray(start, float)
+    theta = None if start is None else numbers(start, "start")
     fit = fit_design(design, reml=REML, start=theta, progress=progress)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
     return MixedModelResults(fit, request)

@@ -1,8 +1,13 @@
 """The command line: what it prints, what it writes, and that an error is one line and exit code 2."""
 
+import bz2
+import gzip
+import io
 import json
+import lzma
 import subprocess
 import sys
+import zipfile
 
 import pandas as pd
 import pytest
@@ -200,6 +205,39 @@ def test_files_that_are_not_what_they_say(capsys, tmp_path):
         code, out, err = run(capsys, "fit", SLEEP, path)
         assert (code, out, err.count("\n")) == (2, "", 1), path.name
         assert path.name in err
+
+
+def _broken_files(text):
+    """Name → bytes of files that are cut off, or are not what their names say."""
+    packed, zipped = gzip.compress(text), io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sleep.csv", text)
+    return {
+        "half.csv.gz": packed[: len(packed) // 2],
+        "flipped.csv.gz": packed[:20] + b"\xff" * 4 + packed[24:],
+        "text.csv.gz": text,
+        "half.csv.zip": zipped.getvalue()[:300],
+        "text.csv.zip": text,
+        "half.csv.bz2": bz2.compress(text)[:300],
+        "half.csv.xz": lzma.compress(text)[:300],
+        "text.tar.gz": packed,
+        "half.parquet": b"PAR1xx",
+        "book.xlsx": b"PK",
+        "list.json": b"[1, 2",
+        "quote.csv": b'a,b\n"1,2\n3,4',
+        "utf16.csv": b"\xff\xfe\x00a,b\n1,2",
+        "empty.csv": b"",
+    }
+
+
+@pytest.mark.parametrize("name", _broken_files(b"a,b\n1,2\n" * 200))
+def test_a_broken_file_is_one_line_and_exit_code_2(capsys, tmp_path, sleep_csv, name):
+    path = tmp_path / name
+    path.write_bytes(_broken_files(sleep_csv.read_bytes())[name])
+    code, out, err = run(capsys, "fit", SLEEP, path)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"henderson: error: cannot read {path}: ")
+    assert err.count("\n") == 1
 
 
 def test_parquet_without_pyarrow_names_the_extra(capsys, tmp_path, monkeypatch):

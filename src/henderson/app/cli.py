@@ -24,6 +24,22 @@ if TYPE_CHECKING:
 
 PARQUET = (".parquet", ".pq")
 TABS = (".tsv", ".tab")
+#: files that are tables to their users, and what they are
+OTHERS = {
+    ".xlsx": "it is an Excel workbook",
+    ".xls": "it is an Excel workbook",
+    ".ods": "it is a spreadsheet",
+    ".json": "it is JSON",
+    ".jsonl": "it is JSON",
+    ".feather": "it is a Feather file",
+    ".rds": "it is an R object",
+    ".rdata": "it is an R workspace",
+    ".sas7bdat": "it is a SAS data set",
+    ".sav": "it is an SPSS data set",
+    ".dta": "it is a Stata data set",
+    ".pkl": "it is a pickle, which can run code",
+    ".h5": "it is an HDF5 file",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -189,15 +205,24 @@ def read_table(place: str) -> pd.DataFrame:
         return datasets.load(place)
     if path.is_dir():
         raise ValueError(f"{place} is a folder; give a .csv, .tsv or .parquet file")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] and suffixes[-1] in OTHERS:
+        raise ValueError(f"cannot read {place}: {OTHERS[suffixes[-1]]}; save it as .csv, .tsv or .parquet")
+    import lzma
+    import tarfile
+    import zipfile
+    import zlib
+
     import pandas as pd
 
-    suffixes = [suffix.lower() for suffix in path.suffixes]
+    # a file that is cut off or is not what its name says; pandas leaves these as the decompressors raise them
+    broken = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
     try:
         if suffixes[-1:] and suffixes[-1] in PARQUET:
             return _read_parquet(path)
         return pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
-    except (ValueError, OSError) as error:
-        raise ValueError(f"cannot read {place}: {error}") from error
+    except (ValueError, OSError, *broken) as error:
+        raise ValueError(f"cannot read {place}: {error or type(error).__name__}") from error
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

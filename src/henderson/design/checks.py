@@ -8,6 +8,7 @@ import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.errors import DataError
+from henderson.sources.factors import plain_label
 
 
 def check_design(design: Design, *, strict: bool = True) -> None:
@@ -57,7 +58,7 @@ def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> 
         levels, effects = term.n_levels, term.n_levels * term.n_columns
         if levels < 2:
             raise DataError(
-                f"the grouping factor {term.group!r} has one level ({term.levels[0]!r}): "
+                f"the grouping factor {term.group!r} has one level ({plain_label(term.levels[0])!r}): "
                 "a variance between levels needs at least two"
             )
         if levels >= n:

@@ -90,7 +90,9 @@ def design_from_arrays(
     for role, values in arrays.items():
         if len(values) != n:
             raise DataError(f"{role} has {len(values)} rows, endog has {n}")
-    _check_indices(endog, {"exog": exog, "groups": groups, "exog_re": exog_re})
+    _check_indices(
+        {"endog": endog, "exog": exog, "groups": groups, "exog_re": exog_re, "weights": weights, "offset": offset}
+    )
     components = _components(exog_vc, labels)
     lost = {role: rows for role, values in arrays.items() if (rows := _missing_rows(values)) is not None}
     for name, parts in components:
@@ -128,15 +130,16 @@ def design_from_arrays(
     return design
 
 
-def _check_indices(endog: Any, others: Mapping[str, Any]) -> None:
-    """Rows are matched by position, so endog and exog must have one index, and no array the same in another order."""
-    if not isinstance(endog, pd.Series | pd.DataFrame):
-        return
-    for role, values in others.items():
-        if not isinstance(values, pd.Series | pd.DataFrame) or values.index.equals(endog.index):
-            continue
-        if role == "exog" or (endog.index.is_unique and set(values.index) == set(endog.index)):
-            raise DataError(f"the index of {role} is not that of endog: rows are matched by position, so align them")
+def _check_indices(given: Mapping[str, Any]) -> None:
+    """Rows are matched by position, so all that has an index must have the same."""
+    labelled = {role: values for role, values in given.items() if isinstance(values, pd.Series | pd.DataFrame)}
+    first = next(iter(labelled), "")
+    for role, values in labelled.items():
+        if not values.index.equals(labelled[first].index):
+            raise DataError(
+                f"the index of {role} is not that of {first}: rows are matched by position, so align them "
+                "or give arrays"
+            )
 
 
 def _first_column(endog: Any) -> Any:
@@ -144,16 +147,13 @@ def _first_column(endog: Any) -> Any:
 
 
 def _matrix(values: Any, role: str, n: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """A float64 matrix and its column names (none for a NumPy array)."""
+    """A float64 matrix, NaN where an entry is missing, and its column names (none for a NumPy array)."""
     if isinstance(values, pd.Series):
         values = values.to_frame(values.name if values.name is not None else role)
-    if isinstance(values, pd.DataFrame):
-        names = tuple(str(name) for name in values.columns)
-        columns = [to_float(to_array(values.iloc[:, k], name), name) for k, name in enumerate(names)]
-        out = np.empty((len(values), len(names)), order="F")
-        for k, column in enumerate(columns):
-            out[:, k] = column
-        return out, names
+    if isinstance(values, pd.DataFrame) or str(type(values).__module__).startswith(("polars", "pyarrow")):
+        return _named_matrix(values, role)
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(np.float64), np.nan) if values.dtype.kind in "fiub" else values.data
     array = np.asarray(values)
     if array.ndim == 1:
         array = array[:, None] if len(array) == n or len(array) == 0 else array[None]
@@ -194,6 +194,23 @@ def given_columns(newdata: Any, names: Sequence[str], role: str) -> np.ndarray:
 def _are_made_up(names: Sequence[str]) -> bool:
     """Whether columns have names only since an array has none."""
     return all(re.fullmatch(r"const|x(_re)?\d+|\(Intercept\)", name) for name in names)
+
+
+def _named_matrix(values: Any, role: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The columns of a table, or a Series of any make, as a matrix and their names."""
+    if not isinstance(values, pd.DataFrame) and not hasattr(values, "column_names") and not hasattr(values, "columns"):
+        name = getattr(values, "name", None) or role
+        return to_float(to_array(values, name), name)[:, None], (name,)
+    if isinstance(values, pd.DataFrame):
+        names = tuple(str(name) for name in values.columns)
+        columns = [to_float(to_array(values.iloc[:, k], name), name) for k, name in enumerate(names)]
+    else:
+        table = read_table(values)
+        names, columns = table.names, [to_float(table[name], name) for name in table.names]
+    out = np.empty((len(values), len(names)), order="F")
+    for k, column in enumerate(columns):
+        out[:, k] = column
+    return out, names
 
 
 def _x_names(X: np.ndarray) -> tuple[str, ...]:

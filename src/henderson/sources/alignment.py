@@ -53,13 +53,13 @@ def aligned(values: Any, index: pd.Index, name: str, *, labelled: bool = True) -
         return array[own.get_indexer(index)] if is_reordered else array
     if not own.is_unique:
         raise DataError(
-            f"the index of {name} is not that of the data and has labels that repeat, so its entries cannot be matched "
-            "to rows; give an array to match them by position"
+            f"the index of {name!r} is not that of the data and has labels that repeat, so its entries cannot be "
+            "matched to rows; give an array to match them by position"
         )
     if not index.isin(own).all():
         absent = index[~index.isin(own)]
         raise DataError(
-            f"the index of {name} is not that of the data: it has no label {absent[0]!r}"
+            f"the index of {name!r} is not that of the data: it has no label {absent[0]!r}"
             + (f", nor {len(absent) - 1} others" if len(absent) > 1 else "")
             + "; give an array to match its entries by position"
         )

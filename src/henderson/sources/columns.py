@@ -44,7 +44,7 @@ def to_array(values: Any, name: str) -> Array:
     if isinstance(values, pd.Series | pd.Index):
         return to_array(values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array, name)
     if isinstance(values, pd.api.extensions.ExtensionArray):
-        return _from_extension(values)
+        return _from_extension(values, name)
     if isinstance(values, np.ma.MaskedArray):
         return _from_masked(values, name)
     if not isinstance(values, np.ndarray | list | tuple):
@@ -83,13 +83,21 @@ def _native(array: np.ndarray) -> np.ndarray:
     return array.astype(object) if array.dtype.kind == "T" else array
 
 
-def _from_extension(values: Array) -> Array:
+def _from_extension(values: Array, name: str) -> Array:
     dtype = values.dtype
-    if isinstance(dtype, pd.ArrowDtype) and "dictionary" in str(dtype):
-        return pd.array(values._pa_array.to_pandas())
     if isinstance(dtype, pd.SparseDtype):
-        return to_array(np.asarray(values), "")
+        return to_array(np.asarray(values), name)
+    if isinstance(dtype, pd.ArrowDtype) and dtype.kind not in "iufbmM":
+        return _from_arrow(values, name)
     return values
+
+
+def _from_arrow(values: Array, name: str) -> Array:
+    """An Arrow column of pandas that is no number, boolean or time: pandas cannot use all of them as labels."""
+    import pyarrow
+
+    column = pyarrow.chunked_array([pyarrow.array(values)])
+    return values if pyarrow.types.is_string(column.type) else to_array(column, name)
 
 
 def _from_masked(values: np.ma.MaskedArray, name: str) -> Array:
@@ -263,6 +271,23 @@ def to_float(values: Array, name: str) -> np.ndarray:
         "text": "holds text, not numbers",
     }[kind]
     raise DataError(f"{name!r} {problem}")
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+    """What must be numbers as a float64 array, NaN for missing.
+
+    Parameters
+    ----------
+    values : number, array_like or Series of any make
+    name : str
+        For the error.
+
+    Examples
+    --------
+    >>> numbers([1, None], "start"), numbers(2, "start")
+    (array([ 1., nan]), array([2.]))
+    """
+    return to_float(to_array([values] if np.ndim(values) == 0 else values, name), name)
 
 
 def check_finite(values: np.ndarray, names: Sequence[str], rows: np.ndarray | None = None) -> None:

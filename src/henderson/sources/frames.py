@@ -109,7 +109,7 @@ def _read_mapping(data: Mapping[str, Any]) -> Table:
         raise DataError(f"column {name!r} has {lengths[name]} rows, the others {common}")
     if index is None:
         return Table(tuple(data), n, pd.RangeIndex(n), lambda name: to_array(data[name], name))
-    return Table(tuple(data), n, index, lambda name: aligned(data[name], index, repr(name)), True)
+    return Table(tuple(data), n, index, lambda name: aligned(data[name], index, name), True)
 
 
 def _length(values: Any, name: str) -> int:

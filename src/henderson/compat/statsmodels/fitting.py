@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
@@ -19,6 +20,7 @@ from henderson.compat.statsmodels.setup import Setup
 from henderson.engine.fit import fit_design
 from henderson.engine.given import fit_at, fit_given
 from henderson.errors import ConvergenceWarning, ValueWarning
+from henderson.sources.columns import numbers
 
 if TYPE_CHECKING:
     from henderson.compat.statsmodels.constrained import Maximum
@@ -101,7 +103,7 @@ def start_of(setup: Setup, given: Any) -> MixedLMParams:
     """The start that was asked for."""
     if isinstance(given, MixedLMParams):
         return given.copy()
-    packed = np.asarray(given, float)
+    packed = numbers(_by_name(setup, given), "start_params")
     size = setup.k_re2 + setup.k_vc
     if len(packed) not in (size, size + setup.k_fe):
         raise ValueError(
@@ -109,6 +111,19 @@ def start_of(setup: Setup, given: Any) -> MixedLMParams:
             f"{size} covariance parameters"
         )
     return setup.unpack(packed, has_fe=len(packed) == size + setup.k_fe)
+
+
+def _by_name(setup: Setup, given: Any) -> Any:
+    """A Series with the parameters' names in their order; anything else as it is."""
+    names = setup.names.param_names
+    if not isinstance(given, pd.Series) or isinstance(given.index, pd.RangeIndex):
+        return given
+    for own in (names, names[setup.k_fe :]):
+        if list(given.index) == own:
+            return given
+        if given.index.is_unique and set(given.index) == set(own):
+            return given[own]
+    raise ValueError(f"invalid start_params: its index is {list(given.index)}, the parameters are {names}")
 
 
 def default_start(setup: Setup) -> MixedLMParams:
