@@ -7,25 +7,30 @@ import pandas as pd
 from scipy import sparse
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import Rows, TermRows
+from reference import Data
 
 N = 120
 
 
-def term(group: str, codes: np.ndarray, *columns: np.ndarray, structure: str = "unstructured") -> RandomTerm:
-    """A term on the levels that occur."""
+Term = tuple[RandomTerm, TermRows]
+
+
+def term(group: str, codes: np.ndarray, *columns: np.ndarray, structure: str = "unstructured") -> Term:
+    """A term on the levels that occur, and its rows."""
     levels, codes = np.unique(codes, return_inverse=True)
     names = tuple(f"c{i}" for i in range(len(columns)))
-    return RandomTerm(group, codes.astype(np.intp), pd.Index(levels), np.column_stack(columns), names, structure)
+    rows = TermRows(codes.astype(np.intp), np.column_stack(columns))
+    return RandomTerm(group, pd.Index(levels), names, structure), rows
 
 
-def loading(Z: sparse.csr_array) -> RandomTerm:
+def loading(Z: sparse.csr_array) -> Term:
     """A component with one variance on whose effects a row loads several times."""
-    return RandomTerm(
-        "m", None, pd.RangeIndex(Z.shape[1]), np.zeros((Z.shape[0], 0)), ("m",), "identity", sparse.csr_array(Z)
-    )
+    rows = TermRows(None, np.zeros((Z.shape[0], 0)), sparse.csr_array(Z))
+    return RandomTerm("m", pd.RangeIndex(Z.shape[1]), ("m",), "identity", loaded=True), rows
 
 
-def _terms(kind: str, rng: np.random.Generator, x: np.ndarray) -> tuple[RandomTerm, ...]:
+def _terms(kind: str, rng: np.random.Generator, x: np.ndarray) -> tuple[Term, ...]:
     one, z = np.ones(N), rng.normal(size=N)
     a, b, c = rng.integers(0, 12, N), rng.integers(0, 7, N), rng.integers(0, 5, N)
     fine = np.arange(N) // 4
@@ -44,9 +49,7 @@ def _terms(kind: str, rng: np.random.Generator, x: np.ndarray) -> tuple[RandomTe
     if kind == "three levels":
         return term("fine", fine, one), term("coarse", fine // 3, one, x), term("top", fine // 6, one)
     if kind == "one factor twice":
-        first = term("a", a, one)
-        second = RandomTerm("a", first.codes, first.levels, x[:, None], ("x",))
-        return first, second, term("b", b, one, x, structure="diagonal")
+        return term("a", a, one), term("a", a, x), term("b", b, one, x, structure="diagonal")
     if kind == "three crossed":
         return term("a", a, one), term("b", b, one), term("c", c, one, x)
     if kind == "loadings":
@@ -73,12 +76,14 @@ KINDS = (
 )
 
 
-def design(kind: str, *, seed: int = 0, weighted: bool = False) -> Design:
-    """A design of N rows with three columns in X and an offset."""
+def design(kind: str, *, seed: int = 0, weighted: bool = False) -> Data:
+    """A design and its N rows with three columns in X and an offset."""
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     x = rng.normal(size=N)
     X = np.column_stack([np.ones(N), x, 30 + rng.normal(size=N)])
     terms = _terms(kind, rng, x)
     y = X @ [1, 2, 0] + rng.normal(size=N) + rng.normal(size=30)[np.arange(N) // 4] + 5
     weights = np.exp(0.3 * rng.normal(size=N)) if weighted else None
-    return Design(y, X, terms, "y", ("Intercept", "x", "w"), weights=weights, offset=rng.normal(size=N))
+    rows = Rows(y, X, tuple(own for _, own in terms), weights, rng.normal(size=N))
+    names = ("Intercept", "x", "w")
+    return Data(Design(tuple(one for one, _ in terms), names, "y", N, weighted=weighted, has_offset=True), rows)

@@ -82,7 +82,7 @@ def lmer(
     from henderson.sources.columns import numbers
 
     request = InferenceRequest.of(ddf, cov)
-    design = design_from_formula(
+    design, rows = design_from_formula(
         formula,
         data,
         weights=weights,
@@ -92,6 +92,6 @@ def lmer(
         env=env + 1 if isinstance(env, int) else env,
     )
     theta = None if start is None else numbers(start, "start")
-    fit = fit_design(design, reml=REML, start=theta, progress=progress)
+    fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
     return MixedModelResults(fit, request)

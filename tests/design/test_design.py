@@ -171,7 +171,7 @@ def test_random_formulas_are_coded_as_formulaic_codes_them(seed):
 
 def test_sleepstudy_like_design():
     data = table()
-    design = design_from_formula("y ~ x + (x | g)", data)
+    design, rows = design_from_formula("y ~ x + (x | g)", data)
     (term,) = design.terms
     assert design.x_names == ("Intercept", "x")
     assert (term.group, term.label, term.names, term.structure) == (
@@ -180,14 +180,14 @@ def test_sleepstudy_like_design():
         ("(Intercept)", "x"),
         "unstructured",
     )
-    assert np.shares_memory(term.columns, design.X)
-    assert term.codes.dtype == np.intp
+    assert np.shares_memory(rows.terms[0].columns, rows.X)
+    assert rows.terms[0].codes.dtype == np.intp
     np.testing.assert_array_equal(term.levels, range(6))
-    np.testing.assert_array_equal(design.y, data["y"])
+    np.testing.assert_array_equal(rows.y, data["y"])
 
 
 def names_of(formula, data=None, **more):
-    design = design_from_formula(formula, table(200) if data is None else data, **more)
+    design, _ = design_from_formula(formula, table(200) if data is None else data, **more)
     return [(term.group, term.label, term.names) for term in design.terms]
 
 
@@ -228,23 +228,24 @@ LME4 = json.loads(gzip.decompress((Path(__file__).parents[1] / "oracles" / "bars
 @pytest.mark.parametrize("model", LME4["models"], ids=lambda model: model["bar"][0])
 def test_bars_are_lme4s(model):
     data = pd.DataFrame(LME4["data"])
-    terms = design_from_formula(f"y ~ x + {model['bar'][0]}", data, strict=False).terms
+    design, rows = design_from_formula(f"y ~ x + {model['bar'][0]}", data, strict=False)
+    terms = design.terms
     found = sorted((t.group.translate(BARE), t.n_columns) for t in terms)
     assert found == sorted((group.translate(BARE), k) for group, k in zip(model["groups"], model["columns"]))
     levels, codes = ({group.translate(BARE): x for group, x in model[what].items()} for what in ("levels", "codes"))
-    for term in terms:
+    for term, own in zip(terms, rows.terms):
         assert term.levels.astype(str).tolist() == levels[term.group.translate(BARE)]
-        assert term.codes.tolist() == codes[term.group.translate(BARE)]
+        assert own.codes.tolist() == codes[term.group.translate(BARE)]
 
 
 def test_columns_at_equal_distances_are_a_view():
-    design = design_from_formula("y ~ x + z + (z | g)", table())
-    assert np.shares_memory(design.terms[0].columns, design.X)
-    np.testing.assert_array_equal(design.terms[0].columns, design.X[:, [0, 2]])
+    _, rows = design_from_formula("y ~ x + z + (z | g)", table())
+    assert np.shares_memory(rows.terms[0].columns, rows.X)
+    np.testing.assert_array_equal(rows.terms[0].columns, rows.X[:, [0, 2]])
 
 
 def test_terms_on_one_factor_share_codes():
-    first, second = design_from_formula("y ~ x + (x || g)", table()).terms
+    first, second = design_from_formula("y ~ x + (x || g)", table())[1].terms
     assert first.codes is second.codes
 
 
@@ -304,12 +305,15 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_tables_of_any_make(kind):
     formula = "y ~ x + a + c + np.log(x):b + (x | g) + (1 | h:a)"
-    wanted, found = (design_from_formula(formula, make(table())) for make in (KINDS["pandas"], KINDS[kind]))
+    (wanted, theirs), (found, ours) = (
+        design_from_formula(formula, make(table())) for make in (KINDS["pandas"], KINDS[kind])
+    )
     assert found.x_names == wanted.x_names
-    np.testing.assert_allclose(found.X, wanted.X)
-    np.testing.assert_array_equal(found.y, wanted.y)
+    np.testing.assert_allclose(ours.X, theirs.X)
+    np.testing.assert_array_equal(ours.y, theirs.y)
     for one, other in zip(found.terms, wanted.terms):
         assert one.levels.astype(str).tolist() == other.levels.astype(str).tolist()
+    for one, other in zip(ours.terms, theirs.terms):
         np.testing.assert_array_equal(one.codes, other.codes)
         np.testing.assert_allclose(one.columns, other.columns)
 
@@ -317,7 +321,7 @@ def test_tables_of_any_make(kind):
 def test_categories_of_polars_are_sorted():
     letters = polars.Series(["b", "a", "c", "b", "a", "c", "b", "a"], dtype=polars.Categorical)
     data = polars.DataFrame({"y": range(8), "f": letters, "g": [1, 1, 1, 1, 2, 2, 2, 2]})
-    assert design_from_formula("y ~ f + (1 | g)", data).x_names == ("Intercept", "f[T.b]", "f[T.c]")
+    assert design_from_formula("y ~ f + (1 | g)", data)[0].x_names == ("Intercept", "f[T.b]", "f[T.c]")
 
 
 @pytest.mark.parametrize(
@@ -335,9 +339,10 @@ def test_categories_of_polars_are_sorted():
     ids=lambda values: str(getattr(values, "dtype", "")),
 )
 def test_groups_of_any_kind(values):
-    (term,) = design_from_formula("y ~ x + (1 | k)", table().assign(k=values)).terms
+    design, rows = design_from_formula("y ~ x + (1 | k)", table().assign(k=values))
+    (term,) = design.terms
     assert term.levels.is_monotonic_increasing
-    assert (term.levels[term.codes] == pd.Index(values)).all()
+    assert (term.levels[rows.terms[0].codes] == pd.Index(values)).all()
 
 
 def test_plain_formulas_need_no_formulaic():
@@ -354,7 +359,7 @@ def test_plain_formulas_need_no_formulaic():
 
 def test_numpy_records():
     data = table()[["y", "x", "g"]].to_records(index=False)
-    assert design_from_formula("y ~ x + (1 | g)", data).X.shape == (48, 2)
+    assert design_from_formula("y ~ x + (1 | g)", data)[1].X.shape == (48, 2)
 
 
 @pytest.mark.parametrize("kind", ["pandas", "nullable", "arrow dtypes", "polars", "pyarrow"])
@@ -373,10 +378,10 @@ def test_missing_rows_are_dropped_together(kind):
         frame = polars.from_pandas(data)
     else:
         frame = make(data)
-    design = design_from_formula("y ~ x + a + c + (1 | g)", frame, weights="w")
+    design, rows = design_from_formula("y ~ x + a + c + (1 | g)", frame, weights="w")
     assert design.n_missing == 5
-    assert design.X.shape == (43, 6)
-    np.testing.assert_array_equal(design.specs.rows, np.delete(np.arange(48), range(3, 8)))
+    assert rows.X.shape == (43, 6)
+    np.testing.assert_array_equal(rows.positions, np.delete(np.arange(48), range(3, 8)))
     with pytest.raises(DataError, match=r"'x' \(1\), 'a' \(1\), 'c' \(1\), 'g' \(1\), 'w' \(1\)"):
         design_from_formula("y ~ x + a + c + (1 | g)", frame, weights="w", missing="raise")
 
@@ -384,10 +389,10 @@ def test_missing_rows_are_dropped_together(kind):
 def test_rows_on_which_an_expression_is_no_number_are_missing():
     data = table()
     data.loc[[3, 4], "x"] = -1.0
-    design = design_from_formula("y ~ np.log(x) + (np.log(x) | g)", data)
+    design, rows = design_from_formula("y ~ np.log(x) + (np.log(x) | g)", data)
     assert design.n_missing == 2
-    assert design.index.tolist() == [i for i in range(48) if i not in (3, 4)]
-    assert len(design.terms[0].codes) == len(design.terms[0].columns) == 46
+    assert rows.index.tolist() == [i for i in range(48) if i not in (3, 4)]
+    assert len(rows.terms[0].codes) == len(rows.terms[0].columns) == 46
     with pytest.raises(DataError, match=r"np\.log\(x\)"):
         design_from_formula("y ~ np.log(x) + (1 | g)", data, missing="raise")
 
@@ -405,44 +410,44 @@ def test_rows_on_which_an_expression_is_no_number_are_missing():
 )
 def test_subset(subset):
     data = table().set_axis([f"r{i}" for i in range(48)], axis=0)
-    design = design_from_formula("y ~ x + (1 | g)", data, subset=subset(data))
+    design, rows = design_from_formula("y ~ x + (1 | g)", data, subset=subset(data))
     kept = data[data["x"] > 1.5]
-    assert design.index.tolist() == kept.index.tolist()
-    np.testing.assert_array_equal(design.y, kept["y"])
+    assert rows.index.tolist() == kept.index.tolist()
+    np.testing.assert_array_equal(rows.y, kept["y"])
     assert design.n_missing == 0
 
 
 def test_subset_of_a_dict_by_position():
     data = {name: column.to_numpy() for name, column in table().items()}
-    design = design_from_formula("y ~ x + (1 | g)", data, subset=np.arange(0, 48, 2))
-    np.testing.assert_array_equal(design.y, data["y"][::2])
+    _, rows = design_from_formula("y ~ x + (1 | g)", data, subset=np.arange(0, 48, 2))
+    np.testing.assert_array_equal(rows.y, data["y"][::2])
 
 
 def test_unused_levels_are_dropped():
     data = table()
     data["c"] = data["c"].cat.set_categories(["none", "lo", "mid", "hi"])
-    design = design_from_formula("y ~ c + (1 | c:g)", data)
+    design, _ = design_from_formula("y ~ c + (1 | c:g)", data)
     assert design.x_names == ("Intercept", "c[T.mid]", "c[T.hi]")
-    design = design_from_formula("y ~ c + (1 | g)", data, subset="c != 'lo'")
+    design, _ = design_from_formula("y ~ c + (1 | g)", data, subset="c != 'lo'")
     assert design.x_names == ("Intercept", "c[T.hi]")
 
 
 def test_weights_and_offsets():
     data = table()
     data["w"] = data["x"] + 1
-    design = design_from_formula("y ~ x + offset(2 * z) + (1 | g)", data, weights="w", offset=data["x"])
-    np.testing.assert_allclose(design.weights, data["x"] + 1)
-    np.testing.assert_allclose(design.offset, 2 * data["z"] + data["x"])
+    design, rows = design_from_formula("y ~ x + offset(2 * z) + (1 | g)", data, weights="w", offset=data["x"])
+    np.testing.assert_allclose(rows.weights, data["x"] + 1)
+    np.testing.assert_allclose(rows.offset, 2 * data["z"] + data["x"])
     assert design.x_names == ("Intercept", "x")
     new = new_columns(design, data.head(3))
     np.testing.assert_allclose(new.offset, (2 * data["z"] + data["x"]).head(3))
-    design = design_from_formula("y ~ x + (1 | g)", data, offset="z")
+    design, _ = design_from_formula("y ~ x + (1 | g)", data, offset="z")
     np.testing.assert_allclose(new_columns(design, data.head(3)).offset, data["z"].head(3))
 
 
 def test_booleans_are_factors():
     data = table().assign(t=lambda d: d["x"] > 1.5)
-    assert design_from_formula("y ~ t + (1 | g)", data).x_names == ("Intercept", "t[T.True]")
+    assert design_from_formula("y ~ t + (1 | g)", data)[0].x_names == ("Intercept", "t[T.True]")
     assert names_of("y ~ 1 + (0 + t | g)", data) == [("g", "g", ("t[False]", "t[True]"))]
 
 
@@ -453,9 +458,9 @@ def test_names_of_the_caller():
         return values + shift
 
     data = table()
-    design = design_from_formula("y ~ plus(x) + I(z * shift) + (1 | g)", data)
-    np.testing.assert_allclose(design.X[:, 1:], np.column_stack([data["x"] + 3, data["z"] * 3]))
-    design = design_from_formula("y ~ more(x) + (1 | g)", data, env={"more": plus})
+    design, rows = design_from_formula("y ~ plus(x) + I(z * shift) + (1 | g)", data)
+    np.testing.assert_allclose(rows.X[:, 1:], np.column_stack([data["x"] + 3, data["z"] * 3]))
+    design, rows = design_from_formula("y ~ more(x) + (1 | g)", data, env={"more": plus})
     assert design.x_names == ("Intercept", "more(x)")
     with pytest.raises(FormulaError, match="no column or function 'more'"):
         design_from_formula("y ~ more(x) + (1 | g)", data)
@@ -464,9 +469,9 @@ def test_names_of_the_caller():
 def test_what_r_users_write():
     data = table()
     formula = "y ~ factor(z) + sqrt(x) + I(x^2) + poly(x, 2, raw=TRUE) + factor(z):a + (1 | factor(g))"
-    design = design_from_formula(formula, data)
+    design, rows = design_from_formula(formula, data)
     wanted = formulaic.model_matrix("C(z) + np.sqrt(x) + I(x**2) + poly(x, 2, raw=True) + C(z):a", data)
-    np.testing.assert_allclose(design.X, wanted.to_numpy(dtype=float))
+    np.testing.assert_allclose(rows.X, wanted.to_numpy(dtype=float))
     assert design.x_names[1:6] == (
         "factor(z)[T.1]",
         "factor(z)[T.2]",
@@ -481,51 +486,51 @@ def test_what_r_users_write():
 def test_columns_named_like_functions():
     data = table().rename(columns={"x": "log", "z": "scale"})
     env = {"I": 1, "center": None}  # of the caller, and no functions
-    design = design_from_formula("y ~ sqrt(scale) + I(log * 2) + center(log) + (1 | g)", data, env=env)
-    np.testing.assert_allclose(design.X[:, 1], np.sqrt(data["scale"]))
-    np.testing.assert_allclose(design.X[:, 2], 2 * data["log"])
+    _, rows = design_from_formula("y ~ sqrt(scale) + I(log * 2) + center(log) + (1 | g)", data, env=env)
+    np.testing.assert_allclose(rows.X[:, 1], np.sqrt(data["scale"]))
+    np.testing.assert_allclose(rows.X[:, 2], 2 * data["log"])
 
 
 @pytest.mark.parametrize("text", ["bs(x, df=4)", "bs(x, df=5, include_intercept=True) + a", "cr(x, df=4)", "scale(x)"])
 def test_patsys_transforms(text):
     data = table()
-    design = design_from_formula(f"y ~ {text} + (1 | g)", data, order="patsy")
+    design, rows = design_from_formula(f"y ~ {text} + (1 | g)", data, order="patsy")
     wanted = patsy.dmatrix(text, data)
     assert list(design.x_names) == wanted.design_info.column_names
-    np.testing.assert_allclose(design.X, np.asarray(wanted), atol=1e-12)
-    np.testing.assert_allclose(fixed_columns(design, data.head(3)), design.X[:3], atol=1e-12)
+    np.testing.assert_allclose(rows.X, np.asarray(wanted), atol=1e-12)
+    np.testing.assert_allclose(fixed_columns(design, data.head(3)), rows.X[:3], atol=1e-12)
 
 
 def test_vectors_of_the_caller():
     data = table()
     covariate = data["x"].to_numpy() + 1
-    design = design_from_formula("y ~ covariate + (1 | g)", data)
-    np.testing.assert_array_equal(design.X[:, 1], covariate)
+    _, rows = design_from_formula("y ~ covariate + (1 | g)", data)
+    np.testing.assert_array_equal(rows.X[:, 1], covariate)
 
 
 @pytest.mark.parametrize("text", [*PLAIN, *EXPRESSIONS, "I(x > 1.5)"])
 def test_new_data_get_the_same_columns(text):
     data = table(60)
-    design = design_from_formula(f"y ~ {text} + (x | g)", data, strict=False)
+    design, rows = design_from_formula(f"y ~ {text} + (x | g)", data, strict=False)
     design = pickle.loads(pickle.dumps(design))
-    np.testing.assert_allclose(fixed_columns(design, data.iloc[5:9]), design.X[5:9], atol=1e-12)
-    np.testing.assert_allclose(fixed_columns(design, data.iloc[[7]]), design.X[[7]], atol=1e-12)
+    np.testing.assert_allclose(fixed_columns(design, data.iloc[5:9]), rows.X[5:9], atol=1e-12)
+    np.testing.assert_allclose(fixed_columns(design, data.iloc[[7]]), rows.X[[7]], atol=1e-12)
     new = new_columns(design, polars.from_pandas(data.iloc[5:9]))
-    np.testing.assert_allclose(new.X, design.X[5:9], atol=1e-12)
-    np.testing.assert_array_equal(new.terms[0].codes, design.terms[0].codes[5:9])
-    np.testing.assert_allclose(new.terms[0].columns, design.terms[0].columns[5:9])
+    np.testing.assert_allclose(new.X, rows.X[5:9], atol=1e-12)
+    np.testing.assert_array_equal(new.terms[0].codes, rows.terms[0].codes[5:9])
+    np.testing.assert_allclose(new.terms[0].columns, rows.terms[0].columns[5:9])
 
 
 def test_new_levels_and_missing_values_in_new_data():
     data = table(60)
-    design = design_from_formula("y ~ x + a + (1 | g) + (1 | h:g)", data)
+    design, rows = design_from_formula("y ~ x + a + (1 | g) + (1 | h:g)", data)
     new = data.iloc[:4].copy()
     new["g"] = [0, 77, 2, 3]
     new.loc[2, "x"] = np.nan
     new.loc[3, "h"] = None
     made = new_columns(design, new)
     assert made.terms[0].codes.tolist() == [0, -1, 2, 3]
-    assert made.terms[1].codes.tolist() == [design.terms[1].codes[0], -1, design.terms[1].codes[2], -1]
+    assert made.terms[1].codes.tolist() == [rows.terms[1].codes[0], -1, rows.terms[1].codes[2], -1]
     assert np.isnan(made.X[2]).all()
     assert np.isfinite(made.X[[0, 1, 3]]).all()
     new["a"] = "nobody"
@@ -537,14 +542,14 @@ def test_new_levels_and_missing_values_in_new_data():
 
 def test_sum_contrasts():
     data = table()
-    design = design_from_formula("y ~ a*C(c, contr.poly)*x + (1 | g)", data)
+    design, _ = design_from_formula("y ~ a*C(c, contr.poly)*x + (1 | g)", data)
     wanted = formulaic.model_matrix("C(a, contr.sum)*C(c, contr.sum)*x", data).to_numpy(dtype=float)
     np.testing.assert_allclose(fixed_columns(design, data, "sum"), wanted, atol=1e-13)
 
 
 def test_terms_for_tests_and_means():
     data = table()
-    design = design_from_formula("y ~ a*np.log(x) + C(z) + z:b + (1 | g)", data)
+    design, rows = design_from_formula("y ~ a*np.log(x) + C(z) + z:b + (1 | g)", data)
     terms = design.specs.terms
     assert terms.names == ("Intercept", "a", "np.log(x)", "C(z)", "a:np.log(x)", "z:b")
     assert terms.variables == ((), ("a",), ("x",), ("z",), ("a", "x"), ("z", "b"))
@@ -554,13 +559,13 @@ def test_terms_for_tests_and_means():
         "b": ["u", "v"],
     }
     assert terms.means == {"x": pytest.approx(data["x"].mean())}
-    np.testing.assert_array_equal(terms.levels["a"][terms.codes["a"]], data["a"])
+    np.testing.assert_array_equal(terms.levels["a"][rows.factors["a"]], data["a"])
     assert np.bincount(terms.assign).tolist() == [1, 2, 1, 3, 2, 2]
 
 
 def test_wildcard():
     data = table()[["y", "x", "a", "g"]]
-    assert design_from_formula("y ~ . + (1 | g)", data).x_names == ("Intercept", "x", "a[T.q]", "a[T.r]")
+    assert design_from_formula("y ~ . + (1 | g)", data)[0].x_names == ("Intercept", "x", "a[T.q]", "a[T.r]")
 
 
 def statsmodels_components(data, vc, groups="g"):
@@ -580,10 +585,10 @@ def statsmodels_components(data, vc, groups="g"):
     return whole
 
 
-def dense(term):
-    if term.codes is None:
-        return term.loadings.toarray()
-    return np.equal.outer(term.codes, np.arange(term.n_levels)) * term.columns
+def dense(term, rows):
+    if term.loaded:
+        return rows.loadings.toarray()
+    return np.equal.outer(rows.codes, np.arange(term.n_levels)) * rows.columns
 
 
 @pytest.mark.parametrize(
@@ -607,12 +612,12 @@ def dense(term):
 def test_variance_components_are_statsmodels(text, as_codes):
     data = table(96)
     data["g"] = np.repeat(np.arange(4), 24)
-    design = design_from_formula("y ~ 1", data, groups="g", vc_formula={"b": text, "a": "0 + C(a)"})
+    design, rows = design_from_formula("y ~ 1", data, groups="g", vc_formula={"b": text, "a": "0 + C(a)"})
     assert [term.label for term in design.terms] == ["a", "b"]
     term = design.terms[1]
-    assert (term.codes is not None) == as_codes
+    assert term.loaded != as_codes
     wanted = statsmodels_components(data, {"v": text})[0]
-    found = dense(term)
+    found = dense(term, rows.terms[1])
     order = [np.lexsort(array[::-1]) for array in (found, wanted)]
     np.testing.assert_allclose(found[:, order[0]], wanted[:, order[1]], atol=1e-12)
     assert term.levels.names == ["g", "b"]
@@ -632,10 +637,10 @@ def test_variance_components_are_statsmodels(text, as_codes):
 def test_groups(re_formula, vc, wanted):
     data = table()
     for groups, name in (("g", "g"), (data["g"], "Group"), (data["g"].tolist(), "Group")):
-        design = design_from_formula("y ~ x", data, groups=groups, re_formula=re_formula, vc_formula=vc)
+        design, rows = design_from_formula("y ~ x", data, groups=groups, re_formula=re_formula, vc_formula=vc)
         assert [(t.group.replace(name, "g"), t.names) for t in design.terms] == wanted
         assert design.specs.groups == name
-        np.testing.assert_array_equal(design.specs.group_codes[0], data["g"])
+        np.testing.assert_array_equal(rows.groups, data["g"])
 
 
 def test_bars_and_groups():
@@ -653,9 +658,9 @@ def test_groups_as_an_array_with_missing_labels_and_subset():
     data = table()
     labels = data["g"].astype(object)
     labels.iloc[0] = None
-    design = design_from_formula("y ~ x", data, groups=labels, subset="x < 1.8")
+    design, rows = design_from_formula("y ~ x", data, groups=labels, subset="x < 1.8")
     kept = (data["x"] < 1.8) & (data.index > 0)
-    np.testing.assert_array_equal(design.terms[0].levels[design.terms[0].codes], data["g"][kept])
+    np.testing.assert_array_equal(design.terms[0].levels[rows.terms[0].codes], data["g"][kept])
 
 
 class Spec:
@@ -673,35 +678,35 @@ def arrays(n=24):
 
 def test_arrays_get_statsmodels_names():
     y, X, groups = arrays()
-    design = design_from_arrays(y, X, groups)
+    design, rows = design_from_arrays(y, X, groups)
     assert (design.y_name, design.x_names) == ("y", ("x1", "const", "x2"))
     assert design.terms[0].names == ("(Intercept)",)
     assert design.terms[0].levels.tolist() == list("abcd")
-    design = design_from_arrays(y, X, groups, X[:, :2])
+    design, rows = design_from_arrays(y, X, groups, X[:, :2])
     assert design.terms[0].names == ("x_re1", "x_re2")
     frame = pd.DataFrame(X, columns=list("pqr"), index=np.zeros(24))
-    design = design_from_arrays(pd.Series(y, frame.index, name="out"), frame, groups, frame["p"])
+    design, rows = design_from_arrays(pd.Series(y, frame.index, name="out"), frame, groups, frame["p"])
     assert (design.y_name, design.x_names, design.terms[0].names) == ("out", ("p", "q", "r"), ("p",))
-    assert design.index.equals(frame.index)
+    assert rows.index.equals(frame.index)
 
 
 @pytest.mark.parametrize("how", ["dict", "spec", "frames"])
 def test_array_components(how):
     y, X, groups = arrays()
-    rows = {label: np.flatnonzero(groups == label) for label in "abcd"}
-    blocks = {label: X[at][:, [0, 2]] for label, at in rows.items()}
+    where = {label: np.flatnonzero(groups == label) for label in "abcd"}
+    blocks = {label: X[at][:, [0, 2]] for label, at in where.items()}
     if how == "frames":
         blocks = {label: pd.DataFrame(block, columns=["s", "t"]) for label, block in blocks.items()}
     vc = {"two": blocks}
     if how == "spec":
         vc = Spec(["two"], [[["s", "t"]] * 4], [list(blocks.values())])
-    design = design_from_arrays(y, X, groups, exog_vc=vc)
+    design, rows = design_from_arrays(y, X, groups, exog_vc=vc)
     (term,) = design.terms
-    assert (term.label, term.n_levels, term.codes) == ("two", 8, None)
+    assert (term.label, term.n_levels, term.loaded) == ("two", 8, True)
     wanted = np.zeros((24, 8))
     for k, label in enumerate("abcd"):
-        wanted[rows[label], 2 * k : 2 * k + 2] = X[rows[label]][:, [0, 2]]
-    np.testing.assert_allclose(term.loadings.toarray(), wanted)
+        wanted[where[label], 2 * k : 2 * k + 2] = X[where[label]][:, [0, 2]]
+    np.testing.assert_allclose(rows.terms[0].loadings.toarray(), wanted)
     assert term.levels[3] == ("b", "1" if how == "dict" else "t")
 
 
@@ -709,9 +714,9 @@ def test_array_components_of_one_column_become_codes():
     y, X, groups = arrays()
     X[3, 0] = 0.0
     vc = {"v": {label: X[groups == label, :1] for label in "abcd"}}
-    (term,) = design_from_arrays(y, X, groups, exog_vc=vc).terms
-    assert term.codes.tolist() == encode(groups)[0].tolist()
-    np.testing.assert_array_equal(term.columns, X[:, :1])
+    (own,) = design_from_arrays(y, X, groups, exog_vc=vc)[1].terms
+    assert own.codes.tolist() == encode(groups)[0].tolist()
+    np.testing.assert_array_equal(own.columns, X[:, :1])
 
 
 def test_arrays_lose_missing_rows_together():
@@ -726,12 +731,12 @@ def test_arrays_lose_missing_rows_together():
         match=r"endog \(1 rows\), exog \(1 rows\), groups \(1 rows\), exog_re \(1 rows\), exog_vc 'v'",
     ):
         design_from_arrays(y, X, labels, X[:, :1] * 0 + 1, exog_vc=without(vc, groups, 13), missing="raise")
-    design = design_from_arrays(y, X, labels, np.ones(24), exog_vc=without(vc, groups, 13), missing="drop")
+    design, rows = design_from_arrays(y, X, labels, np.ones(24), exog_vc=without(vc, groups, 13), missing="drop")
     kept = np.delete(np.arange(24), [0, 7, 13, 20])
-    np.testing.assert_array_equal(design.y, y[kept])
+    np.testing.assert_array_equal(rows.y, y[kept])
     assert design.n_missing == 4
-    np.testing.assert_array_equal(design.terms[0].levels[design.terms[0].codes], groups[kept])
-    found = design.terms[1].loadings.toarray()
+    np.testing.assert_array_equal(design.terms[0].levels[rows.terms[0].codes], groups[kept])
+    found = rows.terms[1].loadings.toarray()
     np.testing.assert_allclose(found.sum(axis=1), X[kept][:, [0, 2]].sum(axis=1))
 
 

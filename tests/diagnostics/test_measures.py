@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -23,8 +21,8 @@ CASES = cases("measures")
 @pytest.fixture(scope="module", params=CASES)
 def fitted(request):
     case = CASES[request.param]
-    design = design_from_formula(case["formula"], frame("measures", case["data"]), weights=case["weights"])
-    return case, fit_design(design, reml=case["reml"])
+    model = design_from_formula(case["formula"], frame("measures", case["data"]), weights=case["weights"])
+    return case, fit_design(*model, reml=case["reml"])
 
 
 def test_r2_and_icc(fitted):
@@ -64,50 +62,48 @@ def test_conditional_aic(fitted):
 @pytest.mark.parametrize("name", ["dyestuff", "pastes", "flat", "sleepstudy-ml"])
 def test_rho_is_the_trace_of_the_derivative_of_the_fitted_values(name):
     case = CASES[name]
-    design = design_from_formula(case["formula"], frame("measures", case["data"]))
-    fit = fit_design(design, reml=case["reml"])
+    design, rows = design_from_formula(case["formula"], frame("measures", case["data"]))
+    fit = fit_design(design, rows, reml=case["reml"])
     step = 1e-2 * fit.sigma
 
     def fitted_value(i, change):
-        y = design.y.copy()
+        y = rows.y.copy()
         y[i] += change
-        again = fit_design(replace(design, y=y), reml=case["reml"], start=fit.theta)
+        again = fit_design(design, rows.with_response(y), reml=case["reml"], start=fit.theta)
         return y[i] - conditional_residuals(again)[i]
 
-    trace = sum((fitted_value(i, step) - fitted_value(i, -step)) / (2 * step) for i in range(len(design.y)))
+    trace = sum((fitted_value(i, step) - fitted_value(i, -step)) / (2 * step) for i in range(len(rows.y)))
     assert conditional_aic(fit).rho == pytest.approx(trace, abs=2e-4)
 
 
 def test_hat_matrix_with_weights_is_the_dense_one():
     data = frame("inference", "weighted")
-    design = design_from_formula("y ~ f * x + (x | g)", data, weights="w")
-    fit = fit_design(design)
+    design, rows = design_from_formula("y ~ f * x + (x | g)", data, weights="w")
+    fit = fit_design(design, rows)
     term, lam = design.terms[0], fit.lam[0]
-    n = len(design.y)
+    n = len(rows.y)
     Z = np.zeros((n, term.n_levels, 2))
-    Z[np.arange(n), term.codes] = term.columns
+    Z[np.arange(n), rows.terms[0].codes] = rows.terms[0].columns
     G = np.einsum("ijq,qr,kjr->ik", Z, lam @ lam.T, Z, optimize=True)
-    V = np.diag(1 / design.weights) + G
+    V = np.diag(1 / rows.weights) + G
     W = np.linalg.inv(V)
-    X = design.X
+    X = rows.X
     P = W - W @ X @ np.linalg.solve(X.T @ W @ X, X.T @ W)
-    H = np.eye(n) - P / design.weights[:, None]
+    H = np.eye(n) - P / rows.weights[:, None]
     assert effective_df(fit) == pytest.approx(np.trace(H), rel=1e-8)
     got = conditional_aic(fit)
-    residual = design.y - H @ design.y
-    loglik = -0.5 * np.sum(
-        np.log(2 * np.pi * fit.sigma**2 / design.weights) + design.weights * residual**2 / fit.sigma**2
-    )
+    residual = rows.y - H @ rows.y
+    loglik = -0.5 * np.sum(np.log(2 * np.pi * fit.sigma**2 / rows.weights) + rows.weights * residual**2 / fit.sigma**2)
     assert got.loglik == pytest.approx(loglik, rel=1e-8)
     assert got.rho > got.effective_df
 
 
 def test_conditional_aic_does_not_depend_on_units():
     data = frame("measures", "sleepstudy").copy()
-    fit = fit_design(design_from_formula("Reaction ~ Days + (Days | Subject)", data))
+    fit = fit_design(*design_from_formula("Reaction ~ Days + (Days | Subject)", data))
     data["Reaction"] = data["Reaction"] * 1e6
     data["Days"] = data["Days"] * 1e-4
-    again = fit_design(design_from_formula("Reaction ~ Days + (Days | Subject)", data))
+    again = fit_design(*design_from_formula("Reaction ~ Days + (Days | Subject)", data))
     assert conditional_aic(again).rho == pytest.approx(conditional_aic(fit).rho, rel=1e-6)
 
 
@@ -118,7 +114,7 @@ def test_principal_components_as_lme4():
             continue
         data = frame("intervals", case["data"])
         fit = fit_design(
-            design_from_formula(case["formula"], data, weights=case["weights"], strict=False), reml=case["reml"]
+            *design_from_formula(case["formula"], data, weights=case["weights"], strict=False), reml=case["reml"]
         )
         got = random_effects_pca(fit.design, fit.lam, fit.sigma)
         largest = max(max(want["sdev"]) for want in case["repca"].values())

@@ -60,7 +60,7 @@ def deviance_and_gradient(criterion: Criterion, theta: np.ndarray) -> tuple[floa
 @pytest.mark.parametrize("singular", [True, False])
 def test_deviance_and_gradient(kind, reml, singular):
     data = design(kind, weighted=reml)
-    criterion = Criterion.of(data, reml=reml)
+    criterion = Criterion.of(*data, reml=reml)
     theta = theta_for(criterion, singular)
     deviance, gradient = deviance_and_gradient(criterion, theta)
     np.testing.assert_allclose(deviance, reference.deviance(data, theta, reml), rtol=1e-12)
@@ -71,7 +71,7 @@ def test_deviance_and_gradient(kind, reml, singular):
 @pytest.mark.parametrize("singular", [True, False])
 def test_moments(kind, singular):
     data = design(kind, weighted=not singular)
-    criterion = Criterion.of(data)
+    criterion = Criterion.of(*data)
     g = reference.g_of(data, theta_for(criterion, singular))
     ours, theirs = criterion.moments(g), reference.moments(data, g)
     for name in ("f0", "f1", "f2", "t1", "t2"):
@@ -84,7 +84,7 @@ def test_moments(kind, singular):
 @pytest.mark.parametrize("reml", [True, False])
 def test_fit_is_a_certified_optimum(kind, reml, seed):
     data = design(kind, seed=seed, weighted=reml)
-    fit = fit_design(data, reml=reml)
+    fit = fit_design(*data, reml=reml)
     assert fit.optimum.converged
     assert fit.optimum.boundary_gain < 1e-9  # deviance; what the boundary's most negative direction still promises
     value = reference.deviance(data, fit.theta, reml)
@@ -98,7 +98,7 @@ def test_fit_is_a_certified_optimum(kind, reml, seed):
 
 def test_modes_and_their_covariances(kind):
     data = design(kind, weighted=True)
-    fit = fit_design(data)
+    fit = fit_design(*data)
     covariances = fit.b_cov()
     for k, (modes, covariance) in enumerate(reference.modes(data, fit.theta, True)):
         np.testing.assert_allclose(fit.b[k], modes, atol=EXACT * max(np.abs(modes).max(), fit.sigma))
@@ -107,11 +107,12 @@ def test_modes_and_their_covariances(kind):
 
 def test_cross_products_of_parts_add_up(kind):
     data = design(kind, weighted=True)
-    blocks = Blocks.of(data.terms)
-    basis = Basis.of(data, blocks)
-    whole = CrossProducts.of(data, blocks, basis)
+    rows = data.rows
+    blocks = Blocks.of(data.design.terms, [rows])
+    basis = Basis.of(data.design, [rows], blocks)
+    whole = CrossProducts.of(data.design, [rows], blocks, basis)
     cuts = [0, 17, 64, N]
-    parts = [CrossProducts.of(data, blocks, basis, slice(*cut)) for cut in pairwise(cuts)]
+    parts = [CrossProducts.of(data.design, [rows[slice(*cut)]], blocks, basis) for cut in pairwise(cuts)]
     total = parts[0] + parts[1] + parts[2]
     assert total.n == whole.n
     np.testing.assert_allclose(total.log_weights, whole.log_weights, rtol=1e-12)
@@ -132,7 +133,7 @@ def test_all_products_give_one_answer(which, monkeypatch):
     for stored, dense, kind in ((0, 1e9, DenseProduct), (1e9, 0, PatternProduct), (0, 0, SplitProduct)):
         monkeypatch.setattr(product, "PATTERN_LIMIT", stored)
         monkeypatch.setattr(product, "DENSE_LIMIT", dense)
-        criterion = Criterion.of(data)
+        criterion = Criterion.of(*data)
         assert isinstance(criterion.system.product, kind)
         theta = theta_for(criterion, singular=False)
         values.append((*deviance_and_gradient(criterion, theta), criterion.moments(reference.g_of(data, theta)).t2))
@@ -147,13 +148,13 @@ def test_many_components_give_the_answer_of_one(which, monkeypatch):
     values = []
     for small in (1000, 0):
         monkeypatch.setattr(components, "SMALL", small)
-        criterion = Criterion.of(data)
+        criterion = Criterion.of(*data)
         assert (len(criterion.system.places) == 1 and not criterion.system.places[0].is_batch) == (small > 0)
         for singular in (False, True):
             theta = theta_for(criterion, singular)
             moments = criterion.moments(reference.g_of(data, theta))
             values.append((*deviance_and_gradient(criterion, theta), moments.t1, moments.t2, moments.f1, moments.f2))
-        values.append(fit_design(data).b_cov())
+        values.append(fit_design(*data).b_cov())
     for one, other in zip(values[:3], values[3:]):
         for a, b in zip(one, other):
             np.testing.assert_allclose(a, b, atol=1e-9 * np.abs(a).max())
@@ -162,13 +163,14 @@ def test_many_components_give_the_answer_of_one(which, monkeypatch):
 def test_moment_estimate_solves_the_moment_equations(kind):
     """Its equations, written with V_i = ∂V/∂G_i over the rows: e'V_ie = σ²(tr V_i + Σ_l G_l tr V_iV_l)."""
     data = design(kind, weighted=False)
-    blocks = Blocks.of(data.terms)
-    basis = Basis.of(data, blocks)
-    cross = CrossProducts.of(data, blocks, basis)
+    rows = data.rows
+    blocks = Blocks.of(data.design.terms, [rows])
+    basis = Basis.of(data.design, [rows], blocks)
+    cross = CrossProducts.of(data.design, [rows], blocks, basis)
     found = moment_covariances(blocks, cross)
     V = reference.derivatives(data)
-    y = data.y - data.offset
-    e = y - data.X @ np.linalg.lstsq(data.X, y, rcond=None)[0]
+    y = rows.response
+    e = y - rows.X @ np.linalg.lstsq(rows.X, y, rcond=None)[0]
     k = len(V)
     left = np.ones((k + 1, k + 1)) * N
     left[:k, :k] = np.einsum("iab,jba->ij", V, V)
@@ -181,13 +183,13 @@ def test_moment_estimate_solves_the_moment_equations(kind):
 
 def test_a_start_changes_nothing_but_the_path(kind):
     data = design(kind)
-    fit = fit_design(data)
-    again = fit_design(data, start=fit.theta)
+    fit = fit_design(*data)
+    again = fit_design(*data, start=fit.theta)
     np.testing.assert_allclose(again.deviance, fit.deviance, atol=1e-8)
     with pytest.raises(ValueError, match="start has"):
-        fit_design(data, start=np.ones(40))
+        fit_design(*data, start=np.ones(40))
     with pytest.raises(ValueError, match="not finite"):
-        fit_design(data, start=np.full(len(fit.theta), np.nan))
+        fit_design(*data, start=np.full(len(fit.theta), np.nan))
 
 
 def test_a_start_in_other_units_is_only_a_start():
@@ -202,17 +204,21 @@ def test_a_start_in_other_units_is_only_a_start():
 
 
 def test_a_fit_pickles_and_computes_on(kind):
-    fit = fit_design(design(kind))
+    fit = fit_design(*design(kind))
     again = pickle.loads(pickle.dumps(fit))
     for one, other in zip(again.b_cov(), fit.b_cov()):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
+def with_columns(data, X, *names):
+    return replace(data.design, x_names=(*data.design.x_names, *names)), replace(data.rows, X=X)
+
+
 def test_redundant_columns_are_left_out():
     data = design("slopes")
-    X = np.column_stack([data.X, data.X[:, 1] * 3 - data.X[:, 0] * 2, np.full(N, 4.0)])
-    wide = replace(data, X=X, x_names=(*data.x_names, "copy", "constant"))
-    fit, narrow = fit_design(wide), fit_design(data)
+    x = data.rows.X
+    X = np.column_stack([x, x[:, 1] * 3 - x[:, 0] * 2, np.full(N, 4.0)])
+    fit, narrow = fit_design(*with_columns(data, X, "copy", "constant")), fit_design(*data)
     assert fit.kept.tolist() == [True, True, True, False, False]
     np.testing.assert_allclose(fit.beta[:3], narrow.beta, rtol=1e-9)
     assert np.isnan(fit.beta[3:]).all()
@@ -221,19 +227,19 @@ def test_redundant_columns_are_left_out():
 
 def test_a_nearly_redundant_column_is_kept():
     data = design("slopes")
-    close = data.X[:, 1] + 1e-5 * np.random.default_rng(0).normal(size=N)
-    fit = fit_design(replace(data, X=np.column_stack([data.X, close]), x_names=(*data.x_names, "close")))
+    close = data.rows.X[:, 1] + 1e-5 * np.random.default_rng(0).normal(size=N)
+    fit = fit_design(*with_columns(data, np.column_stack([data.rows.X, close]), "close"))
     assert fit.kept.all()
 
 
 def test_a_perfect_response_is_refused():
     data = design("slopes")
     with pytest.raises(DataError, match="explain y exactly"):
-        fit_design(replace(data, y=data.X @ [1.0, 2.0, 3.0], offset=None))
+        fit_design(data.design, replace(data.rows, y=data.rows.X @ [1.0, 2.0, 3.0], offset=None))
 
 
 def test_an_evaluation_does_not_change_with_later_ones():
-    criterion = Criterion.of(design("crossed slopes"))
+    criterion = Criterion.of(*design("crossed slopes"))
     theta = theta_for(criterion, singular=False)
     point = criterion.at(theta)
     criterion.at(theta * 2)  # workspace shared between points once made this one's gradient wrong
@@ -244,5 +250,5 @@ def test_the_lower_of_two_minima():
     """57 rows, 3 and 3 correlated effects: one basin ends, certified, 0.9 above the other; lme4 ends between them."""
     table = load_oracle("two_minima")
     data = {name: np.asarray(column) for name, column in table["data"].items()}
-    fit = fit_design(design_from_formula("y ~ f * x + (f * x | g) + (x + z | h)", data))
+    fit = fit_design(*design_from_formula("y ~ f * x + (f * x | g) + (x + z | h)", data))
     assert fit.deviance < table["deviance"] + 1e-6

@@ -41,8 +41,8 @@ def test_value(design):
     beta = np.array([0.3, -0.2])
     point = point_at(design, g, False)
     cov = likelihood.scale(point, beta) * reference.marginal(design, g)
-    normal = stats.multivariate_normal(design.X @ beta, cov)
-    assert np.isclose(likelihood.loglike(point, beta), normal.logpdf(design.y))
+    normal = stats.multivariate_normal(design.rows.X @ beta, cov)
+    assert np.isclose(likelihood.loglike(point, beta), normal.logpdf(design.rows.y))
     for reml in (True, False):
         point = point_at(design, g, reml)
         value = likelihood.loglike(point, likelihood.profile_beta(point.moments))

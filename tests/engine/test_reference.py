@@ -35,10 +35,10 @@ def test_moments_are_the_gradient_of_the_deviance(design):
 def test_modes_solve_the_mixed_model_equations(design):
     beta, _, _, _ = reference.solve(design, THETA)
     modes = reference.modes(design, THETA)
-    z = np.hstack([np.hstack(list(reference.blocks(t))) for t in design.terms])
+    z = np.hstack([np.hstack(list(reference.blocks(*one))) for one in zip(design.design.terms, design.rows.terms)])
     factors = reference.relative_factors(design, THETA)
-    prior = [np.kron(lam @ lam.T, np.eye(term.n_levels)) for lam, term in zip(factors, design.terms)]
+    prior = [np.kron(lam @ lam.T, np.eye(term.n_levels)) for lam, term in zip(factors, design.design.terms)]
     inverse = np.linalg.inv(linalg.block_diag(*prior))
-    w = design.weights
-    b = np.linalg.solve(z.T @ (w[:, None] * z) + inverse, z.T @ (w * (design.y - design.X @ beta)))
+    w = design.rows.weights
+    b = np.linalg.solve(z.T @ (w[:, None] * z) + inverse, z.T @ (w * (design.rows.y - design.rows.X @ beta)))
     assert np.allclose(b, np.concatenate([mode.T.ravel() for mode, _ in modes]))

@@ -39,10 +39,10 @@ def fit():
     return henderson.lmer("y ~ a * x + b + (x | g) + (1 | h)", crossed()).engine
 
 
-def deviance_at(design, theta, log_rho, sigma2, reml):
+def deviance_at(data, theta, log_rho, sigma2, reml):
     """−2 log (restricted) likelihood at θ and σ² e^{log ρ}, by n × n algebra."""
-    _, information, r2, v = reference.solve(design, theta)
-    n, p = design.X.shape
+    _, information, r2, v = reference.solve(data, theta)
+    n, p = data.rows.X.shape
     s = sigma2 * np.exp(log_rho)
     value = np.linalg.slogdet(v)[1] + n * np.log(2 * np.pi * s) + r2 / s
     if reml:
@@ -60,7 +60,7 @@ def test_hessian_of_the_deviance(reml):
     point = np.append(fit.theta, 0.0)
 
     def value(at):
-        return deviance_at(fit.design, at[:k], at[k], fit.sigma**2, reml)
+        return deviance_at(fit, at[:k], at[k], fit.sigma**2, reml)
 
     numeric = np.empty((k + 1, k + 1))
     for i, one in enumerate(np.eye(k + 1) * step):

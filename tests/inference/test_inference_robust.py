@@ -40,10 +40,9 @@ def test_club_sandwich(name, kind):
 
 def definition(fit, codes, kind):
     """Covariance and df of each coefficient by n × n algebra, V taken for the truth."""
-    design = fit.design
-    v = reference.marginal(design, fit.g)
-    x = design.X
-    e = reference.response(design) - x @ fit.beta
+    v = reference.marginal(fit, fit.g)
+    x = fit.rows.X
+    e = reference.response(fit) - x @ fit.beta
     vx = np.linalg.solve(v, x)
     m = np.linalg.inv(x.T @ vx)
     count = codes.max() + 1

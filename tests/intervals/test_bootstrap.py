@@ -11,6 +11,7 @@ from scipy import sparse
 
 from henderson import datasets
 from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.fit import fit_design
 from henderson.engine.many import coordinates, draws
@@ -39,7 +40,7 @@ MODELS = {
 
 def fitted(name: str, **options):
     data, formula = MODELS[name]
-    return fit_design(design_from_formula(formula, datasets.load(data)), **options)
+    return fit_design(*design_from_formula(formula, datasets.load(data)), **options)
 
 
 def unbalanced(seed: int = 0, structure: str = "unstructured", crossed: bool = False, loadings: bool = False):
@@ -51,12 +52,14 @@ def unbalanced(seed: int = 0, structure: str = "unstructured", crossed: bool = F
     table["y"] = 3 + table.x + b[table.g, 0] + b[table.g, 1] * table.x + rng.normal(size=n)
     table["w"], table["o"] = rng.uniform(0.5, 2, n), rng.normal(size=n)
     formula = "y ~ x + (x | g)" + (" + (1 | h)" if crossed else "")
-    design = design_from_formula(formula, table, weights=table["w"], offset=table["o"])
+    design, rows = design_from_formula(formula, table, weights=table["w"], offset=table["o"])
     terms = [replace(t, structure=structure) if t.n_columns > 1 else t for t in design.terms]
+    loads = [*rows.terms]
     if loadings:
         z = sparse.csr_array(rng.normal(size=(n, 5)) * (rng.random((n, 5)) < 0.4))
-        terms.append(RandomTerm("m", None, pd.RangeIndex(5), np.zeros((n, 0)), ("m",), "identity", z, "m"))
-    return replace(design, terms=tuple(terms))
+        terms.append(RandomTerm("m", pd.RangeIndex(5), ("m",), "identity", "m", loaded=True))
+        loads.append(TermRows(None, np.zeros((n, 0)), z))
+    return replace(design, terms=tuple(terms)), replace(rows, terms=tuple(loads))
 
 
 DESIGNS = {
@@ -68,17 +71,17 @@ DESIGNS = {
 }
 
 
-def dense(design, cov, layout, reml):
+def dense(rows, cov, layout, reml):
     """The deviance by n × n matrices."""
-    n = len(design.y)
-    v = np.diag(1 / design.weights)
-    for term, place in zip(design.terms, layout.terms):
+    n = rows.n
+    v = np.diag(1 / rows.weights)
+    for term, place in zip(rows.terms, layout.terms):
         g = cov[place, place]
         if term.codes is None:
             v = v + g[0, 0] * (term.loadings @ term.loadings.T).toarray()
         else:
             v = v + (term.columns @ g @ term.columns.T) * (term.codes[:, None] == term.codes)
-    y, x = design.y - design.offset, design.X
+    y, x = rows.response, rows.X
     inverse = np.linalg.inv(v)
     s = x.T @ inverse @ x
     e = y - x @ np.linalg.solve(s, x.T @ inverse @ y)
@@ -91,11 +94,11 @@ def dense(design, cov, layout, reml):
 @pytest.mark.parametrize("reml", [True, False])
 @pytest.mark.parametrize("whiten", [True, False])
 def test_deviance_and_derivatives(name, reml, whiten):
-    design = DESIGNS[name]
-    parts = components(design, np.ones(2, bool), whiten=whiten)
+    design, rows = DESIGNS[name]
+    parts = components(design, rows, np.ones(2, bool), whiten=whiten)
     layout = parts.layout
     directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
-    responses = Responses.of(parts, design.y[:, None])
+    responses = Responses.of(parts, rows.y[:, None])
     x = np.random.default_rng(5).uniform(0.2, 1, (layout.n_theta, 3))
     nu = parts.n - reml * parts.p
 
@@ -108,9 +111,7 @@ def test_deviance_and_derivatives(name, reml, whiten):
     value, gradient, hessian, root = at(x)
     constant = -parts.log_weights + 2 * reml * np.log(np.abs(np.diag(parts.x_basis))).sum()
     for b in range(3):
-        assert value[b] + constant == pytest.approx(
-            dense(design, root[..., b] @ root[..., b].T, layout, reml), abs=1e-9
-        )
+        assert value[b] + constant == pytest.approx(dense(rows, root[..., b] @ root[..., b].T, layout, reml), abs=1e-9)
     for i, e in enumerate(np.eye(len(x)) * 1e-5):
         up, down = at(x + e[:, None]), at(x - e[:, None])
         np.testing.assert_allclose(gradient[i], (up[0] - down[0]) / 2e-5, rtol=1e-6, atol=1e-6)
@@ -133,7 +134,7 @@ def test_each_replicate_is_its_own_fit(name, reml):
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_unbalanced_weighted_designs_too(name):
-    fit = fit_design(DESIGNS[name])
+    fit = fit_design(*DESIGNS[name])
     y = draws.simulate(fit, 15, seed=2)
     together = Refitter.of(fit)(y)
     alone = [refit(fit, y[:, b]).deviance for b in range(15)]
@@ -162,8 +163,8 @@ def test_one_by_one_is_the_same(monkeypatch):
 def test_parametric_draws_have_the_models_moments():
     fit = fitted("slopes")
     y = draws.simulate(fit, 20_000, seed=1)
-    x = fit.design.X[:10]
-    assert np.abs(y.mean(1) - fit.design.X @ fit.beta).max() < 1.5
+    x = fit.rows.X[:10]
+    assert np.abs(y.mean(1) - fit.rows.X @ fit.beta).max() < 1.5
     expected = fit.sigma**2 * (x @ fit.lam[0] @ fit.lam[0].T @ x.T + np.eye(10))
     np.testing.assert_allclose(np.cov(y[:10]), expected, rtol=0.06)
 
@@ -184,20 +185,20 @@ def test_residual_draws_are_reflated():
 def test_counting_groups_is_fitting_their_copies(name):
     fit = fitted(name)
     fitter = cases.GroupFitter(fit)
-    counts = cases.draw_counts(n_components(fit.design))(np.random.default_rng(4), 6)
+    counts = cases.draw_counts(n_components(fit.design, fit.rows))(np.random.default_rng(4), 6)
     together = fitter(counts)
     for b in range(6):
-        alone = fit_design(cases.repeated(fit.design, fitter.owner, counts[:, b]), reml=fit.reml)
+        alone = fit_design(*cases.repeated(fit, fitter.owner, counts[:, b]), reml=fit.reml)
         assert together.deviance[b] == pytest.approx(alone.deviance, abs=DEVIANCE)
         np.testing.assert_allclose(together.beta[b], alone.beta, rtol=1e-4, atol=1e-3 * alone.sigma)
 
 
 def test_counting_groups_with_weights_and_offset():
-    fit = fit_design(DESIGNS["unstructured"])
+    fit = fit_design(*DESIGNS["unstructured"])
     fitter = cases.GroupFitter(fit)
-    counts = cases.draw_counts(n_components(fit.design))(np.random.default_rng(4), 4)
+    counts = cases.draw_counts(n_components(fit.design, fit.rows))(np.random.default_rng(4), 4)
     together = fitter(counts)
-    alone = [fit_design(cases.repeated(fit.design, fitter.owner, c)).deviance for c in counts.T]
+    alone = [fit_design(*cases.repeated(fit, fitter.owner, c)).deviance for c in counts.T]
     np.testing.assert_allclose(together.deviance, alone, atol=DEVIANCE)
 
 
@@ -260,7 +261,7 @@ def test_bca_of_parameters():
 
 def test_redundant_columns_stay_out():
     table = datasets.load("sleepstudy").assign(twice=lambda d: 2 * d.Days)
-    fit = fit_design(design_from_formula("Reaction ~ Days + twice + (1 | Subject)", table))
+    fit = fit_design(*design_from_formula("Reaction ~ Days + twice + (1 | Subject)", table))
     boot = bootstrap_fit(fit, 20, seed=1)
     assert boot.frame["twice"].isna().all() or boot.frame["Days"].isna().all()
     assert boot.converged.all()
@@ -270,7 +271,7 @@ def test_failures_are_said():
     """With two levels seen in one group only, some resamples lack a column."""
     table = datasets.load("sleepstudy")
     table["first"] = (table["Subject"].astype(str) == "308").astype(float)
-    fit = fit_design(design_from_formula("Reaction ~ Days + first + (1 | Subject)", table))
+    fit = fit_design(*design_from_formula("Reaction ~ Days + first + (1 | Subject)", table))
     boot = bootstrap_fit(fit, 60, kind="cases", seed=1)
     assert 0 < len(boot.failures) < 60
     assert boot.frame.iloc[boot.failures].isna().all(axis=None)
@@ -287,7 +288,7 @@ def test_two_minima():
     """REML may have two minima; each replicate must find the lower one from a start that serves all."""
     fit = fitted("slopes")
     y = draws.simulate(fit, 300, seed=19)
-    parts = components(fit.design, fit.kept)
+    parts = components(fit.design, fit.rows, fit.kept)
     responses = Responses.of(parts, y)
     lam = fit.lam[0]
     near = fit_batch(parts, responses, lam @ lam.T, reml=True).deviance

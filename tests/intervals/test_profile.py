@@ -12,6 +12,7 @@ import pytest
 
 from henderson import datasets
 from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
 from henderson.design.from_formula import design_from_formula
 from henderson.design.variance_parameters import variance_parameters
 from henderson.engine.fit import fit_design
@@ -41,7 +42,7 @@ PROFILED = [name for name, case in CASES.items() if case.get("profile")]
 def fitted(case: dict):
     table = frame("intervals", case["data"])
     weights = None if case["weights"] is None else table[case["weights"]]
-    return fit_design(design_from_formula(case["formula"], table, weights=weights), reml=case["reml"])
+    return fit_design(*design_from_formula(case["formula"], table, weights=weights), reml=case["reml"])
 
 
 def r_name(name: str) -> tuple[str, frozenset[str]]:
@@ -101,7 +102,7 @@ def test_zeta_never_above_lme4s(name):
 
 
 def sleepstudy(formula="Reaction ~ Days + (Days | Subject)", **options):
-    return fit_design(design_from_formula(formula, datasets.load("sleepstudy")), **options)
+    return fit_design(*design_from_formula(formula, datasets.load("sleepstudy")), **options)
 
 
 def test_names_of_lme4_and_descriptive_ones():
@@ -138,7 +139,7 @@ def test_zeta_is_its_definition():
 
     fit = sleepstudy(reml=False)
     profile = profile_fit(fit, "sd_Days|Subject")
-    design, n = fit.design, len(fit.design.y)
+    rows, n = fit.rows, fit.n
     value = 9.0
 
     def deviance(free):
@@ -151,15 +152,15 @@ def test_zeta_is_its_definition():
         psi = psi @ psi.T
         total, x, y = 0.0, np.zeros((2, 2)), np.zeros(2)
         yy = 0.0
-        for j in range(design.terms[0].n_levels):
-            rows = design.terms[0].codes == j
-            X, v = design.X[rows], None
-            v = X @ psi @ X.T + sigma**2 * np.eye(rows.sum())
-            solved = np.linalg.solve(v, np.column_stack([X, design.y[rows]]))
+        for j in range(fit.design.terms[0].n_levels):
+            own = rows.terms[0].codes == j
+            X = rows.X[own]
+            v = X @ psi @ X.T + sigma**2 * np.eye(own.sum())
+            solved = np.linalg.solve(v, np.column_stack([X, rows.y[own]]))
             total += np.linalg.slogdet(v)[1]
             x += X.T @ solved[:, :2]
             y += X.T @ solved[:, 2]
-            yy += design.y[rows] @ solved[:, 2]
+            yy += rows.y[own] @ solved[:, 2]
         return total + n * np.log(2 * np.pi) + yy - y @ np.linalg.solve(x, y)
 
     found = minimize(
@@ -170,11 +171,11 @@ def test_zeta_is_its_definition():
 
 def test_derivatives_of_the_surface():
     fit = sleepstudy()
-    parts = components(fit.design, fit.kept, whiten=False)
+    parts = components(fit.design, fit.rows, fit.kept, whiten=False)
     targets = [Target.of(p) for p in variance_parameters(fit.design)] + [Target("Days", "Days", "beta", row=1)]
     rows = np.zeros((len(targets), 2))
     rows[-1] = np.linalg.inv(parts.x_basis)[1]
-    likelihood = Batched(parts, Responses.of(parts, fit.design.y[:, None] / 25.0))
+    likelihood = Batched(parts, Responses.of(parts, fit.rows.y[:, None] / 25.0))
     s = surface(likelihood, targets, reml=False, beta_rows=rows)
     x = coordinates(s, np.array([[1.0, 0.3], [0.3, 0.8]]), 0.2, np.full(len(targets), 0.01))
     everyone = np.arange(len(targets))
@@ -191,7 +192,7 @@ def test_derivatives_of_the_surface():
 
 def test_singular_fit_leaves_zero_where_it_pays():
     """The profile of the intercept starts where the variance is zero, and must not stay there."""
-    fit = fit_design(design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff2")))
+    fit = fit_design(*design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff2")))
     table = profile_fit(fit).interval(0.95)
     np.testing.assert_allclose(table.loc["Intercept"], [4.3127, 7.0185], atol=1e-3)
     assert table.loc["sd_(Intercept)|Batch", "lower"] == 0.0
@@ -208,9 +209,9 @@ def test_restricted_likelihood():
 
 def test_units_do_not_matter():
     data = datasets.load("sleepstudy")
-    plain = profile_fit(fit_design(design_from_formula("Reaction ~ Days + (Days | Subject)", data))).interval(0.95)
+    plain = profile_fit(fit_design(*design_from_formula("Reaction ~ Days + (Days | Subject)", data))).interval(0.95)
     data = data.assign(Reaction=data.Reaction * 1e6, Days=data.Days * 1e-4)
-    scaled = profile_fit(fit_design(design_from_formula("Reaction ~ Days + (Days | Subject)", data))).interval(0.95)
+    scaled = profile_fit(fit_design(*design_from_formula("Reaction ~ Days + (Days | Subject)", data))).interval(0.95)
     factors = np.array([1e6, 1, 1e10, 1e6, 1e6, 1e10])
     np.testing.assert_allclose(scaled.to_numpy() / factors[:, None], plain.to_numpy(), rtol=1e-5)
 
@@ -241,14 +242,13 @@ def test_no_fixed_effects():
 def test_what_the_data_do_not_tell_apart_has_no_limit_and_says_so():
     """An effect for every row: its variance and the residual's have only a sum."""
     data = datasets.load("sleepstudy")
-    design = design_from_formula("Reaction ~ Days + (1 | Subject)", data)
-    rows = RandomTerm(
-        "row", np.arange(180), pd.RangeIndex(180), np.ones((180, 1)), ("(Intercept)",), "unstructured", None, "row"
-    )
-    fit = fit_design(replace(design, terms=(*design.terms, rows)))
+    design, rows = design_from_formula("Reaction ~ Days + (1 | Subject)", data)
+    each = RandomTerm("row", pd.RangeIndex(180), ("(Intercept)",), label="row")
+    loads = (*rows.terms, TermRows(np.arange(180), np.ones((180, 1))))
+    fit = fit_design(replace(design, terms=(*design.terms, each)), replace(rows, terms=loads))
     table = profile_fit(fit).interval()
     assert table.loc["sd_(Intercept)|row", "lower"] == 0.0
     assert np.isnan(table.loc["sigma", "lower"])
     assert any(note.startswith("sigma: no lower limit") for note in table.attrs["notes"])
-    alone = profile_fit(fit_design(design)).interval()
+    alone = profile_fit(fit_design(design, rows)).interval()
     np.testing.assert_allclose(table.loc[["Intercept", "Days"]], alone.loc[["Intercept", "Days"]], rtol=1e-4)

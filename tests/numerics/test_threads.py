@@ -148,7 +148,7 @@ def test_a_fit_runs_in_one_thread(two, one):
     from henderson.design.from_formula import design_from_formula
     from henderson.engine.fit import fit_design
 
-    design = design_from_formula("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
-    fit_design(design, progress=lambda *done: seen.append(numbers()))
+    model = design_from_formula("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
+    fit_design(*model, progress=lambda *done: seen.append(numbers()))
     assert seen
     assert all(each == one for each in seen)

@@ -38,9 +38,9 @@ def pbkrtest_is_wrong(case: dict[str, Any], ddf: str) -> bool:
 def fitted(request):
     case = CASES[request.param]
     data = frame("emmeans", case["data"])
-    design = design_from_formula(case["formula"], data, weights=case["weights"])
-    fit = fit_design(design, reml=case["reml"])
-    return case, design, {ddf: infer(fit, ddf=ddf) for ddf in DDFS if case["reml"] or ddf != DDFS[0]}
+    model = design_from_formula(case["formula"], data, weights=case["weights"])
+    fit = fit_design(*model, reml=case["reml"])
+    return case, fit, {ddf: infer(fit, ddf=ddf) for ddf in DDFS if case["reml"] or ddf != DDFS[0]}
 
 
 def numbers(values: list[Any]) -> np.ndarray:
@@ -65,15 +65,15 @@ def check(got: pd.DataFrame, want: dict[str, Any], where: str, *, limits: float 
         np.testing.assert_allclose(got["p"], numbers(want["p"]), atol=p, err_msg=where)
 
 
-def table_of(design, inference, request):
+def table_of(fit, inference, request):
     chosen = {"by": request["by"], "at": request["at"] or None, "weights": request["weights"]}
     if request["trend"]:
-        return emtrends(design, inference, request["specs"], request["trend"], **chosen)
-    return emmeans(design, inference, request["specs"], **chosen)
+        return emtrends(fit, inference, request["specs"], request["trend"], **chosen)
+    return emmeans(fit, inference, request["specs"], **chosen)
 
 
 def requests_of(fitted):
-    case, design, inferences = fitted
+    case, fit, inferences = fitted
     for request in case["requests"]:
         # emmeans takes a forward difference, which is off by half a step for what is not linear
         if case["id"] == "quadratic" and request["trend"]:
@@ -81,7 +81,7 @@ def requests_of(fitted):
         for ddf, inference in inferences.items():
             if ddf in request and not pbkrtest_is_wrong(case, ddf):
                 where = f"{case['id']} {ddf} {request['specs']} | {request['by']} {request['trend'] or ''}"
-                yield table_of(design, inference, request), request[ddf], request, where
+                yield table_of(fit, inference, request), request[ddf], request, where
 
 
 def test_means_and_trends(fitted):
@@ -115,13 +115,13 @@ def test_equivalence(fitted):
 
 
 def test_joint_tests(fitted):
-    case, design, inferences = fitted
+    case, fit, inferences = fitted
     for listing in case["joint_tests"]:
         for ddf, inference in inferences.items():
             want = listing.get(ddf)
             if not want or "error" in want or pbkrtest_is_wrong(case, ddf) or case["id"] == "quadratic":
                 continue
-            got = joint_tests(design, inference, by=listing["by"])
+            got = joint_tests(fit, inference, by=listing["by"])
             # the listing is of ref_grid(model), whose covariates have one value each and are not tested
             names = [term.strip() for term in want["term"]]
             got = got[got["term"].isin(names)]

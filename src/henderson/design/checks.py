@@ -7,15 +7,27 @@ from collections.abc import Sequence
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import Rows
 from henderson.errors import DataError
 from henderson.sources.factors import plain_label
 
 
-def check_design(design: Design, *, strict: bool = True) -> None:
+def check_design(design: Design, rows: Rows, *, strict: bool = True) -> None:
     """All checks; `strict`: of the number of effects of a term too."""
-    check_response(design.y, design.y_name)
-    check_rows(len(design.y), design.x_names)
-    check_terms(design.terms, len(design.y), strict=strict)
+    check_response(rows.y, design.y_name)
+    check_rows(design.n, design.x_names)
+    check_factors(design.terms)
+    check_terms(design.terms, design.n, strict=strict)
+
+
+def check_factors(terms: Sequence[RandomTerm]) -> None:
+    """Grouping factors of one name must be one factor: have the same levels."""
+    known: dict[str, RandomTerm] = {}
+    for term in terms:
+        first = known.setdefault(term.group, term)
+        if first.loaded or term.loaded or first.levels is term.levels or first.levels.equals(term.levels):
+            continue
+        raise DataError(f"two different grouping factors are called {term.group!r}; rename a column")
 
 
 def check_rows(n: int, x_names: Sequence[str]) -> None:
@@ -53,7 +65,7 @@ def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> 
     to the fit.
     """
     for term in terms:
-        if term.codes is None:
+        if term.loaded:
             continue
         levels, effects = term.n_levels, term.n_levels * term.n_columns
         if levels < 2:

@@ -30,8 +30,6 @@ class FixedTerms:
         Columns of the data that each term uses.
     levels : dict of str to pandas.Index
         Variables that are factors, in the order of their first use, with the levels that occur.
-    codes : dict of str to (n,) intp array
-        Level of each row.
     means : dict of str to float
         The other variables, with their means over the rows used.
     """
@@ -41,7 +39,6 @@ class FixedTerms:
     factors: tuple[tuple[str, ...], ...]
     variables: tuple[tuple[str, ...], ...]
     levels: Mapping[str, pd.Index]
-    codes: Mapping[str, np.ndarray]
     means: Mapping[str, float]
 
     @property
@@ -50,8 +47,8 @@ class FixedTerms:
         return np.repeat(np.arange(len(self.slices)), [part.stop - part.start for part in self.slices])
 
 
-def fixed_terms(part: Part, values: Mapping[str, Values], columns: Columns) -> FixedTerms:
-    """The terms of a fixed part.
+def fixed_terms(part: Part, values: Mapping[str, Values], columns: Columns) -> tuple[FixedTerms, dict[str, np.ndarray]]:
+    """The terms of a fixed part, and the level of each row in its factors: variable → (n,) codes.
 
     Parameters
     ----------
@@ -82,12 +79,12 @@ def fixed_terms(part: Part, values: Mapping[str, Values], columns: Columns) -> F
     }
     uses = [tuple(dict.fromkeys(v for expr in term for v in part.factors[expr].variables)) for term in part.terms]
     order = [name for name in part.variables if name in levels]
-    return FixedTerms(
+    terms = FixedTerms(
         tuple(":".join(term) or "Intercept" for term in part.terms),
         part.slices,
         part.terms,
         tuple(uses),
         {name: levels[name] for name in order},
-        {name: codes[name] for name in order},
         means,
     )
+    return terms, {name: codes[name] for name in order}

@@ -1,4 +1,4 @@
-"""statsmodels' arrays (endog, exog, groups, exog_re, exog_vc) become a `Design`."""
+"""statsmodels' arrays (endog, exog, groups, exog_re, exog_vc) become a `Design` and its `Rows`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
 from henderson.design.variance_components import from_blocks
 from henderson.errors import DataError
@@ -32,8 +33,8 @@ def design_from_arrays(
     offset: Any = None,
     group_name: str = "Group",
     strict: bool = False,
-) -> Design:
-    """The design of a model given by arrays.
+) -> tuple[Design, Rows]:
+    """The design of a model given by arrays, and its rows.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def design_from_arrays(
 
     Returns
     -------
-    Design
+    Design, Rows
         With statsmodels' names (``x1``, ``const``, ``x_re1``) where the arrays have none.
 
     Raises
@@ -68,8 +69,8 @@ def design_from_arrays(
     Examples
     --------
     >>> y, groups = np.array([1.0, 2.0, 4.0, 3.0]), ["a", "a", 1, 1]
-    >>> design = design_from_arrays(y, np.ones((4, 1)), groups)
-    >>> design.x_names, design.terms[0].levels.tolist(), design.terms[0].codes.tolist()
+    >>> design, rows = design_from_arrays(y, np.ones((4, 1)), groups)
+    >>> design.x_names, design.terms[0].levels.tolist(), rows.terms[0].codes.tolist()
     (('const',), [1, 'a'], [1, 1, 0, 0])
     """
     if missing not in _MISSING:
@@ -113,21 +114,28 @@ def design_from_arrays(
             check_finite(arrays[role], names.get(role) or [role])
     if weights is not None:
         checks.check_weights(arrays["weights"], "weights")
-    terms = _terms(arrays, re_names, components, keep, n, group_name)
+    terms, loads = _terms(arrays, re_names, components, keep, n, group_name)
     index = next((a.index for a in (endog, exog) if isinstance(a, pd.Series | pd.DataFrame)), pd.RangeIndex(n))
     design = Design(
+        terms,
+        names["exog"],
+        str(getattr(endog, "name", None) or _first_column(endog) or "y"),
+        len(keep),
+        n - len(keep),
+        weighted="weights" in arrays,
+        has_offset="offset" in arrays,
+    )
+    made = Rows(
         np.array(arrays["endog"], np.float64),
         np.array(arrays["exog"], np.float64, order="F"),
-        terms,
-        str(getattr(endog, "name", None) or _first_column(endog) or "y"),
-        names["exog"],
+        loads,
         np.array(arrays["weights"]) if "weights" in arrays else None,
         np.array(arrays["offset"]) if "offset" in arrays else None,
         index[keep] if lost else index,
-        n - len(keep),
+        keep if lost else None,
     )
-    checks.check_design(design, strict=strict)
-    return design
+    checks.check_design(design, made, strict=strict)
+    return design, made
 
 
 def _check_indices(given: Mapping[str, Any]) -> None:
@@ -299,8 +307,8 @@ def _terms(
     keep: np.ndarray,
     n: int,
     group_name: str,
-) -> tuple[RandomTerm, ...]:
-    terms = []
+) -> tuple[tuple[RandomTerm, ...], tuple[TermRows, ...]]:
+    made = []
     if "exog_re" in arrays or not components:
         codes, levels = encode(arrays["groups"], "groups")
         if "exog_re" in arrays:
@@ -308,8 +316,8 @@ def _terms(
             names = re_names or tuple(f"x_re{k + 1}" for k in range(columns.shape[1]))
         else:
             columns, names = np.ones((len(keep), 1)), ("(Intercept)",)
-        terms.append(RandomTerm(group_name, codes, levels, columns, names, label=group_name))
+        made.append((RandomTerm(group_name, levels, names, label=group_name), TermRows(codes, columns)))
     for name, (blocks, rows, own, levels) in components:
         part = None if len(keep) == n else keep
-        terms.append(from_blocks(name, group_name, blocks, rows, own, levels, part))
-    return tuple(terms)
+        made.append(from_blocks(name, group_name, blocks, rows, own, levels, part))
+    return tuple(term for term, _ in made), tuple(rows for _, rows in made)

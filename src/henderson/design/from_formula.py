@@ -1,4 +1,4 @@
-"""A table and a formula become a `Design`: everything the engine needs, in arrays, and nothing about θ.
+"""A table and a formula become a `Design` and its `Rows`: everything the engine needs, and nothing about θ.
 
 The steps of `design_from_formula`:
 
@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
 from henderson.design.fixed_terms import FixedTerms, fixed_terms
 from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
@@ -32,8 +34,6 @@ from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
 from henderson.sources.frames import Table, read_table
 from henderson.sources.subset import find_rows
-
-__all__ = ["Design", "RandomTerm", "Specs", "design_from_formula"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,8 @@ class Specs:
     environment : Environment
     groups : str or None
         Name of the groups given as `groups`.
-    group_codes : (codes, levels), or None
-        Their (n,) codes and J levels.
-    rows : (n,) intp array, or None
-        Rows of the data kept; None for all.
-    columns : mapping of str to (n,) arrays
-        Columns of the data that the fixed part uses.
+    group_levels : pandas.Index, or None
+        Their J levels.
     terms : FixedTerms
         Terms of the fixed part, its factors' levels and covariates' means.
     offset_column : str or None
@@ -73,9 +69,7 @@ class Specs:
     response: FactorSpec
     environment: Environment
     groups: str | None = None
-    group_codes: Any = None
-    rows: np.ndarray | None = None
-    columns: Any = None
+    group_levels: pd.Index | None = None
     terms: FixedTerms | None = None
     offset_column: str | None = None
     offset_given: bool = False
@@ -96,8 +90,8 @@ def design_from_formula(
     env: Mapping[str, Any] | int = 0,
     order: Literal["degree", "patsy"] = "degree",
     strict: bool = True,
-) -> Design:
-    """The design of a model given by a formula.
+) -> tuple[Design, Rows]:
+    """The design of a model given by a formula, and its rows.
 
     Parameters
     ----------
@@ -128,7 +122,7 @@ def design_from_formula(
 
     Returns
     -------
-    Design
+    Design, Rows
 
     Raises
     ------
@@ -140,11 +134,11 @@ def design_from_formula(
     Examples
     --------
     >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "x": [0, 1, 2, 0, 1, 2], "g": list("aaabbb")}
-    >>> design = design_from_formula("y ~ x + (1 | g)", data)
-    >>> design.X.shape, design.x_names
+    >>> design, rows = design_from_formula("y ~ x + (1 | g)", data)
+    >>> rows.X.shape, design.x_names
     ((6, 2), ('Intercept', 'x'))
     >>> term, = design.terms
-    >>> term.group, term.codes.tolist(), term.levels.tolist(), term.names
+    >>> term.group, rows.terms[0].codes.tolist(), term.levels.tolist(), term.names
     ('g', [0, 0, 0, 1, 1, 1], ['a', 'b'], ('(Intercept)',))
     """
     if missing not in ("drop", "raise", "none"):
@@ -154,20 +148,14 @@ def design_from_formula(
     environment = capture(env, 1, patsy=order == "patsy")
     plan = make_plan(parsed, table, environment, groups, re_formula, vc_formula, weights, offset)
     rows = find_rows(subset, table, data)
-    columns, rows, n_missing = _fetch(plan, table, rows, missing, environment)
-    factors, values, columns, rows, more = _evaluate(plan, columns, rows, missing, environment)
-    design = _assemble(plan, columns, factors, values, rows, order, environment)
+    columns, kept, n_missing = _fetch(plan, table, rows, missing, environment)
+    factors, values, columns, kept, more = _evaluate(plan, columns, kept, missing, environment)
+    design, made = _assemble(plan, columns, factors, values, kept, order, environment)
     environment.forget()
-    index = table.index if rows is None else table.index[rows]
-    design = replace(
-        design,
-        index=index,
-        n_missing=n_missing + more,
-        specs=replace(design.specs, rows=rows),
-        formula=formula,
-    )
-    checks.check_design(design, strict=strict)
-    return design
+    made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept)
+    design = replace(design, n_missing=n_missing + more, formula=formula)
+    checks.check_design(design, made, strict=strict)
+    return design, made
 
 
 def _fetch(
@@ -234,7 +222,7 @@ def _assemble(
     rows: np.ndarray | None,
     order: str,
     env: Environment,
-) -> Design:
+) -> tuple[Design, Rows]:
     """Steps 3 and 4: the arrays."""
     y = _one_column(plan.response, factors, values, "the response").copy()
     n = len(y)
@@ -244,6 +232,7 @@ def _assemble(
     check_finite(X, fixed.names, rows)
     groups = Groups(columns)
     terms: list[RandomTerm] = []
+    loads: list[TermRows] = []
     random: list[RandomSpec | ComponentSpec] = []
     for bar, own in plan.bars:
         part = make_part(own, factors)
@@ -252,17 +241,20 @@ def _assemble(
         varying = columns_of(part, values, n, X, fixed.names)
         if not np.may_share_memory(varying, X):
             check_finite(varying, part.names, rows)
-        terms.append(random_term(bar.name, bar.label, groups[bar.group], varying, part.names, bar.structure))
+        codes, levels = groups[bar.group]
+        terms.append(random_term(bar.name, bar.label, levels, part.names, bar.structure))
+        loads.append(TermRows(codes, varying))
         columns_in_data = (plan.groups_column or "",) if _is_given(bar.group) else bar.group
         random.append(RandomSpec(columns_in_data, part, terms[-1].levels, groups.crossings.get(bar.group)))
     own_groups = groups[plan.groups.group] if plan.groups else None
     for name, component_terms in plan.components:
         assert plan.groups is not None
         assert own_groups is not None
-        term, spec = component(
+        term, own_rows, spec = component(
             name, plan.groups.name, component_terms, columns, own_groups, env, (plan.groups_column or "",)
         )
         terms.append(term)
+        loads.append(own_rows)
         random.append(spec)
     weights = None
     if plan.weights is not None:
@@ -279,6 +271,7 @@ def _assemble(
     places = [
         (name, fixed.names.index(name) if name in plain and name in fixed.names else None) for name in fixed.variables
     ]
+    found, codes_of = fixed_terms(fixed, values, columns)
     specs = Specs(
         fixed,
         tuple(random),
@@ -286,15 +279,32 @@ def _assemble(
         factors[plan.response],
         env,
         plan.groups.name if plan.groups else None,
-        own_groups,
-        rows,
-        {name: X[:, at] if at is not None else columns[name] for name, at in places},
-        fixed_terms(fixed, values, columns),
+        None if own_groups is None else own_groups[1],
+        found,
         plan.offset_column,
         plan.offset is not None and plan.offset_column is None,
         plan.groups_column,
     )
-    return Design(y, X, tuple(terms), plan.response, fixed.names, weights, offset, specs=specs)
+    design = Design(
+        tuple(terms),
+        fixed.names,
+        plan.response,
+        n,
+        weighted=weights is not None,
+        has_offset=offset is not None,
+        specs=specs,
+    )
+    made = Rows(
+        y,
+        X,
+        tuple(loads),
+        weights,
+        offset,
+        columns={name: X[:, at] if at is not None else columns[name] for name, at in places},
+        factors=codes_of,
+        groups=None if own_groups is None else own_groups[0],
+    )
+    return design, made
 
 
 def _is_given(group: Iterable[str]) -> bool:

@@ -87,13 +87,8 @@ def columns_of(part: Part, values: Mapping[str, Values], n: int, X: np.ndarray, 
 
 
 def random_term(
-    name: str,
-    label: str,
-    groups: GroupCodes,
-    columns: np.ndarray,
-    names: tuple[str, ...],
-    structure: str = "unstructured",
+    name: str, label: str, levels: pd.Index, names: tuple[str, ...], structure: str = "unstructured"
 ) -> RandomTerm:
     """A `RandomTerm` with lme4's name for the intercept."""
     shown = tuple("(Intercept)" if column == "Intercept" else column for column in names)
-    return RandomTerm(name, groups[0], groups[1], columns, shown, structure, None, label)
+    return RandomTerm(name, levels, shown, structure, label)

@@ -101,7 +101,7 @@ def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) ->
     --------
     >>> from henderson.design.from_formula import design_from_formula
     >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "a": list("uvwuvw"), "g": list("aaabbb")}
-    >>> design = design_from_formula("y ~ a + (1 | g)", data)
+    >>> design, _ = design_from_formula("y ~ a + (1 | g)", data)
     >>> fixed_columns(design, {"a": ["w"]}), fixed_columns(design, {"a": ["w"]}, "sum")
     (array([[1., 0., 1.]]), array([[ 1., -1., -1.]]))
     """

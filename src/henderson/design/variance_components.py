@@ -3,7 +3,7 @@ groups.
 
 A component's formula makes columns; within each group every column that is not zero there has an effect of
 its own. Columns of zeros and ones, one 1 in a row at most, are the levels of a factor and become codes;
-others stay as a matrix (`RandomTerm.loadings`).
+others stay as a matrix (`TermRows.loadings`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
 from henderson.design.random_terms import GroupCodes
 from henderson.formula.coding import Part, fill, make_part
 from henderson.formula.environment import Environment
@@ -126,8 +127,8 @@ def component(
     groups: GroupCodes,
     env: Environment,
     column: tuple[str] = ("",),
-) -> tuple[RandomTerm, ComponentSpec]:
-    """One variance component, and how to replay it.
+) -> tuple[RandomTerm, TermRows, ComponentSpec]:
+    """One variance component, its rows, and how to replay it.
 
     Parameters
     ----------
@@ -150,7 +151,9 @@ def component(
         codes, crossing = cross([groups, (within, labels)])
         at, own = crossing.members
         index = pd.MultiIndex.from_arrays([levels[at], labels[own]], names=[group_name, name])
-        return _scalar_term(name, group_name, codes, index, entry), ComponentSpec(name, column, levels, plain, crossing)
+        return *_scalar_term(name, group_name, codes, index, entry), ComponentSpec(
+            name, column, levels, plain, crossing
+        )
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(levels)))
     rows = np.split(order, ends[:-1])
@@ -160,10 +163,10 @@ def component(
         part, matrix = _matrix(terms, {key: column[at] for key, column in columns.items()}, len(at), env)
         blocks.append(matrix)
         parts.append(part)
-    term = from_blocks(name, group_name, blocks, rows, [part.names for part in parts], levels)
+    term, loads = from_blocks(name, group_name, blocks, rows, [part.names for part in parts], levels)
     labels = pd.MultiIndex.from_tuples([(level, own) for level, part in zip(levels, parts) for own in part.names])
     places = np.split(term.levels.get_indexer(labels), np.cumsum([len(part.names) for part in parts])[:-1])
-    return term, ComponentSpec(name, column, levels, None, None, tuple(parts), tuple(places))
+    return term, loads, ComponentSpec(name, column, levels, None, None, tuple(parts), tuple(places))
 
 
 def _one_term(
@@ -209,9 +212,11 @@ def _matrix(terms: Sequence[Term], columns: Columns, n: int, env: Environment) -
     return part, fill(part, values, np.empty((n, len(part.names))))
 
 
-def _scalar_term(name: str, group_name: str, codes: np.ndarray, index: pd.Index, entry: np.ndarray) -> RandomTerm:
+def _scalar_term(
+    name: str, group_name: str, codes: np.ndarray, index: pd.Index, entry: np.ndarray
+) -> tuple[RandomTerm, TermRows]:
     names = ("(Intercept)",) if (entry == 1).all() else (name,)
-    return RandomTerm(f"{group_name}/{name}", codes, index, entry[:, None], names, label=name)
+    return RandomTerm(f"{group_name}/{name}", index, names, label=name), TermRows(codes, entry[:, None])
 
 
 def from_blocks(
@@ -222,8 +227,8 @@ def from_blocks(
     names: Sequence[Sequence[Any]],
     levels: pd.Index,
     keep: np.ndarray | None = None,
-) -> RandomTerm:
-    """A component from one matrix a group.
+) -> tuple[RandomTerm, TermRows]:
+    """A component from one matrix a group, and its rows.
 
     Parameters
     ----------
@@ -259,14 +264,5 @@ def from_blocks(
             codes, present = renumber(codes, len(index))
             return _scalar_term(name, group_name, codes, index[present], entry)
     used = np.bincount(loadings.indices, minlength=loadings.shape[1]) > 0
-    empty = np.empty((len(position), 0))
-    return RandomTerm(
-        f"{group_name}/{name}",
-        None,
-        index[used],
-        empty,
-        (name,),
-        "unstructured",
-        sparse.csr_array(loadings[:, used]),
-        name,
-    )
+    term = RandomTerm(f"{group_name}/{name}", index[used], (name,), label=name, loaded=True)
+    return term, TermRows(None, np.empty((len(position), 0)), sparse.csr_array(loadings[:, used]))

@@ -25,7 +25,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
@@ -36,7 +35,6 @@ from henderson.numerics.linalg import pseudo_inverse
 from henderson.numerics.threads import blas_threads
 
 if TYPE_CHECKING:
-    from henderson.contract.design import Design, RandomTerm
     from henderson.engine.fit import Fit
 
 #: an eigenvalue of λλ' below this share of the largest over the model counts as zero
@@ -101,45 +99,19 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     """
     fit = fit_of(fit)
     residual = conditional_residuals(fit)
-    weights = fit.design.weights
+    rows = fit.rows
     trace = effective_df(fit)
     rho = trace + estimation_df(fit, residual)
     n = len(residual)
-    loglik = -0.5 * (n * np.log(2 * np.pi * fit.sigma**2) + _weighted(residual, weights) @ residual / fit.sigma**2)
-    if weights is not None:
-        loglik += 0.5 * float(np.log(weights).sum())
+    loglik = -0.5 * (n * np.log(2 * np.pi * fit.sigma**2) + (rows.unit_weights * residual) @ residual / fit.sigma**2)
+    loglik += 0.5 * rows.log_weights
     return ConditionalAIC(-2 * float(loglik) + 2 * (rho + 1), float(loglik), rho + 1, rho, trace)
 
 
 def conditional_residuals(fit: Fit) -> np.ndarray:
     """y − Xβ̂ − Zb̂ − offset, (n,)."""
-    design = fit.design
-    out = design.y - design.X[:, fit.kept] @ fit.beta[fit.kept]
-    if design.offset is not None:
-        out = out - design.offset
-    for term, b in zip(design.terms, fit.b):
-        out = out - spread(term, b)
-    return out
-
-
-def spread(term: RandomTerm, b: np.ndarray) -> np.ndarray:
-    """Zb of one term, (n,); `b` (J, q)."""
-    if term.loadings is not None:
-        return np.asarray(term.loadings @ b[:, 0])
-    return np.einsum("iq,iq->i", term.columns, b[term.codes])
-
-
-def gather(term: RandomTerm, v: np.ndarray) -> np.ndarray:
-    """Z'v of one term, (J, q)."""
-    if term.loadings is not None:
-        return np.asarray(term.loadings.T @ v)[:, None]
-    n = len(v)
-    indicator = sparse.csr_array((np.ones(n), (term.codes, np.arange(n))), shape=(term.n_levels, n))
-    return np.asarray(indicator @ (term.columns * v[:, None]))
-
-
-def _weighted(v: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    return v if weights is None else weights * v
+    rows = fit.rows
+    return rows.y - rows.mean(fit.beta, fit.kept) - rows.random_part(fit.b)
 
 
 def directions(fitted: FitMoments) -> list[Direction]:
@@ -158,11 +130,11 @@ def estimation_df(fit: Fit, residual: np.ndarray) -> float:
     along = directions(fitted)
     if not along:
         return 0.0
-    design, scale = fit.design, fitted.scale
-    py = _weighted(residual, design.weights)
-    score = [gather(term, py) for term in design.terms]
+    rows, scale = fit.rows, fitted.scale
+    py = rows.unit_weights * residual
+    score = [own.gather(py, term.n_levels) for own, term in zip(rows.terms, fit.design.terms)]
     changes = [fitted.roots[d.term] @ d.change @ fitted.roots[d.term].T for d in along]
-    w = np.stack([spread(design.terms[d.term], score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
+    w = np.stack([rows.terms[d.term].times(score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
     M, m = _products(fit, w)
     B, q, r2 = _hessian(fitted, along)
     excess = M - np.outer(q, m) / r2
@@ -200,9 +172,8 @@ def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     from henderson.engine.criterion import Criterion
 
-    design = fit.design
-    root = np.ones(len(w)) if design.weights is None else np.sqrt(design.weights)
-    basis, _ = np.linalg.qr(root[:, None] * design.X[:, fit.kept])
+    root = np.sqrt(fit.rows.unit_weights)
+    basis, _ = np.linalg.qr(root[:, None] * fit.rows.X[:, fit.kept])
     rest = root[:, None] * w
     for _ in range(2):
         rest = rest - basis @ (basis.T @ rest)
@@ -212,8 +183,9 @@ def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((w.shape[1], w.shape[1])), np.zeros(w.shape[1])
     to_w = s[good, None] * vt[good]
     p, d = basis.shape[1], int(good.sum())
-    wide = _with_columns(design, np.column_stack([basis, u[:, good]]) / root[:, None])
-    criterion = Criterion.of(wide, reml=fit.reml)
+    X = np.asfortranarray(np.column_stack([basis, u[:, good]]) / root[:, None])
+    wide = replace(fit.design, x_names=tuple(f"column {j}" for j in range(X.shape[1])))
+    criterion = Criterion.of(wide, replace(fit.rows, X=X), reml=fit.reml)
     moments = criterion.in_user_columns(criterion.working_moments(fit.theta)).with_residual()
     f0, f = moments.f0, moments.f1[-1]
     # P applied to a column c: c − X (X'V⁻¹X)⁻¹ X'V⁻¹c
@@ -222,8 +194,3 @@ def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     out[:, :p] = -np.linalg.solve(f0[:p, :p], f0[:p, p:]).T
     inner = out @ f @ out.T
     return to_w.T @ inner[:d, :d] @ to_w, inner[d, :d] @ to_w
-
-
-def _with_columns(design: Design, X: np.ndarray) -> Design:
-    names = tuple(f"column {j}" for j in range(X.shape[1]))
-    return replace(design, X=np.asfortranarray(X), x_names=names, specs=None)

@@ -22,7 +22,7 @@ import pandas as pd
 from henderson.inference.fit_moments import FitMoments
 
 if TYPE_CHECKING:
-    from henderson.contract.design import Design, RandomTerm
+    from henderson.contract.design import Design
     from henderson.engine.fit import Fit
 
 
@@ -61,23 +61,16 @@ class VarianceShares:
 
 def variance_shares(fit: Fit) -> VarianceShares:
     """Where the variance of the response comes from."""
-    design, scale = fit.design, fit.sigma**2
-    linear = design.X[:, fit.kept] @ fit.beta[fit.kept]
+    rows, scale = fit.rows, fit.sigma**2
+    linear = rows.X[:, fit.kept] @ fit.beta[fit.kept]
     random, intercept = [], []
-    for term, lam in zip(design.terms, fit.lam):
+    for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam):
         G = scale * lam @ lam.T
-        random.append(mean_variance(term, G))
+        random.append(float(np.sum(own.gram * G)) / fit.n)
         at = term.names.index("(Intercept)") if "(Intercept)" in term.names else 0
         intercept.append(G[at, at])
     fixed = float(linear.var(ddof=1)) if len(linear) > 1 else 0.0
     return VarianceShares(fixed, np.array(random), np.array(intercept), scale)
-
-
-def mean_variance(term: RandomTerm, G: np.ndarray) -> float:
-    """tr(Z (I ⊗ G) Z') / n: the mean over rows of z_i' G z_i."""
-    if term.loadings is not None:
-        return float(G[0, 0]) * float((term.loadings.data**2).sum()) / term.loadings.shape[0]
-    return float(np.sum((term.columns.T @ term.columns) * G)) / len(term.columns)
 
 
 def r2(fit: Fit) -> R2:
@@ -133,12 +126,12 @@ def aic(fit: Fit) -> float:
 
 def bic(fit: Fit) -> float:
     """d + k log n, as `aic`."""
-    return fit.deviance + float(np.log(len(fit.design.y))) * n_parameters(fit)
+    return fit.deviance + float(np.log(fit.n)) * n_parameters(fit)
 
 
 def aicc(fit: Fit) -> float:
     """AIC + 2k(k + 1) / (n − k − 1), AIC from the deviance as fitted; NaN where n ≤ k + 1."""
-    k, n = n_parameters(fit), len(fit.design.y)
+    k, n = n_parameters(fit), fit.n
     if n <= k + 1:
         return np.nan
     return aic(fit) + 2 * k * (k + 1) / (n - k - 1)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from henderson.contract.design import RandomTerm
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
@@ -20,31 +19,29 @@ SINGULAR = 1e-4
 WEAK = 0.1
 
 
-def term_sizes(term: RandomTerm) -> FloatArray:
-    """Root mean square of each column of a term, (q,)."""
-    if term.loadings is not None:
-        return np.array([np.sqrt((term.loadings.data**2).sum() / term.loadings.shape[0])])
-    return np.sqrt(np.einsum("ia,ia->a", term.columns, term.columns) / len(term.columns))
+def term_sizes(fit: Fit) -> list[FloatArray]:
+    """Root mean square of each column of every term, (q,) each."""
+    return [np.sqrt(np.diag(term.gram) / fit.n) for term in fit.rows.terms]
 
 
-def smallest_sd(term: RandomTerm, lam: FloatArray) -> float:
-    """Smallest standard deviation of a combination of a term's scaled effects, relative to σ."""
-    return float(np.linalg.svd(term_sizes(term)[:, None] * lam, compute_uv=False).min(initial=np.inf))
+def smallest_sd(sizes: FloatArray, lam: FloatArray) -> float:
+    """Smallest standard deviation of a combination of a term's effects scaled by `sizes`, relative to σ."""
+    return float(np.linalg.svd(sizes[:, None] * lam, compute_uv=False).min(initial=np.inf))
 
 
 def is_singular(fit: Fit) -> bool:
     """Whether some combination of a term's effects has no variance."""
-    return any(smallest_sd(term, lam) < SINGULAR for term, lam in zip(fit.design.terms, fit.lam))
+    return any(smallest_sd(sizes, lam) < SINGULAR for sizes, lam in zip(term_sizes(fit), fit.lam))
 
 
 def cost_of_boundary(fit: Fit) -> float:
     """Least rise of the deviance when a term loses its weakest combination; infinite when none is weak."""
     least = np.inf
     layouts = layouts_of(fit.design.terms)
-    for k, (term, lam) in enumerate(zip(fit.design.terms, fit.lam)):
-        if smallest_sd(term, lam) < WEAK:
+    for k, (term, sizes, lam) in enumerate(zip(fit.design.terms, term_sizes(fit), fit.lam)):
+        if smallest_sd(sizes, lam) < WEAK:
             others = list(fit.lam)
-            others[k] = structure_called(term.structure).without_weakest(lam, term_sizes(term))
+            others[k] = structure_called(term.structure).without_weakest(lam, sizes)
             theta = np.concatenate([layout.theta(one) for layout, one in zip(layouts, others)])
             least = min(least, fit.criterion.deviance(theta) - fit.deviance)
     return least

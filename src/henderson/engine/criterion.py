@@ -16,12 +16,14 @@ singular optimum, where ∂G/∂θ vanishes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from henderson.contract.design import Design
+from henderson.contract.rows import Rows
 from henderson.covariance.roots import semidefinite_root
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.moments import Moments, moments_at
@@ -54,11 +56,12 @@ class Criterion:
     evaluations: int = field(default=0)
 
     @classmethod
-    def of(cls, design: Design, *, reml: bool = True) -> Criterion:
-        """Sum the design's rows and set up its equations."""
-        blocks = Blocks.of(design.terms)
-        basis = Basis.of(design, blocks)
-        return cls(System(CrossProducts.of(design, blocks, basis), blocks), basis, reml)
+    def of(cls, design: Design, rows: Rows | Iterable[Rows], *, reml: bool = True) -> Criterion:
+        """Sum a design's rows, one chunk or several, and set up its equations."""
+        chunks = [rows] if isinstance(rows, Rows) else rows
+        blocks = Blocks.of(design.terms, chunks)
+        basis = Basis.of(design, chunks, blocks)
+        return cls(System(CrossProducts.of(design, chunks, blocks, basis), blocks), basis, reml)
 
     @property
     def blocks(self) -> Blocks:

@@ -7,14 +7,14 @@ turned back into the user's units here.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
+from henderson.contract.rows import Rows, present
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion
 from henderson.engine.moments import Moments
@@ -97,12 +97,42 @@ class Fit:
     b: tuple[np.ndarray, ...]
     deviance: float
     optimum: Search
+    _rows: Rows | None = field(default=None, repr=False, compare=False)
     _built: Criterion | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def n(self) -> int:
+        """Rows that were fitted, whether or not they are still there."""
+        return self.design.n
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that were fitted.
+
+        Raises
+        ------
+        DataError
+            When they were let go.
+        """
+        return self.rows_for("not possible any more")
+
+    def rows_for(self, what: str) -> Rows:
+        """The rows, for `what` (a method's name, say), which an error names when they were let go."""
+        return present(self._rows, what)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the rows are still there."""
+        return self._rows is not None
+
+    def without_rows(self) -> Fit:
+        """The same fit, light: estimates, and the sums over rows that inference needs."""
+        return replace(self, _rows=None, _built=self.criterion)
 
     @cached_property
     def criterion(self) -> Criterion:
-        """The function that was minimised; summed again from the design after unpickling."""
-        return self._built or Criterion.of(self.design, reml=self.reml)
+        """The function that was minimised; summed again from the rows after unpickling."""
+        return self._built or Criterion.of(self.design, self.rows_for("this likelihood"), reml=self.reml)
 
     @cached_property
     def moments(self) -> Moments:
@@ -129,17 +159,19 @@ class Fit:
         return tuple(out)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**{k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}, "_built": None}
+        built = self._built if self._rows is None else None
+        return {**{k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}, "_built": built}
 
 
 def fit_design(
-    design: Design, *, reml: bool = True, start: np.ndarray | None = None, progress: bool | None = None
+    design: Design, rows: Rows, *, reml: bool = True, start: np.ndarray | None = None, progress: bool | None = None
 ) -> Fit:
     """Fit a design by REML or ML.
 
     Parameters
     ----------
     design : Design
+    rows : Rows
     reml : bool
     start : (k,) array, optional
         A θ to begin from, in the user's units.
@@ -152,24 +184,25 @@ def fit_design(
     """
     began = time.perf_counter()
     with blas_threads(products=_products(design)):
-        criterion = Criterion.of(design, reml=reml)
+        criterion = Criterion.of(design, rows, reml=reml)
         with (
             blas_threads(criterion.order, products=_products(design)),
             progress_bar("Fitting, evaluations", None, progress) as tell,
         ):
             ended = search(criterion, start, tell)
-        return in_user_units(design, criterion, ended, began)
+        return in_user_units(design, rows, criterion, ended, began)
 
 
 def _products(design: Design) -> int | None:
     """Multiply-adds of the largest product where there is but the front; None where LAPACK works on a rest, too."""
-    one_factor = all(term.codes is not None and term.group == design.terms[0].group for term in design.terms)
-    width = design.X.shape[1] + 1 + sum(term.n_columns for term in design.terms)
-    return len(design.y) * width**2 if one_factor else None
+    one_factor = all(not term.loaded and term.group == design.terms[0].group for term in design.terms)
+    width = len(design.x_names) + 1 + sum(term.n_columns for term in design.terms)
+    return design.n * width**2 if one_factor else None
 
 
 def in_user_units(
     design: Design,
+    rows: Rows,
     criterion: Criterion,
     ended: Certified,
     began: float,
@@ -182,7 +215,7 @@ def in_user_units(
         root, effects = T @ one, block.unranked(basis.y_scale * (T @ modes).T)
         for i, part in zip(block.terms, block.layout.terms):
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
-    theta = blocks.theta([block_diag(*(lam[i] for i in block.terms)) for block in blocks.blocks])
+    theta = blocks.theta([linalg.block_diag(*(lam[i] for i in block.terms)) for block in blocks.blocks])
     sigma = basis.y_scale * np.sqrt(point.r2 / criterion.nu)
     to_beta = np.linalg.inv(B[:-1, :-1])  # X = X̃B, so β = B⁻¹β̃ + β₀
     beta = np.full(len(basis.kept), np.nan)
@@ -210,5 +243,6 @@ def in_user_units(
         tuple(b),
         point.deviance,
         found,
+        rows,
         criterion,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.contract.design import Design
+from henderson.contract.rows import Rows
 from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, in_user_units
 from henderson.engine.search.optimize import Optimum
@@ -18,10 +19,10 @@ FloatArray = np.ndarray
 
 
 @blas_threads()
-def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
+def fit_at(design: Design, rows: Rows, theta: FloatArray, *, reml: bool = True) -> Fit:
     """β̂, σ² and conditional modes at a given θ."""
     began = time.perf_counter()
-    criterion = Criterion.of(design, reml=reml)
+    criterion = Criterion.of(design, rows, reml=reml)
     theta = np.asarray(theta, float)
     point = criterion.at_lam(criterion.lam_of(theta), theta)
     optimum = Optimum(
@@ -33,18 +34,15 @@ def fit_at(design: Design, theta: FloatArray, *, reml: bool = True) -> Fit:
         message="not optimised",
     )
     here = Certified(optimum=optimum, gain=0.0, smallest=0.0, off=theta, history=())
-    return in_user_units(design, criterion, here, began)
+    return in_user_units(design, rows, criterion, here, began)
 
 
-def fit_given(design: Design, theta: FloatArray, beta: FloatArray, scale: float, *, reml: bool) -> Fit:
+def fit_given(design: Design, rows: Rows, theta: FloatArray, beta: FloatArray, scale: float, *, reml: bool) -> Fit:
     """Conditional modes at given θ, β and σ².
 
     What is known of the mean moves to the offset, which leaves only b to predict.
     """
-    fit = fit_at(design, theta, reml=reml)
-    known = design.X[:, fit.kept] @ beta[fit.kept]
-    if design.offset is not None:
-        known = known + design.offset
-    rest = replace(design, X=np.empty((len(design.y), 0)), x_names=(), offset=known)
-    b = fit_at(rest, theta, reml=False).b
+    fit = fit_at(design, rows, theta, reml=reml)
+    rest = replace(rows, X=np.empty((rows.n, 0)), offset=rows.mean(beta, fit.kept))
+    b = fit_at(replace(design, x_names=()), rest, theta, reml=False).b
     return replace(fit, beta=beta, sigma=np.sqrt(scale), vcov=fit.vcov * scale / fit.sigma**2, b=b)

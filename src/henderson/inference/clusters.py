@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.engine.fit import Fit
 from henderson.errors import DataError
-from henderson.inference.effects import random_matrix
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -47,7 +46,7 @@ class Block:
     e: FloatArray
 
 
-def cluster_codes(design: Design, labels: Any = None) -> FloatArray:
+def cluster_codes(fit: Fit, labels: Any = None) -> FloatArray:
     """Cluster of each row, (n,) int: from labels, or the top grouping factor.
 
     Raises
@@ -55,9 +54,9 @@ def cluster_codes(design: Design, labels: Any = None) -> FloatArray:
     DataError
         When there is no factor that nests the others, or a level occurs in two clusters.
     """
-    codes = _top(design) if labels is None else _given(design, labels)
-    for term in design.terms:
-        if not _nests(codes, term):
+    codes = _top(fit) if labels is None else _given(fit, labels)
+    for term, rows in zip(fit.design.terms, fit.rows.terms):
+        if rows.owners(codes, term.n_levels) is None:
             raise DataError(
                 f"the levels of {term.group!r} are spread over several clusters, so clusters are not independent; "
                 "give cluster= a column that nests every grouping factor"
@@ -65,23 +64,23 @@ def cluster_codes(design: Design, labels: Any = None) -> FloatArray:
     return codes
 
 
-def _given(design: Design, labels: Any) -> FloatArray:
+def _given(fit: Fit, labels: Any) -> FloatArray:
     """Codes of labels: a grouping factor's or a column's name, or one label a row of the design or of the data."""
+    design, rows = fit.design, fit.rows
     if isinstance(labels, str):
-        for term in design.terms:
-            if labels in (term.group, term.label) and term.codes is not None:
-                return term.codes
-        columns = {} if design.specs is None or design.specs.columns is None else design.specs.columns
+        for term, own in zip(design.terms, rows.terms):
+            if labels in (term.group, term.label) and own.codes is not None:
+                return own.codes
+        columns = rows.columns
         if labels not in columns:
             known = ", ".join(dict.fromkeys([*(term.group for term in design.terms), *columns]))
             raise DataError(f"cluster {labels!r} is not in the model, which has {known}; give the column's values")
         labels = columns[labels]
-    n, values = len(design.y), pd.Series(labels)
-    rows = None if design.specs is None else design.specs.rows
-    if isinstance(labels, pd.Series) and labels.index.is_unique and design.index.isin(labels.index).all():
-        values = labels.loc[design.index]
-    elif len(values) == n + design.n_missing and rows is not None:
-        values = values.iloc[rows]
+    n, values = fit.n, pd.Series(labels)
+    if isinstance(labels, pd.Series) and labels.index.is_unique and rows.index.isin(labels.index).all():
+        values = labels.loc[rows.index]
+    elif len(values) == n + design.n_missing and rows.positions is not None:
+        values = values.iloc[rows.positions]
     if len(values) != n:
         raise DataError(f"cluster has {len(values)} labels for {n} rows")
     codes = pd.factorize(values)[0]
@@ -90,55 +89,39 @@ def _given(design: Design, labels: Any) -> FloatArray:
     return np.asarray(codes)
 
 
-def _top(design: Design) -> FloatArray:
-    for term in sorted(design.terms, key=lambda term: term.n_levels):
-        codes = term.codes
-        if codes is not None and all(_nests(codes, other) for other in design.terms):
+def _top(fit: Fit) -> FloatArray:
+    terms = list(zip(fit.design.terms, fit.rows.terms))
+    for _, rows in sorted(terms, key=lambda one: one[0].n_levels):
+        codes = rows.codes
+        if codes is not None and all(other.owners(codes, term.n_levels) is not None for term, other in terms):
             return codes
-    factors = ", ".join(dict.fromkeys(term.group for term in design.terms))
+    factors = ", ".join(dict.fromkeys(term.group for term in fit.design.terms))
     raise DataError(
         f"no grouping factor nests the others ({factors} are crossed), so there are no independent clusters; "
         "give cluster= a column that nests them all"
     )
 
 
-def _nests(codes: FloatArray, term: RandomTerm) -> bool:
-    """Whether each level of a term lies in one cluster."""
-    if term.codes is codes:
-        return True
-    if term.codes is not None:
-        rows, effects = np.arange(len(codes)), term.codes
-    else:
-        entries = sparse.coo_array(term.loadings)
-        rows, effects = entries.coords
-    first = np.zeros(term.n_levels, codes.dtype)
-    first[effects] = codes[rows]
-    return bool((first[effects] == codes[rows]).all())
-
-
 def blocks(fitted: FitMoments, labels: Any = None) -> Iterator[Block]:
     """The clusters, in batches of one size."""
-    design = fitted.design
-    codes = cluster_codes(design, labels)
+    fit, rows = fitted.fit, fitted.fit.rows_for("a cluster-robust covariance")
+    codes = cluster_codes(fit, labels)
     count = int(codes.max()) + 1
     if count < 2:
         raise DataError("a cluster-robust covariance needs at least two clusters")
-    weights = np.ones(len(codes)) if design.weights is None else design.weights
+    weights = rows.unit_weights
     low = np.full(count, np.inf)
     np.minimum.at(low, codes, weights)
     high = np.zeros(count)
     np.maximum.at(high, codes, weights)
     equal = high - low <= 1e-12 * high
-    x = design.X[:, fitted.kept]
-    y = design.y if design.offset is None else design.y - design.offset
-    e = y - x @ fitted.fit.beta[fitted.kept]
-    z = sparse.csr_array(sparse.hstack([random_matrix(term) for term in design.terms]))
+    x = rows.X[:, fitted.kept]
+    e = rows.response - x @ fit.beta[fitted.kept]
+    terms = fit.design.terms
+    z = sparse.csr_array(sparse.hstack([own.matrix(term.n_levels) for own, term in zip(rows.terms, terms)]))
     g = sparse.csr_array(
         sparse.block_diag(
-            [
-                sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T)
-                for term, lam in zip(design.terms, fitted.fit.lam)
-            ]
+            [sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T) for term, lam in zip(terms, fit.lam)]
         )
     )
     owner = _owners(z, codes)

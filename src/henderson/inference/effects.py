@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import indicator_columns
+from henderson.engine.fit import Fit
 from henderson.formula.coding import Part
 
 FloatArray = np.ndarray
@@ -42,20 +43,6 @@ class Effect:
     width: int
 
 
-def indicator_columns(codes: FloatArray, columns: FloatArray, n_levels: int) -> sparse.csr_array:
-    """Z of the columns (n, k) of a grouping factor, those of a level side by side: (n, J k)."""
-    n, k = columns.shape
-    index = (codes[:, None] * k + np.arange(k)).ravel()
-    return sparse.csr_array((columns.ravel(), index, np.arange(0, n * k + 1, k)), shape=(n, n_levels * k))
-
-
-def random_matrix(term: RandomTerm) -> sparse.csr_array:
-    """Z of a term, (n, J q), the effects of a level side by side."""
-    if term.codes is None:
-        return sparse.csr_array(term.loadings)
-    return indicator_columns(term.codes, term.columns, term.n_levels)
-
-
 def variables_of_part(part: Part) -> list[tuple[frozenset[str], slice]]:
     """Columns of the data in each term of a part, and its columns."""
     return [
@@ -64,14 +51,14 @@ def variables_of_part(part: Part) -> list[tuple[frozenset[str], slice]]:
     ]
 
 
-def random_effects(design: Design) -> list[Effect]:
+def random_effects(fit: Fit) -> list[Effect]:
     """Every random effect, those with fewest levels first (so that nested ones come after what nests them)."""
-    effects = []
-    for k, term in enumerate(design.terms):
+    effects, design = [], fit.design
+    for k, (term, rows) in enumerate(zip(design.terms, fit.rows.terms)):
         spec = design.specs.random[k] if design.specs is not None else None
         group = frozenset((spec.group if spec is not None else ()) or (term.group,))
-        if term.codes is None:
-            effects.append(Effect(group | {term.label}, ("loadings", k), random_matrix(term), 1))
+        if rows.codes is None:
+            effects.append(Effect(group | {term.label}, ("loadings", k), rows.matrix(term.n_levels), 1))
             continue
         if spec is not None and spec.part is not None:
             pieces = variables_of_part(spec.part)
@@ -80,9 +67,9 @@ def random_effects(design: Design) -> list[Effect]:
                 (frozenset() if j == 0 else frozenset([name]), slice(j, j + 1)) for j, name in enumerate(term.names)
             ]
         for variables, place in pieces:
-            columns = term.columns[:, place]
-            z = indicator_columns(term.codes, columns, term.n_levels)
-            effects.append(Effect(group | variables, id(term.codes), z, columns.shape[1]))
+            columns = rows.columns[:, place]
+            z = indicator_columns(rows.codes, columns, term.n_levels)
+            effects.append(Effect(group | variables, term.group, z, columns.shape[1]))
     return sorted(effects, key=lambda effect: effect.Z.shape[1] // effect.width)
 
 

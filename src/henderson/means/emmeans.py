@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import Design
+from henderson.engine.fit import Fit
 from henderson.inference.inference import Inference
 from henderson.means.contrasts import ContrastSet, contrast_set
 from henderson.means.estimability import combine
@@ -192,7 +192,7 @@ def _products(
 
 
 def emmeans(
-    design: Design,
+    fit: Fit,
     inference: Inference,
     specs: str | Iterable[str],
     *,
@@ -209,7 +209,7 @@ def emmeans(
 
     Parameters
     ----------
-    design : Design
+    fit : Fit
     inference : Inference
         Covariance of β̂ and degrees of freedom.
     specs : str or sequence of str
@@ -234,7 +234,7 @@ def emmeans(
     ValueError
         An unknown variable, weights, or adjustment; a model given as arrays.
     """
-    grid = reference_grid(design, at)
+    grid = reference_grid(fit, at)
     names, by_names = split_specs(specs, by, grid)
     names = _with_outer(names, by_names, grid)
     found = margins(grid, [*names, *by_names], weights)
@@ -251,7 +251,7 @@ def emmeans(
         side_of(side),
         check_delta(delta),
         float(null),
-        _about(design, grid, [*names, *by_names], found.averaged, weights),
+        _about(fit, grid, [*names, *by_names], found.averaged, weights),
         _around(names, by_names, grid),
     )
 
@@ -269,7 +269,7 @@ def _around(names: Sequence[str], by: Sequence[str], grid: ReferenceGrid) -> tup
 
 
 def _about(
-    design: Design, grid: ReferenceGrid, names: Sequence[str], averaged: Sequence[str], weights: str
+    fit: Fit, grid: ReferenceGrid, names: Sequence[str], averaged: Sequence[str], weights: str
 ) -> tuple[str, ...]:
     """What the rows are: averages, covariates, nesting, scale, and emmeans' warning about interactions."""
     notes = []
@@ -285,7 +285,7 @@ def _about(
     fixed = [n for n in grid.values if n not in grid.factors and n not in names and len(grid.values[n]) == 1]
     if fixed:
         notes.append("Covariates: " + ", ".join(f"{n} = {written(grid.values[n][0])}" for n in fixed))
-    response = getattr(design.specs, "response", None)
+    response = getattr(fit.design.specs, "response", None)
     if response is not None and response.spec is not None:
         notes.append(f"Results are given on the scale of {response.expr}")
     return tuple(notes)

@@ -19,6 +19,7 @@ import pandas as pd
 from henderson.contract.design import Design
 from henderson.design.fixed_terms import FixedTerms
 from henderson.design.replay import fixed_columns
+from henderson.engine.fit import Fit
 from henderson.formula.terms import plain_column
 
 #: a grid with more rows than this is refused
@@ -86,22 +87,22 @@ def model_terms(design: Design) -> FixedTerms:
     return terms
 
 
-def covariate_values(design: Design, name: str) -> np.ndarray | None:
+def covariate_values(fit: Fit, name: str) -> np.ndarray | None:
     """A covariate over the rows of the data, where it is a column of X by itself."""
-    if name in design.x_names:
-        return design.X[:, design.x_names.index(name)]
+    if name in fit.design.x_names:
+        return fit.rows.X[:, fit.design.x_names.index(name)]
     return None
 
 
 def reference_grid(
-    design: Design, at: Mapping[str, Any] | None = None, *, keep_values: int = 2, spread: float = 0.0
+    fit: Fit, at: Mapping[str, Any] | None = None, *, keep_values: int = 2, spread: float = 0.0
 ) -> ReferenceGrid:
-    """The reference grid of a design.
+    """The reference grid of a fit.
 
     Parameters
     ----------
-    design : Design
-        Made from a formula.
+    fit : Fit
+        Of a model made from a formula.
     at : mapping of str to values, optional
         Values of some variables: levels of a factor, numbers for a covariate.
     keep_values : int
@@ -116,7 +117,7 @@ def reference_grid(
     DataError
         When `at` names a level that is not there.
     """
-    terms, at = model_terms(design), dict(at or {})
+    terms, at = model_terms(fit.design), dict(at or {})
     names = list(dict.fromkeys(v for uses in terms.variables for v in uses))
     unknown = [name for name in at if name not in names]
     if unknown:
@@ -127,11 +128,11 @@ def reference_grid(
         chosen = pd.Index(np.atleast_1d(np.asarray(at[name]))) if name in at else None
         if name in terms.levels:
             values[name] = terms.levels[name] if chosen is None else _levels(chosen, terms.levels[name], name)
-            codes = terms.codes.get(name)
+            codes = fit.rows.factors.get(name)
             found = values[name].get_indexer(terms.levels[name])
             data_codes[name] = None if codes is None else found[codes]
             continue
-        observed = covariate_values(design, name)
+        observed = covariate_values(fit, name)
         kept = _few(observed, keep_values) if observed is not None else None
         if kept is not None and len(kept) > 1:
             values[name] = kept if chosen is None else chosen
@@ -144,7 +145,7 @@ def reference_grid(
             values[name] = pd.Index([mean - spread, mean + spread] if spread else [mean])
         else:
             raise ValueError(f"{name!r} is neither a factor nor a number; give its values in at")
-    return _grid(design, terms, values, data_codes)
+    return _grid(fit, terms, values, data_codes)
 
 
 def _levels(chosen: pd.Index, levels: pd.Index, name: str) -> pd.Index:
@@ -169,7 +170,7 @@ def _few(observed: np.ndarray, most: int) -> pd.Index | None:
 
 
 def _grid(
-    design: Design, terms: FixedTerms, values: dict[str, pd.Index], data_codes: dict[str, np.ndarray | None]
+    fit: Fit, terms: FixedTerms, values: dict[str, pd.Index], data_codes: dict[str, np.ndarray | None]
 ) -> ReferenceGrid:
     from henderson.errors import DataError
 
@@ -184,16 +185,16 @@ def _grid(
         codes[name] = np.tile(np.repeat(np.arange(size), each), n // (each * size))
         each *= size
     frame = frame_of(values, codes)
-    X = fixed_columns(design, frame) if len(frame.columns) else np.ones((1, len(design.x_names)))
+    X = fixed_columns(fit.design, frame) if len(frame.columns) else np.ones((1, len(fit.design.x_names)))
     return ReferenceGrid(
         values,
         codes,
         X,
-        0.0 if design.offset is None else float(np.mean(design.offset)),
+        float(np.mean(fit.rows.known)),
         _counts(values, codes, data_codes),
         tuple(name for name in values if name in data_codes),
         tuple(frozenset(uses) for uses in terms.variables),
-        _nesting(terms, values),
+        _nesting(terms, fit.rows.factors),
     )
 
 
@@ -219,7 +220,7 @@ def _counts(
     return np.bincount(data_cell[inside], minlength=size)[cell].astype(float)
 
 
-def _nesting(terms: FixedTerms, values: Mapping[str, pd.Index]) -> dict[str, tuple[str, ...]]:
+def _nesting(terms: FixedTerms, codes: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
     """Factors that occur only in terms with another, and whose levels occur each within one level of it."""
     uses = [frozenset(u) for u in terms.variables]
     nested: dict[str, tuple[str, ...]] = {}
@@ -229,9 +230,9 @@ def _nesting(terms: FixedTerms, values: Mapping[str, pd.Index]) -> dict[str, tup
             for outer in terms.levels
             if outer != inner
             and all(outer in use for use in uses if inner in use)
-            and inner in terms.codes
-            and outer in terms.codes
-            and _is_within(terms.codes[inner], terms.codes[outer], len(terms.levels[inner]))
+            and inner in codes
+            and outer in codes
+            and _is_within(codes[inner], codes[outer], len(terms.levels[inner]))
         ]
         if around:
             nested[inner] = tuple(around)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import Design
+from henderson.engine.fit import Fit
 from henderson.inference.inference import FTest, Inference
 from henderson.means.contrasts import consec
 from henderson.means.estimability import combine
@@ -26,7 +26,7 @@ CONFOUNDED = "(confounded)"
 
 
 def joint_tests(
-    design: Design,
+    fit: Fit,
     inference: Inference,
     *,
     by: str | Iterable[str] | None = None,
@@ -37,7 +37,7 @@ def joint_tests(
 
     Parameters
     ----------
-    design : Design
+    fit : Fit
         Made from a formula.
     inference : Inference
     by : str or sequence of str, optional
@@ -52,7 +52,7 @@ def joint_tests(
     DataFrame
         The columns of `by`, then term, num_df, den_df, F, p; ``attrs["notes"]``.
     """
-    grid = reference_grid(design, at, spread=1.0)
+    grid = reference_grid(fit, at, spread=1.0)
     _, by_names = split_specs((), by, grid)
     free = [name for name in grid.values if len(grid.values[name]) > 1 and name not in by_names]
     heads = margins(grid, by_names).frame if by_names else pd.DataFrame(index=range(1))

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from henderson.contract.design import Design
 from henderson.design.replay import fixed_columns
+from henderson.engine.fit import Fit
 from henderson.inference.inference import Inference
 from henderson.means.emmeans import EMMeans, _about, _around, _with_outer
 from henderson.means.estimates import check_delta, check_level, side_of
@@ -24,7 +24,7 @@ _STEP = 1e-4
 
 
 def emtrends(
-    design: Design,
+    fit: Fit,
     inference: Inference,
     specs: str | Iterable[str],
     var: str,
@@ -42,7 +42,7 @@ def emtrends(
 
     Parameters
     ----------
-    design : Design
+    fit : Fit
     inference : Inference
     specs : str or sequence of str
         As in `emmeans`; ``"1"`` for one slope.
@@ -62,15 +62,15 @@ def emtrends(
     ValueError
         When `var` is a factor, or not in the fixed part.
     """
-    column = _covariate(design, var)
-    grid = reference_grid(design, {column: _middle(design, column)} | dict(at or {}))
+    column = _covariate(fit, var)
+    grid = reference_grid(fit, {column: _middle(fit, column)} | dict(at or {}))
     names, by_names = split_specs(specs, by, grid)
     names = _with_outer(names, by_names, grid)
-    found = margins(grid, [*names, *by_names], weights, _slopes(design, grid, var, column))
+    found = margins(grid, [*names, *by_names], weights, _slopes(fit, grid, var, column))
     keys = found.frame if len(found.frame.columns) else found.frame.assign(**{"": ["overall"]})
     about = tuple(
         note
-        for note in _about(design, grid, [*names, *by_names, column], found.averaged, weights)
+        for note in _about(fit, grid, [*names, *by_names, column], found.averaged, weights)
         if not note.startswith("NOTE")
     )
     return EMMeans(
@@ -90,43 +90,43 @@ def emtrends(
     )
 
 
-def _covariate(design: Design, var: str) -> str:
+def _covariate(fit: Fit, var: str) -> str:
     """The column of the data that `var` is, or is an expression of."""
-    terms = model_terms(design)
+    terms = model_terms(fit.design)
     if var in terms.levels:
         raise ValueError(f"{var!r} is a factor: it has no slope")
     if var in terms.means:
         return var
-    spec = design.specs.fixed.factors.get(var)
+    spec = fit.design.specs.fixed.factors.get(var)
     if spec is not None and spec.levels is None and len(spec.variables) == 1 and len(spec.names) == 1:
         return spec.variables[0]
     known = ", ".join(terms.means) or "none"
     raise ValueError(f"the fixed part has no covariate {var!r}; it has {known}")
 
 
-def _middle(design: Design, column: str) -> float:
-    return model_terms(design).means[column]
+def _middle(fit: Fit, column: str) -> float:
+    return model_terms(fit.design).means[column]
 
 
-def _slopes(design: Design, grid: ReferenceGrid, var: str, column: str) -> np.ndarray:
+def _slopes(fit: Fit, grid: ReferenceGrid, var: str, column: str) -> np.ndarray:
     """Derivative of each row of the grid's X with respect to `var`, (m, p)."""
     frame = grid.frame
     value = frame[column].to_numpy(float)
-    observed = covariate_values(design, column)
+    observed = covariate_values(fit, column)
     spread = float(np.ptp(observed)) if observed is not None else 0.0
     h = _STEP * (spread or float(np.abs(value).max()) or 1.0)
     high, low = value + h, value - h
-    difference = fixed_columns(design, frame.assign(**{column: high})) - fixed_columns(
-        design, frame.assign(**{column: low})
+    difference = fixed_columns(fit.design, frame.assign(**{column: high})) - fixed_columns(
+        fit.design, frame.assign(**{column: low})
     )
     if var == column:
         return difference / (high - low)[:, None]
-    change = _expression(design, var, column, high) - _expression(design, var, column, low)
+    change = _expression(fit, var, column, high) - _expression(fit, var, column, low)
     return difference / change[:, None]
 
 
-def _expression(design: Design, var: str, column: str, values: np.ndarray) -> np.ndarray:
+def _expression(fit: Fit, var: str, column: str, values: np.ndarray) -> np.ndarray:
     from henderson.formula.evaluate import replay
 
-    specs = design.specs
+    specs = fit.design.specs
     return replay(specs.fixed.factors[var], {column: values}, len(values), specs.environment).columns[0]

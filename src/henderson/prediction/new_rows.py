@@ -84,7 +84,7 @@ def _with_effects(mean: FloatArray, terms: tuple[NewTerm, ...], fit: Fit, new_le
 
 def _given_offset(fit: Fit, offset: Any, m: int) -> FloatArray:
     if offset is None:
-        if fit.design.offset is not None:
+        if fit.design.has_offset:
             raise DataError("the model has an offset: give offset=, its values in the new rows, or a table")
         return np.zeros(m)
     values = np.asarray(to_array(offset, "offset"), float)

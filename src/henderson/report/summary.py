@@ -147,7 +147,7 @@ def _title(fit: Fit, inference: Inference) -> str:
 def _criteria(fit: Fit) -> str:
     if fit.reml:
         return f"REML criterion at convergence: {_digits(fit.deviance, 1)}"
-    df_resid = len(fit.design.y) - n_parameters(fit)
+    df_resid = fit.n - n_parameters(fit)
     values = [aic(fit), bic(fit), -fit.deviance / 2, fit.deviance]
     names = ["AIC", "BIC", "logLik", "deviance", "df.resid"]
     text = [_digits(value, 1) for value in values] + [f"{df_resid:.0f}"]
@@ -157,7 +157,7 @@ def _criteria(fit: Fit) -> str:
 
 
 def _scaled_residuals(fit: Fit) -> FloatArray | None:
-    return np.quantile(scaled_residuals(fit), [0, 0.25, 0.5, 0.75, 1]) if len(fit.design.y) else None
+    return np.quantile(scaled_residuals(fit), [0, 0.25, 0.5, 0.75, 1]) if fit.has_rows else None
 
 
 def _counts(fit: Fit) -> str:
@@ -166,7 +166,7 @@ def _counts(fit: Fit) -> str:
     groups = "; ".join(f"{name}, {n}" for name, n in levels.items())
     n = design.n_missing
     missing = f" ({n} row{'s' * (n > 1)} with missing values left out)" if n else ""
-    return f"Number of obs: {len(design.y)}{missing}, groups:  {groups}"
+    return f"Number of obs: {design.n}{missing}, groups:  {groups}"
 
 
 def _notes(fit: Fit, table: pd.DataFrame) -> tuple[str, ...]:

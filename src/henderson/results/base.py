@@ -46,10 +46,10 @@ class FittedModel:
         """Terms, names and levels of the model."""
         return self.engine.design
 
-    @cached_property
+    @property
     def nobs(self) -> int:
         """Number of rows used."""
-        return len(self.design.y)
+        return self.design.n
 
     @property
     def df_resid(self) -> int:
@@ -112,8 +112,4 @@ class FittedModel:
 
     def _by_row(self, values: FloatArray) -> Any:
         """One number a row, with the rows' labels."""
-        return pd.Series(values, index=self.design.index)
-
-    def _needs_rows(self) -> None:
-        if not len(self.design.y):
-            raise ValueError("the rows were let go by remove_data()")
+        return pd.Series(values, index=self.engine.rows.index)

@@ -48,7 +48,7 @@ class MixedModelResults(
     @cached_property
     def model(self) -> ModelFacts:
         """What was fitted, by statsmodels' names: formula, endog_names, exog_names."""
-        return ModelFacts(self.design)
+        return ModelFacts(self.engine)
 
     @property
     def reml(self) -> bool:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from henderson.contract.design import Design
 from henderson.results.base import FittedModel
 
 
@@ -60,31 +55,9 @@ class Keeping(FittedModel):
 
         Estimates, tests and summary() stay; fittedvalues, resid and fitting again do not.
         """
-        for name in ("params", "bse", "llf", "inference", "nobs"):
+        for name in ("params", "bse", "llf", "inference"):
             getattr(self, name)
         self._summary = self.summary()
-        self.engine = replace(self.engine, design=_strip(self.engine.design), _built=None)
+        self.engine = self.engine.without_rows()
         for name in ("fittedvalues", "resid", "moments", "model"):
             self.__dict__.pop(name, None)
-
-
-def _strip(design: Design) -> Design:
-    terms = tuple(
-        replace(
-            term,
-            codes=None if term.codes is None else np.zeros(0, np.intp),
-            columns=np.zeros((0, term.columns.shape[1])),
-            loadings=None,
-        )
-        for term in design.terms
-    )
-    return replace(
-        design,
-        y=np.zeros(0),
-        X=np.zeros((0, design.X.shape[1])),
-        terms=terms,
-        weights=None,
-        offset=None,
-        index=pd.RangeIndex(0),
-        specs=None,
-    )

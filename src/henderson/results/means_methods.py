@@ -56,7 +56,7 @@ class MeansMethods(FittedModel):
         from henderson.means.emmeans import emmeans
 
         return emmeans(
-            self.engine.design,
+            self.engine,
             self._inference_with(ddf),
             specs,
             by=by,
@@ -114,7 +114,7 @@ class MeansMethods(FittedModel):
         from henderson.means.trends import emtrends
 
         return emtrends(
-            self.engine.design,
+            self.engine,
             self._inference_with(ddf),
             specs,
             var,
@@ -156,4 +156,4 @@ class MeansMethods(FittedModel):
         """
         from henderson.means.term_tests import joint_tests
 
-        return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)
+        return joint_tests(self.engine, self._inference_with(ddf), by=by, at=at, den_df=den_df)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.contract.design import Design
+from henderson.engine.fit import Fit
 
 
 @dataclass(frozen=True, repr=False)
@@ -16,40 +16,40 @@ class ModelFacts:
 
     Attributes
     ----------
-    design : Design
+    fit : Fit
     """
 
-    design: Design
+    fit: Fit
 
     @property
     def formula(self) -> str:
         """The formula, as it was given."""
-        return self.design.formula
+        return self.fit.design.formula
 
     @property
     def endog_names(self) -> str:
         """Name of the response."""
-        return self.design.y_name
+        return self.fit.design.y_name
 
     @property
     def exog_names(self) -> list[str]:
         """Names of the fixed-effects columns."""
-        return list(self.design.x_names)
+        return list(self.fit.design.x_names)
 
     @property
     def endog(self) -> np.ndarray:
         """Response, (n,)."""
-        return self.design.y
+        return self.fit.rows_for("model.endog").y
 
     @property
     def exog(self) -> np.ndarray:
         """Fixed-effects columns, (n, p)."""
-        return self.design.X
+        return self.fit.rows_for("model.exog").X
 
     @property
     def nobs(self) -> int:
         """Number of rows."""
-        return len(self.design.y)
+        return self.fit.n
 
     def __repr__(self) -> str:
         return f"<mixed model: {self.formula}>"

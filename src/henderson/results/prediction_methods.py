@@ -21,14 +21,12 @@ class PredictionMethods(FittedModel):
         """Xβ + Zb, and the offset; (n,), with the labels of the rows."""
         from henderson.prediction.fitted import fitted_values
 
-        self._needs_rows()
         return self._by_row(fitted_values(self.engine))
 
     @cached_property
     def resid(self) -> Any:
         """Response less fitted values."""
-        self._needs_rows()
-        return self._by_row(self.design.y - np.asarray(self.fittedvalues))
+        return self._by_row(self.engine.rows_for("resid").y - np.asarray(self.fittedvalues))
 
     def predict(
         self,
@@ -86,9 +84,7 @@ class PredictionMethods(FittedModel):
         if exog is None:
             if random:
                 return self.fittedvalues
-            self._needs_rows()
-            mean = self.design.X @ beta
-            return self._by_row(mean if self.design.offset is None else mean + self.design.offset)
+            return self._by_row(self.engine.rows_for("predict() without new data").mean(beta))
         predicted = predict_new(
             self.engine,
             beta,

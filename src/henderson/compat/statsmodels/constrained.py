@@ -16,10 +16,9 @@ import numpy as np
 
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
-from henderson.contract.design import Design
+from henderson.contract.rows import Rows
 from henderson.covariance.roots import factor_of
 from henderson.engine import likelihood
-from henderson.engine.boundary import term_sizes
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
@@ -101,10 +100,11 @@ class Problem:
     cov_pen: Any = None
 
 
-def column_sizes(design: Design, packing: Packing) -> tuple[FloatArray, FloatArray]:
+def column_sizes(rows: Rows, packing: Packing) -> tuple[FloatArray, FloatArray]:
     """Root mean square of the columns of cov_re's terms, and of each component's."""
-    re = [term_sizes(design.terms[k]) for k in packing.re_terms]
-    vc = [np.sqrt((term_sizes(design.terms[k]) ** 2).mean()) for k in packing.vc_terms]
+    sizes = [np.sqrt(np.diag(term.gram) / rows.n) for term in rows.terms]
+    re = [sizes[k] for k in packing.re_terms]
+    vc = [np.sqrt((sizes[k] ** 2).mean()) for k in packing.vc_terms]
     return np.concatenate(re) if re else np.zeros(0), np.array(vc, float)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from henderson.compat.statsmodels.groups import Members, term_matrix
+from henderson.compat.statsmodels.groups import Members
 from henderson.covariance.roots import factor_of
 
 if TYPE_CHECKING:
@@ -64,18 +64,18 @@ class Distribution:
         if not hasattr(rng, "normal"):
             rng = np.random.default_rng(rng)
         model = self.model
-        design, packing, groups = model.design, model._packing, model._groups
+        rows, packing, groups = model.setup.rows, model._packing, model._groups
         y = self.exog @ np.nan_to_num(self.fe_params)
-        if design.offset is not None:
-            y = y + design.offset
+        if rows.offset is not None:
+            y = y + rows.offset
         if model.exog_re is not None:
             effects = rng.normal(size=(len(groups.labels), packing.k_re)) @ factor_of(self.cov_re).T
             y = y + np.einsum("ia,ia->i", effects[groups.codes], model.exog_re)
         for k, variance in zip(packing.vc_terms, self.vcomp):
-            term = design.terms[k]
-            order = Members.of(term, groups).order
+            term = model.design.terms[k]
+            order = Members.of(term, rows.terms[k], groups).order
             effects = np.empty(term.n_levels)
             effects[order] = rng.normal(size=term.n_levels)
-            y = y + np.sqrt(variance) * (term_matrix(term) @ effects)
+            y = y + np.sqrt(variance) * rows.terms[k].times(effects[:, None])
         noise = np.sqrt(self.scale) * rng.normal(size=len(y))
-        return y + (noise if design.weights is None else noise / np.sqrt(design.weights))
+        return y + (noise if rows.weights is None else noise / np.sqrt(rows.weights))

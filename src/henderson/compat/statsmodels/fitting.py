@@ -134,14 +134,14 @@ def default_start(setup: Setup) -> MixedLMParams:
 def plain(setup: Setup, start: MixedLMParams | None, reml: bool) -> Outcome:
     """The engine's fit."""
     theta = None if start is None else setup.theta(start)
-    fit = fit_design(setup.design, reml=reml, start=theta)
+    fit = fit_design(setup.design, setup.rows, reml=reml, start=theta)
     return Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(fit.theta)))
 
 
 def at_start(setup: Setup, start: MixedLMParams, reml: bool) -> Outcome:
     """No optimisation: what the data say of β and σ² at the start's covariances."""
     theta = setup.theta(start)
-    fit = fit_at(setup.design, theta, reml=reml)
+    fit = fit_at(setup.design, setup.rows, theta, reml=reml)
     outcome = Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(theta)))
     return replace(outcome, converged=True, message="not optimised")
 
@@ -182,7 +182,7 @@ def constrained(
         setup.use_sqrt,
         start or default_start(setup),
         request.free or setup.everything,
-        *column_sizes(setup.design, setup.packing),
+        *column_sizes(setup.rows, setup.packing),
         fe_pen=request.fe_pen,
         cov_pen=request.cov_pen,
     )
@@ -200,7 +200,7 @@ def outcome_at(setup: Setup, found: Maximum, reml: bool) -> Outcome:
     """Results at parameters that the engine did not choose."""
     g = setup.packing.g(found.cov_re, found.vcomp)
     theta = setup.packing.theta(g)
-    fit = fit_given(setup.design, theta, found.fe_params, found.scale, reml=reml)
+    fit = fit_given(setup.design, setup.rows, theta, found.fe_params, found.scale, reml=reml)
     return Outcome(
         fit=replace(fit, deviance=-2 * found.llf),
         params=setup.params(found.fe_params, g),

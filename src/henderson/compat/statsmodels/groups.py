@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.linalg import block_diag
+from scipy import linalg
 
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import Rows, TermRows
 from henderson.errors import DataError
 
 FloatArray = np.ndarray
@@ -38,10 +38,10 @@ class Groups:
     labels: list[Any]
 
     @classmethod
-    def of(cls, term: RandomTerm) -> Groups:
+    def of(cls, term: RandomTerm, rows: TermRows) -> Groups:
         """The levels of a term."""
-        assert term.codes is not None
-        return cls(term.codes, list(term.levels))
+        assert rows.codes is not None
+        return cls(rows.codes, list(term.levels))
 
     @cached_property
     def order(self) -> FloatArray:
@@ -70,28 +70,7 @@ class Groups:
         return {label: piece.tolist() for label, piece in zip(self.labels, pieces)}
 
 
-def term_matrix(term: RandomTerm) -> sparse.csr_array:
-    """Z of a term, (n, J q) with effect a of level j in column j q + a."""
-    if term.loadings is not None:
-        return term.loadings
-    n, q = term.columns.shape
-    assert term.codes is not None
-    places = (term.codes[:, None] * q + np.arange(q)).ravel()
-    values = np.ascontiguousarray(term.columns).ravel()
-    return sparse.csr_array((values, places, np.arange(n + 1) * q), shape=(n, term.n_levels * q))
-
-
-def first_rows(term: RandomTerm) -> FloatArray:
-    """A row of each level, (J,)."""
-    if term.codes is not None:
-        rows = np.zeros(term.n_levels, int)
-        rows[term.codes[::-1]] = np.arange(len(term.codes))[::-1]
-        return rows
-    columns = sparse.csc_array(term.loadings)
-    return columns.indices[columns.indptr[:-1]]
-
-
-def top_groups(design: Design) -> Groups:
+def top_groups(design: Design, rows: Rows) -> Groups:
     """The groups whose observations are independent, when one grouping factor nests all others.
 
     Raises
@@ -99,24 +78,14 @@ def top_groups(design: Design) -> Groups:
     DataError
         When no factor does.
     """
-    candidates = sorted((t for t in design.terms if t.codes is not None), key=lambda t: t.n_levels)
+    terms = list(zip(design.terms, rows.terms))
+    candidates = sorted((one for one in terms if not one[0].loaded), key=lambda one: one[0].n_levels)
     if candidates:
-        top = candidates[0]
-        if all(_nested(term, top.codes) for term in design.terms):
-            return Groups.of(top)
+        top = Groups.of(*candidates[0])
+        if all(own.owners(top.codes, term.n_levels) is not None for term, own in terms):
+            return top
     names = ", ".join(dict.fromkeys(term.group for term in design.terms))
     raise DataError(f"the grouping factors {names} are crossed: there are no independent groups; see `ranef`")
-
-
-def _nested(term: RandomTerm, codes: FloatArray | None) -> bool:
-    """Whether each level of a term lies in one group."""
-    assert codes is not None
-    owner = codes[first_rows(term)]
-    if term.codes is not None:
-        return bool((owner[term.codes] == codes).all())
-    assert term.loadings is not None
-    rows = np.repeat(np.arange(len(codes)), np.diff(term.loadings.indptr))
-    return bool((owner[term.loadings.indices] == codes[rows]).all())
 
 
 @dataclass(frozen=True)
@@ -135,8 +104,9 @@ class Members:
     ends: FloatArray
 
     @classmethod
-    def of(cls, term: RandomTerm, groups: Groups) -> Members:
-        owner = groups.codes[first_rows(term)]
+    def of(cls, term: RandomTerm, rows: TermRows, groups: Groups) -> Members:
+        owner = rows.owners(groups.codes, term.n_levels)
+        assert owner is not None
         ends = np.cumsum(np.bincount(owner, minlength=len(groups.labels)))
         return cls(np.argsort(owner, kind="stable"), ends)
 
@@ -151,15 +121,15 @@ def level_names(term: RandomTerm) -> list[str]:
     return [str(level) for level in term.levels]
 
 
-def vc_spec(design: Design, packing: Packing, groups: Groups) -> VCSpec:
+def vc_spec(design: Design, rows: Rows, packing: Packing, groups: Groups) -> VCSpec:
     """The variance components as statsmodels holds them: a matrix per component and group."""
     names, colnames, mats = [], [], []
     for k in packing.vc_terms:
         term = design.terms[k]
         labels = np.array(level_names(term), dtype=object)
-        z = term_matrix(term)[groups.order]
+        z = rows.terms[k].matrix(term.n_levels)[groups.order]
         starts = np.concatenate([[0], np.cumsum(groups.sizes)])
-        members = list(Members.of(term, groups))
+        members = list(Members.of(term, rows.terms[k], groups))
         names.append(term.label)
         colnames.append([labels[levels].tolist() for levels in members])
         mats.append([z[a:b][:, levels].toarray() for a, b, levels in zip(starts, starts[1:], members)])
@@ -167,21 +137,21 @@ def vc_spec(design: Design, packing: Packing, groups: Groups) -> VCSpec:
 
 
 def effects_by_group(
-    design: Design, packing: Packing, groups: Groups, re_names: list[str], b: tuple[FloatArray, ...]
+    design: Design, rows: Rows, packing: Packing, groups: Groups, re_names: list[str], b: tuple[FloatArray, ...]
 ) -> dict[Any, pd.Series]:
     """Conditional modes of each group: its random effects, then its components' effects.
 
     Parameters
     ----------
-    design, packing, groups
+    design, rows, packing, groups
     re_names : list of str
         Names of the random effects.
     b : tuple of (J, q) arrays
         Conditional modes of each term.
     """
     terms = [*packing.re_terms, *packing.vc_terms]
-    members = [Members.of(design.terms[k], groups) for k in terms]
-    names = effect_labels(design, packing, groups, re_names)
+    members = [Members.of(design.terms[k], rows.terms[k], groups) for k in terms]
+    names = effect_labels(design, rows, packing, groups, re_names)
     pieces = zip(*([b[k][levels].ravel() for levels in member] for k, member in zip(terms, members)))
     return {
         label: pd.Series(np.concatenate(parts), index=index)
@@ -189,7 +159,7 @@ def effects_by_group(
     }
 
 
-def effect_labels(design: Design, packing: Packing, groups: Groups, re_names: list[str]) -> list[Any]:
+def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, re_names: list[str]) -> list[Any]:
     """Index of each group's effects."""
     whole = [design.terms[k].n_levels == len(groups.labels) for k in packing.re_terms]
     if all(whole) and not packing.vc_terms:
@@ -204,13 +174,14 @@ def effect_labels(design: Design, packing: Packing, groups: Groups, re_names: li
         else:
             columns = [term.label]
         levels = [""] * term.n_levels if own else [f"[{name}]" for name in level_names(term)]
-        for into, members in zip(names, Members.of(term, groups)):
+        for into, members in zip(names, Members.of(term, rows.terms[k], groups)):
             into.extend(column + levels[level] for level in members for column in columns)
     return names
 
 
 def covariances_by_group(
     design: Design,
+    rows: Rows,
     packing: Packing,
     groups: Groups,
     re_names: list[str],
@@ -219,22 +190,22 @@ def covariances_by_group(
 ) -> dict[Any, pd.DataFrame]:
     """Conditional covariance of each group's effects given β and θ: σ² Λ (Λ'Z'WZΛ + I)⁻¹ Λ'."""
     terms = [*packing.re_terms, *packing.vc_terms]
-    members = [list(Members.of(design.terms[k], groups)) for k in terms]
-    matrices = [term_matrix(design.terms[k])[groups.order] for k in terms]
+    members = [list(Members.of(design.terms[k], rows.terms[k], groups)) for k in terms]
+    matrices = [rows.terms[k].matrix(design.terms[k].n_levels)[groups.order] for k in terms]
     starts = np.concatenate([[0], np.cumsum(groups.sizes)])
-    weights = np.ones(len(design.y)) if design.weights is None else design.weights
-    names = effect_labels(design, packing, groups, re_names)
+    weights = rows.unit_weights
+    names = effect_labels(design, rows, packing, groups, re_names)
     out = {}
     for i, label in enumerate(groups.labels):
-        rows = slice(starts[i], starts[i + 1])
-        w = weights[groups.order[rows]]
+        here = slice(starts[i], starts[i + 1])
+        w = weights[groups.order[here]]
         blocks, roots = [], []
         for k, z, member in zip(terms, matrices, members):
             q, levels = len(lam[k]), member[i]
             columns = (levels[:, None] * q + np.arange(q)).ravel()
-            blocks.append(z[rows][:, columns].toarray())
+            blocks.append(z[here][:, columns].toarray())
             roots.append(np.kron(np.eye(len(levels)), lam[k]))
-        root = block_diag(*roots)
+        root = linalg.block_diag(*roots)
         zl = np.hstack(blocks) @ root
         inner = np.linalg.inv(zl.T @ (w[:, None] * zl) + np.eye(zl.shape[1]))
         out[label] = pd.DataFrame(scale * root @ inner @ root.T, index=names[i], columns=names[i])

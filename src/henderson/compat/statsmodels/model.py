@@ -19,6 +19,7 @@ from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.setup import Setup
 from henderson.contract.design import Design
+from henderson.contract.rows import Rows
 
 FloatArray = np.ndarray
 
@@ -79,7 +80,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         components = getattr(exog_vc, "names", exog_vc)
         n_components = 0 if components is None else len(components)
         only_components = exog_re is None and n_components > 0
-        design = design_from_arrays(
+        design, rows = design_from_arrays(
             endog,
             exog,
             groups,
@@ -87,10 +88,10 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             exog_vc=exog_vc,
             missing=missing,
         )
-        grouped = Groups.of(design.terms[0])
+        grouped = Groups.of(design.terms[0], rows.terms[0])
         if only_components:
-            design = replace(design, terms=design.terms[1:])
-        setup = Setup.of(design, n_components, use_sqrt=use_sqrt)
+            design, rows = replace(design, terms=design.terms[1:]), replace(rows, terms=rows.terms[1:])
+        setup = Setup.of(design, rows, n_components, use_sqrt=use_sqrt)
         names, full = setup.names.exog_re_names, setup.names.exog_re_names_full
         if exog_re is None and not n_components:
             full = names = ["Group Var"]
@@ -99,7 +100,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             setup.names,
             exog_re_names=names,
             exog_re_names_full=full,
-            row_labels=design.index if labelled else None,
+            row_labels=rows.index if labelled else None,
             orig_endog=endog,
             orig_exog=exog,
         )
@@ -183,7 +184,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         env = getattr(eval_env, "namespace", eval_env)
         if isinstance(env, int):
             env = {} if env < 0 else env + 1
-        design = design_from_formula(
+        design, rows = design_from_formula(
             formula,
             data,
             weights=weights,
@@ -197,15 +198,18 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             order="patsy",
             strict=False,
         )
-        return cls.from_design(design, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
+        return cls.from_design(design, rows, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
 
     @classmethod
-    def from_design(cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None) -> MixedLM:
-        """A model from a `Design`.
+    def from_design(
+        cls, design: Design, rows: Rows, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None
+    ) -> MixedLM:
+        """A model from a `Design` and its rows.
 
         Parameters
         ----------
         design : Design
+        rows : Rows
         n_components : int
             How many of its terms, the last, are variance components.
         use_sqrt : bool
@@ -218,7 +222,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         MixedLM
         """
         model = cls.__new__(cls)
-        model._setup(Setup.of(design, n_components, use_sqrt=use_sqrt, frame=frame))
+        model._setup(Setup.of(design, rows, n_components, use_sqrt=use_sqrt, frame=frame))
         return model
 
     def _setup(self, setup: Setup) -> None:

@@ -25,7 +25,7 @@ class ModelAttributes:
 
     @property
     def design(self) -> Design:
-        """Terms, names, levels and arrays of the model."""
+        """Terms, names and levels of the model."""
         return self.setup.design
 
     @property
@@ -46,17 +46,17 @@ class ModelAttributes:
     @property
     def endog(self) -> FloatArray:
         """Response, (n,)."""
-        return self.setup.design.y
+        return self.setup.rows.y
 
     @property
     def exog(self) -> FloatArray:
         """Fixed-effects columns, (n, k_fe)."""
-        return self.setup.design.X
+        return self.setup.rows.X
 
     @property
     def nobs(self) -> int:
         """Number of rows."""
-        return len(self.setup.design.y)
+        return self.setup.design.n
 
     @property
     def n_totobs(self) -> int:
@@ -111,7 +111,7 @@ class ModelAttributes:
         """Covariates whose coefficients vary by group, (n, k_re)."""
         if not self.k_re:
             return None
-        return np.hstack([self.design.terms[k].columns for k in self._packing.re_terms])
+        return np.hstack([self.setup.rows.terms[k].columns for k in self._packing.re_terms])
 
     @property
     def group_labels(self) -> list[Any]:
@@ -155,7 +155,7 @@ class ModelAttributes:
     @cached_property
     def exog_vc(self) -> VCSpec:
         """The variance components' designs, by component and group."""
-        return vc_spec(self.design, self._packing, self._groups)
+        return vc_spec(self.design, self.setup.rows, self._packing, self._groups)
 
     @cached_property
     def endog_li(self) -> list[FloatArray] | None:

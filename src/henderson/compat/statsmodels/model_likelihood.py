@@ -227,6 +227,6 @@ class ModelLikelihood:
         -------
         (m,) array
         """
-        exog = self.setup.design.X if exog is None else np.asarray(exog, float)
+        exog = self.setup.rows.X if exog is None else np.asarray(exog, float)
         beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.setup.k_fe]
         return np.dot(exog, np.nan_to_num(np.asarray(beta, float)))

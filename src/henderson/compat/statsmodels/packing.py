@@ -30,7 +30,7 @@ def random_effect_terms(terms: Sequence[RandomTerm]) -> tuple[int, ...]:
     return tuple(
         k
         for k, term in enumerate(terms)
-        if term.loadings is None
+        if not term.loaded
         and not structure_called(term.structure).one_variance
         and (term.n_columns > 1 or k == outermost)
     )

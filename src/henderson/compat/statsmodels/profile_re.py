@@ -98,5 +98,8 @@ def _permuted(model: Any, order: FloatArray) -> Any:
     (k,) = model._packing.re_terms
     terms = list(model.design.terms)
     names = tuple(terms[k].names[i] for i in order)
-    terms[k] = replace(terms[k], columns=terms[k].columns[:, order], names=names)
-    return type(model).from_design(replace(model.design, terms=tuple(terms)), model.k_vc)
+    terms[k] = replace(terms[k], names=names)
+    loads = list(model.setup.rows.terms)
+    loads[k] = replace(loads[k], columns=loads[k].columns[:, order])
+    design, rows = replace(model.design, terms=tuple(terms)), replace(model.setup.rows, terms=tuple(loads))
+    return type(model).from_design(design, rows, model.k_vc)

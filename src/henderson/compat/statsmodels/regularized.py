@@ -85,7 +85,7 @@ def penalised_fixed_effects(
     point = likelihood.Point(moments, fit.reml)
     fe_params = np.full(len(kept), np.nan)
     fe_params[kept] = beta
-    there = fit_given(fit.design, fit.theta, fe_params, likelihood.scale(point, beta), reml=fit.reml)
+    there = fit_given(fit.design, fit.rows, fit.theta, fe_params, likelihood.scale(point, beta), reml=fit.reml)
     params = plain.params.copy()
     params.fe_params = fe_params
     return replace(

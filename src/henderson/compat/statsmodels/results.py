@@ -295,7 +295,9 @@ class MixedLMResults(MixedModelResults):
         from henderson.compat.statsmodels.groups import effects_by_group
 
         setup = self._setup
-        return effects_by_group(setup.design, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.b)
+        return effects_by_group(
+            setup.design, setup.rows, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.b
+        )
 
     @cached_property
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
@@ -304,7 +306,13 @@ class MixedLMResults(MixedModelResults):
 
         setup = self._setup
         return covariances_by_group(
-            setup.design, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.lam, self.scale
+            setup.design,
+            setup.rows,
+            setup.packing,
+            setup.groups,
+            setup.names.exog_re_names,
+            self.engine.lam,
+            self.scale,
         )
 
     def profile_re(
@@ -355,7 +363,7 @@ class MixedLMResults(MixedModelResults):
         model = self.model
         self._joint_covariance  # noqa: B018 - computed while there are rows
         super().remove_data()
-        self._setup = model.setup.without_rows(self.engine.design)
+        self._setup = model.setup.without_rows()
         self.outcome = replace(self.outcome, fit=self.engine)
         self.model = model.with_setup(self._setup)
 

@@ -14,6 +14,7 @@ from henderson.compat.statsmodels.names import ModelData, component_names, effec
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.contract.design import Design
+from henderson.contract.rows import Rows, present
 from henderson.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ FloatArray = np.ndarray
 
 @dataclass(frozen=True)
 class Setup:
-    """A design as statsmodels sees it.
+    """A design and its rows as statsmodels sees them.
 
     Attributes
     ----------
     design : Design
+    given_rows : Rows, or None
+        None after `without_rows`.
     packing : Packing
         Where (cov_re, vcomp) are among the engine's parameters.
     names : ModelData
@@ -39,29 +42,44 @@ class Setup:
     """
 
     design: Design
+    given_rows: Rows | None
     packing: Packing
     names: ModelData
     use_sqrt: bool = True
     given_groups: Groups | None = None
 
     @classmethod
-    def of(cls, design: Design, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None) -> Setup:
+    def of(
+        cls, design: Design, rows: Rows, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None
+    ) -> Setup:
         """The setup of a design whose last `n_components` terms are variance components."""
         packing = Packing.of(design, n_components)
-        codes = getattr(design.specs, "group_codes", None)
-        rows = effect_names(design, packing)
+        levels = getattr(design.specs, "group_levels", None)
+        groups = None if levels is None or rows.groups is None else Groups(rows.groups, list(levels))
+        effects = effect_names(design, packing)
         names = ModelData(
             design.y_name,
             list(design.x_names),
-            rows,
-            entry_names(packing, rows),
+            effects,
+            entry_names(packing, effects),
             component_names(design, packing),
-            design.index,
+            rows.index,
             frame=frame,
             orig_endog=frame,
             model_spec=getattr(design.specs, "fixed", None),
         )
-        return cls(design, packing, names, use_sqrt, None if codes is None else Groups(codes[0], list(codes[1])))
+        return cls(design, rows, packing, names, use_sqrt, groups)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows.
+
+        Raises
+        ------
+        DataError
+            When they were let go.
+        """
+        return present(self.given_rows, "the model's likelihood and its arrays")
 
     @property
     def k_fe(self) -> int:
@@ -92,7 +110,7 @@ class Setup:
         DataError
             When no grouping factor nests all others.
         """
-        return self.given_groups or top_groups(self.design)
+        return self.given_groups or top_groups(self.design, self.rows)
 
     @property
     def is_grouped(self) -> bool:
@@ -111,7 +129,7 @@ class Setup:
         if reml not in self._criteria:
             from henderson.engine.criterion import Criterion
 
-            self._criteria[reml] = Criterion.of(self.design, reml=reml)
+            self._criteria[reml] = Criterion.of(self.design, self.rows, reml=reml)
         return self._criteria[reml]
 
     @property
@@ -153,15 +171,15 @@ class Setup:
 
     def with_terms(self, terms: tuple[Any, ...]) -> Setup:
         """The same with other random terms."""
-        return Setup.of(replace(self.design, terms=terms), self.k_vc)
+        return Setup.of(replace(self.design, terms=terms), self.rows, self.k_vc)
 
-    def without_rows(self, design: Design) -> Setup:
-        """The same with a design without rows; names and sizes of groups stay."""
+    def without_rows(self) -> Setup:
+        """The same without rows; names and sizes of groups stay."""
         names = replace(self.names, frame=None, orig_endog=None, orig_exog=None)
         if names.row_labels is not None:
             names = replace(names, row_labels=pd.RangeIndex(0))
         groups = self.groups.without_rows() if self.is_grouped else None
-        return replace(self, design=design, names=names, given_groups=groups)
+        return replace(self, given_rows=None, names=names, given_groups=groups)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_criteria"}

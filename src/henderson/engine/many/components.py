@@ -16,6 +16,7 @@ import numpy as np
 from scipy import linalg, sparse
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.rows import Rows, TermRows, indicator_columns
 from henderson.covariance.layout import Layout, layout_of
 from henderson.covariance.structures import structure_called
 
@@ -151,35 +152,37 @@ class Components:
         return self.n + small + sum(len(s.count) * s.size**2 * (self.layout.n_g + 8) for s in self.shapes if s.is_large)
 
 
-def n_components(design: Design) -> int:
+def n_components(design: Design, rows: Rows) -> int:
     """Number of groups of rows that share no random effect."""
-    return int(_labels(design)[0].max()) + 1
+    return int(_labels(design, rows)[0].max()) + 1
 
 
-def effects_of_components(design: Design) -> np.ndarray:
+def effects_of_components(design: Design, rows: Rows) -> np.ndarray:
     """Number of effects of each component."""
-    labels, _ = _labels(design)
+    labels, _ = _labels(design, rows)
     sizes = np.concatenate([np.full(t.n_levels, t.n_columns) for t in design.terms])
     return np.bincount(labels, weights=sizes).astype(int)
 
 
-def component_of_rows(design: Design) -> np.ndarray:
+def component_of_rows(design: Design, rows: Rows) -> np.ndarray:
     """Component of each row, (n,)."""
-    labels, starts = _labels(design)
-    for term, start in zip(design.terms, starts):
+    labels, starts = _labels(design, rows)
+    for term, start in zip(rows.terms, starts):
         if term.codes is not None:
             return labels[start + term.codes]
-    first = design.terms[0].loadings
-    assert first is not None
+    first = rows.terms[0].given_loadings
     return labels[first.indices[np.minimum(first.indptr[:-1], len(first.indices) - 1)]]
 
 
-def components(design: Design, kept: np.ndarray, *, whiten: bool = True, separate: bool = False) -> Components:
+def components(
+    design: Design, rows: Rows, kept: np.ndarray, *, whiten: bool = True, separate: bool = False
+) -> Components:
     """Take a design apart.
 
     Parameters
     ----------
     design : Design
+    rows : Rows
     kept : (p,) bool array
         Columns of X to use; they must be linearly independent.
     whiten : bool
@@ -188,68 +191,59 @@ def components(design: Design, kept: np.ndarray, *, whiten: bool = True, separat
     separate : bool
         Do not add up components that look alike (each then can have a weight of its own).
     """
-    n = len(design.y)
-    root_weights = np.ones(n) if design.weights is None else np.sqrt(design.weights)
+    root_weights = np.sqrt(rows.unit_weights)
     x_basis: FloatArray
-    x, x_basis = linalg.qr(design.X[:, kept] * root_weights[:, None], mode="economic", check_finite=False)
+    x, x_basis = linalg.qr(rows.X[:, kept] * root_weights[:, None], mode="economic", check_finite=False)
     layout = layout_of(design.terms)
-    bases = [_basis(t, root_weights, whiten) for t in design.terms]
-    labels, starts = _labels(design)
-    z = sparse.hstack([_columns(t, b, root_weights) for t, b in zip(design.terms, bases)], format="csr")
+    bases = _bases(design, rows, whiten)
+    labels, starts = _labels(design, rows)
+    z = sparse.hstack(
+        [_columns(own, t.n_levels, b, root_weights) for own, t, b in zip(rows.terms, design.terms, bases)],
+        format="csr",
+    )
     # owner, term row and level of every column of z
     owner = np.concatenate([np.repeat(labels[s : s + t.n_levels], t.n_columns) for t, s in zip(design.terms, starts)])
     row = np.concatenate([np.tile(np.arange(q.start, q.stop), t.n_levels) for t, q in zip(design.terms, layout.terms)])
     level = np.concatenate([np.repeat(s + np.arange(t.n_levels), t.n_columns) for t, s in zip(design.terms, starts)])
     shapes = tuple(_shapes(z, x, owner, row, level, layout, separate))
-    offset = np.zeros(n) if design.offset is None else design.offset
-    log_weights = 0.0 if design.weights is None else float(np.log(design.weights).sum())
-    return Components(shapes, layout, linalg.block_diag(*bases), x_basis, x, root_weights, offset, log_weights)
+    basis = linalg.block_diag(*bases)
+    return Components(shapes, layout, basis, x_basis, x, root_weights, rows.known, rows.log_weights)
 
 
-def scales_of(design: Design) -> FloatArray:
+def scales_of(design: Design, rows: Rows) -> FloatArray:
     """Units of the effects in a basis that only scales them, (Q,)."""
-    root_weights = np.ones(len(design.y)) if design.weights is None else np.sqrt(design.weights)
-    return np.concatenate([np.diag(_basis(t, root_weights, False)) for t in design.terms])
+    return np.concatenate([np.diag(basis) for basis in _bases(design, rows, False)])
 
 
-def _labels(design: Design) -> tuple[np.ndarray, list[int]]:
+def _bases(design: Design, rows: Rows, whiten: bool) -> list[FloatArray]:
+    root_weights = np.sqrt(rows.unit_weights)
+    return [_basis(term, own, root_weights, whiten) for term, own in zip(design.terms, rows.terms)]
+
+
+def _labels(design: Design, rows: Rows) -> tuple[np.ndarray, list[int]]:
     """Component of every level, terms one after another, and where each term's levels start."""
     starts = np.concatenate([[0], np.cumsum([t.n_levels for t in design.terms])])
     first = design.terms[0]
-    if first.codes is not None and all(t.codes is first.codes for t in design.terms):
+    if not first.loaded and all(t.group == first.group for t in design.terms):
         return np.tile(np.arange(first.n_levels), len(design.terms)), list(starts[:-1])
-    incidence = sparse.hstack([_incidence(t) for t in design.terms], format="csr")
+    incidence = sparse.hstack([own.incidence(t.n_levels) for own, t in zip(rows.terms, design.terms)], format="csr")
     _, labels = sparse.csgraph.connected_components(incidence.T @ incidence, directed=False)
     return labels, list(starts[:-1])
 
 
-def _incidence(term: RandomTerm) -> sparse.csr_array:
-    """Which levels a row has, (n, J)."""
-    if term.codes is None:
-        assert term.loadings is not None
-        return sparse.csr_array(abs(term.loadings) > 0).astype(float)
-    n = len(term.codes)
-    return sparse.csr_array((np.ones(n), term.codes, np.arange(n + 1)), shape=(n, term.n_levels))
-
-
-def _columns(term: RandomTerm, basis: FloatArray, root_weights: FloatArray) -> sparse.csr_array:
+def _columns(term: TermRows, n_levels: int, basis: FloatArray, root_weights: FloatArray) -> sparse.csr_array:
     """W^½ Z of a term in the basis, (n, J q), the q effects of a level side by side."""
     if term.codes is None:
-        assert term.loadings is not None
-        return sparse.csr_array(term.loadings.multiply(root_weights[:, None] * basis[0, 0]))
-    n, q = term.columns.shape
-    values = (term.columns @ basis) * root_weights[:, None]
-    columns = term.codes[:, None] * q + np.arange(q)
-    return sparse.csr_array((values.ravel(), columns.ravel(), np.arange(0, n * q + 1, q)), shape=(n, term.n_levels * q))
+        return sparse.csr_array(term.given_loadings.multiply(root_weights[:, None] * basis[0, 0]))
+    return indicator_columns(term.codes, (term.columns @ basis) * root_weights[:, None], n_levels)
 
 
-def _basis(term: RandomTerm, root_weights: FloatArray, whiten: bool) -> FloatArray:
+def _basis(term: RandomTerm, rows: TermRows, root_weights: FloatArray, whiten: bool) -> FloatArray:
     """T of one term: upper triangular with T'ĀT = I, or diagonal, Ā = the average of Z_j'WZ_j."""
-    if term.codes is None:
-        assert term.loadings is not None
-        mean = term.loadings.multiply(root_weights[:, None]).power(2).sum() / term.n_levels
+    if rows.codes is None:
+        mean = rows.given_loadings.multiply(root_weights[:, None]).power(2).sum() / term.n_levels
         return np.array([[1 / np.sqrt(mean if mean > 0 else 1.0)]])
-    columns = term.columns * root_weights[:, None]
+    columns = rows.columns * root_weights[:, None]
     mean_gram = columns.T @ columns / term.n_levels
     return structure_called(term.structure).whiten(mean_gram, correlate=whiten)
 

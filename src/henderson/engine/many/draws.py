@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
 from henderson.engine.fit import Fit
 
 FloatArray = np.ndarray
@@ -64,18 +64,15 @@ def blocks(draw: Draw, n: int, entropy: int, size: int, batch: int) -> Iterator[
 
 def mean_of(fit: Fit) -> FloatArray:
     """Xβ̂ and the offset, (n,)."""
-    design = fit.design
-    mean = design.X[:, fit.kept] @ fit.beta[fit.kept]
-    return mean if design.offset is None else mean + design.offset
+    return fit.rows_for("a draw from the fitted model").mean(fit.beta, fit.kept)
 
 
-def add_effects(y: FloatArray, term: RandomTerm, b: FloatArray) -> None:
+def add_effects(y: FloatArray, term: TermRows, b: FloatArray) -> None:
     """y (n, m) += Zb for the effects of one term, b (J, q, m)."""
     if term.codes is None:
-        assert term.loadings is not None
-        y += term.loadings @ b[:, 0]
+        y += term.given_loadings @ b[:, 0]
     else:
-        for r in range(term.n_columns):
+        for r in range(term.columns.shape[1]):
             column = term.columns[:, r]
             gathered = b[term.codes, r]
             y += gathered if np.all(column == 1.0) else column[:, None] * gathered
@@ -83,16 +80,16 @@ def add_effects(y: FloatArray, term: RandomTerm, b: FloatArray) -> None:
 
 def parametric(fit: Fit) -> Draw:
     """y = Xβ̂ + Zb + ε with b and ε drawn from the fitted model."""
-    design, mean = fit.design, mean_of(fit)
-    sd = fit.sigma if design.weights is None else (fit.sigma / np.sqrt(design.weights))[:, None]
+    mean, rows = mean_of(fit), fit.rows
+    sd = fit.sigma if rows.weights is None else (fit.sigma / np.sqrt(rows.weights))[:, None]
 
     def draw(rng: np.random.Generator, m: int) -> FloatArray:
         y = rng.standard_normal((len(mean), m))
         y *= sd
         y += mean[:, None]
-        for term, lam in zip(design.terms, fit.lam):
+        for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam):
             u = rng.standard_normal((term.n_levels, term.n_columns, m))
-            add_effects(y, term, np.einsum("rs,jsm->jrm", fit.sigma * lam, u))
+            add_effects(y, own, np.einsum("rs,jsm->jrm", fit.sigma * lam, u))
         return y
 
     return draw
@@ -104,20 +101,20 @@ def residual(fit: Fit) -> Draw:
     Conditional modes and residuals vary less than the effects that they predict. They are centred and given the fitted
     covariance (Carpenter, Goldstein and Rasbash 2003): U ← U A, A'(U'U/J)A = σ²G; e ← e σ/√(e'e/n).
     """
-    design, mean = fit.design, mean_of(fit)
-    root_weights = np.ones(len(mean)) if design.weights is None else np.sqrt(design.weights)
+    mean, rows = mean_of(fit), fit.rows
+    root_weights = np.sqrt(rows.unit_weights)
     fitted = mean.copy()[:, None]
     effects = []
-    for term, lam, b in zip(design.terms, fit.lam, fit.b):
+    for term, lam, b in zip(rows.terms, fit.lam, fit.b):
         add_effects(fitted, term, b[:, :, None])
         effects.append(reflated(b, fit.sigma**2 * lam @ lam.T))
-    e = (design.y - fitted[:, 0]) * root_weights
+    e = (rows.y - fitted[:, 0]) * root_weights
     e = reflated(e[:, None], np.array([[fit.sigma**2]]))[:, 0]
 
     def draw(rng: np.random.Generator, m: int) -> FloatArray:
         y = e[rng.integers(len(e), size=(len(e), m))] / root_weights[:, None]
         y += mean[:, None]
-        for term, u in zip(design.terms, effects):
+        for term, u in zip(rows.terms, effects):
             chosen = rng.integers(len(u), size=(len(u), m))
             add_effects(y, term, u[chosen].transpose(0, 2, 1))
         return y
@@ -163,10 +160,10 @@ def simulate(fit: Fit, n: int = 1, seed: Any = None) -> FloatArray:
     >>> from henderson import datasets
     >>> from henderson.design.from_formula import design_from_formula
     >>> from henderson.engine.fit import fit_design
-    >>> fit = fit_design(design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff")))
+    >>> fit = fit_design(*design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff")))
     >>> simulate(fit, 3, seed=1).shape
     (30, 3)
     """
-    size = block_size(len(fit.design.y))
+    size = block_size(fit.n)
     pieces = [y for _, y in blocks(parametric(fit), n, entropy_of(seed), size, n)]
-    return np.concatenate(pieces, 1) if pieces else np.empty((len(fit.design.y), 0))
+    return np.concatenate(pieces, 1) if pieces else np.empty((fit.n, 0))

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from henderson.contract.design import Design
 from henderson.covariance.layout import layout_of
 from henderson.engine.fit import Fit, fit_design
 from henderson.engine.many.components import Components, components
@@ -136,17 +135,17 @@ def batched_components(
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects > 100_000:  # not even worth taking apart
         return None
-    if largest_component(fit.design) > LARGEST:
+    if largest_component(fit) > LARGEST:
         return None
-    parts = components(fit.design, fit.kept, whiten=whiten, separate=separate)
+    parts = components(fit.design, fit.rows, fit.kept, whiten=whiten, separate=separate)
     return parts if parts.doubles() - parts.n <= most else None
 
 
-def largest_component(design: Design) -> int:
+def largest_component(fit: Fit) -> int:
     """Effects of the largest component."""
     from henderson.engine.many.components import effects_of_components
 
-    return int(effects_of_components(design).max())
+    return int(effects_of_components(fit.design, fit.rows).max())
 
 
 def start_of(fit: Fit, parts: Components) -> FloatArray:
@@ -160,7 +159,7 @@ def start_of(fit: Fit, parts: Components) -> FloatArray:
 def refit(fit: Fit, y: FloatArray) -> Fit:
     """The same model fitted to another response, from the estimates."""
     start = fit.theta
-    return fit_design(replace(fit.design, y=np.ascontiguousarray(y)), reml=fit.reml, start=start)
+    return fit_design(fit.design, fit.rows.with_response(y), reml=fit.reml, start=start)
 
 
 def refit_all(refitter: Refitter, pieces: Iterator[tuple[slice, FloatArray]], tell: Callable[[int], None]) -> Refits:

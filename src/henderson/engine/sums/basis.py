@@ -15,13 +15,13 @@ In this basis λ = I is a natural size, whatever the units of the data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
+from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.structures import structure_called
 from henderson.engine.sums.blocks import Blocks
 from henderson.errors import DataError
@@ -62,29 +62,38 @@ class Basis:
     roots: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, design: Design, blocks: Blocks) -> Basis:
-        """The basis of a design: two passes over X and y, one over the columns of Z."""
-        X, y = design.X, design.y if design.offset is None else design.y - design.offset
-        constant = _constant_column(X)
-        shift = np.zeros(X.shape[1])
+    def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks) -> Basis:
+        """The basis of a design: two passes over X and y, one over the columns of Z.
+
+        Parameters
+        ----------
+        design : Design
+        chunks : iterable of Rows
+            The design's rows, in any number of chunks; gone through several times.
+        blocks : Blocks
+        """
+        n = sum(rows.n for rows in chunks)
+        constant, value = _constant_column(chunks)
+        shift = np.zeros(len(design.x_names))
+        y_mean = 0.0
         if constant >= 0:
-            shift = X.mean(axis=0)
+            shift = sum(rows.X.sum(axis=0) for rows in chunks) / n
             shift[constant] = 0.0
-        y_mean = float(y.mean()) if constant >= 0 else 0.0
-        gram = _gram(design, shift, y - y_mean)
+            y_mean = float(sum(rows.response.sum() for rows in chunks)) / n
+        gram = _gram(chunks, shift, y_mean)
         norms = np.sqrt(np.diag(gram))
-        floor = 1e-13 * (np.sqrt(len(X)) * np.abs(shift) + norms[:-1])
+        floor = 1e-13 * (np.sqrt(n) * np.abs(shift) + norms[:-1])
         scale = np.append(np.where(norms[:-1] > floor, norms[:-1], np.inf), 1.0)
         gram = gram / np.outer(scale, scale)
-        kept = _independent(design, shift, scale[:-1], gram[:-1, :-1])
+        kept = _independent(chunks, shift, scale[:-1], gram[:-1, :-1])
         solution = np.linalg.solve(gram[:-1, :-1][np.ix_(kept, kept)], gram[:-1, -1][kept]) / scale[:-1][kept]
         residual = gram[-1, -1] - gram[:-1, -1][kept] @ (solution * scale[:-1][kept])
-        if not residual > 1e-20 * max(float(y @ y), 1e-300):
+        if not residual > 1e-20 * max(float(sum(_square(rows.response) for rows in chunks)), 1e-300):
             raise DataError(f"the fixed effects explain {design.y_name} exactly: no variance is left to estimate")
-        root_n = np.sqrt(len(y))
+        root_n = np.sqrt(n)
         index = int(np.flatnonzero(np.flatnonzero(kept) == constant)[0]) if constant >= 0 and kept[constant] else -1
         if index >= 0:
-            solution[index] += (y_mean - shift[kept] @ solution) / X[0, constant]
+            solution[index] += (y_mean - shift[kept] @ solution) / value
         rms = scale[:-1][kept] / root_n
         shift = np.where(np.abs(shift[kept]) > MILD * rms, shift[kept], 0.0)
         rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
@@ -93,10 +102,10 @@ class Basis:
             shift,
             rms,
             index,
-            float(X[0, constant]) if index >= 0 else 1.0,
+            value if index >= 0 else 1.0,
             solution,
-            float(np.sqrt(residual / len(y))),
-            tuple(_whitening(design, block.terms) for block in blocks.blocks),
+            float(np.sqrt(residual / n)),
+            tuple(_whitening(design, chunks, block.terms) for block in blocks.blocks),
         )
 
     @property
@@ -104,9 +113,9 @@ class Basis:
         """Columns of X kept."""
         return len(self.scale)
 
-    def rows(self, design: Design, part: slice, out: np.ndarray) -> None:
-        """Write √w [X̃ ỹ] of some rows to `out` (m, p + 1); called on parts that fit the cache."""
-        X = design.X[part] if self.kept.all() else design.X[part][:, self.kept]
+    def rows(self, rows: Rows, out: np.ndarray) -> None:
+        """Write √w [X̃ ỹ] to `out` (m, p + 1); called on rows that fit the cache."""
+        X = rows.X if self.kept.all() else rows.X[:, self.kept]
         if self.shift.any():
             np.subtract(X, self.shift, out=out[:, :-1])
         else:
@@ -114,25 +123,25 @@ class Basis:
         if (self.scale != 1.0).any():
             out[:, :-1] *= 1.0 / self.scale
         residual = out[:, :-1] @ (self.scale * self.beta0)
-        np.subtract(design.y[part], residual, out=residual)
-        if design.offset is not None:
-            residual -= design.offset[part]
+        np.subtract(rows.y, residual, out=residual)
+        if rows.offset is not None:
+            residual -= rows.offset
         residual -= self.shift @ self.beta0
         np.multiply(residual, 1.0 / self.y_scale, out=out[:, -1])
-        if design.weights is not None:
-            out *= np.sqrt(design.weights[part])[:, None]
+        if rows.weights is not None:
+            out *= np.sqrt(rows.weights)[:, None]
 
-    def columns(self, design: Design, terms: tuple[int, ...], block: int, part: slice, out: np.ndarray) -> None:
-        """Write √w Z̃ of some rows of a block to `out` (m, q); for loadings, what multiplies their rows (m, 1)."""
+    def columns(self, rows: Rows, terms: tuple[int, ...], block: int, out: np.ndarray) -> None:
+        """Write √w Z̃ of a block to `out` (m, q); for loadings, what multiplies their rows (m, 1)."""
         root = self.roots[block]
-        if design.terms[terms[0]].codes is None:
+        if rows.terms[terms[0]].codes is None:
             out[...] = root[0, 0]
         elif len(root) == 1:
-            np.multiply(design.terms[terms[0]].columns[part], root[0, 0], out=out)
+            np.multiply(rows.terms[terms[0]].columns, root[0, 0], out=out)
         else:
-            out[...] = _stack(design, terms, part) @ root
-        if design.weights is not None:
-            out *= np.sqrt(design.weights[part])[:, None]
+            out[...] = _stack(rows, terms) @ root
+        if rows.weights is not None:
+            out *= np.sqrt(rows.weights)[:, None]
 
     def to_user(self) -> np.ndarray:
         """B with [X y − offset] = [X̃ ỹ] B over the kept columns, (p + 1, p + 1)."""
@@ -143,44 +152,58 @@ class Basis:
         return out
 
 
-def _constant_column(X: np.ndarray) -> int:
-    """Index of the first column that is one nonzero number, or −1."""
-    if not len(X):
-        return -1
-    for j in np.flatnonzero((X[0] == X[-1]) & (X[0] != 0)):
-        if (X[:, j] == X[0, j]).all():
-            return int(j)
-    return -1
+def _constant_column(chunks: Iterable[Rows]) -> tuple[int, float]:
+    """Index and value of the first column that is one nonzero number; −1 and 1 when there is none."""
+    left = None
+    for rows in chunks:
+        X = rows.X
+        if left is None:
+            left = {int(j): X[0, j] for j in np.flatnonzero((X[0] == X[-1]) & (X[0] != 0))} if len(X) else {}
+        left = {j: value for j, value in left.items() if (X[:, j] == value).all()}
+    for j, value in (left or {}).items():
+        return j, float(value)
+    return -1, 1.0
 
 
-def _gram(design: Design, shift: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """[X − shift, y]'W[X − shift, y], (p + 1, p + 1)."""
-    n, p = design.X.shape
-    if design.weights is None and n > 4 * CHUNK:
-        out = np.empty((p + 1, p + 1))
-        out[:-1, :-1], out[:-1, -1], out[-1, -1] = design.X.T @ design.X, design.X.T @ y, y @ y
-        raw, sums = np.diag(out).copy(), np.append(design.X.sum(axis=0), y.sum())
-        s = np.append(shift, 0.0)
-        out[-1, :-1] = out[:-1, -1]
-        out += n * np.outer(s, s) - np.outer(s, sums) - np.outer(sums, s)
-        if (np.diag(out) > raw / (1 + MILD**2) / 2).all():  # little was taken away: nothing is lost
-            return out
-    return sum(rows.T @ rows for rows in _centred(design, shift, y))
+def _square(v: np.ndarray) -> float:
+    return float(v @ v)
 
 
-def _centred(design: Design, shift: np.ndarray, y: np.ndarray) -> Iterator[np.ndarray]:
-    """√w [X − shift, y], in chunks."""
-    for start in range(0, len(y), CHUNK):
-        part = slice(start, start + CHUNK)
-        rows = np.empty((len(y[part]), len(shift) + 1))
-        np.subtract(design.X[part], shift, out=rows[:, :-1])
-        rows[:, -1] = y[part]
-        if design.weights is not None:
-            rows *= np.sqrt(design.weights[part])[:, None]
-        yield rows
+def _gram(chunks: Iterable[Rows], shift: np.ndarray, y_mean: float) -> np.ndarray:
+    """[X − shift, y − offset − y_mean]'W[…], (p + 1, p + 1)."""
+    out = np.zeros((len(shift) + 1,) * 2)
+    for rows in chunks:
+        quick = _quick_gram(rows, shift, y_mean) if rows.weights is None and rows.n > 4 * CHUNK else None
+        out += sum(part.T @ part for part in _centred([rows], shift, y_mean)) if quick is None else quick
+    return out
 
 
-def _independent(design: Design, shift: np.ndarray, scale: np.ndarray, gram: np.ndarray) -> np.ndarray:
+def _quick_gram(rows: Rows, shift: np.ndarray, y_mean: float) -> np.ndarray | None:
+    """The same of one chunk without weights, in one product; None when digits would be lost."""
+    n, p = rows.X.shape
+    y = rows.response - y_mean
+    out = np.empty((p + 1, p + 1))
+    out[:-1, :-1], out[:-1, -1], out[-1, -1] = rows.X.T @ rows.X, rows.X.T @ y, y @ y
+    raw, sums = np.diag(out).copy(), np.append(rows.X.sum(axis=0), y.sum())
+    s = np.append(shift, 0.0)
+    out[-1, :-1] = out[:-1, -1]
+    out += n * np.outer(s, s) - np.outer(s, sums) - np.outer(sums, s)
+    return out if (np.diag(out) > raw / (1 + MILD**2) / 2).all() else None  # little was taken away: nothing is lost
+
+
+def _centred(chunks: Iterable[Rows], shift: np.ndarray, y_mean: float) -> Iterator[np.ndarray]:
+    """√w [X − shift, y − offset − y_mean], in parts that fit the cache."""
+    for chunk in chunks:
+        for rows in chunk.chunks(CHUNK):
+            out = np.empty((rows.n, len(shift) + 1))
+            np.subtract(rows.X, shift, out=out[:, :-1])
+            np.subtract(rows.response, y_mean, out=out[:, -1])
+            if rows.weights is not None:
+                out *= np.sqrt(rows.weights)[:, None]
+            yield out
+
+
+def _independent(chunks: Iterable[Rows], shift: np.ndarray, scale: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """Which columns are not in the span of earlier ones, (p,) bool; `gram` has a unit diagonal.
 
     A Cholesky factor column by column. A pivot below 1e-10 may be rounding of the inner products, so there the column's
@@ -197,10 +220,9 @@ def _independent(design: Design, shift: np.ndarray, scale: np.ndarray, gram: np.
         if pivot < 1e-10:
             pivot = 0.0
             correction = np.zeros(len(S))
-            zero = np.zeros(len(design.y))
             for _ in range(2):  # a step of refinement, then the measure
                 step, pivot = np.zeros(len(S)), 0.0
-                for rows in _centred(design, shift, zero):
+                for rows in _centred(chunks, shift, 0.0):
                     residual = rows[:, j] / scale[j] - (rows[:, S] / scale[S]) @ (coefficients + correction)
                     step += (rows[:, S] / scale[S]).T @ residual
                     pivot += residual @ residual
@@ -209,31 +231,35 @@ def _independent(design: Design, shift: np.ndarray, scale: np.ndarray, gram: np.
     return kept
 
 
-def _stack(design: Design, terms: tuple[int, ...], part: slice) -> np.ndarray:
+def _stack(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
     """Columns of the terms side by side, (m, q)."""
-    columns = [design.terms[i].columns[part] for i in terms]
+    columns = [rows.terms[i].columns for i in terms]
     return columns[0] if len(columns) == 1 else np.hstack(columns)
 
 
-def _whitening(design: Design, terms: tuple[int, ...]) -> np.ndarray:
+def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -> np.ndarray:
     """T (q, q), upper triangular within each term, with (Z T)'W(Z T)/n = I where the structure leaves G free."""
     roots = []
+    n = sum(rows.n for rows in chunks)
     for i in terms:
         term = design.terms[i]
-        if term.loadings is not None:
-            squares = term.loadings.multiply(term.loadings).sum(axis=1)
-            mean_square = np.average(squares) if design.weights is None else np.mean(design.weights * squares)
-            roots.append(np.full((1, 1), 1 / np.sqrt(mean_square)))
-            continue
         gram = np.zeros((term.n_columns, term.n_columns))
-        for start in range(0, len(design.y), CHUNK):
-            part = slice(start, start + CHUNK)
-            Z = term.columns[part]
-            gram += (Z if design.weights is None else Z * design.weights[part, None]).T @ Z
-        gram /= len(design.y)
+        for chunk in chunks:
+            for rows in chunk.chunks(n if term.loaded else CHUNK):
+                gram += _weighted_gram(rows.terms[i], rows.weights)
+        gram /= n
         scale = np.sqrt(np.diag(gram))
         if not (scale > 0).all():
             name = term.names[int(np.argmin(scale))]
             raise DataError(f"the column {name!r} of the random-effects term on {term.group!r} is all zero")
         roots.append(structure_called(term.structure).whiten(gram))
-    return np.asarray(block_diag(*roots))
+    return np.asarray(linalg.block_diag(*roots))
+
+
+def _weighted_gram(term: TermRows, weights: np.ndarray | None) -> np.ndarray:
+    """Σ_i w_i z_i z_i', (q, q)."""
+    if weights is None:
+        return term.gram
+    if term.loadings is not None:
+        return np.array([[float(term.loadings.multiply(term.loadings).sum(axis=1) @ weights)]])
+    return (term.columns * weights[:, None]).T @ term.columns

@@ -1,27 +1,33 @@
 """Blocks of random effects: the terms on one grouping factor, merged, and the order of θ among them.
 
-Terms on one factor share their codes, so their effects stand side by side in one block with a block-diagonal λ. The
-block with most effects is the front, the others are the rest (see `factor`).
+Terms on one factor share its name and levels, so their effects stand side by side in one block with a block-diagonal
+λ. The block with most effects is the front, the others are the rest (see `factor`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from henderson.contract.design import RandomTerm
+from henderson.contract.rows import Rows
 from henderson.covariance.layout import Layout
 
 #: levels from which a block of the rest is put in order of frequency
 MANY = 1024
 
 
-def _by_frequency(codes: np.ndarray, n_levels: int) -> np.ndarray:
-    """Rank of every level, the most frequent first."""
+def _by_frequency(chunks: Iterable[Rows], term: int, n_levels: int) -> np.ndarray:
+    """Rank of every level of a term, the most frequent first."""
+    count = np.zeros(n_levels, np.int64)
+    for rows in chunks:
+        codes = rows.terms[term].codes
+        assert codes is not None
+        count += np.bincount(codes, minlength=n_levels)
     rank = np.empty(n_levels, np.int64)
-    rank[np.argsort(-np.bincount(codes, minlength=n_levels), kind="stable")] = np.arange(n_levels)
+    rank[np.argsort(-count, kind="stable")] = np.arange(n_levels)
     return rank
 
 
@@ -97,24 +103,25 @@ class Blocks:
     n_g: int
 
     @classmethod
-    def of(cls, terms: Sequence[RandomTerm]) -> Blocks:
-        """Merge the terms of each grouping factor, and choose the front."""
+    def of(cls, terms: Sequence[RandomTerm], chunks: Iterable[Rows]) -> Blocks:
+        """Merge the terms of each grouping factor (they share its name), and choose the front."""
         members: dict[object, list[int]] = {}
         for i, term in enumerate(terms):
-            members.setdefault(("loadings", i) if term.codes is None else (term.group, id(term.codes)), []).append(i)
-        sizes = [1 if term.codes is None else term.n_columns for term in terms]
+            members.setdefault(("loadings", i) if term.loaded else term.group, []).append(i)
+        sizes = [term.n_columns for term in terms]
         every = Layout.of(sizes, [term.structure for term in terms])
         blocks = []
         for those in members.values():
             layout = Layout.of([sizes[i] for i in those], [terms[i].structure for i in those])
             places = (np.r_[tuple(where[i] for i in those)] for where in (every.theta_of, every.g_of))
             blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, *places))
-        candidates = [k for k, block in enumerate(blocks) if terms[block.terms[0]].codes is not None]
+        candidates = [k for k, block in enumerate(blocks) if not terms[block.terms[0]].loaded]
         front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
         rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
         for k in rest:
-            if (codes := terms[blocks[k].terms[0]].codes) is not None and blocks[k].n_levels >= MANY:
-                blocks[k] = replace(blocks[k], rank=_by_frequency(codes, blocks[k].n_levels))
+            first = blocks[k].terms[0]
+            if not terms[first].loaded and blocks[k].n_levels >= MANY:
+                blocks[k] = replace(blocks[k], rank=_by_frequency(chunks, first, blocks[k].n_levels))
         ends = np.cumsum([0, *(blocks[k].size for k in rest)])
         return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), every.n_theta, every.n_g)
 

@@ -7,6 +7,7 @@ of the front's effects, all with one pattern; Z_r'Z_r sparse, Z_r'[X y] and [X y
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -14,7 +15,8 @@ from operator import add
 import numpy as np
 from scipy import sparse
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows, TermRows
 from henderson.engine.sums.basis import CHUNK, Basis
 from henderson.engine.sums.blocks import Block, Blocks
 
@@ -60,24 +62,23 @@ class CrossProducts:
         return len(self.xy) - 1
 
     @classmethod
-    def of(cls, design: Design, blocks: Blocks, basis: Basis, rows: slice = slice(None)) -> CrossProducts:
-        """Sum over the given rows of a design, `BATCH` rows at a time."""
-        start, stop, _ = rows.indices(len(design.y))
-        parts = [slice(k, min(k + BATCH, stop)) for k in range(start, stop, BATCH)]
-        return reduce(add, (cls._of_part(design, blocks, basis, part) for part in parts))
+    def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks, basis: Basis) -> CrossProducts:
+        """Sum over the rows of a design, in any number of chunks, `BATCH` rows at a time."""
+        parts = (part for rows in chunks for part in rows.chunks(BATCH))
+        return reduce(add, (cls._of_part(part, blocks, basis) for part in parts))
 
     @classmethod
-    def _of_part(cls, design: Design, blocks: Blocks, basis: Basis, part: slice) -> CrossProducts:
-        columns, Z = _working_columns(design, blocks, basis, part)
-        m, R, weights = basis.p + 1, blocks.n_rest, design.weights
-        codes = [_codes(design.terms[block.terms[0]], block, part) for block in blocks.blocks]
+    def _of_part(cls, rows: Rows, blocks: Blocks, basis: Basis) -> CrossProducts:
+        columns, Z = _working_columns(rows, blocks, basis)
+        m, R = basis.p + 1, blocks.n_rest
+        codes = [_codes(rows.terms[block.terms[0]], block) for block in blocks.blocks]
         zz, zx, zr = np.zeros((0, 0, 0)), np.zeros((0, m, 0)), []
         rr, rx = sparse.csr_array((R, R)), np.zeros((R, m))
         xy = columns[:, :m]
         if R:
             Zr = sparse.hstack(
                 [
-                    _sparse(design.terms[blocks.blocks[k].terms[0]], codes[k], Z[k], blocks.blocks[k].n_levels, part)
+                    _sparse(rows.terms[blocks.blocks[k].terms[0]], codes[k], Z[k], blocks.blocks[k].n_levels)
                     for k in blocks.rest
                 ],
                 format="csr",
@@ -89,8 +90,7 @@ class CrossProducts:
             zx, zz = np.ascontiguousarray(sums[:, :m]), np.ascontiguousarray(sums[:, m:])
             if R:
                 zr = _front_rest(codes[blocks.front], Z[blocks.front], n_levels, Zr)
-        log_weights = 0.0 if weights is None else float(np.log(weights[part]).sum())
-        return cls(len(columns), log_weights, xy.T @ xy, zz, zx, zr, rr, rx)
+        return cls(len(columns), rows.log_weights, xy.T @ xy, zz, zx, zr, rr, rx)
 
     def __add__(self, other: CrossProducts) -> CrossProducts:
         """Cross-products of both parts together."""
@@ -106,8 +106,8 @@ class CrossProducts:
         )
 
 
-def _codes(term: RandomTerm, block: Block, part: slice) -> np.ndarray:
-    return np.zeros(0, np.int32) if term.codes is None else block.ranked(term.codes[part]).astype(np.int32)
+def _codes(term: TermRows, block: Block) -> np.ndarray:
+    return np.zeros(0, np.int32) if term.codes is None else block.ranked(term.codes).astype(np.int32)
 
 
 def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.csr_array:
@@ -115,18 +115,19 @@ def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.c
     return sparse.csr_array((values, codes, np.arange(len(codes) + 1, dtype=np.int32)), shape=(len(codes), n_levels))
 
 
-def _working_columns(design: Design, blocks: Blocks, basis: Basis, part: slice) -> tuple[np.ndarray, list[np.ndarray]]:
+def _working_columns(rows: Rows, blocks: Blocks, basis: Basis) -> tuple[np.ndarray, list[np.ndarray]]:
     """[X̃ ỹ Z̃_front], rows contiguous, and Z̃ of every block (the front's is a part of the first)."""
-    n, m = part.stop - part.start, basis.p + 1
+    n, m = rows.n, basis.p + 1
     q = [block.q for block in blocks.blocks]
     xy = np.empty((n, m + (0 if blocks.front is None else q[blocks.front])))
     Z = [xy[:, m:] if k == blocks.front else np.empty((n, size)) for k, size in enumerate(q)]
-    for start in range(0, n, CHUNK):
-        here = slice(start, min(start + CHUNK, n))
-        there = slice(part.start + here.start, part.start + here.stop)
-        basis.rows(design, there, xy[here, :m])
+    start = 0
+    for part in rows.chunks(CHUNK):
+        here = slice(start, start + part.n)
+        basis.rows(part, xy[here, :m])
         for k, block in enumerate(blocks.blocks):
-            basis.columns(design, block.terms, k, there, Z[k][here])
+            basis.columns(part, block.terms, k, Z[k][here])
+        start += part.n
     return xy, Z
 
 
@@ -138,10 +139,10 @@ def _level_sums(codes: np.ndarray, Z: np.ndarray, columns: np.ndarray, n_levels:
     return out
 
 
-def _sparse(term: RandomTerm, codes: np.ndarray, Z: np.ndarray, n_levels: int, part: slice) -> sparse.csr_array:
+def _sparse(term: TermRows, codes: np.ndarray, Z: np.ndarray, n_levels: int) -> sparse.csr_array:
     """A block of Z as a sparse matrix (m, J q), effects of a level side by side."""
     if term.loadings is not None:
-        return sparse.csr_array(sparse.diags_array(Z[:, 0]) @ term.loadings[part])
+        return sparse.csr_array(sparse.diags_array(Z[:, 0]) @ term.loadings)
     m, q = Z.shape
     indices = (codes[:, None] * q + np.arange(q, dtype=np.int32)).ravel()
     return sparse.csr_array((Z.ravel(), indices, np.arange(0, m * q + 1, q, dtype=np.int32)), shape=(m, n_levels * q))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import Design
+from henderson.engine.fit import Fit
 from henderson.inference.anova.full_coding import Term, full_coding, terms_of_columns, terms_of_part
 from henderson.inference.anova.hypothesis_types import type_one, type_three, type_two
 from henderson.inference.choose import infer
@@ -22,11 +22,11 @@ FloatArray = np.ndarray
 _ROMAN = {"1": 1, "2": 2, "3": 3, "i": 1, "ii": 2, "iii": 3}
 
 
-def terms_of(design: Design) -> tuple[Term, ...]:
+def terms_of(fit: Fit) -> tuple[Term, ...]:
     """Terms of the fixed part, without the intercept."""
-    if design.specs is None:
-        return terms_of_columns(design.x_names, design.X)
-    return terms_of_part(design.specs.fixed)
+    if fit.design.specs is None:
+        return terms_of_columns(fit.design.x_names, fit.rows.X)
+    return terms_of_part(fit.design.specs.fixed)
 
 
 def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
@@ -52,11 +52,11 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
     if kind is None:
         raise ValueError(f"unknown type {type!r} of analysis of variance; there are 1, 2, 3")
     fitted = FitMoments.of(fit)
-    design, terms = fitted.design, terms_of(fitted.design)
+    design, terms = fitted.design, terms_of(fitted.fit)
     if kind == 3 and design.specs is not None:
         rows = type_three(terms, full_coding(design.specs.fixed), fitted.kept, fitted.null_space)
     else:
-        rows = (type_one if kind == 1 else type_two)(terms, design.X, fitted.kept)
+        rows = (type_one if kind == 1 else type_two)(terms, fitted.fit.rows.X, fitted.kept)
     return {term.name: one for term, one in zip(terms, rows)}
 
 
@@ -90,7 +90,7 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     """
     inference = inference or infer(fit)
     tests, notes = {}, list(inference.notes)
-    columns = {term.name: term.columns for term in terms_of(FitMoments.of(fit).design)}
+    columns = {term.name: term.columns for term in terms_of(FitMoments.of(fit).fit)}
     for name, rows in hypotheses(fit, type).items():
         if not len(rows):
             tests[name] = (0.0, np.nan, np.nan, np.nan)

@@ -78,7 +78,7 @@ def _without_common(
             frozenset(term.group.split(":")),
             tuple(sorted(term.names)),
             structure,
-            term.label if term.codes is None else "",
+            term.label if term.loaded else "",
         )
 
     small_keys, large_keys = [key(term) for term in small], [key(term) for term in large]

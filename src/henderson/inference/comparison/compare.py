@@ -79,7 +79,7 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
     if len(models) < 2:
         raise ValueError("compare needs at least two models")
     fits = [fit_from(model) for model in models]
-    check_same_rows([fit.design for fit in fits])
+    check_same_rows(fits)
     if method == "lr":
         return _likelihood_ratios(fits, refit)
     if len(fits) != 2:
@@ -104,7 +104,7 @@ def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame
     fits = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
     rows = []
     for k, fit in enumerate(fits):
-        at, n = likelihood_of(fit), len(fit.design.y)
+        at, n = likelihood_of(fit), fit.n
         row = {
             "npar": at.n_parameters,
             "aic": at.deviance + 2 * at.n_parameters,
@@ -148,12 +148,13 @@ def restriction(small: Fit, large: Fit) -> FloatArray:
     ValueError
         When the small model's columns are not in the span of the large one's.
     """
-    b = coefficients_in(small.design.X[:, small.kept], large.design.X[:, large.kept])
+    x = large.rows.X[:, large.kept]
+    b = coefficients_in(small.rows.X[:, small.kept], x)
     if b is None:
         raise ValueError("the fixed parts are not nested")
     if b.shape[1] >= b.shape[0]:
         raise ValueError("the models have the same fixed part")
-    size = np.sqrt(np.einsum("ij,ij->j", large.design.X[:, large.kept], large.design.X[:, large.kept]))
+    size = np.sqrt(np.einsum("ij,ij->j", x, x))
     left, _, _ = np.linalg.svd(b * size[:, None])
     rows = np.zeros((b.shape[0] - b.shape[1], len(large.kept)))
     rows[:, large.kept] = left[:, b.shape[1] :].T * size
@@ -183,7 +184,7 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     [{'num_df': 2.0, 'den_df': 42.0, 'F': 0.249, 'p': 0.781}]
     """
     small, large = fit_from(small), fit_from(large)
-    check_same_rows([small.design, large.design])
+    check_same_rows([small, large])
     notes = () if large.reml else ("refitted by REML",)
     test = infer(refit(large, reml=True), ddf="kenward-roger").f_test(restriction(small, large))
     frame = pd.DataFrame(
@@ -222,7 +223,7 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     True
     """
     small, large = fit_from(small), fit_from(large)
-    check_same_rows([small.design, large.design])
+    check_same_rows([small, large])
     notes = ("refitted by ML",) if small.reml or large.reml else ()
     small, large = refit(small, reml=False), refit(large, reml=False)
     ratio = _ratio(small, large, False)
@@ -250,7 +251,7 @@ def _ratios_under(small: Fit, large: Fit, n: int, seed: int | None) -> FloatArra
 
     refitters = Refitter.of(small), Refitter.of(large)
     batch = min(refitter.batch for refitter in refitters)
-    pieces = blocks(parametric(small), n, entropy_of(seed), block_size(len(small.design.y)), batch)
+    pieces = blocks(parametric(small), n, entropy_of(seed), block_size(small.n), batch)
     out = np.empty(n)
     for which, y in pieces:
         one, two = (refitter(y).deviance for refitter in refitters)

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
+from henderson.engine.fit import Fit
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, with_terms
 from henderson.tables.result_frame import ResultFrame
@@ -50,8 +52,8 @@ def ranova(model: Any) -> pd.DataFrame:
     whole = likelihood_of(fit)
     rows = {"<none>": _row(whole.deviance, whole.n_parameters)}
     notes = []
-    for name, terms in removals(fit.design):
-        less = with_terms(fit, terms)
+    for name, terms, loads in removals(fit):
+        less = with_terms(fit, terms, loads)
         statistic = max(less.deviance - whole.deviance, 0.0)
         df = whole.n_parameters - less.n_parameters
         known = mixture(terms, fit.design.terms)
@@ -72,13 +74,15 @@ def _row(deviance: float, npar: int) -> dict[str, float]:
     return {"npar": npar, "loglik": -deviance / 2, "aic": deviance + 2 * npar}
 
 
-def removals(design: Design) -> Iterator[tuple[str, list[RandomTerm]]]:
-    """What can be removed, and the random terms left."""
+def removals(fit: Fit) -> Iterator[tuple[str, list[RandomTerm], list[TermRows]]]:
+    """What can be removed, the random terms left, and their rows."""
+    design, loads = fit.design, fit.rows_for("ranova()").terms
     for k, term in enumerate(design.terms):
         others = [other for j, other in enumerate(design.terms) if j != k]
+        of_others = [other for j, other in enumerate(loads) if j != k]
         spec = design.specs.random[k] if design.specs is not None else None
         part = spec.part if spec is not None else None
-        if term.codes is None or part is None:
+        if term.loaded or part is None:
             pieces: list[tuple[tuple[str, ...], slice]] = [
                 (() if name == "(Intercept)" else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
             ]
@@ -87,20 +91,25 @@ def removals(design: Design) -> Iterator[tuple[str, list[RandomTerm]]]:
         label = _label([names for names, _ in pieces], term)
         slopes = [(names, place) for names, place in pieces if names]
         if len(pieces) == 1 or not slopes:
-            yield (f"{':'.join(slopes[0][0])} in {label}" if slopes else label), others
+            yield (f"{':'.join(slopes[0][0])} in {label}" if slopes else label), others, of_others
             continue
         for names, place in slopes:
             if any(set(names) < set(more) for more, _ in slopes):
                 continue
             keep = np.ones(term.n_columns, bool)
             keep[place] = False
-            left = replace(term, columns=term.columns[:, keep], names=tuple(np.array(term.names)[keep]))
-            yield f"{':'.join(names)} in {label}", [*design.terms[:k], left, *design.terms[k + 1 :]]
+            left = replace(term, names=tuple(np.array(term.names)[keep]))
+            own = replace(loads[k], columns=loads[k].columns[:, keep])
+            yield (
+                f"{':'.join(names)} in {label}",
+                [*design.terms[:k], left, *design.terms[k + 1 :]],
+                [*loads[:k], own, *loads[k + 1 :]],
+            )
 
 
 def _label(terms: list[tuple[str, ...]], term: RandomTerm) -> str:
     """``(Days | Subject)``."""
-    if term.codes is None:
+    if term.loaded:
         return term.label
     written = [":".join(names) for names in terms if names]
     if () not in terms:

@@ -13,7 +13,7 @@ with the tested effect alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.comparison.chibar import ChiBar
 from henderson.inference.comparison.submodels import fit_from, with_terms
-from henderson.inference.effects import random_matrix
 
 FloatArray = np.ndarray
 
@@ -101,9 +100,12 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     """
     fit = fit_from(model)
     tested = _find(fit.design, term)
-    others = [other for other in fit.design.terms if other is not tested]
-    statistic = max(with_terms(fit, others).deviance - float(fit.deviance), 0.0)
-    drawn = null_distribution(fit, tested, n, np.random.default_rng(seed))
+    loads = fit.rows_for("rlrt()").terms
+    place = fit.design.terms.index(tested)
+    others = [*fit.design.terms[:place], *fit.design.terms[place + 1 :]]
+    less = with_terms(fit, others, [*loads[:place], *loads[place + 1 :]])
+    statistic = max(less.deviance - float(fit.deviance), 0.0)
+    drawn = null_distribution(fit, place, n, np.random.default_rng(seed))
     p = float((drawn >= statistic - 1e-9).mean()) if statistic > 1e-9 else 1.0
     return ExactTest(
         term=tested.label or tested.group,
@@ -131,13 +133,12 @@ def _find(design: Design, label: str | None) -> RandomTerm:
     return term
 
 
-def null_distribution(fit: Fit, term: RandomTerm, n: int, generator: np.random.Generator) -> FloatArray:
-    """Statistics simulated under λ = 0, (n,)."""
-    design = replace(fit.design, terms=(term,))
-    rows, p = len(design.y), int(fit.kept.sum())
-    root = np.ones(rows) if design.weights is None else np.sqrt(design.weights)
-    q, _ = np.linalg.qr(design.X[:, fit.kept] * root[:, None])
-    z = random_matrix(term)
+def null_distribution(fit: Fit, place: int, n: int, generator: np.random.Generator) -> FloatArray:
+    """Statistics of the term at a place simulated under λ = 0, (n,)."""
+    term, p, rows = fit.design.terms[place], int(fit.kept.sum()), fit.n
+    root = np.sqrt(fit.rows.unit_weights)
+    q, _ = np.linalg.qr(fit.rows.X[:, fit.kept] * root[:, None])
+    z = fit.rows.terms[place].matrix(term.n_levels)
     if z.shape[1] > LARGEST:
         raise DataError(
             f"{term.group!r} has {z.shape[1]} effects; the exact test takes up to {LARGEST}: "

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import RandomTerm
+from henderson.contract.rows import Rows, TermRows
 from henderson.engine.fit import Fit, fit_design
 from henderson.errors import DataError
 from henderson.inference.fit_moments import FitMoments
@@ -42,59 +43,58 @@ def likelihood_of(fit: Fit) -> Likelihood:
 
 def refit(fit: Fit, *, reml: bool) -> Fit:
     """The fit by REML or by ML; itself when it is that already."""
-    return fit if fit.reml == reml else fit_design(fit.design, reml=reml, start=fit.theta)
+    return fit if fit.reml == reml else fit_design(fit.design, fit.rows, reml=reml, start=fit.theta)
 
 
-def with_terms(fit: Fit, terms: Sequence[RandomTerm]) -> Likelihood:
-    """The same model with other random terms, fitted by the same criterion."""
+def with_terms(fit: Fit, terms: Sequence[RandomTerm], loads: Sequence[TermRows]) -> Likelihood:
+    """The same model with other random terms, and their rows, fitted by the same criterion."""
     if not terms:
-        return linear(fit.design, fit.kept, reml=fit.reml)
-    return likelihood_of(fit_design(replace(fit.design, terms=tuple(terms)), reml=fit.reml))
+        return linear(fit.rows, fit.kept, reml=fit.reml)
+    design, rows = replace(fit.design, terms=tuple(terms)), replace(fit.rows, terms=tuple(loads))
+    return likelihood_of(fit_design(design, rows, reml=fit.reml))
 
 
-def linear(design: Design, kept: FloatArray, *, reml: bool) -> Likelihood:
+def linear(rows: Rows, kept: FloatArray, *, reml: bool) -> Likelihood:
     """The model without random effects."""
-    weights = np.ones(len(design.y)) if design.weights is None else design.weights
-    y = design.y if design.offset is None else design.y - design.offset
-    root = np.sqrt(weights)
-    q, r = np.linalg.qr(design.X[:, kept] * root[:, None])
+    y, root = rows.response, np.sqrt(rows.unit_weights)
+    q, r = np.linalg.qr(rows.X[:, kept] * root[:, None])
     resid = y * root - q @ (q.T @ (y * root))
     p = int(kept.sum())
     n = len(y) - (p if reml else 0)
-    deviance = n * (1 + np.log(2 * np.pi * (resid @ resid) / n)) - np.log(weights).sum()
+    deviance = n * (1 + np.log(2 * np.pi * (resid @ resid) / n)) - rows.log_weights
     if reml:
         deviance += 2 * np.log(np.abs(np.diag(r))).sum()
     return Likelihood(float(deviance), p + 1)
 
 
-def check_same_rows(designs: Sequence[Design]) -> None:
-    """Raise unless all designs have the same response, on the same rows, with the same weights.
+def check_same_rows(fits: Sequence[Fit]) -> None:
+    """Raise unless all fits have the same response, on the same rows, with the same weights.
 
     Raises
     ------
     DataError
         Naming what differs.
     """
-    first = designs[0]
-    for other in designs[1:]:
-        if len(other.y) != len(first.y):
-            raise DataError(f"the models are fitted to different rows: {len(first.y)} and {len(other.y)}")
-        if len(first.index) == len(other.index) and not first.index.equals(other.index):
+    first = fits[0]
+    for other in fits[1:]:
+        if other.n != first.n:
+            raise DataError(f"the models are fitted to different rows: {first.n} and {other.n}")
+        one, two = first.rows, other.rows
+        if not one.index.equals(two.index):
             raise DataError("the models are fitted to different rows: their labels differ")
-        if not np.array_equal(first.y, other.y):
+        if not np.array_equal(one.y, two.y):
             raise DataError(
-                f"the models have different responses ({first.y_name} and {other.y_name}), or rows in another order"
+                f"the models have different responses ({first.design.y_name} and {other.design.y_name}), "
+                "or rows in another order"
             )
-        one, two = (np.ones(len(first.y)) if d.weights is None else d.weights for d in (first, other))
-        if not np.array_equal(one, two):
+        if not np.array_equal(one.unit_weights, two.unit_weights):
             raise DataError("the models have different weights")
 
 
 def same_fixed_part(a: Fit, b: Fit) -> bool:
     """Whether two models' fixed columns span the same space, with the same offset."""
-    x, z = a.design.X[:, a.kept], b.design.X[:, b.kept]
-    one, two = (0.0 if f.design.offset is None else f.design.offset for f in (a, b))
-    if x.shape[1] != z.shape[1] or not np.array_equal(np.broadcast_to(one, len(x)), np.broadcast_to(two, len(x))):
+    x, z = a.rows.X[:, a.kept], b.rows.X[:, b.kept]
+    if x.shape[1] != z.shape[1] or not np.array_equal(a.rows.known, b.rows.known):
         return False
     return np.array_equal(x, z) or coefficients_in(x, z) is not None
 

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.contract.design import Design
+from henderson.contract.rows import indicator_columns
+from henderson.engine.fit import Fit
 from henderson.inference.clusters import cluster_codes
 from henderson.inference.contrast_rows import wald_f
-from henderson.inference.effects import Effect, indicator_columns, random_effects, rank_of, variables_of_part
+from henderson.inference.effects import Effect, random_effects, rank_of, variables_of_part
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -67,9 +68,10 @@ class _FixedTerm:
     columns: FloatArray
 
 
-def _fixed_terms(design: Design) -> list[_FixedTerm]:
+def _fixed_terms(fit: Fit) -> list[_FixedTerm]:
+    design = fit.design
     if design.specs is None:
-        constant = np.ptp(design.X, axis=0) == 0
+        constant = np.ptp(fit.rows.X, axis=0) == 0
         return [
             _FixedTerm(frozenset() if constant[j] else frozenset([name]), np.array([j]))
             for j, name in enumerate(design.x_names)
@@ -89,13 +91,13 @@ def _by_term(fitted: FitMoments, terms: Sequence[_FixedTerm], values: Sequence[f
 
 def containment(fitted: FitMoments) -> ByTerm:
     """SAS's containment."""
-    design = fitted.design
-    x = design.X[:, fitted.kept]
-    effects = random_effects(design)
+    fit = fitted.fit
+    x = fit.rows_for("ddf='containment'").X[:, fitted.kept]
+    effects = random_effects(fit)
     ranks = [x.shape[1], *(rank_of(x, effects[: k + 1]) for k in range(len(effects)))]
     added = np.diff(ranks)
-    residual = len(design.y) - ranks[-1]
-    terms = _fixed_terms(design)
+    residual = fit.n - ranks[-1]
+    terms = _fixed_terms(fit)
     values = []
     for term in terms:
         containing = [rank for rank, effect in zip(added, effects) if term.variables <= effect.variables]
@@ -111,24 +113,24 @@ def between_within(fitted: FitMoments) -> ByTerm:
     DataError
         When no grouping factor nests the others: there are no subjects.
     """
-    design = fitted.design
-    subject = cluster_codes(design)
+    fit = fitted.fit
+    x, kept = fit.rows_for("ddf='between-within'").X, fitted.kept
+    subject = cluster_codes(fit)
     count = int(subject.max()) + 1
-    x, kept = design.X, fitted.kept
     varies = _varies_within(x, subject, count)
-    terms = _fixed_terms(design)
+    terms = _fixed_terms(fit)
     effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
     rank = rank_of(x[:, kept], effects)
     # rank [X S] − rank X: what subjects add to X; equally N − (rank X − what of X lies within subjects)
     between_df = rank - int(kept.sum())
-    within_df = len(design.y) - int(kept.sum()) - between_df
+    within_df = fit.n - int(kept.sum()) - between_df
     inside = [bool(varies[term.columns].any()) for term in terms]
     values = [float(within_df if one else between_df) for one in inside]
-    components = _within_components(design, subject, [term if one else None for term, one in zip(terms, inside)])
+    components = _within_components(fit, subject, [term if one else None for term, one in zip(terms, inside)])
     if len(set(components.values())) > 1:
         of_component: dict[frozenset[str], float] = {}
         for key in sorted(set(components.values()), key=len):
-            effects.append(_interaction(subject, *_cells(design, key)))
+            effects.append(_interaction(subject, *_cells(fit, key)))
             more = rank_of(x[:, kept], effects)
             of_component[key] = float(more - rank)
             rank = more
@@ -137,32 +139,30 @@ def between_within(fitted: FitMoments) -> ByTerm:
     return _by_term(fitted, terms, values)
 
 
-def _within_components(
-    design: Design, subject: FloatArray, terms: Sequence[_FixedTerm | None]
-) -> dict[int, frozenset[str]]:
+def _within_components(fit: Fit, subject: FloatArray, terms: Sequence[_FixedTerm | None]) -> dict[int, frozenset[str]]:
     """For each within-subject term with a factor that varies within subjects: its variables that do."""
-    if design.specs is None:
+    if fit.design.specs is None:
         return {}
     count = int(subject.max()) + 1
-    factors, columns = design.specs.terms.codes, design.specs.columns
+    factors, columns = fit.rows.factors, fit.rows.columns
     varying = {
         name
-        for name in design.specs.fixed.variables
+        for name in fit.design.specs.fixed.variables
         if _varies_within(np.asarray(factors.get(name, columns[name]), float)[:, None], subject, count)[0]
     }
     keys = {k: term.variables & varying for k, term in enumerate(terms) if term is not None}
     return {k: key for k, key in keys.items() if any(name in factors for name in key)}
 
 
-def _cells(design: Design, variables: frozenset[str]) -> tuple[FloatArray, FloatArray]:
+def _cells(fit: Fit, variables: frozenset[str]) -> tuple[FloatArray, FloatArray]:
     """Cell of each row in the factors among the variables, (n,), and the product of the covariates, (n,)."""
-    factors = design.specs.terms.codes
-    cell, product = np.zeros(len(design.y), int), np.ones(len(design.y))
+    factors, columns = fit.rows.factors, fit.rows.columns
+    cell, product = np.zeros(fit.n, int), np.ones(fit.n)
     for name in sorted(variables):
         if name in factors:
             cell = cell * (int(factors[name].max()) + 1) + factors[name]
         else:
-            product = product * np.asarray(design.specs.columns[name], float)
+            product = product * np.asarray(columns[name], float)
     return cell, product
 
 

@@ -35,4 +35,4 @@ def asymptotic(fitted: FitMoments) -> Constant:
 
 def residual(fitted: FitMoments) -> Constant:
     """n − rank(X), as SAS's DDFM=RESIDUAL."""
-    return Constant(float(len(fitted.design.y) - fitted.kept.sum()))
+    return Constant(float(fitted.fit.n - fitted.kept.sum()))

@@ -16,11 +16,18 @@ import numpy as np
 import pandas as pd
 
 from henderson.design.variance_parameters import find, shown, variance_parameters
-from henderson.engine.fit import Fit, fit_design
+from henderson.engine.fit import Fit
 from henderson.engine.many import draws
 from henderson.engine.many.draws import block_size, blocks, entropy_of, stream
 from henderson.engine.many.refits import Refits, Refitter, refit, refit_all
-from henderson.intervals.bootstrap.cases import GroupFitter, check_groups, draw_counts, repeated, within_groups
+from henderson.intervals.bootstrap.cases import (
+    GroupFitter,
+    check_groups,
+    draw_counts,
+    fit_like,
+    repeated,
+    within_groups,
+)
 from henderson.intervals.bootstrap.limits import LIMITS, acceleration_of
 from henderson.intervals.bootstrap.replicate import Replicate, as_table, replicates
 from henderson.progress import progress_bar
@@ -135,7 +142,7 @@ class Bootstrap:
         """â of each column, from the fits without one group each, and what there is to say about it."""
         from henderson.engine.many.components import n_components
 
-        groups = n_components(self._fit.design)
+        groups = n_components(self._fit.design, self._fit.rows)
         if groups < 3 or groups > MOST_GROUPS:
             why = "fewer than three independent groups" if groups < 3 else f"more than {MOST_GROUPS} groups"
             return np.zeros(self.frame.shape[1]), f"acceleration taken as zero: {why} to leave out one at a time"
@@ -144,7 +151,7 @@ class Bootstrap:
         parts = [fitter(counts[:, at : at + fitter.batch]) for at in range(0, groups, fitter.batch)]
 
         def whole(b: int) -> Fit:
-            return _fit_like(self._fit, repeated(self._fit.design, fitter.owner, counts[:, b]))
+            return fit_like(self._fit, *repeated(self._fit, fitter.owner, counts[:, b]))
 
         table = _table(self._fit, Refits.joined(parts), self._statistic, whole)
         return acceleration_of(table.to_numpy(float)), ""
@@ -189,7 +196,7 @@ def bootstrap_fit(
     >>> from henderson import datasets
     >>> from henderson.design.from_formula import design_from_formula
     >>> from henderson.engine.fit import fit_design
-    >>> fit = fit_design(design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff")))
+    >>> fit = fit_design(*design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff")))
     >>> boot = bootstrap_fit(fit, 500, seed=1)
     >>> boot.frame.shape
     (500, 3)
@@ -229,7 +236,7 @@ def _responses(
 ) -> tuple[Refits, Callable[[int], Fit]]:
     draw = draws.parametric(fit) if kind == "parametric" else draws.residual(fit)
     refitter = Refitter.of(fit, batch)
-    size = block_size(len(fit.design.y))
+    size = block_size(fit.n)
     refits = refit_all(refitter, blocks(draw, n, entropy, size, refitter.batch), tell)
 
     def whole(b: int) -> Fit:
@@ -241,13 +248,13 @@ def _responses(
 def _cases(
     fit: Fit, n: int, entropy: int, batch: int | None, within: bool, tell: Callable[[int], None]
 ) -> tuple[Refits, Callable[[int], Fit]]:
-    groups = check_groups(fit.design)
+    groups = check_groups(fit)
     fitter = GroupFitter(fit)
     size = block_size(groups)
     if within:
 
         def whole(b: int) -> Fit:
-            return _fit_like(fit, within_groups(fit.design, fitter.owner, stream(entropy, b)))
+            return fit_like(fit, *within_groups(fit, fitter.owner, stream(entropy, b)))
 
         fits = []
         for b in range(n):
@@ -262,13 +269,9 @@ def _cases(
 
     def again(b: int) -> Fit:
         counts = draw(stream(entropy, b // size), size)[:, b % size]
-        return _fit_like(fit, repeated(fit.design, fitter.owner, counts))
+        return fit_like(fit, *repeated(fit, fitter.owner, counts))
 
     return Refits.joined(parts), again
-
-
-def _fit_like(fit: Fit, design: Any) -> Fit:
-    return fit_design(design, reml=fit.reml, start=fit.theta)
 
 
 def _table(fit: Fit, refits: Refits, statistic: Statistic | None, whole: Callable[[int], Fit]) -> pd.DataFrame:

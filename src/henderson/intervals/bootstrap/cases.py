@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit, fit_design
 from henderson.engine.many.components import component_of_rows, n_components
 from henderson.engine.many.draws import Draw
@@ -26,7 +27,7 @@ from henderson.numerics.threads import blas_threads
 FloatArray = np.ndarray
 
 
-def check_groups(design: Design) -> int:
+def check_groups(fit: Fit) -> int:
     """Number of independent groups.
 
     Raises
@@ -34,9 +35,9 @@ def check_groups(design: Design) -> int:
     DataError
         When there is but one: the grouping factors are crossed.
     """
-    count = n_components(design)
+    count = n_components(fit.design, fit.rows)
     if count < 2:
-        factors = ", ".join(dict.fromkeys(t.group for t in design.terms))
+        factors = ", ".join(dict.fromkeys(t.group for t in fit.design.terms))
         raise DataError(
             f"resampling cases needs groups that share no random effect, but {factors} connect all rows; "
             "use kind='parametric' or kind='residual'"
@@ -61,30 +62,29 @@ class GroupFitter:
     @blas_threads()
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
-        self.owner = component_of_rows(fit.design)
+        self.owner = component_of_rows(fit.design, fit.rows)
         self.parts = batched_components(fit, separate=True)
         if self.parts is None:
             self.batch = 1
             return
         parts, n_groups = self.parts, int(self.owner.max()) + 1
         self.batch = int(np.clip(BATCH_DOUBLES // parts.doubles(), 1, 2000))
-        self.responses = Responses.of(parts, fit.design.y[:, None])
-        y = (fit.design.y - parts.offset) * parts.root_weights
+        self.responses = Responses.of(parts, fit.rows.y[:, None])
+        y = (fit.rows.y - parts.offset) * parts.root_weights
         y = y - parts.x @ self.responses.beta[:, 0]
         c = np.column_stack([parts.x, y])
         m = c.shape[1]
         incidence = sparse.csr_array((np.ones(parts.n), (self.owner, np.arange(parts.n))), shape=(n_groups, parts.n))
         self.products = (incidence @ (c[:, :, None] * c[:, None, :]).reshape(parts.n, m * m)).T.reshape(m, m, -1)
         self.rows = np.bincount(self.owner).astype(float)
-        log_weights = np.zeros(parts.n) if fit.design.weights is None else np.log(fit.design.weights)
-        self.log_weights = np.bincount(self.owner, log_weights)
+        self.log_weights = np.bincount(self.owner, np.log(fit.rows.unit_weights))
 
     @blas_threads()
     def __call__(self, counts: FloatArray) -> Refits:
         """counts (C, B)."""
         if self.parts is None:
             return Refits.of_fits([
-                _fit_like(self.fit, repeated(self.fit.design, self.owner, counts[:, b])) for b in range(counts.shape[1])
+                fit_like(self.fit, *repeated(self.fit, self.owner, counts[:, b])) for b in range(counts.shape[1])
             ])  # fmt: skip
         parts, p = self.parts, self.parts.p
         totals = self.products @ counts
@@ -107,12 +107,13 @@ class GroupFitter:
         return Refits.of_batch(self.fit, parts, replace(found, deviance=found.deviance + fixed)).without_failures()
 
 
-def _fit_like(fit: Fit, design: Design) -> Fit:
-    return fit_design(design, reml=fit.reml, start=fit.theta)
+def fit_like(fit: Fit, design: Design, rows: Rows) -> Fit:
+    """A fit of another design, by the same criterion and from the same estimates."""
+    return fit_design(design, rows, reml=fit.reml, start=fit.theta)
 
 
-def repeated(design: Design, owner: np.ndarray, counts: np.ndarray) -> Design:
-    """The design with each group as often as counted, its copies having levels of their own."""
+def repeated(fit: Fit, owner: np.ndarray, counts: np.ndarray) -> tuple[Design, Rows]:
+    """The model with each group as often as counted, its copies having levels of their own."""
     rows, copies = [], []
     order = np.argsort(owner, kind="stable")
     edges = np.searchsorted(owner[order], np.arange(len(counts) + 1))
@@ -121,10 +122,10 @@ def repeated(design: Design, owner: np.ndarray, counts: np.ndarray) -> Design:
             here = order[edges[group] : edges[group + 1]]
             rows.append(here)
             copies.append(np.full(len(here), copy))
-    return taken(design, np.concatenate(rows), np.concatenate(copies))
+    return taken(fit, np.concatenate(rows), np.concatenate(copies))
 
 
-def within_groups(design: Design, owner: np.ndarray, rng: np.random.Generator) -> Design:
+def within_groups(fit: Fit, owner: np.ndarray, rng: np.random.Generator) -> tuple[Design, Rows]:
     """Groups drawn with replacement, then rows within each."""
     n_groups = int(owner.max()) + 1
     order = np.argsort(owner, kind="stable")
@@ -134,33 +135,22 @@ def within_groups(design: Design, owner: np.ndarray, rng: np.random.Generator) -
         here = order[edges[group] : edges[group + 1]]
         rows.append(rng.choice(here, len(here)))
         copies.append(np.full(len(here), copy))
-    return taken(design, np.concatenate(rows), np.concatenate(copies))
+    return taken(fit, np.concatenate(rows), np.concatenate(copies))
 
 
-def taken(design: Design, rows: np.ndarray, copies: np.ndarray) -> Design:
-    """Rows of a design, levels apart by copy."""
-    known: dict[int, tuple[np.ndarray, pd.Index]] = {}
-
-    def coded(term: RandomTerm) -> tuple[np.ndarray, pd.Index]:
-        assert term.codes is not None
-        if id(term.codes) not in known:
-            key = copies.astype(np.int64) * term.n_levels + term.codes[rows]
-            levels, codes = np.unique(key, return_inverse=True)
-            known[id(term.codes)] = codes.reshape(-1).astype(np.intp), pd.RangeIndex(len(levels))
-        return known[id(term.codes)]
-
-    terms = []
-    for term in design.terms:
-        if term.codes is None:
+def taken(fit: Fit, rows: np.ndarray, copies: np.ndarray) -> tuple[Design, Rows]:
+    """Some rows of a fit, levels apart by copy."""
+    chosen = fit.rows[rows]
+    known: dict[str, tuple[np.ndarray, pd.Index]] = {}
+    terms, loads = [], []
+    for term, own in zip(fit.design.terms, chosen.terms):
+        if own.codes is None:
             raise DataError(f"rows of {term.label or term.group} load on several effects; they cannot be resampled")
-        codes, levels = coded(term)
-        terms.append(replace(term, codes=codes, levels=levels, columns=term.columns[rows]))
-    return replace(
-        design,
-        y=design.y[rows],
-        X=design.X[rows],
-        terms=tuple(terms),
-        weights=None if design.weights is None else design.weights[rows],
-        offset=None if design.offset is None else design.offset[rows],
-        index=design.index[rows] if len(design.index) == len(design.y) else pd.RangeIndex(len(rows)),
-    )
+        if term.group not in known:
+            levels, codes = np.unique(copies.astype(np.int64) * term.n_levels + own.codes, return_inverse=True)
+            known[term.group] = codes.reshape(-1).astype(np.intp), pd.RangeIndex(len(levels))
+        codes, labels = known[term.group]
+        terms.append(replace(term, levels=labels))
+        loads.append(replace(own, codes=codes))
+    design = replace(fit.design, terms=tuple(terms), n=len(rows))
+    return design, replace(chosen, terms=tuple(loads))

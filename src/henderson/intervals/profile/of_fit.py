@@ -66,8 +66,8 @@ def profile_fit(
     >>> from henderson import datasets
     >>> from henderson.design.from_formula import design_from_formula
     >>> from henderson.engine.fit import fit_design
-    >>> design = design_from_formula("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
-    >>> profile = profile_fit(fit_design(design))
+    >>> model = design_from_formula("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    >>> profile = profile_fit(fit_design(*model))
     >>> profile.interval(0.95).round(3)
                                     lower    upper
     sd_(Intercept)|Subject         14.381   37.716

@@ -216,7 +216,7 @@ def origin_of(fit: Fit, *, reml: bool) -> Origin:
 
 
 def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
-    y = fit.design.y
+    y = fit.rows.y
     optimum = fit_batch(parts, Responses.of(parts, y[:, None]), start_of(fit, parts), reml=reml)
     if not optimum.converged[0]:
         raise DataError("the maximum of the likelihood was not found, so there is nothing to profile from")
@@ -230,10 +230,10 @@ def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
 
 def _by_engine(fit: Fit, reml: bool) -> Origin:
     if fit.reml != reml:
-        fit = fit_design(fit.design, reml=reml, start=fit.theta)
+        fit = fit_design(fit.design, fit.rows_for("profile()"), reml=reml, start=fit.theta)
     design, p = fit.design, int(fit.kept.sum())
     layout = layout_of(design.terms)
-    units = scales_of(design)
+    units = scales_of(design, fit.rows)
     beta = fit.beta[fit.kept]
     mixing = np.eye(p + 1)
     mixing[:p, p], mixing[p, p] = -beta / fit.sigma, 1 / fit.sigma

@@ -1,0 +1,220 @@
+"""`Rows`: one chunk of a design's rows as arrays.
+
+With Z_k the rows' loadings on the effects of term k, a chunk holds what y = Xβ + Σ_k Z_k b_k + offset + ε needs. A
+design's rows are one such chunk in memory, or any number of them: their sums add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from henderson.errors import DataError
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class TermRows:
+    """The rows of one random term: Z (n, J q), effect a of level j in column j q + a.
+
+    Attributes
+    ----------
+    codes : (n,) int array, or None
+        Level of each row; None where rows may load on several levels (then see `loadings`).
+    columns : (n, q) float64 array
+        Covariates whose coefficients vary by level (a column of ones: a random intercept); (n, 0) with `loadings`.
+    loadings : (n, J) csr_array, or None
+        Where rows may load on several levels: Z itself.
+    """
+
+    codes: np.ndarray | None
+    columns: FloatArray
+    loadings: sparse.csr_array | None = None
+
+    def matrix(self, n_levels: int) -> sparse.csr_array:
+        """Z, (n, J q)."""
+        if self.codes is None:
+            return sparse.csr_array(self.loadings)
+        return indicator_columns(self.codes, self.columns, n_levels)
+
+    def times(self, b: FloatArray) -> FloatArray:
+        """Zb, (n,); `b` (J, q)."""
+        if self.codes is None:
+            return np.asarray(self.given_loadings @ b[:, 0])
+        return np.einsum("ia,ia->i", self.columns, b[self.codes])
+
+    def gather(self, v: FloatArray, n_levels: int) -> FloatArray:
+        """Z'v, (J, q)."""
+        if self.codes is None:
+            return np.asarray(self.given_loadings.T @ v)[:, None]
+        n = len(v)
+        indicator = sparse.csr_array((np.ones(n), (self.codes, np.arange(n))), shape=(n_levels, n))
+        return np.asarray(indicator @ (self.columns * v[:, None]))
+
+    def incidence(self, n_levels: int) -> sparse.csr_array:
+        """Which levels a row has, (n, J)."""
+        if self.codes is None:
+            return sparse.csr_array(abs(self.given_loadings) > 0).astype(float)
+        return indicator_columns(self.codes, np.ones((len(self.codes), 1)), n_levels)
+
+    def owners(self, codes: np.ndarray, n_levels: int) -> np.ndarray | None:
+        """The level of another factor, given by its `codes`, in which each level lies, (J,); None when one does not."""
+        if self.codes is None:
+            entries = self.given_loadings.tocoo()
+            rows, effects = entries.coords
+        else:
+            rows, effects = np.arange(len(codes)), self.codes
+        owner = np.zeros(n_levels, codes.dtype)
+        owner[effects] = codes[rows]
+        return owner if np.array_equal(owner[effects], codes[rows]) else None
+
+    @property
+    def given_loadings(self) -> sparse.csr_array:
+        """The loadings of a term that has them."""
+        assert self.loadings is not None
+        return self.loadings
+
+    @property
+    def gram(self) -> FloatArray:
+        """Σ_i z_i z_i', (q, q), over the rows."""
+        if self.codes is None:
+            return np.array([[float((self.given_loadings.data**2).sum())]])
+        return self.columns.T @ self.columns
+
+    def __getitem__(self, rows: slice | np.ndarray) -> TermRows:
+        return TermRows(
+            None if self.codes is None else self.codes[rows],
+            self.columns[rows],
+            None if self.loadings is None else sparse.csr_array(self.loadings[rows]),
+        )
+
+
+def present(rows: Rows | None, what: str) -> Rows:
+    """The rows, for `what` (a method's name, say), which the error names when they were let go."""
+    if rows is None:
+        raise DataError(f"{what}: this needs the rows of the data, which were removed by remove_data()")
+    return rows
+
+
+def indicator_columns(codes: np.ndarray, columns: FloatArray, n_levels: int) -> sparse.csr_array:
+    """Z of the columns (n, k) of a grouping factor, those of a level side by side: (n, J k)."""
+    n, k = columns.shape
+    index = (codes[:, None] * k + np.arange(k)).ravel()
+    values = np.ascontiguousarray(columns).ravel()
+    return sparse.csr_array((values, index, np.arange(0, n * k + 1, k) if k else np.zeros(n + 1, int)),
+                            shape=(n, n_levels * k))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One chunk of rows.
+
+    Attributes
+    ----------
+    y : (n,) float64 array
+        Response.
+    X : (n, p) float64 array
+        Fixed-effects columns.
+    terms : tuple of TermRows
+        One a random term, in the design's order.
+    weights, offset : (n,) float64 arrays, or None
+        Prior weights (Var ε_i = σ²/w_i) and known part of the mean.
+    index : pandas.Index of length n
+        Labels of the rows.
+    positions : (n,) intp array, or None
+        Where the rows stand in the data that were given; None: all, in order.
+    columns : mapping of str to (n,) arrays
+        Columns of the data that the fixed part uses.
+    factors : mapping of str to (n,) intp arrays
+        Level of each row in the fixed part's factors.
+    groups : (n,) intp array, or None
+        Level of each row in the groups given beside the formula.
+    """
+
+    y: FloatArray
+    X: FloatArray
+    terms: tuple[TermRows, ...]
+    weights: FloatArray | None = None
+    offset: FloatArray | None = None
+    index: pd.Index = field(default_factory=lambda: pd.RangeIndex(0))
+    positions: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+
+    @property
+    def n(self) -> int:
+        """Rows of this chunk."""
+        return len(self.y)
+
+    @property
+    def response(self) -> FloatArray:
+        """y − offset, (n,)."""
+        return self.y if self.offset is None else self.y - self.offset
+
+    @property
+    def unit_weights(self) -> FloatArray:
+        """The weights, ones where there are none, (n,)."""
+        return np.ones(self.n) if self.weights is None else self.weights
+
+    @property
+    def known(self) -> FloatArray:
+        """The offset, zeros where there is none, (n,)."""
+        return np.zeros(self.n) if self.offset is None else self.offset
+
+    @property
+    def log_weights(self) -> float:
+        """Σ log w."""
+        return 0.0 if self.weights is None else float(np.log(self.weights).sum())
+
+    def mean(self, beta: FloatArray, kept: np.ndarray | None = None) -> FloatArray:
+        """Xβ + offset, (n,), over the columns kept."""
+        linear = self.X @ beta if kept is None else self.X[:, kept] @ beta[kept]
+        return linear if self.offset is None else linear + self.offset
+
+    def random_part(self, b: tuple[FloatArray, ...]) -> FloatArray:
+        """Σ_k Z_k b_k, (n,); one (J, q) array a term."""
+        out = np.zeros(self.n)
+        for term, effects in zip(self.terms, b):
+            out += term.times(effects)
+        return out
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Rows:
+        """Some of the rows."""
+
+        def part(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[rows]
+
+        return Rows(
+            self.y[rows],
+            self.X[rows],
+            tuple(term[rows] for term in self.terms),
+            part(self.weights),
+            part(self.offset),
+            self.index[rows] if len(self.index) == self.n else pd.RangeIndex(len(self.y[rows])),
+            part(self.positions),
+            {name: column[rows] for name, column in self.columns.items()},
+            {name: codes[rows] for name, codes in self.factors.items()},
+            part(self.groups),
+        )
+
+    def chunks(self, size: int) -> Iterator[Rows]:
+        """The engine's part of the rows (y, X, terms, weights, offset), `size` at a time; views."""
+        for start in range(0, self.n, size):
+            here = slice(start, start + size)
+            yield Rows(
+                self.y[here],
+                self.X[here],
+                tuple(term[here] for term in self.terms),
+                None if self.weights is None else self.weights[here],
+                None if self.offset is None else self.offset[here],
+            )
+
+    def with_response(self, y: FloatArray) -> Rows:
+        """The same rows with another response."""
+        return replace(self, y=np.ascontiguousarray(y))
