@@ -14,7 +14,6 @@ import pytest
 from scipy import optimize
 
 import henderson
-from henderson.contract.design import Design
 from henderson.covariance.layout import Layout
 from henderson.covariance.structure import Structure
 from henderson.covariance.structures import STRUCTURES, structure_called
@@ -25,6 +24,7 @@ from henderson.engine.many.refits import Refitter, batched_components
 from henderson.inference import infer
 from henderson.inference.comparison.chibar import mixture
 from henderson.intervals.variance_errors import standard_errors, variance_covariance
+from reference import Data
 
 LEVELS = 4  # effects per level
 DEVIANCE = 1e-7  # absolute; the dense optimum is found by differences
@@ -110,7 +110,7 @@ def structure(request, monkeypatch) -> Structure:
 
 
 @pytest.fixture
-def design(structure) -> Design:
+def data(structure) -> Data:
     """Forty subjects on four occasions and a crossed item; the subjects' effects by occasion have the structure."""
     rng = np.random.default_rng(11)
     n, J = 480, 40
@@ -124,22 +124,22 @@ def design(structure) -> Design:
     b = rng.multivariate_normal(np.zeros(LEVELS), true, size=J)
     y = 1 + 0.5 * table["x"] + b[table["subject"], table["visit"].astype(int)] + 0.4 * rng.normal(size=9)[table["item"]]
     table["y"] = y + 0.7 * rng.normal(size=n)
-    plain = design_from_formula("y ~ x + (0 + visit | subject) + (1 | item)", table)
-    return replace(
-        plain, terms=tuple(replace(t, structure=structure.name) if t.n_columns > 1 else t for t in plain.terms)
-    )
+    plain, rows = design_from_formula("y ~ x + (0 + visit | subject) + (1 | item)", table)
+    terms = tuple(replace(t, structure=structure.name) if t.n_columns > 1 else t for t in plain.terms)
+    return Data(replace(plain, terms=terms), rows)
 
 
-def dense(design: Design, structure: Structure, theta: np.ndarray) -> tuple[float, np.ndarray, float]:
+def dense(data: Data, structure: Structure, theta: np.ndarray) -> tuple[float, np.ndarray, float]:
     """The REML deviance, β̂ and σ at (θ, the item's standard deviation), from V itself."""
-    subject, item = design.terms
+    subject, item = data.rows.terms
+    n_subjects = data.design.terms[0].n_levels
     lam = structure.lam(theta[:2], LEVELS)
-    z = np.zeros((len(design.y), subject.n_levels * LEVELS))
+    z = np.zeros((data.rows.n, n_subjects * LEVELS))
     for a in range(LEVELS):
         z[np.arange(len(z)), subject.codes * LEVELS + a] = subject.columns[:, a]
-    V = np.eye(len(z)) + z @ np.kron(np.eye(subject.n_levels), lam @ lam.T) @ z.T
+    V = np.eye(len(z)) + z @ np.kron(np.eye(n_subjects), lam @ lam.T) @ z.T
     V += theta[2] ** 2 * np.equal.outer(item.codes, item.codes)
-    X, y = design.X, design.y
+    X, y = data.rows.X, data.rows.y
     vx = np.linalg.solve(V, X)
     beta = np.linalg.solve(X.T @ vx, vx.T @ y)
     e, nu = y - X @ beta, len(y) - X.shape[1]
@@ -149,8 +149,8 @@ def dense(design: Design, structure: Structure, theta: np.ndarray) -> tuple[floa
 
 
 @pytest.fixture
-def fitted(design) -> Fit:
-    return fit_design(design)
+def fitted(data) -> Fit:
+    return fit_design(*data)
 
 
 def test_derivatives(structure):
@@ -177,25 +177,25 @@ def test_derivatives(structure):
     np.testing.assert_allclose(layout.covariance(layout.g(cov(theta))), cov(theta), atol=1e-12)
 
 
-def test_the_fit_is_the_dense_optimum(design, structure, fitted):
+def test_the_fit_is_the_dense_optimum(data, structure, fitted):
     assert fitted.optimum.converged
     found = optimize.minimize(
-        lambda t: dense(design, structure, t)[0], fitted.theta * 1.05, method="BFGS", options={"gtol": 1e-6}
+        lambda t: dense(data, structure, t)[0], fitted.theta * 1.05, method="BFGS", options={"gtol": 1e-6}
     )
     assert fitted.deviance == pytest.approx(found.fun, abs=DEVIANCE)
-    deviance, beta, sigma = dense(design, structure, fitted.theta)
+    deviance, beta, sigma = dense(data, structure, fitted.theta)
     assert deviance == pytest.approx(fitted.deviance, abs=1e-8)
     np.testing.assert_allclose(fitted.theta, found.x, rtol=ESTIMATES, atol=ESTIMATES)
     np.testing.assert_allclose(fitted.beta, beta, rtol=1e-9)
     assert fitted.sigma == pytest.approx(sigma, rel=1e-9)
 
 
-def test_inference_follows(design, structure, fitted):
+def test_inference_follows(data, structure, fitted):
     """Variances' covariance and Satterthwaite's df from the Hessian of the dense deviance in (θ, σ)."""
-    theta, sigma, nu = fitted.theta, fitted.sigma, len(design.y) - 2
+    theta, sigma, nu = fitted.theta, fitted.sigma, data.rows.n - 2
 
     def deviance(phi):  # −2ℓ in (θ, log σ²), from the profiled one
-        d, _, profiled = dense(design, structure, phi[:3])
+        d, _, profiled = dense(data, structure, phi[:3])
         r2 = nu * profiled**2
         return d - nu * (1 + np.log(r2 / nu)) + nu * phi[3] + r2 / np.exp(phi[3])
 
@@ -216,14 +216,16 @@ def test_inference_follows(design, structure, fitted):
     assert cov[0, 0] == pytest.approx(slope @ cov_phi @ slope, rel=1e-4)
     assert standard_errors(fitted)["se"].notna().all()
 
+    X = data.rows.X
+
     def v_of_beta(phi):  # Var(β̂_x) at the parameters
         lam = structure.lam(phi[:2], LEVELS)
-        subject, item = design.terms
+        subject, item = data.rows.terms
         z = np.einsum(
             "ia,ja,ij->ij", subject.columns @ (lam @ lam.T), subject.columns, np.equal.outer(*[subject.codes] * 2)
         )
         V = np.eye(len(z)) + z + phi[2] ** 2 * np.equal.outer(item.codes, item.codes)
-        return np.exp(phi[3]) * np.linalg.inv(design.X.T @ np.linalg.solve(V, design.X))[1, 1]
+        return np.exp(phi[3]) * np.linalg.inv(X.T @ np.linalg.solve(V, X))[1, 1]
 
     slope = np.array([(v_of_beta(at + s) - v_of_beta(at - s)) / (2 * h) for s in steps])
     df = 2 * v_of_beta(at) ** 2 / (slope @ cov_phi @ slope)
@@ -235,17 +237,17 @@ def test_where_no_variance_is_there(structure):
     """The class' boundary: independent rows, so every variance is zero or nearly so, and the fit is certified."""
     rng = np.random.default_rng(4)
     table = pd.DataFrame({"g": np.repeat(np.arange(30), 8), "f": np.tile(list("abcd"), 60), "y": rng.normal(size=240)})
-    plain = design_from_formula("y ~ 1 + (0 + f | g)", table)
-    design = replace(plain, terms=(replace(plain.terms[0], structure=structure.name),))
-    fit = fit_design(design)
-    nothing = fit_design(replace(plain, terms=(replace(plain.terms[0], structure="identity"),)))
+    plain, rows = design_from_formula("y ~ 1 + (0 + f | g)", table)
+    (term,) = plain.terms
+    fit = fit_design(replace(plain, terms=(replace(term, structure=structure.name),)), rows)
+    nothing = fit_design(replace(plain, terms=(replace(term, structure="identity"),)), rows)
     assert fit.deviance <= nothing.deviance + 1e-6
     assert fit.optimum.boundary_gain <= 1e-7
 
 
-def test_tables_ask_the_class(design, structure, fitted):
+def test_tables_ask_the_class(data, structure, fitted):
     names = [parameter for parameter in standard_errors(fitted).index if parameter.endswith("subject")]
-    joined = ".".join(design.terms[0].names)
+    joined = ".".join(data.design.terms[0].names)
     assert names[:2] == [f"sd_{joined}|subject", f"cor_{joined}|subject"]
     lam = fitted.lam[0]
     cov = fitted.sigma**2 * lam @ lam.T
@@ -254,14 +256,14 @@ def test_tables_ask_the_class(design, structure, fitted):
     assert shown[names[1]] == pytest.approx(cov[1, 0] / cov[0, 0])
 
 
-def test_refits_are_the_fits_of_their_responses(design, structure):
-    one = replace(design, terms=design.terms[:1])  # independent subjects: the array engine where λ is linear
-    fit = fit_design(one)
+def test_refits_are_the_fits_of_their_responses(data, structure):
+    # independent subjects: the array engine where λ is linear
+    fit = fit_design(replace(data.design, terms=data.design.terms[:1]), replace(data.rows, terms=data.rows.terms[:1]))
     assert (batched_components(fit) is not None) == structure.linear
     y = simulate(fit, 3, seed=1)
     refits = Refitter.of(fit)(y)
     for k in range(3):
-        alone = fit_design(replace(one, y=y[:, k]))
+        alone = fit_design(fit.design, fit.rows.with_response(y[:, k]))
         assert refits.deviance[k] == pytest.approx(alone.deviance, abs=1e-6)
         np.testing.assert_allclose(refits.beta[k], alone.beta, rtol=1e-4, atol=1e-5)
 
@@ -271,8 +273,8 @@ def test_unknown_structures_are_named():
         structure_called("toeplitz")
 
 
-def test_mixtures_by_structure(design):
-    subject, item = design.terms
+def test_mixtures_by_structure(data):
+    subject, item = data.design.terms
     wide, narrow = replace(item, names=("a", "b"), structure="unstructured"), replace(item, names=("a",))
     assert str(mixture([narrow], [wide])) == "0.5 χ²(1) + 0.5 χ²(2)"
     one, two = replace(narrow, structure="diagonal"), replace(wide, structure="diagonal")

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, present

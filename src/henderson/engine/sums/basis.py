@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import linalg
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, TermRows
