@@ -143,7 +143,7 @@ class Evaluation:
     Attributes
     ----------
     deviance : float
-        In the user's units.
+        In the user's units; infinite where the equations are not positive definite to rounding.
     beta : (p,) array
         Of the working columns.
     r2 : float
@@ -152,14 +152,20 @@ class Evaluation:
 
     def __init__(self, criterion: Criterion, lam: list[np.ndarray], theta: np.ndarray) -> None:
         self.criterion, self.lam, self.theta = criterion, lam, theta
-        inner, p, nu = self.factor.inner, criterion.system.cross.p, criterion.nu
-        low = np.linalg.cholesky(inner)
+        p, nu = criterion.system.cross.p, criterion.nu
+        try:
+            low = np.linalg.cholesky(self.factor.inner)
+        except np.linalg.LinAlgError:
+            self.deviance = np.inf
+            return
         self.low_x = low[:p, :p]
         self.beta = np.linalg.solve(self.low_x.T, low[p, :p]) if p else np.zeros(0)
         square = self.factor.response_square()
         self.r2 = float(low[p, p] ** 2 if square is None else square - (low[p, :p].astype(np.longdouble) ** 2).sum())
         log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if criterion.reml else 0.0
-        self.deviance = self.factor.log_det + log_x + nu * (1 + np.log(2 * np.pi * self.r2 / nu)) + criterion.constant
+        log_r2 = np.log(2 * np.pi * self.r2 / nu) if self.r2 > 0 else np.inf
+        deviance = self.factor.log_det + log_x + nu * (1 + log_r2) + criterion.constant
+        self.deviance = deviance if np.isfinite(deviance) else np.inf
 
     @cached_property
     def factor(self) -> Factor:

@@ -46,6 +46,10 @@ class Search:
     seconds : float
     message : str
     history : tuple of (deviance, predicted decrease)
+    starts : int
+        Descents that were tried, the lowest end of which this is.
+    surveyed : int
+        Points of the grid on which the deviance was looked at before them (0: too large a model for that).
     """
 
     evaluations: int
@@ -57,6 +61,8 @@ class Search:
     seconds: float
     message: str
     history: tuple[tuple[float, float], ...]
+    starts: int = 1
+    surveyed: int = 0
 
 
 @dataclass(frozen=True)
@@ -231,6 +237,8 @@ def in_user_units(
         time.perf_counter() - began,
         ended.message,
         ended.history,
+        ended.starts,
+        ended.surveyed,
     )
     return Fit(
         design,

@@ -87,7 +87,7 @@ class EffectsMethods(FittedModel):
 
     @property
     def optinfo(self) -> dict[str, Any]:
-        """How the optimum was found: evaluations, certificate, seconds."""
+        """How the optimum was found: evaluations, certificate, starts tried, points of the grid surveyed, seconds."""
         search = self.engine.optimum
         return {
             "evaluations": search.evaluations,
@@ -96,6 +96,8 @@ class EffectsMethods(FittedModel):
             "boundary_gain": search.boundary_gain,
             "smallest_curvature": search.smallest_curvature,
             "converged": search.converged,
+            "starts": search.starts,
+            "surveyed": search.surveyed,
             "seconds": search.seconds,
             "message": search.message,
         }

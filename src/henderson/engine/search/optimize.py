@@ -20,7 +20,7 @@ import numpy as np
 
 
 class Point(Protocol):
-    """The function at one θ."""
+    """The function at one θ; a value that is not finite says that there is none, and no derivatives are asked for."""
 
     theta: np.ndarray
     deviance: float
@@ -84,6 +84,7 @@ def minimize(
     ----------
     evaluate : callable
     start : Point
+        Where the function is finite.
     radius : float
         First radius of the trust region.
     beat : float
@@ -130,6 +131,10 @@ def minimize(
             )
         new = evaluate(point.theta + step)
         evaluations += 1
+        if not (np.isfinite(new.deviance) and np.isfinite(new.gradient).all()):
+            radius = float(np.linalg.norm(step)) / 4
+            stalled += radius < 1e-12
+            continue
         actual = point.deviance - new.deviance
         hidden = predicted < 50 * rounding
         length = float(np.linalg.norm(step))

@@ -1,11 +1,12 @@
 """The search for the optimum of one criterion, and the certificate that it is one.
 
-1. A start is found (`scoring_start`) and the deviance minimised (`minimize`).
+1. The deviance is surveyed where that is cheap (`survey`); a start is found there or by scoring (`scoring_start`) and
+   the deviance minimised (`minimize`).
 2. A variance that ended at a rounding error is set to zero, when the deviance agrees.
 3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
    semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
-4. Overparametrised models that end singular can have more than one minimum, each certified. When the model is small a
-   second and a third search start elsewhere, and the lowest end stands.
+4. A certificate speaks of a neighbourhood, and there can be more than one minimum, each certified. Other basins of the
+   survey are descended into, and small models that end singular are searched from more starts; the lowest end stands.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.optimize import ACCEPTABLE, Optimum, minimize
 from henderson.engine.search.start import other_starts, scoring_start
+from henderson.engine.search.survey import Basins, Survey, spread
+from henderson.errors import DataError
 
 #: λ's smallest singular value against its largest, below which the certificate looks at N
 NEARLY_SINGULAR = 1e-2
@@ -30,6 +33,12 @@ WORTHWHILE = 1e-7
 FAR = 100.0
 #: effects up to which a singular model is searched from other starts too
 SEARCH_AGAIN = 500
+#: spread of a factor's levels up to which it counts as balanced, and from which a survey looks at any number of levels
+BALANCED, UNLIKE = 1.0 + 1e-7, 25.0
+#: levels below which it looks at any unbalanced factor
+FEW = 50
+#: sizes of λ that are tried when a start has no deviance
+RETREATS = (1.0, 0.1, 0.0)
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
@@ -48,6 +57,10 @@ class Certified:
     off : (n_theta,) array
         Where that step would lead.
     history : tuple of (deviance, predicted decrease)
+    starts : int
+        Descents that were tried.
+    surveyed : int
+        Points of the grid that was looked at before them.
     """
 
     optimum: Optimum[Evaluation]
@@ -55,6 +68,8 @@ class Certified:
     smallest: float
     off: np.ndarray
     history: tuple[tuple[float, float], ...]
+    starts: int = 1
+    surveyed: int = 0
 
     @property
     def converged(self) -> bool:
@@ -80,15 +95,79 @@ def search(
             tell(criterion.evaluations)
         return point
 
+    unlike = spread(criterion)
+    basins = _basins(criterion) if unlike > UNLIKE or (unlike > BALANCED and _has_few_levels(criterion)) else None
+    ended, starts = _descend(criterion, evaluate, _first(criterion, evaluate, basins, start)), 1
+    if basins is None and unlike > BALANCED and any(_is_singular(lam) for lam in ended.optimum.point.lam):
+        basins = _basins(criterion)
+    seen = [ended.optimum.point]
+    for theta, promised in _elsewhere(criterion, ended.optimum.point, basins):
+        lowest = ended.optimum.point.deviance
+        if promised > lowest or _was_seen(criterion, basins, theta, seen):
+            continue
+        first = evaluate(theta)
+        if np.isfinite(first.deviance):
+            other = _descend(criterion, evaluate, first, beat=lowest)
+            starts += 1
+            seen.append(other.optimum.point)
+            ended = other if other.optimum.point.deviance < lowest - WORTHWHILE else ended
+    return replace(ended, starts=starts, surveyed=0 if basins is None else basins.surveyed)
+
+
+def _basins(criterion: Criterion) -> Basins | None:
+    survey = Survey.of(criterion)
+    return None if survey is None else survey.basins()
+
+
+def _has_few_levels(criterion: Criterion) -> bool:
+    return min((block.n_levels for block in criterion.blocks.blocks), default=FEW) < FEW
+
+
+def _first(
+    criterion: Criterion,
+    evaluate: Callable[[np.ndarray], Evaluation],
+    basins: Basins | None,
+    start: np.ndarray | None,
+) -> Evaluation:
+    """Where the first descent begins: a given start, the lowest basin of scalar terms, or scoring steps."""
+    blocks = criterion.blocks
     if start is not None:
-        return _descend(criterion, evaluate, evaluate(_working_theta(criterion, start)))
-    ended = _descend(criterion, evaluate, scoring_start(criterion.blocks, criterion.system.cross, evaluate))
-    if _may_have_other_minima(criterion, ended.optimum.point):
-        for theta in other_starts(criterion.blocks):
-            other = _descend(criterion, evaluate, evaluate(theta), beat=ended.optimum.point.deviance)
-            if other.optimum.point.deviance < ended.optimum.point.deviance - WORTHWHILE:
-                ended = other
-    return ended
+        point = evaluate(_working_theta(criterion, start))
+    elif basins is not None and basins.is_fine and len(basins.coordinates) == blocks.n_theta:
+        point = evaluate(basins.theta[0])
+    else:
+        point = scoring_start(blocks, criterion.system.cross, evaluate)
+    for size in RETREATS:
+        if np.isfinite(point.deviance):
+            return point
+        point = evaluate(blocks.theta([size * np.eye(block.q) for block in blocks.blocks]))
+    if not np.isfinite(point.deviance):
+        raise DataError("the deviance has no value to rounding, at whatever size of the random effects")
+    return point
+
+
+def _elsewhere(criterion: Criterion, point: Evaluation, basins: Basins | None) -> list[tuple[np.ndarray, float]]:
+    """Where else there may be a lower minimum, and the deviance promised there: other basins of the survey, and starts
+    elsewhere when a λ of several effects ended singular."""
+    out = [] if basins is None else list(zip(basins.theta, (basins.deviance - basins.error).tolist()))
+    singular = any(len(lam) > 1 and _is_singular(lam) for lam in point.lam)
+    if singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN:
+        out += [(theta, -np.inf) for theta in other_starts(criterion.blocks)]
+    return out
+
+
+def _was_seen(criterion: Criterion, basins: Basins | None, theta: np.ndarray, ends: list[Evaluation]) -> bool:
+    """Whether a basin of the survey is that of an end known."""
+    if basins is None or theta[basins.coordinates].min() <= 0:
+        return False
+    sizes = [_standard_deviations(criterion, end)[basins.coordinates] for end in ends]
+    return any(basins.same(theta[basins.coordinates], sd) for sd in sizes)
+
+
+def _standard_deviations(criterion: Criterion, point: Evaluation) -> np.ndarray:
+    """Working standard deviations of the effects, at the places of θ that are on the diagonals of the λ, (k,)."""
+    roots = [np.diag(np.sqrt((lam**2).sum(axis=1))) for lam in point.lam]
+    return criterion.blocks.theta(roots)
 
 
 def _descend(
@@ -104,18 +183,15 @@ def _descend(
         ended = _certify(criterion, best, history)
         if ended.gain <= WORTHWHILE or attempt == ATTEMPTS:
             break
-        again = minimize(evaluate, evaluate(ended.off), radius=0.1)
+        off = evaluate(ended.off)
+        if not np.isfinite(off.deviance):
+            break
+        again = minimize(evaluate, off, radius=0.1)
         history += again.history
         if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
             break
         best = again
     return ended
-
-
-def _may_have_other_minima(criterion: Criterion, point: Evaluation) -> bool:
-    """A singular λ of several effects, in a model small enough to search again."""
-    singular = any(len(lam) > 1 and _is_singular(lam) for lam in point.lam)
-    return singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN
 
 
 def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:

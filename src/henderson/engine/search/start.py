@@ -27,6 +27,8 @@ def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.n
     guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
     point = evaluate(_within(blocks, guess))
     for _ in range(STEPS if moments is None else 1):
+        if not np.isfinite(point.deviance):
+            break
         point = evaluate(_scored(blocks, point))
     return point
 

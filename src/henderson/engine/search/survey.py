@@ -1,0 +1,388 @@
+"""The deviance at hundreds of θ at once, to see every basin of it before a descent goes to the bottom of one.
+
+A profiled likelihood can have several minima, a variance of zero among them. In the logarithm of a standard deviation
+the deviance has no feature much narrower than one (1/(1 + t²a) is logistic there), so a grid shows its basins. Of a
+model that is small enough everything is one array computation on the cross-products, B points at once:
+
+    1. levels j of the front with one A = Z_j'Z_j are added up: W_A = Σ a_j ⊗ a_j, a_j = Z_j'[Z_r X y]
+    2. [Z_r X y]'V_f⁻¹[Z_r X y] = [Z_r X y]'[Z_r X y] − Σ_A <(G⁻¹ + A)⁻¹, W_A>: one matrix product for all points
+    3. bordered by Λ_r and I, its Cholesky factor has log|C_r|, log|X'V⁻¹X| and r² on the diagonal
+
+The grid is one of standard deviations; correlations are zero in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.engine.criterion import Criterion
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics import small
+
+FloatArray = np.ndarray
+
+#: columns of [Z_r X y] beyond which a survey would cost more than the descents
+WIDEST = 100
+#: levels of a scalar front that are kept apart; with more, those whose A agree to a percent are one
+APART = 400
+#: multiplications that a survey may take to set up and to make, and how many more for each row of the data
+SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
+#: points along each of 1, 2, 3, … standard deviations, and the same when correlations are free beside them
+POINTS, POINTS_CORRELATED = (48, 18, 10, 5, 4, 3, 3), (48, 9, 6, 4, 3, 3, 3)
+#: ratio of neighbours on the grid from which on it does not see enough to begin from
+COARSE = 2.5
+#: t²A below which a variance is as good as zero, for the largest A
+SMALLEST = 1e-2
+#: r² where all effects are free, by rows (y has unit variance), below which it is rounding
+SATURATED = 1e-8
+
+
+@dataclass(frozen=True)
+class Basins:
+    """What a survey saw.
+
+    Attributes
+    ----------
+    theta : (m, k) array
+        Near the bottom of each basin, the lowest first.
+    deviance : (m,) array
+        What parabolas through the grid promise there.
+    coordinates : (c,) int array
+        Which θ the grid varied.
+    least, ratio : (c,) arrays
+        Smallest value of each, and the ratio of neighbours.
+    surveyed : int
+        Points of the grid.
+    """
+
+    theta: FloatArray
+    deviance: FloatArray
+    coordinates: np.ndarray
+    least: FloatArray
+    ratio: FloatArray
+    surveyed: int
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether its points are close enough to begin a descent from."""
+        return bool(self.ratio.max() < COARSE)
+
+    @property
+    def error(self) -> float:
+        """Deviance by which a promise may be wrong, by the distance of the points."""
+        return float(0.1 + 0.6 * (np.log(self.ratio) ** 2).max())
+
+    def same(self, one: FloatArray, other: FloatArray) -> bool:
+        """Whether two sets of standard deviations (c,) are within a step of the grid; zero is as good as its least."""
+        gaps = np.log(np.maximum(one, self.least) / np.maximum(other, self.least)) / np.log(self.ratio)
+        return bool((np.abs(gaps) <= 1.0).all())
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The deviance of a small model as array computation.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    nu : int
+    n : int
+    reml : bool
+    constant : float
+        What the criterion adds.
+    zz : (q, q, a) array
+        The distinct A of the front.
+    count : (a,) array
+        Levels that have it.
+    products : (a q², M²) array
+        The W_A.
+    whole : (M, M) array
+        [Z_r X y]'[Z_r X y].
+    """
+
+    blocks: Blocks
+    nu: int
+    n: int
+    reml: bool
+    constant: float
+    zz: FloatArray
+    count: FloatArray
+    products: FloatArray
+    whole: FloatArray
+
+    @classmethod
+    def of(cls, criterion: Criterion) -> Survey | None:
+        """The survey of a criterion, or None where it would be dear."""
+        blocks, cross = criterion.blocks, criterion.system.cross
+        R, m = blocks.n_rest, cross.p + 1
+        M = R + m
+        q, n_levels = cross.zz.shape[1:]
+        if M > WIDEST or n_levels * q * q * M * M > SET_UP + PER_ROW * cross.n:
+            return None
+        whole = np.empty((M, M))
+        whole[:R, :R], whole[:R, R:], whole[R:, R:] = cross.rr.toarray(), cross.rx, cross.xy
+        whole[R:, :R] = cross.rx.T
+        zz, count, products = cross.zz, np.zeros(0), np.zeros((0, M * M))
+        if blocks.front is not None:
+            order, starts = _alike(cross.zz)
+            zz, count = np.ascontiguousarray(cross.zz[:, :, order[starts]]), np.diff(np.append(starts, n_levels))
+            products = _products(_front_columns(cross)[order], starts)
+        return cls(blocks, criterion.nu, cross.n, criterion.reml, criterion.constant, zz, count, products, whole)
+
+    @property
+    def cost(self) -> int:
+        """Multiplications for one point."""
+        M = len(self.whole)
+        q = len(self.zz)
+        return self.products.size + (0 if q < 2 else 15 * self.zz.size * q) + M**3 // 3 + 12 * M**2
+
+    def deviances(self, theta: FloatArray) -> FloatArray:
+        """The deviance at working θ (B, k); infinite where the equations are not positive definite, (B,)."""
+        log_det, pivots = self._factored(theta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r2 = pivots[:, -1] ** 2
+            log_det = log_det + 2 * np.log(pivots[:, : -1 if self.reml else self.blocks.n_rest]).sum(axis=1)
+            out = log_det + self.nu * (1 + np.log(2 * np.pi * r2 / self.nu)) + self.constant
+        return np.where(np.isfinite(out), out, np.inf)
+
+    def least_r2(self) -> float:
+        """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
+        r2 = self._factored(np.where(self._diagonal, 1e4, 0.0)[None])[1][0, -1] ** 2
+        return max(float(r2) / self.n, SATURATED) if np.isfinite(r2) else SATURATED
+
+    @property
+    def _diagonal(self) -> np.ndarray:
+        """Which θ stand on the diagonal of a λ, (k,) bool."""
+        out = np.zeros(self.blocks.n_theta, bool)
+        for block in self.blocks.blocks:
+            entries, parameter = block.layout.entries, block.layout.parameter
+            out[block.parameters[parameter[entries[:, 0] == entries[:, 1]]]] = True
+        return out
+
+    def _factored(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (B, M)."""
+        blocks, M, batch = self.blocks, len(self.whole), len(theta)
+        C, log_det = np.tile(self.whole, (batch, 1, 1)), np.zeros(batch)
+        lam = []
+        for block in blocks.blocks:
+            one = np.zeros((batch, block.q, block.q))
+            entries = block.layout.entries
+            one[:, entries[:, 0], entries[:, 1]] = theta[:, block.parameters[block.layout.parameter]]
+            lam.append(one)
+        if blocks.front is not None:
+            weights, log_det = _front(self.zz, self.count, lam[blocks.front])
+            C -= (weights @ self.products).reshape(batch, M, M)
+        for k in blocks.rest:
+            block = blocks.blocks[k]
+            rows = slice(blocks.offsets[k], blocks.offsets[k] + block.size)
+            if block.q == 1:
+                C[:, rows] *= lam[k]
+                C[:, :, rows] *= lam[k]
+                continue
+            by_level = C[:, rows].reshape(batch, block.n_levels, block.q, M)
+            C[:, rows] = np.einsum("bsr,bjsx->bjrx", lam[k], by_level).reshape(batch, block.size, M)
+            by_level = C[:, :, rows].reshape(batch, M, block.n_levels, block.q)
+            C[:, :, rows] = np.einsum("bxjs,bsr->bxjr", by_level, lam[k]).reshape(batch, M, block.size)
+        on = np.arange(blocks.n_rest)
+        C[:, on, on] += 1.0
+        return log_det, _pivots(C)
+
+    def basins(self) -> Basins | None:
+        """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget."""
+        coordinates = np.flatnonzero(self._diagonal)
+        axes = self._axes(coordinates)
+        if axes is None:
+            return None
+        shape = tuple(len(points) for points in axes)
+        theta = np.zeros((int(np.prod(shape)), self.blocks.n_theta))
+        for parameter, points, place in zip(coordinates, axes, np.indices(shape)):
+            theta[:, parameter] = points[place.ravel()]
+        values = self.deviances(theta).reshape(shape)
+        here = _low_points(values)
+        found, promised = np.zeros((len(here), self.blocks.n_theta)), values[tuple(here.T)]
+        for axis, (parameter, points) in enumerate(zip(coordinates, axes)):
+            shift, gain = _parabola(values, here, axis)
+            found[:, parameter] = np.exp(np.log(points[here[:, axis]]) + shift * np.log(points[1] / points[0]))
+            promised = promised - gain
+        order = np.argsort(promised, kind="stable")
+        least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
+        return Basins(found[order], promised[order], coordinates, least, ratio / least, len(theta))
+
+    def _axes(self, coordinates: np.ndarray) -> list[FloatArray] | None:
+        """Values of each standard deviation, from as good as zero to where more of it explains nothing more.
+
+        Along one variance g, d' = Σ a/(1 + ga) + ν (log r²)' and r² falls by less than n/g: d rises once g > νn/(J r²).
+        """
+        c = len(coordinates)
+        table = POINTS if c == self.blocks.n_theta else POINTS_CORRELATED
+        points = table[c - 1] if c <= len(table) else 0
+        most = (BUDGET + PER_ROW * self.n) / self.cost
+        while points**c > most and points > 0:
+            points -= 1
+        if points < 3:
+            return None
+        highest = 2.0 * np.sqrt(self.nu / self.least_r2())
+        out: list[FloatArray] = [np.zeros(0)] * c
+        for k, block in enumerate(self.blocks.blocks):
+            low = np.sqrt(SMALLEST / np.maximum(self._largest(k), 1e-300))
+            high = np.maximum(highest / np.sqrt(block.n_levels), 10 * low)
+            row, column = block.layout.entries.T
+            on = row == column
+            steps = np.linspace(0.0, 1.0, points)
+            for r, parameter in zip(row[on], block.parameters[block.layout.parameter[on]]):
+                values = low[r] * (high[r] / low[r]) ** steps
+                out[int(np.searchsorted(coordinates, parameter))] = values
+        return out
+
+    def _largest(self, k: int) -> FloatArray:
+        """Largest diagonal element of Z_j'Z_j for each effect of a block, (q,)."""
+        block = self.blocks.blocks[k]
+        if k == self.blocks.front:
+            return self.zz[range(block.q), range(block.q)].max(axis=1)
+        start = self.blocks.offsets[k]
+        return np.diag(self.whole)[start : start + block.size].reshape(-1, block.q).max(axis=0)
+
+
+def spread(criterion: Criterion) -> float:
+    """How unlike the levels of a factor are: the largest tr Z_j'Z_j by the smallest, the largest over the blocks.
+
+    Between balanced factors there is one minimum: −2ℓ is Σ ν_i (log λ_i + s_i/λ_i) over strata, convex in the log λ_i,
+    and so is the cone of the log λ_i that variances leave.
+    """
+    blocks, cross = criterion.blocks, criterion.system.cross
+    out = 1.0
+    for k, block in enumerate(blocks.blocks):
+        if k == blocks.front:
+            sizes = cross.zz[range(block.q), range(block.q)].sum(axis=0)
+            if block.q > 1 and np.ptp(cross.zz, axis=2).max() > 1e-9 * sizes.max():
+                out = max(out, 1.0 + 1e-6)
+        else:
+            start = blocks.offsets[k]
+            sizes = cross.rr.diagonal()[start : start + block.size].reshape(-1, block.q).sum(axis=1)
+        out = max(out, float(sizes.max() / max(sizes.min(), 1e-300)))
+    return out
+
+
+def _front_columns(cross: CrossProducts) -> FloatArray:
+    """a_j = Z_j'[Z_r X y] of the levels of the front, (J, q, M)."""
+    q, m, n_levels = cross.zx.shape
+    R = len(cross.rx)
+    out = np.empty((n_levels, q, R + m))
+    out[:, :, R:] = cross.zx.transpose(2, 0, 1)
+    for row, one in enumerate(cross.zr):
+        out[:, row, :R] = one.toarray()
+    return out
+
+
+def _products(a: FloatArray, starts: np.ndarray) -> FloatArray:
+    """Sums of a_j ⊗ a_j over the levels from each start to the next, (a q², M²)."""
+    n_levels, q, M = a.shape
+    flat = a.reshape(n_levels, q * M)
+    if len(starts) < n_levels / 4:
+        out = np.stack([one.T @ one for one in np.split(flat, starts[1:])])
+    else:
+        out = flat[:, :, None] * flat[:, None, :]
+        out = np.add.reduceat(out, starts, axis=0) if len(starts) < n_levels else out
+    return out.reshape(-1, q, M, q, M).transpose(0, 1, 3, 2, 4).reshape(-1, M * M)
+
+
+def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(G⁻¹ + A)⁻¹ of the distinct levels (B, a q²), and log|C| of all levels (B,)."""
+    batch, q, _ = lam.shape
+    if q == 1:
+        g = lam[:, 0] ** 2
+        C = 1.0 + g * zz[0, 0]
+        return g / C, np.log(C) @ count
+    C = _turned(lam, zz)
+    C[range(q), range(q)] += 1.0
+    low = small.cholesky(C)
+    log_det = 2.0 * np.log(low[range(q), range(q)]).sum(axis=0) @ count
+    T = np.ascontiguousarray(np.broadcast_to(lam.transpose(2, 1, 0)[..., None], C.shape))
+    small.solve_lower(low, T)
+    weights = np.empty((q, q, batch, len(count)))
+    for r in range(q):
+        for s in range(r + 1):
+            weights[r, s] = weights[s, r] = (T[:, r] * T[:, s]).sum(axis=0)
+    return weights.transpose(2, 3, 0, 1).reshape(batch, -1), log_det
+
+
+def _turned(lam: FloatArray, zz: FloatArray) -> FloatArray:
+    """λ'Aλ of every point and kind of level, (q, q, B, a)."""
+    q = len(zz)
+    right = np.tensordot(lam, zz, ([1], [0]))  # (B, q of λ', q of A, a)
+    return np.matmul(right.transpose(1, 0, 3, 2), lam[None]).transpose(0, 3, 1, 2) if q else right
+
+
+def _pivots(C: FloatArray) -> FloatArray:
+    """Diagonals of the Cholesky factors of (B, M, M); NaN where one does not exist."""
+    try:
+        return np.diagonal(np.linalg.cholesky(C), axis1=1, axis2=2)
+    except np.linalg.LinAlgError:
+        if len(C) == 1:
+            return np.full((1, C.shape[1]), np.nan)
+        half = len(C) // 2
+        return np.concatenate([_pivots(C[:half]), _pivots(C[half:])])
+
+
+def _low_points(values: FloatArray) -> np.ndarray:
+    """Places (m, c) on a grid where there may be a basin.
+
+    Those that are lower than all around them; and as a narrow valley that runs askew hides its lowest points between
+    those of the grid, those where the profile of an axis (least over the others, by parabolas) is low, its end at zero
+    among them.
+    """
+    least = values
+    for axis in range(values.ndim):
+        least = np.minimum(least, np.minimum(_moved(least, axis, 1), _moved(least, axis, -1)))
+    low = (values <= least) & np.isfinite(values)
+    for axis in range(values.ndim if values.ndim > 1 else 0):
+        along = np.moveaxis(values, axis, 0)
+        place = np.array(np.unravel_index(along.reshape(len(along), -1).argmin(axis=1), along.shape[1:]))
+        here = np.insert(place, axis, np.arange(len(along)), axis=0).T
+        profile = values[tuple(here.T)]
+        for other in range(values.ndim):
+            if other != axis:
+                profile = profile - _parabola(values, here, other)[1]
+        below = profile <= np.minimum(_moved(profile, 0, 1), _moved(profile, 0, -1))
+        below[0] = True
+        low[tuple(here[below & np.isfinite(profile)].T)] = True
+    return np.argwhere(low)
+
+
+def _moved(values: FloatArray, axis: int, by: int) -> FloatArray:
+    """The neighbours along an axis; at the edge a point is its own."""
+    place = np.clip(np.arange(values.shape[axis]) + by, 0, values.shape[axis] - 1)
+    return values.take(place, axis)
+
+
+def _parabola(values: FloatArray, here: np.ndarray, axis: int) -> tuple[FloatArray, FloatArray]:
+    """How far from points `here` (m, c), and how far below them, the parabola through their neighbours is least."""
+    place = here[:, axis]
+    inner = (place > 0) & (place < values.shape[axis] - 1)
+    before, after = here.copy(), here.copy()
+    before[:, axis] -= inner
+    after[:, axis] += inner
+    low, middle, high = (values[tuple(one.T)] for one in (before, here, after))
+    with np.errstate(invalid="ignore"):  # infinite beside infinite
+        curvature, slope = low - 2 * middle + high, (high - low) / 2
+    good = inner & np.isfinite(curvature) & np.isfinite(slope) & (curvature > 0)
+    curvature, slope = np.where(good, curvature, 1.0), np.where(good, slope, 0.0)
+    shift = np.clip(-slope / curvature, -0.5, 0.5)
+    return shift, -(slope * shift + 0.5 * curvature * shift**2)
+
+
+def _alike(zz: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+    """Levels sorted so that those with one A stand together (J,), and where each kind begins (a,)."""
+    q, _, n_levels = zz.shape
+    if not n_levels:
+        return np.zeros(0, int), np.zeros(0, int)
+    flat = zz.reshape(q * q, n_levels)
+    if q == 1 and n_levels > APART:
+        key = np.round(100 * np.log(np.maximum(flat[0], 1e-300)))
+    else:
+        key = np.round(np.sqrt(np.arange(2.0, q * q + 2)) @ flat / np.abs(flat).max(), 9)
+    order = np.argsort(key, kind="stable")
+    return order, np.flatnonzero(np.diff(key[order], prepend=np.nan) != 0)

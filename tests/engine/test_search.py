@@ -1,0 +1,98 @@
+"""The search: no lower minimum elsewhere, no raw error on the way, and a survey that says what the criterion says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from henderson import datasets, lmer
+from henderson.design.from_formula import design_from_formula
+from henderson.engine.criterion import Criterion
+from henderson.engine.fit import fit_design
+from henderson.engine.search.optimize import minimize
+from henderson.engine.search.survey import Survey, spread
+
+#: deviance that an end may lie above the lowest known: rounding of two descents
+LOWER = 1e-6
+
+
+def one_large_group():
+    rng = np.random.default_rng(202)
+    y = np.r_[np.round(rng.normal(size=30), 1), np.round(2.2 * rng.normal(size=10), 1)]
+    return {"y": y, "g": np.r_[np.zeros(30, int), np.arange(1, 11)]}
+
+
+def test_a_minimum_at_zero_is_not_taken_for_the_optimum():
+    # the deviance is 160.87 at theta = 0, where a descent from the moment estimate ends, certified
+    fit = lmer("y ~ 1 + (1 | g)", one_large_group(), REML=False)
+    assert fit.deviance == pytest.approx(134.93632, abs=1e-4)
+    assert fit.optinfo["starts"] >= 1
+    assert fit.optinfo["surveyed"] > 20
+
+
+@pytest.mark.parametrize("start", [0.0, 0.1, 100.0])
+def test_a_given_start_does_not_hide_another_minimum(start):
+    fit = lmer("y ~ 1 + (1 | g)", one_large_group(), REML=False, start=[start])
+    assert fit.deviance == pytest.approx(134.93632, abs=1e-4)
+
+
+def unequal(seed, formula, rows=40):
+    """One large group and small ones, and variances that they disagree about."""
+    rng = np.random.default_rng(seed)
+    a = np.r_[np.zeros(rows - 18, int), np.repeat(np.arange(1, 10), 2)]
+    data = {"a": a, "b": rng.integers(0, 5, rows), "x": rng.normal(size=rows)}
+    data["y"] = (rng.normal(size=rows) + 2 * rng.normal(size=10)[a]) * np.where(a == 0, 0.3, 1.0)
+    return design_from_formula(formula, data)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["y ~ 1 + (1 | a)", "y ~ x + (1 | a/b)", "y ~ x + (1 | a) + (1 | b)", "y ~ x + (x || a)", "y ~ 1 + (x | a)"],
+)
+@pytest.mark.parametrize("reml", [True, False])
+def test_no_random_start_ends_lower(formula, reml):
+    for seed in range(6):
+        fit = fit_design(unequal(seed, formula), reml=reml)
+        rng = np.random.default_rng(seed)
+        for _ in range(6):
+            start = fit.criterion.at(np.exp(rng.normal(0, 1.5, size=fit.theta.size)) * rng.choice([1, 0.03]))
+            assert fit.deviance < minimize(fit.criterion.at, start).point.deviance + LOWER
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "y ~ x + (1 | a)",
+        "y ~ x + (x | a)",
+        "y ~ x + (x || a) + (1 | b)",
+        "y ~ x + (1 | a/b)",
+        "y ~ x + (x | b) + (1 | a:b)",
+        "y ~ x + (x | b) + (x || a)",
+    ],
+)
+@pytest.mark.parametrize("reml", [True, False])
+def test_the_survey_sees_the_criterion(formula, reml):
+    criterion = Criterion.of(unequal(1, formula), reml=reml)
+    survey = Survey.of(criterion)
+    assert survey is not None
+    theta = np.random.default_rng(0).normal(size=(5, criterion.blocks.n_theta))
+    np.testing.assert_allclose(survey.deviances(theta), [criterion.at(one).deviance for one in theta], rtol=1e-9)
+
+
+def test_where_levels_are_alike_there_is_nothing_to_survey():
+    fit = lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    assert spread(fit.engine.criterion) == 1.0
+    assert fit.optinfo["surveyed"] == 0
+
+
+@pytest.mark.parametrize(("subjects", "rows", "levels"), [(6, 5, 4), (12, 5, 3), (20, 5, 4), (40, 5, 4)])
+def test_slopes_that_do_not_vary_in_the_groups(subjects, rows, levels):
+    """(treat | subject) with a treatment between subjects: correlations are not identified, and nothing may crash."""
+    g = np.repeat(np.arange(subjects), rows)
+    t = np.array(list("abcd"))[np.arange(subjects) % levels][g]
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        data = {"y": rng.normal(size=len(g)) + rng.normal(size=subjects)[g], "g": g, "t": t}
+        fit = fit_design(design_from_formula("y ~ t + (t | g)", data))
+        assert np.isfinite(fit.deviance)
+        assert fit.deviance <= fit_design(design_from_formula("y ~ t + (1 | g)", data)).deviance + LOWER
