@@ -14,6 +14,7 @@ The grid is one of standard deviations; correlations are zero in it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -115,12 +116,13 @@ class Survey:
 
     @classmethod
     def of(cls, criterion: Criterion) -> Survey | None:
-        """The survey of a criterion, or None where it would be dear."""
+        """The survey of a criterion; None where it would be dear, or where θ are not entries of λ."""
         blocks, cross = criterion.blocks, criterion.system.cross
         R, m = blocks.n_rest, cross.p + 1
         M = R + m
         q, n_levels = cross.zz.shape[1:]
-        if M > WIDEST or n_levels * q * q * M * M > SET_UP + PER_ROW * cross.n:
+        linear = all(block.layout.linear for block in blocks.blocks)
+        if not linear or M > WIDEST or n_levels * q * q * M * M > SET_UP + PER_ROW * cross.n:
             return None
         whole = np.empty((M, M))
         whole[:R, :R], whole[:R, R:], whole[R:, R:] = cross.rr.toarray(), cross.rx, cross.xy
@@ -150,28 +152,31 @@ class Survey:
 
     def least_r2(self) -> float:
         """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
-        r2 = self._factored(np.where(self._diagonal, 1e4, 0.0)[None])[1][0, -1] ** 2
+        theta = np.zeros((1, self.blocks.n_theta))
+        theta[0, self._coordinates] = 1e4
+        r2 = self._factored(theta)[1][0, -1] ** 2
         return max(float(r2) / self.n, SATURATED) if np.isfinite(r2) else SATURATED
 
-    @property
-    def _diagonal(self) -> np.ndarray:
-        """Which θ stand on the diagonal of a λ, (k,) bool."""
-        out = np.zeros(self.blocks.n_theta, bool)
-        for block in self.blocks.blocks:
-            entries, parameter = block.layout.entries, block.layout.parameter
-            out[block.parameters[parameter[entries[:, 0] == entries[:, 1]]]] = True
-        return out
+    @cached_property
+    def _scales(self) -> list[tuple[int, int, int]]:
+        """The θ that are standard deviations (they stand on the diagonal of a λ), in order: (θ, block, effect)."""
+        out = []
+        for k, block in enumerate(self.blocks.blocks):
+            for i, step in zip(block.parameters, block.layout.root_directions(np.zeros(block.layout.n_theta))):
+                if not (step - np.diag(np.diag(step))).any():
+                    out.append((int(i), k, int(np.diag(step).argmax())))
+        return sorted(out)
+
+    @cached_property
+    def _coordinates(self) -> np.ndarray:
+        """Their places in θ, (c,)."""
+        return np.array([i for i, _, _ in self._scales], dtype=int)
 
     def _factored(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (B, M)."""
         blocks, M, batch = self.blocks, len(self.whole), len(theta)
         C, log_det = np.tile(self.whole, (batch, 1, 1)), np.zeros(batch)
-        lam = []
-        for block in blocks.blocks:
-            one = np.zeros((batch, block.q, block.q))
-            entries = block.layout.entries
-            one[:, entries[:, 0], entries[:, 1]] = theta[:, block.parameters[block.layout.parameter]]
-            lam.append(one)
+        lam = [block.layout.lam(theta[:, block.parameters].T).transpose(2, 0, 1) for block in blocks.blocks]
         if blocks.front is not None:
             weights, log_det = _front(self.zz, self.count, lam[blocks.front])
             C -= (weights @ self.products).reshape(batch, M, M)
@@ -192,8 +197,7 @@ class Survey:
 
     def basins(self) -> Basins | None:
         """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget."""
-        coordinates = np.flatnonzero(self._diagonal)
-        axes = self._axes(coordinates)
+        coordinates, axes = self._coordinates, self._axes()
         if axes is None:
             return None
         shape = tuple(len(points) for points in axes)
@@ -211,12 +215,12 @@ class Survey:
         least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
         return Basins(found[order], promised[order], coordinates, least, ratio / least, len(theta))
 
-    def _axes(self, coordinates: np.ndarray) -> list[FloatArray] | None:
+    def _axes(self) -> list[FloatArray] | None:
         """Values of each standard deviation, from as good as zero to where more of it explains nothing more.
 
         Along one variance g, d' = Σ a/(1 + ga) + ν (log r²)' and r² falls by less than n/g: d rises once g > νn/(J r²).
         """
-        c = len(coordinates)
+        c = len(self._scales)
         table = POINTS if c == self.blocks.n_theta else POINTS_CORRELATED
         points = table[c - 1] if c <= len(table) else 0
         most = (BUDGET + PER_ROW * self.n) / self.cost
@@ -225,16 +229,11 @@ class Survey:
         if points < 3:
             return None
         highest = 2.0 * np.sqrt(self.nu / self.least_r2())
-        out: list[FloatArray] = [np.zeros(0)] * c
-        for k, block in enumerate(self.blocks.blocks):
-            low = np.sqrt(SMALLEST / np.maximum(self._largest(k), 1e-300))
-            high = np.maximum(highest / np.sqrt(block.n_levels), 10 * low)
-            row, column = block.layout.entries.T
-            on = row == column
-            steps = np.linspace(0.0, 1.0, points)
-            for r, parameter in zip(row[on], block.parameters[block.layout.parameter[on]]):
-                values = low[r] * (high[r] / low[r]) ** steps
-                out[int(np.searchsorted(coordinates, parameter))] = values
+        out = []
+        for _, k, effect in self._scales:
+            low = np.sqrt(SMALLEST / max(self._largest(k)[effect], 1e-300))
+            high = max(highest / np.sqrt(self.blocks.blocks[k].n_levels), 10 * low)
+            out.append(low * (high / low) ** np.linspace(0.0, 1.0, points))
         return out
 
     def _largest(self, k: int) -> FloatArray:
