@@ -10,20 +10,22 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from henderson.engine.factor.rest import Place, Shape
+from henderson.engine.factor.places import ComponentColumns, ComponentShape
 
 #: up to this many effects one dense matrix is cheaper than any structure
 SMALL = 48
 
 
-def components(zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tuple[int, int]]) -> list[Place]:
+def components(
+    zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tuple[int, int]]
+) -> list[ComponentColumns]:
     """The rest in its components; `sizes` is (q, levels) of each block."""
     level_of = _levels(sizes)  # (R,) level, numbered through all blocks
     count, label = _connect(zr, rr, level_of, sum(levels for _, levels in sizes))
     R = len(level_of)
     if count == 1 or R <= SMALL:
-        shape = Shape(tuple((k, q, levels) for k, (q, levels) in enumerate(sizes)))
-        return [Place(shape, np.arange(R))]
+        shape = ComponentShape(tuple((k, q, levels) for k, (q, levels) in enumerate(sizes)))
+        return [ComponentColumns(shape, np.arange(R))]
     block_of = np.repeat(np.arange(len(sizes)), [levels for _, levels in sizes])
     order = np.lexsort((block_of, label))  # levels by component, then by block
     table = np.zeros((count, len(sizes)), int)
@@ -35,17 +37,17 @@ def components(zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tup
     padded = np.where(table > 0, 2 ** np.ceil(np.log2(np.maximum(table, 1))).astype(int), 0)
     alike, which = np.unique(padded, axis=0, return_inverse=True)
     which = which.ravel()
-    places: list[Place] = []
+    places: list[ComponentColumns] = []
     for s, counts in enumerate(alike):
         members = np.flatnonzero(which == s)
         size = int(sum(q * c for (q, _), c in zip(sizes, counts)))
         if len(members) * 40 < size * size:
             for c in members:
-                shape = Shape(tuple((k, q, int(table[c, k])) for k, (q, _) in enumerate(sizes) if table[c, k]))
+                shape = ComponentShape(tuple((k, q, int(table[c, k])) for k, (q, _) in enumerate(sizes) if table[c, k]))
                 levels = order[starts[c] : starts[c + 1]]
-                places.append(Place(shape, _columns(first_column, levels, block_of, sizes)))
+                places.append(ComponentColumns(shape, _columns(first_column, levels, block_of, sizes)))
             continue
-        shape = Shape(tuple((k, q, int(m)) for k, ((q, _), m) in enumerate(zip(sizes, counts)) if m))
+        shape = ComponentShape(tuple((k, q, int(m)) for k, ((q, _), m) in enumerate(zip(sizes, counts)) if m))
         columns = np.full((size, len(members)), R)
         for position, c in enumerate(members):
             levels, row = order[starts[c] : starts[c + 1]], 0
@@ -53,11 +55,11 @@ def components(zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tup
                 mine = levels[block_of[levels] == k]
                 columns[row : row + len(mine) * q, position] = (first_column[mine][:, None] + np.arange(q)).ravel()
                 row += int(counts[k]) * q
-        places.append(Place(shape, columns))
+        places.append(ComponentColumns(shape, columns))
     return places
 
 
-def locate(places: list[Place], R: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def locate(places: list[ComponentColumns], R: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For every column of the rest its place, its row there, and which of the components alike it is in; (R,) each."""
     owner, local, member = (np.zeros(R, np.int64) for _ in range(3))
     for k, place in enumerate(places):

@@ -34,7 +34,7 @@ class DenseProduct:
 
     def sandwich(self, rest: Rest) -> np.ndarray:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
-        moved = blas.dsymm(1.0, rest.only.scaled_inverse, self._rows.T, lower=1).T.reshape(self.a.shape)
+        moved = rest.weigh(self._rows.T).T.reshape(self.a.shape)
         return np.matmul(moved, self.a.transpose(0, 2, 1)).transpose(1, 2, 0)
 
     def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:

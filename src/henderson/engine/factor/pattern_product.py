@@ -7,13 +7,12 @@ gives a_j W a_j' for the derivatives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import sparse
 
 from henderson.engine.factor.connected import locate
-from henderson.engine.factor.rest import Place, Rest
+from henderson.engine.factor.places import ComponentColumns, Placement
+from henderson.engine.factor.rest import Rest
 from henderson.numerics import small
 
 
@@ -77,16 +76,7 @@ def _rank(keys: list[np.ndarray], more: np.ndarray, R: int) -> tuple[np.ndarray,
     return distinct, [np.searchsorted(distinct, one) for one in keys]
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where the pattern's entries go in one component's S: entry e to `flat` (and, mirrored, to `mirror`)."""
-
-    entries: np.ndarray
-    flat: np.ndarray
-    mirror: np.ndarray | None
-
-
-def placements(places: list[Place], pattern: Pattern, R: int) -> list[Placement]:
+def placements(places: list[ComponentColumns], pattern: Pattern, R: int) -> list[Placement]:
     """For every place, which entries of the pattern it takes and where."""
     owner, local, member = locate(places, R)
     out = []
@@ -103,7 +93,7 @@ def placements(places: list[Place], pattern: Pattern, R: int) -> list[Placement]
     return out
 
 
-def fill(places: list[Place], where: list[Placement], values: np.ndarray) -> list[np.ndarray]:
+def fill(places: list[ComponentColumns], where: list[Placement], values: np.ndarray) -> list[np.ndarray]:
     """S of every component from values on the pattern."""
     out = []
     for part, place in zip(places, where):
@@ -119,18 +109,10 @@ def fill(places: list[Place], where: list[Placement], values: np.ndarray) -> lis
     return out
 
 
-def weights(rest: Rest, where: list[Placement], size: int) -> np.ndarray:
-    """W = ΛC⁻¹Λ' on the pattern."""
-    out = np.empty(size)
-    for part, place in zip(rest.parts, where):
-        out[place.entries] = part.weights()[place.flat]
-    return out
-
-
 class PatternProduct:
     """S and its derivative's traces from stored products."""
 
-    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[Place]) -> None:
+    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[ComponentColumns]) -> None:
         self.zr, self.q, self.n_rest, self.places = zr, len(zr), rr.shape[0], places
         self.pattern = pattern = Pattern(zr, rr)
         self.entries = placements(places, pattern, self.n_rest)
@@ -157,7 +139,7 @@ class PatternProduct:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
         n_levels = self.zr[0].shape[0] if self.zr else 0
         out = np.empty((self.q, self.q, n_levels))
-        weighted = weights(rest, self.entries, len(self.pattern)) * self.twice
+        weighted = rest.weights_on(self.entries, len(self.pattern)) * self.twice
         for (k, l), product in self.products.items():
             out[k, l] = product.T @ weighted if k == l else (product.T @ weighted) / 2
             out[l, k] = out[k, l]

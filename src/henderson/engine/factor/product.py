@@ -10,7 +10,7 @@ from scipy import sparse
 
 from henderson.engine.factor.dense_product import DenseProduct
 from henderson.engine.factor.pattern_product import PatternProduct
-from henderson.engine.factor.rest import Place
+from henderson.engine.factor.places import ComponentColumns
 from henderson.engine.factor.split_product import SplitProduct
 
 #: stored products of a pattern: 12 bytes each
@@ -23,7 +23,7 @@ PATTERN_COST = 25.0
 Product = PatternProduct | DenseProduct | SplitProduct
 
 
-def choose(zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[Place]) -> Product:
+def choose(zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[ComponentColumns]) -> Product:
     """Stored products where they are few or where S falls apart, else BLAS, split where the front is large."""
     if not zr or len(places) > 1 or places[0].is_batch:
         return PatternProduct(zr, rr, places)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import blas
 
-from henderson.engine.factor.rest import Rest, mirrored
+from henderson.engine.factor.rest import Rest
 from henderson.numerics import small
 
 #: nanoseconds of a multiply-add in a dense, a sparse-by-dense and a sparse-by-sparse product
@@ -50,27 +50,23 @@ class SplitProduct:
 
     def sandwich(self, rest: Rest) -> np.ndarray:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
-        W = mirrored(rest.only.scaled_inverse)
         out = np.empty((self.q, self.q, self.n_levels))
-        step = max(1, SLICE // self.n_rest)
-        indptr = self.zr[0].indptr
-        for start in range(0, self.n_levels, step):
-            part = slice(start, min(start + step, self.n_levels))
+        step, indptr = max(1, SLICE // self.n_rest), self.zr[0].indptr
+        parts = [slice(k, min(k + step, self.n_levels)) for k in range(0, self.n_levels, step)]
+        jobs = [(a, part) for part in parts for a in range(self.q)]
+        for (a, part), weighed in zip(jobs, rest.weigh_rows(self.zr[a][part] for a, part in jobs)):
             entries = slice(int(indptr[part.start]), int(indptr[part.stop]))
-            row, column = self.level[entries] - start, self.zr[0].indices[entries]
-            for a in range(self.q):
-                moved = (self.zr[a][part] @ W)[row, column]
-                for b in range(self.q):
-                    out[a, b, part] = np.bincount(row, moved * self.zr[b].data[entries], part.stop - part.start)
+            row = self.level[entries] - part.start
+            moved = weighed[row, self.zr[0].indices[entries]]
+            for b in range(self.q):
+                out[a, b, part] = np.bincount(row, moved * self.zr[b].data[entries], part.stop - part.start)
         return out
 
     def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
         """Σ_j D_j a_j W a_j' D_j' (q, q)."""
         if self.q > 1:
             return small.congruence(D, self.sandwich(rest)).sum(axis=2)
-        W, M = rest.only.scaled_inverse, self._gram(D)  # tr(W Σ_j D_j² a_j'a_j), W's lower triangle
-        total = sum(2.0 * float(W[i + 1 :, i] @ M[i + 1 :, i]) for i in range(self.n_rest))
-        return np.array([[total + float(np.diag(W) @ np.diag(M))]])
+        return np.array([[rest.trace_with(self._gram(D))]])  # tr(W Σ_j D_j² a_j'a_j)
 
     def to_rest(self, h: np.ndarray) -> np.ndarray:
         """Σ_j a_j'h_j (R, k) for h (q, k, J)."""

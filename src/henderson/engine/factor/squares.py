@@ -1,5 +1,9 @@
 """Sums of squares of Q = Z'V⁻¹Z: what tr V⁻¹V_iV⁻¹V_j needs, without a matrix over the rows.
 
+Q_jj' says how the totals of two levels move together under V⁻¹; the information of two variances is what Q's blocks
+have for sums of squares. In `y ~ 1 + (1 | subject) + (1 | item)`, subjects the front, the variances of subject and item
+share Σ_ji Q_ji², over the subjects' rows and the items' columns of Q.
+
 For blocks k and l, K_kl[a, b, c, d] = Σ_jj' Q_jj'[a, c] Q_jj'[b, d], so that
 tr V⁻¹(ZEZ')V⁻¹(ZE'Z') = Σ E[a, b] E'[c, d] K_kl[a, b, c, d].
 
@@ -20,7 +24,7 @@ import numpy as np
 from scipy import sparse
 
 from henderson.engine.factor.connected import locate
-from henderson.engine.factor.rest import Batched, Dense, Place, mirrored
+from henderson.engine.factor.places import ComponentColumns
 from henderson.engine.factor.system import Factor
 
 
@@ -28,7 +32,7 @@ from henderson.engine.factor.system import Factor
 class Stack:
     """C components alike as stacks: S, W and U are (C, m, m)."""
 
-    place: Place
+    place: ComponentColumns
     S: np.ndarray
     W: np.ndarray
     U: np.ndarray
@@ -45,7 +49,8 @@ def squares(factor: Factor) -> dict[tuple[int, int], np.ndarray]:
         out[f, f] += np.einsum("acj,bdj->abcd", B, B, optimize=True)
     if not factor.system.has_rest:
         return out
-    stacks = [_stack(place, part) for place, part in zip(factor.rest.places, factor.rest.parts)]
+    places = factor.system.places
+    stacks = [Stack(place, S, W, np.eye(S.shape[1]) - W @ S) for place, (S, W) in zip(places, factor.rest.stacks())]
     for stack in stacks:
         _rest_rest(stack, blocks.rest, out)
     if f is not None:
@@ -60,19 +65,7 @@ def squares(factor: Factor) -> dict[tuple[int, int], np.ndarray]:
     return out
 
 
-def _stack(place: Place, part: Dense | Batched) -> Stack:
-    if isinstance(part, Batched):
-        m = len(part.S)
-        S = part.S.transpose(2, 0, 1)
-        W = part.weights().reshape(m, m, -1).transpose(2, 0, 1)
-    else:
-        m = len(part.S)
-        S = part.full_S.reshape(1, m, m)
-        W = mirrored(part.scaled_inverse).reshape(1, m, m)
-    return Stack(place, S, W, np.eye(m) - W @ S)
-
-
-def _parts(place: Place) -> list[tuple[int, int, int, slice]]:
+def _parts(place: ComponentColumns) -> list[tuple[int, int, int, slice]]:
     return place.shape.slices()
 
 
@@ -108,7 +101,7 @@ def _gram(factor: Factor) -> list[np.ndarray]:
     zr, q, R = system.cross.zr, len(system.cross.zr), system.blocks.n_rest
     level = np.repeat(np.arange(zr[0].shape[0]), np.diff(zr[0].indptr))
     data = [sum(factor.D[a, b, level] * zr[b].data for b in range(q)) for a in range(q)]
-    places = factor.rest.places
+    places = system.places
     out = [np.zeros((q, q, *_stacked(place))) for place in places]
     if len(places) == 1 and not places[0].is_batch and q * zr[0].shape[0] * R <= 20_000_000:
         dense = np.zeros((q, zr[0].shape[0], R))
@@ -130,6 +123,6 @@ def _gram(factor: Factor) -> list[np.ndarray]:
     return out
 
 
-def _stacked(place: Place) -> tuple[int, int, int]:
+def _stacked(place: ComponentColumns) -> tuple[int, int, int]:
     size = place.shape.size
     return (place.columns.shape[1] if place.is_batch else 1, size, size)

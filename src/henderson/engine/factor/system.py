@@ -8,6 +8,18 @@ With c = [X y], V = W⁻¹ + ZΛΛ'Z' and the front eliminated first (index f; t
 
     log|V W| = Σ_j log|C_j| + log|C_r|
     Z_r'V⁻¹c = S_c − S Λ C_r⁻¹ Λ' S_c,   Z_j'V⁻¹c = D_j (Z_j'c − a_j ΛC_r⁻¹Λ'S_c),   S_c = Z_r'V_f⁻¹c
+
+The front is the grouping factor with most effects: no row has two of its levels, so they are eliminated one by one. The
+rest is all other effects (`blocks`). In the names of lme4's paper the factor is
+
+    [ L_f                ]   L_f and L_r (chol C_j; chol C_r): L_ZZ, the spherical effects' block
+    [  ·    L_r          ]
+    [ Y'    H'    L_X    ]   Y and H: L_XZ';  L_X: chol c'V⁻¹c, which here has y in its last row
+
+Example: `y ~ x + (1 | subject) + (1 | item)` with more subjects than items, n_j the rows of subject j, n_ji those on
+item i, θ = (λ_s, λ_i). 1. C_j = λ_s²n_j + 1, a number a subject. 2. S_ii' = [i = i'] n_i − Σ_j n_ji n_ji' λ_s²/C_j, the
+items' cross-products once subjects are known up to their variance, and C_r = λ_i²S + I. 3. What x and y have left of
+their cross-products when both are taken out: its Cholesky factor holds |S_X|, β̂ and, in its last entry, r.
 """
 
 from __future__ import annotations
@@ -20,7 +32,7 @@ import numpy as np
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.front import eliminate, shrink
 from henderson.engine.factor.product import choose
-from henderson.engine.factor.rest import Rest
+from henderson.engine.factor.rest import ExactRest, Rest
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
@@ -75,7 +87,7 @@ class Factor:
         T, Y = self.front.T, self.front.Y
         self.S_c = cross.rx - system.product.to_rest(small.multiply(T.transpose(1, 0, 2), Y))
         S = system.product.schur(T)
-        self.rest = Rest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
+        self.rest: Rest = ExactRest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
         self.log_det += self.rest.log_det
         self.H = self.rest.half(self.S_c)
         self.inner = self.inner - self.rest.inner(self.H)

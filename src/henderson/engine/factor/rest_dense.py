@@ -1,0 +1,166 @@
+"""One component of the rest as a dense matrix, through LAPACK: what a crossed model's rest is.
+
+Matrices are in Fortran order and only their lower triangle is worked on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from henderson.engine.factor.places import ComponentColumns, scale_rows
+
+
+@lru_cache(maxsize=4)
+def _lower(n: int) -> np.ndarray:
+    """Which entries of an (n, n) matrix are below the diagonal or on it."""
+    return np.tri(n, dtype=bool)
+
+
+def mirrored(matrix: np.ndarray) -> np.ndarray:
+    """A symmetric matrix from its lower triangle."""
+    return np.where(_lower(len(matrix)), matrix, matrix.T)
+
+
+class DenseComponent:
+    """One component at one θ; S in Fortran order, its lower triangle valid."""
+
+    def __init__(self, place: ComponentColumns, S: np.ndarray, lam: Sequence[np.ndarray]) -> None:
+        self.shape, self.S, self.lam = place.shape, S, lam
+        self._inverse: np.ndarray | None = None
+        self.t: np.ndarray | None = None  # λ of every effect, where all are scalar
+        if all(q == 1 for _, q, _ in self.shape.parts):
+            self.t = np.concatenate([np.full(n, lam[block][0, 0]) for block, _, n in self.shape.parts])
+            C = np.multiply(S, self.t, order="F")
+            C *= self.t[:, None]
+        else:
+            half = scale_rows(self.shape, lam, self.full_S, True)
+            C = np.asfortranarray(scale_rows(self.shape, lam, np.ascontiguousarray(half.T), True))
+        C.ravel(order="K")[:: len(C) + 1] += 1.0
+        self.L, info = lapack.dpotrf(C, lower=1, overwrite_a=1, clean=0)
+        if info:
+            raise np.linalg.LinAlgError(f"the mixed-model equations are not positive definite (pivot {info})")
+        self.log_det = 2.0 * float(np.log(np.diag(self.L)).sum())
+
+    def half(self, B: np.ndarray) -> np.ndarray:
+        """L⁻¹Λ'B for the component's rows of B (size, k)."""
+        scaled = np.asfortranarray(scale_rows(self.shape, self.lam, B, True))
+        return blas.dtrsm(1.0, self.L, scaled, lower=1, overwrite_b=1)
+
+    def back(self, H: np.ndarray) -> np.ndarray:
+        """ΛL⁻ᵀH."""
+        return scale_rows(self.shape, self.lam, self.spherical(H), False)
+
+    def spherical(self, H: np.ndarray) -> np.ndarray:
+        """L⁻ᵀH."""
+        return blas.dtrsm(1.0, self.L, np.asfortranarray(H), lower=1, trans_a=1)
+
+    def multiply(self, B: np.ndarray) -> np.ndarray:
+        """SB."""
+        return blas.dsymm(1.0, self.S, np.asfortranarray(B), lower=1)
+
+    def inverse(self) -> np.ndarray:
+        """C⁻¹, lower triangle valid, Fortran order."""
+        if self._inverse is None:
+            self._inverse, _ = lapack.dpotri(self.L, lower=1, overwrite_c=0)
+        return self._inverse
+
+    @cached_property
+    def full_S(self) -> np.ndarray:
+        """S with both triangles."""
+        return mirrored(self.S)
+
+    @cached_property
+    def full_inverse(self) -> np.ndarray:
+        """C⁻¹ with both triangles."""
+        return mirrored(self.inverse())
+
+    def inner(self, H: np.ndarray) -> np.ndarray:
+        """H'H, (k, k)."""
+        return np.asarray(H.T @ H)
+
+    def weights(self) -> np.ndarray:
+        """W as a flat Fortran array, lower triangle valid."""
+        return self.W.ravel(order="F")
+
+    def weigh(self, B: np.ndarray) -> np.ndarray:
+        """WB."""
+        return np.asarray(blas.dsymm(1.0, self.W, np.asfortranarray(B), lower=1))
+
+    def full_W(self) -> np.ndarray:
+        """W with both triangles, a new array: it may be large."""
+        return mirrored(self.W)
+
+    def trace_with(self, M: np.ndarray) -> float:
+        """tr WM for symmetric M (size, size) whose lower triangle is valid."""
+        W = self.W
+        below = sum(2.0 * float(W[i + 1 :, i] @ M[i + 1 :, i]) for i in range(len(W)))
+        return below + float(np.diag(W) @ np.diag(M))
+
+    def stacks(self) -> tuple[np.ndarray, np.ndarray]:
+        """S and W as stacks of one, (1, size, size) each."""
+        return self.full_S[None], self.full_W()[None]
+
+    def put_level_weights(self, place: ComponentColumns, offsets: np.ndarray, out: Sequence[np.ndarray]) -> None:
+        """Write the diagonal blocks of W to each block's (q, q, levels)."""
+        for block, q, _, rows in self.shape.slices():
+            level = (place.columns[rows][::q] - offsets[block]) // q
+            out[block][:, :, level] = _diagonal_blocks(self.W[rows, rows], q).transpose(1, 2, 0)
+
+    @property
+    def W(self) -> np.ndarray:
+        """W = ΛC⁻¹Λ', Fortran order, lower triangle valid."""
+        if self.t is not None:
+            return self._scalar_parts[0]
+        return self._block_weights
+
+    @cached_property
+    def _block_weights(self) -> np.ndarray:
+        half = scale_rows(self.shape, self.lam, self.full_inverse, False)
+        return np.asfortranarray(scale_rows(self.shape, self.lam, np.ascontiguousarray(half.T), False))
+
+    @cached_property
+    def _scalar_parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """W and the diagonal of C⁻¹ where all λ are scalar: C⁻¹ itself is scaled in place, it may be large."""
+        W = lapack.dpotri(self.L, lower=1, overwrite_c=0)[0] if self._inverse is None else self._inverse.copy("F")
+        diagonal = np.diag(W).copy()
+        W *= self.t
+        W *= np.asarray(self.t)[:, None]
+        return W, diagonal
+
+    def add_inverse_blocks(self, out: Sequence[np.ndarray]) -> None:
+        """Add Σ_j (C⁻¹)_jj to the (q, q) of each block."""
+        if self.t is not None:
+            for block, _, _, part in self.shape.slices():
+                out[block][...] += self._scalar_parts[1][part].sum()
+            return
+        K = self.inverse()
+        for block, q, _, part in self.shape.slices():
+            out[block][...] += _diagonal_blocks(K[part, part], q).sum(axis=0)
+
+    def add_products(self, out: Sequence[np.ndarray], whole: Sequence[np.ndarray]) -> None:
+        """Add Σ_j (SΛC⁻¹)_jj to each block's (q, q), and Σ_j (Z'V⁻¹Z)_jj to `whole`, without dividing by λ."""
+        S, K = self.full_S, self.full_inverse
+        LK = scale_rows(self.shape, self.lam, K, False)
+        for block, q, n, part in self.shape.slices():
+            rows = S[part].reshape(n, q, -1).transpose(1, 0, 2).reshape(q, -1)
+            columns = LK[:, part].reshape(-1, n, q).transpose(2, 1, 0).reshape(q, -1)
+            out[block][...] += rows @ columns.T
+        H = blas.dtrsm(1.0, self.L, np.asfortranarray(scale_rows(self.shape, self.lam, S, True)), lower=1)
+        for block, q, n, part in self.shape.slices():
+            h = H[:, part].reshape(-1, n, q).transpose(2, 0, 1).reshape(q, -1)
+            whole[block][...] += _diagonal_blocks(S[part, part], q).sum(axis=0) - h @ h.T
+
+
+def _diagonal_blocks(matrix: np.ndarray, q: int) -> np.ndarray:
+    """The (n, q, q) blocks on the diagonal of a matrix whose lower triangle is valid."""
+    n = len(matrix) // q
+    starts = np.arange(n) * q
+    out = np.empty((n, q, q))
+    for a in range(q):
+        for b in range(a + 1):
+            out[:, a, b] = out[:, b, a] = matrix[starts + a, starts + b]
+    return out
