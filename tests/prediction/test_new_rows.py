@@ -145,6 +145,40 @@ def test_an_offset_given_as_an_array_is_asked_for(data):
     np.testing.assert_allclose(fit.predict(data.head(3), random=True, offset=data["off"].head(3)), want, rtol=1e-12)
 
 
+def test_what_has_no_part_in_the_model_is_refused(data):
+    fit = lmer("Reaction ~ Days + (Days | Subject)", data)
+    for role in ("groups", "offset", "exog_re"):
+        with pytest.raises(ValueError, match=f"{role}= goes with a model"):
+            fit.predict(data.head(2), random=True, **{role: [1, 2]})
+    beside = mixedlm("Reaction ~ Days", data, groups="Subject").fit()
+    found = beside.predict(data.head(2), random=True, groups=[309, 309])
+    np.testing.assert_allclose(found, beside.predict(data.iloc[[10, 11]], random=True), rtol=1e-12)
+
+
+def test_labels_of_a_component_of_another_type_are_said_so(data):
+    numbered = data.assign(half=np.where(data.half == "a", 1, 2))
+    fit = mixedlm("Reaction ~ Days", numbered, groups="Subject", vc_formula={"half": "0 + C(half)"}).fit()
+    with pytest.raises(DataError, match=r"'half' has the level '1' \(str\) in row 0"):
+        fit.predict(numbered.assign(half="1"), random=True, new_levels="zero")
+    with pytest.raises(DataError, match="'half' has the level 3 in row 0"):
+        fit.predict(numbered.assign(half=3), random=True)
+    np.testing.assert_allclose(
+        fit.predict(numbered.assign(half=3), random=True, new_levels="zero"), fit.predict(numbered)
+    )
+
+
+def test_dates_as_levels(data):
+    day = pd.Timestamp("2020-01-01") + pd.to_timedelta(data.Subject.astype(int), unit="D")
+    fit = lmer("Reaction ~ Days + (1 | day)", data.assign(day=day))
+    want = np.asarray(fit.fittedvalues)[:1]
+    first = day.iloc[0]
+    for label in (first, first.to_pydatetime(), first.date(), str(first), first.to_datetime64()):
+        np.testing.assert_allclose(fit.predict({"Days": [0], "day": [label]}, random=True), want, rtol=1e-12)
+    for label in (first.tz_localize("UTC"), 308):
+        with pytest.raises(DataError, match="'day' has the level"):
+            fit.predict({"Days": [0], "day": [label]}, random=True, new_levels="zero")
+
+
 def test_labels_of_another_type_are_said_so(data):
     fit = lmer("Reaction ~ Days + (Days | Subject)", data)
     new = new_rows(data).astype({"Subject": str})

@@ -93,9 +93,21 @@ def test_subsets_are_matched_by_label(data):
         np.testing.assert_allclose(lmer("y ~ x + (1 | g)", table, subset=mask).deviance, want, rtol=RTOL)
     with pytest.raises(DataError, match="index of 'subset' is not that of the data"):
         lmer("y ~ x + (1 | g)", data, subset=mask.iloc[:50])
+    with pytest.raises(DataError, match="subset holds 0 and 1 for each row"):
+        lmer("y ~ x + (1 | g)", data, subset=(data.x > 0).astype(int))
     gaps = mask.astype("boolean")
     gaps[mask.index[:3]] = pd.NA
     assert lmer("y ~ x + (1 | g)", data, subset=gaps).nobs == (mask.iloc[3:]).sum()
+
+
+def test_queries_of_columns_with_nulls(data):
+    counts = [None, *range(1, N)]
+    want = lmer("y ~ x + (1 | g)", data.iloc[31:]).deviance
+    for table in (
+        data.assign(k=pd.array(counts, dtype="Int64")),
+        polars.from_pandas(data).with_columns(k=polars.Series(counts)),
+    ):
+        np.testing.assert_allclose(lmer("y ~ x + (1 | g)", table, subset="k > 30").deviance, want, rtol=RTOL)
 
 
 @pytest.mark.parametrize("role", ["exog", "groups", "exog_re"])

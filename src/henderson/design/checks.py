@@ -9,7 +9,7 @@ import numpy as np
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
 from henderson.errors import DataError
-from henderson.sources.factors import plain_label
+from henderson.sources.factors import shown_label
 
 
 def check_design(design: Design, rows: Rows, *, strict: bool = True) -> None:
@@ -70,7 +70,7 @@ def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> 
         levels, effects = term.n_levels, term.n_levels * term.n_columns
         if levels < 2:
             raise DataError(
-                f"the grouping factor {term.group!r} has one level ({plain_label(term.levels[0])!r}): "
+                f"the grouping factor {term.group!r} has one level ({shown_label(term.levels[0])}): "
                 "a variance between levels needs at least two"
             )
         if levels >= n:

@@ -192,7 +192,7 @@ def given_columns(newdata: Any, names: Sequence[str], role: str) -> np.ndarray:
         table = read_table(newdata)
         return np.stack([to_float(table[name], name) for name in names], axis=1)
     array = newdata if isinstance(newdata, pd.DataFrame) else np.atleast_1d(np.asanyarray(newdata))
-    if array.ndim == 1:
+    if array.ndim == 1 and array.size % max(len(names), 1) == 0:
         array = np.asanyarray(array).reshape(-1, len(names))
     if array.ndim != 2 or array.shape[1] != len(names):
         raise DataError(f"{role}: new rows need the {len(names)} columns {', '.join(names)}")

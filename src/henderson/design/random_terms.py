@@ -11,7 +11,7 @@ import pandas as pd
 from henderson.contract.design import RandomTerm
 from henderson.formula.coding import Part, fill
 from henderson.formula.evaluate import Columns, Values
-from henderson.sources.factors import Crossing, cross, differ_in_type, encode, match, plain_label, unknown_levels
+from henderson.sources.factors import Crossing, cross, differ_in_type, encode, match, shown_label, unknown_levels
 
 GroupCodes = tuple[np.ndarray, pd.Index]
 
@@ -50,7 +50,7 @@ class RandomSpec:
             if (own < 0).any():
                 return unknown_levels(name, columns[name], own, levels)
         row = int(np.argmax(codes < 0))
-        shown = ", ".join(f"{name} {plain_label(columns[name][row])!r}" for name in self.group)
+        shown = ", ".join(f"{name} {shown_label(columns[name][row])}" for name in self.group)
         return f"row {row} has a combination that the model does not know: {shown}"
 
     def is_other_type(self, columns: Columns) -> bool:

@@ -20,7 +20,7 @@ from henderson.formula.environment import Environment
 from henderson.formula.evaluate import Columns, FactorSpec, replay
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, find_missing, settle, to_float
-from henderson.sources.factors import differ_in_type, match, plain_label, unknown_levels
+from henderson.sources.factors import differ_in_type, match, shown_label, unknown_levels
 from henderson.sources.frames import Table, read_table
 
 
@@ -134,6 +134,7 @@ def new_columns(
     NewColumns
     """
     specs = design.specs
+    _check_beside(specs, groups, offset)
     table = read_table(newdata)
     env = specs.environment
     known = np.zeros(table.n)
@@ -147,8 +148,17 @@ def new_columns(
         known = known + to_float(_beside(offset, table, "offset"), "offset")
     labels = None if groups is None else _beside(groups, table, "groups")
     pairs = zip(specs.random, design.terms) if random else ()
-    terms = tuple(_new_term(spec, term.n_levels, table, env, labels) for spec, term in pairs)
+    given = {} if labels is None else {specs.group_column or "": labels}
+    terms = tuple(_new_term(spec, term.n_levels, table, env, given) for spec, term in pairs)
     return NewColumns(_columns(specs.fixed, table, env), known, terms, table.index)
+
+
+def _check_beside(specs: Any, groups: Any, offset: Any) -> None:
+    """What is given beside a table must be what the model was given so."""
+    if groups is not None and specs.groups is None:
+        raise ValueError("groups= goes with a model whose groups were given beside the formula; here columns are read")
+    if offset is not None and not specs.offset_given:
+        raise ValueError("offset= goes with a model whose offset was given as an array; here it is read from the table")
 
 
 def _beside(values: Any, table: Table, role: str) -> Array:
@@ -159,9 +169,9 @@ def _beside(values: Any, table: Table, role: str) -> Array:
 
 
 def _new_term(
-    spec: RandomSpec | ComponentSpec, n_levels: int, table: Table, env: Environment, groups: Array | None
+    spec: RandomSpec | ComponentSpec, n_levels: int, table: Table, env: Environment, given: Mapping[str, Array]
 ) -> NewTerm:
-    labels = {name: _labels(name, table, groups) for name in spec.group}
+    labels = {name: _labels(name, table, given) for name in spec.group}
     if isinstance(spec, ComponentSpec):
         return _new_component(spec, n_levels, table, env, labels[spec.group[0]])
     codes = spec.codes(labels)
@@ -170,10 +180,10 @@ def _new_term(
     return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other)
 
 
-def _labels(name: str, table: Table, groups: Array | None) -> Array:
+def _labels(name: str, table: Table, given: Mapping[str, Array]) -> Array:
     """The labels of a grouping factor; the empty name is that of groups given as a nameless array."""
-    if groups is not None and not name:
-        return groups
+    if name in given:
+        return given[name]
     if not name:
         raise DataError("the groups were given as an array without a name: give groups=, the label of each new row")
     return table[name]
@@ -194,9 +204,16 @@ def _new_component(spec: ComponentSpec, n_effects: int, table: Table, env: Envir
         complaint = unknown_levels(spec.group[0] or "groups", labels[rows], codes, spec.groups)
         is_other = differ_in_type(labels[rows], spec.groups)
     elif len(unknown):
-        shown = ", ".join(f"{name} {plain_label(columns[name][unknown[0]])!r}" for name in spec.variables)
-        group = plain_label(labels[unknown[0]])
-        complaint = f"the component {spec.name!r} has no effect for {shown} in group {group!r} (row {unknown[0]})"
+        shown = ", ".join(
+            f"{name} {shown_label(columns[name][np.searchsorted(rows, unknown[0])])}" for name in spec.variables
+        )
+        group = shown_label(labels[unknown[0]])
+        complaint = f"the component {spec.name!r} has no effect for {shown} in group {group} (row {unknown[0]})"
+        for name, levels in spec.plain or ():
+            own = None if levels is None else match(columns[name], levels)
+            if own is not None and levels is not None and (own < 0).any():
+                complaint = unknown_levels(name, columns[name], own, levels)
+                is_other = is_other or differ_in_type(columns[name], levels)
     return NewTerm(None, np.empty((table.n, 0)), loadings, complaint, is_other)
 
 

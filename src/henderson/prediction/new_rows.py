@@ -61,6 +61,8 @@ def predict_new(
     if new_levels not in ("raise", "zero"):
         raise ValueError(f"new_levels must be 'raise' or 'zero', not {new_levels!r}")
     specs = fit.design.specs
+    if specs is not None and exog_re is not None:
+        raise ValueError("exog_re= goes with a model made of arrays; here its columns are made from the table")
     if specs is not None and transform and not isinstance(newdata, np.ndarray):
         rows = new_columns(fit.design, newdata, random=random, groups=groups, offset=offset)
         return _with_effects(rows.X @ beta + rows.offset, rows.terms, fit, new_levels)

@@ -255,8 +255,8 @@ def as_labels(found: Array) -> pd.Index:
     if not pd.api.types.is_object_dtype(found):
         return pd.Index(found)
     index = pd.Index(found, dtype=object)
-    plain = pd.api.types.infer_dtype(index, skipna=False) in ("integer", "floating", "boolean")
-    return index.infer_objects() if plain else index
+    kind = pd.api.types.infer_dtype(index, skipna=False)
+    return index.infer_objects() if kind in ("integer", "floating", "boolean", "datetime", "timedelta") else index
 
 
 def unknown_levels(name: str, values: Array, codes: np.ndarray, levels: pd.Index) -> str:
@@ -287,7 +287,7 @@ def unknown_levels(name: str, values: Array, codes: np.ndarray, levels: pd.Index
     differs = type(bad).__name__ not in kinds and not (_is_number(bad) and all(map(_is_number, known)))
     shown = ", ".join(str(level) for level in known) + (", …" if len(levels) > 12 else "")
     own, theirs = (f" ({type(bad).__name__})", f" ({' and '.join(sorted(kinds))})") if differs else ("", "")
-    where = f"{name!r} has the level {bad!r}{own} in row {row}{more}"
+    where = f"{name!r} has the level {shown_label(bad)}{own} in row {row}{more}"
     return f"{where}, which the model does not know; it knows {shown}{theirs}"
 
 
@@ -296,19 +296,29 @@ def differ_in_type(values: Array, levels: pd.Index) -> bool:
     missing = find_missing(values)
     there = values if missing is None else values[~missing]
     index = there.categories if isinstance(there, pd.Categorical) else as_labels(settle(there))
-    kinds = [pd.api.types.infer_dtype(labels, skipna=True) for labels in (index, levels)]
-    return len(index) > 0 and _family(kinds[0]) != _family(kinds[1]) and "mixed" not in kinds
+    return len(index) > 0 and _family(index) != _family(levels)
 
 
-def _family(kind: str) -> str:
+def _family(labels: pd.Index) -> str:
+    kind = pd.api.types.infer_dtype(labels, skipna=True)
+    if isinstance(labels, pd.DatetimeIndex) and labels.tz is not None:
+        return "datetime64 with a time zone"
     if kind in ("integer", "floating", "mixed-integer-float"):
         return "number"
     return "datetime64" if kind in ("date", "datetime") else kind
 
 
 def plain_label(value: Any) -> Any:
-    """A label as Python has it, for messages: 308 and not np.int64(308)."""
-    return value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value
+    """A label as Python has it: 308 and not np.int64(308)."""
+    if isinstance(value, np.generic):
+        return pd.Series([value]).iloc[0] if value.dtype.kind in "mM" else value.item()
+    return value
+
+
+def shown_label(value: Any) -> str:
+    """A label for messages: text in quotes, a date as it reads."""
+    value = plain_label(value)
+    return repr(value) if isinstance(value, str | bytes | int | float | tuple) else str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -47,6 +47,8 @@ def _select(subset: Any, table: Table, data: Any) -> np.ndarray:
         if len(values) != table.n:
             raise DataError(f"subset has {len(values)} entries, the data {table.n} rows")
         return np.flatnonzero(to_float(values, "subset") == 1)
+    if len(values) == table.n > 2 and kind_of(values) == "number" and set(values) <= {0, 1}:
+        raise DataError("subset holds 0 and 1 for each row: use booleans to say which rows to keep")
     if isinstance(data, pd.DataFrame):
         try:
             return np.arange(table.n)[np.asarray(pd.Series(np.arange(table.n), data.index).loc[values])]
@@ -64,9 +66,9 @@ def _query(text: str, table: Table) -> np.ndarray:
         used = {name for name in table.names if isinstance(name, str) and name in text}
     frame = pd.DataFrame({name: table[name] for name in table.names if name in used})
     try:
-        mask = np.asarray(frame.eval(text, engine="python"))
+        mask: Any = frame.eval(text, engine="python")
     except Exception as error:  # the user's own text: it can raise anything
         raise DataError(f"subset {text!r} cannot be evaluated: {error}") from error
-    if mask.dtype != bool or mask.shape != (table.n,):
+    if np.shape(mask) != (table.n,) or kind_of(found := to_array(mask, "subset")) != "bool":
         raise DataError(f"subset {text!r} must say True or False for each row")
-    return np.flatnonzero(mask)
+    return np.flatnonzero(to_float(found, "subset") == 1)
