@@ -4,7 +4,7 @@
 >>> sleepstudy = henderson.datasets.load("sleepstudy")
 >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
 >>> fit.fixef.round(2).to_dict()
-{'Intercept': 251.41, 'Days': 10.47}
+{'(Intercept)': 251.41, 'Days': 10.47}
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_record_holds_full_precision_and_the_certificate(capsys, tmp_path):
     assert record["nobs"] == 180
     assert record["groups"] == {"Subject": 18}
     assert record["deviance"] == pytest.approx(SLEEP_REML, abs=1e-4)
-    assert [row["name"] for row in record["fixed"]] == ["Intercept", "Days"]
+    assert [row["name"] for row in record["fixed"]] == ["(Intercept)", "Days"]
     assert record["fixed"][1]["estimate"] == pytest.approx(10.467285959595, rel=1e-8)
     assert [row["grp"] for row in record["varcorr"]] == ["Subject"] * 3 + ["Residual"]
     assert len(record["theta"]) == 3

@@ -96,7 +96,7 @@ def test_calendar_years():
     formula = "y ~ a + x + (1 | g) + (1 | h)"
     for ddf in ("satterthwaite", "kenward-roger"):
         ours, theirs = (
-            coef_table(infer(henderson.lmer(formula, data), ddf=ddf)).drop("Intercept").drop(columns=["lower", "upper"])
+            coef_table(infer(henderson.lmer(formula, data), ddf=ddf)).iloc[1:].drop(columns=["lower", "upper"])
             for data in (table, years)
         )
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)

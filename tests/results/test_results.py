@@ -174,7 +174,7 @@ def test_with_inference_is_another_result(other_door):
 def test_conf_int(fit, other_door):
     assert list(fit.conf_int().columns) == ["lower", "upper"]
     assert list(fit.conf_int().index) == list(fit.params.index)
-    assert list(fit.conf_int(method="wald").index)[-2:] == ["Intercept", "Days"]
+    assert list(fit.conf_int(method="wald").index)[-2:] == ["(Intercept)", "Days"]
     np.testing.assert_allclose(fit.conf_int(method="wald").iloc[-2:], fit.conf_int(), rtol=1e-12)
     with pytest.raises(ValueError, match="n= is not an option of method='profile'"):
         fit.conf_int(method="profile", n=100)
@@ -242,7 +242,7 @@ def test_summary_after_remove_data(sleepstudy):
 def test_predict(fit, other_door, sleepstudy):
     new = pd.DataFrame({"Days": [0.0, 3.0]}, index=["a", "b"])
     predicted = fit.predict(new)
-    np.testing.assert_allclose(predicted, fit.fixef["Intercept"] + fit.fixef["Days"] * new["Days"])
+    np.testing.assert_allclose(predicted, fit.fixef["(Intercept)"] + fit.fixef["Days"] * new["Days"])
     assert list(predicted.index) == ["a", "b"]
     np.testing.assert_allclose(other_door.predict(), other_door.model.predict(other_door.params))
     np.testing.assert_allclose(fit.predict(np.array([[1.0, 2.0]])), [fit.fixef.sum() + fit.fixef["Days"]])

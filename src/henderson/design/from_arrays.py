@@ -12,6 +12,7 @@ import pandas as pd
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
+from henderson.design.intercept import STATSMODELS
 from henderson.design.variance_components import from_blocks
 from henderson.errors import DataError
 from henderson.sources.columns import Array, check_finite, find_missing, to_array, to_float
@@ -315,7 +316,7 @@ def _terms(
             columns = np.array(arrays["exog_re"], order="F")
             names = re_names or tuple(f"x_re{k + 1}" for k in range(columns.shape[1]))
         else:
-            columns, names = np.ones((len(keep), 1)), ("(Intercept)",)
+            columns, names = np.ones((len(keep), 1)), (STATSMODELS,)
         made.append((RandomTerm(group_name, levels, names, label=group_name), TermRows(codes, columns)))
     for name, (blocks, rows, own, levels) in components:
         part = None if len(keep) == n else keep

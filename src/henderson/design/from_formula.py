@@ -22,6 +22,7 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
 from henderson.design.fixed_terms import FixedTerms, fixed_terms
+from henderson.design.intercept import LME4, STATSMODELS, spelled
 from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
 from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
@@ -116,7 +117,8 @@ def design_from_formula(
         in which to look for them.
     order : {"degree", "patsy"}
         Order of the terms of the fixed part: by degree, or patsy's (categorical terms first). Patsy's brings
-        its `scale` (population standard deviation) and its names of splines' columns (from 0) along.
+        its `scale` (population standard deviation), its names of splines' columns (from 0) and its spelling of the
+        intercept along.
     strict : bool
         Refuse terms with as many effects as rows, as lme4 does.
 
@@ -136,7 +138,7 @@ def design_from_formula(
     >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "x": [0, 1, 2, 0, 1, 2], "g": list("aaabbb")}
     >>> design, rows = design_from_formula("y ~ x + (1 | g)", data)
     >>> rows.X.shape, design.x_names
-    ((6, 2), ('Intercept', 'x'))
+    ((6, 2), ('(Intercept)', 'x'))
     >>> term, = design.terms
     >>> term.group, rows.terms[0].codes.tolist(), term.levels.tolist(), term.names
     ('g', [0, 0, 0, 1, 1, 1], ['a', 'b'], ('(Intercept)',))
@@ -154,6 +156,7 @@ def design_from_formula(
     environment.forget()
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept)
     design = replace(design, n_missing=n_missing + more, formula=formula)
+    design = spelled(design, STATSMODELS if order == "patsy" else LME4)
     checks.check_design(design, made, strict=strict)
     return design, made
 

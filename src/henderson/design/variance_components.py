@@ -18,6 +18,7 @@ import pandas as pd
 
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
+from henderson.design.intercept import STATSMODELS
 from henderson.design.random_terms import GroupCodes
 from henderson.formula.coding import Part, fill, make_part
 from henderson.formula.environment import Environment
@@ -215,7 +216,7 @@ def _matrix(terms: Sequence[Term], columns: Columns, n: int, env: Environment) -
 def _scalar_term(
     name: str, group_name: str, codes: np.ndarray, index: pd.Index, entry: np.ndarray
 ) -> tuple[RandomTerm, TermRows]:
-    names = ("(Intercept)",) if (entry == 1).all() else (name,)
+    names = (STATSMODELS,) if (entry == 1).all() else (name,)
     return RandomTerm(f"{group_name}/{name}", index, names, label=name), TermRows(codes, entry[:, None])
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from henderson.design.intercept import intercept_at
 from henderson.inference.fit_moments import FitMoments
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def variance_shares(fit: Fit) -> VarianceShares:
     for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam):
         G = scale * lam @ lam.T
         random.append(float(np.sum(own.gram * G)) / fit.n)
-        at = term.names.index("(Intercept)") if "(Intercept)" in term.names else 0
+        at = intercept_at(term.names) or 0
         intercept.append(G[at, at])
     fixed = float(linear.var(ddof=1)) if len(linear) > 1 else 0.0
     return VarianceShares(fixed, np.array(random), np.array(intercept), scale)

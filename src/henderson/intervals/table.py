@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.design import Design
+from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, variance_parameters
 from henderson.engine.fit import Fit
 from henderson.inference.inference import Inference
@@ -121,8 +122,7 @@ def interval_table(
 def names_of(design: Design, parameters: str | Sequence[str]) -> list[str]:
     """Names of the parameters asked for, each once."""
     variances = [(p.name, p.alias) for p in variance_parameters(design)]
-    other = {"Intercept": "(Intercept)", "(Intercept)": "Intercept"}
-    fixed = [(name, other.get(name, name)) for name in design.x_names]
+    fixed = [(name, other_spelling(name)) for name in design.x_names]
     groups, known = {"theta_": variances, "beta_": fixed}, variances + fixed
     out: list[str] = []
     for asked in [parameters] if isinstance(parameters, str) else parameters:

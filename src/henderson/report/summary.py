@@ -68,7 +68,7 @@ class Lme4Summary:
         correlation : bool, optional
             Whether to show correlations of the fixed effects; by default when there are 2 to 12.
         """
-        names = ["(Intercept)" if name == "Intercept" else name for name in inference.names]
+        names = inference.names
         kept = inference.kept
         table = inference.t_test(np.eye(len(names))[kept])
         shown = [name for name, keep in zip(names, kept) if keep]

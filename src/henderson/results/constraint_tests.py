@@ -173,7 +173,8 @@ class ConstraintTests(CoefficientMethods):
         if spec is None:
             terms = {name: slice(i, i + 1) for i, name in enumerate(self.design.x_names)}
         else:
-            terms = {":".join(term) or "Intercept": place for term, place in zip(spec.terms, spec.slices)}
+            names = self.design.x_names
+            terms = {":".join(term) or names[at.start]: at for term, at in zip(spec.terms, spec.slices)}
         identity = np.eye(self._k_fe)
         asked = [(name, identity[at]) for name, at in terms.items() if not (skip_single and len(identity[at]) == 1)]
         for part in combine_terms or ():

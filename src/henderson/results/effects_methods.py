@@ -65,7 +65,7 @@ class EffectsMethods(FittedModel):
 
         An effect that several terms on one factor have is the sum of theirs.
         """
-        fixed = self.fixef.rename(index={"Intercept": "(Intercept)"})
+        fixed = self.fixef
         out = {}
         for factor, effects in self.ranef.items():
             total = effects.T.groupby(level=0, sort=False).sum().T

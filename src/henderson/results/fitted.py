@@ -42,7 +42,7 @@ class MixedModelResults(
     >>> import henderson
     >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
     >>> fit.params.round(3).to_dict(), round(fit.sigma, 3), fit.nobs
-    ({'Intercept': 251.405, 'Days': 10.467}, 25.592, 180)
+    ({'(Intercept)': 251.405, 'Days': 10.467}, 25.592, 180)
     """
 
     @cached_property

@@ -9,6 +9,7 @@ import pandas as pd
 
 from henderson.compat.statsmodels.packing import Packing
 from henderson.contract.design import Design, RandomTerm
+from henderson.design.intercept import STATSMODELS
 
 
 @dataclass
@@ -66,7 +67,7 @@ def effect_names(design: Design, packing: Packing) -> list[str]:
     for term in terms:
         label = term.label or term.group
         for name in term.names:
-            if name in ("(Intercept)", "Intercept"):
+            if name == STATSMODELS:
                 names.append(label)
             else:
                 names.append(name if len(terms) == 1 else f"{label} {name}")

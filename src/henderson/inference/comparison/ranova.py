@@ -15,6 +15,7 @@ import pandas as pd
 
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
+from henderson.design.intercept import intercept_at
 from henderson.engine.fit import Fit
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, with_terms
@@ -84,7 +85,7 @@ def removals(fit: Fit) -> Iterator[tuple[str, list[RandomTerm], list[TermRows]]]
         part = spec.part if spec is not None else None
         if term.loaded or part is None:
             pieces: list[tuple[tuple[str, ...], slice]] = [
-                (() if name == "(Intercept)" else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
+                (() if j == intercept_at(term.names) else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
             ]
         else:
             pieces = list(zip(part.terms, part.slices))

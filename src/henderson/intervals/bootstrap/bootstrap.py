@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, shown, variance_parameters
 from henderson.engine.fit import Fit
 from henderson.engine.many import draws
@@ -223,7 +224,7 @@ def bootstrap_fit(
     aliases: list[tuple[str, ...]] = [(str(c),) for c in frame.columns]
     if statistic is None:
         known = {p.name: p.alias for p in variance_parameters(fit.design)}
-        known |= {name: "(Intercept)" for name in names if name == "Intercept"}
+        known |= {name: other_spelling(name) for name in names}
         aliases = [(str(c), known.get(str(c), str(c))) for c in frame.columns]
     return Bootstrap(
         frame, original.rename("estimate"), kind, entropy, refits.deviance, refits.converged, notes,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtri
 
+from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, variance_parameters
 from henderson.engine.fit import Fit
 from henderson.intervals.profile.curve import Curve, Scale
@@ -74,16 +75,12 @@ def profile_fit(
     cor_Days.(Intercept)|Subject   -0.481    0.685
     sd_Days|Subject                 3.801    8.753
     sigma                          22.898   28.858
-    Intercept                     237.681  265.130
+    (Intercept)                   237.681  265.130
     Days                            7.359   13.576
     """
     design = fit.design
     variances = [Target.of(p) for p in variance_parameters(design)]
-    fixed = [
-        Target(name, "(Intercept)" if name == "Intercept" else name, "beta", row=j)
-        for j, name in enumerate(design.x_names)
-        if fit.kept[j]
-    ]
+    fixed = [Target(name, other_spelling(name), "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
     targets = _chosen(variances, [] if reml else fixed, which)
     origin = origin_of(fit, reml=reml)
     effects = _fixed_effects(fit, origin, targets)
