@@ -43,11 +43,12 @@ def spelled(design: Design, name: str) -> Design:
     x_names = tuple(name if j in own else given for j, given in enumerate(design.x_names))
     terms = []
     for term, spec in zip(design.terms, design.specs.random):
-        if spec.part is None:
+        part = getattr(spec, "part", None)
+        if part is None:
             at, own_names = {intercept_at(term.names)}, term.names
         else:
-            at = {place.start for factors, place in zip(spec.part.terms, spec.part.slices) if not factors}
-            own_names = spec.part.names
+            at = {place.start for factors, place in zip(part.terms, part.slices) if not factors}
+            own_names = part.names
         names = tuple(name if j in at else given for j, given in enumerate(own_names))
         terms.append(term if names == term.names else replace(term, names=names))
     return replace(design, x_names=x_names, terms=tuple(terms))
