@@ -16,40 +16,40 @@ class ModelFacts:
 
     Attributes
     ----------
-    fit : Fit
+    _fit : Fit
     """
 
-    fit: Fit
+    _fit: Fit
 
     @property
     def formula(self) -> str:
         """The formula, as it was given."""
-        return self.fit.design.formula
+        return self._fit.design.formula
 
     @property
     def endog_names(self) -> str:
         """Name of the response."""
-        return self.fit.design.y_name
+        return self._fit.design.y_name
 
     @property
     def exog_names(self) -> list[str]:
         """Names of the fixed-effects columns."""
-        return list(self.fit.design.x_names)
+        return list(self._fit.design.x_names)
 
     @property
     def endog(self) -> np.ndarray:
         """Response, (n,)."""
-        return self.fit.rows_for("model.endog").y
+        return self._fit.rows_for("model.endog").y
 
     @property
     def exog(self) -> np.ndarray:
         """Fixed-effects columns, (n, p)."""
-        return self.fit.rows_for("model.exog").X
+        return self._fit.rows_for("model.exog").X
 
     @property
     def nobs(self) -> int:
         """Number of rows."""
-        return self.fit.n
+        return self._fit.n
 
     def __repr__(self) -> str:
         return f"<mixed model: {self.formula}>"
