@@ -152,14 +152,14 @@ def run(kind: str, first: int, designs: int, starts: int, seed: int, verbose: bo
         rng = np.random.default_rng([seed, number, len(kind)])
         formula, data = KINDS[kind](rng)
         try:
-            design = design_from_formula(formula, data)
+            design, rows = design_from_formula(formula, data)
         except DataError:  # as many effects as rows: refused
             continue
         reml = bool(rng.random() < 0.5)
         began = time.process_time()
-        fit = fit_design(design, reml=reml)
+        fit = fit_design(design, rows, reml=reml)
         tally.seconds += time.process_time() - began
-        if fit.sigma < 1e-3 * np.std(design.y):  # nearly saturated: the deviance falls without end
+        if fit.sigma < 1e-3 * np.std(rows.y):  # nearly saturated: the deviance falls without end
             continue
         best, several = lowest(fit.criterion, starts, rng)
         gap = fit.deviance - best
@@ -168,7 +168,7 @@ def run(kind: str, first: int, designs: int, starts: int, seed: int, verbose: bo
         if gap > MISS:
             tally.misses += 1
             if verbose:
-                print(f"  {kind} {number}: {formula} n {len(design.y)} reml {reml} gap {gap:.5f} theta {fit.theta}")
+                print(f"  {kind} {number}: {formula} n {rows.n} reml {reml} gap {gap:.5f} theta {fit.theta}")
         tally.worst = max(tally.worst, gap)
     return tally
 

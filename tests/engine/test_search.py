@@ -52,7 +52,7 @@ def unequal(seed, formula, rows=40):
 @pytest.mark.parametrize("reml", [True, False])
 def test_no_random_start_ends_lower(formula, reml):
     for seed in range(6):
-        fit = fit_design(unequal(seed, formula), reml=reml)
+        fit = fit_design(*unequal(seed, formula), reml=reml)
         rng = np.random.default_rng(seed)
         for _ in range(6):
             start = fit.criterion.at(np.exp(rng.normal(0, 1.5, size=fit.theta.size)) * rng.choice([1, 0.03]))
@@ -72,7 +72,7 @@ def test_no_random_start_ends_lower(formula, reml):
 )
 @pytest.mark.parametrize("reml", [True, False])
 def test_the_survey_sees_the_criterion(formula, reml):
-    criterion = Criterion.of(unequal(1, formula), reml=reml)
+    criterion = Criterion.of(*unequal(1, formula), reml=reml)
     survey = Survey.of(criterion)
     assert survey is not None
     theta = np.random.default_rng(0).normal(size=(5, criterion.blocks.n_theta))
@@ -93,6 +93,6 @@ def test_slopes_that_do_not_vary_in_the_groups(subjects, rows, levels):
     for seed in range(12):
         rng = np.random.default_rng(seed)
         data = {"y": rng.normal(size=len(g)) + rng.normal(size=subjects)[g], "g": g, "t": t}
-        fit = fit_design(design_from_formula("y ~ t + (t | g)", data))
+        fit = fit_design(*design_from_formula("y ~ t + (t | g)", data))
         assert np.isfinite(fit.deviance)
-        assert fit.deviance <= fit_design(design_from_formula("y ~ t + (1 | g)", data)).deviance + LOWER
+        assert fit.deviance <= fit_design(*design_from_formula("y ~ t + (1 | g)", data)).deviance + LOWER

@@ -32,7 +32,9 @@ APART = 400
 #: multiplications that a survey may take to set up and to make, and how many more for each row of the data
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
 #: points along each of 1, 2, 3, … standard deviations, and the same when correlations are free beside them
-POINTS, POINTS_CORRELATED = (48, 18, 10, 5, 4, 3, 3), (48, 9, 6, 4, 3, 3, 3)
+POINTS, POINTS_CORRELATED = (48, 20, 10, 5, 4, 3, 3), (48, 9, 6, 4, 3, 3, 3)
+#: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
+BEYOND = 8.0
 #: ratio of neighbours on the grid from which on it does not see enough to begin from
 COARSE = 2.5
 #: t²A below which a variance is as good as zero, for the largest A
@@ -211,6 +213,7 @@ class Survey:
             shift, gain = _parabola(values, here, axis)
             found[:, parameter] = np.exp(np.log(points[here[:, axis]]) + shift * np.log(points[1] / points[0]))
             promised = promised - gain
+            promised[here[:, axis] == len(points) - 1] = -np.inf  # it falls to the edge: who knows how far
         order = np.argsort(promised, kind="stable")
         least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
         return Basins(found[order], promised[order], coordinates, least, ratio / least, len(theta))
@@ -228,7 +231,7 @@ class Survey:
             points -= 1
         if points < 3:
             return None
-        highest = 2.0 * np.sqrt(self.nu / self.least_r2())
+        highest = BEYOND * np.sqrt(self.nu / self.least_r2())
         out = []
         for _, k, effect in self._scales:
             low = np.sqrt(SMALLEST / max(self._largest(k)[effect], 1e-300))
