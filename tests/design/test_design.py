@@ -549,7 +549,7 @@ def test_sum_contrasts():
 
 def test_terms_for_tests_and_means():
     data = table()
-    design, rows = design_from_formula("y ~ a*np.log(x) + C(z) + z:b + (1 | g)", data)
+    design, _ = design_from_formula("y ~ a*np.log(x) + C(z) + z:b + (1 | g)", data)
     terms = design.specs.terms
     assert terms.names == ("Intercept", "a", "np.log(x)", "C(z)", "a:np.log(x)", "z:b")
     assert terms.variables == ((), ("a",), ("x",), ("z",), ("a", "x"), ("z", "b"))
@@ -559,7 +559,13 @@ def test_terms_for_tests_and_means():
         "b": ["u", "v"],
     }
     assert terms.means == {"x": pytest.approx(data["x"].mean())}
-    np.testing.assert_array_equal(terms.levels["a"][rows.factors["a"]], data["a"])
+    cells = terms.cells
+    assert list(cells.values) == ["a", "z", "b"]
+    seen = pd.DataFrame({name: cells.values[name][cells.codes[name]] for name in cells.values}).assign(n=cells.counts)
+    counted = data.groupby(["a", "z", "b"], observed=True).size().reset_index(name="n")
+    merged = seen.merge(counted, on=["a", "z", "b"])
+    assert len(merged) == len(seen) == len(counted)
+    np.testing.assert_array_equal(merged["n_x"], merged["n_y"])
     assert np.bincount(terms.assign).tolist() == [1, 2, 1, 3, 2, 2]
 
 

@@ -12,6 +12,7 @@ from henderson.engine.fit import fit_design
 from henderson.errors import DataError
 from henderson.inference import infer
 from henderson.means.emmeans import emmeans
+from henderson.means.options import TestOptions
 from henderson.means.term_tests import joint_tests
 from henderson.means.trends import emtrends
 
@@ -25,106 +26,108 @@ def table():
     data = data.drop(index=rng.choice(data.index, 40, replace=False)).reset_index(drop=True)
     data["x"], data["z"] = rng.normal(size=len(data)), np.exp(rng.normal(size=len(data)))
     data["two"] = rng.integers(0, 2, len(data)) * 3.0
-    data["flag"] = data["two"] > 0
     data["known"] = rng.normal(3, 1, len(data))
     data["half"] = np.where(data["temperature"] < "200", "low", "high")
+    data["flag"] = rng.random(len(data)) < 0.5
     data["unit"] = data["recipe"].astype(str) + data["replicate"].astype(str)
     return data
 
 
 def model(formula, data, **options):
     fit = fit_design(*design_from_formula(formula + " + (1 | unit)", data, **options))
-    return fit, infer(fit, ddf="satterthwaite")
+    return fit, fit.design, infer(fit, ddf="satterthwaite")
 
 
-def by_hand(fit, rows):
+def by_hand(fit, design, rows):
     """Predictions at rows of a table, averaged: the definition."""
     from henderson.design.replay import fixed_columns
 
-    return float(np.mean(fixed_columns(fit.design, rows) @ fit.beta))
+    return float(np.mean(fixed_columns(design, rows) @ fit.beta))
 
 
 def test_covariates_are_at_their_means_whatever_the_formula_does_with_them(table):
-    fit, inference = model("angle ~ recipe * np.log(z) + I(x**2)", table)
-    got = emmeans(fit, inference, "recipe").frame
+    fit, design, inference = model("angle ~ recipe * np.log(z) + I(x**2)", table)
+    got = emmeans(design, inference, "recipe").frame
     at = pd.DataFrame({"recipe": ["B"], "z": [table["z"].mean()], "x": [table["x"].mean()]})
-    assert got["estimate"][1] == pytest.approx(by_hand(fit, at), rel=1e-12)
+    assert got["estimate"][1] == pytest.approx(by_hand(fit, design, at), rel=1e-12)
 
 
 def test_covariates_with_two_values_are_averaged_as_factors_are(table):
-    fit, inference = model("angle ~ recipe * two", table)
-    means = emmeans(fit, inference, "recipe")
+    fit, design, inference = model("angle ~ recipe * two", table)
+    means = emmeans(design, inference, "recipe")
     at = pd.DataFrame({"recipe": ["A", "A"], "two": [0.0, 3.0]})
-    assert means.frame["estimate"][0] == pytest.approx(by_hand(fit, at), rel=1e-12)
+    assert means.frame["estimate"][0] == pytest.approx(by_hand(fit, design, at), rel=1e-12)
     assert "Results are averaged over the levels of: two" in means.notes
-    assert emmeans(fit, inference, "two").keys["two"].tolist() == [0.0, 3.0]
-    weighted = emmeans(fit, inference, "recipe", weights="proportional")
+    assert emmeans(design, inference, "two").keys["two"].tolist() == [0.0, 3.0]
+    weighted = emmeans(design, inference, "recipe", weights="proportional")
     share = table["two"].mean() / 3.0
-    parts = [by_hand(fit, at.iloc[[i]]) for i in (0, 1)]
+    parts = [by_hand(fit, design, at.iloc[[i]]) for i in (0, 1)]
     assert weighted.frame["estimate"][0] == pytest.approx((1 - share) * parts[0] + share * parts[1], rel=1e-12)
 
 
 def test_weights_of_cells_are_frequencies_in_the_data(table):
-    fit, inference = model("angle ~ recipe * temperature", table)
-    got = emmeans(fit, inference, "recipe", weights="cells").frame["estimate"]
+    fit, design, inference = model("angle ~ recipe * temperature", table)
+    got = emmeans(design, inference, "recipe", weights="cells").frame["estimate"]
     for level, estimate in zip("ABC", got):
         rows = table[table["recipe"] == level]
-        assert estimate == pytest.approx(by_hand(fit, rows), rel=1e-12)
+        assert estimate == pytest.approx(by_hand(fit, design, rows), rel=1e-12)
 
 
 def test_boolean_and_numeric_factors(table):
-    fit, inference = model("angle ~ flag + C(two):x", table)
-    means = emmeans(fit, inference, "flag * C(two)", at={"x": 1.0})
+    _, design, inference = model("angle ~ flag + C(two):x", table)
+    means = emmeans(design, inference, "flag * C(two)", at={"x": 1.0})
     assert means.keys["flag"].tolist() == [False, True, False, True]
     assert means.contrasts("pairwise").keys["contrast"][0] == "False two0 - True two0"
-    one = emmeans(fit, inference, "two", at={"flag": True, "x": [2]})
+    one = emmeans(design, inference, "two", at={"flag": True, "x": [2]})
     assert one.keys["two"].tolist() == [0.0, 3.0]
 
 
 def test_specs_can_be_written_many_ways(table):
-    fit, inference = model("angle ~ recipe * temperature", table)
-    first = emmeans(fit, inference, ["recipe"], by="temperature").frame
+    _, design, inference = model("angle ~ recipe * temperature", table)
+    first = emmeans(design, inference, ["recipe"], by="temperature").frame
     for specs in ("recipe | temperature", "~ recipe | temperature"):
-        pd.testing.assert_frame_equal(emmeans(fit, inference, specs).frame, first)
-    together = [emmeans(fit, inference, specs).frame for specs in ("recipe * temperature", "recipe:temperature")]
+        pd.testing.assert_frame_equal(emmeans(design, inference, specs).frame, first)
+    together = [emmeans(design, inference, specs).frame for specs in ("recipe * temperature", "recipe:temperature")]
     pd.testing.assert_frame_equal(*together)
-    overall = emmeans(fit, inference, "1").frame
+    overall = emmeans(design, inference, "1").frame
     assert overall["estimate"][0] == pytest.approx(together[0]["estimate"].mean())
 
 
 def test_families_follow_by(table):
-    fit, inference = model("angle ~ recipe * temperature", table)
-    within = emmeans(fit, inference, "recipe", by="temperature").contrasts("pairwise", adjust="bonferroni")
+    _, design, inference = model("angle ~ recipe * temperature", table)
+    within = emmeans(design, inference, "recipe", by="temperature").contrasts("pairwise", adjust="bonferroni")
     assert len(within) == 18
     assert np.allclose(within.frame["p"], np.minimum(3 * within.summary(adjust="none").frame["p"], 1))
-    same = emmeans(fit, inference, "recipe * temperature").contrasts("pairwise", by="temperature", adjust="none")
+    same = emmeans(design, inference, "recipe * temperature").contrasts("pairwise", by="temperature", adjust="none")
     np.testing.assert_allclose(same.frame["p"], within.summary(adjust="none").frame["p"])
-    across = emmeans(fit, inference, "recipe", by="temperature").contrasts("pairwise", by=None)
+    across = emmeans(design, inference, "recipe", by="temperature").contrasts("pairwise", by=None)
     assert len(across) == 18 * 17 / 2
     # over another family than that of the pairs, Tukey gives way
     assert any("changed to" in note for note in across.summary(by="contrast").notes) or across.by == ()
 
 
-def test_nested_factors_stay_within(table):
-    fit, inference = model("angle ~ half / temperature", table)
-    means = emmeans(fit, inference, "temperature")
+def test_nested_factors_bring_those_around_them(table):
+    _, design, inference = model("angle ~ half / temperature", table)
+    means = emmeans(design, inference, "temperature")
+    assert means.keys.columns.tolist() == ["temperature", "half"]
     assert means.keys["half"].tolist() == ["high"] * 3 + ["low"] * 3
     assert not means.frame["estimate"].isna().any()
     assert "temperature is nested in half" in means.notes
-    pairs = means.contrasts()
-    assert pairs.by == ("half",)
-    assert len(pairs) == 6
-    halves = emmeans(fit, inference, "half").frame["estimate"]
+    assert len(means.contrasts()) == 15
+    within = emmeans(design, inference, "temperature", by="half").contrasts()
+    assert within.by == ("half",)
+    assert len(within) == 6
+    halves = emmeans(design, inference, "half").frame["estimate"]
     np.testing.assert_allclose(halves, means.frame["estimate"].to_numpy().reshape(2, 3).mean(1), rtol=1e-10)
-    tests = joint_tests(fit, inference)
+    tests = joint_tests(design, inference)
     assert tests["term"].tolist() == ["half", "half:temperature"]
     assert tests["num_df"].tolist() == [1, 4]
 
 
 def test_offsets_are_at_their_mean_and_leave_differences_alone(table):
     for options, formula in (({}, "angle ~ recipe + offset(known)"), ({"offset": "known"}, "angle ~ recipe")):
-        fit, inference = model(formula, table, **options)
-        means = emmeans(fit, inference, "recipe")
+        fit, design, inference = model(formula, table, **options)
+        means = emmeans(design, inference, "recipe")
         assert means.frame["estimate"][0] == pytest.approx(fit.beta[0] + table["known"].mean())
         pairs = means.contrasts("trt.vs.ctrl").frame
         np.testing.assert_allclose(pairs["estimate"], fit.beta[1:])
@@ -134,90 +137,90 @@ def test_offsets_are_at_their_mean_and_leave_differences_alone(table):
 
 def test_warns_of_interactions_as_emmeans_does(table):
     note = "NOTE: Results may be misleading due to involvement in interactions"
-    fit, inference = model("angle ~ recipe * x + temperature", table)
-    assert note in emmeans(fit, inference, "recipe").notes
-    assert note not in emmeans(fit, inference, "temperature").notes
-    assert note not in emmeans(fit, inference, "recipe", by="x").notes
-    assert note not in emtrends(fit, inference, "recipe", "x").notes
+    _, design, inference = model("angle ~ recipe * x + temperature", table)
+    assert note in emmeans(design, inference, "recipe").notes
+    assert note not in emmeans(design, inference, "temperature").notes
+    assert note not in emmeans(design, inference, "recipe", by="x").notes
+    assert note not in emtrends(design, inference, "recipe", "x").notes
 
 
 def test_trends_of_curves_and_of_expressions(table):
-    fit, inference = model("angle ~ recipe * (x + I(x**2)) + np.log(z)", table)
-    b = dict(zip(fit.design.x_names, fit.beta))
-    slope = emtrends(fit, inference, "recipe", "x", at={"x": [1.0, 2.0]}, by="x").frame["estimate"]
+    fit, design, inference = model("angle ~ recipe * (x + I(x**2)) + np.log(z)", table)
+    b = dict(zip(design.x_names, fit.beta))
+    slope = emtrends(design, inference, "recipe", "x", at={"x": [1.0, 2.0]}, by="x").frame["estimate"]
     assert slope[0] == pytest.approx(b["x"] + 2 * b["I(x ** 2)"], rel=1e-7)
-    assert emtrends(fit, inference, "1", "np.log(z)").frame["estimate"][0] == pytest.approx(b["np.log(z)"], rel=1e-7)
-    z = emtrends(fit, inference, "1", "z").frame["estimate"][0]
+    assert emtrends(design, inference, "1", "np.log(z)").frame["estimate"][0] == pytest.approx(b["np.log(z)"], rel=1e-7)
+    z = emtrends(design, inference, "1", "z").frame["estimate"][0]
     assert z == pytest.approx(b["np.log(z)"] / table["z"].mean(), rel=1e-6)
     with pytest.raises(ValueError, match="'recipe' is a factor: it has no slope"):
-        emtrends(fit, inference, "1", "recipe")
+        emtrends(design, inference, "1", "recipe")
     with pytest.raises(ValueError, match="no covariate 'q'; it has x, z"):
-        emtrends(fit, inference, "1", "q")
+        emtrends(design, inference, "1", "q")
 
 
 def test_what_cannot_be_estimated_says_why(table):
     holes = table[~((table["recipe"] == "C") & (table["half"] == "high"))]
-    fit, inference = model("angle ~ recipe * half", holes)
-    cells = emmeans(fit, inference, "recipe * half")
+    _, design, inference = model("angle ~ recipe * half", holes)
+    cells = emmeans(design, inference, "recipe * half")
     frame = cells.frame
     missing = (frame["recipe"] == "C") & (frame["half"] == "high")
     assert frame["estimate"].isna().tolist() == missing.tolist()
     (reason,) = (note for note in cells.notes if note.startswith("Not estimable"))
     assert "dropped as redundant: C, high" in reason
-    assert any(name in reason for name in fit.design.x_names)
-    weighted = emmeans(fit, inference, "recipe", weights="cells")
+    assert any(name in reason for name in design.x_names)
+    weighted = emmeans(design, inference, "recipe", weights="cells")
     assert not weighted.frame["estimate"].isna().any()
-    flat = emmeans(fit, inference, "recipe * half", weights="cells", at={"half": "high"})
+    flat = emmeans(design, inference, "recipe * half", weights="cells", at={"half": "high"})
     assert flat.frame["estimate"].isna().tolist() == [False, False, True]
     assert np.isnan(cells.contrasts("pairwise").frame["p"]).sum() == 5
-    tests = joint_tests(fit, inference)
+    tests = joint_tests(design, inference)
     assert "(confounded)" in tests["term"].tolist()
     assert any("not all is estimable" in note for note in tests.attrs["notes"])
 
 
 def test_interaction_contrasts_are_products(table):
-    fit, inference = model("angle ~ recipe * half", table)
-    means = emmeans(fit, inference, "recipe * half")
+    _, design, inference = model("angle ~ recipe * half", table)
+    means = emmeans(design, inference, "recipe * half")
     products = means.contrasts(["pairwise", "consec"], interaction=True)
     assert products.keys.columns.tolist() == ["recipe_pairwise", "half_consec"]
     e = means.frame["estimate"].to_numpy()
     assert products.frame["estimate"][0] == pytest.approx((e[3] - e[4]) - (e[0] - e[1]))
-    assert joint_tests(fit, inference)["F"].iloc[-1] == pytest.approx(products.joint().F)
+    assert joint_tests(design, inference)["F"].iloc[-1] == pytest.approx(products.joint().F)
 
 
 def test_joint_test_within_by(table):
-    fit, inference = model("angle ~ recipe * half", table)
-    tests = emmeans(fit, inference, "recipe", by="half").contrasts().joint()
+    _, design, inference = model("angle ~ recipe * half", table)
+    tests = emmeans(design, inference, "recipe", by="half").contrasts().joint()
     assert tests.columns.tolist() == ["half", "num_df", "den_df", "F", "p"]
-    listed = joint_tests(fit, inference, by="half")
+    listed = joint_tests(design, inference, by="half")
     np.testing.assert_allclose(listed["F"], tests["F"])
-    both = emmeans(fit, inference, "recipe").contrasts()
+    both = emmeans(design, inference, "recipe").contrasts()
     assert pytest.approx(both.joint().F) == both.joint(den_df="joint").F
 
 
 def test_unknown_things_are_named(table):
-    fit, inference = model("angle ~ recipe * x", table)
+    _, design, inference = model("angle ~ recipe * x", table)
     with pytest.raises(ValueError, match="no variable 'rezept' to take means at; it has recipe, x"):
-        emmeans(fit, inference, "rezept")
+        emmeans(design, inference, "rezept")
     with pytest.raises(ValueError, match="at: the fixed part has no variable 'y'; it has recipe, x"):
-        emmeans(fit, inference, "recipe", at={"y": 1})
+        emmeans(design, inference, "recipe", at={"y": 1})
     with pytest.raises(DataError, match="at: 'recipe' has no level 'D'; it has A, B, C"):
-        emmeans(fit, inference, "recipe", at={"recipe": "D"})
+        emmeans(design, inference, "recipe", at={"recipe": "D"})
     with pytest.raises(ValueError, match="unknown weights 'none'; there are equal, proportional"):
-        emmeans(fit, inference, "recipe", weights="none")
+        emmeans(design, inference, "recipe", weights="none")
     with pytest.raises(ValueError, match="level must lie between 0 and 1"):
-        emmeans(fit, inference, "recipe", level=95)
+        emmeans(design, inference, "recipe", test=TestOptions(level=95))
     with pytest.raises(ValueError, match="delta must not be negative"):
-        emmeans(fit, inference, "recipe").contrasts(delta=-1)
+        emmeans(design, inference, "recipe").contrasts(delta=-1)
     with pytest.raises(ValueError, match="unknown side 'up'"):
-        emmeans(fit, inference, "recipe").contrasts(side="up")
+        emmeans(design, inference, "recipe").contrasts(side="up")
     with pytest.raises(ValueError, match="there is no column 'half'"):
-        emmeans(fit, inference, "recipe").contrasts(by="half")
+        emmeans(design, inference, "recipe").contrasts(by="half")
 
 
 def test_tables_are_frames_and_print(table):
-    fit, inference = model("angle ~ recipe * half", table)
-    means = emmeans(fit, inference, "recipe", by="half")
+    _, design, inference = model("angle ~ recipe * half", table)
+    means = emmeans(design, inference, "recipe", by="half")
     assert means.frame.columns.tolist() == [
         "recipe", "half", "estimate", "se", "df", "lower", "upper", "statistic", "p",
     ]  # fmt: skip
@@ -234,19 +237,19 @@ def test_tables_are_frames_and_print(table):
 
 
 def test_a_frame_that_a_user_changes_does_not_change_the_table(table):
-    fit, inference = model("angle ~ recipe", table)
-    means = emmeans(fit, inference, "recipe")
+    _, design, inference = model("angle ~ recipe", table)
+    means = emmeans(design, inference, "recipe")
     mine = means.frame
     mine.loc[0, "estimate"] = 0.0
     assert means.frame["estimate"][0] != 0.0
 
 
 def test_transformed_response_is_said(table):
-    fit, inference = model("np.log(angle) ~ recipe", table)
-    assert "Results are given on the scale of np.log(angle)" in emmeans(fit, inference, "recipe").notes
+    _, design, inference = model("np.log(angle) ~ recipe", table)
+    assert "Results are given on the scale of np.log(angle)" in emmeans(design, inference, "recipe").notes
 
 
 def test_dunnett_says_that_it_is_an_approximation(table):
-    fit, inference = model("angle ~ recipe", table)
-    notes = emmeans(fit, inference, "recipe").contrasts("trt.vs.ctrl").notes
+    _, design, inference = model("angle ~ recipe", table)
+    notes = emmeans(design, inference, "recipe").contrasts("trt.vs.ctrl").notes
     assert any("mvt is exact" in note for note in notes)

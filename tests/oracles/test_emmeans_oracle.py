@@ -68,8 +68,8 @@ def check(got: pd.DataFrame, want: dict[str, Any], where: str, *, limits: float 
 def table_of(fit, inference, request):
     chosen = {"by": request["by"], "at": request["at"] or None, "weights": request["weights"]}
     if request["trend"]:
-        return emtrends(fit, inference, request["specs"], request["trend"], **chosen)
-    return emmeans(fit, inference, request["specs"], **chosen)
+        return emtrends(fit.design, inference, request["specs"], request["trend"], **chosen)
+    return emmeans(fit.design, inference, request["specs"], **chosen)
 
 
 def requests_of(fitted):
@@ -121,7 +121,7 @@ def test_joint_tests(fitted):
             want = listing.get(ddf)
             if not want or "error" in want or pbkrtest_is_wrong(case, ddf) or case["id"] == "quadratic":
                 continue
-            got = joint_tests(fit, inference, by=listing["by"])
+            got = joint_tests(fit.design, inference, by=listing["by"])
             # the listing is of ref_grid(model), whose covariates have one value each and are not tested
             names = [term.strip() for term in want["term"]]
             got = got[got["term"].isin(names)]

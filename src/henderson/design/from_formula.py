@@ -274,7 +274,7 @@ def _assemble(
     places = [
         (name, fixed.names.index(name) if name in plain and name in fixed.names else None) for name in fixed.variables
     ]
-    found, codes_of = fixed_terms(fixed, values, columns)
+    found, codes_of = fixed_terms(fixed, values, columns, offset, _offset_variables(plan, factors))
     specs = Specs(
         fixed,
         tuple(random),
@@ -312,6 +312,14 @@ def _assemble(
 
 def _is_given(group: Iterable[str]) -> bool:
     return any(plain_name(name) != name for name in group)
+
+
+def _offset_variables(plan: Plan, factors: Mapping[str, FactorSpec]) -> tuple[str, ...]:
+    """Columns that make the offset of other rows; none where a part of it was given as an array."""
+    if plan.offset != plan.offset_column:
+        return ()
+    used = [name for expr in plan.offsets for name in factors[expr].variables]
+    return tuple(dict.fromkeys([*used, *([] if plan.offset is None else [plan.offset])]))
 
 
 def _one_column(expr: str, factors: Mapping[str, FactorSpec], values: Mapping[str, Values], role: str) -> np.ndarray:

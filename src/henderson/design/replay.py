@@ -17,7 +17,7 @@ from henderson.design.variance_components import ComponentSpec
 from henderson.errors import DataError, FormulaError
 from henderson.formula.coding import Part, fill
 from henderson.formula.environment import Environment
-from henderson.formula.evaluate import Columns, FactorSpec, replay
+from henderson.formula.evaluate import Columns, FactorSpec, Values, replay
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, find_missing, settle, to_float
 from henderson.sources.factors import differ_in_type, match, shown_label, unknown_levels
@@ -76,7 +76,12 @@ class NewColumns:
     index: pd.Index
 
 
-def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) -> np.ndarray:
+def fixed_columns(
+    design: Design,
+    newdata: Any,
+    contrasts: str | None = None,
+    codes: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
     """X for new rows.
 
     Parameters
@@ -86,6 +91,8 @@ def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) ->
     contrasts : {"sum", "treatment"}, optional
         Contrasts for all categorical factors in place of their own. The columns of each term stay where they
         are.
+    codes : mapping of str to (m,) intp arrays, optional
+        Levels of some categorical factors, by their text, in place of what `newdata` says.
 
     Returns
     -------
@@ -109,7 +116,21 @@ def fixed_columns(design: Design, newdata: Any, contrasts: str | None = None) ->
         return given_columns(newdata, design.x_names, "exog")
     table = read_table(newdata)
     fixed = design.specs.fixed
-    return _columns(fixed, table, design.specs.environment, _contrasts(fixed, contrasts))
+    return _columns(fixed, table, design.specs.environment, _contrasts(fixed, contrasts), codes)
+
+
+def known_part(design: Design, newdata: Any) -> np.ndarray:
+    """The known part of the mean for new rows, (m,): the formula's offsets and the column given as `offset`.
+
+    Zero where the offset was given as an array, which says nothing of new rows.
+    """
+    table, specs = read_table(newdata), design.specs
+    known = np.zeros(table.n)
+    for spec in specs.offsets:
+        known = known + _numeric(spec, table, specs.environment)
+    if specs.offset_column is not None:
+        known = known + to_float(table[specs.offset_column], specs.offset_column)
+    return known
 
 
 def new_columns(
@@ -137,11 +158,7 @@ def new_columns(
     _check_beside(specs, groups, offset)
     table = read_table(newdata)
     env = specs.environment
-    known = np.zeros(table.n)
-    for spec in specs.offsets:
-        known = known + _numeric(spec, table, env)
-    if specs.offset_column is not None:
-        known = known + to_float(table[specs.offset_column], specs.offset_column)
+    known = known_part(design, table)
     if specs.offset_given and offset is None:
         raise DataError("the offset was given as an array: give offset=, its values in the new rows")
     if offset is not None:
@@ -237,15 +254,22 @@ def treatment_contrasts(n_levels: int) -> np.ndarray:
 
 
 def _columns(
-    part: Part, table: Table, env: Environment, contrasts: Mapping[str, np.ndarray] | None = None
+    part: Part,
+    table: Table,
+    env: Environment,
+    contrasts: Mapping[str, np.ndarray] | None = None,
+    codes: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Columns of a part, NaN in rows where a variable is missing."""
+    codes = codes or {}
     out = np.full((table.n, len(part.names)), np.nan)
-    columns, keep = _complete(part.variables, table)
+    specs = {expr: spec for expr, spec in part.factors.items() if expr not in codes}
+    columns, keep = _complete(list(dict.fromkeys(v for spec in specs.values() for v in spec.variables)), table)
     n = table.n if keep is None else len(keep)
     if n == 0:
         return out
-    values = {expr: replay(spec, columns, n, env) for expr, spec in part.factors.items()}
+    values = {expr: replay(spec, columns, n, env) for expr, spec in specs.items()}
+    values |= {expr: Values(codes=own if keep is None else own[keep]) for expr, own in codes.items()}
     if keep is None:
         return fill(part, values, out, contrasts)
     out[keep] = fill(part, values, np.empty((n, out.shape[1])), contrasts)

@@ -23,6 +23,12 @@ from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
 FloatArray = np.ndarray
 
+#: a row is orthogonal to a vector of the null space when the sum is below this, relative to its terms
+_ESTIMABLE = 1e-8
+
+#: entries of a row below this, in units of the columns, are rounding errors of what it was computed from
+_ROUNDING = 1e-11
+
 
 class FTest(NamedTuple):
     """An F test: statistic, degrees of freedom, p-value (den_df may be infinite: a χ² test)."""
@@ -88,11 +94,22 @@ class Inference:
 
     def estimable(self, L: Any) -> FloatArray:
         """Whether each row is estimable: orthogonal to the null space of X, (r,) bool."""
-        rows = self.rows(L)
-        if not self.null_space.size:
-            return np.ones(len(rows), bool)
-        size = np.abs(rows) @ np.abs(self.null_space) + 1e-300
-        return np.all(np.abs(rows @ self.null_space) <= 1e-8 * size, axis=1)
+        return np.asarray(~self.needs(L).any(axis=1))
+
+    def needs(self, L: Any) -> FloatArray:
+        """Which columns that were dropped each row needs, (r, d) bool: those to whose vector of the null space it is
+        not orthogonal, but for rounding errors in the sum or in what the row was computed from."""
+        rows, null = self.rows(L), self.null_space
+        if not null.size:
+            return np.zeros((len(rows), 0), bool)
+        # the unit of a column: the standard error of its coefficient; of one that was dropped: a typical one
+        known = np.sqrt(np.diag(self._cov_kept))
+        unit = np.full(len(null), np.median(known[known > 0]) if (known > 0).any() else 1.0)
+        unit[self.kept] = np.where(known > 0, known, unit[self.kept])
+        size = (np.abs(rows) * unit).max(axis=1, initial=0.0)
+        of_null = (np.abs(null) / unit[:, None]).max(axis=0, initial=0.0)
+        least: FloatArray = _ESTIMABLE * (np.abs(rows) @ np.abs(null)) + _ROUNDING * np.outer(size, of_null)
+        return np.asarray(np.abs(rows @ null) > least)
 
     def testable(self, L: Any) -> FloatArray:
         """Whether each row is estimable, or says nothing of dropped columns (the model without them), (r,) bool."""

@@ -1,6 +1,7 @@
 """Sets of contrasts among k means, by name: `CONTRASTS`, and what users write themselves.
 
-A set is a (c, k) matrix with a label for each row, and the multiplicity adjustment that suits it.
+A set is a (c, k) matrix with a label for each row, and the multiplicity adjustment that suits it. The means are called
+by their texts or by their levels (`labels.Labels`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from henderson.inference.contrast_rows import row_name
+from henderson.means.labels import Labels, as_labels
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,13 @@ def _difference(k: int, plus: int, minus: int) -> np.ndarray:
     return row
 
 
-def _differences(
-    labels: Sequence[str], pairs: Sequence[tuple[int, int]], adjust: str, all_pairs: bool = False
-) -> ContrastSet:
+def _differences(labels: Labels, pairs: Sequence[tuple[int, int]], adjust: str, all_pairs: bool = False) -> ContrastSet:
     rows = np.array([_difference(len(labels), i, j) for i, j in pairs]).reshape(-1, len(labels))
-    return ContrastSet(rows, tuple(f"{labels[i]} - {labels[j]}" for i, j in pairs), adjust, all_pairs)
+    texts = labels.texts
+    return ContrastSet(rows, tuple(f"{texts[i]} - {texts[j]}" for i, j in pairs), adjust, all_pairs)
 
 
-def pairwise(labels: Sequence[str], *, reverse: bool = False) -> ContrastSet:
+def pairwise(labels: Labels, *, reverse: bool = False) -> ContrastSet:
     """All differences: the earlier minus the later (`reverse`: the later minus the earlier)."""
     k = len(labels)
     if reverse:
@@ -56,63 +59,63 @@ def pairwise(labels: Sequence[str], *, reverse: bool = False) -> ContrastSet:
     return _differences(labels, [(i, j) for i in range(k) for j in range(i + 1, k)], "tukey", True)
 
 
-def _position(ref: Any, labels: Sequence[str]) -> int:
-    """A mean given by its place (negative: from the end) or its label."""
-    if isinstance(ref, int | np.integer) and not isinstance(ref, bool):
-        if -len(labels) <= ref < len(labels):
-            return int(ref) % len(labels)
-    elif str(ref) in labels:
-        return list(labels).index(str(ref))
-    raise ValueError(f"there is no mean {ref!r} to compare with; there are {', '.join(labels)}")
+def trt_vs_ctrl(labels: Labels, *, ref: Any = 0, reverse: bool = False) -> ContrastSet:
+    """Every mean minus that of the control `ref`, or minus the average of several.
+
+    `ref` is a level, a label or a place; or a list of them.
+    """
+    several = list(ref) if isinstance(ref, list | np.ndarray) else [ref]
+    controls = [labels.position(one) for one in several]
+    if not controls:
+        raise ValueError("ref names no mean to compare with")
+    texts, others = labels.texts, [i for i in range(len(labels)) if i not in controls]
+    control = texts[controls[0]] if len(controls) == 1 else f"avg({','.join(texts[i] for i in controls)})"
+    average = np.eye(len(labels))[controls].mean(0)
+    rows = (np.eye(len(labels))[others] - average) * (-1.0 if reverse else 1.0)
+    names = tuple(f"{control} - {texts[i]}" if reverse else f"{texts[i]} - {control}" for i in others)
+    return ContrastSet(rows.reshape(-1, len(labels)) + 0.0, names, "dunnett")
 
 
-def trt_vs_ctrl(labels: Sequence[str], *, ref: Any = 0, reverse: bool = False) -> ContrastSet:
-    """Every mean minus that of the control `ref`, a place or a label."""
-    control = _position(ref, labels)
-    pairs = [(i, control) for i in range(len(labels)) if i != control]
-    return _differences(labels, [(j, i) for i, j in pairs] if reverse else pairs, "dunnett")
-
-
-def consec(labels: Sequence[str], *, reverse: bool = False) -> ContrastSet:
+def consec(labels: Labels, *, reverse: bool = False) -> ContrastSet:
     """Each mean minus the one before."""
     pairs = [(i + 1, i) for i in range(len(labels) - 1)]
     return _differences(labels, [(j, i) for i, j in pairs] if reverse else pairs, "mvt")
 
 
-def mean_chg(labels: Sequence[str]) -> ContrastSet:
+def mean_chg(labels: Labels) -> ContrastSet:
     """The mean of all after a place minus the mean of all before."""
     k = len(labels)
     rows = np.array([np.r_[np.full(i, -1 / i), np.full(k - i, 1 / (k - i))] for i in range(1, k)]).reshape(-1, k)
-    return ContrastSet(rows, tuple(f"{labels[i]}|{labels[i + 1]}" for i in range(k - 1)), "mvt")
+    return ContrastSet(rows, tuple(f"{labels.texts[i]}|{labels.texts[i + 1]}" for i in range(k - 1)), "mvt")
 
 
-def eff(labels: Sequence[str]) -> ContrastSet:
+def eff(labels: Labels) -> ContrastSet:
     """Each mean minus the average of all."""
     k = len(labels)
-    return ContrastSet(np.eye(k) - 1 / k, tuple(f"{label} effect" for label in labels), "fdr")
+    return ContrastSet(np.eye(k) - 1 / k, tuple(f"{text} effect" for text in labels.texts), "fdr")
 
 
-def del_eff(labels: Sequence[str]) -> ContrastSet:
+def del_eff(labels: Labels) -> ContrastSet:
     """Each mean minus the average of the others."""
     k = len(labels)
     rows = (np.eye(k) * k - 1) / max(k - 1, 1)
-    return ContrastSet(rows, tuple(f"{label} effect" for label in labels), "fdr")
+    return ContrastSet(rows, tuple(f"{text} effect" for text in labels.texts), "fdr")
 
 
-def identity(labels: Sequence[str]) -> ContrastSet:
+def identity(labels: Labels) -> ContrastSet:
     """The means themselves."""
-    return ContrastSet(np.eye(len(labels)), tuple(labels), "none")
+    return ContrastSet(np.eye(len(labels)), labels.texts, "none")
 
 
 _DEGREES = ("linear", "quadratic", "cubic", "quartic")
 
 
-def poly(labels: Sequence[str], *, max_degree: int = 6) -> ContrastSet:
+def poly(labels: Labels, *, max_degree: int = 6) -> ContrastSet:
     """Orthogonal polynomials in equally spaced scores, in the smallest whole numbers.
 
     Examples
     --------
-    >>> poly(list("abcd")).coefficients
+    >>> poly(Labels(tuple("abcd"))).coefficients
     array([[-3., -1.,  1.,  3.],
            [ 1., -1., -1.,  1.],
            [-1.,  3., -3.,  1.]])
@@ -152,13 +155,13 @@ CONTRASTS: dict[str, Callable[..., ContrastSet]] = {
 ALIASES = {"tukey": "pairwise", "dunnett": "trt.vs.ctrl"}
 
 
-def contrast_set(method: Any, labels: Sequence[str], **options: Any) -> ContrastSet:
+def contrast_set(method: Any, means: Labels | Sequence[str], **options: Any) -> ContrastSet:
     """Contrasts among means, by name or as written out.
 
     Parameters
     ----------
-    method : str, mapping of str to k numbers, DataFrame with k columns, or (c, k) array
-    labels : sequence of k str
+    method : str, mapping of str to k numbers or to {mean: number}, DataFrame with k columns, or (c, k) array
+    means : Labels, or sequence of k str
         What the means are called.
     **options
         Of the named set: `ref` (trt.vs.ctrl), `reverse`, `max_degree` (poly).
@@ -174,7 +177,10 @@ def contrast_set(method: Any, labels: Sequence[str], **options: Any) -> Contrast
     ('a - b', 'c - b')
     >>> contrast_set({"a vs rest": [1, -0.5, -0.5]}, ["a", "b", "c"]).coefficients
     array([[ 1. , -0.5, -0.5]])
+    >>> contrast_set({"a vs c": {"a": 1, "c": -1}}, ["a", "b", "c"]).coefficients
+    array([[ 1.,  0., -1.]])
     """
+    labels = as_labels(means)
     if isinstance(method, str):
         name = ALIASES.get(method.lower(), method.lower())
         if name not in CONTRASTS:
@@ -188,30 +194,32 @@ def contrast_set(method: Any, labels: Sequence[str], **options: Any) -> Contrast
     return _written_out(method, labels)
 
 
-def _written_out(method: Any, labels: Sequence[str]) -> ContrastSet:
+def _written_out(method: Any, labels: Labels) -> ContrastSet:
     rows: Any
+    k = len(labels)
     if isinstance(method, pd.DataFrame):
-        names, rows = [str(name) for name in method.index], method.to_numpy(float)
+        names, rows = [str(name) for name in method.index], list(method.to_numpy(float))
     elif isinstance(method, Mapping):
-        names, rows = [str(name) for name in method], list(method.values())
+        names, rows = [str(name) for name in method], [_row(name, row, labels) for name, row in method.items()]
     else:
         rows = np.atleast_2d(np.asarray(method, float))
-        names = [_written(row, labels) for row in rows] if rows.shape[1] == len(labels) else [""] * len(rows)
+        names = [row_name(row, labels.texts) for row in rows] if rows.shape[1] == k else [""] * len(rows)
     for name, row in zip(names, rows):
-        if np.shape(row) != (len(labels),):
+        if np.shape(row) != (k,):
             raise ValueError(
-                f"contrast {name or 'row'!r} has {np.size(row)} coefficients for {len(labels)} means: "
-                + ", ".join(labels)
+                f"contrast {name or 'row'!r} has {np.size(row)} coefficients for {k} means: {', '.join(labels.texts)}"
             )
-    return ContrastSet(np.asarray(rows, float).reshape(-1, len(labels)), tuple(names))
+    return ContrastSet(np.asarray(rows, float).reshape(-1, k), tuple(names))
 
 
-def _written(row: np.ndarray, labels: Sequence[str]) -> str:
-    """``"a - 0.5*b"`` for a row of numbers."""
-    text = ""
-    for value, label in zip(row, labels):
-        if value:
-            size = "" if abs(value) == 1 else f"{abs(value):.4g}*"
-            sign = "-" if value < 0 else "+"
-            text += (f" {sign} " if text else sign.replace("+", "")) + size + label
-    return text or "0"
+def _row(name: Any, given: Any, labels: Labels) -> Any:
+    """Coefficients of one contrast that is written out: numbers, or numbers by the names of means."""
+    if not isinstance(given, Mapping):
+        return given
+    row = np.zeros(len(labels))
+    for mean, value in given.items():
+        try:
+            row[labels.position(mean)] += float(value)
+        except ValueError as error:
+            raise ValueError(f"contrast {str(name)!r}: {error}") from None
+    return row

@@ -31,6 +31,8 @@ def combine(coefficients: np.ndarray, rows: np.ndarray) -> np.ndarray:
     -------
     (c, p) array
     """
+    largest = np.abs(coefficients).max(axis=1, initial=0.0)[:, None]
+    coefficients = np.where(np.abs(coefficients) < ROUNDING * largest, 0.0, coefficients)
     out = coefficients @ rows
     return np.where(np.abs(out) < ROUNDING * (np.abs(coefficients) @ np.abs(rows)), 0.0, out)
 
@@ -54,16 +56,13 @@ def reasons(inference: Inference, rows: np.ndarray, labels: Sequence[str]) -> tu
     notes = []
     if empty.any():
         notes.append(f"No data, hence no mean: {_listed(labels, empty)}")
-    if inference.null_space.size:
-        L = np.where(empty[:, None], 0.0, rows)
-        size = np.abs(L) @ np.abs(inference.null_space) + 1e-300
-        needs = np.abs(L @ inference.null_space) > 1e-8 * size
-        dropped = [name for name, kept in zip(inference.names, inference.kept) if not kept]
-        notes += [
-            f"Not estimable, since the coefficient {name} was dropped as redundant: {_listed(labels, need)}"
-            for name, need in zip(dropped, needs.T)
-            if need.any()
-        ]
+    needs = inference.needs(np.where(empty[:, None], 0.0, rows))
+    dropped = [name for name, kept in zip(inference.names, inference.kept) if not kept]
+    notes += [
+        f"Not estimable, since the coefficient {name} was dropped as redundant: {_listed(labels, need)}"
+        for name, need in zip(dropped, needs.T)
+        if need.any()
+    ]
     return tuple(notes)
 
 

@@ -21,22 +21,10 @@ import pandas as pd
 from henderson.inference.inference import FTest, Inference
 from henderson.means.estimability import reasons
 from henderson.means.joint_test import joint_test
+from henderson.means.labels import free_name
 from henderson.means.multiplicity import adjust as multiplicity
+from henderson.means.options import PLAIN, TestOptions
 from henderson.tables.table import Table
-
-SIDES = {
-    0: ("two-sided", "both", "!=", "=", "equivalence", "0", "2"),
-    -1: ("less", "left", "<", "-", "nonsuperiority", "-1"),
-    1: ("greater", "right", ">", "+", "noninferiority", "1"),
-}
-
-
-def side_of(side: Any) -> int:
-    """0 (two-sided), −1 (less) or 1 (greater), from any of their names."""
-    for value, names in SIDES.items():
-        if str(side).lower() in names:
-            return value
-    raise ValueError(f"unknown side {side!r}; there are {', '.join(names[0] for names in SIDES.values())}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,12 +41,9 @@ class Estimates:
     offset : (r,) array or float
     by : tuple of str
         Columns of `keys` whose combinations are the families.
-    pairs_of : int or None
-        In each family, the number of means of which it has all pairs.
-    adjust : str
-    level : float
-    side : {0, -1, 1}
-    delta, null : float
+    test : TestOptions
+    pairs_of : tuple of int, or None
+        For each family, the number of means of which it has all pairs.
     about : tuple of str
         Notes on what the rows are.
     """
@@ -68,12 +53,8 @@ class Estimates:
     inference: Inference
     offset: Any = 0.0
     by: tuple[str, ...] = ()
-    pairs_of: int | None = None
-    adjust: str = "none"
-    level: float = 0.95
-    side: int = 0
-    delta: float = 0.0
-    null: float = 0.0
+    test: TestOptions = PLAIN
+    pairs_of: tuple[int, ...] | None = None
     about: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -81,8 +62,8 @@ class Estimates:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The labels, then estimate, se, df, lower, upper, statistic, p. The notes are in
-        ``attrs["notes"]``."""
+        """The labels, then estimate, se, df, lower, upper, statistic, p (with a number behind a name that a factor
+        has: ``p1``). The notes are in ``attrs["notes"]``."""
         frame = self._computed[0].copy()
         frame.attrs["notes"] = self.notes
         return frame
@@ -151,22 +132,12 @@ class Estimates:
         by : str or sequence of str
             Columns that make the families.
         """
-        changes: dict[str, Any] = {}
-        if adjust is not None:
-            changes["adjust"] = multiplicity.adjustment_name(adjust)
-        if level is not None:
-            changes["level"] = check_level(level)
-        if side is not None:
-            changes["side"] = side_of(side)
-        if delta is not None:
-            changes["delta"] = check_delta(delta)
-        if null is not None:
-            changes["null"] = float(null)
-        if by is not None:
-            changes["by"] = columns_of(by, self.keys)
-            if set(changes["by"]) != set(self.by):
-                changes["pairs_of"] = None
-        return replace(self, **changes)
+        test = self.test.but(adjust=adjust, level=level, side=side, delta=delta, null=null)
+        if by is None:
+            return replace(self, test=test)
+        families = columns_of(by, self.keys)
+        same = set(families) == set(self.by)
+        return replace(self, test=test, by=families, pairs_of=self.pairs_of if same else None)
 
     def joint(self, *, den_df: str = "smallest") -> FTest | pd.DataFrame:
         """F test that all estimates of a family are zero (a frame with one row for each family when there is
@@ -182,9 +153,8 @@ class Estimates:
             return joint_test(self.inference, self.rows, den_df=den_df)[0]
         tests = [joint_test(self.inference, self.rows[rows], den_df=den_df)[0] for rows in self._families]
         heads = self.keys.iloc[[rows[0] for rows in self._families]][list(self.by)].reset_index(drop=True)
-        return pd.concat(
-            [heads, pd.DataFrame([test._asdict() for test in tests])[["num_df", "den_df", "F", "p"]]], axis=1
-        )
+        numbers = pd.DataFrame([test._asdict() for test in tests])[["num_df", "den_df", "F", "p"]]
+        return pd.concat([heads, numbers.rename(columns=lambda name: free_name(name, self.by))], axis=1)
 
     @cached_property
     def _families(self) -> list[np.ndarray]:
@@ -197,61 +167,65 @@ class Estimates:
 
     @cached_property
     def _computed(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
-        inference = self.inference
+        inference, test = self.inference, self.test
         estimate = inference.estimate(self.rows) + self.offset
-        se, df = inference.se(self.rows), inference.df(self.rows)
-        gap = estimate - self.null
-        if self.delta:
-            gap = np.abs(gap) - self.delta if self.side == 0 else gap + self.side * self.delta
+        se, df = inference.se(self.rows), np.where(np.isnan(estimate), np.nan, inference.df(self.rows))
+        gap = estimate - test.null
+        if test.delta:
+            gap = np.abs(gap) - test.delta if test.side == 0 else gap + test.side * test.delta
         statistic = np.divide(gap, se, out=np.full(len(gap), np.nan), where=se > 0)
-        test_side = -1 if self.delta and self.side == 0 else self.side
+        test_side = -1 if test.delta and test.side == 0 else test.side
         p, critical = np.full(len(gap), np.nan), np.full(len(gap), np.nan)
         said: dict[str, None] = {}
-        for rows in self._families:
+        for k, rows in enumerate(self._families):
             if not len(rows):
                 continue
-            tests = self._family(rows, statistic, df, test_side)
-            name, note = multiplicity.suitable(self.adjust, tests)
-            p[rows] = multiplicity.adjusted_p(name, tests)
-            limits = replace(tests, side=self.side)
-            other, again = multiplicity.suitable(self.adjust, limits)
-            critical[rows] = multiplicity.critical_values(other, limits, self.level)
+            family = self._family(k, statistic, df, test_side)
+            name, note = multiplicity.suitable(test.adjust, family)
+            p[rows] = multiplicity.adjusted_p(name, family)
+            limits = replace(family, side=test.side)
+            other, again = multiplicity.suitable(test.adjust, limits)
+            critical[rows] = multiplicity.critical_values(other, limits, test.level)
             said |= dict.fromkeys(n for n in (note, again) if n)
-            said |= dict.fromkeys(_method_notes(name, multiplicity.limits_name(other), tests))
-        lower = estimate - critical * se if self.side >= 0 else np.full(len(gap), -np.inf)
-        upper = estimate + critical * se if self.side <= 0 else np.full(len(gap), np.inf)
-        frame = self.keys.reset_index(drop=True).assign(
-            estimate=estimate, se=se, df=df, lower=lower, upper=upper, statistic=statistic, p=p
-        )
+            said |= dict.fromkeys(_method_notes(name, multiplicity.limits_name(other), family))
+        half = np.where(se == 0, 0.0, critical * se)
+        lower = estimate - half if test.side >= 0 else np.full(len(gap), -np.inf)
+        upper = estimate + half if test.side <= 0 else np.full(len(gap), np.inf)
+        numbers = {
+            "estimate": estimate, "se": se, "df": df, "lower": lower, "upper": upper, "statistic": statistic, "p": p,
+        }  # fmt: skip
+        frame = self.keys.reset_index(drop=True)
+        frame = frame.assign(**{free_name(name, self.keys.columns): column for name, column in numbers.items()})
         missing: tuple[str, ...] = ()
         if np.isnan(estimate).any():
             missing = reasons(inference, self.rows, [_label(row) for row in self.keys.itertuples(index=False)])
         notes = (
             *self.about,
             f"Degrees of freedom: {inference.ddf}",
-            f"Confidence level: {self.level:g}",
+            f"Confidence level: {test.level:g}",
             *said,
             *self._side_notes(),
         )
         return frame, tuple(dict.fromkeys((*notes, *missing, *inference.notes)))
 
-    def _family(self, rows: np.ndarray, statistic: np.ndarray, df: np.ndarray, side: int) -> multiplicity.Family:
-        cov, rank = np.empty((0, 0)), 0
-        if self.adjust == "mvt":
+    def _family(self, k: int, statistic: np.ndarray, df: np.ndarray, side: int) -> multiplicity.Family:
+        rows, cov, rank = self._families[k], np.empty((0, 0)), 0
+        if self.test.adjust == "mvt":
             cov = self.inference.covariance(self.rows[rows])
-        elif self.adjust == "scheffe":
+        elif self.test.adjust == "scheffe":
             rank = int(np.linalg.matrix_rank(np.nan_to_num(self.rows[rows])))
-        return multiplicity.Family(statistic[rows], df[rows], cov, rank, self.pairs_of, side)
+        n_means = None if self.pairs_of is None else self.pairs_of[k]
+        return multiplicity.Family(statistic[rows], df[rows], cov, rank, n_means, side)
 
     def _side_notes(self) -> Sequence[str]:
-        notes = []
-        if self.null:
-            notes.append(f"Tests are of the value {self.null:g}")
-        if self.delta:
-            kind = {0: "equivalence", -1: "non-superiority", 1: "non-inferiority"}[self.side]
-            notes.append(f"Statistics are tests of {kind} with a threshold of {self.delta:g}")
-        elif self.side:
-            notes.append(f"P values are {'left' if self.side < 0 else 'right'}-tailed")
+        notes, test = [], self.test
+        if test.null:
+            notes.append(f"Tests are of the value {test.null:g}")
+        if test.delta:
+            kind = {0: "equivalence", -1: "non-superiority", 1: "non-inferiority"}[test.side]
+            notes.append(f"Statistics are tests of {kind} with a threshold of {test.delta:g}")
+        elif test.side:
+            notes.append(f"P values are {'left' if test.side < 0 else 'right'}-tailed")
         return notes
 
 
@@ -270,20 +244,6 @@ def _describe(method: str, family: multiplicity.Family, what: str) -> str:
 
 def _label(row: tuple[Any, ...]) -> str:
     return ", ".join(str(value) for value in row)
-
-
-def check_level(level: float) -> float:
-    """A confidence level in (0, 1)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level!r}")
-    return float(level)
-
-
-def check_delta(delta: float) -> float:
-    """A margin of equivalence, not negative."""
-    if not delta >= 0:
-        raise ValueError(f"delta must not be negative: {delta!r}")
-    return float(delta)
 
 
 def columns_of(by: str | Iterable[str], keys: pd.DataFrame) -> tuple[str, ...]:

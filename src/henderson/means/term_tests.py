@@ -15,18 +15,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.engine.fit import Fit
+from henderson.contract.design import Design
 from henderson.inference.inference import FTest, Inference
-from henderson.means.contrasts import consec
+from henderson.means.averages import margins
 from henderson.means.estimability import combine
-from henderson.means.grid import ReferenceGrid, margins, reference_grid, split_specs
+from henderson.means.grid import ReferenceGrid, reference_grid
 from henderson.means.joint_test import estimable_rows, joint_test, orthonormal_rows
+from henderson.means.labels import free_name
+from henderson.means.specs import split_specs, with_outer
 
 CONFOUNDED = "(confounded)"
 
+_COLUMNS = ("term", "num_df", "den_df", "F", "p")
+
 
 def joint_tests(
-    fit: Fit,
+    design: Design,
     inference: Inference,
     *,
     by: str | Iterable[str] | None = None,
@@ -37,7 +41,7 @@ def joint_tests(
 
     Parameters
     ----------
-    fit : Fit
+    design : Design
         Made from a formula.
     inference : Inference
     by : str or sequence of str, optional
@@ -52,8 +56,8 @@ def joint_tests(
     DataFrame
         The columns of `by`, then term, num_df, den_df, F, p; ``attrs["notes"]``.
     """
-    grid = reference_grid(fit, at, spread=1.0)
-    _, by_names = split_specs((), by, grid)
+    grid = reference_grid(design, at, spread=1.0)
+    _, by_names = with_outer((), split_specs((), by, grid)[1], grid)
     free = [name for name in grid.values if len(grid.values[name]) > 1 and name not in by_names]
     heads = margins(grid, by_names).frame if by_names else pd.DataFrame(index=range(1))
     out: list[dict[str, Any]] = []
@@ -61,7 +65,7 @@ def joint_tests(
     reduced_terms: dict[str, None] = {}
     for names in _tested_terms(grid, free):
         term = ":".join(names)
-        for g, L in enumerate(_hypotheses(grid, names, by_names, len(heads))):
+        for g, L in enumerate(_hypotheses(grid, names, by_names)):
             test, reduced = joint_test(inference, L, den_df=den_df)
             if reduced:
                 reduced_terms[term] = None
@@ -73,7 +77,7 @@ def joint_tests(
             test, _ = joint_test(inference, rest, den_df=den_df)
             if test.num_df:
                 out.append(_row(heads, g, CONFOUNDED, test))
-    frame = pd.DataFrame(out, columns=pd.Index([*by_names, "term", "num_df", "den_df", "F", "p"]))
+    frame = pd.DataFrame(out, columns=pd.Index([*by_names, *(free_name(name, by_names) for name in _COLUMNS)]))
     notes = [f"Degrees of freedom: {inference.ddf}", *inference.notes]
     if reduced_terms:
         notes.append(f"Numerator df reduced, since not all is estimable: {', '.join(reduced_terms)}")
@@ -82,40 +86,39 @@ def joint_tests(
 
 
 def _row(heads: pd.DataFrame, g: int, term: str, test: FTest) -> dict[str, Any]:
-    row = {"term": term, "num_df": test.num_df, "den_df": test.den_df, "F": test.F, "p": test.p}
-    return {str(name): heads[name].iloc[g] for name in heads.columns} | row
+    numbers = dict(zip(_COLUMNS, (term, test.num_df, test.den_df, test.F, test.p)))
+    by = {str(name): heads[name].iloc[g] for name in heads.columns}
+    return by | {free_name(name, by): value for name, value in numbers.items()}
 
 
 def _tested_terms(grid: ReferenceGrid, free: Sequence[str]) -> list[tuple[str, ...]]:
-    """The model's terms in `free`, and all that they contain, by size; a nested factor only with those around
-    it."""
+    """The model's terms in `free`, and all that they contain, by size; a nested factor always with those around it."""
     wanted: dict[tuple[str, ...], None] = {}
     for use in grid.terms:
-        left = [name for name in free if name in use]
-        for size in range(1, len(left) + 1):
-            for names in combinations(left, size):
-                if all(outer in names for name in names for outer in grid.nested.get(name, ()) if outer in free):
-                    wanted[names] = None
+        inside = [name for name in free if name in use]
+        for size in range(1, len(inside) + 1):
+            for chosen in combinations(inside, size):
+                around = {outer for name in chosen for outer in grid.nested.get(name, ())}
+                wanted[tuple(name for name in free if name in around or name in chosen)] = None
     return sorted(wanted, key=len)
 
 
-def _hypotheses(grid: ReferenceGrid, names: Sequence[str], by: Sequence[str], n_heads: int) -> list[np.ndarray]:
-    """Interaction contrasts of the means of `names`, for each level of `by`."""
+def _hypotheses(grid: ReferenceGrid, names: Sequence[str], by: Sequence[str]) -> list[np.ndarray]:
+    """Interaction contrasts of the means of `names`, for each level of `by`: within each combination of the factors in
+    which others of them are nested, the products of the consecutive differences of those."""
     cells = margins(grid, [*names, *by])
-    if not grid.nested:
-        # `by` varies slowest: each of its levels has one block of rows
-        weights = np.ones((1, 1))
-        for name in names:
-            weights = np.kron(consec([str(v) for v in grid.values[name]]).coefficients, weights)
-        return [combine(weights, block) for block in np.split(cells.rows, n_heads)]
-    within = [*(name for name in names if name not in grid.nested or name == names[0]), *by]
-    outer = [name for name in within if any(name in around for around in grid.nested.values())] or list(by)
+    around = {outer for name in names for outer in grid.nested.get(name, ())}
+    fixed, free = [name for name in names if name in around], [name for name in names if name not in around]
     found = []
     for block in _groups(cells.frame, by):
-        rows = [np.diff(cells.rows[inside], axis=0) for inside in _groups(cells.frame, outer, block)]
-        found.append(
-            np.concatenate(rows) if any(n in grid.nested for n in names) else np.diff(cells.rows[block], axis=0)
-        )
+        rows = [np.zeros((0, cells.rows.shape[1]))]
+        for inside in _groups(cells.frame, fixed, block):
+            weights: np.ndarray = np.ones((1, 1))
+            for name in free:
+                k = cells.frame[name].iloc[inside].nunique()
+                weights = np.kron(np.diff(np.eye(k), axis=0), weights)
+            rows.append(combine(weights, cells.rows[inside]))
+        found.append(np.concatenate(rows))
     return found
 
 

@@ -12,19 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from henderson.contract.design import Design
 from henderson.design.replay import fixed_columns
-from henderson.engine.fit import Fit
+from henderson.formula.evaluate import replay
 from henderson.inference.inference import Inference
-from henderson.means.emmeans import EMMeans, _about, _around, _with_outer
-from henderson.means.estimates import check_delta, check_level, side_of
-from henderson.means.grid import ReferenceGrid, covariate_values, margins, model_terms, reference_grid, split_specs
-from henderson.means.multiplicity.adjust import adjustment_name
+from henderson.means.averages import margins
+from henderson.means.comparable import EMMeans
+from henderson.means.emmeans import about_averages, keys_of_rows
+from henderson.means.grid import ReferenceGrid, expression_codes, model_terms, reference_grid
+from henderson.means.options import PLAIN, TestOptions
+from henderson.means.specs import split_specs, with_outer
 
 _STEP = 1e-4
 
 
 def emtrends(
-    fit: Fit,
+    design: Design,
     inference: Inference,
     specs: str | Iterable[str],
     var: str,
@@ -32,24 +35,20 @@ def emtrends(
     by: str | Iterable[str] | None = None,
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
-    level: float = 0.95,
-    adjust: str = "none",
-    side: Any = 0,
-    delta: float = 0.0,
-    null: float = 0.0,
+    test: TestOptions = PLAIN,
 ) -> EMMeans:
     """Slopes of a covariate at the levels of `specs`.
 
     Parameters
     ----------
-    fit : Fit
+    design : Design
     inference : Inference
     specs : str or sequence of str
         As in `emmeans`; ``"1"`` for one slope.
     var : str
         The covariate, or an expression of one that the formula has, such as ``"np.log(x)"``: then slopes are
         with respect to the expression.
-    by, at, weights, level, adjust, side, delta, null
+    by, at, weights, test
         As in `emmeans`.
 
     Returns
@@ -62,71 +61,44 @@ def emtrends(
     ValueError
         When `var` is a factor, or not in the fixed part.
     """
-    column = _covariate(fit, var)
-    grid = reference_grid(fit, {column: _middle(fit, column)} | dict(at or {}))
-    names, by_names = split_specs(specs, by, grid)
-    names = _with_outer(names, by_names, grid)
-    found = margins(grid, [*names, *by_names], weights, _slopes(fit, grid, var, column))
-    keys = found.frame if len(found.frame.columns) else found.frame.assign(**{"": ["overall"]})
-    about = tuple(
-        note
-        for note in _about(fit, grid, [*names, *by_names, column], found.averaged, weights)
-        if not note.startswith("NOTE")
-    )
-    return EMMeans(
-        keys,
-        found.rows,
-        inference,
-        0.0,
-        tuple(by_names),
-        None,
-        adjustment_name(adjust),
-        check_level(level),
-        side_of(side),
-        check_delta(delta),
-        float(null),
-        (f"Estimates are slopes of {var}", *about),
-        _around(names, by_names, grid),
-    )
+    column = _covariate(design, var)
+    grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(at or {}))
+    names, by_names = with_outer(*split_specs(specs, by, grid), grid)
+    found = margins(grid, [*names, *by_names], weights, _slopes(design, grid, var, column))
+    about = about_averages(design, grid, [*names, *by_names, column], found.averaged, weights)
+    about = tuple(note for note in about if not note.startswith(("NOTE", "Offset")))
+    about = (f"Estimates are slopes of {var}", *about)
+    return EMMeans(keys_of_rows(found), found.rows, inference, 0.0, tuple(by_names), test, None, about)
 
 
-def _covariate(fit: Fit, var: str) -> str:
+def _covariate(design: Design, var: str) -> str:
     """The column of the data that `var` is, or is an expression of."""
-    terms = model_terms(fit.design)
+    terms = model_terms(design)
     if var in terms.levels:
         raise ValueError(f"{var!r} is a factor: it has no slope")
     if var in terms.means:
         return var
-    spec = fit.design.specs.fixed.factors.get(var)
+    spec = design.specs.fixed.factors.get(var)
     if spec is not None and spec.levels is None and len(spec.variables) == 1 and len(spec.names) == 1:
         return spec.variables[0]
     known = ", ".join(terms.means) or "none"
     raise ValueError(f"the fixed part has no covariate {var!r}; it has {known}")
 
 
-def _middle(fit: Fit, column: str) -> float:
-    return model_terms(fit.design).means[column]
-
-
-def _slopes(fit: Fit, grid: ReferenceGrid, var: str, column: str) -> np.ndarray:
+def _slopes(design: Design, grid: ReferenceGrid, var: str, column: str) -> np.ndarray:
     """Derivative of each row of the grid's X with respect to `var`, (m, p)."""
-    frame = grid.frame
+    frame, codes = grid.frame, expression_codes(model_terms(design), grid.values, grid.codes)
     value = frame[column].to_numpy(float)
-    observed = covariate_values(fit, column)
-    spread = float(np.ptp(observed)) if observed is not None else 0.0
-    h = _STEP * (spread or float(np.abs(value).max()) or 1.0)
+    h = _STEP * (model_terms(design).ranges.get(column) or float(np.abs(value).max()) or 1.0)
     high, low = value + h, value - h
-    difference = fixed_columns(fit.design, frame.assign(**{column: high})) - fixed_columns(
-        fit.design, frame.assign(**{column: low})
-    )
+    above, below = (fixed_columns(design, frame.assign(**{column: at}), codes=codes) for at in (high, low))
+    difference = above - below
     if var == column:
         return difference / (high - low)[:, None]
-    change = _expression(fit, var, column, high) - _expression(fit, var, column, low)
+    change = _expression(design, var, column, high) - _expression(design, var, column, low)
     return difference / change[:, None]
 
 
-def _expression(fit: Fit, var: str, column: str, values: np.ndarray) -> np.ndarray:
-    from henderson.formula.evaluate import replay
-
-    specs = fit.design.specs
+def _expression(design: Design, var: str, column: str, values: np.ndarray) -> np.ndarray:
+    specs = design.specs
     return replay(specs.fixed.factors[var], {column: values}, len(values), specs.environment).columns[0]

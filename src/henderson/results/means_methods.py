@@ -54,19 +54,16 @@ class MeansMethods(FittedModel):
             With `.frame`, `.contrasts(...)`, `.summary(...)`, `.joint()`, and exports.
         """
         from henderson.means.emmeans import emmeans
+        from henderson.means.options import TestOptions
 
         return emmeans(
-            self.engine,
+            self.engine.design,
             self._inference_with(ddf),
             specs,
             by=by,
             at=at,
             weights=weights,
-            level=level,
-            adjust=adjust,
-            side=side,
-            delta=delta,
-            null=null,
+            test=TestOptions(adjust, level, side, delta, null),
         )
 
     def emtrends(
@@ -111,21 +108,18 @@ class MeansMethods(FittedModel):
         1      B     0.165  0.028  222.0
         2      C     0.156  0.028  222.0
         """
+        from henderson.means.options import TestOptions
         from henderson.means.trends import emtrends
 
         return emtrends(
-            self.engine,
+            self.engine.design,
             self._inference_with(ddf),
             specs,
             var,
             by=by,
             at=at,
             weights=weights,
-            level=level,
-            adjust=adjust,
-            side=side,
-            delta=delta,
-            null=null,
+            test=TestOptions(adjust, level, side, delta, null),
         )
 
     def joint_tests(
@@ -156,4 +150,4 @@ class MeansMethods(FittedModel):
         """
         from henderson.means.term_tests import joint_tests
 
-        return joint_tests(self.engine, self._inference_with(ddf), by=by, at=at, den_df=den_df)
+        return joint_tests(self.engine.design, self._inference_with(ddf), by=by, at=at, den_df=den_df)

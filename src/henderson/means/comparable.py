@@ -1,0 +1,142 @@
+"""Estimates that can be compared: marginal means, trends, and contrasts of contrasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.means.contrasts import ContrastSet, contrast_set
+from henderson.means.estimability import combine
+from henderson.means.estimates import Estimates, columns_of
+from henderson.means.labels import Labels, free_name
+
+_SAME: Any = object()
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Comparable(Estimates):
+    """Estimates with `contrasts`; see `Estimates` for what else they offer."""
+
+    def contrasts(
+        self,
+        method: Any = "pairwise",
+        *,
+        adjust: str | None = None,
+        by: str | Iterable[str] | None = _SAME,
+        interaction: bool = False,
+        level: float | None = None,
+        side: Any = 0,
+        delta: float | None = None,
+        null: float = 0.0,
+        **options: Any,
+    ) -> Contrasts:
+        """Contrasts among the estimates, within each level of `by`.
+
+        Parameters
+        ----------
+        method : str, mapping of str to coefficients, DataFrame, or matrix
+            ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (`ref`: the control's level, label or place, or a list
+            of them), ``"poly"`` (`max_degree`), ``"consec"``, ``"eff"``, ``"del.eff"``, ``"mean_chg"``,
+            ``"identity"``; or one row of coefficients for each contrast: one number for each mean of a family, or
+            ``{mean: number}`` by levels or labels. With `interaction`, also a sequence of names, one for each factor.
+        adjust : str, optional
+            Multiplicity adjustment; by default the one that suits the contrasts (pairwise: Tukey's;
+            trt.vs.ctrl: Dunnett's; consec and mean_chg: mvt; eff and del.eff: fdr; others: none).
+        by : str or sequence of str, optional
+            Factors within which to compare; by default those of the estimates. None: compare across all.
+        interaction : bool
+            Contrasts of contrasts: `method` is applied to each factor, and the products are taken.
+        level, side, delta, null
+            As in `Estimates.summary`.
+        **options
+            `ref`, `reverse`, `max_degree`.
+
+        Returns
+        -------
+        Contrasts
+
+        Examples
+        --------
+        >>> import henderson
+        >>> cake = henderson.datasets.load("cake")
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", cake)
+        >>> means = fit.emmeans("recipe", at={"temp": 200})
+        >>> means.contrasts({"A vs. C": {"A": 1, "C": -1}}).frame[["contrast", "estimate", "p"]].round(3)
+          contrast  estimate      p
+        0  A vs. C     1.522  0.539
+        """
+        by_names = self.by if by is _SAME else columns_of(by or (), self.keys)
+        families = Estimates(self.keys, self.rows, self.inference, by=by_names)._families
+        names = [str(name) for name in self.keys.columns if name not in by_names]
+        offset = np.broadcast_to(np.asarray(self.offset, float), len(self))
+        frames, rows, offsets, sizes, first = [], [], [], [], None
+        for family in families:
+            keys = self.keys.iloc[family]
+            make = _products if interaction else _simple
+            labels, coefficients, made = make(method, keys[names], by_names, options)
+            first = first or made
+            heads = pd.DataFrame({name: [keys[name].iloc[0]] * len(labels) for name in by_names}, index=labels.index)
+            frames.append(pd.concat([labels, heads], axis=1))
+            rows.append(combine(coefficients, self.rows[family]))
+            offsets.append(combine(coefficients, offset[family, None])[:, 0])
+            sizes += [len(family)] * bool(len(labels))
+        assert first is not None
+        suits = "none" if interaction else first.adjust
+        return Contrasts(
+            pd.concat(frames, ignore_index=True),
+            np.concatenate(rows),
+            self.inference,
+            np.concatenate(offsets),
+            by_names,
+            self.test.but(adjust=adjust or suits, level=level, side=side, delta=delta, null=null),
+            tuple(sizes) if first.pairs and not interaction else None,
+            self.about,
+        )
+
+    def pairs(self, **options: Any) -> Contrasts:
+        """All pairwise differences: ``contrasts("pairwise", ...)``."""
+        return self.contrasts("pairwise", **options)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Contrasts(Comparable):
+    """Contrasts among marginal means, trends or contrasts; see `Estimates` for what it offers."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class EMMeans(Comparable):
+    """Marginal means or trends; see `Estimates` for what it offers."""
+
+
+def _simple(
+    method: Any, keys: pd.DataFrame, by: tuple[str, ...], options: Mapping[str, Any]
+) -> tuple[pd.DataFrame, np.ndarray, ContrastSet]:
+    made = contrast_set(method, Labels.of(keys), **options)
+    return pd.DataFrame({free_name("contrast", by): list(made.labels)}), made.coefficients, made
+
+
+def _products(
+    method: Any, keys: pd.DataFrame, by: tuple[str, ...], options: Mapping[str, Any]
+) -> tuple[pd.DataFrame, np.ndarray, ContrastSet]:
+    """Contrasts of every factor, and their products; the rows of `keys` are all combinations, the first
+    varying fastest."""
+    names = list(keys.columns)
+    methods = [method] * len(names) if isinstance(method, str) else list(method)
+    if len(methods) != len(names):
+        raise ValueError(f"interaction contrasts of {', '.join(names)} need {len(names)} methods, not {len(methods)}")
+    sets, coefficients = [], np.ones((1, 1))
+    for name, one in zip(names, methods):
+        made = contrast_set(one, Labels.of(keys[[name]].drop_duplicates()), **options)
+        sets.append(made)
+        coefficients = np.kron(made.coefficients, coefficients)
+    if coefficients.shape[1] != len(keys):
+        raise ValueError(f"interaction contrasts need every combination of {', '.join(names)}")
+    labels = list(product(*(made.labels for made in reversed(sets))))
+    heads = [free_name(f"{name}_{one}", by) for name, one in zip(names, methods)]
+    frame = pd.DataFrame([row[::-1] for row in labels], columns=pd.Index(heads))
+    return frame, coefficients, sets[0]
