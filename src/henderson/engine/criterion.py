@@ -33,8 +33,8 @@ from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
 from henderson.numerics.threads import blas_threads
 
-#: effects in the rest from which a point that is only compared with gives up its factor
-HEAVY = 1500
+#: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
+HEAVY, MANY = 1500, 100_000
 
 
 @dataclass
@@ -174,8 +174,10 @@ class Evaluation:
 
     def lighten(self) -> None:
         """Let go of what takes memory; it is computed again should anybody ask."""
-        if self.criterion.blocks.n_rest > HEAVY:
-            self.__dict__.pop("factor", None)
+        blocks = self.criterion.blocks
+        if blocks.n_rest > HEAVY or sum(block.size for block in blocks.blocks) > MANY:
+            for name in ("factor", "scores", "ze"):
+                self.__dict__.pop(name, None)
 
     @cached_property
     def phi(self) -> np.ndarray:

@@ -26,6 +26,7 @@ class Front:
     lam : (q, q) array
     T : (q, q, J) array
     Y : (q, m, J) array
+        Empty where it was not to be kept.
     log_det : float
         Σ_j log|C_j|.
     yy : (m, m) array
@@ -39,10 +40,10 @@ class Front:
     yy: np.ndarray
 
 
-def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray) -> Front:
-    """Factor every level of the front."""
+def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray, *, keep: bool = True) -> Front:
+    """Factor every level of the front; `keep` its half-solved columns Y."""
     q, m, n_levels = zx.shape
-    T, Y = np.empty((q, q, n_levels)), np.empty((q, m, n_levels))
+    T, Y = np.empty((q, q, n_levels)), np.empty((q, m, n_levels if keep else 0))
     log_det, yy = 0.0, np.zeros((m, m))
     for part in small.slices(n_levels, 3 * q * q + q * m) if q else ():
         C = small.symmetric(lam, zz[:, :, part])
@@ -55,7 +56,8 @@ def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray) -> Front:
         t[...] = lam.T[:, :, None]
         small.solve_lower(low, t)
         y = small.multiply(t, zx[:, :, part])
-        Y[:, :, part] = y
+        if keep:
+            Y[:, :, part] = y
         yy += small.inner_sum(y)
     return Front(lam, T, Y, log_det, yy)
 

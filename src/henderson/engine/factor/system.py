@@ -80,7 +80,7 @@ class Factor:
         cross, blocks = system.cross, system.blocks
         self.system, self.lam = system, lam
         front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
-        self.front = eliminate(cross.zz, cross.zx, front_lam)
+        self.front = eliminate(cross.zz, cross.zx, front_lam, keep=system.has_rest or cross.zx.size <= EXTENDED)
         self.log_det, self.inner = self.front.log_det, cross.xy - self.front.yy
         if not system.has_rest:
             return
@@ -98,6 +98,8 @@ class Factor:
         It is a difference of large sums, and ν log r² multiplies its rounding by ν: numerical derivatives of the
         deviance would see little else.
         """
+        if self.system.cross.zx.size > EXTENDED and not self.system.has_rest:
+            return None
         halves = [self.front.Y[:, -1]]
         if self.system.has_rest:
             halves += [h[:, -1] for h in self.H]

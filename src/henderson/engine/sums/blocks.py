@@ -139,6 +139,8 @@ class Blocks:
     def join(self, parts: list[np.ndarray], columns: list[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:
         """The reverse, front (q, width, J) and rest (R, width): each block's (q, k, J) at its own columns."""
         q, n_levels = (0, 0) if self.front is None else (self.blocks[self.front].q, self.blocks[self.front].n_levels)
+        if len(parts) == 1 and self.front == 0:  # its columns are all there are, in order
+            return parts[0], np.zeros((0, width))
         front, rest = np.zeros((q, width, n_levels)), np.zeros((self.n_rest, width))
         for k, (block, part, own) in enumerate(zip(self.blocks, parts, columns)):
             if k == self.front:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
-from operator import add
 
 import numpy as np
 from scipy import sparse
@@ -19,9 +18,7 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows, TermRows
 from henderson.engine.sums.basis import CHUNK, Basis
 from henderson.engine.sums.blocks import Block, Blocks
-
-#: rows of one part: its working columns stay below the size that the allocator returns to the system
-BATCH = 1 << 18
+from henderson.engine.sums.by_level import BATCH, LevelSums, rows_at_once
 
 
 @dataclass(frozen=True)
@@ -63,34 +60,12 @@ class CrossProducts:
 
     @classmethod
     def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks, basis: Basis) -> CrossProducts:
-        """Sum over the rows of a design, in any number of chunks, `BATCH` rows at a time."""
-        parts = (part for rows in chunks for part in rows.chunks(BATCH))
-        return reduce(add, (cls._of_part(part, blocks, basis) for part in parts))
-
-    @classmethod
-    def _of_part(cls, rows: Rows, blocks: Blocks, basis: Basis) -> CrossProducts:
-        columns, Z = _working_columns(rows, blocks, basis)
-        m, R = basis.p + 1, blocks.n_rest
-        codes = [_codes(rows.terms[block.terms[0]], block) for block in blocks.blocks]
-        zz, zx, zr = np.zeros((0, 0, 0)), np.zeros((0, m, 0)), []
-        rr, rx = sparse.csr_array((R, R)), np.zeros((R, m))
-        xy = columns[:, :m]
-        if R:
-            Zr = sparse.hstack(
-                [
-                    _sparse(rows.terms[blocks.blocks[k].terms[0]], codes[k], Z[k], blocks.blocks[k].n_levels)
-                    for k in blocks.rest
-                ],
-                format="csr",
-            )
-            rr, rx = sparse.csr_array(Zr.T @ Zr), np.asarray(Zr.T @ xy)
-        if blocks.front is not None:
-            n_levels = blocks.blocks[blocks.front].n_levels
-            sums = _level_sums(codes[blocks.front], Z[blocks.front], columns, n_levels)
-            zx, zz = np.ascontiguousarray(sums[:, :m]), np.ascontiguousarray(sums[:, m:])
-            if R:
-                zr = _front_rest(codes[blocks.front], Z[blocks.front], n_levels, Zr)
-        return cls(len(columns), rows.log_weights, xy.T @ xy, zz, zx, zr, rr, rx)
+        """Sum over the rows of a design, in any number of chunks."""
+        sums = _Sums(blocks, basis)
+        for rows in chunks:
+            for part in rows.chunks(_rows_at_once(rows, blocks)):
+                sums.add(part)
+        return sums.total()
 
     def __add__(self, other: CrossProducts) -> CrossProducts:
         """Cross-products of both parts together."""
@@ -106,51 +81,112 @@ class CrossProducts:
         )
 
 
+class _Sums:
+    """Cross-products of the parts that were added so far: dense ones in place, sparse ones merged when asked for."""
+
+    def __init__(self, blocks: Blocks, basis: Basis) -> None:
+        self.blocks, self.basis, m = blocks, basis, basis.p + 1
+        self.n, self.log_weights, self.xy = 0, 0.0, np.zeros((m, m))
+        front = None if blocks.front is None else blocks.blocks[blocks.front]
+        q, n_levels = (0, 0) if front is None else (front.q, front.n_levels)
+        self.zz, self.zx = LevelSums(q, q, n_levels), LevelSums(q, m, n_levels)
+        self.rx = {k: LevelSums(blocks.blocks[k].q, m, blocks.blocks[k].n_levels) for k in blocks.rest}
+        self.pairs: list[tuple[int, list[sparse.csr_array]]] = []  # (parts in it, front × rest …, rest × rest)
+
+    def add(self, rows: Rows) -> None:
+        """Add some rows of a design."""
+        blocks = self.blocks
+        columns, Z = _working_columns(rows, blocks, self.basis)
+        codes = [_codes(rows.terms[block.terms[0]], block) for block in blocks.blocks]
+        self.n += rows.n
+        self.log_weights += rows.log_weights
+        self.xy += columns @ columns.T
+        if blocks.front is not None:
+            self.zz.add(codes[blocks.front], Z[blocks.front], Z[blocks.front])
+            self.zx.add(codes[blocks.front], Z[blocks.front], columns)
+        if not blocks.rest:
+            return
+        rest = []
+        for k in blocks.rest:
+            term, block = rows.terms[blocks.blocks[k].terms[0]], blocks.blocks[k]
+            rest.append(_sparse(term, codes[k], Z[k], block.n_levels))
+            if term.codes is None:
+                self.rx[k].sums += np.asarray(rest[-1].T @ columns.T).T
+            else:
+                self.rx[k].add(codes[k], Z[k], columns)
+        Zr = rest[0] if len(rest) == 1 else sparse.hstack(rest, format="csr")
+        own = sparse.csr_array(Zr.T @ Zr)
+        if blocks.front is None:
+            self._merge([own])
+        else:
+            n_levels = blocks.blocks[blocks.front].n_levels
+            self._merge([*_front_rest(codes[blocks.front], Z[blocks.front], n_levels, Zr), own])
+
+    def _merge(self, new: list[sparse.csr_array]) -> None:
+        """Keep sums of 1, 2, 4, … parts, so that an entry is copied as often as the number of parts can be halved."""
+        size = 1
+        while self.pairs and self.pairs[-1][0] == size:
+            new = [one + other for one, other in zip(self.pairs.pop()[1], new)]
+            size *= 2
+        self.pairs.append((size, new))
+
+    def total(self) -> CrossProducts:
+        """The sums."""
+        blocks, m = self.blocks, self.basis.p + 1
+        zr: list[sparse.csr_array] = []
+        rr, rx = sparse.csr_array((blocks.n_rest,) * 2), np.zeros((blocks.n_rest, m))
+        for k in blocks.rest:
+            rows = slice(blocks.offsets[k], blocks.offsets[k] + blocks.blocks[k].size)
+            rx[rows] = self.rx[k].sums.transpose(2, 0, 1).reshape(-1, m)
+        if self.pairs:
+            *front, rr = reduce(lambda one, other: [a + b for a, b in zip(one, other)], (p for _, p in self.pairs))
+            zr = _one_pattern(front)
+        return CrossProducts(self.n, self.log_weights, self.xy, self.zz.sums, self.zx.sums, zr, rr, rx)
+
+
+def _rows_at_once(rows: Rows, blocks: Blocks) -> int:
+    if blocks.front is None:
+        return BATCH
+    front = blocks.blocks[blocks.front]
+    codes = rows.terms[front.terms[0]].codes
+    return BATCH if codes is None else rows_at_once(codes, front.n_levels)
+
+
 def _codes(term: TermRows, block: Block) -> np.ndarray:
-    return np.zeros(0, np.int32) if term.codes is None else block.ranked(term.codes).astype(np.int32)
+    return np.zeros(0, np.intp) if term.codes is None else block.ranked(term.codes)
 
 
 def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.csr_array:
     """(m, J) with one entry a row."""
-    return sparse.csr_array((values, codes, np.arange(len(codes) + 1, dtype=np.int32)), shape=(len(codes), n_levels))
+    indices, indptr = codes.astype(np.int32), np.arange(len(codes) + 1, dtype=np.int32)
+    return sparse.csr_array((values, indices, indptr), shape=(len(codes), n_levels))
 
 
 def _working_columns(rows: Rows, blocks: Blocks, basis: Basis) -> tuple[np.ndarray, list[np.ndarray]]:
-    """[X̃ ỹ Z̃_front], rows contiguous, and Z̃ of every block (the front's is a part of the first)."""
-    n, m = rows.n, basis.p + 1
-    q = [block.q for block in blocks.blocks]
-    xy = np.empty((n, m + (0 if blocks.front is None else q[blocks.front])))
-    Z = [xy[:, m:] if k == blocks.front else np.empty((n, size)) for k, size in enumerate(q)]
+    """[X̃ ỹ]' (m, n), and Z̃' (q, n) of every block."""
+    columns, Z = np.empty((basis.p + 1, rows.n)), [np.empty((block.q, rows.n)) for block in blocks.blocks]
     start = 0
     for part in rows.chunks(CHUNK):
         here = slice(start, start + part.n)
-        basis.rows(part, xy[here, :m])
+        basis.rows(part, columns[:, here].T)
         for k, block in enumerate(blocks.blocks):
-            basis.columns(part, block.terms, k, Z[k][here])
+            basis.columns(part, block.terms, k, Z[k][:, here].T)
         start += part.n
-    return xy, Z
-
-
-def _level_sums(codes: np.ndarray, Z: np.ndarray, columns: np.ndarray, n_levels: int) -> np.ndarray:
-    """Σ over the rows of each level of z times the columns, (q, m, J)."""
-    out = np.empty((Z.shape[1], columns.shape[1], n_levels))
-    for a in range(len(out)):
-        out[a] = (_indicator(codes, np.ascontiguousarray(Z[:, a]), n_levels).T @ columns).T
-    return out
+    return columns, Z
 
 
 def _sparse(term: TermRows, codes: np.ndarray, Z: np.ndarray, n_levels: int) -> sparse.csr_array:
-    """A block of Z as a sparse matrix (m, J q), effects of a level side by side."""
+    """A block of Z as a sparse matrix (m, J q), effects of a level side by side, from Z' (q, m)."""
     if term.loadings is not None:
-        return sparse.csr_array(sparse.diags_array(Z[:, 0]) @ term.loadings)
-    m, q = Z.shape
-    indices = (codes[:, None] * q + np.arange(q, dtype=np.int32)).ravel()
-    return sparse.csr_array((Z.ravel(), indices, np.arange(0, m * q + 1, q, dtype=np.int32)), shape=(m, n_levels * q))
+        return sparse.csr_array(sparse.diags_array(Z[0]) @ term.loadings)
+    q, m = Z.shape
+    indices = (codes.astype(np.int32)[:, None] * q + np.arange(q, dtype=np.int32)).ravel()
+    return sparse.csr_array((Z.T.ravel(), indices, np.arange(0, m * q + 1, q, dtype=np.int32)), shape=(m, n_levels * q))
 
 
 def _front_rest(codes: np.ndarray, Z: np.ndarray, n_levels: int, Zr: sparse.csr_array) -> list[sparse.csr_array]:
     """Z_j'Z_r, one (J, R) matrix for each effect of the front."""
-    transposed = (_indicator(codes, np.ascontiguousarray(Z[:, a]), n_levels).T.tocsr() for a in range(Z.shape[1]))
+    transposed = (_indicator(codes, one, n_levels).T.tocsr() for one in Z)
     return _one_pattern([sparse.csr_array(one @ Zr) for one in transposed])
 
 

@@ -1,0 +1,70 @@
+"""Sums over the rows of each level, added in place: reading costs rows plus levels, never rows times levels.
+
+For rows with level j_i, loadings z_i (q,) and columns c_i (m,), `LevelSums.add` does
+
+    sums[:, :, j] += Σ_{i: j_i = j} z_i c_i'
+
+one pair of a loading and a column at a time, so that what is read, what is written and the codes are three streams. A
+pass costs its rows and the levels between the lowest and the highest code of its rows; `rows_at_once` makes passes as
+long as there are levels, unless the rows come nearly in the order of their levels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: rows of one part: its working columns stay below the size that the allocator returns to the system
+BATCH = 1 << 18
+#: rows of one part at most
+MOST = 1 << 22
+
+
+class LevelSums:
+    """Sums by level, (q, m, J), of parts of the rows.
+
+    Parameters
+    ----------
+    q, m : int
+        Loadings and columns.
+    n_levels : int
+
+    Attributes
+    ----------
+    sums : (q, m, J) array
+
+    Examples
+    --------
+    >>> sums = LevelSums(1, 1, 3)
+    >>> sums.add(np.array([0, 2, 2]), np.ones((1, 3)), np.array([[1.0, 2.0, 3.0]]))
+    >>> sums.sums.tolist()
+    [[[1.0, 0.0, 5.0]]]
+    """
+
+    def __init__(self, q: int, m: int, n_levels: int) -> None:
+        self.sums = np.zeros((q, m, n_levels))
+
+    def add(self, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:
+        """Add rows: codes (n,), loadings (q, n), columns (m, n)."""
+        if not len(codes):
+            return
+        low, high = _window(codes, self.sums.shape[2])
+        here, within = slice(low, high), codes - low if low else codes
+        products = np.empty(len(codes))
+        for a, loading in enumerate(loadings):
+            for c, column in enumerate(columns):
+                np.multiply(loading, column, out=products)
+                self.sums[a, c, here] += np.bincount(within, products, high - low)
+
+
+def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:
+    """The levels that some rows hold: all, or a range where that is much shorter."""
+    if len(codes) >= n_levels:
+        return 0, n_levels
+    return int(codes.min()), int(codes.max()) + 1
+
+
+def rows_at_once(codes: np.ndarray, n_levels: int) -> int:
+    """Rows of one part: `BATCH`, or as many as there are levels where those of a `BATCH` are spread over all."""
+    first = codes[:BATCH]
+    spread = int(first.max()) - int(first.min()) if len(first) else 0
+    return BATCH if spread < BATCH else min(n_levels, MOST)
