@@ -328,6 +328,9 @@ ARRAYS = [
     ("complex", (Y, X + 1j, GROUPS), {}, "complex"),
     ("objects", (Y, X.astype(object), GROUPS), {}, r"'exog\[:, 0\]' holds numbers as Python objects"),
     ("object column", (Y, table()[["x", "a"]], GROUPS), {}, "'a' holds text"),
+    ("rows of several lengths", (Y, [[1], [1, 2]] * 12, GROUPS), {}, "exog has rows of several lengths"),
+    ("no exog", (Y, None, GROUPS), {}, "exog must have one or two dimensions, it is NoneType"),
+    ("no groups", (Y, X, None), {}, "'groups' must be one-dimensional, it is NoneType"),
     ("empty", ([], np.ones((0, 1)), []), {}, "endog is empty"),
     ("too few rows", (Y[:2], X[:2], GROUPS[:2]), {}, "2 rows are too few"),
     (

@@ -18,6 +18,7 @@ from henderson.errors import DataError
 from henderson.sources.columns import Array, check_finite, find_missing, to_array, to_float
 from henderson.sources.factors import encode
 from henderson.sources.frames import read_table
+from henderson.sources.grouping import one_grouping
 
 _MISSING = ("none", "drop", "raise")
 
@@ -81,7 +82,7 @@ def design_from_arrays(
     if n == 0:
         raise DataError("endog is empty")
     X, x_names = _matrix(exog, "exog", n)
-    labels = to_array(groups, "groups")
+    labels = to_array(one_grouping(groups), "groups")
     arrays: dict[str, Array] = {"endog": y, "exog": X, "groups": labels}
     re_names: tuple[str, ...] = ()
     if exog_re is not None:
@@ -163,11 +164,19 @@ def _matrix(values: Any, role: str, n: int) -> tuple[np.ndarray, tuple[str, ...]
         return _named_matrix(values, role)
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan) if values.dtype.kind in "fiub" else values.data
-    array = np.asarray(values)
+    if hasattr(values, "toarray"):
+        values = values.toarray()
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(f"{role} has rows of several lengths") from None
+    if array.dtype.names:
+        return _named_matrix(array, role)
     if array.ndim == 1:
         array = array[:, None] if len(array) == n or len(array) == 0 else array[None]
     if array.ndim != 2:
-        raise DataError(f"{role} must have one or two dimensions, it has shape {array.shape}")
+        what = f"it has shape {array.shape}" if array.ndim else f"it is {type(values).__name__}"
+        raise DataError(f"{role} must have one or two dimensions, {what}")
     if array.dtype.kind not in "fiub":
         array = np.stack([to_float(array[:, k], f"{role}[:, {k}]") for k in range(array.shape[1])], axis=1)
     return array.astype(np.float64, copy=False), ()
@@ -207,7 +216,8 @@ def _are_made_up(names: Sequence[str]) -> bool:
 
 def _named_matrix(values: Any, role: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """The columns of a table, or a Series of any make, as a matrix and their names."""
-    if not isinstance(values, pd.DataFrame) and not hasattr(values, "column_names") and not hasattr(values, "columns"):
+    is_table = any(hasattr(values, name) for name in ("columns", "column_names")) or isinstance(values, np.ndarray)
+    if not is_table:
         name = getattr(values, "name", None) or role
         return to_float(to_array(values, name), name)[:, None], (name,)
     if isinstance(values, pd.DataFrame):
@@ -253,10 +263,7 @@ def _components(exog_vc: Any, labels: Array) -> list[tuple[str, Blocks]]:
     for name, mats, columns in _read_vc(exog_vc, levels):
         if len(mats) != len(levels):
             raise DataError(f"component {name!r} has {len(mats)} matrices for {len(levels)} groups")
-        blocks = [
-            block if hasattr(block, "tocsr") else np.asarray(block, np.float64).reshape(len(block), -1)
-            for block in mats
-        ]
+        blocks = [_block(block, name) for block in mats]
         for level, block, at, own in zip(levels, blocks, rows, columns):
             if block.shape[0] != len(at):
                 raise DataError(
@@ -270,16 +277,33 @@ def _components(exog_vc: Any, labels: Array) -> list[tuple[str, Blocks]]:
     return found
 
 
+def _block(block: Any, name: str) -> Any:
+    """One group's matrix of a component: dense, or sparse as it is; infinity is refused."""
+    try:
+        made = block if hasattr(block, "tocsr") else np.asarray(block, np.float64).reshape(len(block), -1)
+    except (TypeError, ValueError):
+        raise DataError(f"component {name!r} must have matrices of numbers") from None
+    if np.isinf(made.data if hasattr(made, "tocsr") else made).any():
+        raise DataError(f"component {name!r} is infinite somewhere")
+    return made
+
+
 def _read_vc(exog_vc: Any, levels: pd.Index) -> list[tuple[str, Sequence[Any], Sequence[Sequence[Any]]]]:
     """Name, matrices and column names of each component, sorted by name when given as a mapping."""
     if not isinstance(exog_vc, Mapping):
+        if not all(hasattr(exog_vc, part) for part in ("names", "mats", "colnames")):
+            raise DataError(
+                f"exog_vc must be a VCSpec or a dict of components, each a dict of a matrix a group, not "
+                f"{type(exog_vc).__name__}"
+            )
         return list(zip(exog_vc.names, exog_vc.mats, exog_vc.colnames))
     components: list[tuple[str, Sequence[Any], Sequence[Sequence[Any]]]] = []
     for name in sorted(exog_vc):
         own = exog_vc[name]
         absent = [level for level in levels if level not in own]
         if absent:
-            raise DataError(f"component {name!r} has no matrix for group {absent[0]!r}")
+            known = ", ".join(repr(label) for label in list(own)[:5])
+            raise DataError(f"component {name!r} has no matrix for group {absent[0]!r}; it has {known}")
         mats = [own[level] for level in levels]
         columns = [
             list(mat.columns) if hasattr(mat, "columns") else [str(j) for j in range(_width(mat))] for mat in mats

@@ -188,10 +188,17 @@ def fit_design(
     Returns
     -------
     Fit
+
+    Raises
+    ------
+    ValueError
+        When `reml` is neither: text such as "ML" would pass for True.
     """
+    if not isinstance(reml, bool | int | np.bool_):
+        raise ValueError(f"REML must be True or False, not {reml!r}")
     began = time.perf_counter()
     with blas_threads(products=_products(design)):
-        criterion = Criterion.of(design, rows, reml=reml)
+        criterion = Criterion.of(design, rows, reml=bool(reml))
         with (
             blas_threads(criterion.order, products=_products(design)),
             progress_bar("Fitting, evaluations", None, progress) as tell,

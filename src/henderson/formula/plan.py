@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from henderson.errors import FormulaError
@@ -17,7 +16,8 @@ from henderson.formula.evaluate import variables_of
 from henderson.formula.terms import Term, written_terms
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array
-from henderson.sources.frames import Table
+from henderson.sources.frames import Table, unknown_column
+from henderson.sources.grouping import one_grouping
 
 GIVEN = "given as {}"
 """Name of a column that was given as an array."""
@@ -79,10 +79,20 @@ def make_plan(
             f"vc_formula must be a dict of names and formulas, such as {{'name': {str(vc_formula)!r}}}, "
             f"not {type(vc_formula).__name__}"
         )
+    for name, text in (vc_formula or {}).items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            raise FormulaError(
+                f"vc_formula must name formulas: {name!r} has {type(text).__name__}, not text such as '0 + C(a)'"
+            )
     if re_formula is not None and not isinstance(re_formula, str):
         raise FormulaError(f"re_formula must be text such as '~ x', not {type(re_formula).__name__}")
     if groups is not None:
-        groups = _one_grouping(groups)
+        groups = one_grouping(groups)
+        if isinstance(groups, str) and groups not in table and re.search(r"[+/:*|(]", groups):
+            raise FormulaError(
+                f"{unknown_column(groups, table.names)}; groups names one column, write anything else as bars: "
+                "(1 | a/b), (1 | a) + (1 | b)"
+            )
         name = groups if isinstance(groups, str) else "Group"
         key = groups if isinstance(groups, str) else GIVEN.format("groups")
         if key != name:
@@ -134,24 +144,6 @@ def make_plan(
         groups_column,
         offset if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
     )
-
-
-def _one_grouping(groups: Any) -> Any:
-    """`groups`, unless they are several."""
-    names: list[Any] = []
-    if isinstance(groups, str):
-        return groups
-    if isinstance(groups, list | tuple) and len(groups) < 10 and all(isinstance(name, str) for name in groups):
-        names = list(groups)
-    elif not isinstance(groups, list | tuple) and len(np.shape(groups)) == 2 and np.shape(groups)[1] != 1:
-        names = list(getattr(groups, "columns", range(np.shape(groups)[1])))
-    if len(names) > 1:
-        a, b = (str(name) if isinstance(name, str) else f"g{k}" for k, name in enumerate(names[:2], 1))
-        raise FormulaError(
-            f"groups takes one grouping factor, not {len(names)}. Write bars: lmer('… + (1 | {a}) + (1 | {b})', data); "
-            f"or, for {b} within {a}, groups={a!r} and vc_formula={{{b!r}: '0 + C({b})'}}"
-        )
-    return groups.iloc[:, 0] if isinstance(groups, pd.DataFrame) else groups
 
 
 def _name_in_new_data(given: Any, values: Array, table: Table) -> str | None:

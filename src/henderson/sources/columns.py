@@ -55,7 +55,8 @@ def to_array(values: Any, name: str) -> Array:
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
     if array.ndim != 1:
-        raise DataError(f"{name!r} must be one-dimensional, it has shape {array.shape}")
+        what = f"it has shape {array.shape}" if array.ndim else f"it is {type(values).__name__} {values!r:.40}"
+        raise DataError(f"{name!r} must be one-dimensional, {what}")
     return _native(array) if isinstance(array, np.ndarray) else array
 
 
@@ -63,6 +64,10 @@ def _from_sequence(values: Sequence[Any], name: str) -> Array:
     """A list's entries: text as objects, numbers with None among them as numbers with missing entries."""
     if any(isinstance(v, str) for v in values):
         return pd.Series(values, dtype=object).to_numpy()
+    if all(isinstance(v, tuple) and len(v) > 1 for v in values) and len(values):
+        labels = np.empty(len(values), dtype=object)
+        labels[:] = values
+        return labels
     try:
         array = np.asarray(values)
     except ValueError:

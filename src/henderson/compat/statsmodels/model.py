@@ -78,7 +78,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         if isinstance(exog_vc, Mapping):
             warnings.warn("Using deprecated variance components format", FutureWarning, stacklevel=2)
         components = getattr(exog_vc, "names", exog_vc)
-        n_components = 0 if components is None else len(components)
+        n_components = len(components) if isinstance(components, Mapping | list | tuple) else 0
         only_components = exog_re is None and n_components > 0
         design, rows = design_from_arrays(
             endog,
@@ -180,7 +180,9 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         from henderson.formula.bars import parse
 
         if groups is None and not parse(formula).bars:
-            raise AttributeError("'groups' is a required keyword argument in MixedLM.from_formula")
+            raise AttributeError(
+                "'groups' is a required keyword argument in MixedLM.from_formula, unless the formula has bars: (1 | g)"
+            )
         env = getattr(eval_env, "namespace", eval_env)
         if isinstance(env, int):
             env = {} if env < 0 else env + 1
