@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from henderson.formula.environment import Env, capture
 from henderson.inference.names import InferenceRequest
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ def lmer(
     subset: Any = None,
     start: Any = None,
     missing: str = "drop",
+    contrasts: Mapping[str, Any] | None = None,
     ddf: str = "satterthwaite",
     cov: str | None = None,
-    env: Mapping[str, Any] | int = 0,
+    env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
     """Fit a linear mixed model.
@@ -43,12 +45,17 @@ def lmer(
         A θ to begin from.
     missing : {"drop", "raise"}
         What to do with rows where a variable used is missing.
+    contrasts : mapping, optional
+        Contrasts of factors by name: ``{"a": "contr.sum"}``, ``{"a": "helmert"}``, or a matrix with a row for
+        each level.
     ddf : str
         Degrees of freedom of tests of fixed effects, a name in `henderson.inference.ddf.DDF`.
     cov : str, optional
         Covariance of the fixed effects, a name in `henderson.inference.covariances.COV`.
-    env : mapping or int
+    env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
+        A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
+        the listed functions.
     progress : bool, optional
         Show the number of evaluations (with rich). None: on a terminal, when the fit takes longer than a second.
 
@@ -89,7 +96,8 @@ def lmer(
         offset=offset,
         subset=subset,
         missing=missing,
-        env=env + 1 if isinstance(env, int) else env,
+        contrasts=contrasts,
+        env=capture(env),
     )
     theta = None if start is None else numbers(start, "start")
     fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)

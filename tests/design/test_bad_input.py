@@ -187,7 +187,7 @@ CASES = [
         DataError,
         "has 2 columns, it must have one",
     ),
-    ("text weights", table(), "y ~ x + (1 | g)", {"weights": "a"}, DataError, "'a' holds text"),
+    ("text weights", table(), "y ~ x + (1 | g)", {"weights": "a"}, DataError, "weights 'a' is categorical"),
     ("no rows", table().head(0), "y ~ x + (1 | g)", {}, DataError, "no rows"),
     ("no rows left", table(), "y ~ x + (1 | g)", {"subset": "x > 99"}, DataError, "subset keeps no rows"),
     ("a bad subset", table(), "y ~ x + (1 | g)", {"subset": "x >"}, DataError, "cannot be evaluated"),

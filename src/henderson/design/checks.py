@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
 from henderson.errors import DataError
+from henderson.formula.evaluate import FactorSpec
 from henderson.sources.factors import shown_label
 
 
@@ -43,6 +44,17 @@ def check_response(y: np.ndarray, name: str) -> None:
     """The response must vary."""
     if len(y) > 1 and (y == y[0]).all():
         raise DataError(f"the response {name!r} is constant ({y[0]:g} in each of the {len(y)} rows)")
+
+
+def check_contrasts(contrasts: Iterable[str], factors: Mapping[str, FactorSpec]) -> None:
+    """Contrasts are given for factors of the model."""
+    known = {
+        name for spec in factors.values() if spec.levels is not None for name in (spec.levels_of, spec.expr) if name
+    }
+    for name in contrasts:
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise DataError(f"contrasts names {name!r}, which is no factor of the model; there are {there}")
 
 
 def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from henderson.design.cells import Cells, cells_of, two_values
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import Columns, FactorSpec, Values
+from henderson.formula.terms import shown
 from henderson.sources.columns import kind_of, to_float
 from henderson.sources.factors import encode
 
@@ -120,7 +121,7 @@ def fixed_terms(
         if name in numbers and (found := two_values(numbers[name])) is not None:
             counted[name] = found
     terms = FixedTerms(
-        tuple(":".join(term) or "Intercept" for term in part.terms),
+        tuple(":".join(map(shown, term)) or "Intercept" for term in part.terms),
         part.slices,
         part.terms,
         tuple(uses),
@@ -147,7 +148,7 @@ def _levels_of_column(spec: FactorSpec, codes: np.ndarray, columns: Columns) -> 
     assert spec.levels is not None
     if len(spec.variables) != 1:
         return None
-    if spec.spec is None:
+    if spec.state is None:
         return spec.levels, codes
     own, found = encode(columns[spec.variables[0]])
     place = np.zeros(len(found), np.intp)

@@ -28,9 +28,10 @@ from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
 from henderson.formula.coding import Part, fill, make_part
-from henderson.formula.environment import Environment, capture
-from henderson.formula.evaluate import FactorSpec, Values, learn
+from henderson.formula.environment import Env, Environment, capture, environment
+from henderson.formula.evaluate import FactorSpec, Values, as_number, is_plain, learn
 from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
+from henderson.formula.terms import shown
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
 from henderson.sources.frames import Table, read_table
@@ -47,7 +48,7 @@ class Specs:
     random : tuple of RandomSpec or ComponentSpec
         One a term.
     offsets : tuple of FactorSpec
-        Of the ``offset(...)`` terms of the formula.
+        Of the ``offset(...)`` terms of the formula, and of a column or expression given as `offset`.
     response : FactorSpec
     environment : Environment
     groups : str or None
@@ -88,7 +89,8 @@ def design_from_formula(
     groups: Any = None,
     re_formula: str | None = None,
     vc_formula: Mapping[str, str] | None = None,
-    env: Mapping[str, Any] | int = 0,
+    contrasts: Mapping[str, Any] | None = None,
+    env: Env | Environment = 0,
     order: Literal["degree", "patsy"] = "degree",
     strict: bool = True,
 ) -> tuple[Design, Rows]:
@@ -112,9 +114,12 @@ def design_from_formula(
         Covariates whose coefficients vary by group: one unstructured term.
     vc_formula : mapping of str to str, optional
         Variance components within the groups, in the order of their names.
-    env : mapping or int
+    contrasts : mapping, optional
+        Contrasts of factors by name: ``{"a": "sum"}``, or a matrix with a row for each level. What the formula
+        says (``C(a, Treatment)``) goes before.
+    env : mapping, int or "closed"
         Names for functions and variables that the data do not have, or the number of frames above the caller
-        in which to look for them.
+        in which to look for them. ``"closed"``: columns and listed functions only.
     order : {"degree", "patsy"}
         Order of the terms of the fixed part: by degree, or patsy's (categorical terms first). Patsy's brings
         its `scale` (population standard deviation), its names of splines' columns (from 0) and its spelling of the
@@ -147,13 +152,16 @@ def design_from_formula(
         raise DataError(f"missing must be 'drop', 'raise' or 'none', not {missing!r}")
     parsed = parse(formula)
     table = read_table(data)
-    environment = capture(env, 1, patsy=order == "patsy")
-    plan = make_plan(parsed, table, environment, groups, re_formula, vc_formula, weights, offset)
+    names = environment(capture(env), patsy=order == "patsy")
+    plan = make_plan(parsed, table, names, groups, re_formula, vc_formula, weights, offset)
     rows = find_rows(subset, table, data)
-    columns, kept, n_missing = _fetch(plan, table, rows, missing, environment)
-    factors, values, columns, kept, more = _evaluate(plan, columns, kept, missing, environment)
-    design, made = _assemble(plan, columns, factors, values, kept, order, environment)
-    environment.forget()
+    fetched = _fetch(plan, table, names)
+    source = _Source(fetched, rows if names.patsy else None, names, dict(contrasts or {}))
+    columns, kept, n_missing = _complete(fetched, rows, missing)
+    factors, values, columns, kept, more = _evaluate(plan, source, columns, kept, missing)
+    checks.check_contrasts(source.contrasts, factors)
+    design, made = _assemble(plan, columns, factors, values, kept, order, names)
+    names.forget()
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept)
     design = replace(design, n_missing=n_missing + more, formula=formula)
     design = spelled(design, STATSMODELS if order == "patsy" else LME4)
@@ -161,10 +169,41 @@ def design_from_formula(
     return design, made
 
 
-def _fetch(
-    plan: Plan, table: Table, rows: np.ndarray | None, missing: str, env: Environment
-) -> tuple[dict[str, Array], np.ndarray | None, int]:
-    """Step 2: the columns used, the rows kept (None: all), and how many were missing."""
+@dataclass(frozen=True)
+class _Source:
+    """What factors are learned from.
+
+    Attributes
+    ----------
+    columns : dict of str to (n,) arrays
+        All rows of the data.
+    rows : (m,) intp array, or None
+        Rows that expressions learn from where their own columns are there. None: all of the data, also those that
+        `subset` leaves out or that are missing otherwise, as in R's model frame.
+    env : Environment
+    contrasts : dict
+    """
+
+    columns: dict[str, Array]
+    rows: np.ndarray | None
+    env: Environment
+    contrasts: dict[str, Any]
+
+    def learn(self, expr: str, uses: tuple[str, ...], kept: dict[str, Array], rows: np.ndarray | None) -> Any:
+        """A factor's spec and its values in the kept `rows` (None: all), whose columns are `kept`."""
+        if rows is None or is_plain(expr, kept) or not uses:
+            return learn(expr, kept, self.env, contrasts=self.contrasts)
+        own = {name: self.columns[name] for name in uses}
+        missed = [found for values in own.values() if (found := find_missing(values)) is not None]
+        there = np.arange(len(next(iter(own.values())))) if self.rows is None else np.unique(self.rows)
+        if missed:
+            there = there[~np.logical_or.reduce(missed)[there]]
+        own = {name: settle(values[there]) for name, values in own.items()}
+        return learn(expr, own, self.env, keep=np.searchsorted(there, rows), contrasts=self.contrasts)
+
+
+def _fetch(plan: Plan, table: Table, env: Environment) -> dict[str, Array]:
+    """Step 2: the columns used, all rows of them."""
     columns = {}
     for name in plan.variables:
         own = name in table
@@ -173,8 +212,14 @@ def _fetch(
     for name, values in columns.items():
         if len(values) != table.n:
             raise DataError(f"{shown_name(name)} has {len(values)} entries, the data {table.n} rows")
-        if rows is not None:
-            columns[name] = values[rows]
+    return columns
+
+
+def _complete(
+    fetched: dict[str, Array], rows: np.ndarray | None, missing: str
+) -> tuple[dict[str, Array], np.ndarray | None, int]:
+    """Step 2: the columns in the rows kept (rows None: all of the data), and how many were missing."""
+    columns = dict(fetched) if rows is None else {name: values[rows] for name, values in fetched.items()}
     missed = {name: found for name, values in columns.items() if (found := find_missing(values)) is not None}
     if not missed:
         return {name: settle(values) for name, values in columns.items()}, rows, 0
@@ -193,17 +238,17 @@ def _fetch(
 
 
 def _evaluate(
-    plan: Plan, columns: dict[str, Array], rows: np.ndarray | None, missing: str, env: Environment
+    plan: Plan, source: _Source, columns: dict[str, Array], rows: np.ndarray | None, missing: str
 ) -> tuple[dict[str, FactorSpec], dict[str, Values], dict[str, Array], np.ndarray | None, int]:
-    """Step 3: every factor's values. Rows on which an expression is not a number are missing rows too."""
-    learned = {expr: learn(expr, columns, env) for expr in plan.factors}
+    """Step 3: every factor's values. Rows on which an expression has no value are missing rows too."""
+    learned = {expr: source.learn(expr, plan.uses[expr], columns, rows) for expr in plan.factors}
     factors = {expr: spec for expr, (spec, _) in learned.items()}
     values = {expr: found for expr, (_, found) in learned.items()}
-    undefined: dict[str, np.ndarray] = {}
-    for expr, spec in factors.items():
-        for column in values[expr].columns if spec.spec is not None else ():
-            if (found := find_missing(column)) is not None:
-                undefined[expr] = found | undefined.get(expr, np.False_)
+    undefined = {
+        expr: lost
+        for expr, found in values.items()
+        if factors[expr].state is not None and (lost := found.missing) is not None
+    }
     if not undefined:
         return factors, values, columns, rows, 0
     if missing != "drop":
@@ -212,9 +257,10 @@ def _evaluate(
     keep = np.flatnonzero(~lost)
     if not len(keep):
         raise DataError("not a number in any row: " + ", ".join(repr(expr) for expr in undefined))
-    values = {expr: found.take(keep) for expr, found in values.items()}
     columns = {name: column[keep] for name, column in columns.items()}
-    return factors, values, columns, keep if rows is None else rows[keep], int(lost.sum())
+    rows = keep if rows is None else rows[keep]
+    factors, values, columns, rows, _ = _evaluate(plan, source, columns, rows, missing)
+    return factors, values, columns, rows, int(lost.sum())
 
 
 def _assemble(
@@ -241,7 +287,7 @@ def _assemble(
         part = make_part(own, factors)
         if not part.names:
             raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
-        varying = columns_of(part, values, n, X, fixed.names)
+        varying = columns_of(part, values, n, X, fixed)
         if not np.may_share_memory(varying, X):
             check_finite(varying, part.names, rows)
         codes, levels = groups[bar.group]
@@ -261,8 +307,12 @@ def _assemble(
         random.append(spec)
     weights = None
     if plan.weights is not None:
-        weights = to_float(columns[plan.weights], plain_name(plan.weights)).copy()
-        checks.check_weights(weights, plain_name(plan.weights), rows)
+        name = plain_name(plan.weights)
+        if plan.weights in plan.given:
+            weights = to_float(columns[plan.weights], name).copy()
+        else:
+            weights = _one_column(plan.weights, factors, values, "the weights").copy()
+        checks.check_weights(weights, shown(name), rows)
     offset = None
     known = [_one_column(expr, factors, values, "the offset") for expr in plan.offsets]
     if plan.offset is not None:
@@ -270,11 +320,8 @@ def _assemble(
     if known:
         offset = np.sum(known, axis=0)
         check_finite(offset, ["offset"], rows)
-    plain = {expr for expr, spec in fixed.factors.items() if spec.spec is None and spec.levels is None}
-    places = [
-        (name, fixed.names.index(name) if name in plain and name in fixed.names else None) for name in fixed.variables
-    ]
     found, codes_of = fixed_terms(fixed, values, columns, offset, _offset_variables(plan, factors))
+    places = [(name, fixed.place_of(name)) for name in fixed.variables]
     specs = Specs(
         fixed,
         tuple(random),
@@ -291,7 +338,7 @@ def _assemble(
     design = Design(
         tuple(terms),
         fixed.names,
-        plan.response,
+        shown(plan.response),
         n,
         weighted=weights is not None,
         has_offset=offset is not None,
@@ -323,9 +370,10 @@ def _offset_variables(plan: Plan, factors: Mapping[str, FactorSpec]) -> tuple[st
 
 
 def _one_column(expr: str, factors: Mapping[str, FactorSpec], values: Mapping[str, Values], role: str) -> np.ndarray:
-    """Values of a factor that must be one numeric column."""
+    """Values of a factor that must be one numeric column, a condition being 0 and 1."""
+    found = as_number(factors[expr], values[expr])
+    if found is not None:
+        return np.asarray(found, np.float64)
     if factors[expr].levels is not None:
-        raise DataError(f"{role} {expr!r} is categorical, it must be numeric")
-    if len(values[expr].columns) != 1:
-        raise DataError(f"{role} {expr!r} has {len(values[expr].columns)} columns, it must have one")
-    return np.asarray(values[expr].columns[0], np.float64)
+        raise DataError(f"{role} {shown(expr)!r} is categorical, it must be numeric")
+    raise DataError(f"{role} {expr!r} has {len(values[expr].columns)} columns, it must have one")

@@ -77,9 +77,13 @@ class Groups:
         return self._known[group]
 
 
-def columns_of(part: Part, values: Mapping[str, Values], n: int, X: np.ndarray, x_names: tuple[str, ...]) -> np.ndarray:
-    """The (n, q) columns of a bar: a view of X where they stand in it at equal distances."""
-    at = [x_names.index(name) if name in x_names else -1 for name in part.names]
+def columns_of(part: Part, values: Mapping[str, Values], n: int, X: np.ndarray, fixed: Part) -> np.ndarray:
+    """The (n, q) columns of a bar: a view of X where the fixed part has them at equal distances.
+
+    Columns are the same when they are the same product of the same factors, whatever their names.
+    """
+    places = {column: j for j, column in enumerate(fixed.columns)}
+    at = [places.get(column, -1) for column in part.columns]
     step = at[1] - at[0] if len(at) > 1 else 1
     if at[0] >= 0 and step > 0 and at == list(range(at[0], at[-1] + 1, step)):
         return X[:, at[0] : at[-1] + 1 : step]
@@ -89,6 +93,5 @@ def columns_of(part: Part, values: Mapping[str, Values], n: int, X: np.ndarray, 
 def random_term(
     name: str, label: str, levels: pd.Index, names: tuple[str, ...], structure: str = "unstructured"
 ) -> RandomTerm:
-    """A `RandomTerm` with lme4's name for the intercept."""
-    shown = tuple("(Intercept)" if column == "Intercept" else column for column in names)
-    return RandomTerm(name, levels, shown, structure, label)
+    """A `RandomTerm` of a bar."""
+    return RandomTerm(name, levels, names, structure, label)

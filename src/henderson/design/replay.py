@@ -17,7 +17,7 @@ from henderson.design.variance_components import ComponentSpec
 from henderson.errors import DataError, FormulaError
 from henderson.formula.coding import Part, fill
 from henderson.formula.environment import Environment
-from henderson.formula.evaluate import Columns, FactorSpec, Values, replay
+from henderson.formula.evaluate import Columns, FactorSpec, Values, as_number, replay
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, find_missing, settle, to_float
 from henderson.sources.factors import differ_in_type, match, shown_label, unknown_levels
@@ -292,5 +292,5 @@ def _numeric(spec: FactorSpec, table: Table, env: Environment) -> np.ndarray:
     columns, keep = _complete(spec.variables, table)
     rows = np.arange(table.n) if keep is None else keep
     if len(rows):
-        out[rows] = replay(spec, columns, len(rows), env).columns[0]
+        out[rows] = as_number(spec, replay(spec, columns, len(rows), env))
     return out

@@ -183,7 +183,7 @@ def _one_term(
     plain: list[tuple[str, pd.Index | None]] = []
     names: list[list[str]] = []
     for expr in term:
-        found = plain_column(expr) or ((expr, False) if expr in columns else None)
+        found = plain_column(expr)
         if found is None or found[0] not in columns:
             return None
         column, as_category = found

@@ -3,9 +3,8 @@
 ``"y ~ x + (x | g)"`` has a response (``y``), a fixed part (``x``) and bars. A bar is a parenthesised group
 with ``|`` or ``||`` in it that stands as an additive term of its own. The steps:
 
-1. `_scan` walks the text once and notes every operator with the brackets around it; quoted text is passed
-   over, and so is what is inside a function call, ``[...]`` or ``{...}``: that is Python, where ``|`` means
-   "or".
+1. `tokens` notes every word of the text with the brackets around it. What is inside a function call,
+   ``[...]`` or ``{...}`` is an expression, where ``|`` means "or".
 2. `parse` splits at ``~``, then at the ``+`` and ``-`` outside brackets, and sorts the pieces into bars,
    ``offset(...)`` and the fixed part.
 3. `_read_bar` expands one bar into terms: ``||`` into one term per model term, ``a/b`` into ``b:a`` and
@@ -14,17 +13,13 @@ with ``|`` or ``||`` in it that stands as an additive term of its own. The steps
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from henderson.errors import FormulaError
-from henderson.formula.terms import terms_of
-
-_CLOSING = {"(": ")", "[": "]", "{": "}"}
-_NAME = re.compile(r"[^\W\d][\w.]*|\.[^\W\d][\w.]*")
-_AS_FACTOR = re.compile(r"(?:C|factor|as\.factor|as_factor)\s*\((.*)\)", re.DOTALL)
+from henderson.formula.terms import plain_column, terms_of
+from henderson.formula.tokens import Token, is_unary, tokens, written
 
 
 @dataclass(frozen=True)
@@ -76,77 +71,39 @@ class ParsedFormula:
     offsets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Operator:
-    """An operator at ``start`` of the text, inside the brackets opened at the positions ``around``."""
-
-    start: int
-    symbol: str
-    around: tuple[int, ...]
-    is_python: bool
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.symbol)
-
-
-def _scan(text: str) -> tuple[list[_Operator], dict[int, int]]:
-    """Operators of `text`, and where each bracket closes."""
-    operators: list[_Operator] = []
-    closes: dict[int, int] = {}
-    around: list[int] = []
-    python: list[bool] = []
-    i = 0
-    while i < len(text):
-        char = text[i]
-        if char in "'\"`":
-            end = text.find(char, i + 1)
-            if end < 0:
-                raise FormulaError(f"unclosed {char} at position {i} of {text!r}")
-            i = end
-        elif char in _CLOSING:
-            before = text[:i].rstrip()[-1:]
-            is_call = char != "(" or before.isalnum() or before in set("_.)]`") - {""}
-            python.append(is_call or bool(python and python[-1]))
-            around.append(i)
-        elif char in ")]}":
-            if not around or _CLOSING[text[around[-1]]] != char:
-                raise FormulaError(f"unbalanced {char!r} at position {i} of {text!r}")
-            closes[around.pop()] = i
-            python.pop()
-        elif char in "~+-|/:*%^" and not (char in "+-" and re.search(r"\d[eE]$", text[:i])):
-            symbol = "||" if text[i : i + 2] == "||" else char
-            operators.append(_Operator(i, symbol, tuple(around), bool(python and python[-1])))
-            i += len(symbol) - 1
-        i += 1
-    if around:
-        raise FormulaError(f"unbalanced {text[around[-1]]!r} at position {around[-1]} of {text!r}")
-    return operators, closes
+def _operators(text: str) -> list[Token]:
+    return [token for token in tokens(text) if token.kind == "operator"]
 
 
 def _with_powers(text: str) -> str:
     """`text` with Python's ``**`` for R's ``^`` inside function calls."""
-    for op in reversed(_scan(text)[0]):
-        if op.symbol == "^" and op.is_python:
+    for op in reversed(_operators(text)):
+        if op.text == "^" and op.is_python:
             text = f"{text[: op.start]}**{text[op.end :]}"
     return text
 
 
 def _pieces(text: str) -> list[tuple[str, str]]:
     """Additive terms of `text`, each with its sign."""
-    cuts = [op for op in _scan(text)[0] if op.symbol in "+-" and not op.around]
+    words = tokens(text)
+    cuts = [op for k, op in enumerate(words) if op.text in ("+", "-") and not op.around and not _is_signed(words, k)]
     starts = [0, *(op.end for op in cuts)]
     ends = [*(op.start for op in cuts), len(text)]
     pieces, sign = [], "+"
     for k, (start, end) in enumerate(zip(starts, ends)):
-        if k and cuts[k - 1].symbol == "-":
+        if k and cuts[k - 1].text == "-":
             sign = "-" if sign == "+" else "+"
         if piece := text[start:end].strip():
             pieces.append((sign, piece))
             sign = "+"
         elif k == len(cuts) and cuts:
-            raise FormulaError(f"nothing follows {cuts[-1].symbol!r} in {text!r}")
+            raise FormulaError(f"nothing follows {cuts[-1].text!r} in {text!r}")
     return pieces
+
+
+def _is_signed(words: Sequence[Token], k: int) -> bool:
+    """Whether the sign at `k` is a number's, as in ``x > -1``."""
+    return k > 0 and is_unary(words, k) and words[k - 1].text not in ("+", "-")
 
 
 def _join(pieces: list[tuple[str, str]]) -> str:
@@ -157,16 +114,15 @@ def _join(pieces: list[tuple[str, str]]) -> str:
 
 def _inside(text: str) -> str | None:
     """What is inside the parentheses that enclose all of `text`; None when there are none."""
-    if text.startswith("(") and _scan(text)[1].get(0) == len(text) - 1:
+    if text.startswith("(") and tokens(text)[0].partner == len(text) - 1:
         return text[1:-1].strip()
     return None
 
 
-def _bars(text: str) -> list[_Operator]:
-    return [op for op in _scan(text)[0] if op.symbol in ("|", "||") and not op.is_python]
+def _bars(text: str) -> list[Token]:
+    return [op for op in _operators(text) if op.text in ("|", "||") and not op.is_python]
 
 
-@lru_cache(maxsize=512)
 def parse(formula: str) -> ParsedFormula:
     """Split a formula into response, fixed part and bars.
 
@@ -196,8 +152,13 @@ def parse(formula: str) -> ParsedFormula:
     """
     if not isinstance(formula, str):
         raise FormulaError(f"a formula is a string, not {type(formula).__name__}")
+    return _parse(formula)
+
+
+@lru_cache(maxsize=512)
+def _parse(formula: str) -> ParsedFormula:
     formula = _with_powers(formula)
-    tildes = [op for op in _scan(formula)[0] if op.symbol == "~" and not op.around]
+    tildes = [op for op in _operators(formula) if op.text == "~" and not op.around]
     if len(tildes) != 1:
         raise FormulaError(f"a formula reads 'response ~ terms', with one '~': {formula!r} has {len(tildes)}")
     response = formula[: tildes[0].start].strip()
@@ -216,13 +177,19 @@ def parse(formula: str) -> ParsedFormula:
             if sign == "-":
                 raise FormulaError(f"a random-effects term cannot be subtracted: - {piece}")
             bars.extend(_read_bar(piece))
-        elif (call := re.match(r"offset\s*(?=\()", piece)) and (inner := _inside(piece[call.end() :])):
+        elif inner := _offset(piece):
             if sign == "-":
                 raise FormulaError(f"an offset cannot be subtracted: - {piece}")
-            offsets.append(inner)
+            offsets.append(written(tokens(inner)))
         else:
             fixed.append((sign, piece))
-    return ParsedFormula(formula, response, _join(fixed), label_bars(bars), tuple(offsets))
+    return ParsedFormula(formula, written(tokens(response)), _join(fixed), label_bars(bars), tuple(offsets))
+
+
+def _offset(piece: str) -> str | None:
+    """What is inside a piece that is ``offset(...)``."""
+    words = tokens(piece)
+    return _inside(piece[words[1].start :]) if len(words) > 3 and words[0].text == "offset" else None
 
 
 def label_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
@@ -262,7 +229,7 @@ def _read_bar(piece: str) -> list[Bar]:
         raise FormulaError(f"nothing {'before' if not left else 'after'} the bar in {piece!r}")
     return [
         Bar(columns, group, name)
-        for columns in (_split_terms(left) if bar.symbol == "||" else [with_intercept(left)])
+        for columns in (_split_terms(left) if bar.text == "||" else [with_intercept(left)])
         for group, name in _groups(right, piece)
     ]
 
@@ -293,7 +260,7 @@ def _groups(text: str, piece: str) -> list[tuple[tuple[str, ...], str]]:
 
 
 def _split(text: str, symbol: str) -> list[str]:
-    cuts = [op for op in _scan(text)[0] if op.symbol == symbol and not op.around]
+    cuts = [op for op in _operators(text) if op.text == symbol and not op.around]
     starts = [0, *(op.end for op in cuts)]
     return [text[a:b].strip() for a, b in zip(starts, [*(op.start for op in cuts), len(text)])]
 
@@ -306,13 +273,10 @@ def _interaction(text: str, piece: str) -> tuple[tuple[str, ...], str]:
     if len(parts) > 1:
         columns = [column for part in parts for column in _interaction(part, piece)[0]]
         return tuple(dict.fromkeys(columns)), ":".join(dict.fromkeys(columns))
-    if (call := _AS_FACTOR.fullmatch(text)) and not _scan(call[1])[0]:
-        text = call[1].strip()
-    if text.startswith("`") and text.endswith("`") and len(text) > 2:
-        return (text[1:-1],), text[1:-1]
-    if not _NAME.fullmatch(text):
+    column = plain_column(text)
+    if column is None:
         raise FormulaError(
             f"the grouping factor {text!r} of {piece!r} is not a column, nor columns joined by ':' or '/'. "
             "Write (1 | a) + (1 | b) for two factors, or make a column of it"
         )
-    return (text,), text
+    return (column[0],), column[0]

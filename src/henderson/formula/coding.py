@@ -42,6 +42,20 @@ class Part:
     slices: tuple[slice, ...]
     factors: Mapping[str, FactorSpec] = field(default_factory=dict)
 
+    def place_of(self, name: str) -> int | None:
+        """The column that is the data's column `name` itself; None when there is none."""
+        for j, (piece, _) in enumerate(self.columns):
+            if len(piece) == 1 and self.factors[piece[0][0]].is_column(name):
+                return j
+        return None
+
+    @property
+    def columns(self) -> tuple[tuple[Piece, int], ...]:
+        """What each of the p columns is: a product of factors, and its place among that product's columns."""
+        return tuple(
+            (piece, k) for made in self.pieces for piece in made for k in range(len(_names(piece, self.factors)))
+        )
+
     @property
     def variables(self) -> tuple[str, ...]:
         """Columns of the data that the part uses."""
@@ -74,7 +88,22 @@ def make_part(terms: Sequence[Term], factors: Mapping[str, FactorSpec], *, order
         pieces.append(made)
         slices.append(slice(start, len(names)))
     used = {expr: factors[expr] for term in terms for expr in term}
-    return Part(tuple(terms), tuple(pieces), tuple(names), tuple(slices), used)
+    return Part(tuple(terms), tuple(pieces), _distinct(names, order), tuple(slices), used)
+
+
+def _distinct(names: Sequence[str], order: str) -> tuple[str, ...]:
+    """Column names of which no two are the same: a column called Intercept is not patsy's intercept, and levels
+    ``1`` and ``"1"`` are two."""
+    taken: dict[str, int] = {}
+    out = []
+    for k, name in enumerate(names):
+        seen = taken.get(name)
+        taken[name] = k
+        if seen is None or (name == "Intercept" and order != "patsy"):
+            out.append(name)  # lme4's intercept is spelled otherwise
+        else:
+            out.append(f"`{name}`" if name == "Intercept" else f"{name} ({k})")
+    return tuple(out)
 
 
 def _patsy_order(terms: Sequence[Term], factors: Mapping[str, FactorSpec]) -> list[Term]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,8 @@ from henderson.errors import FormulaError
 from henderson.formula.bars import Bar, ParsedFormula, label_bars, with_intercept
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import variables_of
-from henderson.formula.terms import Term, written_terms
+from henderson.formula.terms import Term, plain_column, shown, written_terms
+from henderson.formula.tokens import backticked, tokens, written
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array
 from henderson.sources.frames import Table, unknown_column
@@ -30,6 +30,8 @@ class Plan:
     `given` holds columns given as arrays by the name that the model knows them by; the others are the data's.
     `groups_column` and `offset_column` hold the groups and the offset in new data: of a Series that was given, the
     column of its name.
+    `weights` is such a name or an expression, `offset` such a name: a text given as offset is among `offsets`.
+    `uses` has the columns of each factor.
     """
 
     response: str
@@ -39,6 +41,7 @@ class Plan:
     offsets: tuple[str, ...]
     groups: Bar | None
     variables: tuple[str, ...]
+    uses: Mapping[str, tuple[str, ...]]
     given: Mapping[str, Array]
     weights: str | None = None
     offset: str | None = None
@@ -49,7 +52,10 @@ class Plan:
     def factors(self) -> tuple[str, ...]:
         """All factors to evaluate."""
         terms = [*self.fixed, *(term for _, own in self.bars for term in own)]
-        return tuple(dict.fromkeys([self.response, *self.offsets, *(expr for term in terms for expr in term)]))
+        weights = [] if self.weights is None or self.weights in self.given else [self.weights]
+        return tuple(
+            dict.fromkeys([self.response, *self.offsets, *weights, *(expr for term in terms for expr in term)])
+        )
 
 
 def make_plan(
@@ -88,13 +94,8 @@ def make_plan(
         raise FormulaError(f"re_formula must be text such as '~ x', not {type(re_formula).__name__}")
     if groups is not None:
         groups = one_grouping(groups)
-        if isinstance(groups, str) and groups not in table and re.search(r"[+/:*|(]", groups):
-            raise FormulaError(
-                f"{unknown_column(groups, table.names)}; groups names one column, write anything else as bars: "
-                "(1 | a/b), (1 | a) + (1 | b)"
-            )
-        name = groups if isinstance(groups, str) else "Group"
-        key = groups if isinstance(groups, str) else GIVEN.format("groups")
+        name = _group_column(groups, table) if isinstance(groups, str) else "Group"
+        key = name if isinstance(groups, str) else GIVEN.format("groups")
         if key != name:
             given[key] = aligned(groups, table.index, "groups", labelled=table.labelled)
         groups_column = name if key == name else _name_in_new_data(groups, given[key], table)
@@ -116,33 +117,40 @@ def make_plan(
     with_terms = tuple((bar, written_terms(bar.columns)) for bar in label_bars(bars))
     components = tuple((name, written_terms(_right_side(text))) for name, text in sorted((vc_formula or {}).items()))
     sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
-    exprs = [parsed.response, *parsed.offsets, *(expr for terms in sums for term in terms for expr in term)]
-    variables = [name for expr in dict.fromkeys(exprs) for name in variables_of(expr, table, env)]
-    for bar in [*bars, *([own] if own else [])]:
-        for name in bar.group:
-            if name not in given:
-                variables += variables_of(f"`{name}`" if not name.isidentifier() else name, table, env)
     roles: dict[str, str] = {}
     for role, values in (("weights", weights), ("offset", offset)):
         if isinstance(values, str):
-            roles[role] = values
-            variables += variables_of(values, table, env)
+            roles[role] = as_expression(values, table)
         elif values is not None:
             roles[role] = GIVEN.format(role)
             given[roles[role]] = aligned(values, table.index, role, labelled=table.labelled)
+    offsets = list(parsed.offsets)
+    if roles.get("offset", "") not in {"", *given}:
+        offsets.append(roles.pop("offset"))
+    exprs = [parsed.response, *offsets, *(expr for terms in sums for term in terms for expr in term)]
+    uses = {expr: variables_of(expr, table, env) for expr in dict.fromkeys(exprs)}
+    variables = [name for own_names in uses.values() for name in own_names]
+    for bar in [*bars, *([own] if own else [])]:
+        for name in bar.group:
+            if name not in given:
+                variables += variables_of(backticked(name), table, env)
+    if roles.get("weights", "") not in {"", *given}:
+        uses[roles["weights"]] = variables_of(roles["weights"], table, env)
+        variables += uses[roles["weights"]]
     return Plan(
         parsed.response,
         fixed,
         with_terms,
         components,
-        parsed.offsets,
+        tuple(offsets),
         own,
         tuple(dict.fromkeys(variables)),
+        uses,
         given,
         roles.get("weights"),
         roles.get("offset"),
         groups_column,
-        offset if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
+        None if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
     )
 
 
@@ -154,16 +162,37 @@ def _name_in_new_data(given: Any, values: Array, table: Table) -> str | None:
     return name if name not in table or pd.Series(values).equals(pd.Series(table[name])) else None
 
 
+def _group_column(text: str, table: Table) -> str:
+    """The column that `groups` names, as a name, in backticks or as ``C(g)``."""
+    if text in table:
+        return text
+    plain = plain_column(text)
+    if plain is None:
+        raise FormulaError(
+            f"{unknown_column(text, table.names)}; groups names one column, write anything else as bars: "
+            "(1 | a/b), (1 | a) + (1 | b)"
+        )
+    return plain[0]
+
+
+def as_expression(text: str, table: Table) -> str:
+    """What `weights` or `offset` says, as a formula has it: a column's name, or an expression such as ``1 / n``."""
+    return backticked(text) if text in table else written(tokens(text))
+
+
 def _without_dot(parsed: ParsedFormula, table: Table, bars: Iterable[Bar], own: Bar | None) -> str:
     """The fixed part with all columns not used otherwise in place of ``.``."""
-    dot = r"(?<![\w.)\]`])\.(?![\w.(\[`])"
-    if not re.search(dot, parsed.fixed):
+    dots = [word for word in tokens(parsed.fixed) if word.kind == "name" and word.text == "." and not word.is_python]
+    if not dots:
         return parsed.fixed
     used = {parsed.response, *(name for bar in [*bars, *([own] if own else [])] for name in bar.group)}
-    others = [name if str(name).isidentifier() else f"`{name}`" for name in table.names if name not in used]
+    others = [backticked(str(name)) for name in table.names if str(name) not in {shown(name) for name in used}]
     if not others:
         raise FormulaError(f"'.' stands for no column in {parsed.text!r}")
-    return re.sub(dot, f"({' + '.join(others)})", parsed.fixed)
+    text = parsed.fixed
+    for dot in reversed(dots):
+        text = f"{text[: dot.start]}({' + '.join(others)}){text[dot.end :]}"
+    return text
 
 
 def _right_side(text: str) -> str:

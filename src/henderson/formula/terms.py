@@ -1,33 +1,39 @@
 """Sums of products: a formula's fixed part, or the left side of a bar, as a tuple of terms.
 
 A term is the tuple of its factors' texts, the intercept is ``()``: ``"a * x"`` has the terms ``(), ("a",),
-("x",), ("a", "x")``. Formulas of plain columns, ``C(column)`` or R's ``factor(column)``, ``+ - : *``,
-parentheses, 0 and 1 are read here, at a thousandth of formulaic's price and without importing it; everything
-else is formulaic's, whose terms and order these are too.
+("x",), ("a", "x")``. The operators, those that bind more tightly first, as R and patsy have them:
+
+=====================  ==========================================================
+``(a + b)^2``, ``**``  products of up to two of the terms
+``a:b``                the product
+``b %in% a``           the product ``b:a``
+``a*b``                ``a + b + a:b``
+``a/b``                ``a + a:b``
+``a + b``, ``a - b``   with, without; ``0`` and ``-1`` leave the intercept out
+=====================  ==========================================================
+
+A factor is a name, a call, ``{...}``, or a condition in parentheses (``(x > 0)``); its text is the one that
+`tokens.written` makes, a name in backticks where it must be.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from henderson.errors import FormulaError
+from henderson.formula.tokens import Token, is_unary, tokens, unquoted, written
 
 Term = tuple[str, ...]
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<factor>(?:C|factor)\(\s*[^\W\d]\w*\s*\)|[^\W\d]\w*(?!\w*\s*[\(\.\[]))|(?P<number>[01])(?![\w.])|(?P<symbol>[+\-:*()]))"
-)
-_PLAIN = re.compile(r"(?:(?:C|factor)\(\s*)?([^\W\d]\w*)(?:\s*\))?")
-_RESERVED = frozenset({"True", "False", "None", "and", "or", "not", "in", "is", "lambda", "if", "else", "for"})
-
-
-class _NotPlain(Exception):
-    """The text needs formulaic."""
+COMPARISONS = frozenset({"<", ">", "<=", ">=", "==", "!="})
+_CONDITIONS = COMPARISONS | {"&", "!", "and", "or", "not", "in"}
+_SUMS = frozenset({"+", "-", "*", "/", ":", "^", "**", "//", "%%", "%/%"})
+_HIGHEST_POWER = 12
 
 
 def terms_of(text: str) -> tuple[Term, ...]:
-    """Terms of `text`, in formulaic's order: by number of factors, then as written.
+    """Terms of `text`: by number of factors, then as written.
 
     Examples
     --------
@@ -35,6 +41,8 @@ def terms_of(text: str) -> tuple[Term, ...]:
     (('a',), ('x',), ('a', 'x'))
     >>> terms_of("x + np.log(z)")
     ((), ('x',), ('np.log(z)',))
+    >>> terms_of("`my x` * (z > 0)")
+    ((), ('`my x`',), ('z > 0',), ('`my x`', 'z > 0'))
     """
     return tuple(sorted(written_terms(text), key=len))
 
@@ -42,153 +50,243 @@ def terms_of(text: str) -> tuple[Term, ...]:
 @lru_cache(maxsize=512)
 def written_terms(text: str) -> tuple[Term, ...]:
     """Terms of `text` as written, the intercept first."""
-    try:
-        return tuple(_read_plain(text))
-    except _NotPlain:
-        return tuple(_read_formulaic(text))
+    words = tokens(text)
+    if not words:
+        raise FormulaError("a formula without terms: write 1 for the intercept")
+    terms = _Terms([()])
+    _add_sum(words, "+", terms, text)
+    return tuple(terms)
 
 
-def _read_formulaic(text: str) -> list[Term]:
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-    from formulaic.formula import SimpleFormula
+class _Terms:
+    """Terms in the order in which they came; those with the same factors are one."""
 
-    try:
-        formula = Formula(text, _ordering="none")
-    except (FormulaicError, SyntaxError) as error:
-        message = re.sub(r"\x1b\[[\d;]*m|⧛|⧚", "", str(error)).strip().splitlines()
-        raise FormulaError(f"{text!r} cannot be read: {message[0] if message else error}") from error
-    if not isinstance(formula, SimpleFormula):
-        raise FormulaError(f"{text!r} has more than one part")
-    terms = []
-    for term in formula:
-        factors = [factor.expr for factor in term.factors if factor.expr != "1"]
-        for factor in factors:
-            if re.fullmatch(r"[\d.]+", factor):
-                raise FormulaError(f"the number {factor} is not a term of {text!r}; write I({factor} * x)")
-        terms.append(tuple(factors))
-    return terms
+    def __init__(self, terms: Iterable[Term] = ()) -> None:
+        self._known: dict[frozenset[str], Term] = {}
+        for term in terms:
+            self.add(term)
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._known.values())
+
+    def add(self, term: Term) -> None:
+        self._known.setdefault(frozenset(term), term)
+
+    def remove(self, term: Term) -> None:
+        self._known.pop(frozenset(term), None)
 
 
-def _read_plain(text: str) -> list[Term]:
-    tokens = _tokens(text)
-    terms: dict[frozenset[str], Term] = {frozenset(): ()}
-    for sign, piece in _split_sum(tokens):
-        if piece in (["0"], ["1"]):
-            if (piece == ["1"]) == (sign == "+"):
-                terms.setdefault(frozenset(), ())
-            elif piece == ["1"] or sign == "+":
-                terms.pop(frozenset(), None)
-            continue
-        for term in _product(piece):
-            if sign == "+":
-                terms.setdefault(frozenset(term), term)
-            else:
-                terms.pop(frozenset(term), None)
-    return list(terms.values())
-
-
-def _tokens(text: str) -> list[str]:
-    tokens: list[str] = []
-    i = 0
-    text = text.rstrip()
-    while i < len(text):
-        found = _TOKEN.match(text, i)
-        if not found:
-            raise _NotPlain
-        token = found.group("factor") or found.group("number") or found.group("symbol")
-        if found.group("factor"):
-            token = re.sub(r"\s", "", token)
-            if token in _RESERVED:
-                raise _NotPlain
-        elif tokens and token == "*" == tokens[-1]:
-            raise _NotPlain
-        tokens.append(token)
-        i = found.end()
-    return tokens
-
-
-def _split_sum(tokens: list[str]) -> list[tuple[str, list[str]]]:
-    """Pieces between the ``+`` and ``-`` outside parentheses, with their signs."""
-    pieces: list[tuple[str, list[str]]] = []
-    sign, depth = "+", 0
-    piece: list[str] = []
-    for token in [*tokens, "+"]:
-        depth += (token == "(") - (token == ")")
-        if depth < 0:
-            raise _NotPlain
-        if depth == 0 and token in "+-":
-            if piece:
-                pieces.append((sign, piece))
-            elif pieces or sign == "-":
-                raise _NotPlain
-            sign, piece = token, []
+def _add_sum(words: Sequence[Token], sign: str, terms: _Terms, text: str) -> None:
+    """Add the terms of a sum to `terms`, or take them away."""
+    if _is_condition(words, text):
+        _change(terms, sign, [(written(words),)])
+        return
+    for own, piece in _signed(words, text):
+        both = "+" if own == sign else "-"
+        inner = _in_parentheses(piece)
+        if inner is not None and not _is_condition(inner, text):
+            _add_sum(inner, both, terms, text)
+        elif len(piece) == 1 and piece[0].kind == "number" and piece[0].text in ("0", "1"):
+            _change(terms, both if piece[0].text == "1" else "-+"[both == "-"], [()])
         else:
-            piece.append(token)
-    if depth:
-        raise _NotPlain
+            _change(terms, both, _product(piece, text))
+
+
+def _change(terms: _Terms, sign: str, changed: Iterable[Term]) -> None:
+    for term in changed:
+        if sign == "+":
+            terms.add(term)
+        else:
+            terms.remove(term)
+
+
+def _at(words: Sequence[Token]) -> int:
+    """How many brackets are around `words`."""
+    return len(words[0].around)
+
+
+def _is_condition(words: Sequence[Token], text: str) -> bool:
+    """Whether `words` are a condition such as ``x > 0``; one that two readers would read differently is refused."""
+    own = [k for k, token in enumerate(words) if len(token.around) == _at(words)]
+    joined = {words[k].text for k in own if words[k].kind in ("operator", "name")}
+    if not joined & _CONDITIONS and not any(_is_membership(words, k) for k in own):
+        return False
+    for k in own:
+        if words[k].text in _SUMS and words[k].kind == "operator" and not is_unary(words, k):
+            raise FormulaError(
+                f"{text!r}: a condition among {words[k].text!r} stands in parentheses, as in (x > 0), and one of an "
+                "expression in I(), as in I(x + z > 0)"
+            )
+    if words[0].text in ("+", "-"):
+        raise FormulaError(f"{text!r}: write I({written(words)}) for a condition that begins with a sign")
+    return True
+
+
+def _is_membership(words: Sequence[Token], k: int) -> bool:
+    """Whether ``%in%`` at `k` asks for values, as in ``a %in% c('u', 'v')``; else it nests ``a`` in ``b``."""
+    if words[k].text != "%in%" or k + 1 == len(words):
+        return False
+    after = words[k + 1]
+    is_vector = after.text == "c" and k + 2 < len(words) and words[k + 2].text == "("
+    return is_vector or after.kind in ("text", "number") or after.text == "["
+
+
+def _signed(words: Sequence[Token], text: str) -> list[tuple[str, Sequence[Token]]]:
+    """Pieces between the ``+`` and ``-`` outside brackets, with their signs."""
+    pieces: list[tuple[str, Sequence[Token]]] = []
+    sign, start = "+", 0
+    ends = [k for k, token in enumerate(words) if token.text in ("+", "-") and _is_own(token, words)]
+    for k in [*ends, len(words)]:
+        if k > start:
+            pieces.append((sign, words[start:k]))
+            sign = "+"
+        if k < len(words):
+            sign = "-" if (words[k].text == "-") == (sign == "+") else "+"
+            if k + 1 == len(words):
+                raise FormulaError(f"nothing follows {words[k].text!r} in {text!r}")
+        start = k + 1
     return pieces
 
 
-def _cut(tokens: list[str], symbol: str) -> list[list[str]]:
-    parts: list[list[str]] = [[]]
-    depth = 0
-    for token in tokens:
-        depth += (token == "(") - (token == ")")
-        if depth == 0 and token == symbol:
-            parts.append([])
+def _is_own(token: Token, words: Sequence[Token]) -> bool:
+    return token.kind == "operator" and len(token.around) == _at(words)
+
+
+def _in_parentheses(words: Sequence[Token]) -> Sequence[Token] | None:
+    """What is inside the parentheses that enclose all of `words`."""
+    if len(words) > 2 and words[0].text == "(" and words[0].partner == words[-1].start:
+        return words[1:-1]
+    return None
+
+
+def _cut(words: Sequence[Token], symbols: tuple[str, ...], text: str) -> tuple[list[Sequence[Token]], list[str]]:
+    """Pieces between the `symbols` outside brackets, and the symbols."""
+    at = [k for k, token in enumerate(words) if token.text in symbols and _is_own(token, words)]
+    starts, ends = [0, *(k + 1 for k in at)], [*at, len(words)]
+    pieces = [words[a:b] for a, b in zip(starts, ends)]
+    for k, piece in enumerate(pieces):
+        if not piece:
+            where = "before" if k < len(at) and not k else "after"
+            raise FormulaError(f"{text!r} cannot be read: nothing stands {where} {words[at[max(k - 1, 0)]].text!r}")
+    return pieces, [words[k].text for k in at]
+
+
+def _product(words: Sequence[Token], text: str) -> list[Term]:
+    """Terms of a piece with ``*`` and ``/``."""
+    pieces, symbols = _cut(words, ("*", "/"), text)
+    terms = _interaction(pieces[0], text)
+    for symbol, piece in zip(symbols, pieces[1:]):
+        more = _interaction(piece, text)
+        if symbol == "*":
+            terms = list(_Terms([*terms, *more, *(_join(a, b) for a in terms for b in more)]))
         else:
-            parts[-1].append(token)
-    if not all(parts):
-        raise _NotPlain
-    return parts
-
-
-def _product(tokens: list[str]) -> list[Term]:
-    """Terms of a piece with ``*`` and ``:``; ``a * b`` is ``a + b + a:b``."""
-    parts = _cut(tokens, "*")
-    terms = _interaction(parts[0])
-    for part in parts[1:]:
-        more = _interaction(part)
-        terms = _unique([*terms, *more, *(_join(a, b) for a in terms for b in more)])
+            around = _join(*terms)
+            terms = list(_Terms([*terms, *(_join(around, b) for b in more)]))
     return terms
 
 
-def _interaction(tokens: list[str]) -> list[Term]:
-    terms: list[Term] | None = None
-    for part in _cut(tokens, ":"):
-        more = _atom(part)
-        terms = more if terms is None else _unique([_join(a, b) for a in terms for b in more])
-    return terms or []
+def _interaction(words: Sequence[Token], text: str) -> list[Term]:
+    pieces, _ = _cut(words, (":",), text)
+    terms = _nested(pieces[0], text)
+    for piece in pieces[1:]:
+        more = _nested(piece, text)
+        terms = list(_Terms(_join(a, b) for a in terms for b in more))
+    return terms
 
 
-def _atom(tokens: list[str]) -> list[Term]:
-    if len(tokens) == 1 and tokens[0] not in "01+-:*()":
-        return [(tokens[0],)]
-    if len(tokens) < 3 or tokens[0] != "(" or tokens[-1] != ")":
-        raise _NotPlain
-    terms: list[Term] = []
-    for sign, piece in _split_sum(tokens[1:-1]):
-        if sign == "-" or piece in (["0"], ["1"]):
-            raise _NotPlain
-        terms += _product(piece)
-    return _unique(terms)
+def _nested(words: Sequence[Token], text: str) -> list[Term]:
+    pieces, _ = _cut(words, ("%in%",), text)
+    terms = _power(pieces[0], text)
+    for piece in pieces[1:]:
+        around = _join(*_power(piece, text))
+        terms = list(_Terms(_join(a, around) for a in terms))
+    return terms
 
 
-def _join(a: Term, b: Term) -> Term:
-    return tuple(dict.fromkeys((*a, *b)))
+def _power(words: Sequence[Token], text: str) -> list[Term]:
+    pieces, _ = _cut(words, ("^", "**"), text)
+    terms = _atom(pieces[0], text)
+    for piece in pieces[1:]:
+        power = piece[0].text.removesuffix("L")
+        if len(piece) > 1 or not power.isdigit() or not 1 <= int(power) <= _HIGHEST_POWER:
+            raise FormulaError(
+                f"the power in {text!r} is a whole number from 1 to {_HIGHEST_POWER}; for arithmetic write I(x^2)"
+            )
+        base = terms
+        for _ in range(int(power) - 1):
+            terms = list(_Terms([*terms, *(_join(a, b) for a in terms for b in base)]))
+    return terms
 
 
-def _unique(terms: list[Term]) -> list[Term]:
-    kept: dict[frozenset[str], Term] = {}
-    for term in terms:
-        kept.setdefault(frozenset(term), term)
-    return list(kept.values())
+def _atom(words: Sequence[Token], text: str) -> list[Term]:
+    inner = _in_parentheses(words)
+    first = words[0]
+    if inner is not None:
+        if _is_condition(inner, text):
+            return [(written(inner),)]
+        terms = _Terms()
+        _add_sum(inner, "+", terms, text)
+        return list(terms)
+    if first.kind == "number" and len(words) == 1:
+        if first.text == "1":
+            return [()]
+        raise FormulaError(f"the number {first.text} is not a term of {text!r}; write I({first.text} * x)")
+    if first.text == "{" and first.partner == words[-1].start and len(words) > 2:
+        return [(written(words[1:-1]),)]
+    if first.kind == "text" and len(words) == 1:
+        raise FormulaError(f"the text {first.text} is not a term of {text!r}; write a column's name without quotes")
+    if first.kind not in ("name", "quoted") or not _is_factor(words):
+        raise FormulaError(f"{written(words)!r} cannot be read as a term of {text!r}")
+    return [(written(words),)]
+
+
+def _is_factor(words: Sequence[Token]) -> bool:
+    """Whether `words` are a name with calls, subscripts and attributes behind it."""
+    k = 1
+    while k < len(words):
+        token = words[k]
+        if token.text in ("(", "["):
+            k = next(j for j in range(k, len(words)) if words[j].start == token.partner) + 1
+        elif token.kind == "name" and token.text.startswith(".") and words[k - 1].kind == "close":
+            k += 1
+        else:
+            return False
+    return True
+
+
+def _join(*terms: Term) -> Term:
+    return tuple(dict.fromkeys(factor for term in terms for factor in term))
+
+
+_CATEGORIES = ("C", "factor", "as.factor", "as_factor")
 
 
 def plain_column(factor: str) -> tuple[str, bool] | None:
-    """Column of a plain factor and whether it stands in ``C()``; None when the factor is an expression."""
-    found = _PLAIN.fullmatch(factor)
-    if not found or ("(" in factor) != (")" in factor):
+    """Column of a plain factor and whether it stands in ``C()``; None when the factor is an expression.
+
+    Examples
+    --------
+    >>> plain_column("x"), plain_column("`my x`"), plain_column("C(`my x`)"), plain_column("log(x)")
+    (('x', False), ('my x', False), ('my x', True), None)
+    """
+    try:
+        words = tokens(factor)
+    except FormulaError:
         return None
-    return found[1], "(" in factor
+    as_category = len(words) == 4 and words[0].text in _CATEGORIES and words[1].text == "("
+    if as_category:
+        words = words[2:3]
+    if len(words) != 1 or words[0].kind not in ("name", "quoted"):
+        return None
+    return words[0].text, as_category
+
+
+def shown(factor: str) -> str:
+    """The name of a factor in tables: without the backticks around a name.
+
+    Examples
+    --------
+    >>> shown("`my x`"), shown("log(`my x`)")
+    ('my x', 'log(`my x`)')
+    """
+    return unquoted(factor)

@@ -71,7 +71,7 @@ def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
     if isinstance(constraints, Constraints):
         return constraints
     if isinstance(constraints, str):
-        return _stack([row for text in _split(constraints) for row in _equation(text, names)], names)
+        return _stack([row for text in _split(constraints, names) for row in _equation(text, names)], names)
     if isinstance(constraints, Mapping):
         return _stack([_named(label, value, names) for label, value in constraints.items()], names)
     if isinstance(constraints, list | tuple) and constraints and all(isinstance(c, str) for c in constraints):
@@ -120,19 +120,25 @@ def _named(label: str, value: Any, names: Sequence[str]) -> _Row:
     return label, weights, 0.0
 
 
-def _split(text: str) -> list[str]:
-    """Pieces between the commas that are outside brackets."""
-    pieces, depth, start = [], 0, 0
-    for i, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
-        if char == "," and depth == 0:
-            pieces.append(text[start:i])
-            start = i + 1
+def _split(text: str, names: Sequence[str]) -> list[str]:
+    """Pieces between the commas that are outside brackets and names."""
+    pieces, depth, start, i = [], 0, 0, 0
+    while i < len(text):
+        name = _name_at(text, i, len(text), names)
+        if not name:
+            depth += (text[i] in "([") - (text[i] in ")]")
+            if text[i] == "," and depth == 0:
+                pieces.append(text[start:i])
+                start = i + 1
+        i += max(len(name), 1)
     return [piece.strip() for piece in (*pieces, text[start:]) if piece.strip()]
 
 
 def _equation(text: str, names: Sequence[str]) -> list[_Row]:
-    """The rows of ``a = b = …``: each side less the next."""
+    """The rows of ``a = b = …``: each side less the next. Names can stand in backticks, as in a formula."""
+    bare = [name.replace("`", "") for name in names]
+    if "`" in text and len(set(bare)) == len(bare):
+        text, names = text.replace("`", ""), bare
     sides = [_Expression(text, names, start, end).read() for start, end in _sides(text, names)]
     if len(sides) == 1:
         sides.append((np.zeros(len(names)), 0.0))

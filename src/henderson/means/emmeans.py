@@ -94,6 +94,6 @@ def about_averages(
     if np.any(grid.offset) and np.all(grid.offset == design.specs.terms.offset):
         notes.append(f"Offset: {written(float(grid.offset[0]))}, its mean over the data")
     response = getattr(design.specs, "response", None)
-    if response is not None and response.spec is not None:
+    if response is not None and response.state is not None:
         notes.append(f"Results are given on the scale of {response.expr}")
     return tuple(notes)

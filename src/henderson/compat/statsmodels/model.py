@@ -145,8 +145,9 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             See `MixedLM`.
         weights, offset : str or (n,) array_like, optional
             Prior weights (Var ε_i = σ²/w_i), and a known part of the mean.
-        eval_env : int or mapping
-            Where to look up functions in the formula: 0 the caller, 1 its caller, …; −1 nowhere.
+        eval_env : int, mapping or "closed"
+            Where to look up functions in the formula: 0 the caller, 1 its caller, …; −1 nowhere. ``"closed"``
+            confines formulas to the data's columns and the listed functions.
 
         Returns
         -------
@@ -178,14 +179,12 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         """
         from henderson.design.from_formula import design_from_formula
         from henderson.formula.bars import parse
+        from henderson.formula.environment import capture
 
         if groups is None and not parse(formula).bars:
             raise AttributeError(
                 "'groups' is a required keyword argument in MixedLM.from_formula, unless the formula has bars: (1 | g)"
             )
-        env = getattr(eval_env, "namespace", eval_env)
-        if isinstance(env, int):
-            env = {} if env < 0 else env + 1
         design, rows = design_from_formula(
             formula,
             data,
@@ -196,7 +195,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             groups=groups,
             re_formula=re_formula,
             vc_formula=vc_formula,
-            env=env,
+            env=capture(getattr(eval_env, "namespace", eval_env)),
             order="patsy",
             strict=False,
         )
