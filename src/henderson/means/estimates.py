@@ -77,7 +77,7 @@ class Estimates:
     @property
     def table(self) -> Table:
         """The printed form and its exports."""
-        return Table(self._computed[0], notes=self.notes, by=self.by)
+        return Table(self._computed[0], notes=self.notes, by=self.by, keys=self.keys.shape[1])
 
     @cached_property
     def cov(self) -> np.ndarray:

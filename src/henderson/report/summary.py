@@ -12,9 +12,16 @@ from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.measures import aic, bic, n_parameters
 from henderson.engine.boundary import is_singular
 from henderson.prediction.fitted import scaled_residuals
-from henderson.report.digits import p_text, significant
-from henderson.report.varcorr import varcorr_frame, varcorr_text
-from henderson.tables.aligned import Summary
+from henderson.report.coefficients import (
+    coefficient_grid,
+    coefficient_text,
+    correlation_grid,
+    correlation_text,
+    lines_of,
+)
+from henderson.report.varcorr import varcorr_frame, varcorr_grid, varcorr_text
+from henderson.tables.digits import significant
+from henderson.tables.grid import Grid, escaped
 
 if TYPE_CHECKING:
     from henderson.engine.fit import Fit
@@ -79,13 +86,13 @@ class Lme4Summary:
         return cls(
             _title(fit, inference),
             fit.design.formula,
-            _criteria(fit),
+            criteria_of(fit),
             _scaled_residuals(fit),
             varcorr_frame(fit),
-            _counts(fit),
+            counts_of(fit),
             _coefficients(table, shown),
             correlations,
-            _notes(fit, table),
+            (*map(str, table.attrs.get("notes", ())), *notes_of(fit)),
         )
 
     @property
@@ -97,31 +104,52 @@ class Lme4Summary:
         """The summary as text."""
         parts = [f"{self.title}\nFormula: {self.formula}", self.criteria]
         if self.scaled_residuals is not None:
-            parts.append("Scaled residuals: \n" + _quantile_text(self.scaled_residuals))
+            parts.append("Scaled residuals: \n" + quantile_text(self.scaled_residuals))
         parts.append("Random effects:\n" + varcorr_text(self.varcorr) + "\n" + self.counts)
         parts.append("Fixed effects:\n" + coefficient_text(self.coefficients))
         if self.correlations is not None:
-            parts.append("Correlation of Fixed Effects:\n" + _correlation_text(self.correlations))
+            parts.append("Correlation of Fixed Effects:\n" + correlation_text(self.correlations))
         if self.notes:
             parts.append("\n".join(self.notes))
         return "\n\n".join(parts)
 
+    def _grids(self) -> list[tuple[str, Grid]]:
+        """What the text says in columns: heading and cells of each part."""
+        parts = [("Random effects", varcorr_grid(self.varcorr))]
+        if len(self.coefficients):
+            parts.append(("Fixed effects", coefficient_grid(self.coefficients)))
+        if self.scaled_residuals is not None:
+            parts.insert(0, ("Scaled residuals", quantile_grid(self.scaled_residuals)))
+        if self.correlations is not None:
+            parts.append(("Correlation of Fixed Effects", correlation_grid(self.correlations)))
+        return parts
+
+    @property
+    def _tail(self) -> tuple[str, ...]:
+        none = () if len(self.coefficients) else (coefficient_text(self.coefficients),)
+        return (self.counts, *none, *self.notes)
+
     def as_html(self) -> str:
-        """The summary as HTML."""
+        """The summary as HTML: what the text says, in the same digits."""
         import html
 
         head = html.escape(f"{self.title}\nFormula: {self.formula}\n{self.criteria}").replace("\n", "<br/>\n")
-        tail = "<br/>\n".join(html.escape(text) for text in (self.counts, *self.notes))
-        tables = [self.varcorr.to_html(index=False, na_rep=""), self.coefficients.to_html()]
-        return f"<p>{head}</p>\n{tables[0]}\n{tables[1]}\n<p>{tail}</p>"
+        tail = "<br/>\n".join(html.escape(text) for text in self._tail)
+        tables = "\n".join(grid.html(title) for title, grid in self._grids())
+        return f"<p>{head}</p>\n{tables}\n<p>{tail}</p>"
+
+    def as_markdown(self) -> str:
+        """The summary as Markdown."""
+        tables = [grid.markdown(title) for title, grid in self._grids()]
+        head = [f"**{self.title}**", f"Formula: `{self.formula}`", self.criteria.replace("\n", "  \n")]
+        return "\n\n".join([*head, *tables, *self._tail])
 
     def as_latex(self) -> str:
-        """The variances and the fixed effects as LaTeX tables."""
-        summary = Summary(title=self.title, extra_txt=[self.counts, *self.notes])
-        shown = self.varcorr.assign(var1=self.varcorr["var1"].fillna(""), var2=self.varcorr["var2"].fillna(""))
-        summary.add_df(shown, index=False)
-        summary.add_df(self.coefficients)
-        return summary.as_latex()
+        """The summary as LaTeX tables."""
+        tables = "\n\n".join(f"{title}\n\n{grid.latex()}" for title, grid in self._grids())
+        notes = " \\newline \n".join(escaped(text) for text in self._tail)
+        caption = escaped(f"{self.title}. {self.formula}")
+        return f"\\begin{{table}}\n\\caption{{{caption}}}\n{tables}\n\\end{{table}}\n\\bigskip\n{notes}"
 
     def _repr_html_(self) -> str:
         return self.as_html()
@@ -133,9 +161,13 @@ class Lme4Summary:
         return self.as_text()
 
 
+def title_of(fit: Fit) -> str:
+    """What was fitted how."""
+    return f"Linear mixed model fit by {'REML' if fit.reml else 'maximum likelihood'}"
+
+
 def _title(fit: Fit, inference: Inference) -> str:
-    how = "REML" if fit.reml else "maximum likelihood"
-    title = f"Linear mixed model fit by {how}"
+    title = title_of(fit)
     names = {"satterthwaite": "Satterthwaite's method", "kenward-roger": "Kenward-Roger's method"}
     if inference.ddf != "asymptotic":
         title += f". t-tests use {names.get(inference.ddf, inference.ddf + ' degrees of freedom')}"
@@ -144,7 +176,8 @@ def _title(fit: Fit, inference: Inference) -> str:
     return title
 
 
-def _criteria(fit: Fit) -> str:
+def criteria_of(fit: Fit) -> str:
+    """The REML criterion, or AIC, BIC and what belongs to a likelihood."""
     if fit.reml:
         return f"REML criterion at convergence: {_digits(fit.deviance, 1)}"
     df_resid = fit.n - n_parameters(fit)
@@ -160,7 +193,8 @@ def _scaled_residuals(fit: Fit) -> FloatArray | None:
     return np.quantile(scaled_residuals(fit), [0, 0.25, 0.5, 0.75, 1]) if fit.has_rows else None
 
 
-def _counts(fit: Fit) -> str:
+def counts_of(fit: Fit) -> str:
+    """Numbers of rows and of levels."""
     design = fit.design
     levels = {design.terms[k].group: design.terms[k].n_levels for k in lme4_order(design.terms)}
     groups = "; ".join(f"{name}, {n}" for name, n in levels.items())
@@ -169,8 +203,9 @@ def _counts(fit: Fit) -> str:
     return f"Number of obs: {design.n}{missing}, groups:  {groups}"
 
 
-def _notes(fit: Fit, table: pd.DataFrame) -> tuple[str, ...]:
-    notes = [str(note) for note in table.attrs.get("notes", ())]
+def notes_of(fit: Fit) -> tuple[str, ...]:
+    """What there is to know of the fit: columns dropped, no variance, no certificate."""
+    notes = []
     if dropped := [name for name, kept in zip(fit.design.x_names, fit.kept) if not kept]:
         notes.append(f"fixed-effects columns dropped as redundant: {', '.join(dropped)}")
     if is_singular(fit):
@@ -196,60 +231,13 @@ def _digits(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _quantile_text(values: FloatArray) -> str:
-    names = ["Min", "1Q", "Median", "3Q", "Max"]
+def quantile_grid(values: FloatArray) -> Grid:
+    """Minimum, quartiles and maximum, to four digits."""
     largest = np.abs(values).max()
     text = significant(np.round(values, int(5.5 - np.log10(largest)) if largest > 0 else 5), 4)
-    width = [max(len(name), len(value)) for name, value in zip(names, text)]
-    return "\n".join(" ".join(cell.rjust(w) for cell, w in zip(row, width)) + " " for row in (names, text))
+    return Grid(("Min", "1Q", "Median", "3Q", "Max"), (tuple(text),), (True,) * 5)
 
 
-def coefficient_text(table: pd.DataFrame) -> str:
-    """Estimates and their errors to common decimals, t to three, p to three digits."""
-    estimates = table[["Estimate", "Std. Error"]].to_numpy()
-    sizes = np.abs(estimates[np.isfinite(estimates) & (estimates != 0)])
-    smallest = int(np.floor(np.log10(sizes.min()))) if len(sizes) else 0
-    text = significant(np.round(estimates.ravel(), max(1, 3 - smallest)), 4)
-    columns: dict[str, list[str]] = {"Estimate": text[::2], "Std. Error": text[1::2]}
-    for name in map(str, table.columns[2:]):
-        values = table[name].to_numpy(float)
-        if name == "df":
-            columns[name] = [f"{value:.2f}" for value in values]
-        elif name.startswith("Pr"):
-            columns[name] = [p_text(value) for value in values]
-        else:
-            columns[name] = significant(np.round(values, 3), 4)
-    widths = [max(len(name), *map(len, cells)) for name, cells in columns.items()]
-    stub = max(map(len, table.index))
-    lines = [" " * stub + " " + " ".join(name.rjust(w) for name, w in zip(columns, widths))]
-    for i, label in enumerate(table.index):
-        cells = [column[i].rjust(w) for column, w in zip(columns.values(), widths)]
-        lines.append(str(label).ljust(stub) + " " + " ".join(cells))
-    return "\n".join(lines)
-
-
-def abbreviate(name: str, length: int = 6) -> str:
-    """A shorter name: brackets go, then small vowels, then small letters, each from the right.
-
-    Examples
-    --------
-    >>> abbreviate("(Intercept)"), abbreviate("Machine[T.B]"), abbreviate("service[T.1]")
-    ('(Intr)', 'MachnB', 'servc1')
-    """
-    name = name.replace("[T.", "").replace("[", "").replace("]", "")
-    for letters in ("aeiou", "abcdefghijklmnopqrstuvwxyz"):
-        for i in range(len(name) - 1, 0, -1):
-            if len(name) > length and name[i] in letters and name[i - 1].isalnum():
-                name = name[:i] + name[i + 1 :]
-    return name
-
-
-def _correlation_text(correlations: pd.DataFrame) -> str:
-    names = [str(name) for name in correlations.index]
-    short = [abbreviate(name) for name in names]
-    stub, numbers = max(map(len, short[1:])), correlations.to_numpy(float)
-    lines = [" " * stub + " " + " ".join(name.rjust(6) for name in short[:-1])]
-    for i in range(1, len(names)):
-        cells = [f"{value:.3f}".rjust(6) for value in numbers[i, :i]]
-        lines.append(short[i].ljust(stub) + " " + " ".join(cells))
-    return "\n".join(lines)
+def quantile_text(values: FloatArray) -> str:
+    """The same as lines of text."""
+    return "\n".join(line + " " for line in lines_of(quantile_grid(values)).split("\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pandas as pd
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
-from henderson.report.digits import significant
+from henderson.tables.digits import significant
+from henderson.tables.grid import Grid
+from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 
@@ -43,23 +46,31 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
     rows.append(("Residual", None, None, scale, np.sqrt(scale)))
     names = ["grp", "var1", "var2", "vcov", "sdcor"]
     table = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
-    return table.astype({"vcov": float, "sdcor": float})
+    return ResultFrame.of(table.astype({"vcov": float, "sdcor": float}))
 
 
-def varcorr_text(varcorr: pd.DataFrame) -> str:
-    """Variances, standard deviations and correlations, one line an effect."""
+def varcorr_grid(varcorr: pd.DataFrame) -> Grid:
+    """Variances, standard deviations and correlations, one row an effect; a factor is named in its first."""
     variances = varcorr[varcorr["var2"].isna()]
     correlations = varcorr[varcorr["var2"].notna()]
-    header = ["Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] if len(correlations) else [])]
-    rows, previous = [header], None
+    header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] if len(correlations) else []))
+    rows, previous = [], None
     numbers = (significant(variances[column].to_numpy(float), 4) for column in ("vcov", "sdcor"))
     for grp, name, variance, sd in zip(variances["grp"], variances["var1"], *numbers):
         own = correlations[(correlations["grp"] == grp) & (correlations["var2"] == name)]
         cells = ["" if grp == previous else str(grp), name or "", variance, sd]
-        rows.append([*cells, " ".join(f"{value:.2f}".rjust(5) for value in own["sdcor"])][: len(header)])
+        rows.append((*cells, " ".join(f"{value:.2f}".rjust(5) for value in own["sdcor"]))[: len(header)])
         previous = grp
-    widths = [max(len(row[c]) for row in rows) for c in range(len(header))]
-    for row in rows[1:]:
-        point = [max(len(cell[c]) for cell in rows[1:]) for c in (2, 3)]
-        row[2:4] = [row[2].rjust(point[0]), row[3].rjust(point[1])]
-    return "\n".join(" " + " ".join(cell.ljust(w) for cell, w in zip(row, widths)) for row in rows)
+    return Grid(header, tuple(rows), (False, False, True, True, False)[: len(header)])
+
+
+def varcorr_text(varcorr: pd.DataFrame, columns: Sequence[str] = ()) -> str:
+    """The same as lines of text, perhaps of some columns, headings at the left."""
+    grid = varcorr_grid(varcorr)
+    if columns:
+        grid = grid.some(range(len(grid.rows)), [c for c, name in enumerate(grid.header) if name in columns])
+    point = [max(map(len, cells)) for cells in zip(*grid.rows)]
+    rows = [grid.header]
+    for row in grid.rows:
+        rows.append(tuple(cell.rjust(w) if right else cell for cell, w, right in zip(row, point, grid.right)))
+    return "\n".join(" " + " ".join(cell.ljust(w) for cell, w in zip(row, grid.widths)) for row in rows)

@@ -95,5 +95,12 @@ class MixedModelResults(
     def __str__(self) -> str:
         return str(self.summary())
 
+    def __repr__(self) -> str:
+        from henderson.report.short import Short
+
+        return Short(self.engine).text()
+
     def _repr_html_(self) -> str:
-        return self.summary().as_html()
+        from henderson.report.short import Short
+
+        return Short(self.engine).html()

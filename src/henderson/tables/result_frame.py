@@ -50,7 +50,7 @@ class ResultFrame(pd.DataFrame):
 
     def as_table(self) -> Table:
         """The table as it prints."""
-        return Table(pd.DataFrame(self), self.attrs.get("heading", ""), self.notes)
+        return Table(pd.DataFrame(self), str(self.attrs.get("heading", "")), self.notes)
 
     def __repr__(self) -> str:
         return str(self.as_table())

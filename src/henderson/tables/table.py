@@ -1,22 +1,30 @@
-"""Tables as text, HTML, LaTeX and Markdown: one way of writing numbers for every table of estimates.
+"""Tables of estimates and tests: one way of writing numbers for all of them.
 
-How a number is written depends on its column: p-values have four decimals (``<0.0001`` below that),
-statistics three, degrees of freedom as many as they need, and estimates, standard errors and limits share the
-decimals that show three digits of the smallest standard error.
+How a number is written depends on its column. p-values have four decimals (``<0.0001`` below that), statistics three,
+degrees of freedom as many as they need; estimates, standard errors and limits go to the place that the standard error
+vouches for (`digits`). What is not there is blank.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-_SHARED = ("estimate", "se", "lower", "upper")
-_FIXED = {"statistic": 3, "F": 3, "t": 3, "z": 3, "chi2": 3, "loglik": 2, "deviance": 2, "aic": 2, "bic": 2}
-_P = ("p", "p_chibar")
+from henderson.tables.digits import decimals_by_row, four_digits, p_four, to_place
+from henderson.tables.grid import Grid
+
+#: columns that share their decimals, row by row
+_SHARED = ("estimate", "se", "lower", "upper", "bias", "median")
+#: decimals of statistics and criteria
+_FIXED = {
+    "statistic": 3, "F": 3, "t": 3, "z": 3, "chi2": 3, "loglik": 2, "deviance": 2, "aic": 2, "bic": 2,
+    "icc": 3, "icc_intercept": 3, "proportion": 3, "cumulative": 3,
+}  # fmt: skip
+_P = ("p", "p_chibar", "p_boot")
 _DF = ("df", "num_df", "den_df")
 
 
@@ -33,6 +41,8 @@ class Table:
         Lines below the table.
     by : tuple of str
         Columns whose values head blocks of rows in the printed form.
+    keys : int
+        How many of the columns, the first, say what a row is: they are written as they are, whatever they are called.
 
     Examples
     --------
@@ -49,19 +59,26 @@ class Table:
     title: str = ""
     notes: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
+    keys: int = 0
+
+    def grid(self) -> Grid:
+        """The cells as text."""
+        return grid_of(self.frame, self.keys)
 
     def __str__(self) -> str:
-        cells, numeric = _cells(self.frame)
+        grid = self.grid()
         blocks = []
-        if self.by and len(cells):
-            shown = [name for name in cells.columns if name not in self.by]
-            keys = cells[list(self.by)].apply(tuple, axis=1)
-            widths = _widths(cells[shown])
-            for key in keys.unique():
+        if self.by and grid.rows:
+            heads = [grid.header.index(name) for name in self.by]
+            shown = [c for c in range(len(grid.header)) if c not in heads]
+            keys = [tuple(row[c] for c in heads) for row in grid.rows]
+            widths = grid.some(range(len(keys)), shown).widths
+            for key in dict.fromkeys(keys):
                 head = ", ".join(f"{name} = {value}" for name, value in zip(self.by, key))
-                blocks.append(f"{head}:\n{_text(cells.loc[keys == key, shown], numeric, widths)}")
+                rows = [r for r, own in enumerate(keys) if own == key]
+                blocks.append(f"{head}:\n{grid.some(rows, shown).text(widths)}")
         else:
-            blocks.append(_text(cells, numeric, _widths(cells)))
+            blocks.append(grid.text())
         if self.notes:
             blocks.append("\n".join(self.notes))
         return "\n\n".join(([self.title] if self.title else []) + blocks)
@@ -70,135 +87,90 @@ class Table:
 
     def to_html(self) -> str:
         """An HTML ``<table>``, the notes in its footer."""
-        cells, numeric = _cells(self.frame)
-        align = {name: "right" if name in numeric else "left" for name in cells.columns}
-
-        def row(values: Sequence[str], tag: str) -> str:
-            made = (
-                f'<{tag} style="text-align:{align[name]}">{html.escape(value)}</{tag}>'
-                for name, value in zip(cells.columns, values)
-            )
-            return f"<tr>{''.join(made)}</tr>"
-
-        body = "\n".join(row(values, "td") for values in cells.itertuples(index=False))
-        caption = f"<caption>{html.escape(self.title)}</caption>\n" if self.title else ""
-        notes = "<br>".join(html.escape(note) for note in self.notes)
-        foot = f'\n<tfoot><tr><td colspan="{cells.shape[1]}">{notes}</td></tr></tfoot>' if notes else ""
-        head = row(list(cells.columns), "th")
-        return f"<table>\n{caption}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>{foot}\n</table>"
+        return self.grid().html(self.title, self.notes)
 
     _repr_html_ = to_html
 
     def to_markdown(self) -> str:
         """A Markdown table, the notes below it."""
-        cells, numeric = _cells(self.frame)
-        rule = ["--:" if name in numeric else ":--" for name in cells.columns]
-        rows = [list(cells.columns), rule, *(list(values) for values in cells.itertuples(index=False))]
-        lines = ["| " + " | ".join(value.replace("|", "\\|") for value in row) + " |" for row in rows]
-        return "\n".join(
-            ([f"**{self.title}**", ""] if self.title else [])
-            + lines
-            + ([""] if self.notes else [])
-            + [f"{note}  " for note in self.notes]
-        )
+        return self.grid().markdown(self.title, self.notes)
 
     def to_latex(self) -> str:
         """A LaTeX ``tabular`` with the rules of booktabs, the notes below it."""
-        cells, numeric = _cells(self.frame)
-        align = "".join("r" if name in numeric else "l" for name in cells.columns)
-
-        def row(values: Sequence[str]) -> str:
-            return " & ".join(_latex(value) for value in values) + r" \\"
-
-        lines = [
-            rf"\begin{{tabular}}{{{align}}}",
-            r"\toprule",
-            row(list(cells.columns)),
-            r"\midrule",
-            *(row(values) for values in cells.itertuples(index=False)),
-            r"\bottomrule",
-            r"\end{tabular}",
-        ]
-        lines += [rf"\par\footnotesize {_latex(note)}" for note in self.notes]
-        return "\n".join(([rf"% {self.title}"] if self.title else []) + lines)
+        return self.grid().latex(self.title, self.notes)
 
 
-def _cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
-    """The frame as text, and which columns hold numbers."""
+def grid_of(frame: pd.DataFrame, keys: int = 0) -> Grid:
+    """A frame's cells as text; its index first, unless it is a default one.
+
+    Columns may share a name: a factor may be called as a column of numbers is.
+    """
+    header, columns, right = [], [], []
     if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.rename_axis(index=[str(name or "") for name in frame.index.names]).reset_index()
-    shared = decimals_for(np.asarray(frame["se"], float)) if "se" in frame.columns else 3
-    numeric, out = set(), {}
-    for name in frame.columns:
-        values = frame[name]
-        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-            numeric.add(str(name))
-            write = column_writer(str(name), np.asarray(values, float), shared)
-            out[str(name)] = [write(value) for value in np.asarray(values, float)]
+        for level in range(frame.index.nlevels):
+            header.append(str(frame.index.names[level] or ""))
+            columns.append([_plain(value) for value in frame.index.get_level_values(level)])
+            right.append(False)
+    decimals = decimals_by_row(_uncertainty(frame, keys))
+    for c, name in enumerate(frame.columns):
+        values = frame.iloc[:, c]
+        is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+        header.append(str(name))
+        right.append(bool(is_number))
+        if is_number and c >= keys:
+            numbers = np.asarray(values, float)
+            write = column_writer(_role(str(name)), numbers, decimals)
+            columns.append([write(r, value) for r, value in enumerate(numbers)])
         else:
-            out[str(name)] = ["" if value is None else str(value) for value in values]
-    return pd.DataFrame(out), numeric
+            columns.append([_plain(value) for value in values])
+    return Grid(tuple(header), tuple(zip(*columns)), tuple(right))
 
 
-def decimals_for(se: np.ndarray) -> int:
-    """Decimals that show three digits of the smallest standard error."""
-    size = np.abs(se[np.isfinite(se) & (se != 0)])
-    return int(np.clip(2 - np.floor(np.log10(size.min())), 0, 10)) if len(size) else 3
+def _plain(value: object) -> str:
+    """A label as it is; blank where there is none."""
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
 
 
-def column_writer(name: str, values: np.ndarray, shared: int = 3) -> Callable[[float], str]:
-    """How to write the numbers of one column.
+def _role(name: str) -> str:
+    """What a column holds: a column whose name a factor has is called with a number behind it."""
+    bare = re.sub(r"\d+$", "", name)
+    return bare if bare in (*_SHARED, *_FIXED, *_P, *_DF) else name
+
+
+def _uncertainty(frame: pd.DataFrame, keys: int) -> np.ndarray:
+    """Standard error of each row; else a quarter of its interval."""
+    roles = {_role(str(name)): frame.iloc[:, c] for c, name in enumerate(frame.columns) if c >= keys}
+    if "se" in roles:
+        return np.asarray(roles["se"], float)
+    if {"lower", "upper"} <= set(roles):
+        return (np.asarray(roles["upper"], float) - np.asarray(roles["lower"], float)) / 4
+    return np.full(len(frame), np.nan)
+
+
+def column_writer(name: str, values: np.ndarray, decimals: np.ndarray) -> Callable[[int, float], str]:
+    """How to write the number of a row in one column.
 
     Examples
     --------
-    >>> [column_writer("p", np.zeros(2))(p) for p in (0.0321, 1e-6)]
+    >>> [column_writer("p", np.zeros(2), np.zeros(2))(0, p) for p in (0.0321, 1e-6)]
     ['0.0321', '<0.0001']
-    >>> [column_writer("df", np.array([3.25, 100.0]))(df) for df in (3.25, 100.0, np.inf)]
+    >>> [column_writer("df", np.array([3.25, 100.0]), np.zeros(2))(0, df) for df in (3.25, 100.0, np.inf)]
     ['3.25', '100.00', 'inf']
     """
     finite = values[np.isfinite(values)]
     whole = bool(np.all(finite == np.round(finite)))
     if name in _P:
-        return lambda value: _plain(value, 4) if not value < 1e-4 else "<0.0001"
+        return lambda row, value: p_four(value)
     if name in _SHARED:
-        decimals = shared
-    elif name in _FIXED:
-        decimals = _FIXED[name]
+        return lambda row, value: to_place(value, int(decimals[row]))
+    if name in _FIXED:
+        places = _FIXED[name]
     elif name in _DF:
-        decimals = 0 if whole else (2 if finite.min(initial=np.inf) < 10 else 1)
+        places = 0 if whole else (2 if finite.min(initial=np.inf) < 10 else 1)
     elif whole and np.abs(finite).max(initial=0.0) < 1e15:
-        decimals = 0
+        places = 0
     else:
-        return lambda value: f"{value:.4g}"
-    return lambda value: _plain(value, decimals)
-
-
-def _plain(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}" if np.isfinite(value) else str(value)
-
-
-def _widths(cells: pd.DataFrame) -> list[int]:
-    return [max([len(name), *map(len, cells[name])]) for name in cells.columns]
-
-
-def _text(cells: pd.DataFrame, numeric: set[str], widths: list[int]) -> str:
-    def line(values: Sequence[str]) -> str:
-        padded = (
-            value.rjust(width) if name in numeric else value.ljust(width)
-            for name, value, width in zip(cells.columns, values, widths)
-        )
-        return "  ".join(padded).rstrip()
-
-    return "\n".join([line(list(cells.columns)), *(line(values) for values in cells.itertuples(index=False))])
-
-
-def _latex(text: str) -> str:
-    special = {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": "$<$",
-        ">": "$>$",
-    }
-    special |= {char: "\\" + char for char in "&%$#_{}"}
-    return "".join(special.get(char, char) for char in text)
+        return lambda row, value: four_digits(value)
+    return lambda row, value: f"{value:.{places}f}" if np.isfinite(value) else to_place(value, places)
