@@ -9,6 +9,10 @@ class DataError(ValueError):
     """The data do not fit the model; the message names the column or the term."""
 
 
+class NotAvailable(DataError, AttributeError):
+    """A property that these results do not have: also an AttributeError, so that `hasattr` says no."""
+
+
 class ConvergenceWarning(UserWarning):
     """A fit ended without a certificate of optimality."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.errors import DataError
+from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
 
@@ -97,7 +97,7 @@ class TermRows:
 def present(rows: Rows | None, what: str) -> Rows:
     """The rows, for `what` (a method's name, say), which the error names when they were let go."""
     if rows is None:
-        raise DataError(f"{what}: this needs the rows of the data, which were removed by remove_data()")
+        raise NotAvailable(f"{what}: this needs the rows of the data, which were removed by remove_data()")
     return rows
 
 

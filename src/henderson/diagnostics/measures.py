@@ -21,10 +21,12 @@ import pandas as pd
 
 from henderson.design.intercept import intercept_at
 from henderson.inference.fit_moments import FitMoments
+from henderson.tables.result_frame import ResultFrame
 
 if TYPE_CHECKING:
     from henderson.contract.design import Design
-    from henderson.engine.fit import Fit
+from henderson.design.variance_parameters import lme4_order
+from henderson.engine.fit import Fit
 
 
 class R2(NamedTuple):
@@ -105,7 +107,7 @@ def icc(fit: Fit) -> pd.DataFrame:
     random = float(shares.random.sum())
     within = random + shares.residual
     labels = [term.label or term.group for term in fit.design.terms]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "variance": [*shares.random, random, random],
             "icc": [*(shares.random / within), random / within, random / shares.total],
@@ -113,6 +115,7 @@ def icc(fit: Fit) -> pd.DataFrame:
         },
         index=pd.Index([*labels, "adjusted", "unadjusted"], name="term"),
     )
+    return ResultFrame.of(frame, "Intraclass correlations")
 
 
 def n_parameters(fit: Fit) -> int:
@@ -168,7 +171,8 @@ def random_effects_pca(design: Design, lam: tuple[np.ndarray, ...], sigma: float
         cumulative (of variance).
     """
     by_group: dict[str, list[np.ndarray]] = {}
-    for term, one in zip(design.terms, lam):
+    for k in lme4_order(design.terms):
+        term, one = design.terms[k], lam[k]
         by_group.setdefault(term.group, []).append(one)
     frames = []
     for group, parts in by_group.items():
@@ -188,4 +192,5 @@ def random_effects_pca(design: Design, lam: tuple[np.ndarray, ...], sigma: float
             )
         )
     columns = ["group", "component", "sd", "sd_scaled", "proportion", "cumulative"]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=pd.Index(columns))
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=pd.Index(columns))
+    return ResultFrame.of(table, "Principal components of the random effects")

@@ -24,6 +24,7 @@ from henderson.means.joint_test import joint_test
 from henderson.means.labels import free_name
 from henderson.means.multiplicity import adjust as multiplicity
 from henderson.means.options import PLAIN, TestOptions
+from henderson.tables.result_frame import ResultFrame
 from henderson.tables.table import Table
 
 
@@ -154,7 +155,8 @@ class Estimates:
         tests = [joint_test(self.inference, self.rows[rows], den_df=den_df)[0] for rows in self._families]
         heads = self.keys.iloc[[rows[0] for rows in self._families]][list(self.by)].reset_index(drop=True)
         numbers = pd.DataFrame([test._asdict() for test in tests])[["num_df", "den_df", "F", "p"]]
-        return pd.concat([heads, numbers.rename(columns=lambda name: free_name(name, self.by))], axis=1)
+        frame = pd.concat([heads, numbers.rename(columns=lambda name: free_name(name, self.by))], axis=1)
+        return ResultFrame.of(frame, "Joint tests", self.about, keys=len(self.by))
 
     @cached_property
     def _families(self) -> list[np.ndarray]:

@@ -23,6 +23,7 @@ from henderson.means.grid import ReferenceGrid, reference_grid
 from henderson.means.joint_test import estimable_rows, joint_test, orthonormal_rows
 from henderson.means.labels import free_name
 from henderson.means.specs import split_specs, with_outer
+from henderson.tables.result_frame import ResultFrame
 
 CONFOUNDED = "(confounded)"
 
@@ -81,8 +82,7 @@ def joint_tests(
     notes = [f"Degrees of freedom: {inference.ddf}", *inference.notes]
     if reduced_terms:
         notes.append(f"Numerator df reduced, since not all is estimable: {', '.join(reduced_terms)}")
-    frame.attrs["notes"] = tuple(notes)
-    return frame
+    return ResultFrame.of(frame, "Joint tests", tuple(notes), keys=len(by_names) + 1)
 
 
 def _row(heads: pd.DataFrame, g: int, term: str, test: FTest) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class Short:
 
     @property
     def _head(self) -> list[str]:
-        return [title_of(self.fit), f"Formula: {self.fit.design.formula}", criteria_of(self.fit)]
+        formula = self.fit.design.formula
+        return [title_of(self.fit), *([f"Formula: {formula}"] if formula else []), criteria_of(self.fit)]
 
     def text(self) -> str:
         """Formula, criterion, standard deviations, and fixed effects side by side."""

@@ -113,6 +113,7 @@ def by_factor(design: Design, values: list[FloatArray]) -> dict[str, pd.DataFram
     out: dict[str, pd.DataFrame] = {}
     for k in lme4_order(design.terms):
         term = design.terms[k]
-        table = pd.DataFrame(values[k], index=term.levels, columns=pd.Index(term.names))
+        levels = term.levels.rename(term.group) if term.levels.nlevels == 1 else term.levels
+        table = pd.DataFrame(values[k], index=levels, columns=pd.Index(term.names))
         out[term.group] = pd.concat([out[term.group], table], axis=1) if term.group in out else table
     return out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -53,9 +52,3 @@ class ModelFacts:
 
     def __repr__(self) -> str:
         return f"<mixed model: {self.formula}>"
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"the model of results from lmer has no {name!r}; it has formula, endog_names, exog_names, endog, exog, "
-            "and henderson.mixedlm(...) makes statsmodels' model"
-        )

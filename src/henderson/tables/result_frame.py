@@ -33,10 +33,10 @@ class ResultFrame(pd.DataFrame):
     """
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, heading: str = "", notes: tuple[str, ...] = ()) -> ResultFrame:
-        """A frame with a heading and notes."""
+    def of(cls, frame: pd.DataFrame, heading: str = "", notes: tuple[str, ...] = (), keys: int = 0) -> ResultFrame:
+        """A frame with a heading and notes, whose first `keys` columns say what a row is."""
         out = cls(frame)
-        out.attrs.update(heading=heading, notes=tuple(notes))
+        out.attrs.update(heading=heading, notes=tuple(notes), keys=keys)
         return out
 
     @property
@@ -50,7 +50,8 @@ class ResultFrame(pd.DataFrame):
 
     def as_table(self) -> Table:
         """The table as it prints."""
-        return Table(pd.DataFrame(self), str(self.attrs.get("heading", "")), self.notes)
+        heading, keys = str(self.attrs.get("heading", "")), int(self.attrs.get("keys", 0))
+        return Table(pd.DataFrame(self), heading, self.notes, keys=keys)
 
     def __repr__(self) -> str:
         return str(self.as_table())

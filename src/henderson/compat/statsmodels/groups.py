@@ -18,7 +18,7 @@ from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
-from henderson.errors import DataError
+from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
 
@@ -85,7 +85,7 @@ def top_groups(design: Design, rows: Rows) -> Groups:
         if all(own.owners(top.codes, term.n_levels) is not None for term, own in terms):
             return top
     names = ", ".join(dict.fromkeys(term.group for term in design.terms))
-    raise DataError(f"the grouping factors {names} are crossed: there are no independent groups; see `ranef`")
+    raise NotAvailable(f"the grouping factors {names} are crossed: there are no independent groups; see `ranef`")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from henderson.intervals.bootstrap.cases import (
 from henderson.intervals.bootstrap.limits import LIMITS, acceleration_of
 from henderson.intervals.bootstrap.replicate import Replicate, as_table, replicates
 from henderson.progress import progress_bar
+from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 Statistic = Callable[[Replicate], Any]
@@ -88,7 +89,7 @@ class Bootstrap:
 
     def summary(self) -> pd.DataFrame:
         """Columns estimate, bias, se, median, replicates (those not NaN)."""
-        return pd.DataFrame(
+        table = pd.DataFrame(
             {
                 "estimate": self.estimate,
                 "bias": self.bias,
@@ -97,6 +98,7 @@ class Bootstrap:
                 "replicates": self.frame.notna().sum(),
             }
         )
+        return ResultFrame.of(table.rename_axis("parameter"), f"Bootstrap ({self.kind})", self.notes)
 
     def interval(
         self, kind: str = "percentile", level: float = 0.95, parameters: Sequence[str] | str | None = None
@@ -135,8 +137,7 @@ class Bootstrap:
                     f"{self.frame.columns[j]}: undefined in {len(self.frame) - len(values)} replicates, left out"
                 )
         table = pd.DataFrame(rows, columns=["lower", "upper"], index=self.frame.columns[list(chosen)])
-        table.attrs["notes"] = tuple(notes)
-        return table
+        return ResultFrame.of(table.rename_axis("parameter"), f"{level:.4g} intervals: bootstrap, {kind}", tuple(notes))
 
     @cached_property
     def _acceleration(self) -> tuple[FloatArray, str]:

@@ -71,6 +71,7 @@ def profile_fit(
     >>> profile = profile_fit(fit_design(*model))
     >>> profile.interval(0.95).round(3)
                                     lower    upper
+    parameter
     sd_(Intercept)|Subject         14.381   37.716
     cor_Days.(Intercept)|Subject   -0.481    0.685
     sd_Days|Subject                 3.801    8.753

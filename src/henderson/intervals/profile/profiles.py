@@ -14,6 +14,7 @@ from henderson.design.variance_parameters import find
 from henderson.intervals.profile.curve import Curve
 from henderson.intervals.profile.path import Trace, bounds, settle
 from henderson.intervals.profile.surface import Surface, Target
+from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 
@@ -91,8 +92,8 @@ class Profile:
             for side in table.columns
             for name in table.index[table[side].isna()]
         ]
-        table.attrs["notes"] = (*self.notes, *open_ended)
-        return table
+        heading = f"{level:.4g} intervals: profile"
+        return ResultFrame.of(table.rename_axis("parameter"), heading, (*self.notes, *open_ended))
 
     def _solve(self, z: float, chosen: np.ndarray) -> FloatArray:
         """Values where ζ = z, (len(chosen),)."""
