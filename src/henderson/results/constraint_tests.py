@@ -69,12 +69,21 @@ class ConstraintTests(CoefficientMethods):
         df = self.inference.df(rows.R[:, : self._k_fe])
         if use_t is not None and use_t != self.use_t:
             df = np.full(len(df), float(self.df_resid) if use_t else np.inf)
-        tests = t_tests(rows, np.asarray(self.params), self._cov if cov_p is None else np.asarray(cov_p), df)
-        if dropped := self._dropped_in(rows.R[np.isnan(np.atleast_1d(tests.pvalue))]):
+        testable = self.inference.testable(rows.R[:, : self._k_fe])
+        tests = t_tests(*self._kept(rows, self._cov if cov_p is None else cov_p), df, testable)
+        if dropped := self._dropped_in(rows.R[~testable]):
             warnings.warn(
                 f"no t test: not estimable, since {dropped} was dropped as redundant", ValueWarning, stacklevel=2
             )
         return tests
+
+    def _kept(self, rows: Constraints, cov: Any) -> tuple[Constraints, FloatArray, FloatArray]:
+        """Constraints, parameters and covariance without dropped coefficients: an estimable function is the same
+        whatever their values, so these are zero."""
+        keep = np.ones(len(self._names), bool)
+        keep[: self._k_fe] = self.engine.kept
+        cov = np.asarray(cov, float)
+        return rows._replace(R=rows.R[:, keep]), np.asarray(self.params, float)[keep], cov[np.ix_(keep, keep)]
 
     def _dropped_in(self, rows: FloatArray) -> str:
         """Names of the dropped coefficients that constraints (m, k) use."""
@@ -125,12 +134,12 @@ class ConstraintTests(CoefficientMethods):
         if use_f and self.use_t and own and not rows.R[:, self._k_fe :].any():
             test = self.inference.f_test(rows.R[:, : self._k_fe], rows.q)
             return ContrastResults("F", test.F, df_denom=test.den_df, df_num=test.num_df)
-        if cov_p is None and invcov is None and (dropped := self._dropped_in(rows.R)):
+        testable = self.inference.testable(rows.R[:, : self._k_fe])
+        if cov_p is None and invcov is None and not testable.all():
+            dropped = self._dropped_in(rows.R[~testable])
             raise ValueError(f"no joint test: not estimable, since {dropped} was dropped as redundant")
         return joint_test(
-            rows,
-            np.asarray(self.params),
-            self._cov if cov_p is None else np.asarray(cov_p, float),
+            *self._kept(rows, self._cov if cov_p is None else cov_p),
             invcov=invcov,
             df_denom=float(self.df_resid) if use_f else None,
             df_constraints=df_constraints,
@@ -167,7 +176,8 @@ class ConstraintTests(CoefficientMethods):
         Returns
         -------
         WaldTestResults
-            With `table`, one row a term.
+            With `table`, one row a term. Of a term of which columns were dropped as redundant, what is left is tested;
+            NaN when nothing is.
         """
         spec = getattr(self.design.specs, "fixed", None)
         if spec is None:
@@ -175,12 +185,19 @@ class ConstraintTests(CoefficientMethods):
         else:
             names = self.design.x_names
             terms = {":".join(term) or names[at.start]: at for term, at in zip(spec.terms, spec.slices)}
-        identity = np.eye(self._k_fe)
-        asked = [(name, identity[at]) for name, at in terms.items() if not (skip_single and len(identity[at]) == 1)]
+        identity, kept = np.eye(self._k_fe), np.asarray(self.engine.kept)
+        sizes = {name: at.stop - at.start for name, at in terms.items()}
+        own = {name: identity[at][kept[at]] for name, at in terms.items()}
+        asked = [(name, rows) for name, rows in own.items() if not (skip_single and sizes[name] == 1)]
         for part in combine_terms or ():
-            asked.append((part, np.vstack([identity[at] for name, at in terms.items() if part in name])))
+            asked.append((part, np.vstack([rows for name, rows in own.items() if part in name])))
         asked += list(extra_constraints or ())
-        return WaldTestResults([(name, self.wald_test(rows, scalar=scalar)) for name, rows in asked])
+        none = ContrastResults("F", np.nan, df_denom=np.nan, df_num=0.0)
+        if not self.use_t:
+            none = ContrastResults("chi2", np.nan, df_denom=0.0)
+        return WaldTestResults(
+            [(name, self.wald_test(rows, scalar=scalar) if len(rows) else none) for name, rows in asked]
+        )
 
 
 def _is_text(given: Any) -> bool:

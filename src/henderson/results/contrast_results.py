@@ -137,7 +137,13 @@ class ContrastResults:
         return f"{type(self)}\n{self}"
 
 
-def t_tests(constraints: Constraints, params: np.ndarray, cov: np.ndarray, df: Any = np.inf) -> ContrastResults:
+def t_tests(
+    constraints: Constraints,
+    params: np.ndarray,
+    cov: np.ndarray,
+    df: Any = np.inf,
+    testable: np.ndarray | None = None,
+) -> ContrastResults:
     """Each constraint by itself: normal where df is infinite, else t.
 
     Parameters
@@ -146,11 +152,14 @@ def t_tests(constraints: Constraints, params: np.ndarray, cov: np.ndarray, df: A
     params : (k,) array
     cov : (k, k) array
     df : float or (m,) array
+    testable : (m,) bool array, optional
+        Constraints to test; the others are NaN.
     """
     used = constraints.R.any(0)
     R = constraints.R[:, used]
-    effect = R @ params[used]
-    sd = np.sqrt(np.einsum("ij,jk,ik->i", R, cov[np.ix_(used, used)], R))
+    blank = np.zeros(len(R)) if testable is None else np.where(testable, 0.0, np.nan)
+    effect = R @ params[used] + blank
+    sd = np.sqrt(np.einsum("ij,jk,ik->i", R, cov[np.ix_(used, used)], R)) + blank
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (effect - constraints.q) / sd
     name = "norm" if np.all(np.isposinf(df)) else "t"
@@ -190,7 +199,11 @@ def joint_test(
     if invcov is None:
         inner = R @ cov[np.ix_(used, used)] @ R.T
         if np.isnan(inner).any():
-            raise ValueError("a constraint needs a coefficient that was dropped, so it has no variance")
+            warnings.warn("no joint test: a constraint has no variance", ValueWarning, stacklevel=3)
+            nothing: Any = np.nan if scalar else np.full((1, 1), np.nan)
+            if df_denom is None:
+                return ContrastResults("chi2", nothing, df_denom=rank)
+            return ContrastResults("F", nothing, df_denom=df_denom, df_num=rank)
         size = np.sqrt(np.diag(inner))
         size[size == 0] = 1.0
         scaled = inner / size[:, None] / size
@@ -230,7 +243,7 @@ class WaldTestResults:
         rows: list[tuple[Any, ...]] = []
         for _, test in tests:
             if test.distribution == "F":
-                rows.append((test.statistic, test.pvalue, int(test.df_num or 0), test.df_denom))
+                rows.append((test.statistic, test.pvalue, int(np.nan_to_num(test.df_num or 0)), test.df_denom))
             else:
                 rows.append((test.statistic, test.pvalue, int(test.df_denom)))
         self.distribution = tests[0][1].distribution if tests else "chi2"

@@ -49,6 +49,8 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
         For another type.
     """
     kind = _ROMAN.get(str(type).lower())
+    if kind is None and hasattr(type, "design" if hasattr(type, "theta") else "engine"):
+        raise TypeError("anova tests the terms of one model; to compare two models: henderson.compare(one, other)")
     if kind is None:
         raise ValueError(f"unknown type {type!r} of analysis of variance; there are 1, 2, 3")
     fitted = FitMoments.of(fit)

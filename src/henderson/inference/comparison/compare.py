@@ -9,6 +9,7 @@ ML.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,14 +19,17 @@ import pandas as pd
 from henderson.engine.fit import Fit
 from henderson.inference.choose import infer
 from henderson.inference.comparison.chibar import mixture
+from henderson.inference.comparison.nested import check_nested
 from henderson.inference.comparison.submodels import (
     check_same_rows,
     coefficients_in,
     fit_from,
     likelihood_of,
+    likelihood_ratio,
     refit,
     same_fixed_part,
 )
+from henderson.inference.comparison.without_random import LinearFit, is_linear_results, linear_fit
 from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
@@ -38,13 +42,14 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
 
     Parameters
     ----------
-    *models : Fit or MixedLMResults
-        Two or more, in any order.
+    *models : results, Fit, or statsmodels' OLS or WLS results
+        Two or more, in any order; one at least a mixed model.
     method : {"lr", "kenward-roger", "bootstrap"}
         Likelihood ratios; or, of two models, Kenward and Roger's F test of the fixed effects by which they differ; or
         the likelihood ratio with its distribution simulated under the smaller model.
     refit : bool, optional
-        Refit REML fits by ML (likelihood ratios). By default when fixed parts differ or criteria are mixed.
+        Refit REML fits by ML (likelihood ratios). By default when fixed parts differ or criteria are mixed; REML
+        criteria of models that have the same fixed part are compared as they are, and the notes say so.
     **options
         `n` and `seed` of the bootstrap.
 
@@ -60,7 +65,10 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
     DataError
         When the models have different rows, responses or weights.
     ValueError
-        For an unknown method; fewer than two models; models that are not nested where that can be seen.
+        For an unknown method; fewer than two models; models that are not nested where that can be seen (fixed
+        parts, offsets, random terms).
+    TypeError
+        For what is no fitted model.
 
     Examples
     --------
@@ -78,17 +86,26 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
         raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
     if len(models) < 2:
         raise ValueError("compare needs at least two models")
-    fits = [fit_from(model) for model in models]
+    fits = _fits(models)
     check_same_rows(fits)
     if method == "lr":
         return _likelihood_ratios(fits, refit)
-    if len(fits) != 2:
-        raise ValueError(f"method {method!r} compares two models")
+    if len(fits) != 2 or not all(isinstance(fit, Fit) for fit in fits):
+        raise ValueError(f"method {method!r} compares two models, both with random effects")
     small, large = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
     return kr_compare(small, large) if method == "kenward-roger" else bootstrap_compare(small, large, **options)
 
 
-def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame:
+def _fits(models: Sequence[Any]) -> list[Any]:
+    """What is to be compared: fits, or linear models."""
+    mixed = [None if is_linear_results(model) else fit_from(model) for model in models]
+    first = next((fit for fit in mixed if fit is not None), None)
+    if first is None:
+        raise TypeError("compare needs at least one mixed model, such as lmer(...) returns")
+    return [linear_fit(model, first) if fit is None else fit for model, fit in zip(models, mixed)]
+
+
+def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame:
     notes = []
     same = all(same_fixed_part(fits[0], fit) for fit in fits[1:])
     mixed = len({fit.reml for fit in fits}) > 1
@@ -98,10 +115,12 @@ def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame
         )
     if wanted or (wanted is None and (mixed or (fits[0].reml and not same))):
         notes.append("refitted by ML: " + ", ".join(fit.design.formula or "model" for fit in fits if fit.reml))
-        fits = [refit(fit, reml=False) for fit in fits]
+        fits = [replace(fit, reml=False) if isinstance(fit, LinearFit) else refit(fit, reml=False) for fit in fits]
     elif fits[0].reml:
-        notes.append("REML likelihoods: the fixed parts are the same")
+        notes.append("REML likelihoods, not refitted by ML: the fixed parts are the same")
     fits = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
+    for small, large in pairwise(fits):
+        check_nested(small, large)
     rows = []
     for k, fit in enumerate(fits):
         at, n = likelihood_of(fit), fit.n
@@ -125,12 +144,12 @@ def _likelihood_ratios(fits: Sequence[Fit], wanted: bool | None) -> pd.DataFrame
 _RATIO = ("statistic", "df", "p", "p_chibar")
 
 
-def _ratio(small: Fit, large: Fit, same_fixed: bool) -> dict[str, float]:
+def _ratio(small: Any, large: Any, same_fixed: bool) -> dict[str, float]:
     """Statistic, df, p and χ̄² p of two fits."""
     from scipy.special import chdtrc
 
     one, two = likelihood_of(small), likelihood_of(large)
-    statistic, df = max(one.deviance - two.deviance, 0.0), float(two.n_parameters - one.n_parameters)
+    statistic, df = likelihood_ratio(one, two), float(two.n_parameters - one.n_parameters)
     known = mixture(small.design.terms, large.design.terms) if same_fixed else None
     return {
         "statistic": statistic,

@@ -18,7 +18,7 @@ from henderson.contract.rows import TermRows
 from henderson.design.intercept import intercept_at
 from henderson.engine.fit import Fit
 from henderson.inference.comparison.chibar import mixture
-from henderson.inference.comparison.submodels import fit_from, likelihood_of, with_terms
+from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, with_terms
 from henderson.tables.result_frame import ResultFrame
 
 
@@ -55,7 +55,7 @@ def ranova(model: Any) -> pd.DataFrame:
     notes = []
     for name, terms, loads in removals(fit):
         less = with_terms(fit, terms, loads)
-        statistic = max(less.deviance - whole.deviance, 0.0)
+        statistic = likelihood_ratio(less, whole)
         df = whole.n_parameters - less.n_parameters
         known = mixture(terms, fit.design.terms)
         if known is not None:

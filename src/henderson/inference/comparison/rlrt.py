@@ -23,7 +23,7 @@ from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.comparison.chibar import ChiBar
-from henderson.inference.comparison.submodels import fit_from, with_terms
+from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, with_terms
 
 FloatArray = np.ndarray
 
@@ -104,9 +104,9 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     place = fit.design.terms.index(tested)
     others = [*fit.design.terms[:place], *fit.design.terms[place + 1 :]]
     less = with_terms(fit, others, [*loads[:place], *loads[place + 1 :]])
-    statistic = max(less.deviance - float(fit.deviance), 0.0)
+    statistic = likelihood_ratio(less, likelihood_of(fit))
     drawn = null_distribution(fit, place, n, np.random.default_rng(seed))
-    p = float((drawn >= statistic - 1e-9).mean()) if statistic > 1e-9 else 1.0
+    p = float((drawn >= statistic - 1e-9).mean()) if statistic else 1.0
     return ExactTest(
         term=tested.label or tested.group,
         statistic=statistic,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Likelihood:
     n_parameters: int
 
 
-def likelihood_of(fit: Fit) -> Likelihood:
+def likelihood_of(fit: Any) -> Likelihood:
     """Deviance and number of parameters of a fit."""
     return Likelihood(float(fit.deviance), int(fit.kept.sum()) + len(fit.theta) + 1)
 
@@ -67,7 +68,7 @@ def linear(rows: Rows, kept: FloatArray, *, reml: bool) -> Likelihood:
     return Likelihood(float(deviance), p + 1)
 
 
-def check_same_rows(fits: Sequence[Fit]) -> None:
+def check_same_rows(fits: Sequence[Any]) -> None:
     """Raise unless all fits have the same response, on the same rows, with the same weights.
 
     Raises
@@ -91,10 +92,20 @@ def check_same_rows(fits: Sequence[Fit]) -> None:
             raise DataError("the models have different weights")
 
 
-def same_fixed_part(a: Fit, b: Fit) -> bool:
+def span_of(a: Any, b: Any) -> tuple[FloatArray, FloatArray]:
+    """Columns kept of two fits to the same rows."""
+    return a.rows.X[:, a.kept], b.rows.X[:, b.kept]
+
+
+def same_offset(a: Any, b: Any) -> bool:
+    """Whether two fits have the same known part of the mean."""
+    return np.array_equal(a.rows.known, b.rows.known)
+
+
+def same_fixed_part(a: Any, b: Any) -> bool:
     """Whether two models' fixed columns span the same space, with the same offset."""
-    x, z = a.rows.X[:, a.kept], b.rows.X[:, b.kept]
-    if x.shape[1] != z.shape[1] or not np.array_equal(a.rows.known, b.rows.known):
+    x, z = span_of(a, b)
+    if x.shape[1] != z.shape[1] or not same_offset(a, b):
         return False
     return np.array_equal(x, z) or coefficients_in(x, z) is not None
 
@@ -110,5 +121,21 @@ def coefficients_in(small: FloatArray, large: FloatArray) -> FloatArray | None:
 
 
 def fit_from(model: object) -> Fit:
-    """The `Fit` of a fit or of results."""
-    return FitMoments.of(model).fit
+    """The `Fit` of a fit or of results.
+
+    Raises
+    ------
+    TypeError
+        For anything else, saying what comparisons take.
+    """
+    try:
+        return FitMoments.of(model).fit
+    except AttributeError:
+        kind = type(model).__name__
+        raise TypeError(f"comparisons take fitted models, such as lmer(...) returns, not a {kind}") from None
+
+
+def likelihood_ratio(small: Likelihood, large: Likelihood) -> float:
+    """The difference of the deviances; zero where it is only rounding."""
+    ratio = small.deviance - large.deviance
+    return ratio if ratio > 1e-7 + 1e-10 * abs(large.deviance) else 0.0

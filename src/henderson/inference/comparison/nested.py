@@ -1,0 +1,120 @@
+"""Whether one model is visibly not within another: what a likelihood ratio takes for granted.
+
+Fixed parts: the columns of the small one are in the span of those of the large one. Offsets are equal. Random parts:
+each term of the small model is within one of the large, which is seen term by term:
+
+- on the same factor: the same effects with a structure that is as free, or effects in the span of correlated ones;
+- on a factor whose levels each lie within one level of the other's (``(1 | g:f)`` within ``(0 + f | g)``): loadings in
+  the span of correlated effects.
+
+What cannot be seen passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
+from henderson.engine.fit import Fit
+from henderson.inference.comparison.submodels import coefficients_in, same_offset, span_of
+from henderson.inference.comparison.without_random import LinearFit
+
+FloatArray = np.ndarray
+
+#: relative distance at which loadings are outside a span
+_OUTSIDE = 1e-6
+
+
+def check_nested(small: Fit | LinearFit, large: Fit | LinearFit) -> None:
+    """Raise when the small model is visibly not within the large one.
+
+    Raises
+    ------
+    ValueError
+        Saying what is not: fixed part, offset, or a random term.
+    """
+    one, two = (fit.design.formula or name for fit, name in ((small, "the smaller"), (large, "the larger")))
+    advice = f"so a likelihood ratio has no known distribution; compare their AIC ({one!r} and {two!r})"
+    if not same_offset(small, large):
+        raise ValueError(f"the models are not nested: their offsets differ, {advice}")
+    if coefficients_in(*span_of(small, large)) is None:
+        raise ValueError(f"the models are not nested: the fixed part of one is not within that of the other, {advice}")
+    for k, term in enumerate(small.design.terms):
+        if not _is_within(small, k, large):
+            name = term.label or term.group
+            raise ValueError(f"the models are not nested: the random term {name!r} is not within the other's, {advice}")
+
+
+def _is_within(small: Fit | LinearFit, k: int, large: Fit | LinearFit) -> bool:
+    term, others = small.design.terms[k], large.design.terms
+    if term.loaded or any(other.loaded for other in others):
+        return True
+    on_same = [j for j, other in enumerate(others) if _parts(other) == _parts(term)]
+    if any(_same_effects(term, others[j]) for j in on_same):
+        return True
+    if not (small.has_rows and large.has_rows):
+        return True
+    loads = small.rows.terms[k]
+    if term.n_columns == 1 or term.structure == "unstructured":
+        if any(_spans(loads, large.rows.terms[j]) for j in on_same if _is_free(others[j])):
+            return True
+    elif all(
+        any(_spans(TermRows(loads.codes, loads.columns[:, [c]]), large.rows.terms[j]) for j in on_same
+            if _is_free(others[j]) or others[j].n_columns == 1)
+        for c in range(term.n_columns)
+    ):  # fmt: skip
+        return True
+    if on_same:
+        return _by_columns(term, loads, [(others[j], large.rows.terms[j]) for j in on_same])
+    around = [j for j, other in enumerate(others) if _is_free(other) and _holds(large.rows.terms[j], loads, term)]
+    return any(_has_loadings(loads, term, large.rows.terms[j], others[j]) for j in around)
+
+
+def _parts(term: RandomTerm) -> frozenset[str]:
+    return frozenset(term.group.split(":"))
+
+
+def _is_free(term: RandomTerm) -> bool:
+    """Whether its covariance may be any."""
+    return term.n_columns == 1 or term.structure == "unstructured"
+
+
+def _same_effects(term: RandomTerm, other: RandomTerm) -> bool:
+    if set(term.names) != set(other.names):
+        return False
+    order = {"identity": 0, "diagonal": 1, "unstructured": 2}
+    return term.n_columns == 1 or order.get(term.structure, 3) <= order.get(other.structure, 3)
+
+
+def _spans(loads: TermRows, other: TermRows) -> bool:
+    """Whether each column of one term is in the span of another's on the same factor."""
+    return coefficients_in(loads.columns, other.columns) is not None
+
+
+def _by_columns(term: RandomTerm, loads: TermRows, others: Sequence[tuple[RandomTerm, TermRows]]) -> bool:
+    """Whether each uncorrelated column is one of the columns of uncorrelated terms, up to its unit."""
+    if term.structure == "unstructured" and term.n_columns > 1:
+        return False
+    pool = [rows.columns[:, [c]] for other, rows in others for c in range(other.n_columns)
+            if other.structure != "identity" or other.n_columns == 1]  # fmt: skip
+    columns = [loads.columns[:, [c]] for c in range(term.n_columns)]
+    return all(any(coefficients_in(column, one) is not None for one in pool) for column in columns)
+
+
+def _holds(outer: TermRows, inner: TermRows, term: RandomTerm) -> bool:
+    """Whether each level of `inner` lies in one level of `outer`."""
+    return outer.codes is not None and inner.owners(outer.codes, term.n_levels) is not None
+
+
+def _has_loadings(loads: TermRows, term: RandomTerm, other: TermRows, outer: RandomTerm) -> bool:
+    """Whether Z of one term is in the span of another's: tried on one random combination of its columns."""
+    from scipy.sparse.linalg import lsmr
+
+    weights = np.random.default_rng(1).normal(size=term.n_levels * term.n_columns)
+    mixed = np.asarray(loads.matrix(term.n_levels) @ weights)
+    Z = other.matrix(outer.n_levels)
+    found = lsmr(Z, mixed, atol=1e-12, btol=1e-12, maxiter=500)[0]
+    return bool(np.linalg.norm(mixed - Z @ found) <= _OUTSIDE * np.linalg.norm(mixed))
