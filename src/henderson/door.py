@@ -84,7 +84,7 @@ def lmer(
     """
     from henderson.design.from_formula import design_from_formula
     from henderson.engine.fit import fit_design
-    from henderson.results.fit_warnings import warn_unless_certified
+    from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified
     from henderson.results.fitted import MixedModelResults
     from henderson.sources.columns import numbers
 
@@ -102,4 +102,5 @@ def lmer(
     theta = None if start is None else numbers(start, "start")
     fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
+    warn_if_singular(fit)
     return MixedModelResults(fit, request)

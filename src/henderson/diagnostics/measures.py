@@ -20,13 +20,13 @@ import numpy as np
 import pandas as pd
 
 from henderson.design.intercept import intercept_at
+from henderson.design.variance_parameters import lme4_order
 from henderson.inference.fit_moments import FitMoments
 from henderson.tables.result_frame import ResultFrame
 
 if TYPE_CHECKING:
     from henderson.contract.design import Design
-from henderson.design.variance_parameters import lme4_order
-from henderson.engine.fit import Fit
+    from henderson.engine.fit import Fit
 
 
 class R2(NamedTuple):

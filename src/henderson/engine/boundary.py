@@ -5,6 +5,8 @@ Columns are scaled to unit mean square and the cost is a deviance, so that no an
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from henderson.covariance.layout import layouts_of
@@ -32,6 +34,36 @@ def smallest_sd(sizes: FloatArray, lam: FloatArray) -> float:
 def is_singular(fit: Fit) -> bool:
     """Whether some combination of a term's effects has no variance."""
     return any(smallest_sd(sizes, lam) < SINGULAR for sizes, lam in zip(term_sizes(fit), fit.lam))
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A combination of one level's effects that has no variance.
+
+    Attributes
+    ----------
+    term : int
+        Number of the term in the design.
+    weights : (q,) array
+        Σ weights_r b_r is zero for every level; the largest is 1 in the units of the effects' standard deviations.
+    """
+
+    term: int
+    weights: FloatArray
+
+
+def directions_without_variance(fit: Fit) -> list[Direction]:
+    """The combinations that make a fit singular, term after term.
+
+    They are the left singular vectors u of Sλ (S the columns' sizes) that belong to no singular value: u'S b = 0.
+    """
+    out = []
+    for k, (sizes, lam) in enumerate(zip(term_sizes(fit), fit.lam)):
+        vectors, values, _ = np.linalg.svd(sizes[:, None] * lam)
+        for vector in vectors[:, values < SINGULAR].T:
+            weights = np.where(np.abs(vector) > 1e-3 * np.abs(vector).max(), vector, 0.0) * sizes
+            out.append(Direction(k, weights / weights[np.argmax(np.abs(weights))]))
+    return out
 
 
 def cost_of_boundary(fit: Fit) -> float:

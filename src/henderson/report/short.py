@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from henderson.report.coefficients import lines_of
-from henderson.report.summary import counts_of, criteria_of, notes_of, title_of
+from henderson.report.notes import notes_of
+from henderson.report.summary import counts_of, criteria_of, title_of
 from henderson.report.varcorr import varcorr_frame, varcorr_grid, varcorr_text
 from henderson.tables.digits import significant
 from henderson.tables.grid import Grid

@@ -10,7 +10,6 @@ import pandas as pd
 
 from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.measures import aic, bic, n_parameters
-from henderson.engine.boundary import is_singular
 from henderson.prediction.fitted import scaled_residuals
 from henderson.report.coefficients import (
     coefficient_grid,
@@ -19,6 +18,7 @@ from henderson.report.coefficients import (
     correlation_text,
     lines_of,
 )
+from henderson.report.notes import notes_of
 from henderson.report.varcorr import varcorr_frame, varcorr_grid, varcorr_text
 from henderson.tables.digits import significant
 from henderson.tables.grid import Grid, escaped
@@ -201,18 +201,6 @@ def counts_of(fit: Fit) -> str:
     n = design.n_missing
     missing = f" ({n} row{'s' * (n > 1)} with missing values left out)" if n else ""
     return f"Number of obs: {design.n}{missing}, groups:  {groups}"
-
-
-def notes_of(fit: Fit) -> tuple[str, ...]:
-    """What there is to know of the fit: columns dropped, no variance, no certificate."""
-    notes = []
-    if dropped := [name for name, kept in zip(fit.design.x_names, fit.kept) if not kept]:
-        notes.append(f"fixed-effects columns dropped as redundant: {', '.join(dropped)}")
-    if is_singular(fit):
-        notes.append("boundary (singular) fit: a combination of random effects has no variance")
-    if not fit.optimum.converged:
-        notes.append(f"the optimum is not certified: {fit.optimum.message}")
-    return tuple(notes)
 
 
 def _coefficients(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

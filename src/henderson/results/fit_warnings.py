@@ -28,6 +28,18 @@ def warn_unless_certified(fit: Fit, converged: bool, message: str, stacklevel: i
         )
 
 
+def warn_if_singular(fit: Fit, stacklevel: int = 2) -> None:
+    """Name what has no variance, once, and say where to read on."""
+    if is_singular(fit):
+        from henderson.report.notes import singular_text
+
+        warnings.warn(
+            f"singular fit: {singular_text(fit)}. What that means and what to do: docs/singular-fits.md",
+            SingularMatrixWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def warn_at_boundary(fit: Fit, stacklevel: int = 2) -> None:
     """statsmodels' warnings, when the data cannot tell the fit from one on the boundary."""
     if is_singular(fit) or cost_of_boundary(fit) < INDISTINCT:

@@ -1,0 +1,61 @@
+"""How tables write numbers: to the digit that the standard error vouches for, in any unit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from henderson import datasets, lmer
+from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-6, 1.0, 1e6, 1e12])
+def test_three_digits_of_the_standard_error_in_any_unit(unit):
+    frame = pd.DataFrame({"estimate": [1.23456 * unit], "se": [0.0456789 * unit]}, index=pd.Index(["x"], name="term"))
+    estimate, se = str(Table(frame)).split("\n")[1].split()[1:]
+    assert float(se) == pytest.approx(0.0457 * unit, rel=1e-2)
+    assert float(estimate) == pytest.approx(1.2346 * unit, rel=1e-4)
+
+
+def test_rows_of_very_different_size_have_their_own_decimals():
+    frame = pd.DataFrame({"lower": [10.0, 1.2e-9], "upper": [30.0, 2.4e-9]}, index=["a", "b"])
+    text = str(Table(frame)).split("\n")
+    assert text[1].split()[1:] == ["10.00", "30.00"]
+    assert [float(cell) for cell in text[2].split()[1:]] == [1.2e-9, 2.4e-9]
+
+
+def test_what_is_not_there_is_blank_and_p_is_never_zero():
+    frame = pd.DataFrame(
+        {"statistic": [np.nan, 31.5], "p": [np.nan, 0.0], "p_chibar": [1e-9, np.nan]}, index=["a", "b"]
+    )
+    text = str(Table(frame))
+    assert "nan" not in text.lower()
+    assert "0.0000" not in text
+    assert "<0.0001" in text
+
+
+def test_columns_called_like_numbers_are_written_as_they_are():
+    frame = pd.DataFrame({"p": [1, 2], "estimate": [1.0, 2.0], "se": [0.1, 0.1], "p1": [1e-9, 0.5]})
+    lines = str(Table(frame, by=("p",), keys=1)).split("\n")
+    assert "p = 1:" in lines
+    assert "<0.0001" in lines[2]
+
+
+def test_every_table_of_results_is_one_kind():
+    fit = lmer("angle ~ recipe * temp + (1 | recipe:replicate)", datasets.load("cake"))
+    tables = [
+        fit.varcorr, fit.coef_table, fit.anova(), fit.conf_int(), fit.conf_int(method="wald"), fit.icc(), fit.rePCA(),
+        fit.ranova(), fit.joint_tests(), fit.joint_tests(by="recipe"), fit.variance_errors(),
+        fit.bootstrap(3, seed=1).summary(), fit.bootstrap(3, seed=1).interval(), fit.profile("sigma").interval(),
+    ]  # fmt: skip
+    for table in tables:
+        assert isinstance(table, ResultFrame)
+        assert table._repr_html_().startswith("<table>")
+        assert table.to_markdown().count("\n| ") >= 1
+        assert r"\toprule" in table.to_latex()
+        assert "nan" not in str(table).lower()
+        assert "0.0000" not in str(table).split()
+        assert "index" not in table.reset_index().columns or isinstance(table.index, pd.RangeIndex)
+    assert "recipe:replicate" in fit.ranef["recipe:replicate"].reset_index().columns
