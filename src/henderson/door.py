@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from henderson.formula.environment import Env, capture
 from henderson.inference.names import InferenceRequest
@@ -21,7 +21,7 @@ def lmer(
     offset: Any = None,
     subset: Any = None,
     start: Any = None,
-    missing: str = "drop",
+    missing: Literal["drop", "raise"] = "drop",
     contrasts: Mapping[str, Any] | None = None,
     ddf: str = "satterthwaite",
     cov: str | None = None,
@@ -48,10 +48,11 @@ def lmer(
     contrasts : mapping, optional
         Contrasts of factors by name: ``{"a": "contr.sum"}``, ``{"a": "helmert"}``, or a matrix with a row for
         each level.
-    ddf : str
-        Degrees of freedom of tests of fixed effects, a name in `henderson.inference.ddf.DDF`.
-    cov : str, optional
-        Covariance of the fixed effects, a name in `henderson.inference.covariances.COV`.
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
+"between-within", "residual", "asymptotic"}
+        Degrees of freedom of tests of fixed effects, in any case; "KR" is understood.
+    cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0", "CR1", "CR2", "CR3"}, optional
+        Covariance of the fixed effects; by default the one that goes with `ddf`.
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and

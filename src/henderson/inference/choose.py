@@ -13,6 +13,7 @@ from henderson.inference.covariances.registry import covariance
 from henderson.inference.ddf.registry import IMPLIED, degrees_of_freedom
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.inference import Inference
+from henderson.inference.names import cov_name, ddf_name
 
 
 def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Inference:
@@ -48,6 +49,7 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
     array([1.5458])
     """
     fitted = FitMoments.of(fit)
+    ddf, cov = ddf_name(ddf), cov_name(cov)
     if ddf is None:
         ddf = cov if cov in IMPLIED else "satterthwaite"
     if cov is None:

@@ -20,12 +20,12 @@ class CoefficientMethods(FittedModel):
     """
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> pd.Series:
         """Fixed effects, (p,)."""
         return self._labelled(np.array(self.engine.beta), self._names)
 
     @property
-    def fe_params(self) -> Any:
+    def fe_params(self) -> pd.Series:
         """Fixed effects, (p,): statsmodels' name of them."""
         return self._labelled(np.array(self.engine.beta), list(self.design.x_names))
 
@@ -46,7 +46,7 @@ class CoefficientMethods(FittedModel):
         scale: float | None = None,
         cov_p: Any = None,
         other: Any = None,
-    ) -> Any:
+    ) -> pd.DataFrame | FloatArray:
         """Covariance of the parameters, or of linear functions of them.
 
         Parameters
@@ -87,23 +87,23 @@ class CoefficientMethods(FittedModel):
         return self._labelled(cov, self._names)
 
     @property
-    def normalized_cov_params(self) -> Any:
+    def normalized_cov_params(self) -> pd.DataFrame:
         """cov_params relative to the residual variance."""
         return self._labelled(self._cov / self.engine.sigma**2, self._names)
 
     @cached_property
-    def bse(self) -> Any:
+    def bse(self) -> pd.Series:
         """Standard errors of `params`."""
         return self._labelled(root(np.diag(self._cov)), self._names)
 
     @cached_property
-    def bse_fe(self) -> Any:
+    def bse_fe(self) -> pd.Series:
         """Standard errors of the fixed effects."""
         p = len(self.engine.beta)
         return self._labelled(root(np.diag(self._cov)[:p]), list(self.design.x_names))
 
     @cached_property
-    def tvalues(self) -> Any:
+    def tvalues(self) -> pd.Series:
         """params / bse."""
         values = np.asarray(self.params) / np.where(np.asarray(self.bse) > 0, np.asarray(self.bse), np.nan)
         return self._labelled(values, self._names)
@@ -116,7 +116,7 @@ class CoefficientMethods(FittedModel):
         return df
 
     @cached_property
-    def pvalues(self) -> Any:
+    def pvalues(self) -> pd.Series:
         """Two-sided p-values of `params`."""
         from henderson.numerics.distributions import t_pvalue
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from henderson.results.base import FittedModel
 
@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 class InferenceMethods(FittedModel):
     """anova, ranova, rlrt, variance_errors."""
 
-    def anova(self, type: int | str = 3, *, ddf: str | None = None) -> pd.DataFrame:
+    def anova(
+        self, type: Literal[1, 2, 3, "1", "2", "3", "I", "II", "III"] = 3, *, ddf: str | None = None
+    ) -> pd.DataFrame:
         """F tests of the terms of the fixed part, as lmerTest defines the types.
 
         Parameters
         ----------
         type : 1, 2 or 3
             Sequential; by containment; of marginal means, whatever the contrasts.
-        ddf : str, optional
-            Degrees of freedom for this table, a name in `henderson.inference.DDF`; by default the results' own.
+        ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
+"between-within", "residual", "asymptotic"}, optional
+            Degrees of freedom for this table, in any case ("KR" is understood); by default the results' own.
 
         Returns
         -------
@@ -60,7 +63,7 @@ class InferenceMethods(FittedModel):
 
         return rlrt(self.engine, term, n=n, seed=seed)
 
-    def variance_errors(self, information: str = "observed") -> pd.DataFrame:
+    def variance_errors(self, information: Literal["observed", "expected"] = "observed") -> pd.DataFrame:
         """Standard deviations, correlations and σ with standard errors by the delta method.
 
         Parameters

@@ -43,8 +43,9 @@ class MeansMethods(FittedModel):
             over both).
         weights : {"equal", "proportional", "cells", "outer", "flat"}
             How to average over the other factors.
-        ddf : str, optional
-            Degrees of freedom, for this table only.
+        ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
+"between-within", "residual", "asymptotic"}, optional
+            Degrees of freedom for this table, in any case ("KR" is understood); by default the results' own.
         level, adjust, side, delta, null
             Confidence level, multiplicity adjustment, alternative, margin of equivalence, value tested.
 
@@ -138,8 +139,9 @@ class MeansMethods(FittedModel):
             Factors within whose levels to test.
         at : mapping, optional
             Values of covariates, or levels of factors, as for `emmeans`.
-        ddf : str, optional
-            Degrees of freedom, a name in `henderson.inference.ddf.DDF`.
+        ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
+"between-within", "residual", "asymptotic"}, optional
+            Degrees of freedom for this table, in any case ("KR" is understood); by default the results' own.
         den_df : str
             See `henderson.means.term_tests.joint_tests`.
 

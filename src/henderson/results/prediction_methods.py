@@ -17,14 +17,14 @@ class PredictionMethods(FittedModel):
     """fittedvalues, resid, predict."""
 
     @cached_property
-    def fittedvalues(self) -> Any:
+    def fittedvalues(self) -> pd.Series:
         """Xβ + Zb, and the offset; (n,), with the labels of the rows."""
         from henderson.prediction.fitted import fitted_values
 
         return self._by_row(fitted_values(self.engine))
 
     @cached_property
-    def resid(self) -> Any:
+    def resid(self) -> pd.Series:
         """Response less fitted values."""
         return self._by_row(self.engine.rows_for("resid").y - np.asarray(self.fittedvalues))
 

@@ -6,15 +6,13 @@ The draws come in statsmodels' order (random effects, each component, residuals)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from henderson.compat.statsmodels.groups import Members
+from henderson.compat.statsmodels.setup import Setup
 from henderson.covariance.roots import factor_of
-
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.model import MixedLM
 
 FloatArray = np.ndarray
 
@@ -25,7 +23,7 @@ class Distribution:
 
     Attributes
     ----------
-    model : MixedLM
+    setup : Setup
     exog : (n, k_fe) array
     fe_params : (k_fe,) array
     cov_re : (k_re, k_re) array
@@ -33,7 +31,7 @@ class Distribution:
     scale : float
     """
 
-    model: MixedLM
+    setup: Setup
     exog: FloatArray
     fe_params: FloatArray
     cov_re: FloatArray
@@ -41,13 +39,13 @@ class Distribution:
     scale: float
 
     @classmethod
-    def of(cls, model: MixedLM, params: Any, scale: float, exog: Any = None) -> Distribution:
+    def of(cls, setup: Setup, params: Any, scale: float, exog: Any = None) -> Distribution:
         """From packed parameters: variances relative to `scale`, no square roots."""
-        params, k, packing = np.asarray(params, float), model.k_fe, model._packing
+        params, k, packing = np.asarray(params, float), setup.k_fe, setup.packing
         g = np.zeros(len(packing.index))
         g[packing.index] = params[k:]
-        exog = model.exog if exog is None else np.asarray(exog, float)
-        return cls(model, exog, params[:k], scale * packing.cov_re(g), scale * packing.vcomp(g), scale)
+        exog = setup.rows.X if exog is None else np.asarray(exog, float)
+        return cls(setup, exog, params[:k], scale * packing.cov_re(g), scale * packing.vcomp(g), scale)
 
     def rvs(self, n: int | None = None, rng: Any = None, random_state: Any = None) -> FloatArray:
         """One draw of endog, (n,).
@@ -63,16 +61,17 @@ class Distribution:
         rng = random_state if rng is None else rng
         if not hasattr(rng, "normal"):
             rng = np.random.default_rng(rng)
-        model = self.model
-        rows, packing, groups = model.setup.rows, model._packing, model._groups
+        setup = self.setup
+        rows, packing, groups = setup.rows, setup.packing, setup.groups
         y = self.exog @ np.nan_to_num(self.fe_params)
         if rows.offset is not None:
             y = y + rows.offset
-        if model.exog_re is not None:
+        if packing.k_re:
+            exog_re = np.hstack([rows.terms[k].columns for k in packing.re_terms])
             effects = rng.normal(size=(len(groups.labels), packing.k_re)) @ factor_of(self.cov_re).T
-            y = y + np.einsum("ia,ia->i", effects[groups.codes], model.exog_re)
+            y = y + np.einsum("ia,ia->i", effects[groups.codes], exog_re)
         for k, variance in zip(packing.vc_terms, self.vcomp):
-            term = model.design.terms[k]
+            term = setup.design.terms[k]
             order = Members.of(term, rows.terms[k], groups).order
             effects = np.empty(term.n_levels)
             effects[order] = rng.normal(size=term.n_levels)

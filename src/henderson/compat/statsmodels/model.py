@@ -6,17 +6,19 @@ It holds a `Design`. The likelihood at any parameters is `model_likelihood`'s, t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from henderson.compat.statsmodels.distribution import Distribution
 from henderson.compat.statsmodels.groups import Groups
 from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
 from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.compat.statsmodels.results import MixedLMResults
 from henderson.compat.statsmodels.setup import Setup
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
@@ -232,14 +234,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         self.fe_pen: Any = None
         self.cov_pen: Any = None
 
-    def with_setup(self, setup: Setup) -> MixedLM:
-        """The same model on another setup."""
-        out = type(self).__new__(type(self))
-        out._setup(setup)
-        out.reml, out.fe_pen, out.cov_pen = self.reml, self.fe_pen, self.cov_pen
-        return out
-
-    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Any:
+    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Distribution:
         """The distribution of endog at given parameters, to simulate from.
 
         Parameters
@@ -256,9 +251,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         Distribution
             With a method ``rvs(n, rng=None)``.
         """
-        from henderson.compat.statsmodels.distribution import Distribution
-
-        return Distribution.of(self, params, scale, exog)
+        return Distribution.of(self.setup, params, scale, exog)
 
     # fits
 
@@ -272,9 +265,9 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         cov_pen: Any = None,
         free: MixedLMParams | None = None,
         full_output: bool = False,
-        method: Any = None,
+        method: str | Sequence[str] | None = None,
         **fit_kwargs: Any,
-    ) -> Any:
+    ) -> MixedLMResults:
         """Fit by REML or maximum likelihood.
 
         Parameters
@@ -315,7 +308,6 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         -871.814 -875.970
         """
         from henderson.compat.statsmodels.fitting import FitRequest, fit_setup, warn_of_unused
-        from henderson.compat.statsmodels.results import MixedLMResults
         from henderson.results.fit_warnings import warn_at_boundary, warn_unless_certified
 
         options = warn_of_unused(fit_kwargs, niter_sa)
@@ -335,7 +327,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         ptol: float = 1e-6,
         maxit: int = 200,
         **fit_kwargs: Any,
-    ) -> Any:
+    ) -> MixedLMResults:
         """Fit with a penalty on the fixed effects; covariances stay at their unpenalised estimates for "l1".
 
         Parameters
@@ -358,7 +350,6 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         MixedLMResults
         """
         from henderson.compat.statsmodels.regularized import penalised_fixed_effects
-        from henderson.compat.statsmodels.results import MixedLMResults
 
         if isinstance(method, str) and method.lower() != "l1":
             raise ValueError(f"Invalid regularization method {method!r}; there are 'l1' and penalty objects")
@@ -367,7 +358,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             return self.fit(**(fit_kwargs | {"fe_pen": method}))
         plain = self.fit(**fit_kwargs)
         outcome = penalised_fixed_effects(
-            plain.outcome, plain.moments, start_params, alpha, ceps=ceps, ptol=ptol, maxit=maxit
+            plain._outcome, plain.moments, start_params, alpha, ceps=ceps, ptol=ptol, maxit=maxit
         )
         return MixedLMResults(self, outcome)
 

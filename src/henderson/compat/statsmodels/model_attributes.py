@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,14 @@ class ModelAttributes:
     """The part of `MixedLM` that is read and not called."""
 
     setup: Setup
+
+    def with_setup(self, setup: Setup) -> Self:
+        """The same model on another setup."""
+        out = copy.copy(self)
+        for name in ("exog_re", "exog_vc", "endog_li", "exog_li", "exog_re_li"):
+            out.__dict__.pop(name, None)
+        out.setup = setup
+        return out
 
     @property
     def design(self) -> Design:

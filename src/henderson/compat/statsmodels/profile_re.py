@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from henderson.compat.statsmodels.fitting import FitRequest, fit_setup
+from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
-
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
+from henderson.compat.statsmodels.setup import Setup
 
 FloatArray = np.ndarray
 
 
 def profile_re(
-    results: MixedLMResults,
+    setup: Setup,
+    outcome: Outcome,
     re_ix: Any,
     vtype: str,
     num_low: int = 5,
     dist_low: float = 1.0,
     num_high: int = 5,
     dist_high: float = 1.0,
-    **fit_kwargs: Any,
+    method: str | Sequence[str] | None = None,
+    options: dict[str, Any] | None = None,
 ) -> FloatArray:
     """Profile a variance parameter.
 
     Parameters
     ----------
-    results : MixedLMResults
+    setup : Setup
+    outcome : Outcome
+        Of the fit whose parameter is profiled.
     re_ix : int or str
         Which random effect, or the name of the variance component.
     vtype : {"re", "vc"}
@@ -37,8 +42,8 @@ def profile_re(
         Points below and above the estimate.
     dist_low, dist_high : float
         How far below and above, on the scale of `cov_re`.
-    **fit_kwargs
-        For `MixedLM.fit`.
+    method, options
+        Of the optimiser; see `MixedLM.fit`.
 
     Returns
     -------
@@ -48,19 +53,19 @@ def profile_re(
     """
     if vtype not in ("re", "vc"):
         raise ValueError(f"vtype must be one of ('re', 'vc'), not {vtype!r}")
-    model, params = results.model, results.params_object.copy()
-    free = results.freepat.copy() if results.freepat is not None else model.setup.everything
+    params, scale = outcome.params.copy(), outcome.fit.sigma**2
+    free = outcome.freepat.copy() if outcome.freepat is not None else setup.everything
     if vtype == "re":
-        order = np.arange(model.k_re)
+        order = np.arange(setup.k_re)
         order[[0, re_ix]] = order[[re_ix, 0]]
-        model, params, free = _permuted(model, order), _reordered(params, order), _reordered(free, order)
+        setup, params, free = _permuted(setup, order), _reordered(params, order), _reordered(free, order)
         estimate = params.cov_re[0, 0]
         free.cov_re[0, 0] = 0
     else:
-        at = model.data.vcomp_names.index(re_ix)
+        at = setup.names.vcomp_names.index(re_ix)
         estimate = params.vcomp[at]
         free.vcomp[at] = 0
-    low, high = estimate - dist_low / results.scale, estimate + dist_high / results.scale
+    low, high = estimate - dist_low / scale, estimate + dist_high / scale
     if low <= 0:
         raise ValueError("dist_low is too large and would result in a negative variance. Try a smaller value.")
     values = np.concatenate([np.linspace(low, estimate, num_low + 1), np.linspace(estimate, high, num_high + 1)[1:]])
@@ -71,8 +76,11 @@ def profile_re(
             start.cov_re = _with_first_variance(params.cov_re, value)
         else:
             start.vcomp[at] = value
-        fit = model.fit(start_params=start, free=free, reml=results.reml, cov_pen=results.cov_pen, **fit_kwargs)
-        out.append((value * fit.scale, fit.llf))
+        request = FitRequest(
+            start, outcome.fit.reml, free=free, cov_pen=outcome.cov_pen, method=method, options=options
+        )
+        fit = fit_setup(setup, request).fit
+        out.append((value * fit.sigma**2, -fit.deviance / 2))
     return np.array(out)
 
 
@@ -91,15 +99,13 @@ def _with_first_variance(cov: FloatArray, value: float) -> FloatArray:
     return out
 
 
-def _permuted(model: Any, order: FloatArray) -> Any:
-    """A fresh model with its random-effects columns in another order."""
-    if len(model._packing.re_terms) != 1:
+def _permuted(setup: Setup, order: FloatArray) -> Setup:
+    """The same with its random-effects columns in another order."""
+    if len(setup.packing.re_terms) != 1:
         raise ValueError("profile_re(vtype='re') needs one random-effects term")
-    (k,) = model._packing.re_terms
-    terms = list(model.design.terms)
-    names = tuple(terms[k].names[i] for i in order)
-    terms[k] = replace(terms[k], names=names)
-    loads = list(model.setup.rows.terms)
+    (k,) = setup.packing.re_terms
+    terms, loads = list(setup.design.terms), list(setup.rows.terms)
+    terms[k] = replace(terms[k], names=tuple(terms[k].names[i] for i in order))
     loads[k] = replace(loads[k], columns=loads[k].columns[:, order])
-    design, rows = replace(model.design, terms=tuple(terms)), replace(model.setup.rows, terms=tuple(loads))
-    return type(model).from_design(design, rows, model.k_vc)
+    design, rows = replace(setup.design, terms=tuple(terms)), replace(setup.rows, terms=tuple(loads))
+    return Setup.of(design, rows, setup.k_vc, use_sqrt=setup.use_sqrt)

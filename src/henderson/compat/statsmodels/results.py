@@ -7,15 +7,15 @@ native class is an override here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.model import MixedLM
+from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.engine import likelihood
@@ -23,6 +23,7 @@ from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
 from henderson.inference.names import InferenceRequest
 from henderson.results.coefficients import root
 from henderson.results.fitted import MixedModelResults
+from henderson.results.interval_methods import BootstrapInterval, BootstrapKind, IntervalMethod
 
 if TYPE_CHECKING:
     from henderson.engine.moments import Moments
@@ -43,8 +44,6 @@ class MixedLMResults(MixedModelResults):
     model : MixedLM
     engine : Fit
         The fit as numbers.
-    outcome : Outcome
-        How it ended.
     method : {"REML", "ML"}
     params : (k,) Series or array
         fe_params, then the lower triangle of cov_re and the variance components *relative to `scale`*.
@@ -61,52 +60,52 @@ class MixedLMResults(MixedModelResults):
     hist : list, or None
     """
 
-    model: MixedLM  # type: ignore[assignment]  # statsmodels' model in place of the native names
+    model: ModelAttributes  # type: ignore[assignment]  # statsmodels' model in place of the native names
 
-    def __init__(self, model: MixedLM, outcome: Outcome, request: InferenceRequest = STATSMODELS):
+    def __init__(self, model: ModelAttributes, outcome: Outcome, request: InferenceRequest = STATSMODELS):
         super().__init__(outcome.fit, request)
         self.model = model
-        self.outcome = outcome
+        self._outcome = outcome
         self._setup = model.setup
 
     def _again(self, request: InferenceRequest) -> MixedLMResults:
-        if not self.outcome.optimal:
+        if not self._outcome.optimal:
             raise ValueError(
                 "fits with penalties or masks have the covariance of their own Hessian and z tests, no other inference"
             )
-        return type(self)(self.model, self.outcome, request)
+        return type(self)(self.model, self._outcome, request)
 
     # what the outcome says
 
     @property
     def params_object(self) -> MixedLMParams:
         """Parameters by their parts, variances relative to `scale`."""
-        return self.outcome.params
+        return self._outcome.params
 
     @property
     def converged(self) -> bool:
         """Whether the optimum is certified."""
-        return self.outcome.converged
+        return self._outcome.converged
 
     @property
     def message(self) -> str:
         """What there is to say of the optimum."""
-        return self.outcome.message
+        return self._outcome.message
 
     @property
     def hist(self) -> list[dict[str, Any]] | None:
         """How the optimum was found, with ``full_output=True``."""
-        return self.outcome.hist
+        return self._outcome.hist
 
     @property
     def freepat(self) -> MixedLMParams | None:
         """The mask of the fit."""
-        return self.outcome.freepat
+        return self._outcome.freepat
 
     @property
     def cov_pen(self) -> Any:
         """The penalty of the fit on cov_re."""
-        return self.outcome.cov_pen
+        return self._outcome.cov_pen
 
     @property
     def use_sqrt(self) -> bool:
@@ -151,31 +150,31 @@ class MixedLMResults(MixedModelResults):
     @cached_property
     def params(self) -> Any:
         """All parameters, (k,); variances relative to `scale`."""
-        own = self.outcome.params
+        own = self._outcome.params
         entries = own.cov_re[tuple(self._setup.packing.entries.T)]
         return self._labelled(np.concatenate([own.fe_params, entries, own.vcomp]), self._names)
 
     @cached_property
     def cov_re(self) -> Any:
         """Covariance of the random effects, (k_re, k_re)."""
-        given = self.outcome.cov_re
-        values = self.scale * self.outcome.params.cov_re if given is None else given
+        given = self._outcome.cov_re
+        values = self.scale * self._outcome.params.cov_re if given is None else given
         return self._labelled(values, self._setup.names.exog_re_names)
 
     @cached_property
     def cov_re_unscaled(self) -> Any:
         """Covariance of the random effects relative to `scale`, (k_re, k_re)."""
-        return self._labelled(np.array(self.outcome.params.cov_re), self._setup.names.exog_re_names)
+        return self._labelled(np.array(self._outcome.params.cov_re), self._setup.names.exog_re_names)
 
     @cached_property
     def vcomp(self) -> FloatArray:
         """Variance components, (k_vc,)."""
-        return self.scale * self.outcome.params.vcomp if self.outcome.vcomp is None else self.outcome.vcomp
+        return self.scale * self._outcome.params.vcomp if self._outcome.vcomp is None else self._outcome.vcomp
 
     @property
     def df_modelwc(self) -> int:
         """Number of parameters estimated, the residual variance left out."""
-        if (free := self.outcome.freepat) is not None:
+        if (free := self._outcome.freepat) is not None:
             return int(free.get_packed(use_sqrt=False, has_fe=True).sum())
         return super().df_modelwc
 
@@ -194,18 +193,18 @@ class MixedLMResults(MixedModelResults):
     @cached_property
     def moments(self) -> Moments:
         """`Moments` of the model's design at the estimates."""
-        if self.outcome.same_design:
+        if self._outcome.same_design:
             from henderson.inference.fit_moments import FitMoments
 
             return FitMoments.of(self.engine).relative
-        own = self.outcome.params
+        own = self._outcome.params
         return self._setup.criterion(self.reml).moments(self._setup.packing.g(own.cov_re, own.vcomp))
 
     @cached_property
     def _joint(self) -> Joint:
-        beta = self.outcome.params.fe_params[self.engine.kept]
-        free = self.outcome.free(self._setup)
-        if self.outcome.same_design and free.all():
+        beta = self._outcome.params.fe_params[self.engine.kept]
+        free = self._outcome.free(self._setup)
+        if self._outcome.same_design and free.all():
             return joint_of_fit(self.engine, beta)
         return joint_of(likelihood.Point(self.moments, self.reml), beta, free=free)
 
@@ -217,14 +216,14 @@ class MixedLMResults(MixedModelResults):
         order = np.concatenate([np.arange(p), p + index])
         out = np.full((self.k_fe + len(index),) * 2, np.nan)
         out[np.ix_(places, places)] = self._joint.in_user_units[np.ix_(order, order)]
-        if (zero := self.outcome.zero) is not None:
+        if (zero := self._outcome.zero) is not None:
             out[: self.k_fe][zero] = out[:, : self.k_fe][:, zero] = np.nan
         return out
 
     @cached_property
     def inference(self) -> Inference:
         """The covariance of the fixed effects, their degrees of freedom, and the tests that follow."""
-        if self.outcome.optimal:
+        if self._outcome.optimal:
             return super().inference
         from henderson.inference.choose import infer
 
@@ -235,7 +234,7 @@ class MixedLMResults(MixedModelResults):
     @cached_property
     def _cov(self) -> FloatArray:
         """Covariance of params, (k, k)."""
-        if self.outcome.optimal and self.inference.cov_type != "hessian":
+        if self._outcome.optimal and self.inference.cov_type != "hessian":
             out = np.zeros_like(self._joint_covariance)
             out[self.k_fe :, self.k_fe :] = self._joint_covariance[self.k_fe :, self.k_fe :]
             out[: self.k_fe, : self.k_fe] = self.inference.cov
@@ -260,8 +259,24 @@ class MixedLMResults(MixedModelResults):
         names = [*self._names[self.k_fe :], "scale"]
         return pd.Series(root(np.append(var[self._setup.packing.index], var_scale)), index=pd.Index(names))
 
-    def conf_int(self, alpha: float = 0.05, cols: Sequence[int] | None = None, **options: Any) -> Any:
-        """Intervals: Wald's of `params`; or, with a method, of all parameters as they are shown.
+    def conf_int(  # type: ignore[override]  # arrays where the data came without labels
+        self,
+        alpha: float = 0.05,
+        cols: Sequence[int] | None = None,
+        *,
+        method: IntervalMethod | None = None,
+        level: float | None = None,
+        parameters: str | Sequence[str] | None = None,
+        reml: bool | None = None,
+        n: int | None = None,
+        interval: BootstrapInterval | None = None,
+        kind: BootstrapKind | None = None,
+        statistic: Callable[..., Any] | None = None,
+        seed: Any = None,
+        within: bool | None = None,
+        progress: bool | None = None,
+    ) -> pd.DataFrame | FloatArray:
+        """Intervals: Wald's of `params`; or, by another method or by name, of all parameters as they are shown.
 
         Parameters
         ----------
@@ -269,23 +284,34 @@ class MixedLMResults(MixedModelResults):
             One less the level.
         cols : sequence of int, optional
             Which parameters, by position.
-        **options
-            `method`, `level`, `parameters` and what `MixedModelResults.conf_int` has besides: standard deviations,
-            correlations, sigma and fixed effects, with columns lower and upper.
+        method : {"wald", "profile", "boot"}, optional
+            "profile" and "boot" have standard deviations, correlations, sigma and fixed effects, in columns lower
+            and upper.
+        level : float, optional
+            In place of `alpha`.
+        parameters : str or sequence of str, optional
+            Which of these rows, by name; ``"theta_"`` and ``"beta_"`` are all of the covariance and all fixed effects.
+        reml : bool, optional
+            For "profile": profile the restricted likelihood.
+        n, interval, kind, statistic, seed, within, progress : optional
+            For "boot": replicates (1000), {"percentile", "basic", "bca"}, {"parametric", "residual", "cases"}, and
+            as in `bootstrap`.
 
         Returns
         -------
         DataFrame or array
             (k, 2).
         """
-        if set(options) - {"level", "method"} or options.get("method", "wald") != "wald":
-            return super().conf_int(alpha, cols, **options)
-        level = options.get("level")
-        limits = self._wald_limits(alpha if level is None else 1 - level)
-        chosen = list(range(len(limits))) if cols is None else [int(c) for c in cols]
-        if self._setup.names.row_labels is None:
-            return limits[chosen]
-        return pd.DataFrame(limits[chosen], index=pd.Index([self._names[c] for c in chosen]))
+        if method in (None, "wald") and parameters is None:
+            limits = self._wald_limits(alpha if level is None else 1 - level)
+            chosen = list(range(len(limits))) if cols is None else [int(c) for c in cols]
+            if self._setup.names.row_labels is None:
+                return limits[chosen]
+            return pd.DataFrame(limits[chosen], index=pd.Index([self._names[c] for c in chosen]))
+        return super().conf_int(
+            alpha, cols, method=method, level=level, parameters=parameters, reml=reml, n=n, interval=interval,
+            kind=kind, statistic=statistic, seed=seed, within=within, progress=progress,
+        )  # fmt: skip
 
     # random effects by group
 
@@ -317,12 +343,14 @@ class MixedLMResults(MixedModelResults):
 
     def profile_re(
         self,
-        re_ix: Any,
-        vtype: str,
+        re_ix: int | str,
+        vtype: Literal["re", "vc"],
         num_low: int = 5,
         dist_low: float = 1.0,
         num_high: int = 5,
         dist_high: float = 1.0,
+        *,
+        method: str | Sequence[str] | None = None,
         **fit_kwargs: Any,
     ) -> FloatArray:
         """Likelihood profile of a variance parameter: the model fitted again with it held at each of some values.
@@ -336,8 +364,10 @@ class MixedLMResults(MixedModelResults):
             Points below and above the estimate.
         dist_low, dist_high : float
             How far below and above, on the scale of `cov_re`.
+        method : str or list of str, optional
+            Optimiser, as in `MixedLM.fit`.
         **fit_kwargs
-            For `MixedLM.fit`.
+            For the optimiser: `maxiter`, `gtol`.
 
         Returns
         -------
@@ -351,7 +381,9 @@ class MixedLMResults(MixedModelResults):
         """
         from henderson.compat.statsmodels.profile_re import profile_re
 
-        return profile_re(self, re_ix, vtype, num_low, dist_low, num_high, dist_high, **fit_kwargs)
+        return profile_re(
+            self._setup, self._outcome, re_ix, vtype, num_low, dist_low, num_high, dist_high, method, fit_kwargs
+        )
 
     # keeping
 
@@ -364,7 +396,7 @@ class MixedLMResults(MixedModelResults):
         self._joint_covariance  # noqa: B018 - computed while there are rows
         super().remove_data()
         self._setup = model.setup.without_rows()
-        self.outcome = replace(self.outcome, fit=self.engine)
+        self._outcome = replace(self._outcome, fit=self.engine)
         self.model = model.with_setup(self._setup)
 
     # text

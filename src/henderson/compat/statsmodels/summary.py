@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from henderson.tables.aligned import Summary
 
-if TYPE_CHECKING:
-    from henderson.compat.statsmodels.results import MixedLMResults
-
 
 def mixedlm_summary(
-    results: MixedLMResults,
+    results: Any,
     yname: str | None = None,
     xname_fe: list[str] | None = None,
     xname_re: list[str] | None = None,
@@ -54,7 +51,7 @@ def mixedlm_summary(
     return summary
 
 
-def _head(results: MixedLMResults, yname: str | None) -> dict[str, Any]:
+def _head(results: Any, yname: str | None) -> dict[str, Any]:
     if results.model.is_grouped:
         sizes = results.model.group_sizes
         groups = {
@@ -77,7 +74,7 @@ def _head(results: MixedLMResults, yname: str | None) -> dict[str, Any]:
     }
 
 
-def _table(results: MixedLMResults, names: list[str], alpha: float) -> pd.DataFrame:
+def _table(results: Any, names: list[str], alpha: float) -> pd.DataFrame:
     """Coefficients as text, blank where there is no number."""
     k, letter = results.k_fe, "t" if results.use_t else "z"
     values = np.full((len(names), 6), np.nan)
@@ -94,7 +91,7 @@ def _table(results: MixedLMResults, names: list[str], alpha: float) -> pd.DataFr
     return pd.DataFrame(text, index=pd.Index(names), columns=pd.Index(columns))
 
 
-def _notes(results: MixedLMResults) -> list[str]:
+def _notes(results: Any) -> list[str]:
     notes = []
     if results.design.n_missing:
         notes.append(f"Rows left out because of missing values: {results.design.n_missing}")
