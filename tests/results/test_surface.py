@@ -1,4 +1,4 @@
-"""What a user sees of results and of the package: names, help, types; whatever the model, every member can be asked for."""
+"""What a user sees of results and of the package: names, help, types; any member can be asked for."""
 
 from __future__ import annotations
 
