@@ -197,7 +197,7 @@ def test_kenward_roger_of_2009_is_that_of_1997_where_covariances_are_linear(fit)
 
 def test_methods_are_listed_when_unknown(fit):
     with pytest.raises(ValueError, match=", ".join(DDF)):
-        infer(fit, ddf="kr")
+        infer(fit, ddf="exact")
     with pytest.raises(ValueError, match=", ".join(COV)):
         infer(fit, cov="robust")
     with pytest.raises(ValueError, match="there are 1, 2, 3"):
