@@ -55,10 +55,15 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
         raise ValueError(f"unknown type {type!r} of analysis of variance; there are 1, 2, 3")
     fitted = FitMoments.of(fit)
     design, terms = fitted.design, terms_of(fitted.fit)
-    if kind == 3 and design.specs is not None:
-        rows = type_three(terms, full_coding(design.specs.fixed), fitted.kept, fitted.null_space)
+    if len(terms) == 1:
+        kind = 1  # nothing to be adjusted for: the types are one, with the rows of this one, as in lmerTest
+    full = full_coding(design.specs.fixed) if kind > 1 and design.specs is not None else None
+    if kind == 3 and full is not None:
+        rows = type_three(terms, full, fitted.kept, fitted.null_space)
+    elif kind == 1:
+        rows = type_one(terms, fitted.fit.rows.X, fitted.kept)
     else:
-        rows = (type_one if kind == 1 else type_two)(terms, fitted.fit.rows.X, fitted.kept)
+        rows = type_two(terms, fitted.fit.rows.X, fitted.kept, full)
     return {term.name: one for term, one in zip(terms, rows)}
 
 

@@ -3,7 +3,8 @@
 - **I**, sequential: the term's rows of U in X'X = U'DU (U unit upper triangular; Doolittle's): each term given those
   before it.
 - **II**, by containment: the same with the columns in another order: terms that do not contain it, it, terms that
-  contain it. A term that no other contains: its own coefficients.
+  contain it. A term that no other contains: its own coefficients. Other terms are coded in full here: in ``0 + A + B``
+  the term B has the constant in its span, so A stands for differences, as it does with an intercept.
 - **III**, marginal means: in the full coding (`full_coding`), the estimable functions that involve only the term and
   the terms that contain it, and are orthogonal to those that involve the latter alone (SAS's definition; with no
   empty cells, equality of unweighted marginal means). The same whatever the contrasts.
@@ -39,11 +40,19 @@ def type_one(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[Flo
     return [_spread(upper[np.isin(at, term.columns)], at, len(kept)) for term in terms]
 
 
-def type_two(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[FloatArray]:
+def type_two(
+    terms: Sequence[Term], X: FloatArray, kept: FloatArray, full: FullCoding | None = None
+) -> list[FloatArray]:
     """Rows (k, p) of each term; X (n, p), columns kept (p,) bool."""
     out = []
-    for term in terms:
+    for index, term in enumerate(terms):
         containing = [other for other in terms if other.contains(term)]
+        if full is not None:
+            others = [k for k, other in enumerate(terms) if other not in containing and kept[other.columns].any()]
+            rows = _given_others(index, [k for k in others if k != index], X, full)
+            if 0 < len(rows) < kept[term.columns].sum():
+                out.append(rows)
+                continue
         if not containing:
             out.append(np.eye(len(kept))[term.columns[kept[term.columns]]])
             continue
@@ -66,10 +75,11 @@ def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_s
     total = full.matrix.shape[1]
     present = [bool(kept[term.columns].any()) for term in terms]
     gone = np.zeros(len(kept), bool)
-    outside_always = np.ones(total, bool)
+    inside = np.ones(total, bool)
     for term, columns, here in zip(terms, full.columns, present):
         gone[term.columns] = not here
-        outside_always[columns] = here
+        inside[columns] = here
+    of_model = full.matrix[:, inside]
     basis = _complement(null_space[:, ~gone[~kept]].T, np.flatnonzero(~gone))
     out = []
     for index, term in enumerate(terms):
@@ -78,14 +88,40 @@ def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_s
             continue
         own = full.columns[index]
         above = [columns for other, columns in zip(terms, full.columns) if other.contains(term)]
-        outside = outside_always.copy()
+        outside = inside.copy()
         outside[np.concatenate([own, *above])] = False
         rows = _left_null(basis @ full.matrix[:, outside]) @ basis
         if above:
             upper = _left_null(rows @ full.matrix[:, own]) @ rows
-            rows = _left_null(rows @ full.matrix @ (upper @ full.matrix).T) @ rows
-        out.append(_unit_rows(rows, rows @ full.matrix[:, own]))
+            rows = _left_null(rows @ of_model @ (upper @ of_model).T) @ rows
+        rows = _unit_rows(rows, rows @ full.matrix[:, own])
+        if gone.any():
+            # estimable in the model without the terms that are gone: the same whatever the dropped coefficients are
+            rows[:, ~kept] = 0.0
+        out.append(rows)
     return out
+
+
+def _given_others(index: int, others: Sequence[int], X: FloatArray, full: FullCoding) -> FloatArray:
+    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
+
+    They are fewer than its own columns where those terms have its mean in their span: of ``0 + A + B`` the term A has a
+    column for each level, but given B only differences are left.
+    """
+    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+    size[size == 0] = 1.0
+    constant = np.setdiff1d(np.arange(full.matrix.shape[1]), np.concatenate(full.columns))
+    before = np.concatenate([constant, *(full.columns[k] for k in others)])
+    fixed, own = X @ full.matrix[:, before], X @ full.matrix[:, full.columns[index]]
+    left, values, _ = np.linalg.svd(fixed / np.maximum(np.linalg.norm(fixed, axis=0), 1e-300), full_matrices=False)
+    basis = left[:, values > 1e-9 * values.max(initial=0.0)]
+    apart = own - basis @ (basis.T @ own)
+    apart = apart - basis @ (basis.T @ apart)
+    rows = apart.T @ X
+    left, values, _ = np.linalg.svd(rows / size, full_matrices=False)
+    scale = np.linalg.norm(own, axis=0).max(initial=0.0)
+    rank = int((values > 1e-9 * scale * np.sqrt(len(size))).sum())
+    return _unit_rows(left[:, :rank].T @ rows, left[:, :rank].T @ rows @ full.matrix[:, full.columns[index]])
 
 
 def _spread(rows: FloatArray, columns: FloatArray, p: int) -> FloatArray:
