@@ -30,6 +30,7 @@ from henderson.engine.moments import Moments, moments_at
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.engine.sums.response import with_response
 from henderson.numerics import small
 from henderson.numerics.threads import blas_threads
 
@@ -63,6 +64,12 @@ class Criterion:
         basis = Basis.of(design, chunks, blocks)
         return cls(System(CrossProducts.of(design, chunks, blocks, basis), blocks), basis, reml)
 
+    def with_response(self, rows: Rows | Iterable[Rows]) -> Criterion:
+        """The same for rows that differ in their response alone: only the products with y are summed again."""
+        chunks = [rows] if isinstance(rows, Rows) else rows
+        cross, basis = with_response(self.system.cross, self.blocks, self.basis, chunks)
+        return Criterion(self.system.with_response(cross), basis, self.reml)
+
     @property
     def blocks(self) -> Blocks:
         """The blocks of effects."""
@@ -93,6 +100,11 @@ class Criterion:
         """Factor the equations at working λ, which need not be triangular."""
         self.evaluations += 1
         return Evaluation(self, lam, theta)
+
+    def at_known(self, point: Evaluation) -> Evaluation:
+        """The criterion where one of the same design, with another y or the other likelihood, was factored."""
+        self.evaluations += 1
+        return Evaluation(self, point.lam, point.theta, Factor(self.system, point.lam, point.factor))
 
     # ---- in the user's units: θ of the terms' own columns
 
@@ -150,8 +162,12 @@ class Evaluation:
         Penalized residual sum of squares, working units.
     """
 
-    def __init__(self, criterion: Criterion, lam: list[np.ndarray], theta: np.ndarray) -> None:
+    def __init__(
+        self, criterion: Criterion, lam: list[np.ndarray], theta: np.ndarray, factor: Factor | None = None
+    ) -> None:
         self.criterion, self.lam, self.theta = criterion, lam, theta
+        if factor is not None:
+            self.__dict__["factor"] = factor
         p, nu = criterion.system.cross.p, criterion.nu
         try:
             low = np.linalg.cholesky(self.factor.inner)

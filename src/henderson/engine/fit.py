@@ -17,9 +17,10 @@ from scipy import linalg
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, present
 from henderson.covariance.roots import triangular
-from henderson.engine.criterion import Criterion
+from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
-from henderson.engine.search.search import Certified, search
+from henderson.engine.search.optimize import TOLERANCE
+from henderson.engine.search.search import Certified, search, working_theta
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
@@ -106,6 +107,7 @@ class Fit:
     optimum: Search
     _rows: Rows | None = field(default=None, repr=False, compare=False)
     _built: Criterion | None = field(default=None, repr=False, compare=False)
+    _near: Evaluation | None = field(default=None, repr=False, compare=False)
 
     @property
     def n(self) -> int:
@@ -134,7 +136,7 @@ class Fit:
 
     def without_rows(self) -> Fit:
         """The same fit, light: estimates, and the sums over rows that inference needs."""
-        return replace(self, _rows=None, _built=self.criterion)
+        return replace(self, _rows=None, _built=self.criterion, _near=None)
 
     @cached_property
     def criterion(self) -> Criterion:
@@ -152,6 +154,10 @@ class Fit:
         blocks = self.criterion.blocks
         return blocks.g([one @ one.T for one in blocks.lam(self.theta)])
 
+    def near(self) -> Evaluation:
+        """The criterion at the optimum, or a step from it: the last point with all derivatives, where that is light."""
+        return self._near or self.criterion.at(working_theta(self.criterion, self.theta))
+
     def b_cov(self) -> tuple[np.ndarray, ...]:
         """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
         criterion = self.criterion
@@ -167,7 +173,8 @@ class Fit:
 
     def __getstate__(self) -> dict[str, Any]:
         built = self._built if self._rows is None else None
-        return {**{k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}, "_built": built}
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}
+        return {**kept, "_built": built, "_near": None}
 
 
 def fit_design(
@@ -207,6 +214,46 @@ def fit_design(
         return in_user_units(design, rows, criterion, ended, began)
 
 
+def refit(
+    fit: Fit,
+    y: np.ndarray | None = None,
+    *,
+    reml: bool | None = None,
+    near: Evaluation | None = None,
+    tolerance: float = TOLERANCE,
+    progress: bool | None = None,
+) -> Fit:
+    """The same model fitted to another response, or by the other likelihood.
+
+    Parameters
+    ----------
+    fit : Fit
+    y : (n,) array, optional
+        The response of the fit's rows. Default: the fit's own; then its sums serve as they are.
+    reml : bool, optional
+        Default: as the fit.
+    near : Evaluation, optional
+        A point of the fit's criterion to begin from, whose factor is used again. Default: the fit's optimum.
+    tolerance : float
+        Predicted decrease of the deviance at which the search takes its last step.
+    progress : bool, optional
+
+    Returns
+    -------
+    Fit
+    """
+    began, design, rows = time.perf_counter(), fit.design, fit._rows
+    with blas_threads(fit.criterion.order, products=_products(design)):
+        criterion = fit.criterion if reml is None else replace(fit.criterion, reml=reml)
+        if y is not None:
+            rows = fit.rows_for("refit").with_response(y)
+            criterion = criterion.with_response(rows)
+        criterion.evaluations = 0
+        with progress_bar("Fitting, evaluations", None, progress) as tell:
+            ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
+        return in_user_units(design, rows, criterion, ended, began)
+
+
 def _products(design: Design) -> int | None:
     """Multiply-adds of the largest product where there is but the front; None where LAPACK works on a rest, too."""
     one_factor = all(not term.loaded and term.group == design.terms[0].group for term in design.terms)
@@ -216,7 +263,7 @@ def _products(design: Design) -> int | None:
 
 def in_user_units(
     design: Design,
-    rows: Rows,
+    rows: Rows | None,
     criterion: Criterion,
     ended: Certified,
     began: float,
@@ -261,4 +308,5 @@ def in_user_units(
         found,
         rows,
         criterion,
+        None if (full := ended.optimum.full) is None or "factor" not in full.__dict__ else full,
     )

@@ -20,6 +20,7 @@ from henderson.results.means_methods import MeansMethods
 from henderson.results.measures_methods import MeasuresMethods
 from henderson.results.model_facts import ModelFacts
 from henderson.results.prediction_methods import PredictionMethods
+from henderson.results.refitting import Refitting
 
 if TYPE_CHECKING:
     from henderson.report.summary import Lme4Summary
@@ -33,6 +34,7 @@ class MixedModelResults(
     EffectsMethods,
     PredictionMethods,
     MeasuresMethods,
+    Refitting,
     Keeping,
 ):
     """Results of a linear mixed model.

@@ -26,6 +26,7 @@ from henderson.results.fitted import MixedModelResults
 from henderson.results.interval_methods import BootstrapInterval, BootstrapKind, IntervalMethod
 
 if TYPE_CHECKING:
+    from henderson.engine.fit import Fit
     from henderson.engine.moments import Moments
     from henderson.inference.inference import Inference
     from henderson.tables.aligned import Summary
@@ -74,6 +75,13 @@ class MixedLMResults(MixedModelResults):
                 "fits with penalties or masks have the covariance of their own Hessian and z tests, no other inference"
             )
         return type(self)(self.model, self._outcome, request)
+
+    def _of(self, fit: Fit) -> MixedLMResults:
+        if not (self.outcome.optimal and self.outcome.same_design):
+            raise ValueError("fits with penalties or masks cannot be fitted again to another response; use MixedLM.fit")
+        setup = replace(self._setup, given_rows=fit.rows)
+        params = setup.params(fit.beta, setup.packing.g_of_theta(fit.theta))
+        return type(self)(self.model.with_setup(setup), Outcome.of(fit, params), self._request)
 
     # what the outcome says
 

@@ -10,7 +10,7 @@ All arrays have levels last and are worked on in slices that fit the cache.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,18 @@ def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray, *, keep: bool = T
             Y[:, :, part] = y
         yy += small.inner_sum(y)
     return Front(lam, T, Y, log_det, yy)
+
+
+def other_columns(front: Front, zx: np.ndarray, *, keep: bool = True) -> Front:
+    """The same factor with other columns a: Y = T a."""
+    q, m, n_levels = zx.shape
+    Y, yy = np.empty((q, m, n_levels if keep else 0)), np.zeros((m, m))
+    for part in small.slices(n_levels, q * q + 2 * q * m) if q else ():
+        y = small.multiply(front.T[:, :, part], zx[:, :, part])
+        if keep:
+            Y[:, :, part] = y
+        yy += small.inner_sum(y)
+    return replace(front, Y=Y, yy=yy)
 
 
 def shrink(front: Front, zz: np.ndarray) -> np.ndarray:

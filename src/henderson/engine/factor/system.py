@@ -25,12 +25,13 @@ their cross-products when both are taken out: its Cholesky factor holds |S_X|, �
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 
 import numpy as np
 
 from henderson.engine.factor.connected import components
-from henderson.engine.factor.front import eliminate, shrink
+from henderson.engine.factor.front import eliminate, other_columns, shrink
 from henderson.engine.factor.product import choose
 from henderson.engine.factor.rest import ExactRest, Rest
 from henderson.engine.sums.blocks import Blocks
@@ -42,7 +43,7 @@ EXTENDED = 20_000
 
 
 class System:
-    """Constant data: cross-products, the pattern of S, its components.
+    """Constant data: cross-products, and what no response changes: the pattern of S, its components, its products.
 
     Parameters
     ----------
@@ -60,6 +61,12 @@ class System:
         self.levels = [levels for _, levels in sizes]
         self.product = choose(cross.zr, cross.rr, self.places)
 
+    def with_response(self, cross: CrossProducts) -> System:
+        """The same with cross-products that differ in the products with y alone."""
+        other = copy(self)
+        other.cross = cross
+        return other
+
     def factor(self, lam: Sequence[np.ndarray]) -> Factor:
         """The factor at λ of every block."""
         return Factor(self, lam)
@@ -74,20 +81,30 @@ class Factor:
         log|C|.
     inner : (p + 1, p + 1) array
         c'V⁻¹c.
+    like : Factor, or None
+        A factor at the same λ of a system with another response: all that does not know y is its.
     """
 
-    def __init__(self, system: System, lam: Sequence[np.ndarray]) -> None:
+    def __init__(self, system: System, lam: Sequence[np.ndarray], like: Factor | None = None) -> None:
         cross, blocks = system.cross, system.blocks
-        self.system, self.lam = system, lam
+        self.system, self.lam, self.like = system, lam, like
         front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
-        self.front = eliminate(cross.zz, cross.zx, front_lam, keep=system.has_rest or cross.zx.size <= EXTENDED)
+        keep = system.has_rest or cross.zx.size <= EXTENDED
+        if like is None:
+            self.front = eliminate(cross.zz, cross.zx, front_lam, keep=keep)
+        else:
+            self.front = other_columns(like.front, cross.zx, keep=keep)
         self.log_det, self.inner = self.front.log_det, cross.xy - self.front.yy
         if not system.has_rest:
             return
         T, Y = self.front.T, self.front.Y
         self.S_c = cross.rx - system.product.to_rest(small.multiply(T.transpose(1, 0, 2), Y))
-        S = system.product.schur(T)
-        self.rest: Rest = ExactRest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
+        self.rest: Rest
+        if like is None:
+            S = system.product.schur(T)
+            self.rest = ExactRest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
+        else:
+            self.rest = like.rest
         self.log_det += self.rest.log_det
         self.H = self.rest.half(self.S_c)
         self.inner = self.inner - self.rest.inner(self.H)
@@ -113,11 +130,15 @@ class Factor:
     @cached_property
     def D(self) -> np.ndarray:
         """(I + A_jG)⁻¹ of the front, (q, q, J)."""
+        if self.like is not None:
+            return self.like.D
         return shrink(self.front, self.system.cross.zz)
 
     @cached_property
     def B(self) -> np.ndarray:
         """Z_j'V_f⁻¹Z_j = D_jA_j of the front, (q, q, J)."""
+        if self.like is not None:
+            return self.like.B
         return small.multiply(self.D, self.system.cross.zz)
 
     @cached_property
@@ -150,6 +171,8 @@ class Factor:
     @cached_property
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj."""
+        if self.like is not None:
+            return self.like.traces
         blocks = self.system.blocks
         first = [np.zeros((b.q, b.q)) for b in blocks.blocks]
         second = [np.zeros((b.q, b.q)) for b in blocks.blocks]

@@ -1,18 +1,21 @@
 """Fits of many responses, or of many resampled data sets, with whatever suits the size of the model.
 
 Where the components of the design are small, all replicates are one array computation (`engine.many.fits`); where they
-are not, the engine fits one after another, from the estimates of the original fit.
+are not, the engine fits one after another, from the original fit: its pattern, all sums without y, and its factor at
+the optimum serve every replicate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from henderson.covariance.layout import layout_of
-from henderson.engine.fit import Fit, fit_design
+from henderson.engine.criterion import Evaluation
+from henderson.engine.fit import Fit, refit
 from henderson.engine.many.components import Components, components
 from henderson.engine.many.fits import BatchFit, fit_batch
 from henderson.engine.many.pieces import Responses
@@ -26,6 +29,8 @@ LARGEST = 64
 MOST_DOUBLES = 60_000
 #: the same for what the engine does not do as well: one response, resampled or profiled
 MOST_DOUBLES_ALONE = 2_000_000
+#: decrease of the deviance predicted at which a replicate takes its last step: the square is lost in its own spread
+NEGLIGIBLE = 1e-4
 #: numbers in memory for a batch
 BATCH_DOUBLES = 8_000_000
 
@@ -121,9 +126,17 @@ class Refitter:
         """Fit the responses y (n, B)."""
         fit, parts = self.fit, self.parts
         if parts is None:
-            return Refits.of_fits([refit(fit, y[:, b]) for b in range(y.shape[1])])
+            return Refits.of_fits([self._alone(y[:, b]) for b in range(y.shape[1])])
         found = fit_batch(parts, Responses.of(parts, y), start_of(fit, parts), reml=fit.reml)
         return Refits.of_batch(fit, parts, found).without_failures()
+
+    def _alone(self, y: FloatArray) -> Fit:
+        return refit(self.fit, y, near=self.near, tolerance=NEGLIGIBLE)
+
+    @cached_property
+    def near(self) -> Evaluation:
+        """The fit's own optimum, from which all replicates begin: it is factored once."""
+        return self.fit.near()
 
 
 def batched_components(
@@ -154,12 +167,6 @@ def start_of(fit: Fit, parts: Components) -> FloatArray:
     for term, lam in zip(parts.layout.terms, fit.lam):
         start[term, term] = lam @ lam.T
     return start
-
-
-def refit(fit: Fit, y: FloatArray) -> Fit:
-    """The same model fitted to another response, from the estimates."""
-    start = fit.theta
-    return fit_design(fit.design, fit.rows.with_response(y), reml=fit.reml, start=start)
 
 
 def refit_all(refitter: Refitter, pieces: Iterator[tuple[slice, FloatArray]], tell: Callable[[int], None]) -> Refits:

@@ -55,6 +55,8 @@ class Optimum(Generic[P]):
     converged : bool
     message : str
     history : tuple of (deviance, predicted decrease)
+    full : Point, or None
+        The last point whose gradient was asked for.
     """
 
     point: P
@@ -64,10 +66,13 @@ class Optimum(Generic[P]):
     converged: bool
     message: str
     history: tuple[tuple[float, float], ...] = field(default=())
+    full: P | None = None
 
 
 #: predicted decrease at which a search is over, and below which not even the last step is taken
 TOLERANCE, EXACT = 3e-10, 1e-18
+#: the same relative to the deviance: what is left after the last step is below its rounding
+RELATIVE = 1e-13
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
@@ -76,7 +81,12 @@ RESETS, FLAT = 5, 1e-4
 
 
 def minimize(
-    evaluate: Callable[[np.ndarray], P], start: P, *, radius: float = 1.0, beat: float = -np.inf
+    evaluate: Callable[[np.ndarray], P],
+    start: P,
+    *,
+    radius: float = 1.0,
+    beat: float = -np.inf,
+    tolerance: float = TOLERANCE,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -89,6 +99,8 @@ def minimize(
         First radius of the trust region.
     beat : float
         A deviance known from elsewhere. The search ends, not converged, when it is clear that it will not get below.
+    tolerance : float
+        Predicted decrease at which the search takes its last step.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -101,6 +113,7 @@ def minimize(
         step, predicted = _trust_step(values, vectors, g, radius)
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
+        enough = max(tolerance, RELATIVE * abs(point.deviance))
         if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
             return Optimum(
                 point,
@@ -111,11 +124,11 @@ def minimize(
                 "ends no lower than another",
                 tuple(history),
             )
-        if predicted <= TOLERANCE and C.any() and _without_corrections(H, g) > 10 * TOLERANCE and resets < RESETS:
+        if predicted <= enough and C.any() and _without_corrections(H, g) > 10 * enough and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
-        if predicted <= TOLERANCE or stalled >= 3:
-            good = predicted <= ACCEPTABLE
+        if predicted <= enough or stalled >= 3:
+            good, full = predicted <= max(ACCEPTABLE, enough), point
             if good and predicted > EXACT:
                 last = evaluate(point.theta + step)
                 evaluations += 1
@@ -128,6 +141,7 @@ def minimize(
                 good,
                 "converged" if good else "no further decrease",
                 tuple(history),
+                full,
             )
         new = evaluate(point.theta + step)
         evaluations += 1

@@ -18,8 +18,8 @@ import numpy as np
 
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
-from henderson.engine.search.optimize import ACCEPTABLE, Optimum, minimize
-from henderson.engine.search.start import other_starts, scoring_start
+from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
+from henderson.engine.search.start import other_starts, scored_theta, scoring_start
 from henderson.engine.search.survey import Basins, Survey, spread
 from henderson.errors import DataError
 
@@ -74,7 +74,7 @@ class Certified:
     @property
     def converged(self) -> bool:
         """The certificate: neither inside nor off the boundary is there anything to gain."""
-        return self.optimum.predicted_decrease <= ACCEPTABLE and self.gain <= WORTHWHILE
+        return self.optimum.converged and self.gain <= WORTHWHILE
 
     @property
     def message(self) -> str:
@@ -85,9 +85,28 @@ class Certified:
 
 
 def search(
-    criterion: Criterion, start: np.ndarray | None = None, tell: Callable[[int], None] | None = None
+    criterion: Criterion,
+    start: np.ndarray | None = None,
+    tell: Callable[[int], None] | None = None,
+    *,
+    near: Evaluation | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Certified:
-    """The optimum of a criterion; `start` is a θ in the user's units, `tell` gets each evaluation's number."""
+    """The optimum of a criterion.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    start : (k,) array, optional
+        A θ in the user's units to begin from.
+    tell : callable, optional
+        Gets each evaluation's number.
+    near : Evaluation, optional
+        A point of the same design with another response, or of the other kind of likelihood, to begin from: its factor
+        is used again, and a scoring step taken.
+    tolerance : float
+        Predicted decrease at which a descent takes its last step.
+    """
 
     def evaluate(theta: np.ndarray) -> Evaluation:
         point = criterion.at(theta)
@@ -97,7 +116,8 @@ def search(
 
     unlike = spread(criterion)
     basins = _basins(criterion) if unlike > UNLIKE or (unlike > BALANCED and _has_few_levels(criterion)) else None
-    ended, starts = _descend(criterion, evaluate, _first(criterion, evaluate, basins, start)), 1
+    first = _first(criterion, evaluate, basins, start) if near is None else _after(criterion, evaluate, near)
+    ended, starts = _descend(criterion, evaluate, first, tolerance=tolerance), 1
     if basins is None and unlike > BALANCED and any(_is_singular(lam) for lam in ended.optimum.point.lam):
         basins = _basins(criterion)
     seen = [ended.optimum.point]
@@ -107,7 +127,7 @@ def search(
             continue
         first = evaluate(theta)
         if np.isfinite(first.deviance):
-            other = _descend(criterion, evaluate, first, beat=lowest)
+            other = _descend(criterion, evaluate, first, beat=lowest, tolerance=tolerance)
             starts += 1
             seen.append(other.optimum.point)
             ended = other if other.optimum.point.deviance < lowest - WORTHWHILE else ended
@@ -132,7 +152,7 @@ def _first(
     """Where the first descent begins: a given start, the lowest basin of scalar terms, or scoring steps."""
     blocks = criterion.blocks
     if start is not None:
-        point = evaluate(_working_theta(criterion, start))
+        point = evaluate(working_theta(criterion, start))
     elif basins is not None and basins.is_fine and len(basins.coordinates) == blocks.n_theta:
         point = evaluate(basins.theta[0])
     else:
@@ -144,6 +164,15 @@ def _first(
     if not np.isfinite(point.deviance):
         raise DataError("the deviance has no value to rounding, at whatever size of the random effects")
     return point
+
+
+def _after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], near: Evaluation) -> Evaluation:
+    """Where the descent begins when a fit of the same design is known."""
+    point = criterion.at_known(near)
+    if not np.isfinite(point.deviance):
+        return _first(criterion, evaluate, None, None)
+    scored = evaluate(scored_theta(criterion.blocks, point))
+    return scored if scored.deviance < point.deviance else point
 
 
 def _elsewhere(criterion: Criterion, point: Evaluation, basins: Basins | None) -> list[tuple[np.ndarray, float]]:
@@ -171,10 +200,14 @@ def _standard_deviations(criterion: Criterion, point: Evaluation) -> np.ndarray:
 
 
 def _descend(
-    criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], first: Evaluation, beat: float = -np.inf
+    criterion: Criterion,
+    evaluate: Callable[[np.ndarray], Evaluation],
+    first: Evaluation,
+    beat: float = -np.inf,
+    tolerance: float = TOLERANCE,
 ) -> Certified:
     """Minimise, set rounding errors to zero, step off the boundary while that pays."""
-    best = minimize(evaluate, first, beat=beat)
+    best = minimize(evaluate, first, beat=beat, tolerance=tolerance)
     history = best.history
     if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
         return Certified(best, 0.0, 0.0, best.point.theta, history)
@@ -186,7 +219,7 @@ def _descend(
         off = evaluate(ended.off)
         if not np.isfinite(off.deviance):
             break
-        again = minimize(evaluate, off, radius=0.1)
+        again = minimize(evaluate, off, radius=0.1, tolerance=tolerance)
         history += again.history
         if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
             break
@@ -194,7 +227,8 @@ def _descend(
     return ended
 
 
-def _working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+def working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    """A user's θ in the working basis, cut to where the deviance has a slope."""
     theta = np.asarray(theta, float)
     if theta.shape != (criterion.blocks.n_theta,):
         raise ValueError(f"start has {theta.size} elements, the model has {criterion.blocks.n_theta} in theta")

@@ -29,11 +29,11 @@ def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.n
     for _ in range(STEPS if moments is None else 1):
         if not np.isfinite(point.deviance):
             break
-        point = evaluate(_scored(blocks, point))
+        point = evaluate(scored_theta(blocks, point))
     return point
 
 
-def _scored(blocks: Blocks, point: Evaluation) -> np.ndarray:
+def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
     """θ after one scoring step in the free entries of G."""
     bases = [block.layout.basis() for block in blocks.blocks]
     information = point.information(bases, expected=True, in_g=True)

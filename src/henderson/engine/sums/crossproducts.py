@@ -7,7 +7,7 @@ of the front's effects, all with one pattern; Z_r'Z_r sparse, Z_r'[X y] and [X y
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -63,7 +63,7 @@ class CrossProducts:
         """Sum over the rows of a design, in any number of chunks."""
         sums = _Sums(blocks, basis)
         for rows in chunks:
-            for part in rows.chunks(_rows_at_once(rows, blocks)):
+            for part in parts_of(rows, blocks):
                 sums.add(part)
         return sums.total()
 
@@ -97,7 +97,7 @@ class _Sums:
         """Add some rows of a design."""
         blocks = self.blocks
         columns, Z = _working_columns(rows, blocks, self.basis)
-        codes = [_codes(rows.terms[block.terms[0]], block) for block in blocks.blocks]
+        codes = [codes_of(rows.terms[block.terms[0]], block) for block in blocks.blocks]
         self.n += rows.n
         self.log_weights += rows.log_weights
         self.xy += columns @ columns.T
@@ -109,7 +109,7 @@ class _Sums:
         rest = []
         for k in blocks.rest:
             term, block = rows.terms[blocks.blocks[k].terms[0]], blocks.blocks[k]
-            rest.append(_sparse(term, codes[k], Z[k], block.n_levels))
+            rest.append(sparse_columns(term, codes[k], Z[k], block.n_levels))
             if term.codes is None:
                 self.rx[k].sums += np.asarray(rest[-1].T @ columns.T).T
             else:
@@ -152,7 +152,13 @@ def _rows_at_once(rows: Rows, blocks: Blocks) -> int:
     return BATCH if codes is None else rows_at_once(codes, front.n_levels)
 
 
-def _codes(term: TermRows, block: Block) -> np.ndarray:
+def parts_of(rows: Rows, blocks: Blocks) -> Iterator[Rows]:
+    """Rows in parts of the length that sums by level are made of."""
+    return rows.chunks(_rows_at_once(rows, blocks))
+
+
+def codes_of(term: TermRows, block: Block) -> np.ndarray:
+    """Level of each row in the engine's order; empty where rows have loadings."""
     return np.zeros(0, np.intp) if term.codes is None else block.ranked(term.codes)
 
 
@@ -175,7 +181,7 @@ def _working_columns(rows: Rows, blocks: Blocks, basis: Basis) -> tuple[np.ndarr
     return columns, Z
 
 
-def _sparse(term: TermRows, codes: np.ndarray, Z: np.ndarray, n_levels: int) -> sparse.csr_array:
+def sparse_columns(term: TermRows, codes: np.ndarray, Z: np.ndarray, n_levels: int) -> sparse.csr_array:
     """A block of Z as a sparse matrix (m, J q), effects of a level side by side, from Z' (q, m)."""
     if term.loadings is not None:
         return sparse.csr_array(sparse.diags_array(Z[0]) @ term.loadings)

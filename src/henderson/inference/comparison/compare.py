@@ -21,12 +21,12 @@ from henderson.inference.choose import infer
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.nested import check_nested
 from henderson.inference.comparison.submodels import (
+    by,
     check_same_rows,
     coefficients_in,
     fit_from,
     likelihood_of,
     likelihood_ratio,
-    refit,
     same_fixed_part,
 )
 from henderson.inference.comparison.without_random import LinearFit, is_linear_results, linear_fit
@@ -115,7 +115,7 @@ def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame
         )
     if wanted or (wanted is None and (mixed or (fits[0].reml and not same))):
         notes.append("refitted by ML: " + ", ".join(fit.design.formula or "model" for fit in fits if fit.reml))
-        fits = [replace(fit, reml=False) if isinstance(fit, LinearFit) else refit(fit, reml=False) for fit in fits]
+        fits = [replace(fit, reml=False) if isinstance(fit, LinearFit) else by(fit, reml=False) for fit in fits]
     elif fits[0].reml:
         notes.append("REML likelihoods, not refitted by ML: the fixed parts are the same")
     fits = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
@@ -205,7 +205,7 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     small, large = fit_from(small), fit_from(large)
     check_same_rows([small, large])
     notes = () if large.reml else ("refitted by REML",)
-    test = infer(refit(large, reml=True), ddf="kenward-roger").f_test(restriction(small, large))
+    test = infer(by(large, reml=True), ddf="kenward-roger").f_test(restriction(small, large))
     frame = pd.DataFrame(
         {"num_df": [test.num_df], "den_df": [test.den_df], "F": [test.F], "p": [test.p]},
         index=pd.Index([large.design.formula or "large"], name="model"),
@@ -244,7 +244,7 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     small, large = fit_from(small), fit_from(large)
     check_same_rows([small, large])
     notes = ("refitted by ML",) if small.reml or large.reml else ()
-    small, large = refit(small, reml=False), refit(large, reml=False)
+    small, large = by(small, reml=False), by(large, reml=False)
     ratio = _ratio(small, large, False)
     drawn = _ratios_under(small, large, n, seed)
     extreme = int((drawn >= ratio["statistic"] - 1e-9).sum())

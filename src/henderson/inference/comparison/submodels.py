@@ -14,7 +14,7 @@ import numpy as np
 
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import Rows, TermRows
-from henderson.engine.fit import Fit, fit_design
+from henderson.engine.fit import Fit, fit_design, refit
 from henderson.errors import DataError
 from henderson.inference.fit_moments import FitMoments
 
@@ -42,9 +42,9 @@ def likelihood_of(fit: Any) -> Likelihood:
     return Likelihood(float(fit.deviance), int(fit.kept.sum()) + len(fit.theta) + 1)
 
 
-def refit(fit: Fit, *, reml: bool) -> Fit:
-    """The fit by REML or by ML; itself when it is that already."""
-    return fit if fit.reml == reml else fit_design(fit.design, fit.rows, reml=reml, start=fit.theta)
+def by(fit: Fit, *, reml: bool) -> Fit:
+    """The fit by REML or by ML, from the same sums; itself when it is that already."""
+    return fit if fit.reml == reml else refit(fit, reml=reml)
 
 
 def with_terms(fit: Fit, terms: Sequence[RandomTerm], loads: Sequence[TermRows]) -> Likelihood:

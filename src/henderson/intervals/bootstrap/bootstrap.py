@@ -17,10 +17,10 @@ import pandas as pd
 
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, shown, variance_parameters
-from henderson.engine.fit import Fit
+from henderson.engine.fit import Fit, refit
 from henderson.engine.many import draws
 from henderson.engine.many.draws import block_size, blocks, entropy_of, stream
-from henderson.engine.many.refits import Refits, Refitter, refit, refit_all
+from henderson.engine.many.refits import Refits, Refitter, refit_all
 from henderson.intervals.bootstrap.cases import (
     GroupFitter,
     check_groups,

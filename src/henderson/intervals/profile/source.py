@@ -13,7 +13,7 @@ import numpy as np
 
 from henderson.covariance.layout import Layout, layout_of
 from henderson.engine.criterion import Criterion
-from henderson.engine.fit import Fit, fit_design
+from henderson.engine.fit import Fit, refit
 from henderson.engine.many.components import Components, scales_of
 from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Constraint, Pieces, Responses, constrained, pieces
@@ -230,7 +230,7 @@ def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
 
 def _by_engine(fit: Fit, reml: bool) -> Origin:
     if fit.reml != reml:
-        fit = fit_design(fit.design, fit.rows_for("profile()"), reml=reml, start=fit.theta)
+        fit = refit(fit, reml=reml)
     design, p = fit.design, int(fit.kept.sum())
     layout = layout_of(design.terms)
     units = scales_of(design, fit.rows)
