@@ -47,10 +47,8 @@ def test_a_factor_is_used_again(kind):
     theta = np.random.default_rng(1).normal(size=first.blocks.n_theta)
     known = first.at(theta)
     assert known.gradient.size  # its pieces are there, and must not be mistaken for those of another response
-    for criterion in (
-        first.with_response(rows.with_response(other_response(rows))),
-        Criterion.of(made, rows, reml=False),
-    ):
+    other = first.with_response(rows.with_response(other_response(rows)))
+    for criterion in (other, Criterion.of(made, rows, reml=False)):
         shared, own = criterion.at_known(known), criterion.at(theta)
         assert shared.deviance == pytest.approx(own.deviance, abs=DEVIANCE)
         np.testing.assert_allclose(shared.gradient, own.gradient, rtol=1e-8, atol=1e-8)
@@ -103,7 +101,6 @@ def test_replicates_one_by_one_are_close_to_their_optima():
     assert found.converged.all()
     for b in range(4):
         exact = refit(fit, y[:, b])
-        np.testing.assert_allclose(
-            found.beta[b], exact.beta, atol=REPLICATE * float(np.sqrt(np.diag(exact.vcov)).min())
-        )
+        error = float(np.sqrt(np.diag(exact.vcov)).min())
+        np.testing.assert_allclose(found.beta[b], exact.beta, atol=REPLICATE * error)
         assert found.deviance[b] == pytest.approx(exact.deviance, abs=1e-4)

@@ -67,7 +67,7 @@ def test_rows_with_missing_values_are_not_asked_for(data):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_no_number_is_refused(data, bad):
-    y = other(data).to_numpy()
+    y = other(data).to_numpy(copy=True)
     y[7] = bad
     with pytest.raises(DataError):
         lmer(FORMULA, data).refit(y)

@@ -19,7 +19,6 @@ from henderson.contract.rows import Rows, present
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
-from henderson.engine.search.optimize import TOLERANCE
 from henderson.engine.search.search import Certified, search, working_theta
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
@@ -220,7 +219,7 @@ def refit(
     *,
     reml: bool | None = None,
     near: Evaluation | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = 0.0,
     progress: bool | None = None,
 ) -> Fit:
     """The same model fitted to another response, or by the other likelihood.
@@ -235,7 +234,7 @@ def refit(
     near : Evaluation, optional
         A point of the fit's criterion to begin from, whose factor is used again. Default: the fit's optimum.
     tolerance : float
-        Predicted decrease of the deviance at which the search takes its last step.
+        Predicted decrease of the deviance at which the search takes its last step, where less precision will do.
     progress : bool, optional
 
     Returns

@@ -71,8 +71,6 @@ class Optimum(Generic[P]):
 
 #: predicted decrease at which a search is over, and below which not even the last step is taken
 TOLERANCE, EXACT = 3e-10, 1e-18
-#: the same relative to the deviance: what is left after the last step is below its rounding
-RELATIVE = 1e-13
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
@@ -113,7 +111,6 @@ def minimize(
         step, predicted = _trust_step(values, vectors, g, radius)
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
-        enough = max(tolerance, RELATIVE * abs(point.deviance))
         if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
             return Optimum(
                 point,
@@ -124,11 +121,11 @@ def minimize(
                 "ends no lower than another",
                 tuple(history),
             )
-        if predicted <= enough and C.any() and _without_corrections(H, g) > 10 * enough and resets < RESETS:
+        if predicted <= tolerance and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
-        if predicted <= enough or stalled >= 3:
-            good, full = predicted <= max(ACCEPTABLE, enough), point
+        if predicted <= tolerance or stalled >= 3:
+            good, full = predicted <= max(ACCEPTABLE, tolerance), point
             if good and predicted > EXACT:
                 last = evaluate(point.theta + step)
                 evaluations += 1

@@ -39,6 +39,8 @@ BALANCED, UNLIKE = 1.0 + 1e-7, 25.0
 FEW = 50
 #: sizes of λ that are tried when a start has no deviance
 RETREATS = (1.0, 0.1, 0.0)
+#: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
+PER_ROW = 3e-13
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
@@ -90,7 +92,7 @@ def search(
     tell: Callable[[int], None] | None = None,
     *,
     near: Evaluation | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: float = 0.0,
 ) -> Certified:
     """The optimum of a criterion.
 
@@ -105,7 +107,7 @@ def search(
         A point of the same design with another response, or of the other kind of likelihood, to begin from: its factor
         is used again, and a scoring step taken.
     tolerance : float
-        Predicted decrease at which a descent takes its last step.
+        Predicted decrease at which a descent takes its last step, where that is more than what is as good as nothing.
     """
 
     def evaluate(theta: np.ndarray) -> Evaluation:
@@ -114,6 +116,7 @@ def search(
             tell(criterion.evaluations)
         return point
 
+    tolerance = max(tolerance, TOLERANCE, PER_ROW * criterion.system.cross.n)
     unlike = spread(criterion)
     basins = _basins(criterion) if unlike > UNLIKE or (unlike > BALANCED and _has_few_levels(criterion)) else None
     first = _first(criterion, evaluate, basins, start) if near is None else _after(criterion, evaluate, near)

@@ -89,8 +89,7 @@ class Basis:
         kept = _independent(chunks, shift, scale[:-1], gram[:-1, :-1])
         solution = np.linalg.solve(gram[:-1, :-1][np.ix_(kept, kept)], gram[:-1, -1][kept]) / scale[:-1][kept]
         residual = gram[-1, -1] - gram[:-1, -1][kept] @ (solution * scale[:-1][kept])
-        if not residual > 1e-20 * max(float(sum(_square(rows.response) for rows in chunks)), 1e-300):
-            raise DataError(f"the fixed effects explain {design.y_name} exactly: no variance is left to estimate")
+        refuse_if_explained(residual, chunks, design.y_name)
         root_n = np.sqrt(n)
         index = int(np.flatnonzero(np.flatnonzero(kept) == constant)[0]) if constant >= 0 and kept[constant] else -1
         if index >= 0:
@@ -151,6 +150,12 @@ class Basis:
             out[self.constant, :-1] += self.scale[self.constant] / self.value * self.shift
         out[:-1, -1] = out[:-1, :-1] @ self.beta0
         return out
+
+
+def refuse_if_explained(residual: float, chunks: Iterable[Rows], name: str) -> None:
+    """Raise when the residual sum of squares is rounding of the response."""
+    if not residual > 1e-20 * max(float(sum(_square(rows.response) for rows in chunks)), 1e-300):
+        raise DataError(f"the fixed effects explain {name} exactly: no variance is left to estimate")
 
 
 def _constant_column(chunks: Iterable[Rows]) -> tuple[int, float]:

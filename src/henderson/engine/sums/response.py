@@ -15,11 +15,10 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.contract.rows import Rows
-from henderson.engine.sums.basis import CHUNK, Basis
+from henderson.engine.sums.basis import CHUNK, Basis, refuse_if_explained
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.by_level import LevelSums
 from henderson.engine.sums.crossproducts import CrossProducts, codes_of, parts_of, sparse_columns
-from henderson.errors import DataError
 
 #: share of the sum of squares that a step may take away without being made again, and steps at most
 LITTLE, STEPS = 0.99, 4
@@ -73,8 +72,9 @@ def _least_squares(cross: CrossProducts, basis: Basis, chunks: Iterable[Rows]) -
             left = rr * np.finfo(float).eps
         basis = replace(basis, beta0=beta0, y_scale=basis.y_scale * float(np.sqrt(left / cross.n)))
         if explained <= LITTLE * rr:
-            return basis
-    raise DataError("the fixed effects explain the response exactly: no variance is left to estimate")
+            break
+    refuse_if_explained(cross.n * basis.y_scale**2, chunks, "the response")
+    return basis
 
 
 def _products(basis: Basis, chunks: Iterable[Rows]) -> tuple[np.ndarray, float]:
