@@ -159,7 +159,7 @@ def effects_by_group(
     }
 
 
-def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, re_names: list[str]) -> list[Any]:
+def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, re_names: list[str]) -> list[pd.Index]:
     """Index of each group's effects."""
     whole = [design.terms[k].n_levels == len(groups.labels) for k in packing.re_terms]
     if all(whole) and not packing.vc_terms:
@@ -176,7 +176,9 @@ def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, 
         levels = [""] * term.n_levels if own else [f"[{name}]" for name in level_names(term)]
         for into, members in zip(names, Members.of(term, rows.terms[k], groups)):
             into.extend(column + levels[level] for level in members for column in columns)
-    return names
+    # slices of one index: an index of text costs as much as all the rest of a group's Series
+    flat, ends = pd.Index([name for own in names for name in own]), np.cumsum([len(own) for own in names])
+    return [flat[end - len(own) : end] for own, end in zip(names, ends.tolist())]
 
 
 def covariances_by_group(
