@@ -266,6 +266,15 @@ def test_cells_that_are_no_values(columns, message):
         lmer("y ~ x + (1 | g)", {**table().to_dict("list"), **columns})
 
 
+@pytest.mark.parametrize("values", [np.array([3, 10] * 30, object), [Decimal(3), Decimal(10)] * 30])
+def test_objects_are_categories_where_asked(values):
+    data = table().assign(k=[3, 10] * 30)
+    want = lmer("y ~ C(k) + (1 | g)", data)
+    fit = lmer("y ~ C(k) + (1 | g)", data.assign(k=values))
+    assert fit.params.index.tolist() == want.params.index.tolist()
+    np.testing.assert_allclose(fit.predict({"k": [10, 3]}), want.predict({"k": [10, 3]}), rtol=RTOL)
+
+
 def test_columns_of_one_name_that_are_not_used():
     data = table()
     arrays = [pyarrow.array(data[name]) for name in ("y", "x", "g", "x", "x")]

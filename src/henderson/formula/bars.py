@@ -151,7 +151,10 @@ def parse(formula: str) -> ParsedFormula:
     [('1', 'b:a', 'b:a'), ('1', 'a', 'a'), ('0 + x', 'b:a', 'b:a.1'), ('0 + x', 'a', 'a.1')]
     """
     if not isinstance(formula, str):
-        raise FormulaError(f"a formula is a string, not {type(formula).__name__}")
+        raise FormulaError(
+            f"a formula is a string, not {type(formula).__name__}: it comes first, then the table, as in "
+            "lmer('y ~ x + (1 | g)', data)"
+        )
     return _parse(formula)
 
 

@@ -178,7 +178,7 @@ def learn(
     name, as_category_ = plain
     values = columns[name] if keep is None else columns[name][keep]
     kind = kind_of(values)
-    if kind == "complex" or kind == "number objects" or (kind == "time" and not as_category_):
+    if kind == "complex" or (kind in ("number objects", "time") and not as_category_):
         to_float(values, name)
     if kind == "number" and not as_category_:
         return FactorSpec(expr, (name,), (shown(expr),)), Values((to_float(values, name),))
