@@ -77,7 +77,7 @@ class MixedLMResults(MixedModelResults):
         return type(self)(self.model, self._outcome, request)
 
     def _of(self, fit: Fit) -> MixedLMResults:
-        if not (self.outcome.optimal and self.outcome.same_design):
+        if not (self._outcome.optimal and self._outcome.same_design):
             raise ValueError("fits with penalties or masks cannot be fitted again to another response; use MixedLM.fit")
         setup = replace(self._setup, given_rows=fit.rows)
         params = setup.params(fit.beta, setup.packing.g_of_theta(fit.theta))
