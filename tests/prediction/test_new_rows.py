@@ -112,6 +112,18 @@ def test_arrays_say_what_they_need(data):
         fit.predict(X[at], random=True, groups=["308"] * 4, exog_re=X[at])
 
 
+def test_arrays_with_an_intercept_need_labels_alone(data):
+    X = np.column_stack([np.ones(180), data["Days"]])
+    fit = henderson.MixedLM(data["Reaction"], X, data["Subject"]).fit()
+    with pytest.raises(ValueError, match=r"give groups=, the label of each new row$"):
+        fit.predict(X, random=True)
+    for _ in range(2):
+        found = fit.predict(X[[99, 0]], random=True, groups=data["Subject"].iloc[[99, 0]])
+        want = lmer("Reaction ~ Days + (1 | Subject)", data).predict(data.iloc[[99, 0]], random=True)
+        np.testing.assert_allclose(found, want, rtol=RTOL)
+        fit.remove_data()
+
+
 def test_columns_of_arrays_are_found_by_name(data):
     X = pd.DataFrame({"const": 1.0, "Days": data["Days"]})
     fit = henderson.MixedLM(data["Reaction"], X, data["Subject"]).fit()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from henderson.design.from_arrays import given_columns
+from henderson.design.intercept import LME4, STATSMODELS
 from henderson.design.replay import NewTerm, new_columns
 from henderson.engine.fit import Fit
 from henderson.errors import DataError
@@ -100,7 +101,7 @@ def _given_term(fit: Fit, groups: Any, exog_re: Any, m: int) -> NewTerm:
     term = fit.design.terms[0]
     if len(fit.design.terms) > 1 or term.label != term.group:
         raise ValueError("components given as matrices have no new rows: use vc_formula and a table, not exog_vc")
-    is_intercept = term.names == ("(Intercept)",)
+    is_intercept = term.names in ((LME4,), (STATSMODELS,))
     if groups is None or (exog_re is None and not is_intercept):
         needed = "groups=, the label of each new row" + (
             "" if is_intercept else f", and exog_re=, its columns {', '.join(term.names)}"
