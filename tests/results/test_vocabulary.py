@@ -100,3 +100,45 @@ def test_unknown_methods_are_refused_before_the_fit():
     for options in ({"ddf": "exact"}, {"cov": "HC3"}, {"ddf": "KR", "cov": "CR2"}):
         with pytest.raises(ValueError, match=r"there are|goes with"):
             lmer("nothing ~ at ~ all", {}, **options)
+
+
+@pytest.mark.parametrize(
+    ("random", "order"),
+    [
+        ("(1 | a) + (1 | b) + (1 | c)", ["c", "b", "a"]),
+        ("(1 | b) + (1 | c) + (1 | a)", ["b", "c", "a"]),
+        ("(1 | c) + (1 | a) + (1 | b)", ["b", "c", "a"]),
+        ("(1 | a) + (1 | c) + (1 | b)", ["b", "c", "a"]),
+    ],
+)
+def test_terms_are_listed_in_lme4s_order(random, order):
+    """3, 6 and 6 levels: what names(ranef(m)) and VarCorr(m) of lme4 1.1-31 list, ties included."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame(
+        {"a": np.repeat(range(3), 36), "b": np.tile(np.repeat(range(6), 6), 3), "c": np.tile(range(6), 18)}
+    )
+    data["y"] = rng.normal(size=108) + sum(rng.normal(size=6)[data[name]] for name in "abc")
+    results = lmer(f"y ~ 1 + {random}", data)
+    summary = [line.split()[0] for line in str(results.summary()).split("Groups")[1].split("\n")[1:4]]
+    lists = [
+        results.varcorr["grp"][:3],
+        results.ranef,
+        results.ranef_sd,
+        results.coef,
+        results.ngrps,
+        results.icc().index[:3],
+        results.rePCA()["group"],
+        [name.split("|")[1] for name in results.variance_errors().index[:3]],
+        [name.split("|")[1] for name in results.conf_int(method="wald").index[:3]],
+        summary,
+    ]
+    assert [list(each) for each in lists] == [order] * len(lists)
+
+
+def test_an_effect_that_two_terms_have_is_the_sum_of_theirs(sleepstudy):
+    results = lmer("Reaction ~ Days + (Days | Subject) + (0 + Days | Subject)", sleepstudy)
+    effects = results.ranef["Subject"]
+    assert list(effects.columns) == ["(Intercept)", "Days", "Days"]
+    total = effects.iloc[:, 1] + effects.iloc[:, 2] + results.params["Days"]
+    np.testing.assert_allclose(results.coef["Subject"]["Days"], total)
+    assert list(results.coef["Subject"].columns) == ["(Intercept)", "Days"]

@@ -106,12 +106,13 @@ def icc(fit: Fit) -> pd.DataFrame:
     shares = variance_shares(fit)
     random = float(shares.random.sum())
     within = random + shares.residual
-    labels = [term.label or term.group for term in fit.design.terms]
+    order = lme4_order(fit.design.terms)
+    labels = [fit.design.terms[k].label or fit.design.terms[k].group for k in order]
     frame = pd.DataFrame(
         {
-            "variance": [*shares.random, random, random],
-            "icc": [*(shares.random / within), random / within, random / shares.total],
-            "icc_intercept": [*(shares.intercept / within), np.nan, np.nan],
+            "variance": [*shares.random[order], random, random],
+            "icc": [*(shares.random[order] / within), random / within, random / shares.total],
+            "icc_intercept": [*(shares.intercept[order] / within), np.nan, np.nan],
         },
         index=pd.Index([*labels, "adjusted", "unadjusted"], name="term"),
     )

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.special import ndtri
 
-from henderson.intervals.profile.curve import Curve
-
 #: levels of the intervals drawn
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+
+
+class Curve(Protocol):
+    """What is drawn: ζ of a parameter, both ways, and where the profile reaches."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """The parameter at the points of the profile, (m,)."""
+
+    def zeta(self, value: np.ndarray) -> np.ndarray:
+        """ζ at values of the parameter."""
+
+    def value(self, zeta: np.ndarray) -> np.ndarray:
+        """The parameter at values of ζ."""
 
 
 def draw(curves: Sequence[tuple[str, Curve]], absolute: bool) -> Any:
@@ -25,8 +37,7 @@ def draw(curves: Sequence[tuple[str, Curve]], absolute: bool) -> Any:
     figure = Figure(figsize=(3.0 * wide, 2.6 * deep), layout="constrained")
     for i, (name, curve) in enumerate(curves):
         axis = figure.add_subplot(deep, wide, i + 1)
-        s = np.linspace(curve.trace.s[0], curve.trace.s[-1], 200)
-        values = curve.scale.value(s)
+        values = np.linspace(curve.values[0], curve.values[-1], 200)
         zeta = curve.zeta(values)
         axis.plot(values, np.abs(zeta) if absolute else zeta, lw=1.4)
         for level in LEVELS:
