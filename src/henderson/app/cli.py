@@ -105,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="with --groups: a variance component, such as 'cask=0 + C(cask)'; may be repeated",
     )
+    fit.add_argument(
+        "--open",
+        action="store_true",
+        help="let the formula call any Python function, such as np.clip(x, 0, 1); by default it may use the columns and "
+        "the listed functions only",
+    )
     fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
     fit.set_defaults(run=_run_fit)
 
@@ -172,9 +178,17 @@ def _fit(args: argparse.Namespace, data: pd.DataFrame, components: dict[str, str
         if column is not None and column not in data:
             there = ", ".join(map(str, data.columns))
             raise DataError(f"no column is called {column!r}; the table has {there}")
+    env: Any = {} if args.open else "closed"
     if args.groups is None:
-        return lmer(args.formula, data, REML=not args.ml, weights=args.weights)
-    model = mixedlm(args.formula, data, groups=args.groups, re_formula=args.re_formula, vc_formula=components or None)
+        return lmer(args.formula, data, REML=not args.ml, weights=args.weights, env=env)
+    model = mixedlm(
+        args.formula,
+        data,
+        groups=args.groups,
+        re_formula=args.re_formula,
+        vc_formula=components or None,
+        eval_env=env,
+    )
     return model.fit(reml=not args.ml)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
 from henderson.errors import DataError
+from henderson.formula.coding import Part
 from henderson.formula.evaluate import FactorSpec
+from henderson.formula.terms import shown
 from henderson.sources.factors import shown_label
 
 
@@ -55,6 +57,15 @@ def check_contrasts(contrasts: Iterable[str], factors: Mapping[str, FactorSpec])
         if name not in known:
             there = ", ".join(sorted(known)) or "none"
             raise DataError(f"contrasts names {name!r}, which is no factor of the model; there are {there}")
+
+
+def check_levels(part: Part) -> None:
+    """A factor of the fixed part has two levels or more, as R demands (patsy leaves the term out)."""
+    for expr, spec in part.factors.items():
+        if spec.levels is not None and len(spec.levels) < 2:
+            raise DataError(
+                f"the factor {shown(expr)!r} has one level in the rows that are used, {spec.levels[0]!r}: leave it out"
+            )
 
 
 def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None) -> None:

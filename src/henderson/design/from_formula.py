@@ -279,6 +279,8 @@ def _assemble(
     X = fill(fixed, values, np.empty((n, len(fixed.names)), order="F"))
     check_finite(y, [plan.response], rows)
     check_finite(X, fixed.names, rows)
+    if order != "patsy":
+        checks.check_levels(fixed)
     groups = Groups(columns)
     terms: list[RandomTerm] = []
     loads: list[TermRows] = []

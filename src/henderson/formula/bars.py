@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from henderson.errors import FormulaError
-from henderson.formula.terms import plain_column, terms_of
+from henderson.formula.terms import as_text, is_condition, plain_column, terms_of
 from henderson.formula.tokens import Token, is_unary, tokens, written
 
 
@@ -239,14 +239,14 @@ def _read_bar(piece: str) -> list[Bar]:
 
 def with_intercept(columns: str) -> str:
     """`columns` with its intercept written out."""
-    pieces = _pieces(columns)
+    pieces = [("+", f"({columns})")] if is_condition(tokens(columns), columns) else _pieces(columns)
     explicit = {"0", "1"} & {piece for _, piece in pieces}
     return _join(pieces if explicit else [("+", "1"), *pieces])
 
 
 def _split_terms(columns: str) -> list[str]:
     """One formula per model term of `columns`, for ``||``."""
-    return ["0 + " + ":".join(term) if term else "1" for term in terms_of(columns)]
+    return ["0 + " + as_text(term) if term else "1" for term in terms_of(columns)]
 
 
 def _groups(text: str, piece: str) -> list[tuple[tuple[str, ...], str]]:

@@ -162,11 +162,26 @@ def as_category(values: Any, state: State, levels: Sequence[Any] | None = None, 
     return Category(codes, known, coding, unknown)
 
 
+def _places(wanted: Sequence[Any], levels: pd.Index) -> np.ndarray:
+    """Where `wanted` are among the levels, by value or, as R has them, by their text; −1 where they are not."""
+    places = levels.get_indexer(pd.Index(list(wanted)))
+    texts = pd.Index([str(level) for level in levels])
+    if (places < 0).any() and texts.is_unique:
+        by_text = texts.get_indexer(pd.Index([str(label) for label in wanted]))
+        places = np.where(places < 0, by_text, places)
+    return np.asarray(places)
+
+
 def _index(levels: Iterable[Any], array: Any) -> pd.Index:
     index = pd.Index(list(levels))
     if not index.is_unique:
         raise FormulaError(f"the level {index[index.duplicated()][0]!r} is given twice")
     if (match(array, index) < 0).all():
+        own = encode(array, "a factor")[1]
+        places = _places(index, own)
+        if (places >= 0).any():  # R's levels are text
+            known = own.to_numpy(dtype=object)
+            return pd.Index([known[at] if at >= 0 else label for at, label in zip(places, index)]).infer_objects()
         shown = ", ".join(repr(level) for level in pd.unique(np.asarray(array, dtype=object))[:6])
         raise DataError(f"none of the levels {', '.join(map(repr, index[:6]))} occurs; there are {shown}")
     return index
@@ -197,7 +212,7 @@ def factor(state: State, x: Any, levels: Any = None, labels: Any = None, *, orde
 def relevel(state: State, x: Any, ref: Any) -> Category:
     """R's ``relevel(x, ref)``: `ref` becomes the first level."""
     made = as_category(x, state)
-    place = made.levels.get_indexer(pd.Index([ref]))[0]
+    place = _places([ref], made.levels)[0]
     if place < 0:
         raise FormulaError(f"relevel() has no level {ref!r}; there are {', '.join(map(repr, made.levels[:12]))}")
     order = np.r_[place, np.delete(np.arange(len(made.levels)), place)].astype(int)

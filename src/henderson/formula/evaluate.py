@@ -119,7 +119,8 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
         if name not in known and env.vector(name) is env.absent:
             raise FormulaError(_unknown(name, known))
         return (name,)
-    names, called = tree.names_in(tree.read(expr, known, functions.DottedNames()))
+    node = tree.read(expr, known, functions.DottedNames())
+    names, called = tree.names_in(node)
     for name in called:
         if env.function(name) is env.absent and not functions.is_listed(name) and env.builtin(name) is env.absent:
             if name in functions.REFUSED:
@@ -130,13 +131,16 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
         if name in known or _is_column_like(env.vector(name), known.n):
             used.append(name)
         elif env.get(name) is env.absent and not functions.is_listed(name) and env.builtin(name) is env.absent:
-            raise FormulaError(_unknown(name, known))
+            dotted = [part.text for part in tree.walk(node) if isinstance(part, tree.Attribute)]
+            raise FormulaError(_unknown(next((text for text in dotted if text.startswith(f"{name}.")), name), known))
     return tuple(used)
 
 
 def _unknown(name: str, known: Any) -> str:
     if name in functions.CONSTANTS:
         return f"{name!r} is a number, not a column: write I({name} * x)"
+    if "." in name and name.replace(".", "").isidentifier():
+        return unknown_column(name, known.names)
     hint = f" (names with spaces or signs stand in backticks: `{name}`)" if not name.isidentifier() else ""
     return unknown_column(name, known.names) + hint
 

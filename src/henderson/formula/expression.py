@@ -2,7 +2,7 @@
 
 Operators, those that bind more tightly first::
 
-    ^ **    -x ~x    %in% %% %/%    * / // % @    + -    < <= == != >= > in    ! not    & and    | or
+    ^ **    -x ~x    %in% %% %/%    * / // %    + -    < <= == != >= > in    ! not    & and    | or
 
 This is R's order and Python's, but for two places where they differ: ``&`` and ``|`` join conditions after the
 comparisons, as in R (``x > 0 & z < 1``), and R's ``%%`` binds more tightly than ``*``. What only Python's
@@ -114,7 +114,7 @@ _BINDING = {
     **dict.fromkeys(("&", "and"), 20),
     **dict.fromkeys(("<", "<=", "==", "!=", ">=", ">", "in", "not"), 40),
     **dict.fromkeys(("+", "-"), 60),
-    **dict.fromkeys(("*", "/", "//", "%", "@"), 70),
+    **dict.fromkeys(("*", "/", "//", "%"), 70),
     **dict.fromkeys(("%in%", "%%", "%/%"), 80),
     **dict.fromkeys(("^", "**"), 110),
 }

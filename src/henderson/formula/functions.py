@@ -70,6 +70,16 @@ def _learned(name: str, state: State, x: Any, *args: Any, **keywords: Any) -> An
     return _formulaic(name)(x, *args, _state=state, **keywords)
 
 
+def _learned_where_known(name: str, state: State, x: Any, *args: Any, **keywords: Any) -> Any:
+    """The same for a transform that would spread one missing value over all rows."""
+    known = ~np.isnan(x)
+    if known.all():
+        return _learned(name, state, x, *args, **keywords)
+    out = np.full(np.shape(x), np.nan)
+    out[known] = _learned(name, state, x[known], *args, **keywords)
+    return out
+
+
 def _polynomial(state: State, x: Any, *more: Any, degree: Any = None, raw: bool = False, simple: bool = False) -> Any:
     """Orthogonal polynomials over the rows learned from, or powers when `raw`."""
     del simple
@@ -96,6 +106,15 @@ def _b_spline(
         more["lower_bound"], more["upper_bound"] = sorted(float(knot) for knot in boundary_knots)
     if more.get("knots") is not None:
         more["knots"] = np.atleast_1d(more["knots"]).tolist()
+    if (
+        "knots" in state
+        and "extrapolation" not in more
+        and ((x < state["lower_bound"]) | (x > state["upper_bound"])).any()
+    ):
+        raise DataError(
+            f"bs() has new values beyond its boundary knots, {state['lower_bound']:g} and {state['upper_bound']:g}; "
+            "write bs(x, ..., extrapolation='extend') to go on as R does, or 'clip'"
+        )
     return _learned("bs", state, x, None if df is None else int(df), *args, **more)
 
 
@@ -104,7 +123,7 @@ def _scale(state: State, x: Any, center: Any = True, scale: Any = True, **more: 
         raise FormulaError(
             "scale(x, center=FALSE) divides by R's root mean square: write I(x / sd(x)), or what is meant"
         )
-    return _learned("scale", state, x, center, scale, **more)
+    return _learned_where_known("scale", state, x, center, scale, **more)
 
 
 def _log(x: Any, base: Any = None) -> Any:
@@ -280,9 +299,9 @@ FUNCTIONS: dict[str, Function] = {
     "max": _numeric(partial(_aggregate, np.max)),
     "sum": _numeric(partial(_aggregate, np.sum)),
     "quantile": _numeric(_quantile),
-    "center": _learning(partial(_learned, "center")),
+    "center": _learning(partial(_learned_where_known, "center")),
     "scale": _learning(_scale),
-    "standardize": _learning(partial(_learned, "standardize")),
+    "standardize": _learning(partial(_learned_where_known, "standardize")),
     "poly": _learning(_polynomial),
     "bs": _learning(_b_spline),
     "ns": _learning(natural_spline),
@@ -307,6 +326,8 @@ _CODINGS: dict[str, str] = {
     "Diff": "Diff",
     **{f"contr.{name}": name for name in ("treatment", "SAS", "sum", "helmert", "poly", "diff", "custom")},
 }
+OF_LABELS = frozenset({"C", "factor", "as.factor", "as_factor", "ordered", "relevel", "interaction"})
+"""Functions to which a value is a label."""
 CONSTANTS: dict[str, Any] = {"pi": np.pi, "TRUE": True, "FALSE": False, "T": True, "F": False, "Inf": np.inf}
 
 REFUSED: dict[str, str] = {

@@ -33,7 +33,6 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "//": operator.floordiv,
     "%": operator.mod,
     "**": operator.pow,
-    "@": operator.matmul,
 }
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
@@ -138,6 +137,9 @@ class _Interpreter:
         value = self.env.get(name)
         if value is self.env.absent:
             value = self.env.builtin(name)
+        listed = functions.FUNCTIONS.get(name)
+        if value is self.env.absent and listed is not None and not listed.learns:
+            return listed.call
         if value is self.env.absent and functions.is_listed(name):
             raise FormulaError(f"{name}() does not go with lambda, for, if and slices in one expression")
         if value is self.env.absent:
@@ -180,6 +182,8 @@ class _Interpreter:
     def _called(self, node: tree.Call) -> Any:
         function = self._function(node.function)
         args = [self.value(arg) for arg in node.args]
+        if isinstance(node.function, tree.Name) and node.function.name in functions.OF_LABELS:
+            args = [self._whole(arg, value) for arg, value in zip(node.args, args)]
         keywords = [(name, self.value(value)) for name, value in node.keywords]
         if isinstance(function, functions.Function):
             named = functions.as_arguments(keywords)
@@ -187,11 +191,33 @@ class _Interpreter:
                 args = [functions.number(arg, f"{node.text.split('(')[0]}()") for arg in args]
                 named = {k: functions.number(v, k) if np.ndim(v) and k == "x" else v for k, v in named.items()}
             state = (self.state.setdefault(node.text, {}),) if function.learns else ()
-            return function.call(*state, *args, **named)
+            try:
+                return function.call(*state, *args, **named)
+            except TypeError as error:
+                if "argument" not in str(error):
+                    raise
+                raise FormulaError(f"{node.text}: {re.sub(r'^.*?[(][)] ', '', str(error))}") from error
         named = dict(keywords)
         if isinstance(function, np.ufunc) and any(loop in function.types for loop in _FLOAT_LOOPS):
             return function(*(promoted(arg) for arg in args), **named)
         return function(*(widened(arg) for arg in args), **{k: widened(v) for k, v in named.items()})
+
+    def _whole(self, node: tree.Node, value: Any) -> Any:
+        """Arithmetic on columns of integers as integers where it is whole: labels are 1 and 2, not 1.0 and 2.0."""
+        if not isinstance(node, tree.Binary | tree.Unary) or not _is_vector(value):
+            return value
+        parts = list(tree.walk(node))
+        integers = all(
+            pd.api.types.is_integer_dtype(self.columns[part.name].dtype)
+            for part in parts
+            if isinstance(part, tree.Name) and part.name in self.columns
+        )
+        numbers = np.asarray(value)
+        divides = any(isinstance(part, tree.Binary) and part.operator == "/" for part in parts)
+        if divides or not integers or numbers.dtype.kind != "f" or not (np.abs(numbers) < 2**53).all():
+            return value
+        whole = numbers.astype(np.int64)
+        return whole if (whole == numbers).all() else value
 
     def _function(self, node: tree.Node) -> Any:
         if isinstance(node, tree.Attribute) and self.env.closed and node.value == tree.Name("np"):

@@ -78,13 +78,13 @@ class _Terms:
 
 def _add_sum(words: Sequence[Token], sign: str, terms: _Terms, text: str) -> None:
     """Add the terms of a sum to `terms`, or take them away."""
-    if _is_condition(words, text):
+    if is_condition(words, text):
         _change(terms, sign, [(written(words),)])
         return
     for own, piece in _signed(words, text):
         both = "+" if own == sign else "-"
         inner = _in_parentheses(piece)
-        if inner is not None and not _is_condition(inner, text):
+        if inner is not None and not is_condition(inner, text):
             _add_sum(inner, both, terms, text)
         elif len(piece) == 1 and piece[0].kind == "number" and piece[0].text in ("0", "1"):
             _change(terms, both if piece[0].text == "1" else "-+"[both == "-"], [()])
@@ -105,10 +105,10 @@ def _at(words: Sequence[Token]) -> int:
     return len(words[0].around)
 
 
-def _is_condition(words: Sequence[Token], text: str) -> bool:
+def is_condition(words: Sequence[Token], text: str) -> bool:
     """Whether `words` are a condition such as ``x > 0``; one that two readers would read differently is refused."""
     own = [k for k, token in enumerate(words) if len(token.around) == _at(words)]
-    joined = {words[k].text for k in own if words[k].kind in ("operator", "name")}
+    joined = {words[k].text for k in own if words[k].kind in ("operator", "name")} if len(words) > 1 else set()
     if not joined & _CONDITIONS and not any(_is_membership(words, k) for k in own):
         return False
     for k in own:
@@ -222,7 +222,7 @@ def _atom(words: Sequence[Token], text: str) -> list[Term]:
     inner = _in_parentheses(words)
     first = words[0]
     if inner is not None:
-        if _is_condition(inner, text):
+        if is_condition(inner, text):
             return [(written(inner),)]
         terms = _Terms()
         _add_sum(inner, "+", terms, text)
@@ -236,8 +236,31 @@ def _atom(words: Sequence[Token], text: str) -> list[Term]:
     if first.kind == "text" and len(words) == 1:
         raise FormulaError(f"the text {first.text} is not a term of {text!r}; write a column's name without quotes")
     if first.kind not in ("name", "quoted") or not _is_factor(words):
-        raise FormulaError(f"{written(words)!r} cannot be read as a term of {text!r}")
+        raise FormulaError(f"{written(words)!r} cannot be read as a term of {text!r}{_hint(words)}")
     return [(written(words),)]
+
+
+def _hint(words: Sequence[Token]) -> str:
+    """What may have been meant by words that are no term."""
+    symbols = {word.text for word in words if word.kind == "operator" and _is_own(word, words)}
+    if symbols & {"%%", "%/%", "//", "%", "|"}:
+        return f": arithmetic stands in I(), as in I({written(words)})"
+    if "$" in symbols:
+        return ": columns are named without their table"
+    if not symbols and all(word.kind in ("name", "number") for word in words):
+        return f": a name with spaces stands in backticks, `{' '.join(word.text for word in words)}`"
+    return ""
+
+
+def as_text(term: Term) -> str:
+    """A term as a formula has it, conditions in parentheses.
+
+    Examples
+    --------
+    >>> as_text(("x", "z > 0"))
+    'x:(z > 0)'
+    """
+    return ":".join(f"({factor})" if is_condition(tokens(factor), factor) else factor for factor in term)
 
 
 def _is_factor(words: Sequence[Token]) -> bool:

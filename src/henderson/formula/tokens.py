@@ -152,7 +152,7 @@ def is_unary(words: Sequence[Token], k: int) -> bool:
     if k == 0:
         return True
     before = words[k - 1]
-    return before.kind == "open" or before.kind == "operator" or _joins(before)
+    return before.kind == "open" or before.kind == "operator" or (words[k].is_python and _joins(before))
 
 
 def written(words: Iterable[Token]) -> str:
