@@ -108,8 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--open",
         action="store_true",
-        help="let the formula call any Python function, such as np.clip(x, 0, 1); by default it may use the columns and "
-        "the listed functions only",
+        help="let the formula run Python; by default it may use columns and the listed functions only",
     )
     fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
     fit.set_defaults(run=_run_fit)

@@ -280,8 +280,8 @@ def _breaks(x: np.ndarray, breaks: Any) -> np.ndarray:
             raise FormulaError("the breaks of cut() are not distinct")
         return edges
     n = int(edges[0])
-    if n < 2 or n != edges[0]:
-        raise FormulaError(f"cut() needs two intervals or more, not {edges[0]:g}")
+    if not 2 <= n <= max(len(x), 1000) or n != edges[0]:
+        raise FormulaError(f"cut() needs two intervals or more (and no more than rows), not {edges[0]:g}")
     low, high = float(x.min()), float(x.max())
     width = high - low
     if width == 0:

@@ -130,10 +130,20 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
     for name in names:
         if name in known or _is_column_like(env.vector(name), known.n):
             used.append(name)
+        elif name == "np" and env.closed and _only_listed(node):
+            continue
         elif env.get(name) is env.absent and not functions.is_listed(name) and env.builtin(name) is env.absent:
             dotted = [part.text for part in tree.walk(node) if isinstance(part, tree.Attribute)]
             raise FormulaError(_unknown(next((text for text in dotted if text.startswith(f"{name}.")), name), known))
     return tuple(used)
+
+
+def _only_listed(node: tree.Node) -> bool:
+    """Whether NumPy is used for listed functions only, ``np.log(x)``."""
+    called = [part.function for part in tree.walk(node) if isinstance(part, tree.Call)]
+    listed = [f for f in called if isinstance(f, tree.Attribute) and f.value == tree.Name("np")]
+    n_uses = sum(part == tree.Name("np") for part in tree.walk(node))
+    return len(listed) == n_uses and all(f.name in functions.FUNCTIONS for f in listed)
 
 
 def _unknown(name: str, known: Any) -> str:

@@ -20,7 +20,7 @@ import pandas as pd
 from henderson.errors import DataError, FormulaError
 from henderson.formula import categories
 from henderson.formula.categories import Category
-from henderson.formula.splines import natural_spline
+from henderson.formula.splines import check_df, natural_spline
 from henderson.sources.columns import kind_of, to_array, to_float
 
 State = dict[str, Any]
@@ -115,6 +115,7 @@ def _b_spline(
             f"bs() has new values beyond its boundary knots, {state['lower_bound']:g} and {state['upper_bound']:g}; "
             "write bs(x, ..., extrapolation='extend') to go on as R does, or 'clip'"
         )
+    check_df(df, x)
     return _learned("bs", state, x, None if df is None else int(df), *args, **more)
 
 
@@ -315,6 +316,7 @@ FUNCTIONS: dict[str, Function] = {
     "as_factor": _learning(categories.factor, numbers=False),
     "ordered": _learning(partial(categories.factor, ordered=True), numbers=False),
     "relevel": _learning(categories.relevel, numbers=False),
+    "contr.custom": Function(_identity),
     "interaction": _learning(categories.interaction, numbers=False),
 }
 
@@ -324,7 +326,7 @@ _CODINGS: dict[str, str] = {
     "Sum": "Sum",
     "Helmert": "Helmert",
     "Diff": "Diff",
-    **{f"contr.{name}": name for name in ("treatment", "SAS", "sum", "helmert", "poly", "diff", "custom")},
+    **{f"contr.{name}": name for name in ("treatment", "SAS", "sum", "helmert", "poly", "diff")},
 }
 OF_LABELS = frozenset({"C", "factor", "as.factor", "as_factor", "ordered", "relevel", "interaction"})
 """Functions to which a value is a label."""

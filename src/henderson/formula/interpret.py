@@ -166,6 +166,10 @@ class _Interpreter:
         for side in (left, right):
             if isinstance(side, Category) or (np.ndim(side) == 1 and kind_of(to_array(side, "it")) == "category"):
                 raise DataError(f"{node.operator!r} is for numbers, not for factors")
+        if node.operator != "+" and isinstance(left, str | list | tuple) | isinstance(right, str | list | tuple):
+            raise DataError(f"{node.operator!r} is for numbers; write c(1, 2) for a vector of numbers")
+        if node.operator == "**" and isinstance(left, int):
+            left = float(left)  # Python's integers have no end
         return _ARITHMETIC[node.operator](promoted(left), promoted(right))
 
     def _compare(self, node: tree.Compare) -> Any:

@@ -54,6 +54,7 @@ def natural_spline(
         outer = np.sort(np.asarray([known.min(), known.max()] if boundary_knots is None else boundary_knots, float))
         if outer.shape != (2,) or not outer[0] < outer[1]:
             raise FormulaError("ns() needs two boundary knots that differ")
+        check_df(df, known)
         if df is not None and knots is not None:
             raise FormulaError("ns() takes df or knots, not both")
         if knots is None:
@@ -67,6 +68,12 @@ def natural_spline(
         state["knots"] = np.concatenate([np.repeat(outer[0], _ORDER), inner, np.repeat(outer[1], _ORDER)])
         state["intercept"] = bool(intercept)
     return _basis(x, state["knots"], 0 if state["intercept"] else 1)
+
+
+def check_df(df: Any, x: np.ndarray) -> None:
+    """A spline has no more columns than x has values."""
+    if df is not None and df > len(x):
+        raise FormulaError(f"a spline of df={df} needs as many rows, there are {len(x)}")
 
 
 def _basis(x: np.ndarray, knots: np.ndarray, first: int) -> np.ndarray:
