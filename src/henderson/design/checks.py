@@ -64,7 +64,7 @@ def check_levels(part: Part) -> None:
     for expr, spec in part.factors.items():
         if spec.levels is not None and len(spec.levels) < 2:
             raise DataError(
-                f"the factor {shown(expr)!r} has one level in the rows that are used, {spec.levels[0]!r}: leave it out"
+                f"the factor {shown(expr)!r} has one level in the rows that are used, {shown_label(spec.levels[0])}: leave it out"
             )
 
 
