@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import FormulaError, lmer, mixedlm
+from henderson import DataError, FormulaError, lmer, mixedlm
 from henderson.app import cli
 from henderson.design.from_formula import design_from_formula
 
@@ -56,13 +56,13 @@ DATA = pd.DataFrame(
 def test_closed_formulas_reach_nothing_else(text):
     hidden = print  # noqa: F841 - a name of the caller's
     for formula in (f"y ~ {text} + (1 | g)", f"y ~ 1 + (0 + {text} | g)", f"y ~ offset({text}) + (1 | g)"):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises((FormulaError, DataError)):
             lmer(formula, DATA, env="closed")
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises((FormulaError, DataError)):
         lmer("y ~ x + (1 | g)", DATA, env="closed", weights=text)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises((FormulaError, DataError)):
         mixedlm(f"y ~ {text}", DATA, groups="g", eval_env="closed")
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises((FormulaError, DataError)):
         mixedlm("y ~ x", DATA, groups="g", vc_formula={"v": f"0 + {text}"}, eval_env="closed")
 
 

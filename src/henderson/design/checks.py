@@ -63,9 +63,8 @@ def check_levels(part: Part) -> None:
     """A factor of the fixed part has two levels or more, as R demands (patsy leaves the term out)."""
     for expr, spec in part.factors.items():
         if spec.levels is not None and len(spec.levels) < 2:
-            raise DataError(
-                f"the factor {shown(expr)!r} has one level in the rows that are used, {shown_label(spec.levels[0])}: leave it out"
-            )
+            only = shown_label(spec.levels[0])
+            raise DataError(f"the factor {shown(expr)!r} has one level in the rows that are used, {only}: leave it out")
 
 
 def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None) -> None:

@@ -115,7 +115,8 @@ def _b_spline(
             f"bs() has new values beyond its boundary knots, {state['lower_bound']:g} and {state['upper_bound']:g}; "
             "write bs(x, ..., extrapolation='extend') to go on as R does, or 'clip'"
         )
-    check_df(df, x)
+    if "knots" not in state:
+        check_df(df, x)
     return _learned("bs", state, x, None if df is None else int(df), *args, **more)
 
 
