@@ -37,5 +37,6 @@ def triangular(root: FloatArray) -> FloatArray:
     lam = np.zeros((len(root), len(root)))
     lam[:, : r.shape[0]] = r.T
     lam = lam * np.where(np.diag(lam) < 0, -1.0, 1.0)
-    lam[np.abs(lam) < 1e-15 * max(np.abs(lam).max(initial=0.0), 1e-300)] = 0.0
+    size = np.abs(lam).max(axis=1, initial=0.0, keepdims=True)  # each row in its own unit
+    lam[np.abs(lam) < 1e-15 * np.maximum(size, 1e-300)] = 0.0
     return lam

@@ -32,8 +32,17 @@ def smallest_sd(sizes: FloatArray, lam: FloatArray) -> float:
 
 
 def is_singular(fit: Fit) -> bool:
-    """Whether some combination of a term's effects has no variance."""
-    return any(smallest_sd(sizes, lam) < SINGULAR for sizes, lam in zip(term_sizes(fit), fit.lam))
+    """Whether some combination of a term's effects has no variance.
+
+    It is looked for in the working basis, whose columns are uncorrelated where the structure lets them: a slope on a
+    covariate far from zero is all but a multiple of its intercept.
+    """
+    criterion = fit.criterion
+    return any(
+        np.linalg.svd(lam[part, part], compute_uv=False).min(initial=np.inf) < SINGULAR
+        for block, lam in zip(criterion.blocks.blocks, criterion.lam_of(fit.theta))
+        for part in block.layout.terms
+    )
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Criterion:
     def constant(self) -> float:
         """What the units of X and y and the weights add to the deviance."""
         shift = 2.0 * self.nu * np.log(self.basis.y_scale) - self.system.cross.log_weights
-        return float(shift + (2.0 * np.log(self.basis.scale).sum() if self.reml else 0.0))
+        return float(shift + (2.0 * self.basis.log_volume if self.reml else 0.0))
 
     def at(self, theta: np.ndarray) -> Evaluation:
         """Factor the equations at a working θ."""

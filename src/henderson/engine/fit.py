@@ -268,7 +268,6 @@ def in_user_units(
     began: float,
 ) -> Fit:
     point, basis, blocks = ended.optimum.point, criterion.basis, criterion.blocks
-    B = basis.to_user()
     lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, point.modes()):
@@ -277,7 +276,7 @@ def in_user_units(
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
     theta = blocks.theta([linalg.block_diag(*(lam[i] for i in block.terms)) for block in blocks.blocks])
     sigma = basis.y_scale * np.sqrt(point.r2 / criterion.nu)
-    to_beta = np.linalg.inv(B[:-1, :-1])  # X = X̃B, so β = B⁻¹β̃ + β₀
+    to_beta = basis.to_beta  # X = X̃B, so β = B⁻¹β̃ + β₀
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (to_beta @ point.beta)
     found = Search(

@@ -61,7 +61,7 @@ class FitMoments:
         """B̃ with β = β₀ + B̃β̃, (p, p); the identity in the user's units."""
         if not self.in_working_basis:
             return np.eye(int(self.kept.sum()))
-        return np.linalg.inv(self.fit.criterion.basis.to_user()[:-1, :-1])
+        return self.fit.criterion.basis.to_beta
 
     @cached_property
     def to_g(self) -> FloatArray:

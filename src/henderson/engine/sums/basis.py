@@ -2,37 +2,46 @@
 
 Inner products square the condition number, so the rows are changed before they are summed:
 
-1. X̃ = (X − shift)/scale: columns far from zero are moved there (when X has a constant column); a factor's Cholesky does
-   not care about scale, so only extreme ones are changed. Redundant columns are left out, later ones first, as R's `lm`
-   does.
-2. ỹ = (y − offset − X β₀)/scale with β₀ the least-squares estimate: the model is the same with β − β₀ for β.
+1. (X − shift)/scale = X̃M: columns far from zero are moved there (when the span of X has the constant), those that are
+   all but combinations of earlier ones are replaced by their residuals (`straight`); a factor's Cholesky does not care
+   about scale, so only extreme ones are changed. Redundant columns are left out, later ones first, as R's `lm` does.
+2. ỹ = (y − offset − mean − X̃γ)/scale with γ the least-squares estimate: the model is the same with β − β₀ for β.
 3. Z̃_k = Z_k T_k with unit mean squares, uncorrelated where the term's covariance is free:
    b_k = T_k b̃_k, G_k = T_k G̃_k T_k'.
 4. All of it times √w.
 
-In this basis λ = I is a natural size, whatever the units of the data.
+With w such that Xw = 1, u = M scale w: X = X̃B, B = M scale + u shift', and B⁻¹ = scale⁻¹M⁻¹ − w (shift' scale⁻¹M⁻¹),
+which has no digits to lose. In this basis λ = I is a natural size, whatever the units of the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, TermRows
+from henderson.covariance.structure import Structure
 from henderson.covariance.structures import structure_called
 from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.gram import CHUNK, MILD, centred, constant_in, gram_of
+from henderson.engine.sums.straight import straighten, upper_inverse
 from henderson.errors import DataError
 
-#: rows of one pass through the cache
-CHUNK = 1 << 14
-#: a mean that is no more than so many standard deviations does no harm
-MILD = 3.0
 #: a column whose part orthogonal to the earlier ones is smaller than this is redundant (R's `lm` has the same)
 RANK_TOLERANCE = 1e-7
+#: the same for columns of random effects: rounding of the columns themselves
+ROUNDING = 1e-13
+#: least eigenvalue of the inner products of a term's unit columns, below which they are made straight on the rows
+WELL = 1e-5
+#: residual of y, relative to its size, that is rounding of it
+EXACT = 8 * np.finfo(float).eps
+#: share of y's sum of squares below which what the fixed effects leave is measured on the rows
+SUBTRACTED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -44,27 +53,34 @@ class Basis:
     kept : (p_all,) bool array
         Columns of X that are not redundant; p of them.
     shift, scale : (p,) arrays
-    constant : int
-        Which kept column of X is constant, or −1; `value` is its value.
-    beta0 : (p,) array
-        Least-squares coefficients in the user's columns, subtracted from y.
+    unmix : (p, p) longdouble array, or None
+        M⁻¹; None for the identity.
+    ones : (p,) array
+        w with Xw = 1 (zero where the span of X has no constant, or nothing was moved).
+    y_mean : float
+    gamma : (p,) array
+        Least-squares coefficients of y − offset − y_mean on X̃.
     y_scale : float
     roots : tuple of (q, q) arrays
         T of each block.
+    extended : tuple of bool
+        Whether a block's Z̃ would lose digits in double precision.
     """
 
     kept: np.ndarray
     shift: np.ndarray
     scale: np.ndarray
-    constant: int
-    value: float
-    beta0: np.ndarray
+    unmix: np.ndarray | None
+    ones: np.ndarray
+    y_mean: float
+    gamma: np.ndarray
     y_scale: float
     roots: tuple[np.ndarray, ...]
+    extended: tuple[bool, ...]
 
     @classmethod
     def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks) -> Basis:
-        """The basis of a design: two passes over X and y, one over the columns of Z.
+        """The basis of a design: two passes over X and y, one over the columns of Z; more where digits are at stake.
 
         Parameters
         ----------
@@ -74,59 +90,99 @@ class Basis:
         blocks : Blocks
         """
         n = sum(rows.n for rows in chunks)
-        constant, value = _constant_column(chunks)
-        shift = np.zeros(len(design.x_names))
-        y_mean = 0.0
-        if constant >= 0:
-            shift = sum(rows.X.sum(axis=0) for rows in chunks) / n
-            shift[constant] = 0.0
-            y_mean = float(sum(rows.response.sum() for rows in chunks)) / n
-        gram = _gram(chunks, shift, y_mean)
-        norms = np.sqrt(np.diag(gram))
-        floor = 1e-13 * (np.sqrt(n) * np.abs(shift) + norms[:-1])
-        scale = np.append(np.where(norms[:-1] > floor, norms[:-1], np.inf), 1.0)
-        gram = gram / np.outer(scale, scale)
-        kept = _independent(chunks, shift, scale[:-1], gram[:-1, :-1])
-        solution = np.linalg.solve(gram[:-1, :-1][np.ix_(kept, kept)], gram[:-1, -1][kept]) / scale[:-1][kept]
-        residual = gram[-1, -1] - gram[:-1, -1][kept] @ (solution * scale[:-1][kept])
-        refuse_if_explained(residual, chunks, design.y_name)
-        root_n = np.sqrt(n)
-        index = int(np.flatnonzero(np.flatnonzero(kept) == constant)[0]) if constant >= 0 and kept[constant] else -1
-        if index >= 0:
-            solution[index] += (y_mean - shift[kept] @ solution) / value
-        rms = scale[:-1][kept] / root_n
-        shift = np.where(np.abs(shift[kept]) > MILD * rms, shift[kept], 0.0)
-        rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
-        return cls(
+        ones, means, y_mean = constant_in(chunks, n)
+        shift = np.where(ones == 0, means, 0.0)
+        all_shift = shift
+        gram = gram_of(chunks, shift, y_mean)
+        norms = np.sqrt(np.diag(gram))[:-1]
+        scale = np.where(norms > 1e-13 * (np.sqrt(n) * np.abs(shift) + norms), norms, np.inf)
+        straight = straighten(
+            lambda: (rows[:, :-1] / scale for rows in centred(chunks, all_shift, 0.0, np.longdouble)),
+            gram[:-1, :-1] / np.outer(scale, scale),
+            lambda j: _tolerance(chunks, j) / scale[j],
+        )
+        kept = straight.kept
+        rms = scale[kept] / np.sqrt(n)
+        plain = straight.is_plain
+        if plain:
+            shift = np.where(np.abs(shift[kept]) > MILD * rms, shift[kept], 0.0)
+            rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
+        else:
+            shift = shift[kept]
+        whitenings = [_whitening(design, chunks, block.terms) for block in blocks.blocks]
+        basis = cls(
             kept,
             shift,
             rms,
-            index,
-            value if index >= 0 else 1.0,
-            solution,
-            float(np.sqrt(residual / n)),
-            tuple(_whitening(design, chunks, block.terms) for block in blocks.blocks),
+            None if plain else straight.unmix(),
+            ones[kept],
+            y_mean,
+            np.zeros(len(rms)),
+            1.0,
+            tuple(root for root, _ in whitenings),
+            tuple(extended for _, extended in whitenings),
         )
+        if not plain:
+            return basis._with_least_squares(chunks, design.y_name)
+        inner = gram[:-1, :-1][np.ix_(kept, kept)] / np.outer(scale[kept], scale[kept])
+        along = np.linalg.solve(inner, gram[:-1, -1][kept] / scale[kept]) / scale[kept]
+        residual = float(gram[-1, -1] - gram[:-1, -1][kept] @ along)
+        moved = float((shift - all_shift[kept]) @ along)
+        basis = replace(basis, gamma=rms * along + moved * (basis.from_beta @ basis.ones))
+        if not residual > SUBTRACTED * gram[-1, -1]:
+            return basis._with_least_squares(chunks, design.y_name)
+        return replace(basis, y_scale=float(np.sqrt(residual / n)))
+
+    def _with_least_squares(self, chunks: Iterable[Rows], y_name: str) -> Basis:
+        """The same with γ and the scale of y measured on the rows, where inner products would lose them."""
+        basis, p, n, residual = self, self.p, 0, 0.0
+        for _ in range(3):
+            gram, n = np.zeros((p + 1, p + 1)), 0
+            for rows in (part for chunk in chunks for part in chunk.chunks(CHUNK)):
+                out = np.empty((rows.n, p + 1))
+                basis.rows(rows, out)
+                gram += out.T @ out
+                n += rows.n
+            step = np.linalg.solve(gram[:-1, :-1], gram[:-1, -1])
+            residual = float(gram[-1, -1] - gram[:-1, -1] @ step)
+            basis = replace(basis, gamma=basis.gamma + step)
+        basis.refuse_if_explained(residual, chunks, y_name)
+        return replace(basis, y_scale=float(np.sqrt(residual / n)))
+
+    def refuse_if_explained(self, residual: float, chunks: Iterable[Rows], y_name: str) -> None:
+        """Raise when a residual sum of squares is rounding of the response and of what explains it."""
+        size = np.zeros(self.p + 1)
+        for rows in (part for chunk in chunks for part in chunk.chunks(CHUNK)):
+            raw = np.column_stack([rows.X[:, self.kept], rows.response])
+            size += (raw**2 if rows.weights is None else raw**2 * rows.weights[:, None]).sum(axis=0)
+        rounding = EXACT * float(np.append(np.abs(self.beta0), 1.0) @ np.sqrt(size))
+        if not residual > rounding**2:
+            raise DataError(f"the fixed effects explain {y_name} exactly: no variance is left to estimate")
 
     @property
     def p(self) -> int:
         """Columns of X kept."""
         return len(self.scale)
 
+    def fixed(self, rows: Rows, out: np.ndarray) -> None:
+        """Write X̃ to `out` (m, p)."""
+        X = rows.X if self.kept.all() else rows.X[:, self.kept]
+        if self.unmix is not None:
+            W = (X.astype(np.longdouble) - self.shift) / self.scale
+            out[...] = W @ self.unmix
+            return
+        if self.shift.any():
+            np.subtract(X, self.shift, out=out)
+        else:
+            out[...] = X
+        if (self.scale != 1.0).any():
+            out *= 1.0 / self.scale
+
     def rows(self, rows: Rows, out: np.ndarray) -> None:
         """Write √w [X̃ ỹ] to `out` (m, p + 1); called on rows that fit the cache."""
-        X = rows.X if self.kept.all() else rows.X[:, self.kept]
-        if self.shift.any():
-            np.subtract(X, self.shift, out=out[:, :-1])
-        else:
-            out[:, :-1] = X
-        if (self.scale != 1.0).any():
-            out[:, :-1] *= 1.0 / self.scale
-        residual = out[:, :-1] @ (self.scale * self.beta0)
-        np.subtract(rows.y, residual, out=residual)
-        if rows.offset is not None:
-            residual -= rows.offset
-        residual -= self.shift @ self.beta0
+        self.fixed(rows, out[:, :-1])
+        residual = out[:, :-1] @ self.gamma
+        np.subtract(rows.response - self.y_mean if self.y_mean else rows.response, residual, out=residual)
         np.multiply(residual, 1.0 / self.y_scale, out=out[:, -1])
         if rows.weights is not None:
             out *= np.sqrt(rows.weights)[:, None]
@@ -138,103 +194,61 @@ class Basis:
             out[...] = root[0, 0]
         elif len(root) == 1:
             np.multiply(rows.terms[terms[0]].columns, root[0, 0], out=out)
+        elif self.extended[block]:
+            out[...] = _stack(rows, terms).astype(np.longdouble) @ root
         else:
             out[...] = _stack(rows, terms) @ root
         if rows.weights is not None:
             out *= np.sqrt(rows.weights)[:, None]
 
+    @cached_property
+    def to_beta(self) -> np.ndarray:
+        """B⁻¹: coefficients of X from those of X̃, (p, p)."""
+        unmix = np.eye(self.p) if self.unmix is None else self.unmix
+        turned = unmix / self.scale[:, None]
+        return np.asarray(turned - np.outer(self.ones, self.shift @ turned), float)
+
+    @cached_property
+    def from_beta(self) -> np.ndarray:
+        """B, X = X̃B: coefficients of X̃ from those of X, (p, p)."""
+        mix = np.eye(self.p) if self.unmix is None else upper_inverse(self.unmix)
+        turned = mix * self.scale
+        return np.asarray(turned + np.outer(turned @ self.ones, self.shift), float)
+
+    @property
+    def beta0(self) -> np.ndarray:
+        """Least-squares coefficients in the user's columns, (p,)."""
+        return self.to_beta @ self.gamma + self.y_mean * self.ones
+
+    @property
+    def log_volume(self) -> float:
+        """log|B|."""
+        mixed = 0.0 if self.unmix is None else -float(np.log(np.diag(self.unmix)).sum())
+        return float(np.log(self.scale).sum()) + mixed
+
     def to_user(self) -> np.ndarray:
-        """B with [X y − offset] = [X̃ ỹ] B over the kept columns, (p + 1, p + 1)."""
-        out = np.diag(np.append(self.scale, self.y_scale))
-        if self.constant >= 0:  # X_j = scale_j X̃_j + shift_j 1, and 1 = X_c / value
-            out[self.constant, :-1] += self.scale[self.constant] / self.value * self.shift
-        out[:-1, -1] = out[:-1, :-1] @ self.beta0
+        """[X y − offset] = [X̃ ỹ] times this, over the kept columns, (p + 1, p + 1)."""
+        out = np.zeros((self.p + 1,) * 2)
+        out[:-1, :-1], out[-1, -1] = self.from_beta, self.y_scale
+        out[:-1, -1] = self.gamma + self.y_mean * (self.from_beta @ self.ones)
         return out
 
 
-def refuse_if_explained(residual: float, chunks: Iterable[Rows], name: str) -> None:
-    """Raise when the residual sum of squares is rounding of the response."""
-    if not residual > 1e-20 * max(float(sum(_square(rows.response) for rows in chunks)), 1e-300):
-        raise DataError(f"the fixed effects explain {name} exactly: no variance is left to estimate")
+def _tolerance(chunks: Iterable[Rows], j: int) -> float:
+    """Length of what the earlier columns leave of column j of X, from which it is not redundant.
 
-
-def _constant_column(chunks: Iterable[Rows]) -> tuple[int, float]:
-    """Index and value of the first column that is one nonzero number; −1 and 1 when there is none."""
-    left = None
-    for rows in chunks:
-        X = rows.X
-        if left is None:
-            left = {int(j): X[0, j] for j in np.flatnonzero((X[0] == X[-1]) & (X[0] != 0))} if len(X) else {}
-        left = {j: value for j, value in left.items() if (X[:, j] == value).all()}
-    for j, value in (left or {}).items():
-        return j, float(value)
-    return -1, 1.0
-
-
-def _square(v: np.ndarray) -> float:
-    return float(v @ v)
-
-
-def _gram(chunks: Iterable[Rows], shift: np.ndarray, y_mean: float) -> np.ndarray:
-    """[X − shift, y − offset − y_mean]'W[…], (p + 1, p + 1)."""
-    out = np.zeros((len(shift) + 1,) * 2)
-    for rows in chunks:
-        quick = _quick_gram(rows, shift, y_mean) if rows.weights is None and rows.n > 4 * CHUNK else None
-        out += sum(part.T @ part for part in _centred([rows], shift, y_mean)) if quick is None else quick
-    return out
-
-
-def _quick_gram(rows: Rows, shift: np.ndarray, y_mean: float) -> np.ndarray | None:
-    """The same of one chunk without weights, in one product; None when digits would be lost."""
-    n, p = rows.X.shape
-    y = rows.response - y_mean
-    out = np.empty((p + 1, p + 1))
-    out[:-1, :-1], out[:-1, -1], out[-1, -1] = rows.X.T @ rows.X, rows.X.T @ y, y @ y
-    raw, sums = np.diag(out).copy(), np.append(rows.X.sum(axis=0), y.sum())
-    s = np.append(shift, 0.0)
-    out[-1, :-1] = out[:-1, -1]
-    out += n * np.outer(s, s) - np.outer(s, sums) - np.outer(sums, s)
-    return out if (np.diag(out) > raw / (1 + MILD**2) / 2).all() else None  # little was taken away: nothing is lost
-
-
-def _centred(chunks: Iterable[Rows], shift: np.ndarray, y_mean: float) -> Iterator[np.ndarray]:
-    """√w [X − shift, y − offset − y_mean], in parts that fit the cache."""
-    for chunk in chunks:
-        for rows in chunk.chunks(CHUNK):
-            out = np.empty((rows.n, len(shift) + 1))
-            np.subtract(rows.X, shift, out=out[:, :-1])
-            np.subtract(rows.response, y_mean, out=out[:, -1])
-            if rows.weights is not None:
-                out *= np.sqrt(rows.weights)[:, None]
-            yield out
-
-
-def _independent(chunks: Iterable[Rows], shift: np.ndarray, scale: np.ndarray, gram: np.ndarray) -> np.ndarray:
-    """Which columns are not in the span of earlier ones, (p,) bool; `gram` has a unit diagonal.
-
-    A Cholesky factor column by column. A pivot below 1e-10 may be rounding of the inner products, so there the column's
-    residual is formed from the rows themselves and measured.
+    It is relative to the column's spread where it is not zero, so that it does not matter how far from zero a covariate
+    is, also in one group only; and more than rounding of the column itself.
     """
-    p = len(gram)
-    kept = np.zeros(p, bool)
-    for j in range(p):
-        if not np.isfinite(scale[j]):
-            continue
-        S = np.flatnonzero(kept)
-        coefficients = np.linalg.lstsq(gram[np.ix_(S, S)], gram[S, j], rcond=None)[0]
-        pivot = gram[j, j] - gram[S, j] @ coefficients
-        if pivot < 1e-10:
-            pivot = 0.0
-            correction = np.zeros(len(S))
-            for _ in range(2):  # a step of refinement, then the measure
-                step, pivot = np.zeros(len(S)), 0.0
-                for rows in _centred(chunks, shift, 0.0):
-                    residual = rows[:, j] / scale[j] - (rows[:, S] / scale[S]) @ (coefficients + correction)
-                    step += (rows[:, S] / scale[S]).T @ residual
-                    pivot += residual @ residual
-                correction = correction + np.linalg.lstsq(gram[np.ix_(S, S)], step, rcond=None)[0]
-        kept[j] = pivot > RANK_TOLERANCE**2
-    return kept
+    count = total = square = 0.0
+    for rows in chunks:
+        x = rows.X[:, j]
+        count, total, square = count + np.count_nonzero(x), total + x.sum(), square + x @ x
+    mean = total / max(count, 1.0)
+    spread = np.sqrt(sum((((rows.X[:, j] - mean) * (rows.X[:, j] != 0)) ** 2).sum() for rows in chunks))
+    return max(
+        RANK_TOLERANCE * float(spread if spread > EXACT * np.sqrt(square) else np.sqrt(square)), EXACT * np.sqrt(square)
+    )
 
 
 def _stack(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
@@ -243,9 +257,10 @@ def _stack(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
     return columns[0] if len(columns) == 1 else np.hstack(columns)
 
 
-def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -> np.ndarray:
-    """T (q, q), upper triangular within each term, with (Z T)'W(Z T)/n = I where the structure leaves G free."""
-    roots = []
+def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -> tuple[np.ndarray, bool]:
+    """T (q, q), upper triangular within each term, with (Z T)'W(Z T)/n = I where the structure leaves G free; and
+    whether Z T needs more digits than Z'Z has."""
+    roots, extended = [], False
     n = sum(rows.n for rows in chunks)
     for i in terms:
         term = design.terms[i]
@@ -258,8 +273,37 @@ def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -
         if not (scale > 0).all():
             name = term.names[int(np.argmin(scale))]
             raise DataError(f"the column {name!r} of the random-effects term on {term.group!r} is all zero")
-        roots.append(structure_called(term.structure).whiten(gram))
-    return np.asarray(linalg.block_diag(*roots))
+        structure = structure_called(term.structure)
+        if term.n_columns > 1 and structure.any_order and not _is_well(gram, scale):
+            root = _straight_root(chunks, i, gram, np.sqrt(n) * scale, structure)
+            extended = extended or root is not None
+            roots.append(structure.whiten(gram) if root is None else root)
+        else:
+            roots.append(structure.whiten(gram))
+    return np.asarray(linalg.block_diag(*roots)), extended
+
+
+def _is_well(gram: np.ndarray, scale: np.ndarray) -> bool:
+    """Whether a Gram matrix tells all of its columns apart."""
+    return bool(np.linalg.eigvalsh(gram / np.outer(scale, scale))[0] > WELL)
+
+
+def _straight_root(
+    chunks: Iterable[Rows], term: int, gram: np.ndarray, norms: np.ndarray, structure: Structure
+) -> np.ndarray | None:
+    """T of a term one of whose columns is all but a combination of the others; None when it is one."""
+
+    def columns() -> Iterator[np.ndarray]:
+        for rows in (part for chunk in chunks for part in chunk.chunks(CHUNK)):
+            Z = rows.terms[term].columns.astype(np.longdouble) / norms
+            yield Z if rows.weights is None else Z * np.sqrt(rows.weights)[:, None]
+
+    n = sum(rows.n for rows in chunks)
+    found = straighten(columns, gram * n / np.outer(norms, norms), lambda _: ROUNDING)
+    if not found.kept.all():
+        return None
+    turned = found.unmix() / norms[:, None] * np.sqrt(n)
+    return np.asarray(turned @ structure.whiten(found.gram), float)
 
 
 def _weighted_gram(term: TermRows, weights: np.ndarray | None) -> np.ndarray:

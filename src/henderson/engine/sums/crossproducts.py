@@ -16,9 +16,10 @@ from scipy import sparse
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, TermRows
-from henderson.engine.sums.basis import CHUNK, Basis
+from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Block, Blocks
 from henderson.engine.sums.by_level import BATCH, LevelSums, rows_at_once
+from henderson.engine.sums.gram import CHUNK
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Another response on the rows of a design: everything that does not know y stays as it is.
 
-Of the cross-products only the products with y are summed again, in a working basis that differs in β₀ and y's scale:
+Of the cross-products only the products with y are summed again, in a working basis that differs in γ and y's scale:
 
-    1. r = y − offset − Xβ₀ for the β₀ at hand; δ = (X̃'X̃)⁻¹X̃'r makes it the least-squares one, and r'r − δ'X̃'r its
+    1. r = y − offset − mean − X̃γ for the γ at hand; δ = (X̃'X̃)⁻¹X̃'r makes it the least-squares one, and r'r − δ'X̃'r its
        sum of squares. Where most of r'r goes, digits go with it, and the step is made again.
     2. X̃'ỹ, ỹ'ỹ and Z̃'ỹ
 """
@@ -15,10 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.contract.rows import Rows
-from henderson.engine.sums.basis import CHUNK, Basis, refuse_if_explained
+from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.by_level import LevelSums
 from henderson.engine.sums.crossproducts import CrossProducts, codes_of, parts_of, sparse_columns
+from henderson.engine.sums.gram import CHUNK
 
 #: share of the sum of squares that a step may take away without being made again, and steps at most
 LITTLE, STEPS = 0.99, 4
@@ -61,19 +62,23 @@ def with_response(
 def _least_squares(cross: CrossProducts, basis: Basis, chunks: Iterable[Rows]) -> Basis:
     """Step 1."""
     p, gram = basis.p, cross.xy[: basis.p, : basis.p]
-    to_beta = np.linalg.inv(basis.to_user()[:p, :p])
+    if basis.ones.any():
+        basis = replace(basis, y_mean=float(sum(rows.response.sum() for rows in chunks)) / cross.n)
+    suspicious = False
     for _ in range(STEPS):
         xr, rr = _products(basis, chunks)
         delta = np.linalg.solve(gram, xr) if p else np.zeros(0)
         explained = float(delta @ xr)
-        beta0 = basis.beta0 + basis.y_scale * (to_beta @ delta)
         left = rr - explained
         if not left > 0 or not np.isfinite(left):
             left = rr * np.finfo(float).eps
-        basis = replace(basis, beta0=beta0, y_scale=basis.y_scale * float(np.sqrt(left / cross.n)))
+        gamma, y_scale = basis.gamma + basis.y_scale * delta, basis.y_scale * float(np.sqrt(left / cross.n))
+        basis = replace(basis, gamma=gamma, y_scale=y_scale)
         if explained <= LITTLE * rr:
             break
-    refuse_if_explained(cross.n * basis.y_scale**2, chunks, "the response")
+        suspicious = True
+    if suspicious:
+        basis.refuse_if_explained(cross.n * basis.y_scale**2, chunks, "the response")
     return basis
 
 

@@ -101,7 +101,7 @@ def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
     to_user = np.zeros((p + k, p + k))
     to_user[:p, :p], to_user[p:, p:] = working.to_beta, working.to_g[:k, :k]
     point = likelihood.Point(working.relative, fit.reml)
-    return joint_of(point, basis.to_user()[:-1, :-1] @ (beta - basis.beta0), to_user=to_user)
+    return joint_of(point, basis.from_beta @ (beta - basis.beta0), to_user=to_user)
 
 
 def _inverse(information: FloatArray) -> FloatArray:

@@ -1,0 +1,90 @@
+"""Inner products of the fixed columns and the response about their means: what the basis is chosen by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from henderson.contract.rows import Rows
+
+#: rows of one pass through the cache
+CHUNK = 1 << 14
+#: a mean that is no more than so many standard deviations does no harm
+MILD = 3.0
+
+
+def _constant_column(chunks: Iterable[Rows]) -> tuple[int, float]:
+    """Index and value of the first column that is one nonzero number; −1 and 1 when there is none."""
+    left = None
+    for rows in chunks:
+        X = rows.X
+        if left is None:
+            left = {int(j): X[0, j] for j in np.flatnonzero((X[0] == X[-1]) & (X[0] != 0))} if len(X) else {}
+        left = {j: value for j, value in left.items() if (X[:, j] == value).all()}
+    for j, value in (left or {}).items():
+        return j, float(value)
+    return -1, 1.0
+
+
+def gram_of(chunks: Iterable[Rows], shift: np.ndarray, y_mean: float) -> np.ndarray:
+    """[X − shift, y − offset − y_mean]'W[…], (p + 1, p + 1)."""
+    out = np.zeros((len(shift) + 1,) * 2)
+    for rows in chunks:
+        quick = _quick_gram(rows, shift, y_mean) if rows.weights is None and rows.n > 4 * CHUNK else None
+        out += sum(part.T @ part for part in centred([rows], shift, y_mean)) if quick is None else quick
+    return out
+
+
+def _quick_gram(rows: Rows, shift: np.ndarray, y_mean: float) -> np.ndarray | None:
+    """The same of one chunk without weights, in one product; None when digits would be lost."""
+    n, p = rows.X.shape
+    y = rows.response - y_mean
+    out = np.empty((p + 1, p + 1))
+    out[:-1, :-1], out[:-1, -1], out[-1, -1] = rows.X.T @ rows.X, rows.X.T @ y, y @ y
+    raw, sums = np.diag(out).copy(), np.append(rows.X.sum(axis=0), y.sum())
+    s = np.append(shift, 0.0)
+    out[-1, :-1] = out[:-1, -1]
+    out += n * np.outer(s, s) - np.outer(s, sums) - np.outer(sums, s)
+    return out if (np.diag(out) > raw / (1 + MILD**2) / 2).all() else None  # little was taken away: nothing is lost
+
+
+def centred(
+    chunks: Iterable[Rows], shift: np.ndarray, y_mean: float, dtype: type[np.floating] = np.float64
+) -> Iterator[np.ndarray]:
+    """√w [X − shift, y − offset − y_mean], in parts that fit the cache."""
+    for chunk in chunks:
+        for rows in chunk.chunks(CHUNK):
+            out = np.empty((rows.n, len(shift) + 1), dtype)
+            np.subtract(rows.X, shift, out=out[:, :-1], dtype=dtype)
+            np.subtract(rows.response, y_mean, out=out[:, -1], dtype=dtype)
+            if rows.weights is not None:
+                out *= np.sqrt(rows.weights)[:, None]
+            yield out
+
+
+def constant_in(chunks: Iterable[Rows], n: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """w with Xw = 1, the means of the columns of X and that of y − offset; zeros where there is nothing to move.
+
+    The constant is a column, or a sum of columns of which every coefficient is a whole number (the levels of a factor).
+    """
+    constant, value = _constant_column(chunks)
+    p = next(iter(chunks)).X.shape[1]
+    w = np.zeros(p)
+    sums, y_sum = sum(rows.X.sum(axis=0) for rows in chunks), float(sum(rows.response.sum() for rows in chunks))
+    if constant >= 0:
+        w[constant] = 1.0 / value
+        return w, sums / n, y_sum / n
+    with np.errstate(over="ignore", invalid="ignore"):  # columns of 1e200 are not far from zero: they are large
+        squares = sum((rows.X**2).sum(axis=0) for rows in chunks)
+        y_square = float(sum(rows.response @ rows.response for rows in chunks))
+        far = np.append(n * squares - sums**2, n * y_square - y_sum**2) < np.append(sums, y_sum) ** 2 / MILD**2
+    if far.any() and p:
+        gram = sum(rows.X.T @ rows.X for rows in chunks)
+        near = np.flatnonzero(~far[:-1])
+        size = np.sqrt(np.where(squares > 0, squares, 1.0))[near]
+        inner = gram[np.ix_(near, near)] / np.outer(size, size)
+        w[near] = np.round(np.linalg.lstsq(inner, sums[near] / size, rcond=1e-13)[0] / size)
+        if all((rows.X @ w == 1.0).all() for rows in chunks):
+            return w, sums / n, y_sum / n
+    return np.zeros(p), np.zeros(p), 0.0
