@@ -11,6 +11,7 @@ from henderson.errors import DataError
 from henderson.inference.comparison.compare import compare
 from henderson.inference.comparison.ranova import ranova
 from henderson.inference.comparison.rlrt import rlrt
+from henderson.inference.comparison.submodels import Likelihood, likelihood_ratio
 from oracle_data import cases, frame, load_oracle
 
 PAIRS = cases("comparisons")
@@ -153,3 +154,86 @@ def test_exact_test_refuses():
         rlrt(correlated)
     with pytest.raises(ValueError, match="no random term is called 'g'"):
         rlrt(correlated, "g")
+
+
+def in_sites() -> pd.DataFrame:
+    rng = np.random.default_rng(41)
+    table = pd.DataFrame({"s": np.repeat([f"s{i:02d}" for i in range(20)], 12), "f": np.tile(list("abc"), 80)})
+    table["x"], table["z"], table["w"] = rng.normal(size=(3, 240))
+    table["site"] = table["s"].str[1:].astype(int).floordiv(4).astype(str)
+    table["y"] = rng.normal(size=20)[table["s"].str[1:].astype(int)] + table["x"] + rng.normal(size=240)
+    return table
+
+
+NESTED = [
+    ("x + (1 | s)", "x + (x | s)"),
+    ("x + (x || s)", "x + (x | s)"),
+    ("x + (1 | s)", "x + (1 | site/s)"),
+    ("f + (1 | s) + (1 | s:f)", "f + (f | s)"),
+    ("x + (0 + x | s)", "x + (1 | s) + (0 + I(2 * x) | s)"),
+    ("x + (x | s)", "x + z + (I(x + 3) | s)"),
+    ("x + (1 | s)", "x * f + (1 | s)"),
+]
+NOT_NESTED = [
+    ("x + (1 | s)", "f + z + (1 | s)", "fixed part"),
+    ("x + (1 | s)", "z + (1 | s)", "fixed part"),
+    ("x + (1 | s)", "x + (0 + z + w | s)", "random term"),
+    ("x + (x | s)", "x + (x || s) + (1 | site) + (1 | site:f)", "random term"),
+    ("x + (1 | site)", "x + (1 | s) + (1 | f)", "random term"),
+    ("x + (1 | s)", "x + z + offset(w) + (1 | s)", "offsets"),
+]
+
+
+@pytest.mark.parametrize(("small", "large"), NESTED)
+def test_nested_models_are_compared(small, large):
+    table = in_sites()
+    both = compare(henderson.lmer(f"y ~ {small}", table), henderson.lmer(f"y ~ {large}", table))
+    assert 0 <= both["p"].iloc[1] <= 1
+    assert both["statistic"].iloc[1] >= 0
+
+
+@pytest.mark.parametrize(("small", "large", "what"), NOT_NESTED)
+def test_models_that_are_visibly_not_nested_are_refused(small, large, what):
+    table = in_sites()
+    with pytest.raises(ValueError, match=rf"not nested: .*{what}"):
+        compare(henderson.lmer(f"y ~ {small}", table), henderson.lmer(f"y ~ {large}", table))
+
+
+def test_a_mixed_model_against_none():
+    import statsmodels.formula.api as smf
+
+    table = in_sites()
+    mixed, linear = henderson.lmer("y ~ x + (1 | s)", table, REML=False), smf.ols("y ~ x", table).fit()
+    for models in ((linear, mixed), (mixed, linear)):
+        tested = compare(*models)
+        assert tested["statistic"].iloc[1] == pytest.approx(2 * (mixed.llf - linear.llf), abs=1e-8)
+        assert tested["p_chibar"].iloc[1] == pytest.approx(tested["p"].iloc[1] / 2)
+    restricted = henderson.lmer("y ~ x + (1 | s)", table)
+    kept = compare(linear, restricted)
+    assert kept["statistic"].iloc[1] == pytest.approx(ranova(restricted)["statistic"].iloc[1], abs=1e-8)
+    assert "REML likelihoods, not refitted" in kept.attrs["notes"][0]
+    heavier = smf.wls("y ~ x", table, weights=np.exp(table["w"])).fit()
+    with pytest.raises(DataError, match="different weights"):
+        compare(heavier, restricted)
+    weighted = henderson.lmer("y ~ x + (1 | s)", table, weights=np.exp(table["w"]), REML=False)
+    assert compare(heavier, weighted)["statistic"].iloc[1] == pytest.approx(2 * (weighted.llf - heavier.llf), abs=1e-8)
+    for given, kind in ((table, "DataFrame"), ("y ~ x", "str")):
+        with pytest.raises(TypeError, match=f"fitted models, such as lmer.* not a {kind}"):
+            compare(given, mixed)
+    with pytest.raises(TypeError, match="at least one mixed model"):
+        compare(linear, linear)
+    with pytest.raises(ValueError, match="both with random effects"):
+        compare(linear, mixed, method="kenward-roger")
+    with pytest.raises(TypeError, match=r"henderson\.compare\(one, other\)"):
+        mixed.anova(restricted)
+
+
+def test_a_statistic_that_is_zero_but_for_rounding():
+    assert likelihood_ratio(Likelihood(160.0 + 1e-9, 4), Likelihood(160.0, 5)) == 0.0
+    assert likelihood_ratio(Likelihood(160.1, 4), Likelihood(160.0, 5)) == pytest.approx(0.1)
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame({"s": np.repeat(list("abcdefgh"), 6)})
+    table["y"] = rng.normal(size=48)
+    table["y"] -= table.groupby("s")["y"].transform("mean")
+    tested = ranova(henderson.lmer("y ~ 1 + (1 | s)", table))
+    assert tested["p_chibar"].iloc[1] == tested["p"].iloc[1] == 1.0

@@ -253,3 +253,88 @@ def test_dunnett_says_that_it_is_an_approximation(table):
     _, design, inference = model("angle ~ recipe", table)
     notes = emmeans(design, inference, "recipe").contrasts("trt.vs.ctrl").notes
     assert any("mvt is exact" in note for note in notes)
+
+
+def test_contrasts_of_contrasts_are_interaction_contrasts(table):
+    _, design, inference = model("angle ~ recipe * half", table)
+    means = emmeans(design, inference, "half | recipe")
+    differences = means.contrasts("pairwise").contrasts("pairwise", by=None)
+    products = emmeans(design, inference, "half * recipe").contrasts("pairwise", interaction=True)
+    np.testing.assert_allclose(differences.frame["estimate"], products.frame["estimate"])
+    assert differences.keys["contrast"][0] == "(high - low A) - (high - low B)"
+    again = means.contrasts("pairwise").contrasts("pairwise", by="contrast")
+    assert again.keys.columns.tolist() == ["contrast1", "contrast"]
+
+
+def test_contrasts_by_the_names_of_means(table):
+    _, design, inference = model("angle ~ recipe * temperature", table)
+    means = emmeans(design, inference, "recipe")
+    by_name = means.contrasts({"A vs. C": {"A": 1, "C": -1}}).frame["estimate"]
+    np.testing.assert_allclose(by_name, means.contrasts({"A vs. C": [1, 0, -1]}).frame["estimate"])
+    cells = emmeans(design, inference, "recipe * temperature")
+    label, levels = ({"d": {("A", "175"): 1, ("B", "175"): -1}}, {"d": {"A temperature175": 1, "B temperature175": -1}})
+    np.testing.assert_allclose(cells.contrasts(label).frame["estimate"], cells.contrasts(levels).frame["estimate"])
+    with pytest.raises(ValueError, match="contrast 'd': there is no mean 'Z'"):
+        means.contrasts({"d": {"Z": 1}})
+
+
+def test_a_reference_level_that_is_a_number(table):
+    _, design, inference = model("angle ~ C(number)", table.assign(number=table["temperature"].astype(int)))
+    means = emmeans(design, inference, "number")
+    for ref in (195, "195", 195.0, 2, "number195"):
+        assert means.contrasts("trt.vs.ctrl", ref=ref).keys["contrast"][0] == "number175 - number195"
+    several = means.contrasts("trt.vs.ctrl", ref=[175, 185])
+    assert several.keys["contrast"][0] == "number195 - avg(number175,number185)"
+
+
+@pytest.mark.parametrize("name", ["contrast", "estimate", "se", "df", "lower", "upper", "statistic", "p", "F", "term"])
+def test_factors_with_the_names_of_columns(table, name):
+    _, plain, inference = model("angle ~ recipe * half", table)
+    _, named, other = model(f"angle ~ {name} * half", table.rename(columns={"recipe": name}))
+    want, got = emmeans(plain, inference, "recipe").frame, emmeans(named, other, name).frame
+    assert got[name].tolist() == ["A", "B", "C"]
+    np.testing.assert_allclose(got.iloc[:, 1:].to_numpy(float), want.iloc[:, 1:].to_numpy(float))
+    want = emmeans(plain, inference, "half", by="recipe").contrasts().frame
+    pairs = emmeans(named, other, "half", by=name).contrasts()
+    assert pairs.frame[name].tolist() == ["A", "B", "C"]
+    np.testing.assert_allclose(pairs.frame.iloc[:, 2:].to_numpy(float), want.iloc[:, 2:].to_numpy(float))
+    assert len(str(pairs).split(f"{name} = ")) == 4
+    by = joint_tests(named, other, by=name)
+    assert by.iloc[:, 0].tolist() == ["A", "B", "C"]
+    assert emmeans(named, other, "half", by=name).contrasts().joint().iloc[:, 0].tolist() == ["A", "B", "C"]
+
+
+def test_tukey_has_the_size_of_each_family(table):
+    from scipy.stats import studentized_range
+
+    inner = table["half"].str[0] + table["temperature"].where(table["half"] == "high", "1").astype(str)
+    _, design, inference = model("angle ~ half / inner", table.assign(inner=inner))
+    rows = emmeans(design, inference, "inner | half").contrasts().frame
+    sizes = {"high": inner[table["half"] == "high"].nunique(), "low": 1}
+    assert (rows["half"] == "high").all()
+    right = studentized_range.sf(np.sqrt(2) * rows["statistic"].abs(), sizes["high"], rows["df"])
+    np.testing.assert_allclose(rows["p"], right, atol=1e-7)
+
+
+@pytest.mark.parametrize("expression", ["C(z > 1)", "C(np.where(z > 1, 'hi', 'lo'))", "C(temperature == '175')"])
+def test_a_categorical_expression_is_a_factor(table, expression):
+    own = table["z"] > 1 if "z" in expression else table["temperature"] == "175"
+    column = table.assign(late=own.astype(int).astype(str))
+    fits = [model(f"angle ~ {expression} * recipe + x", table), model("angle ~ C(late) * recipe + x", column)]
+    (_, inline, one), (_, explicit, two) = fits
+    np.testing.assert_allclose(
+        emmeans(inline, one, "recipe").frame["estimate"], emmeans(explicit, two, "recipe").frame["estimate"]
+    )
+    got = sorted(emmeans(inline, one, expression).frame["estimate"])
+    np.testing.assert_allclose(got, sorted(emmeans(explicit, two, "late").frame["estimate"]))
+    assert sorted(joint_tests(inline, one)["F"]) == pytest.approx(sorted(joint_tests(explicit, two)["F"]))
+
+
+def test_an_offset_moves_with_its_variable(table):
+    data = table.assign(size=np.exp(table["known"]))
+    fit, design, inference = model("angle ~ recipe + offset(np.log(size))", data)
+    at = emmeans(design, inference, "recipe", at={"size": 100.0}).frame["estimate"]
+    np.testing.assert_allclose(at, np.r_[0.0, fit.beta[1:]] + fit.beta[0] + np.log(100.0))
+    usual = emmeans(design, inference, "recipe")
+    assert usual.frame["estimate"][0] == pytest.approx(fit.beta[0] + data["known"].mean())
+    assert any(note.startswith("Offset: ") for note in usual.notes)
