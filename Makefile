@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench wheel clean
+.PHONY: demo test lint fuzz bench wheel clean
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
@@ -15,6 +15,10 @@ test: lint
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check src tests benchmarks examples
 	$(PY) -m mypy
+
+# 100,000 random models against dense algebra, about an hour; EXAMPLES=1000 for fewer.
+fuzz: $(VENV)/test.stamp
+	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest tests/fuzz
 
 bench: $(VENV)/test.stamp
 	$(PIP) -e ".[bench]"
