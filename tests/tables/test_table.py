@@ -59,3 +59,22 @@ def test_every_table_of_results_is_one_kind():
         assert "0.0000" not in str(table).split()
         assert "index" not in table.reset_index().columns or isinstance(table.index, pd.RangeIndex)
     assert "recipe:replicate" in fit.ranef["recipe:replicate"].reset_index().columns
+
+
+def test_a_summary_in_any_unit_shows_its_digits():
+    data = datasets.load("Dyestuff").assign(Yield=lambda d: d["Yield"] * 1e-16)
+    text = str(lmer("Yield ~ 1 + (1 | Batch)", data).summary())
+    assert "4.951e-15" in text
+    assert "1.764e-29" in text
+
+
+def test_a_covariate_called_sigma_is_not_the_residual():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(range(10), 6), "sigma": rng.normal(size=60)})
+    data["y"] = 5 + data["sigma"] + rng.normal(size=10)[data["g"]] + 0.1 * rng.normal(size=60)
+    fit = lmer("y ~ sigma + (1 | g)", data)
+    for method in ("wald", "profile"):
+        table = fit.conf_int(method=method)
+        assert list(table.index) == ["sd_(Intercept)|g", ".sigma", "(Intercept)", "sigma"]
+        assert table.loc[".sigma", "upper"] < 0.2 < table.loc["sigma", "lower"]
+    assert list(fit.conf_int(parameters="sigma").index) == ["sigma"]

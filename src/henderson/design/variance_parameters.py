@@ -28,7 +28,8 @@ class VarianceParameter:
     Attributes
     ----------
     name : str
-        ``"sd_(Intercept)|Subject"``, ``"cor_Days.(Intercept)|Subject"``, ``"sigma"``.
+        ``"sd_(Intercept)|Subject"``, ``"cor_Days.(Intercept)|Subject"``, ``"sigma"`` (``".sigma"`` beside a
+        covariate of that name).
     alias : str
         lme4's ``".sig01"``, ``".sigma"``.
     kind : {"sd", "cor", "sigma"}
@@ -54,7 +55,8 @@ def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
         for one in structure_called(term.structure).display(term.names):
             name = f"{one.kind}_{one.label}|{term.group or term.label}"
             out.append(VarianceParameter(name, f".sig{len(out) + 1:02d}", one.kind, k, one.row, one.column))
-    return _distinct((*out, VarianceParameter("sigma", ".sigma", "sigma", -1)))
+    sigma = ".sigma" if "sigma" in design.x_names else "sigma"
+    return _distinct((*out, VarianceParameter(sigma, ".sigma", "sigma", -1)))
 
 
 def lme4_order(terms: Sequence[RandomTerm]) -> list[int]:

@@ -15,6 +15,8 @@ FloatArray = np.ndarray
 SHARED = 3
 #: decimals above which, and size above which, a number is written with an exponent
 MOST_DECIMALS, LARGEST = 8, 1e9
+#: decimals to which numbers of one column are padded before all of them get an exponent
+MOST_PADDED = 12
 
 
 def decimals_by_row(se: FloatArray) -> np.ndarray:
@@ -73,6 +75,8 @@ def significant(values: FloatArray, digits: int) -> list[str]:
     --------
     >>> significant(np.array([612.10, 35.07]), 4)
     ['612.10', '35.07']
+    >>> significant(np.array([2.5e-29, 0.0]), 4)
+    ['2.500e-29', '0.000e+00']
     """
     values = np.asarray(values, float)
     finite = values[np.isfinite(values) & (values != 0)]
@@ -82,7 +86,9 @@ def significant(values: FloatArray, digits: int) -> list[str]:
         mantissa, exponent = text.split("e")
         used = len(mantissa.replace(".", "").rstrip("0"))
         decimals = max(decimals, used - 1 - int(exponent))
-    return ["" if np.isnan(value) else f"{value:.{min(max(decimals, 0), 15)}f}" for value in values]
+    if decimals > MOST_PADDED:
+        return ["" if np.isnan(value) else f"{value:.{digits - 1}e}" for value in values]
+    return ["" if np.isnan(value) else f"{value:.{max(decimals, 0)}f}" for value in values]
 
 
 def p_text(p: float) -> str:
