@@ -32,6 +32,11 @@ class DenseProduct:
         S = np.array(self.rr, order="F")
         return [blas.dsyrk(-1.0, rows.T, beta=1.0, c=S, lower=1, overwrite_c=1)]
 
+    def gram(self, K: np.ndarray) -> list[np.ndarray]:
+        """Σ_j a_j'K_j'K_j a_j of the one place, (R, R) in Fortran order, lower triangle."""
+        rows = np.matmul(K.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
+        return [blas.dsyrk(1.0, rows.T, lower=1)]
+
     def sandwich(self, rest: Rest) -> np.ndarray:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
         moved = rest.weigh(self._rows.T).T.reshape(self.a.shape)

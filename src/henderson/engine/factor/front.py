@@ -16,6 +16,9 @@ import numpy as np
 
 from henderson.numerics import small
 
+#: variance of the weakest effect, relative to the residual's share in a level's mean, from which λ may be divided by
+MILD = 1e-3
+
 
 @dataclass(frozen=True)
 class Front:
@@ -99,10 +102,10 @@ def shrink(front: Front, zz: np.ndarray) -> np.ndarray:
     return D
 
 
-def invertible(lam: np.ndarray, per_level: float) -> bool:
+def invertible(lam: np.ndarray, per_level: float, floor: float = MILD) -> bool:
     """Whether formulas may divide by λ: its smallest effect is not lost against the residual's share."""
     if not lam.size:
         return True
     if lam.shape == (1, 1):
-        return lam[0, 0] ** 2 * per_level > 1e-3
-    return float(np.linalg.svd(lam, compute_uv=False)[-1]) ** 2 * per_level > 1e-3
+        return lam[0, 0] ** 2 * per_level > floor
+    return float(np.linalg.svd(lam, compute_uv=False)[-1]) ** 2 * per_level > floor

@@ -130,10 +130,17 @@ class PatternProduct:
 
     def schur(self, T: np.ndarray) -> list[np.ndarray]:
         """S of every place, for T (q, q, J)."""
-        values = self.pattern.rr.copy()
+        return fill(self.places, self.entries, self.pattern.rr - self._summed(T))
+
+    def gram(self, K: np.ndarray) -> list[np.ndarray]:
+        """Σ_j a_j'K_j'K_j a_j of every place, as `schur` has it: what levels of the front hold of the rest."""
+        return fill(self.places, self.entries, self._summed(K))
+
+    def _summed(self, K: np.ndarray) -> np.ndarray:
+        values = np.zeros(len(self.pattern))
         for (k, l), product in self.products.items():
-            values -= product @ np.einsum("aj,aj->j", T[:, k], T[:, l])
-        return fill(self.places, self.entries, values)
+            values += product @ np.einsum("aj,aj->j", K[:, k], K[:, l])
+        return values
 
     def sandwich(self, rest: Rest) -> np.ndarray:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""

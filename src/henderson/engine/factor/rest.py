@@ -30,7 +30,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from henderson.engine.factor.front import invertible
+from henderson.engine.factor.front import MILD, invertible
 from henderson.engine.factor.places import ComponentColumns, ComponentShape, Placement, scale_rows
 from henderson.engine.factor.rest_batched import BatchedComponents
 from henderson.engine.factor.rest_dense import DenseComponent
@@ -65,8 +65,8 @@ class Rest(Protocol):
     def unscale(self, B: np.ndarray) -> np.ndarray:
         """Λ⁻ᵀB, (R, k)."""
 
-    def divisible(self) -> list[bool]:
-        """For each block whether formulas may divide by its λ."""
+    def divisible(self, floor: float = MILD) -> list[bool]:
+        """For each block whether formulas may divide by its λ (see `front.invertible`)."""
 
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Σ_j (SΛC⁻¹)_jj and Σ_j (Z'V⁻¹Z)_jj for every block, (q, q) each."""
@@ -86,8 +86,11 @@ class Rest(Protocol):
     def weights_on(self, where: Sequence[Placement], size: int) -> np.ndarray:
         """W at the places of a pattern, (size,)."""
 
-    def stacks(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """S and W of the components of every place, (C, m, m) each."""
+    def weight_stacks(self) -> list[np.ndarray]:
+        """W of the components of every place, new arrays (C, m, m)."""
+
+    def schur_stacks(self) -> list[np.ndarray]:
+        """S of the components of every place, (C, m, m)."""
 
 
 class ExactRest:
@@ -154,9 +157,9 @@ class ExactRest:
         shape = ComponentShape(tuple((k, len(lam), n) for k, (lam, n) in enumerate(zip(self.lam, self.levels))))
         return scale_rows(shape, [np.linalg.inv(lam) for lam in self.lam], B, True)
 
-    def divisible(self) -> list[bool]:
+    def divisible(self, floor: float = MILD) -> list[bool]:
         """For each block whether formulas may divide by its λ."""
-        return [invertible(lam, self.n / levels) for lam, levels in zip(self.lam, self.levels)]
+        return [invertible(lam, self.n / levels, floor) for lam, levels in zip(self.lam, self.levels)]
 
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Σ_j (SΛC⁻¹)_jj and Σ_j (Z'V⁻¹Z)_jj for every block, (q, q) each."""
@@ -206,9 +209,13 @@ class ExactRest:
             out[place.entries] = part.weights()[place.flat]
         return out
 
-    def stacks(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """S and W of the components of every place, (C, m, m) each."""
-        return [part.stacks() for part in self.parts]
+    def weight_stacks(self) -> list[np.ndarray]:
+        """W of the components of every place, new arrays (C, m, m)."""
+        return [part.weight_stack() for part in self.parts]
+
+    def schur_stacks(self) -> list[np.ndarray]:
+        """S of the components of every place, (C, m, m)."""
+        return [part.schur_stack() for part in self.parts]
 
     @property
     def _one(self) -> DenseComponent:

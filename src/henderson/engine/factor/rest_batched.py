@@ -68,9 +68,13 @@ class BatchedComponents:
         """WB."""
         return small.multiply(self.W, B)
 
-    def stacks(self) -> tuple[np.ndarray, np.ndarray]:
-        """S and W as stacks, (C, m, m) each."""
-        return self.S.transpose(2, 0, 1), self.W.transpose(2, 0, 1)
+    def weight_stack(self) -> np.ndarray:
+        """W, a new array (C, m, m)."""
+        return np.ascontiguousarray(self.W.transpose(2, 0, 1))
+
+    def schur_stack(self) -> np.ndarray:
+        """S, (C, m, m)."""
+        return self.S.transpose(2, 0, 1)
 
     def put_level_weights(self, place: ComponentColumns, offsets: np.ndarray, out: Sequence[np.ndarray]) -> None:
         """As `DenseComponent.put_level_weights`; padding is left out."""

@@ -100,9 +100,13 @@ class DenseComponent:
         below = sum(2.0 * float(W[i + 1 :, i] @ M[i + 1 :, i]) for i in range(len(W)))
         return below + float(np.diag(W) @ np.diag(M))
 
-    def stacks(self) -> tuple[np.ndarray, np.ndarray]:
-        """S and W as stacks of one, (1, size, size) each."""
-        return self.full_S[None], self.full_W()[None]
+    def weight_stack(self) -> np.ndarray:
+        """W, a new array (1, size, size)."""
+        return self.full_W()[None]
+
+    def schur_stack(self) -> np.ndarray:
+        """S, (1, size, size)."""
+        return self.full_S[None]
 
     def put_level_weights(self, place: ComponentColumns, offsets: np.ndarray, out: Sequence[np.ndarray]) -> None:
         """Write the diagonal blocks of W to each block's (q, q, levels)."""

@@ -48,6 +48,10 @@ class SplitProduct:
         S[row, self.rr.indices] += self.rr.data
         return [S]
 
+    def gram(self, K: np.ndarray) -> list[np.ndarray]:
+        """Σ_j a_j'K_j'K_j a_j of the one place, (R, R) in Fortran order, lower triangle."""
+        return [self._gram(K)]
+
     def sandwich(self, rest: Rest) -> np.ndarray:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
         out = np.empty((self.q, self.q, self.n_levels))
