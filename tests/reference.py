@@ -6,6 +6,7 @@ Functions take anything that has a `design` and its `rows`: a `Data`, a `Fit`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +91,23 @@ def deviance(data: Data, theta: np.ndarray, reml: bool = True) -> float:
     return float(logdet + n * (1 + np.log(2 * np.pi * r2 / n)))
 
 
+@dataclass(frozen=True)
+class Dense:
+    """F2 and T2 as they are (see `henderson.engine.moments.Second`)."""
+
+    f2: np.ndarray
+    t2: np.ndarray
+
+    def forms(self, B: np.ndarray) -> np.ndarray:
+        return B.T @ self.f2 @ B
+
+    def trace_forms(self, B: np.ndarray) -> np.ndarray:
+        return np.einsum("ijss->ij", self.forms(B))
+
+    def traces(self) -> np.ndarray:
+        return self.t2
+
+
 def moments(data: Data, g: np.ndarray) -> Moments:
     """All moments at the G parameters, from their definitions."""
     c = np.column_stack([data.rows.X, response(data)])
@@ -103,7 +121,8 @@ def moments(data: Data, g: np.ndarray) -> Moments:
     t2 = np.einsum("inm,jmn->ij", vv, vv, optimize=True)
     f0, log_det = c.T @ vc, np.linalg.slogdet(marginal(data, g))[1]
     r2 = 1 / np.linalg.inv(f0)[-1, -1]
-    return Moments(len(c), data.rows.X.shape[1], np.asarray(g, float), f0, f1, f2, t1, t2, float(log_det), float(r2))
+    n, p = data.rows.X.shape
+    return Moments(n, p, np.asarray(g, float), f0, f1, t1, float(log_det), float(r2), Dense(f2, t2))
 
 
 def modes(data: Data, theta: np.ndarray, reml: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -19,6 +19,7 @@ from henderson.engine.factor.dense_product import DenseProduct
 from henderson.engine.factor.pattern_product import PatternProduct
 from henderson.engine.factor.split_product import SplitProduct
 from henderson.engine.fit import fit_design
+from henderson.engine.moments_at import moments_of
 from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -73,7 +74,7 @@ def test_moments(kind, singular):
     data = design(kind, weighted=not singular)
     criterion = Criterion.of(*data)
     g = reference.g_of(data, theta_for(criterion, singular))
-    ours, theirs = criterion.moments(g), reference.moments(data, g)
+    ours, theirs = moments_of(criterion, g), reference.moments(data, g)
     for name in ("f0", "f1", "f2", "t1", "t2"):
         expected = getattr(theirs, name)
         np.testing.assert_allclose(getattr(ours, name), expected, atol=EXACT * np.abs(expected).max(), err_msg=name)
@@ -136,7 +137,7 @@ def test_all_products_give_one_answer(which, monkeypatch):
         criterion = Criterion.of(*data)
         assert isinstance(criterion.system.product, kind)
         theta = theta_for(criterion, singular=False)
-        values.append((*deviance_and_gradient(criterion, theta), criterion.moments(reference.g_of(data, theta)).t2))
+        values.append((*deviance_and_gradient(criterion, theta), moments_of(criterion, reference.g_of(data, theta)).t2))
     for answers in zip(*values):
         for other in answers[1:]:
             np.testing.assert_allclose(other, answers[0], rtol=1e-10)
@@ -152,7 +153,7 @@ def test_many_components_give_the_answer_of_one(which, monkeypatch):
         assert (len(criterion.system.places) == 1 and not criterion.system.places[0].is_batch) == (small > 0)
         for singular in (False, True):
             theta = theta_for(criterion, singular)
-            moments = criterion.moments(reference.g_of(data, theta))
+            moments = moments_of(criterion, reference.g_of(data, theta))
             values.append((*deviance_and_gradient(criterion, theta), moments.t1, moments.t2, moments.f1, moments.f2))
         values.append(fit_design(*data).b_cov())
     for one, other in zip(values[:3], values[3:]):

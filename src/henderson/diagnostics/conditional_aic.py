@@ -29,6 +29,7 @@ import numpy as np
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.diagnostics.measures import effective_df
+from henderson.engine.moments_at import in_user_columns, working_moments
 from henderson.inference.fit_moments import FitMoments, fit_of
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import pseudo_inverse
@@ -186,7 +187,7 @@ def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     X = np.asfortranarray(np.column_stack([basis, u[:, good]]) / root[:, None])
     wide = replace(fit.design, x_names=tuple(f"column {j}" for j in range(X.shape[1])))
     criterion = Criterion.of(wide, replace(fit.rows, X=X), reml=fit.reml)
-    moments = criterion.in_user_columns(criterion.working_moments(fit.theta)).with_residual()
+    moments = in_user_columns(criterion, working_moments(criterion, fit.theta)).with_residual
     f0, f = moments.f0, moments.f1[-1]
     # P applied to a column c: c − X (X'V⁻¹X)⁻¹ X'V⁻¹c
     out = np.zeros((d + 1, p + d + 1))

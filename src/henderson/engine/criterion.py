@@ -17,22 +17,19 @@ singular optimum, where ∂G/∂θ vanishes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
-from henderson.covariance.roots import semidefinite_root
 from henderson.engine.factor.system import Factor, System
-from henderson.engine.moments import Moments, moments_at
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.engine.sums.response import with_response
 from henderson.numerics import small
-from henderson.numerics.threads import blas_threads
 
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
 HEAVY, MANY = 1500, 100_000
@@ -115,29 +112,6 @@ class Criterion:
     def deviance(self, theta: np.ndarray) -> float:
         """−2 log-likelihood (REML: restricted) at a user's θ."""
         return self.at_lam(self.lam_of(theta), theta).deviance
-
-    def moments(self, g: np.ndarray) -> Moments:
-        """Moments at the user's G parameters (relative to σ²)."""
-        g = np.asarray(g, float)
-        lam = [semidefinite_root(block.layout.covariance(g[block.g_parameters])) for block in self.blocks.blocks]
-        working = [np.linalg.solve(T, one) for T, one in zip(self.basis.roots, lam)]
-        with blas_threads(self.order):
-            return replace(self.in_user_units(moments_at(self.at_lam(working, g))), g=g)
-
-    def working_moments(self, theta: np.ndarray) -> Moments:
-        """Moments in the working basis at a user's θ."""
-        with blas_threads(self.order):
-            return moments_at(self.at_lam(self.lam_of(theta), theta))
-
-    def in_user_units(self, moments: Moments) -> Moments:
-        """Moments of the working basis in the user's units and columns."""
-        return self.in_user_columns(moments, self.to_user_g)
-
-    def in_user_columns(self, moments: Moments, parameters: np.ndarray | None = None) -> Moments:
-        """Moments of the working basis in the user's columns; the G parameters stay the basis' (or times a matrix)."""
-        columns = self.basis.to_user()
-        columns[-1, -1] = 1.0  # y is in its own unit already
-        return moments.turned(columns, np.eye(len(moments.g)) if parameters is None else parameters)
 
     @cached_property
     def to_user_g(self) -> np.ndarray:

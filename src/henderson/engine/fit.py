@@ -19,6 +19,7 @@ from henderson.contract.rows import Rows, present
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
+from henderson.engine.moments_at import moments_at, working_moments
 from henderson.engine.search.search import Certified, search, working_theta
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
@@ -107,6 +108,7 @@ class Fit:
     _rows: Rows | None = field(default=None, repr=False, compare=False)
     _built: Criterion | None = field(default=None, repr=False, compare=False)
     _near: Evaluation | None = field(default=None, repr=False, compare=False)
+    _point: Evaluation | None = field(default=None, repr=False, compare=False)
 
     @property
     def n(self) -> int:
@@ -135,7 +137,7 @@ class Fit:
 
     def without_rows(self) -> Fit:
         """The same fit, light: estimates, and the sums over rows that inference needs."""
-        return replace(self, _rows=None, _built=self.criterion, _near=None)
+        return replace(self, _rows=None, _built=self.criterion, _near=None, _point=None)
 
     @cached_property
     def criterion(self) -> Criterion:
@@ -145,7 +147,7 @@ class Fit:
     @cached_property
     def moments(self) -> Moments:
         """What inference needs of the data at this fit, in the working basis; kept while the fit lives, not saved."""
-        return self.criterion.working_moments(self.theta)
+        return working_moments(self.criterion, self.theta) if self._point is None else moments_at(self._point)
 
     @property
     def g(self) -> np.ndarray:
@@ -162,7 +164,7 @@ class Fit:
         criterion = self.criterion
         out: list[Any] = [None] * len(self.design.terms)
         with blas_threads(criterion.order):
-            point = criterion.at_lam(criterion.lam_of(self.theta), self.theta)
+            point = self._point or criterion.at_lam(criterion.lam_of(self.theta), self.theta)
             covariances = point.factor.conditional_covariances()
         for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
             user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
@@ -173,7 +175,7 @@ class Fit:
     def __getstate__(self) -> dict[str, Any]:
         built = self._built if self._rows is None else None
         kept = {k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}
-        return {**kept, "_built": built, "_near": None}
+        return {**kept, "_built": built, "_near": None, "_point": None}
 
 
 def fit_design(
@@ -292,6 +294,7 @@ def in_user_units(
         ended.starts,
         ended.surveyed,
     )
+    point.lighten()
     return Fit(
         design,
         criterion.reml,
@@ -307,4 +310,5 @@ def in_user_units(
         rows,
         criterion,
         None if (full := ended.optimum.full) is None or "factor" not in full.__dict__ else full,
+        point,
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.engine.moments import Moments
-from henderson.numerics.linalg import scaled_inverse
+from henderson.numerics.linalg import scaled_inverse, symmetric
 
 FloatArray = np.ndarray
 
@@ -68,15 +68,62 @@ def loglike(point: Point, beta: FloatArray) -> float:
     return -0.5 * (logdet + n * (1 + np.log(2 * np.pi * quadratic(point.moments, beta) / n)))
 
 
+@dataclass(frozen=True)
+class First:
+    """First derivatives in G of the parts of the deviance, at one β.
+
+    Attributes
+    ----------
+    logdet : (k,) array
+        Of log|V| [+ log|X'V⁻¹X|]: tr V⁻¹V_i [− tr ΦX'V⁻¹V_iV⁻¹X].
+    r2 : (k,) array
+        Of (y − Xβ)'V⁻¹(y − Xβ): −v'F1_iv, v = (−β, 1).
+    cross : (k, p) array
+        X'V⁻¹V_iV⁻¹(y − Xβ): half of ∂²r²/∂β∂G_i.
+    """
+
+    logdet: FloatArray
+    r2: FloatArray
+    cross: FloatArray
+
+
+@dataclass(frozen=True)
+class SecondOrder:
+    """Second derivatives in G of the same, β fixed, (k, k) each: r2 is 2 v'F2v, logdet minus the expected information.
+
+    Where β is profiled out r2 falls by 2 cross Φ cross'.
+    """
+
+    logdet: FloatArray
+    r2: FloatArray
+
+
+def first_derivatives(m: Moments, v: FloatArray, phi: FloatArray | None) -> First:
+    """First derivatives at v = (−β, 1); Φ = (X'V⁻¹X)⁻¹ for REML, None for ML."""
+    along = m.f1 @ v
+    logdet = m.t1 if phi is None else m.t1 - np.tensordot(m.f1[:, : m.p, : m.p], phi, 2)
+    return First(logdet, -(along @ v), along[:, : m.p])
+
+
+def second_derivatives(m: Moments, v: FloatArray, phi: FloatArray | None) -> SecondOrder:
+    """Second derivatives at v = (−β, 1); Φ for REML, None for ML."""
+    return SecondOrder(-information(m, phi), symmetric(2 * m.forms(v)))
+
+
+def information(m: Moments, phi: FloatArray | None) -> FloatArray:
+    """tr PV_iPV_j (Φ given: P = V⁻¹ − V⁻¹XΦX'V⁻¹) or tr V⁻¹V_iV⁻¹V_j, twice the expected information, (k, k)."""
+    if phi is None or not m.p:
+        return m.t2
+    turned = phi @ m.f1[:, : m.p, : m.p]
+    return symmetric(m.t2 - 2 * m.trace_with(phi) + np.einsum("iab,jba->ij", turned, turned))
+
+
 def score(point: Point, beta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """∂ℓ/∂β (p,) and ∂ℓ/∂G (k,)."""
     m, n = point.moments, point.n_eff
-    p, r, q = m.p, np.append(-beta, 1.0), quadratic(m, beta)
-    d_beta = n * (m.f0[:p] @ r) / q
-    d_g = 0.5 * (n * (m.f1 @ r @ r) / q - m.t1)
-    if point.reml and p:
-        d_g += 0.5 * np.einsum("ab,iab->i", scaled_inverse(m.f0[:p, :p]), m.f1[:, :p, :p])
-    return d_beta, d_g
+    v, q = np.append(-beta, 1.0), quadratic(m, beta)
+    first = first_derivatives(m, v, _phi(point))
+    return n * (m.f0[: m.p] @ v) / q, -0.5 * (first.logdet + n * first.r2 / q)
 
 
 def hessian(point: Point, beta: FloatArray, *, stationary: bool = False) -> FloatArray:
@@ -85,24 +132,22 @@ def hessian(point: Point, beta: FloatArray, *, stationary: bool = False) -> Floa
     `stationary`: as if ∂ℓ/∂β were zero. At the GLS solution that is no difference; at a penalised one it is what
     standard errors are made of (statsmodels' Hessian).
     """
-    m, n = point.moments, point.n_eff
+    m, n, phi = point.moments, point.n_eff, _phi(point)
     p, k = m.p, len(m.t1)
-    r, q = np.append(-beta, 1.0), quadratic(m, beta)
-    s, q1 = m.f0[:p] @ r * (not stationary), m.f1 @ r @ r
-    s1 = (m.f1 @ r)[:, :p]
-    q2 = m.f2 @ r @ r
+    v, q = np.append(-beta, 1.0), quadratic(m, beta)
+    first, second = first_derivatives(m, v, phi), second_derivatives(m, v, phi)
+    s = m.f0[:p] @ v * (not stationary)
     out = np.empty((p + k, p + k))
     out[:p, :p] = n * (2 * np.outer(s, s) / q**2 - m.f0[:p, :p] / q)
-    out[p:, :p] = n * (np.outer(q1, s) / q**2 - s1 / q)
+    out[p:, :p] = -n * (np.outer(first.r2, s) / q**2 + first.cross / q)
     out[:p, p:] = out[p:, :p].T
-    out[p:, p:] = 0.5 * (m.t2 - n * ((q2 + q2.T) / q - np.outer(q1, q1) / q**2))
-    if point.reml and p:
-        phi = scaled_inverse(m.f0[:p, :p])
-        turned = phi @ m.f1[:, :p, :p]
-        out[p:, p:] += 0.5 * np.einsum("iab,jba->ij", turned, turned)
-        twice = np.einsum("ab,ijba->ij", phi, m.f2[:, :, :p, :p])
-        out[p:, p:] -= 0.5 * (twice + twice.T)
+    out[p:, p:] = -0.5 * (second.logdet + n * (second.r2 / q - np.outer(first.r2, first.r2) / q**2))
     return out
+
+
+def _phi(point: Point) -> FloatArray | None:
+    m = point.moments
+    return scaled_inverse(m.f0[: m.p, : m.p]) if point.reml else None
 
 
 def combine(moments: Moments, mixing: FloatArray) -> Moments:
@@ -113,16 +158,10 @@ def combine(moments: Moments, mixing: FloatArray) -> Moments:
     moments : Moments
     mixing : (p + 1, p' + 1) array
     """
-    f0 = mixing.T @ moments.f0 @ mixing
+    mixed = moments.turned(mixing, np.eye(len(moments.g)))
+    f0 = mixed.f0
     least = np.append(-np.linalg.solve(f0[:-1, :-1], f0[:-1, -1]), 1.0)
-    return replace(
-        moments,
-        p=mixing.shape[1] - 1,
-        r2=float(least @ f0 @ least),
-        f0=f0,
-        f1=mixing.T @ moments.f1 @ mixing,
-        f2=mixing.T @ moments.f2 @ mixing,
-    )
+    return replace(mixed, r2=float(least @ f0 @ least))
 
 
 def d_scale(point: Point, beta: FloatArray) -> tuple[FloatArray, FloatArray, int]:

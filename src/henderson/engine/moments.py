@@ -5,7 +5,8 @@ Var(y) = σ² V, V = W⁻¹ + Σ_i G_i V_i (see ARCHITECTURE.md for the order of
     F0 = c'V⁻¹c    F1_i = c'V⁻¹V_iV⁻¹c    F2_ij = c'V⁻¹V_iV⁻¹V_jV⁻¹c    t1_i = tr V⁻¹V_i    T2_ij = tr V⁻¹V_iV⁻¹V_j
 
 Gradients, Hessians and informations of ML and REML, Satterthwaite's and Kenward and Roger's formulas are functions of
-these.
+these. F2 and T2 are formed when they are asked for, and F2 by vector: most formulas need v'F2_ijv for one v, or
+tr ΦF2_ij, (k, k) numbers, where F2 itself has (k (p + 1))².
 
 They are computed in the working basis (`basis`), where a covariate far from zero (a calendar year) loses no digits: its
 intercept's variance, extrapolated to year 0, and the year's are all but collinear parameters in the user's units. What
@@ -15,14 +16,27 @@ can be computed there should be, and its results turned; `turned` turns the mome
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from henderson.engine.factor.squares import squares
+from henderson.numerics.linalg import sizes
 
-if TYPE_CHECKING:
-    from henderson.engine.criterion import Evaluation
+FloatArray = np.ndarray
+
+
+class Second(Protocol):
+    """F2 and T2 at one G, by what they are asked for; B are columns (p + 1, s)."""
+
+    def forms(self, B: FloatArray) -> FloatArray:
+        """B'F2_ijB, (k, k, s, s)."""
+
+    def trace_forms(self, B: FloatArray) -> FloatArray:
+        """tr B'F2_ijB, (k, k)."""
+
+    def traces(self) -> FloatArray:
+        """T2, (k, k)."""
 
 
 @dataclass(frozen=True)
@@ -37,94 +51,139 @@ class Moments:
         The G parameters (relative to σ²), in the order of θ.
     f0 : (p + 1, p + 1) array
     f1 : (k, p + 1, p + 1) array
-    f2 : (k, k, p + 1, p + 1) array
-        ``f2[i, j]`` is c'V⁻¹V_iV⁻¹V_jV⁻¹c, so ``f2[j, i] = f2[i, j].T``.
     t1 : (k,) array
-    t2 : (k, k) array
     log_det : float
         log|V|.
     r2 : float
         y'Py = min over β of (y − Xβ)'V⁻¹(y − Xβ); known to more digits than `f0` tells.
+    second : Second
+        Where F2 and T2 come from.
     """
 
     n: int
     p: int
-    g: np.ndarray
-    f0: np.ndarray
-    f1: np.ndarray
-    f2: np.ndarray
-    t1: np.ndarray
-    t2: np.ndarray
+    g: FloatArray
+    f0: FloatArray
+    f1: FloatArray
+    t1: FloatArray
     log_det: float
     r2: float
+    second: Second
 
+    @cached_property
+    def f2(self) -> FloatArray:
+        """F2, (k, k, p + 1, p + 1): ``f2[j, i] = f2[i, j].T``."""
+        return self.second.forms(np.eye(len(self.f0)))
+
+    @cached_property
+    def t2(self) -> FloatArray:
+        """T2, (k, k)."""
+        return self.second.traces()
+
+    def forms(self, v: FloatArray) -> FloatArray:
+        """v'F2_ijv for v (p + 1,): (k, k)."""
+        return self.second.trace_forms(v[:, None])
+
+    def trace_with(self, phi: FloatArray) -> FloatArray:
+        """tr ΦX'V⁻¹V_iV⁻¹V_jV⁻¹X for a covariance Φ (p, p): (k, k)."""
+        size = sizes(phi)
+        values, vectors = np.linalg.eigh(phi / size[:, None] / size)
+        root = np.zeros((self.p + 1, self.p))
+        root[: self.p] = size[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
+        return self.second.trace_forms(root)
+
+    @cached_property
     def with_residual(self) -> Moments:
         """The same with one more parameter, last: the residual's, g = 1 and V_0 = W⁻¹.
 
         From V = V_0 + Σ G_i V_i: V⁻¹V_0V⁻¹ = V⁻¹ − Σ G_i V⁻¹V_iV⁻¹. With it V is linear in *all* k + 1 parameters, and
         σ² g are the variance components of Var(y).
         """
-        k, g = len(self.g), self.g
-        f1 = np.concatenate([self.f1, (self.f0 - np.tensordot(g, self.f1, 1))[None]])
-        f2 = np.empty((k + 1, k + 1, *self.f0.shape))
-        f2[:k, :k] = self.f2
-        f2[:k, k] = self.f1 - np.einsum("j,ijab->iab", g, self.f2)
-        f2[k, :k] = f2[:k, k].transpose(0, 2, 1)
-        f2[k, k] = f1[k] - np.einsum("j,jab->ab", g, f2[k, :k])
-        t1 = np.append(self.t1, self.n - g @ self.t1)
-        t2 = np.empty((k + 1, k + 1))
-        t2[:k, :k] = self.t2
-        t2[:k, k] = t2[k, :k] = self.t1 - self.t2 @ g
-        t2[k, k] = t1[k] - g @ t2[k, :k]
-        return Moments(self.n, self.p, np.append(g, 1.0), self.f0, f1, f2, t1, t2, self.log_det, self.r2)
+        g = self.g
+        return replace(
+            self,
+            g=np.append(g, 1.0),
+            f1=np.concatenate([self.f1, (self.f0 - np.tensordot(g, self.f1, 1))[None]]),
+            t1=np.append(self.t1, self.n - g @ self.t1),
+            second=_WithResidual(self),
+        )
 
-    def turned(self, columns: np.ndarray, parameters: np.ndarray) -> Moments:
+    def turned(self, columns: FloatArray, parameters: FloatArray) -> Moments:
         """Moments of other columns and parameters.
 
         Parameters
         ----------
-        columns : (p + 1, p + 1) array
-            B: the new [X y] are the old times B.
+        columns : (p + 1, p' + 1) array
+            B: the new [X y] are the old times B. `r2` is left as it is.
         parameters : (k, k) array
             M: the new G parameters are M times the old, so the new V_i are Σ_a M⁻¹_ai V_a.
         """
         back = np.linalg.inv(parameters)
-        f1 = np.tensordot(back, columns.T @ self.f1 @ columns, (0, 0))
-        f2 = np.einsum("ai,bj,abrs->ijrs", back, back, columns.T @ self.f2 @ columns, optimize=True)
         return replace(
             self,
+            p=columns.shape[1] - 1,
             g=parameters @ self.g,
             f0=columns.T @ self.f0 @ columns,
-            f1=f1,
-            f2=f2,
+            f1=np.tensordot(back, columns.T @ self.f1 @ columns, (0, 0)),
             t1=back.T @ self.t1,
-            t2=back.T @ self.t2 @ back,
+            second=_Turned(self, columns, back),
         )
 
 
-def moments_at(point: Evaluation) -> Moments:
-    """Moments at an evaluated point in the working basis: X̃; G̃, G = T G̃ T'; and y − Xβ₀ in the unit of y."""
-    criterion = point.criterion
-    blocks, cross = criterion.blocks, criterion.system.cross
-    unit = np.append(np.ones(cross.p), criterion.basis.y_scale)
-    k, m = blocks.n_g, len(unit)
-    f1, t1 = np.zeros((k, m, m)), np.zeros(k)
-    along = [block.layout.basis() for block in blocks.blocks]
-    parts, places = [], []
-    for block, E, score, trace in zip(blocks.blocks, along, point.scores, point.factor.traces[1]):
-        G = score * unit[:, None]
-        h = np.einsum("iab,brj->airj", E, G, optimize=True)
-        f1[block.g_parameters] = np.tensordot(h, G, ([0, 3], [0, 2]))
-        t1[block.g_parameters] = np.einsum("iab,ab->i", E, trace)
-        parts.append(h.reshape(block.q, -1, block.n_levels))
-        places.append((block.g_parameters[:, None] * m + np.arange(m)).ravel())
-    front, rest = blocks.join(parts, places, k * m)
-    f2 = point.factor.bilinear(front, rest).reshape(k, m, k, m).transpose(0, 2, 1, 3)
-    t2 = np.zeros((k, k))
-    for (a, b), K in squares(point.factor).items():
-        rows, columns = blocks.blocks[a].g_parameters, blocks.blocks[b].g_parameters
-        t2[np.ix_(rows, columns)] = np.einsum("iab,kcd,abcd->ik", along[a], along[b], K, optimize=True)
-    log_det = point.factor.log_det - cross.log_weights
-    f0, r2 = point.factor.inner * np.outer(unit, unit), criterion.basis.y_scale**2 * point.r2
-    g = blocks.g([one @ one.T for one in point.lam])
-    return Moments(cross.n, cross.p, g, f0, f1, f2, t1, t2, log_det, r2)
+@dataclass(frozen=True)
+class _Turned:
+    """`Second` of other columns and parameters."""
+
+    base: Moments
+    columns: FloatArray
+    back: FloatArray
+
+    def _mixed(self, own: FloatArray) -> FloatArray:
+        return np.tensordot(self.back, np.tensordot(self.back, own, (0, 1)), (0, 1))
+
+    def forms(self, B: FloatArray) -> FloatArray:
+        """See `Second.forms`."""
+        return self._mixed(self.base.second.forms(self.columns @ B))
+
+    def trace_forms(self, B: FloatArray) -> FloatArray:
+        """See `Second.trace_forms`."""
+        return self._mixed(self.base.second.trace_forms(self.columns @ B))
+
+    def traces(self) -> FloatArray:
+        """See `Second.traces`."""
+        return self._mixed(self.base.t2)
+
+
+@dataclass(frozen=True)
+class _WithResidual:
+    """`Second` with the residual's parameter: V⁻¹V_0V⁻¹ = V⁻¹ − Σ G_i V⁻¹V_iV⁻¹ once more."""
+
+    base: Moments
+
+    def _extended(self, first: FloatArray, own: FloatArray, last: FloatArray) -> FloatArray:
+        """From order one (k, …), order two (k, k, …) and order one of the residual: (k + 1, k + 1, …)."""
+        k, g = len(self.base.g), self.base.g
+        out = np.empty((k + 1, k + 1, *first.shape[1:]))
+        out[:k, :k] = own
+        out[:k, k] = first - np.tensordot(own, g, (1, 0))
+        out[k, :k] = np.swapaxes(out[:k, k], -1, -2) if first.ndim > 1 else out[:k, k]
+        out[k, k] = last - np.tensordot(g, out[k, :k], 1)
+        return out
+
+    def forms(self, B: FloatArray) -> FloatArray:
+        """See `Second.forms`."""
+        base = self.base
+        first = B.T @ base.f1 @ B
+        return self._extended(first, base.second.forms(B), B.T @ base.f0 @ B - np.tensordot(base.g, first, 1))
+
+    def trace_forms(self, B: FloatArray) -> FloatArray:
+        """See `Second.trace_forms`."""
+        base = self.base
+        first = np.einsum("as,iab,bs->i", B, base.f1, B, optimize=True)
+        zero = float(np.einsum("as,ab,bs->", B, base.f0, B, optimize=True))
+        return self._extended(first, base.second.trace_forms(B), np.array(zero - base.g @ first))
+
+    def traces(self) -> FloatArray:
+        """See `Second.traces`."""
+        base = self.base
+        return self._extended(base.t1, base.t2, np.array(base.n - base.g @ base.t1))

@@ -22,6 +22,7 @@ from henderson.contract.design import Design
 from henderson.covariance.roots import triangular
 from henderson.engine.fit import Fit
 from henderson.engine.moments import Moments
+from henderson.engine.moments_at import in_user_units
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
@@ -113,12 +114,12 @@ class FitMoments:
     def relative(self) -> Moments:
         """Moments at the fit, without the residual."""
         found = self.fit.moments
-        return found if self.in_working_basis else replace(self.fit.criterion.in_user_units(found), g=self.fit.g)
+        return found if self.in_working_basis else replace(in_user_units(self.fit.criterion, found), g=self.fit.g)
 
     @cached_property
     def moments(self) -> Moments:
         """Moments at the fit with the residual as last parameter."""
-        return self.relative.with_residual()
+        return self.relative.with_residual
 
     @cached_property
     def phi(self) -> FloatArray:

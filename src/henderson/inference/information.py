@@ -21,6 +21,7 @@ import numpy as np
 
 from henderson.contract.design import Design
 from henderson.covariance.layout import consecutive, layouts_of
+from henderson.engine.likelihood import first_derivatives, information, second_derivatives
 from henderson.inference.fit_moments import FitMoments
 from henderson.numerics.linalg import symmetric
 
@@ -53,24 +54,16 @@ class Curvature:
 
 def curvature(fitted: FitMoments) -> Curvature:
     """Gradient, Hessian and information at the fit, ML or REML as fitted."""
-    moments, phi, scale = fitted.moments, fitted.phi, fitted.scale
-    p, v = moments.p, fitted.residual_direction
-    phi_p = phi @ fitted.P
-    restricted = moments.t2 - 2 * np.einsum("ab,ijba->ij", phi, fitted.Q) + np.einsum("iab,jba->ij", phi_p, phi_p)
-    if fitted.fit.reml:
-        traces = moments.t1 + np.einsum("iaa->i", phi_p)
-        expected = restricted
-    else:
-        traces, expected = moments.t1, moments.t2
-    forms = np.einsum("a,iab,b->i", v, moments.f1, v) / scale
-    cross = (moments.f1 @ v)[:, :p] / scale
-    fixed = 2 * np.einsum("a,ijab,b->ij", v, moments.f2, v) / scale
-    profiled = fixed - 2 * scale * cross @ phi @ cross.T
+    moments, phi, scale, v = fitted.moments, fitted.phi, fitted.scale, fitted.residual_direction
+    restricted = phi if fitted.fit.reml else None
+    first, second = first_derivatives(moments, v, restricted), second_derivatives(moments, v, restricted)
+    cross = first.cross / scale
+    joint = second.logdet + second.r2 / scale
     return Curvature(
-        gradient=traces - forms,
-        observed=symmetric(profiled - expected),
-        joint=symmetric(fixed - expected),
-        expected=symmetric(restricted),
+        gradient=first.logdet + first.r2 / scale,
+        observed=symmetric(joint - 2 * scale * cross @ phi @ cross.T),
+        joint=symmetric(joint),
+        expected=information(moments, phi),
         cross=cross,
     )
 

@@ -19,6 +19,7 @@ from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.contract.rows import Rows
 from henderson.covariance.roots import factor_of
 from henderson.engine import likelihood
+from henderson.engine.moments_at import moments_of
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
@@ -194,7 +195,7 @@ class _Variables:
     def point(self, g: FloatArray) -> likelihood.Point:
         """The likelihood over the free columns at G."""
         problem = self.problem
-        return likelihood.Point(likelihood.combine(problem.criterion.moments(g), self.mixing), problem.reml)
+        return likelihood.Point(likelihood.combine(moments_of(problem.criterion, g), self.mixing), problem.reml)
 
     def _packed(self, x: FloatArray) -> FloatArray:
         packed = self.packed.copy()

@@ -13,6 +13,7 @@ import numpy as np
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.setup import Setup
 from henderson.engine import likelihood
+from henderson.engine.moments_at import moments_of
 
 FloatArray = np.ndarray
 
@@ -28,7 +29,7 @@ class ModelLikelihood:
     def _point(self, params: MixedLMParams) -> likelihood.Point:
         """The likelihood's moments at (cov_re, vcomp)."""
         g = self.setup.packing.g(params.cov_re, params.vcomp)
-        return likelihood.Point(self.setup.criterion(self.reml).moments(g), self.reml)
+        return likelihood.Point(moments_of(self.setup.criterion(self.reml), g), self.reml)
 
     @property
     def _kept(self) -> FloatArray:
@@ -191,7 +192,7 @@ class ModelLikelihood:
         singular : bool
             Whether a variance, or an eigenvalue of cov_re, is below `tol`.
         """
-        moments = self.setup.criterion(self.reml).moments(self.setup.packing.g(cov_re, vcomp))
+        moments = moments_of(self.setup.criterion(self.reml), self.setup.packing.g(cov_re, vcomp))
         beta = self._spread(likelihood.profile_beta(moments))
         return beta, self._is_singular(cov_re, vcomp, tol)
 

@@ -19,6 +19,7 @@ from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.engine import likelihood
+from henderson.engine.moments_at import moments_of
 from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
 from henderson.inference.names import InferenceRequest
 from henderson.results.coefficients import root
@@ -206,7 +207,7 @@ class MixedLMResults(MixedModelResults):
 
             return FitMoments.of(self.engine).relative
         own = self._outcome.params
-        return self._setup.criterion(self.reml).moments(self._setup.packing.g(own.cov_re, own.vcomp))
+        return moments_of(self._setup.criterion(self.reml), self._setup.packing.g(own.cov_re, own.vcomp))
 
     @cached_property
     def _joint(self) -> Joint:

@@ -14,11 +14,13 @@ import numpy as np
 from henderson.covariance.layout import Layout, layout_of
 from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, refit
+from henderson.engine.likelihood import first_derivatives, second_derivatives
 from henderson.engine.many.components import Components, scales_of
 from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Constraint, Pieces, Responses, constrained, pieces
 from henderson.engine.many.refits import batched_components, start_of
-from henderson.engine.moments import Moments, moments_at
+from henderson.engine.moments import Moments
+from henderson.engine.moments_at import in_user_units, moments_at
 from henderson.errors import DataError
 
 FloatArray = np.ndarray
@@ -125,7 +127,7 @@ class ByEngine:
             lam.append(np.linalg.solve(basis, root[np.ix_(rows, rows)]))
         point = self.criterion.at_lam(lam, g)
         size = np.diag(layout.g((layout.basis() * np.outer(self.units, self.units)).transpose(1, 2, 0)))
-        moments = replace(self.criterion.in_user_units(moments_at(point)), g=g)
+        moments = replace(in_user_units(self.criterion, moments_at(point)), g=g)
         return of_moments(moments, point.factor.log_det, size, self.mixing, reml, constraint)
 
 
@@ -146,37 +148,27 @@ def of_moments(
     constraint : Constraint, optional
     """
     p = m.p
-    f0 = mixing.T @ m.f0 @ mixing
-    f1 = size[:, None, None] * (mixing.T @ m.f1 @ mixing)
-    f2 = (size[:, None] * size)[:, :, None, None] * (mixing.T @ m.f2 @ mixing)
-    t1, t2 = size * m.t1, np.outer(size, size) * m.t2
-    s_inverse = np.linalg.inv(f0[:p, :p])
-    beta = (s_inverse @ f0[:p, p])[:, None]
-    r2 = np.array([f0[p, p] - f0[:p, p] @ beta[:, 0]])
-    q, miss = s_inverse[:, :, None], np.zeros(1)
+    m = m.turned(mixing, np.diag(1 / size))
+    phi = np.linalg.inv(m.f0[:p, :p])
+    beta = (phi @ m.f0[:p, p])[:, None]
+    r2 = np.array([m.f0[p, p] - m.f0[:p, p] @ beta[:, 0]])
+    q, miss = phi[:, :, None], np.zeros(1)
     if constraint is not None:
         q, beta, r2, miss = constrained(constraint, q, beta, r2)
-    e = np.append(-beta[:, 0], 1.0)
-    f = (f1 @ e)[:, :p]
-    d_logdet, dd_logdet = t1.copy(), -t2
     if reml:
-        turned = s_inverse @ f1[:, :p, :p]
-        logdet += float(np.linalg.slogdet(f0[:p, :p])[1])
-        d_logdet -= np.einsum("ixx->i", turned)
-        twice = np.einsum("xy,ijyx->ij", s_inverse, f2[:, :, :p, :p])
-        dd_logdet += twice + twice.T - np.einsum("ixy,jyx->ij", turned, turned)
-    both = f2 @ e @ e
-    dd_r2 = both + both.T - 2 * f @ q[:, :, 0] @ f.T
+        logdet += float(np.linalg.slogdet(m.f0[:p, :p])[1])
+    first = first_derivatives(m, np.append(-beta[:, 0], 1.0), phi if reml else None)
+    second = second_derivatives(m, np.append(-beta[:, 0], 1.0), phi if reml else None)
     return Pieces(
         np.array([logdet]),
         r2,
-        d_logdet[:, None],
-        -(f1 @ e @ e)[:, None],
-        dd_logdet[:, :, None],
-        dd_r2[:, :, None],
+        first.logdet[:, None],
+        first.r2[:, None],
+        second.logdet[:, :, None],
+        (second.r2 - 2 * first.cross @ q[:, :, 0] @ first.cross.T)[:, :, None],
         beta,
-        s_inverse[:, :, None],
-        f[:, :, None],
+        phi[:, :, None],
+        first.cross[:, :, None],
         miss,
     )
 

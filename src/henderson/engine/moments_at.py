@@ -1,0 +1,128 @@
+"""Moments at an evaluated point of the criterion, in the working basis: X̃; G̃, G = T G̃ T'; y − Xβ₀ in the unit of y.
+
+With G_j = Z_j'V⁻¹c (the point's scores) and E_i = ∂G/∂g_i,
+
+    F1_i = Σ_j G_j'E_iG_j      F2_ij = h_i'(Z'V⁻¹Z)h_j, h_i = E_iG      t1_i = tr E_i Σ_j (Z'V⁻¹Z)_jj
+
+and T2 from sums of squares of Z'V⁻¹Z (`squares`). The point's factor serves all of it, and is made again where the
+point let it go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from henderson.covariance.roots import semidefinite_root
+from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.factor.squares import squares
+from henderson.engine.moments import Moments
+from henderson.numerics.threads import blas_threads
+
+FloatArray = np.ndarray
+
+#: right-hand sides of one pass
+AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class SecondAt:
+    """F2 and T2 at a point, see `moments.Second`; what was asked before is remembered.
+
+    Attributes
+    ----------
+    point : Evaluation
+    unit : (p + 1,) array
+        Of the columns.
+    """
+
+    point: Evaluation
+    unit: FloatArray
+    _known: dict[bytes, FloatArray] = field(default_factory=dict, repr=False)
+
+    def forms(self, B: FloatArray) -> FloatArray:
+        """B'F2_ijB, (k, k, s, s)."""
+        blocks, scaled = self.point.criterion.blocks, self.unit[:, None] * B
+        k, s = blocks.n_g, B.shape[1]
+        parts, places = [], []
+        with blas_threads(self.point.criterion.order):
+            for block, score in zip(blocks.blocks, self.point.scores):
+                G = np.einsum("bmj,ms->bsj", score, scaled, optimize=True)
+                h = np.einsum("iab,bsj->aisj", block.layout.basis(), G, optimize=True)
+                parts.append(h.reshape(block.q, -1, block.n_levels))
+                places.append((block.g_parameters[:, None] * s + np.arange(s)).ravel())
+            gram = self.point.factor.bilinear(*blocks.join(parts, places, k * s))
+        return gram.reshape(k, s, k, s).transpose(0, 2, 1, 3)
+
+    def trace_forms(self, B: FloatArray) -> FloatArray:
+        """tr B'F2_ijB, (k, k)."""
+        key = B.tobytes()
+        if key not in self._known:
+            k = self.point.criterion.blocks.n_g
+            step = max(1, AT_ONCE // max(k, 1))
+            pieces = [B[:, start : start + step] for start in range(0, B.shape[1], step)]
+            self._known[key] = sum((np.einsum("ijss->ij", self.forms(one)) for one in pieces), np.zeros((k, k)))
+        return self._known[key]
+
+    def traces(self) -> FloatArray:
+        """T2, (k, k)."""
+        blocks = self.point.criterion.blocks
+        out = np.zeros((blocks.n_g, blocks.n_g))
+        with blas_threads(self.point.criterion.order):
+            for (a, b), K in squares(self.point.factor).items():
+                one, other = blocks.blocks[a], blocks.blocks[b]
+                own = np.einsum("iab,kcd,abcd->ik", one.layout.basis(), other.layout.basis(), K, optimize=True)
+                out[np.ix_(one.g_parameters, other.g_parameters)] = own
+        return out
+
+
+def moments_at(point: Evaluation) -> Moments:
+    """Moments at a point."""
+    criterion = point.criterion
+    blocks, cross = criterion.blocks, criterion.system.cross
+    unit = np.append(np.ones(cross.p), criterion.basis.y_scale)
+    k, m = blocks.n_g, len(unit)
+    f1, t1 = np.zeros((k, m, m)), np.zeros(k)
+    with blas_threads(criterion.order):
+        for block, score, trace in zip(blocks.blocks, point.scores, point.factor.traces[1]):
+            G, E = score * unit[:, None], block.layout.basis()
+            f1[block.g_parameters] = np.tensordot(E, _products(G), 2)
+            t1[block.g_parameters] = np.einsum("iab,ab->i", E, trace)
+        log_det = point.factor.log_det - cross.log_weights
+        f0 = point.factor.inner * np.outer(unit, unit)
+    g = blocks.g([one @ one.T for one in point.lam])
+    r2 = criterion.basis.y_scale**2 * point.r2
+    return Moments(cross.n, cross.p, g, f0, f1, t1, log_det, r2, SecondAt(point, unit))
+
+
+def _products(G: FloatArray) -> FloatArray:
+    """Σ_j G_j[a] G_j[b]' for G (q, m, J): (q, q, m, m)."""
+    return np.array([[one @ other.T for other in G] for one in G])
+
+
+def working_moments(criterion: Criterion, theta: FloatArray) -> Moments:
+    """Moments in the working basis at a user's θ."""
+    with blas_threads(criterion.order):
+        return moments_at(criterion.at_lam(criterion.lam_of(theta), theta))
+
+
+def moments_of(criterion: Criterion, g: FloatArray) -> Moments:
+    """Moments at the user's G parameters (relative to σ²), in the user's units."""
+    g = np.asarray(g, float)
+    with blas_threads(criterion.order):
+        lam = [semidefinite_root(block.layout.covariance(g[block.g_parameters])) for block in criterion.blocks.blocks]
+        point = criterion.at_lam([np.linalg.solve(T, one) for T, one in zip(criterion.basis.roots, lam)], g)
+        return replace(in_user_units(criterion, moments_at(point)), g=g)
+
+
+def in_user_units(criterion: Criterion, moments: Moments) -> Moments:
+    """Moments of the working basis in the user's units and columns."""
+    return in_user_columns(criterion, moments, criterion.to_user_g)
+
+
+def in_user_columns(criterion: Criterion, moments: Moments, parameters: FloatArray | None = None) -> Moments:
+    """Moments of the working basis in the user's columns; the G parameters stay the basis' (or times a matrix)."""
+    columns = criterion.basis.to_user()
+    columns[-1, -1] = 1.0  # y is in its own unit already
+    return moments.turned(columns, np.eye(len(moments.g)) if parameters is None else parameters)
