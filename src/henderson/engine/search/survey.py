@@ -200,7 +200,7 @@ class Survey:
     def basins(self) -> Basins | None:
         """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget."""
         coordinates, axes = self._coordinates, self._axes()
-        if axes is None:
+        if not axes:  # too dear, or no θ is a standard deviation
             return None
         shape = tuple(len(points) for points in axes)
         theta = np.zeros((int(np.prod(shape)), self.blocks.n_theta))
