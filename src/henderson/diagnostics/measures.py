@@ -119,24 +119,19 @@ def icc(fit: Fit) -> pd.DataFrame:
     return ResultFrame.of(frame, "Intraclass correlations")
 
 
-def n_parameters(fit: Fit) -> int:
-    """Fixed effects kept, covariance parameters, and σ."""
-    return int(fit.kept.sum()) + len(fit.theta) + 1
-
-
 def aic(fit: Fit) -> float:
-    """d + 2k, d the deviance as fitted (under REML the REML criterion) and k `n_parameters`."""
-    return fit.deviance + 2 * n_parameters(fit)
+    """d + 2k, d the deviance as fitted (under REML the REML criterion) and k `Fit.n_parameters`."""
+    return fit.deviance + 2 * fit.n_parameters
 
 
 def bic(fit: Fit) -> float:
     """d + k log n, as `aic`."""
-    return fit.deviance + float(np.log(fit.n)) * n_parameters(fit)
+    return fit.deviance + float(np.log(fit.n)) * fit.n_parameters
 
 
 def aicc(fit: Fit) -> float:
     """AIC + 2k(k + 1) / (n − k − 1), AIC from the deviance as fitted; NaN where n ≤ k + 1."""
-    k, n = n_parameters(fit), fit.n
+    k, n = fit.n_parameters, fit.n
     if n <= k + 1:
         return np.nan
     return aic(fit) + 2 * k * (k + 1) / (n - k - 1)

@@ -116,6 +116,11 @@ class Fit:
         return self.design.n
 
     @property
+    def n_parameters(self) -> int:
+        """Fixed effects kept, covariance parameters, and σ."""
+        return int(self.kept.sum()) + len(self.theta) + 1
+
+    @property
     def rows(self) -> Rows:
         """The rows that were fitted.
 

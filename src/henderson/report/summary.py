@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.design.variance_parameters import lme4_order
-from henderson.diagnostics.measures import aic, bic, n_parameters
+from henderson.diagnostics.measures import aic, bic
 from henderson.prediction.fitted import scaled_residuals
 from henderson.report.coefficients import (
     coefficient_grid,
@@ -180,7 +180,7 @@ def criteria_of(fit: Fit) -> str:
     """The REML criterion, or AIC, BIC and what belongs to a likelihood."""
     if fit.reml:
         return f"REML criterion at convergence: {_digits(fit.deviance, 1)}"
-    df_resid = fit.n - n_parameters(fit)
+    df_resid = fit.n - fit.n_parameters
     values = [aic(fit), bic(fit), -fit.deviance / 2, fit.deviance]
     names = ["AIC", "BIC", "logLik", "deviance", "df.resid"]
     text = [_digits(value, 1) for value in values] + [f"{df_resid:.0f}"]

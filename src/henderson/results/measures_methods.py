@@ -29,9 +29,7 @@ class MeasuresMethods(FittedModel):
     @property
     def df_modelwc(self) -> int:
         """Number of parameters estimated, the residual variance left out."""
-        from henderson.diagnostics.measures import n_parameters
-
-        return n_parameters(self.engine) - 1
+        return int(self.engine.n_parameters) - 1
 
     @property
     def aic(self) -> float:

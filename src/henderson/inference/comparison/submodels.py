@@ -39,7 +39,7 @@ class Likelihood:
 
 def likelihood_of(fit: Any) -> Likelihood:
     """Deviance and number of parameters of a fit."""
-    return Likelihood(float(fit.deviance), int(fit.kept.sum()) + len(fit.theta) + 1)
+    return Likelihood(float(fit.deviance), fit.n_parameters)
 
 
 def by(fit: Fit, *, reml: bool) -> Fit:
