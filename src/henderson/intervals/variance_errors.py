@@ -22,6 +22,7 @@ from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
 from henderson.inference.fit_moments import FitMoments
+from henderson.inference.identified import flat_directions
 from henderson.inference.information import coordinates, curvature, hessian_theta
 from henderson.numerics.linalg import positive_inverse, symmetric
 from henderson.tables.result_frame import ResultFrame
@@ -88,8 +89,14 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     boundary = [p.name for p in parameters if _on_boundary(design, p, lam)]
     frame.loc[boundary, "se"] = np.nan
-    why = f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"
-    return ResultFrame.of(frame, notes=(why,) if boundary else ())
+    notes = (
+        [f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"] if boundary else []
+    )
+    flat = flat_directions(fitted.working, curvature(fitted.working))
+    if flat.note:
+        frame.loc[flat.touches(jacobian @ fitted.working.to_g), "se"] = np.nan
+        notes.append(flat.note)
+    return ResultFrame.of(frame, notes=tuple(notes))
 
 
 def _jacobian(

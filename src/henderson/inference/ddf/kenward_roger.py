@@ -30,6 +30,7 @@ import numpy as np
 
 from henderson.inference.contrast_rows import independent_rows, wald_f
 from henderson.inference.fit_moments import FitMoments
+from henderson.inference.identified import Flat, flat_directions
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import positive_inverse, symmetric
 
@@ -50,6 +51,8 @@ class KenwardRoger:
     phi : (p, p) array
     P : (k + 1, p, p) array
     W : (k + 1, k + 1) array
+    flat : Flat
+        Directions in g that the data do not identify.
     notes : tuple of str
     """
 
@@ -57,6 +60,7 @@ class KenwardRoger:
     phi: FloatArray
     P: FloatArray
     W: FloatArray
+    flat: Flat
     notes: tuple[str, ...] = ()
 
     def df(self, rows: FloatArray) -> FloatArray:
@@ -65,8 +69,11 @@ class KenwardRoger:
         half = rows @ self.phi
         variance = (half * rows).sum(1)
         u = np.einsum("ra,iab,rb->ri", half, self.P, half, optimize=True)
+        known = variance > 0
+        if len(self.flat.directions):
+            known &= ~self.flat.touches(u)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(variance > 0, 2 * variance**2 / ((u @ self.W) * u).sum(1), np.nan)
+            return np.where(known, 2 * variance**2 / ((u @ self.W) * u).sum(1), np.nan)
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
         """λF and m; `cov` is the adjusted covariance."""
@@ -79,6 +86,8 @@ class KenwardRoger:
         l = len(rows)
         if l == 1:
             return 1.0, float(self.df(rows)[0])
+        if np.isnan(self.df(rows)).any():
+            return 1.0, np.nan
         rows = rows @ self.to_beta
         half = rows @ self.phi
         root = np.linalg.cholesky(half @ rows.T)
@@ -154,7 +163,9 @@ def kenward_roger(fitted: FitMoments, information: str = "expected") -> KenwardR
     """Kenward and Roger's method at a REML fit."""
     w, notes = parameter_covariance(fitted, information)
     fitted = fitted.working
-    return KenwardRoger(fitted.to_beta, fitted.phi, fitted.P, w, notes)
+    flat = flat_directions(fitted, curvature(fitted))
+    notes = (*notes, flat.note) if flat.note else notes
+    return KenwardRoger(fitted.to_beta, fitted.phi, fitted.P, w, flat, notes)
 
 
 def kenward_roger_observed(fitted: FitMoments) -> KenwardRoger:

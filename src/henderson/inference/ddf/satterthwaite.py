@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.inference.fit_moments import FitMoments
+from henderson.inference.identified import Flat, flat_directions
 from henderson.inference.information import coordinates, curvature, hessian_theta
 from henderson.numerics.linalg import positive_inverse
 
@@ -38,6 +39,10 @@ class Satterthwaite:
         ∂Φ/∂(θ, ρ).
     covariance : (k + 1, k + 1) array
         Asymptotic covariance of (θ, ρ).
+    by_g : (k + 1, p, p) array
+        ∂Φ/∂g.
+    flat : Flat
+        Directions in g that the data do not identify.
     notes : tuple of str
     """
 
@@ -45,6 +50,8 @@ class Satterthwaite:
     phi: FloatArray
     gradient: FloatArray
     covariance: FloatArray
+    by_g: FloatArray
+    flat: Flat
     notes: tuple[str, ...] = ()
 
     def df(self, rows: FloatArray) -> FloatArray:
@@ -53,8 +60,11 @@ class Satterthwaite:
         variance = ((rows @ self.phi) * rows).sum(1)
         slope = np.einsum("ra,iab,rb->ri", rows, self.gradient, rows, optimize=True)
         spread = ((slope @ self.covariance) * slope).sum(1)
+        known = variance > 0
+        if len(self.flat.directions):
+            known &= ~self.flat.touches(np.einsum("ra,iab,rb->ri", rows, self.by_g, rows, optimize=True))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(variance > 0, 2 * variance**2 / spread, np.nan)
+            return np.where(known, 2 * variance**2 / spread, np.nan)
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
         """F and Fai and Cornelius' denominator df."""
@@ -97,5 +107,8 @@ def satterthwaite(fitted: FitMoments) -> Satterthwaite:
             f"the Hessian of the variance parameters has {inverse.n_negative} negative eigenvalue(s); "
             "Satterthwaite's df leave those directions out"
         )
+    flat = flat_directions(fitted, at)
+    if flat.note:
+        notes.append(flat.note)
     gradient = np.tensordot(to.jacobian.T, by_g, 1)
-    return Satterthwaite(fitted.to_beta, fitted.phi, gradient, 2 * inverse.matrix, tuple(notes))
+    return Satterthwaite(fitted.to_beta, fitted.phi, gradient, 2 * inverse.matrix, by_g, flat, tuple(notes))

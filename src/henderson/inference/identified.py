@@ -1,0 +1,67 @@
+"""Variance parameters that the data do not identify, whatever the response.
+
+The expected information of the G parameters (the residual's last) is E_ij = tr PV_iPV_j / 2. A direction n with En = 0
+changes neither the restricted likelihood nor anything that the data could tell: random cells that equal fixed cells, a
+group-level factor with a level for each group, two terms that are the same. Numbers that move along it are noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.covariance.layout import consecutive, layouts_of
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.information import Curvature
+
+FloatArray = np.ndarray
+
+#: eigenvalue of E, its diagonal relative to tr V⁻¹V_iV⁻¹V_i, below which a direction is flat
+FLAT = 1e-9
+#: share of a gradient along a flat direction above which what it belongs to is not identified
+ALONG = 1e-5
+
+
+@dataclass(frozen=True)
+class Flat:
+    """The flat directions.
+
+    Attributes
+    ----------
+    directions : (d, k + 1) array
+        In the G parameters of the basis at hand.
+    unit : (k + 1,) array
+        Natural size of each parameter; the directions divided by it have length one.
+    note : str
+        What is not identified, in words; empty when everything is.
+    """
+
+    directions: FloatArray
+    unit: FloatArray
+    note: str
+
+    def touches(self, gradients: FloatArray) -> FloatArray:
+        """Which of r functions of g, given by their gradients (r, k + 1), move along a flat direction, (r,) bool."""
+        moves = np.abs(gradients @ self.directions.T)
+        size = np.linalg.norm(gradients * self.unit, axis=1)
+        return np.asarray((moves > ALONG * size[:, None]).any(axis=1))
+
+
+def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
+    """The directions in which the expected information vanishes, and the terms that they change."""
+    size = np.sqrt(np.maximum(np.diag(fitted.moments.t2), 1e-300))
+    values, vectors = np.linalg.eigh(at.expected / np.outer(size, size))
+    directions = (vectors[:, values < FLAT] / size[:, None]).T
+    if not len(directions):
+        return Flat(directions, 1 / size, "")
+    terms = fitted.design.terms
+    places = consecutive([layout.n_g for layout in layouts_of(terms)])
+    share = np.abs(directions * size)
+    named = [
+        f"({' + '.join(term.names)} | {term.group})"
+        for term, place in zip(terms, places)
+        if (share[:, place] > ALONG).any()
+    ]
+    note = f"the data do not identify all variances of {' and '.join(named)}; what depends on them is NaN"
+    return Flat(directions, 1 / size, note)

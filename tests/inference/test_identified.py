@@ -1,0 +1,49 @@
+"""Variances that the data do not identify: no degrees of freedom and no standard errors from noise, and a note."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from henderson import datasets, lmer
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_a_group_level_factor_with_a_level_for_each_group(seed, ddf):
+    g = np.repeat(np.arange(3), 5)
+    data = {"y": np.random.default_rng(seed).normal(size=15) + g, "g": g, "treat": np.array(list("ABC"))[g]}
+    fit = lmer("y ~ treat + (1 | g)", data).with_inference(ddf=ddf)
+    assert fit.coef_table.df.isna().all()
+    assert "identify" in " ".join(fit.coef_table.attrs["notes"])
+    assert np.isnan(float(fit.anova().den_df.iloc[0]))
+
+
+def test_what_is_identified_is_reported():
+    # x varies within the groups: its test does not depend on the variance between them
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(3), 10)
+    data = {"y": rng.normal(size=30), "x": rng.normal(size=30), "g": g, "t": np.array(list("ABC"))[g]}
+    table = lmer("y ~ t + x + (1 | g)", data).coef_table
+    assert table.df.isna().tolist() == [True, True, True, False]
+    assert table.df["x"] == pytest.approx(26, rel=1e-6)  # n − p, as in least squares
+
+
+def test_an_intercept_beside_a_variance_for_every_condition():
+    rng = np.random.default_rng(139)
+    i, cond = np.repeat(np.arange(40), 12), np.tile(np.repeat(["a", "b"], 6), 40)
+    u = 80 * rng.normal(size=(40, 2))
+    y = np.where(cond == "a", 600, 800) + u[i, (cond == "b").astype(int)] + 80 * rng.normal(size=480)
+    fit = lmer("y ~ 0 + cond + (1 | id) + (0 + cond | id)", pd.DataFrame({"y": y, "cond": cond, "id": i}))
+    wald = fit.conf_int(method="wald")
+    assert wald.loc["sd_(Intercept)|id"].isna().all()
+    assert wald.loc["sigma"].notna().all()
+    assert "identify" in " ".join(wald.attrs["notes"])
+    assert fit.coef_table.df.notna().all()  # the means' variances are identified
+
+
+def test_nothing_is_said_of_models_that_are_identified():
+    fit = lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    assert not any("identify" in note for note in fit.coef_table.attrs.get("notes", ()))
+    assert fit.conf_int(method="wald").notna().all(axis=None)
