@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from henderson.inference.comparison.compare import kr_compare as kr_compare
     from henderson.inference.constraints import parse_constraints as parse_constraints
     from henderson.results.fitted import MixedModelResults as MixedModelResults
+    from henderson.results.loading import load as load
     from henderson.tables.aligned import Summary as Summary
 
 __version__ = "0.1.0"
@@ -51,6 +52,7 @@ _ROOMS = {
     "compare": "inference.comparison.compare",
     "kr_compare": "inference.comparison.compare",
     "lmer": "door",
+    "load": "results.loading",
     "mixedlm": "compat.statsmodels.model",
     "parse_constraints": "inference.constraints",
 }

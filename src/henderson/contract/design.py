@@ -6,7 +6,7 @@ It is small whatever the number of rows: those are `henderson.contract.rows.Rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -82,3 +82,8 @@ class Design:
     weighted: bool = False
     has_offset: bool = False
     specs: Any = None
+
+    def without_rows(self) -> Design:
+        """The same without vectors of the caller that stood for columns of the data."""
+        specs = self.specs
+        return self if specs is None else replace(self, specs=specs.without_rows(self.n + self.n_missing))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,7 +130,7 @@ class Rows:
     positions : (n,) intp array, or None
         Where the rows stand in the data that were given; None: all, in order.
     columns : mapping of str to (n,) arrays
-        Columns of the data that the fixed part uses.
+        Columns of the data that the fixed part uses, its factors aside.
     factors : mapping of str to (n,) intp arrays
         Level of each row in the fixed part's factors.
     groups : (n,) intp array, or None
@@ -215,6 +216,65 @@ class Rows:
                 None if self.offset is None else self.offset[here],
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: nothing twice. Columns that are X's are named by their places, codes are small."""
+        small: dict[int, np.ndarray] = {}
+        terms = [(_small(term.codes, small), _places_in(self.X, term.columns), term.loadings) for term in self.terms]
+        columns = {
+            name: _places_in(self.X, column[:, None]) if isinstance(column, np.ndarray) else column
+            for name, column in self.columns.items()
+        }
+        factors = {name: _small(codes, small) for name, codes in self.factors.items()}
+        groups, positions = _small(self.groups, small), _small(self.positions, small)
+        own = {"terms": terms, "columns": columns, "factors": factors, "groups": groups, "positions": positions}
+        return {**self.__dict__, **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        X, large = state["X"], {}  # type: ignore[var-annotated]  # of the arrays' ids
+        terms = (TermRows(_large(codes, large), _columns_at(X, where), Z) for codes, where, Z in state["terms"])
+        columns = {
+            name: _columns_at(X, where)[:, 0] if isinstance(where, list | np.ndarray) else where
+            for name, where in state["columns"].items()
+        }
+        factors = {name: _large(codes, large) for name, codes in state["factors"].items()}
+        groups, positions = _large(state["groups"], large), _large(state["positions"], large)
+        own = {"terms": tuple(terms), "columns": columns, "factors": factors, "groups": groups, "positions": positions}
+        self.__dict__.update({**state, **own})
+
     def with_response(self, y: FloatArray) -> Rows:
         """The same rows with another response."""
         return replace(self, y=np.ascontiguousarray(y))
+
+
+def _small(codes: np.ndarray | None, known: dict[int, np.ndarray]) -> np.ndarray | None:
+    """Codes in as few bytes as they need; the same array for the same codes."""
+    if codes is None:
+        return None
+    if id(codes) not in known:
+        known[id(codes)] = codes.astype(np.min_scalar_type(int(codes.max(initial=0))))
+    return known[id(codes)]
+
+
+def _large(codes: np.ndarray | None, known: dict[int, np.ndarray]) -> Any:
+    """The reverse."""
+    return None if codes is None else known.setdefault(id(codes), codes.astype(np.intp))
+
+
+def _places_in(X: FloatArray, columns: np.ndarray) -> Any:
+    """Which columns of X these are; themselves where they are not all X's."""
+    if columns.dtype != X.dtype or not columns.shape[1]:
+        return columns
+    address = {X[:, j].ctypes.data: j for j in range(X.shape[1])} if len(X) else {}
+    places = [address.get(columns[:, j].ctypes.data, -1) for j in range(columns.shape[1])]
+    is_view = -1 not in places and columns.strides[0] == X.strides[0]
+    return places if is_view else columns
+
+
+def _columns_at(X: FloatArray, where: Any) -> FloatArray:
+    """The reverse: a view where the places are at equal distances."""
+    if not isinstance(where, list):
+        return where
+    steps = set(np.diff(where).tolist())
+    if len(steps) > 1 or min(steps, default=1) < 1:
+        return X[:, where]
+    return X[:, where[0] : where[-1] + 1 : min(steps, default=1)]

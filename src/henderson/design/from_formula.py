@@ -77,6 +77,10 @@ class Specs:
     offset_given: bool = False
     group_column: str | None = None
 
+    def without_rows(self, n: int) -> Specs:
+        """The same without the caller's vectors of n entries or more: columns, which new data have of their own."""
+        return replace(self, environment=self.environment.without_vectors(n))
+
 
 def design_from_formula(
     formula: str,
@@ -352,7 +356,7 @@ def _assemble(
         tuple(loads),
         weights,
         offset,
-        columns={name: X[:, at] if at is not None else columns[name] for name, at in places},
+        columns={name: X[:, at] if at is not None else columns[name] for name, at in places if name not in codes_of},
         factors=codes_of,
         groups=None if own_groups is None else own_groups[0],
     )

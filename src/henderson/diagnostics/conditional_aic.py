@@ -99,6 +99,7 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     ConditionalAIC
     """
     fit = fit_of(fit)
+    fit.rows_for("caic()")
     residual = conditional_residuals(fit)
     rows = fit.rows
     trace = effective_df(fit)

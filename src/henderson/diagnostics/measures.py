@@ -64,15 +64,15 @@ class VarianceShares:
 
 def variance_shares(fit: Fit) -> VarianceShares:
     """Where the variance of the response comes from."""
-    rows, scale = fit.rows, fit.sigma**2
-    linear = rows.X[:, fit.kept] @ fit.beta[fit.kept]
+    digest, scale = fit.digest, fit.sigma**2
+    linear = digest.x_triangle[1:, fit.kept] @ fit.beta[fit.kept]  # less its mean, which is in the first row
     random, intercept = [], []
-    for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam):
+    for term, gram, lam in zip(fit.design.terms, digest.grams, fit.lam):
         G = scale * lam @ lam.T
-        random.append(float(np.sum(own.gram * G)) / fit.n)
+        random.append(float(np.sum(gram * G)) / fit.n)
         at = intercept_at(term.names) or 0
         intercept.append(G[at, at])
-    fixed = float(linear.var(ddof=1)) if len(linear) > 1 else 0.0
+    fixed = float(linear @ linear) / (fit.n - 1)
     return VarianceShares(fixed, np.array(random), np.array(intercept), scale)
 
 

@@ -23,7 +23,7 @@ WEAK = 0.1
 
 def term_sizes(fit: Fit) -> list[FloatArray]:
     """Root mean square of each column of every term, (q,) each."""
-    return [np.sqrt(np.diag(term.gram) / fit.n) for term in fit.rows.terms]
+    return [np.sqrt(np.diag(gram) / fit.n) for gram in fit.digest.grams]
 
 
 def smallest_sd(sizes: FloatArray, lam: FloatArray) -> float:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +28,26 @@ from henderson.contract.rows import Rows
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
-from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.engine.sums.crossproducts import Counts, CrossProducts
 from henderson.engine.sums.response import with_response
 from henderson.numerics import small
 
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
 HEAVY, MANY = 1500, 100_000
+
+
+class Unsummed(System):
+    """In place of a `System`: the cross-products were let go, but for their sizes.
+
+    Parameters
+    ----------
+    counts : Counts
+    blocks : Blocks
+    """
+
+    def __init__(self, counts: Counts, blocks: Blocks) -> None:
+        self.cross = counts  # type: ignore[assignment]  # which says so when more than sizes is asked of it
+        self.blocks = blocks
 
 
 @dataclass
@@ -66,6 +81,23 @@ class Criterion:
         chunks = [rows] if isinstance(rows, Rows) else rows
         cross, basis = with_response(self.system.cross, self.blocks, self.basis, chunks)
         return Criterion(self.system.with_response(cross), basis, self.reml)
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether the cross-products are there."""
+        return not isinstance(self.system, Unsummed)
+
+    def without_sums(self) -> Criterion:
+        """The same units and bases, without the cross-products."""
+        return Criterion(Unsummed(self.system.cross.counts, self.blocks), self.basis, self.reml)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"cross": self.system.cross, "blocks": self.blocks, "basis": self.basis, "reml": self.reml}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        cross, blocks = state["cross"], state["blocks"]
+        system = Unsummed(cross, blocks) if isinstance(cross, Counts) else System(cross, blocks)
+        self.__dict__.update(system=system, basis=state["basis"], reml=state["reml"], evaluations=0)
 
     @property
     def blocks(self) -> Blocks:

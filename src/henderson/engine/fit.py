@@ -7,6 +7,7 @@ turned back into the user's units here.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from scipy import linalg
 
 from henderson.contract.design import Design
+from henderson.contract.digest import Digest
 from henderson.contract.rows import Rows, present
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
@@ -109,6 +111,7 @@ class Fit:
     _built: Criterion | None = field(default=None, repr=False, compare=False)
     _near: Evaluation | None = field(default=None, repr=False, compare=False)
     _point: Evaluation | None = field(default=None, repr=False, compare=False)
+    _kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def n(self) -> int:
@@ -140,9 +143,42 @@ class Fit:
         """Whether the rows are still there."""
         return self._rows is not None
 
-    def without_rows(self) -> Fit:
-        """The same fit, light: estimates, and the sums over rows that inference needs."""
-        return replace(self, _rows=None, _built=self.criterion, _near=None, _point=None)
+    @cached_property
+    def digest(self) -> Digest:
+        """What tables need of the rows."""
+        return self._kept.get("digest") or Digest(self._rows, self.design.x_names)
+
+    @cached_property
+    def residual_quantiles(self) -> np.ndarray:
+        """Minimum, quartiles and maximum of √w (y − ŷ) / σ, (5,)."""
+        if "residual_quantiles" in self._kept:
+            return self._kept["residual_quantiles"]
+        rows = self.rows_for("residuals")
+        residuals = rows.y - rows.mean(self.beta, self.kept) - rows.random_part(self.b)
+        return np.quantile(residuals / self.sigma * np.sqrt(rows.unit_weights), [0, 0.25, 0.5, 0.75, 1])
+
+    def remembered(self, name: str) -> Any:
+        """What was computed under a name before the rows were let go; None when nothing was."""
+        return self._kept.get(name)
+
+    def without_rows(self, remember: Mapping[str, Any] | None = None) -> Fit:
+        """The same fit, light: estimates, sums over rows, and what else is to be remembered."""
+        if not self.has_rows:
+            return self
+        kept = {
+            "digest": self.digest.complete(),
+            "residual_quantiles": self.residual_quantiles,
+            **(remember or {}),
+        }
+        light = replace(self, design=self.design.without_rows(), _near=None, _point=None)
+        return replace(light, _rows=None, _built=self.criterion, _kept=kept)
+
+    def without_sums(self) -> Fit:
+        """A light fit without cross-products: tests at the estimates stay, the likelihood elsewhere does not."""
+        if self.has_rows or not self.criterion.has_sums:
+            return self
+        kept = {**self._kept, "moments": self.moments.complete(), "b_cov": self.b_cov()}
+        return replace(self, _built=self.criterion.without_sums(), _near=None, _point=None, _kept=kept)
 
     @cached_property
     def criterion(self) -> Criterion:
@@ -151,7 +187,9 @@ class Fit:
 
     @cached_property
     def moments(self) -> Moments:
-        """What inference needs of the data at this fit, in the working basis; kept while the fit lives, not saved."""
+        """What inference needs of the data at this fit, in the working basis; kept while the fit lives."""
+        if "moments" in self._kept:
+            return self._kept["moments"]
         return working_moments(self.criterion, self.theta) if self._point is None else moments_at(self._point)
 
     @property
@@ -166,6 +204,8 @@ class Fit:
 
     def b_cov(self) -> tuple[np.ndarray, ...]:
         """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
+        if "b_cov" in self._kept:
+            return self._kept["b_cov"]
         criterion = self.criterion
         out: list[Any] = [None] * len(self.design.terms)
         with blas_threads(criterion.order):
@@ -178,9 +218,8 @@ class Fit:
         return tuple(out)
 
     def __getstate__(self) -> dict[str, Any]:
-        built = self._built if self._rows is None else None
-        kept = {k: v for k, v in self.__dict__.items() if k not in ("criterion", "moments")}
-        return {**kept, "_built": built, "_near": None, "_point": None}
+        fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
+        return {**fields, "_built": self._built if self._rows is None else None, "_near": None, "_point": None}
 
 
 def fit_design(
@@ -257,7 +296,9 @@ def refit(
         criterion.evaluations = 0
         with progress_bar("Fitting, evaluations", None, progress) as tell:
             ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
-        return in_user_units(design, rows, criterion, ended, began)
+        found = in_user_units(design, rows, criterion, ended, began)
+    still = {name: value for name, value in fit._kept.items() if name not in ("residual_quantiles", "moments", "b_cov")}
+    return replace(found, _kept=still)
 
 
 def _products(design: Design) -> int | None:

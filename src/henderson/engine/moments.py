@@ -40,6 +40,32 @@ class Second(Protocol):
 
 
 @dataclass(frozen=True)
+class Known:
+    """F2 and T2 as numbers, see `Second`.
+
+    Attributes
+    ----------
+    f2 : (k, k, p + 1, p + 1) array
+    t2 : (k, k) array
+    """
+
+    f2: FloatArray
+    t2: FloatArray
+
+    def forms(self, B: FloatArray) -> FloatArray:
+        """B'F2_ijB, (k, k, s, s)."""
+        return B.T @ self.f2 @ B
+
+    def trace_forms(self, B: FloatArray) -> FloatArray:
+        """tr B'F2_ijB, (k, k)."""
+        return np.einsum("ijss->ij", self.forms(B))
+
+    def traces(self) -> FloatArray:
+        """T2, (k, k)."""
+        return self.t2
+
+
+@dataclass(frozen=True)
 class Moments:
     """Moments at one G; columns found redundant are left out of X.
 
@@ -79,6 +105,10 @@ class Moments:
     def t2(self) -> FloatArray:
         """T2, (k, k)."""
         return self.second.traces()
+
+    def complete(self) -> Moments:
+        """The same with F2 and T2 as numbers, whatever point they come from."""
+        return replace(self, second=Known(self.f2, self.t2))
 
     def forms(self, v: FloatArray) -> FloatArray:
         """v'F2_ijv for v (p + 1,): (k, k)."""

@@ -89,6 +89,16 @@ class Environment:
         """Let go of the names that were not looked up (a frame's locals can be large)."""
         self._names = {}
 
+    def without_vectors(self, n: int) -> Environment:
+        """The same without vectors of at least n entries."""
+        out = Environment({}, patsy=self.patsy, closed=self.closed)
+        out.used = {name: value for name, value in self.used.items() if self.vector(name) is _ABSENT or len(value) < n}
+        return out
+
+    def to_state(self) -> dict[str, Any]:
+        """What a file without code holds: all that was looked up, modules as they are."""
+        return {"modules": {}, "values": dict(self.used), "patsy": self.patsy, "closed": self.closed}
+
     def __getstate__(self) -> dict[str, Any]:
         modules = {k: v.__name__ for k, v in self.used.items() if isinstance(v, types.ModuleType)}
         values = {k: v for k, v in self.used.items() if k not in modules and _can_pickle(v)}

@@ -71,7 +71,7 @@ def _given(fit: Fit, labels: Any) -> FloatArray:
         for term, own in zip(design.terms, rows.terms):
             if labels in (term.group, term.label) and own.codes is not None:
                 return own.codes
-        columns = rows.columns
+        columns = {**rows.columns, **rows.factors}
         if labels not in columns:
             known = ", ".join(dict.fromkeys([*(term.group for term in design.terms), *columns]))
             raise DataError(f"cluster {labels!r} is not in the model, which has {known}; give the column's values")

@@ -14,6 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from henderson.contract.rows import indicator_columns
+from henderson.design.random_terms import RandomSpec
+from henderson.design.variance_components import ComponentSpec
 from henderson.engine.fit import Fit
 from henderson.formula.coding import Part
 
@@ -56,12 +58,14 @@ def random_effects(fit: Fit) -> list[Effect]:
     effects, design = [], fit.design
     for k, (term, rows) in enumerate(zip(design.terms, fit.rows.terms)):
         spec = design.specs.random[k] if design.specs is not None else None
-        group = frozenset((spec.group if spec is not None else ()) or (term.group,))
+        group = frozenset(filter(None, spec.group if spec is not None else ())) or frozenset([term.group])
         if rows.codes is None:
             effects.append(Effect(group | {term.label}, ("loadings", k), rows.matrix(term.n_levels), 1))
             continue
-        if spec is not None and spec.part is not None:
+        if isinstance(spec, RandomSpec) and spec.part is not None:
             pieces = variables_of_part(spec.part)
+        elif isinstance(spec, ComponentSpec):
+            pieces = [(frozenset(spec.variables), slice(0, 1))]
         else:
             pieces = [
                 (frozenset() if j == 0 else frozenset([name]), slice(j, j + 1)) for j, name in enumerate(term.names)

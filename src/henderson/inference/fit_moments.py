@@ -151,7 +151,7 @@ class FitMoments:
         kept = self.kept
         basis = np.zeros((len(kept), int((~kept).sum())))
         if basis.size:
-            x = self.fit.rows.X
+            x = self.fit.digest.x_triangle
             size = np.sqrt(np.einsum("ij,ij->j", x, x))
             scaled = x / np.where(size > 0, size, 1.0)
             weights, *_ = np.linalg.lstsq(scaled[:, kept], scaled[:, ~kept], rcond=None)

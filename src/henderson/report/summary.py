@@ -10,7 +10,6 @@ import pandas as pd
 
 from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.measures import aic, bic
-from henderson.prediction.fitted import scaled_residuals
 from henderson.report.coefficients import (
     coefficient_grid,
     coefficient_text,
@@ -87,7 +86,7 @@ class Lme4Summary:
             _title(fit, inference),
             fit.design.formula,
             criteria_of(fit),
-            _scaled_residuals(fit),
+            fit.residual_quantiles,
             varcorr_frame(fit),
             counts_of(fit),
             _coefficients(table, shown),
@@ -187,10 +186,6 @@ def criteria_of(fit: Fit) -> str:
     widths = [max(len(name), len(value)) for name, value in zip(names, text)]
     lines = (" ".join(cell.rjust(w + 1) for cell, w in zip(row, widths)) for row in (names, text))
     return "\n".join(lines)
-
-
-def _scaled_residuals(fit: Fit) -> FloatArray | None:
-    return np.quantile(scaled_residuals(fit), [0, 0.25, 0.5, 0.75, 1]) if fit.has_rows else None
 
 
 def counts_of(fit: Fit) -> str:

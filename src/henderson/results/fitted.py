@@ -92,7 +92,7 @@ class MixedModelResults(
         """
         from henderson.report.summary import Lme4Summary
 
-        return self._summary or Lme4Summary.of(self.engine, self.inference, correlation)
+        return Lme4Summary.of(self.engine, self.inference, correlation)
 
     def __str__(self) -> str:
         return str(self.summary())

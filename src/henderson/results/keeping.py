@@ -5,39 +5,78 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from henderson.engine.fit import Fit
 from henderson.results.base import FittedModel
+
+if TYPE_CHECKING:
+    from typing import Self
+
+#: bytes of cross-products up to which a file without rows has them
+MOST_BYTES = 600_000
+
+FORMATS = ("pickle", "henderson")
 
 
 class Keeping(FittedModel):
     """Results saved, loaded, and made light."""
 
-    _summary: Any = None
+    #: what a lighter fit does not change, though it may have been computed
+    _lasting: frozenset[str] = frozenset(("inference",))
 
-    def summary(self) -> Any:
-        """The results as text."""
-        raise NotImplementedError
-
-    def save(self, fname: Any, remove_data: bool = False) -> None:
-        """Pickle to a file.
+    def save(
+        self,
+        fname: Any,
+        remove_data: bool = False,
+        *,
+        format: Literal["pickle", "henderson"] | None = None,
+        crossproducts: bool | None = None,
+    ) -> None:
+        """Write to a file; `henderson.load` reads it.
 
         Parameters
         ----------
         fname : str or path
         remove_data : bool
-            Leave out everything with one entry a row; see `remove_data`.
+            Leave out everything with one entry a row; see `remove_data`. The format "henderson" always does.
+        format : {"pickle", "henderson"}, optional
+            Python's pickle, or a documented format that holds no code and is safe to load. By default "henderson" for a
+            name that ends in ``.henderson``, else "pickle".
+        crossproducts : bool, optional
+            Without rows: keep the cross-products, which profiles, refits by the other criterion and the likelihood at
+            other parameters need. By default when they take less than 600 kB.
+
+        Examples
+        --------
+        >>> import henderson, tempfile, pathlib
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "dyestuff.henderson"
+        >>> fit.save(path)
+        >>> again = henderson.load(path)
+        >>> again.deviance == fit.deviance, again.predict({"Batch": ["A"]}, random=True).round(1).tolist()
+        (True, [1509.9])
         """
+        kind = format or ("henderson" if str(fname).endswith(".henderson") else "pickle")
+        if kind not in FORMATS:
+            raise ValueError(f"unknown format {kind!r}; there are {', '.join(FORMATS)}")
         results = self
-        if remove_data:
+        if remove_data or kind == "henderson" or not self.engine.has_rows:
             results = copy.copy(self)
             results.remove_data()
+            if crossproducts is False or (crossproducts is None and _size_of_sums(results.engine) > MOST_BYTES):
+                results._keep(results.engine.without_sums())
+        if kind == "henderson":
+            from henderson.results.file import write
+
+            write(results, fname)
+            return
         with Path(fname).open("wb") as file:
-            pickle.dump(results, file)
+            pickle.dump(results, file, protocol=pickle.HIGHEST_PROTOCOL)
 
     @classmethod
-    def load(cls, fname: Any) -> Any:
-        """Results that `save` wrote.
+    def load(cls, fname: Any) -> Self:
+        """Results that `save` wrote, in either format.
 
         Parameters
         ----------
@@ -47,17 +86,42 @@ class Keeping(FittedModel):
         -------
         results
         """
-        with Path(fname).open("rb") as file:
-            return pickle.load(file)
+        from henderson.results.loading import load
+
+        return load(fname)  # type: ignore[return-value]  # of the class that was saved
 
     def remove_data(self) -> None:
         """Let go of everything with one entry a row.
 
-        Estimates, tests and summary() stay; fittedvalues, resid and fitting again do not.
+        All that needs no rows stays and gives the same numbers: tables, tests, marginal means, comparisons, predictions
+        for new rows. What does need rows (fitted values, the bootstrap, cluster-robust covariances, `ranova`, …) raises
+        an error that says so.
         """
-        for name in ("params", "bse", "llf", "inference"):
-            getattr(self, name)
-        self._summary = self.summary()
-        self.engine = self.engine.without_rows()
-        for name in ("fittedvalues", "resid", "moments", "model"):
-            self.__dict__.pop(name, None)
+        if not self.engine.has_rows:
+            return
+        from henderson.inference.ddf.containment import worth_remembering
+
+        self.inference  # noqa: B018 - computed while there are rows
+        self._keep(self.engine.without_rows(worth_remembering(self.engine)))
+
+    def _keep(self, fit: Fit) -> None:
+        """Take a lighter fit in place of one's own; `inference` stays, all else is computed anew."""
+        for name in [name for name in self.__dict__ if name in _cached(type(self)) - self._lasting]:
+            del self.__dict__[name]
+        self.engine = fit
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle holds: nothing that can be computed again, but for the inference."""
+        computed = _cached(type(self)) - self._lasting
+        return {name: value for name, value in self.__dict__.items() if name not in computed}
+
+
+def _cached(cls: type) -> set[str]:
+    """Names of a class' cached properties."""
+    from functools import cached_property
+
+    return {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}
+
+
+def _size_of_sums(fit: Fit) -> int:
+    return len(pickle.dumps(fit.criterion)) if fit.criterion.has_sums else 0

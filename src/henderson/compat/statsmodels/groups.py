@@ -5,7 +5,7 @@ The groups are the levels of the top grouping factor, the one in which every lev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -58,6 +58,10 @@ class Groups:
         out = Groups(np.zeros(0, int), self.labels)
         out.__dict__["sizes"] = self.sizes
         return out
+
+    def to_state(self) -> dict[str, Any]:
+        """What a file holds: the sizes too, which outlast the rows."""
+        return {"codes": self.codes, "labels": self.labels, "sizes": self.sizes}
 
     def split(self, array: FloatArray) -> list[FloatArray]:
         """The rows of an array, one piece a group."""
@@ -137,29 +141,35 @@ def vc_spec(design: Design, rows: Rows, packing: Packing, groups: Groups) -> VCS
 
 
 def effects_by_group(
-    design: Design, rows: Rows, packing: Packing, groups: Groups, re_names: list[str], b: tuple[FloatArray, ...]
+    design: Design,
+    members: Mapping[int, Members],
+    packing: Packing,
+    groups: Groups,
+    re_names: list[str],
+    b: tuple[FloatArray, ...],
 ) -> dict[Any, pd.Series]:
     """Conditional modes of each group: its random effects, then its components' effects.
 
     Parameters
     ----------
-    design, rows, packing, groups
+    design, members, packing, groups
     re_names : list of str
         Names of the random effects.
     b : tuple of (J, q) arrays
         Conditional modes of each term.
     """
     terms = [*packing.re_terms, *packing.vc_terms]
-    members = [Members.of(design.terms[k], rows.terms[k], groups) for k in terms]
-    names = effect_labels(design, rows, packing, groups, re_names)
-    pieces = zip(*([b[k][levels].ravel() for levels in member] for k, member in zip(terms, members)))
+    names = effect_labels(design, members, packing, groups, re_names)
+    pieces = zip(*([b[k][levels].ravel() for levels in members[k]] for k in terms))
     return {
         label: pd.Series(np.concatenate(parts), index=index)
         for label, parts, index in zip(groups.labels, pieces, names)
     }
 
 
-def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, re_names: list[str]) -> list[pd.Index]:
+def effect_labels(
+    design: Design, members: Mapping[int, Members], packing: Packing, groups: Groups, re_names: list[str]
+) -> list[pd.Index]:
     """Index of each group's effects."""
     whole = [design.terms[k].n_levels == len(groups.labels) for k in packing.re_terms]
     if all(whole) and not packing.vc_terms:
@@ -174,8 +184,8 @@ def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, 
         else:
             columns = [term.label]
         levels = [""] * term.n_levels if own else [f"[{name}]" for name in level_names(term)]
-        for into, members in zip(names, Members.of(term, rows.terms[k], groups)):
-            into.extend(column + levels[level] for level in members for column in columns)
+        for into, own_levels in zip(names, members[k]):
+            into.extend(column + levels[level] for level in own_levels for column in columns)
     # slices of one index: an index of text costs as much as all the rest of a group's Series
     flat, ends = pd.Index([name for own in names for name in own]), np.cumsum([len(own) for own in names])
     return [flat[end - len(own) : end] for own, end in zip(names, ends.tolist())]
@@ -184,6 +194,7 @@ def effect_labels(design: Design, rows: Rows, packing: Packing, groups: Groups, 
 def covariances_by_group(
     design: Design,
     rows: Rows,
+    members: Mapping[int, Members],
     packing: Packing,
     groups: Groups,
     re_names: list[str],
@@ -192,17 +203,17 @@ def covariances_by_group(
 ) -> dict[Any, pd.DataFrame]:
     """Conditional covariance of each group's effects given β and θ: σ² Λ (Λ'Z'WZΛ + I)⁻¹ Λ'."""
     terms = [*packing.re_terms, *packing.vc_terms]
-    members = [list(Members.of(design.terms[k], rows.terms[k], groups)) for k in terms]
+    levels_of = [list(members[k]) for k in terms]
     matrices = [rows.terms[k].matrix(design.terms[k].n_levels)[groups.order] for k in terms]
     starts = np.concatenate([[0], np.cumsum(groups.sizes)])
     weights = rows.unit_weights
-    names = effect_labels(design, rows, packing, groups, re_names)
+    names = effect_labels(design, members, packing, groups, re_names)
     out = {}
     for i, label in enumerate(groups.labels):
         here = slice(starts[i], starts[i + 1])
         w = weights[groups.order[here]]
         blocks, roots = [], []
-        for k, z, member in zip(terms, matrices, members):
+        for k, z, member in zip(terms, matrices, levels_of):
             q, levels = len(lam[k]), member[i]
             columns = (levels[:, None] * q + np.arange(q)).ravel()
             blocks.append(z[here][:, columns].toarray())

@@ -18,7 +18,9 @@ import pandas as pd
 from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.contract.rows import present
 from henderson.engine import likelihood
+from henderson.engine.fit import Fit
 from henderson.engine.moments_at import moments_of
 from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
 from henderson.inference.names import InferenceRequest
@@ -62,6 +64,7 @@ class MixedLMResults(MixedModelResults):
     hist : list, or None
     """
 
+    _lasting = frozenset(("inference", "model"))
     model: ModelAttributes  # type: ignore[assignment]  # statsmodels' model in place of the native names
 
     def __init__(self, model: ModelAttributes, outcome: Outcome, request: InferenceRequest = STATSMODELS):
@@ -331,7 +334,7 @@ class MixedLMResults(MixedModelResults):
 
         setup = self._setup
         return effects_by_group(
-            setup.design, setup.rows, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.b
+            setup.design, setup.members, setup.packing, setup.groups, setup.names.exog_re_names, self.engine.b
         )
 
     @cached_property
@@ -340,12 +343,17 @@ class MixedLMResults(MixedModelResults):
         from henderson.compat.statsmodels.groups import covariances_by_group
 
         setup = self._setup
+        names = setup.names.exog_re_names
+        if len(setup.design.terms) == 1 and setup.packing.re_terms:
+            covariances = zip(setup.groups.labels, self.engine.b_cov()[0])
+            return {label: pd.DataFrame(cov, index=names, columns=names) for label, cov in covariances}
         return covariances_by_group(
             setup.design,
-            setup.rows,
+            present(setup.given_rows, "random_effects_cov of several terms"),
+            setup.members,
             setup.packing,
             setup.groups,
-            setup.names.exog_re_names,
+            names,
             self.engine.lam,
             self.scale,
         )
@@ -396,17 +404,12 @@ class MixedLMResults(MixedModelResults):
 
     # keeping
 
-    def remove_data(self) -> None:
-        """Let go of everything with one entry a row.
-
-        Estimates, tests and summary() stay; fittedvalues, resid and fitting again do not.
-        """
-        model = self.model
-        self._joint_covariance  # noqa: B018 - computed while there are rows
-        super().remove_data()
-        self._setup = model.setup.without_rows()
-        self._outcome = replace(self._outcome, fit=self.engine)
-        self.model = model.with_setup(self._setup)
+    def _keep(self, fit: Fit) -> None:
+        criterion = fit.criterion if self._outcome.same_design else self._setup.criterion(fit.reml)
+        super()._keep(fit)
+        self._setup = self._setup.without_rows(criterion)
+        self._outcome = replace(self._outcome, fit=fit)
+        self.model = self.model.with_setup(self._setup)
 
     # text
 
@@ -437,4 +440,4 @@ class MixedLMResults(MixedModelResults):
         """
         from henderson.compat.statsmodels.summary import mixedlm_summary
 
-        return self._summary or mixedlm_summary(self, yname, xname_fe, xname_re, title, alpha)
+        return mixedlm_summary(self, yname, xname_fe, xname_re, title, alpha)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.groups import Groups, top_groups
+from henderson.compat.statsmodels.groups import Groups, Members, top_groups
 from henderson.compat.statsmodels.names import ModelData, component_names, effect_names, entry_names
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
@@ -39,6 +40,8 @@ class Setup:
         Whether packed covariance parameters are those of the lower square root.
     given_groups : Groups, or None
         The groups that were named; by default those of the top grouping factor.
+    given_members, given_criterion
+        Without rows: what is left of `members` and `criterion`.
     """
 
     design: Design
@@ -47,6 +50,8 @@ class Setup:
     names: ModelData
     use_sqrt: bool = True
     given_groups: Groups | None = None
+    given_members: Mapping[int, Members] | None = None
+    given_criterion: Criterion | None = None
 
     @classmethod
     def of(
@@ -129,7 +134,9 @@ class Setup:
         if reml not in self._criteria:
             from henderson.engine.criterion import Criterion
 
-            self._criteria[reml] = Criterion.of(self.design, self.rows, reml=reml)
+            given = self.given_criterion
+            made = Criterion.of(self.design, self.rows, reml=reml) if given is None else replace(given, reml=reml)
+            self._criteria[reml] = made
         return self._criteria[reml]
 
     @property
@@ -173,13 +180,32 @@ class Setup:
         """The same with other random terms."""
         return Setup.of(replace(self.design, terms=terms), self.rows, self.k_vc)
 
-    def without_rows(self) -> Setup:
-        """The same without rows; names and sizes of groups stay."""
+    @cached_property
+    def members(self) -> Mapping[int, Members]:
+        """Which effects of each term belong to which group."""
+        if self.given_members is not None:
+            return self.given_members
+        terms = (*self.packing.re_terms, *self.packing.vc_terms)
+        return {k: Members.of(self.design.terms[k], self.rows.terms[k], self.groups) for k in terms}
+
+    def without_rows(self, criterion: Criterion) -> Setup:
+        """The same without rows; names and sizes of groups stay, and the sums of a criterion."""
+        if self.given_rows is None:
+            return replace(self, given_criterion=criterion)
         names = replace(self.names, frame=None, orig_endog=None, orig_exog=None)
         if names.row_labels is not None:
             names = replace(names, row_labels=pd.RangeIndex(0))
         groups = self.groups.without_rows() if self.is_grouped else None
-        return replace(self, given_rows=None, names=names, given_groups=groups)
+        members = self.members if self.is_grouped else None
+        return replace(
+            self,
+            design=self.design.without_rows(),
+            given_rows=None,
+            names=names,
+            given_groups=groups,
+            given_members=members,
+            given_criterion=criterion,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_criteria"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_criteria", "members", "groups")}

@@ -10,6 +10,7 @@ for any M that depends on A alone. A balanced study has one pattern, whatever it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,9 +211,10 @@ def components(
     return Components(shapes, layout, basis, x_basis, x, root_weights, rows.known, rows.log_weights)
 
 
-def scales_of(design: Design, rows: Rows) -> FloatArray:
-    """Units of the effects in a basis that only scales them, (Q,)."""
-    return np.concatenate([np.diag(basis) for basis in _bases(design, rows, False)])
+def scales_of(design: Design, grams: Sequence[FloatArray]) -> FloatArray:
+    """Units of the effects that make an average level's sum of squares one, (Q,); `grams` Σ z_i z_i' of each term."""
+    sizes = [np.diag(gram) / term.n_levels for term, gram in zip(design.terms, grams)]
+    return np.concatenate([1 / np.sqrt(np.where(size > 0, size, 1.0)) for size in sizes])
 
 
 def _bases(design: Design, rows: Rows, whiten: bool) -> list[FloatArray]:

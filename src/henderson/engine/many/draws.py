@@ -64,7 +64,7 @@ def blocks(draw: Draw, n: int, entropy: int, size: int, batch: int) -> Iterator[
 
 def mean_of(fit: Fit) -> FloatArray:
     """Xβ̂ and the offset, (n,)."""
-    return fit.rows_for("a draw from the fitted model").mean(fit.beta, fit.kept)
+    return fit.rows_for("simulate()").mean(fit.beta, fit.kept)
 
 
 def add_effects(y: FloatArray, term: TermRows, b: FloatArray) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,6 +21,33 @@ from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Block, Blocks
 from henderson.engine.sums.by_level import BATCH, LevelSums, rows_at_once
 from henderson.engine.sums.gram import CHUNK
+from henderson.engine.sums.packed import pack, unpack
+from henderson.errors import DataError
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is left of cross-products that were let go.
+
+    Attributes
+    ----------
+    n, p : int
+        Rows, and columns of X kept.
+    log_weights : float
+        Σ log w.
+    """
+
+    n: int
+    p: int
+    log_weights: float
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("xy", "zz", "zx", "zr", "rr", "rx"):
+            raise DataError(
+                "the likelihood at other parameters needs the cross-products of the data, which were left out of the "
+                "file because they are large: save with crossproducts=True to keep them"
+            )
+        raise AttributeError(name)
 
 
 @dataclass(frozen=True)
@@ -58,6 +86,40 @@ class CrossProducts:
     def p(self) -> int:
         """Columns of X."""
         return len(self.xy) - 1
+
+    @property
+    def counts(self) -> Counts:
+        """Their sizes."""
+        return Counts(self.n, self.p, self.log_weights)
+
+    def to_state(self) -> dict[str, Any]:
+        """All of it in few bytes: one pattern for `zr`, one triangle of `rr`."""
+        upper = sparse.csr_array(sparse.triu(self.rr))
+        arrays = {"xy": self.xy, "zz": self.zz, "zx": self.zx, "rx": self.rx, "rr": upper.data, "rr_at": upper.indices}
+        arrays["rr_rows"] = upper.indptr
+        if self.zr:
+            arrays |= {"zr": np.stack([one.data for one in self.zr]), "zr_at": self.zr[0].indices}
+            arrays["zr_rows"] = self.zr[0].indptr
+        packed = {name: pack(array) for name, array in arrays.items()}
+        return {"n": self.n, "log_weights": self.log_weights, "arrays": packed}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> CrossProducts:
+        """The reverse."""
+        a = {name: unpack(packed) for name, packed in state["arrays"].items()}
+        R = len(a["rx"])
+        upper = sparse.csr_array((a["rr"], a["rr_at"], a["rr_rows"]), shape=(R, R))
+        rr = sparse.csr_array(upper + sparse.triu(upper, 1).T)
+        zr = [
+            sparse.csr_array((data, a["zr_at"], a["zr_rows"]), shape=(a["zz"].shape[2], R)) for data in a.get("zr", ())
+        ]
+        return cls(state["n"], state["log_weights"], a["xy"], a["zz"], a["zx"], zr, rr, a["rx"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.to_state()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(type(self).from_state(state).__dict__)
 
     @classmethod
     def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks, basis: Basis) -> CrossProducts:

@@ -25,7 +25,7 @@ _ROMAN = {"1": 1, "2": 2, "3": 3, "i": 1, "ii": 2, "iii": 3}
 def terms_of(fit: Fit) -> tuple[Term, ...]:
     """Terms of the fixed part, without the intercept."""
     if fit.design.specs is None:
-        return terms_of_columns(fit.design.x_names, fit.rows.X)
+        return terms_of_columns(fit.design.x_names, fit.digest.constant)
     return terms_of_part(fit.design.specs.fixed)
 
 
@@ -61,9 +61,9 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
     if kind == 3 and full is not None:
         rows = type_three(terms, full, fitted.kept, fitted.null_space)
     elif kind == 1:
-        rows = type_one(terms, fitted.fit.rows.X, fitted.kept)
+        rows = type_one(terms, fitted.fit.digest.x_triangle, fitted.kept)
     else:
-        rows = type_two(terms, fitted.fit.rows.X, fitted.kept, full)
+        rows = type_two(terms, fitted.fit.digest.x_triangle, fitted.kept, full)
     return {term.name: one for term, one in zip(terms, rows)}
 
 

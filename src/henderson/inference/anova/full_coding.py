@@ -68,9 +68,8 @@ def terms_of_part(part: Part) -> tuple[Term, ...]:
     return tuple(out)
 
 
-def terms_of_columns(names: Sequence[str], X: FloatArray) -> tuple[Term, ...]:
+def terms_of_columns(names: Sequence[str], constant: FloatArray) -> tuple[Term, ...]:
     """Each column that is not constant is a term: for models given as arrays."""
-    constant = np.ptp(X, axis=0) == 0 if len(X) else np.zeros(len(names), bool)
     return tuple(
         Term(name, np.array([j]), frozenset(), frozenset([name])) for j, name in enumerate(names) if not constant[j]
     )

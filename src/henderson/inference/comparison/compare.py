@@ -28,6 +28,7 @@ from henderson.inference.comparison.submodels import (
     likelihood_of,
     likelihood_ratio,
     same_fixed_part,
+    span_of,
 )
 from henderson.inference.comparison.without_random import LinearFit, is_linear_results, linear_fit
 from henderson.tables.result_frame import ResultFrame
@@ -167,8 +168,8 @@ def restriction(small: Fit, large: Fit) -> FloatArray:
     ValueError
         When the small model's columns are not in the span of the large one's.
     """
-    x = large.rows.X[:, large.kept]
-    b = coefficients_in(small.rows.X[:, small.kept], x)
+    z, x = span_of(small, large)
+    b = coefficients_in(z, x)
     if b is None:
         raise ValueError("the fixed parts are not nested")
     if b.shape[1] >= b.shape[0]:

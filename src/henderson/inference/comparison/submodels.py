@@ -80,26 +80,28 @@ def check_same_rows(fits: Sequence[Any]) -> None:
     for other in fits[1:]:
         if other.n != first.n:
             raise DataError(f"the models are fitted to different rows: {first.n} and {other.n}")
-        one, two = first.rows, other.rows
-        if not one.index.equals(two.index):
+        one, two = first.digest.fingerprints, other.digest.fingerprints
+        if one["labels"] != two["labels"]:
             raise DataError("the models are fitted to different rows: their labels differ")
-        if not np.array_equal(one.y, two.y):
+        if one["response"] != two["response"]:
             raise DataError(
                 f"the models have different responses ({first.design.y_name} and {other.design.y_name}), "
                 "or rows in another order"
             )
-        if not np.array_equal(one.unit_weights, two.unit_weights):
+        if one["weights"] != two["weights"]:
             raise DataError("the models have different weights")
 
 
 def span_of(a: Any, b: Any) -> tuple[FloatArray, FloatArray]:
-    """Columns kept of two fits to the same rows."""
-    return a.rows.X[:, a.kept], b.rows.X[:, b.kept]
+    """Columns kept of two fits to the same rows, or, where rows are gone, of their sketches: the same B relate them."""
+    if a.has_rows and b.has_rows:
+        return a.rows.X[:, a.kept], b.rows.X[:, b.kept]
+    return a.digest.sketch[:, a.kept], b.digest.sketch[:, b.kept]
 
 
 def same_offset(a: Any, b: Any) -> bool:
     """Whether two fits have the same known part of the mean."""
-    return np.array_equal(a.rows.known, b.rows.known)
+    return a.digest.fingerprints["offset"] == b.digest.fingerprints["offset"]
 
 
 def same_fixed_part(a: Any, b: Any) -> bool:

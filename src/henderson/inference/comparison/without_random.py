@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from henderson.contract.design import Design
+from henderson.contract.digest import Digest
 from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit
 from henderson.inference.comparison.submodels import linear
@@ -40,6 +42,11 @@ class LinearFit:
     def n(self) -> int:
         """Rows."""
         return self.rows.n
+
+    @cached_property
+    def digest(self) -> Digest:
+        """What comparisons need of the rows."""
+        return Digest(self.rows, self.design.x_names)
 
     @property
     def has_rows(self) -> bool:
@@ -77,7 +84,7 @@ def linear_fit(results: Any, like: Fit) -> LinearFit:
     weights = np.broadcast_to(np.asarray(getattr(model, "weights", 1.0), float), y.shape)
     labels = getattr(model.data, "row_labels", None)
     index = (
-        like.rows.index
+        like.rows_for("a comparison with a linear model whose rows have no labels").index
         if labels is None and like.n == len(y)
         else pd.Index(range(len(y)) if labels is None else labels)
     )

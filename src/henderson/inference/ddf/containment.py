@@ -17,17 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from henderson.contract.rows import indicator_columns
 from henderson.engine.fit import Fit
+from henderson.errors import DataError
 from henderson.inference.clusters import cluster_codes
 from henderson.inference.contrast_rows import wald_f
 from henderson.inference.effects import Effect, random_effects, rank_of, variables_of_part
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
+
+#: random effects up to which a fit without rows remembers both methods' df
+MOST_EFFECTS = 5000
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class _FixedTerm:
 def _fixed_terms(fit: Fit) -> list[_FixedTerm]:
     design = fit.design
     if design.specs is None:
-        constant = np.ptp(fit.rows.X, axis=0) == 0
+        constant = fit.digest.constant
         return [
             _FixedTerm(frozenset() if constant[j] else frozenset([name]), np.array([j]))
             for j, name in enumerate(design.x_names)
@@ -89,9 +94,32 @@ def _by_term(fitted: FitMoments, terms: Sequence[_FixedTerm], values: Sequence[f
     return ByTerm(np.maximum(of_column[fitted.kept], 1.0), intercept[fitted.kept])
 
 
+def remembered(fit: Fit, name: str) -> ByTerm | None:
+    """What a method gave before the rows were let go; raises the error that it raised."""
+    found = fit.remembered(name)
+    if isinstance(found, str):
+        raise DataError(found)
+    return found
+
+
+def worth_remembering(fit: Fit) -> dict[str, Any]:
+    """What both methods say (an error: its text), for a fit that is to lose its rows; nothing where that takes long."""
+    if sum(term.n_levels * term.n_columns for term in fit.design.terms) > MOST_EFFECTS:
+        return {}
+    out: dict[str, Any] = {}
+    for name, method in (("containment", containment), ("between-within", between_within)):
+        try:
+            out[name] = method(FitMoments(fit))
+        except DataError as error:
+            out[name] = str(error)
+    return out
+
+
 def containment(fitted: FitMoments) -> ByTerm:
     """SAS's containment."""
     fit = fitted.fit
+    if (found := remembered(fit, "containment")) is not None:
+        return found
     x = fit.rows_for("ddf='containment'").X[:, fitted.kept]
     effects = random_effects(fit)
     ranks = [x.shape[1], *(rank_of(x, effects[: k + 1]) for k in range(len(effects)))]
@@ -114,6 +142,8 @@ def between_within(fitted: FitMoments) -> ByTerm:
         When no grouping factor nests the others: there are no subjects.
     """
     fit = fitted.fit
+    if (found := remembered(fit, "between-within")) is not None:
+        return found
     x, kept = fit.rows_for("ddf='between-within'").X, fitted.kept
     subject = cluster_codes(fit)
     count = int(subject.max()) + 1
@@ -148,7 +178,9 @@ def _within_components(fit: Fit, subject: FloatArray, terms: Sequence[_FixedTerm
     varying = {
         name
         for name in fit.design.specs.fixed.variables
-        if _varies_within(np.asarray(factors.get(name, columns[name]), float)[:, None], subject, count)[0]
+        if _varies_within(
+            np.asarray(factors[name] if name in factors else columns[name], float)[:, None], subject, count
+        )[0]
     }
     keys = {k: term.variables & varying for k, term in enumerate(terms) if term is not None}
     return {k: key for k, key in keys.items() if any(name in factors for name in key)}

@@ -211,6 +211,7 @@ def bootstrap_fit(
         raise ValueError(f"a bootstrap needs at least one replicate, not {n}")
     if within and kind != "cases":
         raise ValueError("within=True is for kind='cases'")
+    fit.rows_for("bootstrap()")
     entropy = entropy_of(seed)
     with progress_bar(f"{kind} bootstrap", n, progress) as tell:
         if kind == "cases":

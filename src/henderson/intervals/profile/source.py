@@ -203,7 +203,7 @@ class Origin:
 
 def origin_of(fit: Fit, *, reml: bool) -> Origin:
     """The optimum by ML or REML, whichever the fit is by."""
-    parts = batched_components(fit, whiten=False)
+    parts = batched_components(fit, whiten=False) if fit.has_rows else None
     return _by_engine(fit, reml) if parts is None else _batched(fit, parts, reml)
 
 
@@ -225,7 +225,7 @@ def _by_engine(fit: Fit, reml: bool) -> Origin:
         fit = refit(fit, reml=reml)
     design, p = fit.design, int(fit.kept.sum())
     layout = layout_of(design.terms)
-    units = scales_of(design, fit.rows)
+    units = scales_of(design, fit.digest.grams)
     beta = fit.beta[fit.kept]
     mixing = np.eye(p + 1)
     mixing[:p, p], mixing[p, p] = -beta / fit.sigma, 1 / fit.sigma

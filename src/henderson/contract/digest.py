@@ -1,0 +1,124 @@
+"""`Digest`: what tables need of the rows, in numbers that have no rows.
+
+With the rows at hand each part is computed when it is first asked for; when they are let go all parts are kept:
+
+    triangle      R of [1 X] = QR: every function of X'X (sequential hypotheses, the variance of Xβ̂, what was redundant)
+    low, high     range of each column of X
+    grams         Σ_i z_i z_i' of each random term: in a random intercept's, the number of rows
+    sketch        S X with a fixed sparse random S: tells whether one model's columns span another's
+    fingerprints  of the labels, response, weights and offset: whether two models are of the same rows
+
+S has four nonzero entries ±1 a row of the data, one in each of four blocks of 128 rows, placed by a hash of the row's
+number: for models of the same rows, X_1 = X_2 B if and only if S X_1 = S X_2 B, but for chance (OSNAP; Nelson and
+Nguyen 2013).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from henderson.contract.rows import Rows, present
+
+FloatArray = np.ndarray
+
+#: blocks of S, and rows of each
+BLOCKS, BUCKETS = 4, 128
+
+
+class Digest:
+    """What tables need of the rows.
+
+    Parameters
+    ----------
+    rows : Rows
+    x_names : tuple of str
+        Names of X's columns.
+    """
+
+    PARTS = ("triangle", "low", "high", "grams", "sketch", "fingerprints")
+
+    def __init__(self, rows: Rows | None, x_names: tuple[str, ...]) -> None:
+        self._given, self._x_names = rows, x_names
+
+    @property
+    def _rows(self) -> Rows:
+        return present(self._given, "a summary")
+
+    def complete(self) -> Digest:
+        """All parts, and no rows."""
+        out = Digest(None, self._x_names)
+        out.__dict__.update({name: getattr(self, name) for name in self.PARTS})
+        return out
+
+    @cached_property
+    def triangle(self) -> FloatArray:
+        """R of [1 X] = QR, (p + 1, p + 1); rows of zeros where there are fewer rows."""
+        X = self._rows.X
+        found = np.linalg.qr(np.column_stack([np.ones(len(X)), X]), mode="r")
+        return np.vstack([found, np.zeros((X.shape[1] + 1 - len(found), X.shape[1] + 1))])
+
+    @property
+    def x_triangle(self) -> FloatArray:
+        """A matrix with X'X and few rows, (p + 1, p)."""
+        return self.triangle[:, 1:]
+
+    @cached_property
+    def low(self) -> FloatArray:
+        """The smallest entry of each column of X, (p,)."""
+        return self._rows.X.min(axis=0)
+
+    @cached_property
+    def high(self) -> FloatArray:
+        """The largest, (p,)."""
+        return self._rows.X.max(axis=0)
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Which columns of X are constant, (p,) bool."""
+        return self.low == self.high
+
+    @cached_property
+    def grams(self) -> tuple[FloatArray, ...]:
+        """Σ_i z_i z_i' of each random term, (q, q)."""
+        return tuple(term.gram for term in self._rows.terms)
+
+    @cached_property
+    def sketch(self) -> FloatArray:
+        """S X, (512, p)."""
+        rows = self._rows
+        out = np.zeros((BLOCKS * BUCKETS, rows.X.shape[1]))
+        number = np.arange(rows.n, dtype=np.uint64)
+        for block in range(BLOCKS):
+            hashed = _mixed(number + np.uint64(block << 56))
+            place = block * BUCKETS + (hashed >> np.uint64(57)).astype(np.intp)
+            sign = np.where(hashed & np.uint64(1), 1.0, -1.0)
+            for j, column in enumerate(rows.X.T):
+                out[:, j] += np.bincount(place, sign * column, minlength=len(out))
+        return out
+
+    @cached_property
+    def fingerprints(self) -> Mapping[str, str]:
+        """Of the labels, the response, the weights and the offset."""
+        rows = self._rows
+        labels = pd.util.hash_pandas_object(rows.index).to_numpy()
+        arrays = {"labels": labels, "response": rows.y, "weights": rows.unit_weights, "offset": rows.known}
+        return {name: _fingerprint(array) for name, array in arrays.items()}
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """A hash of 64-bit integers (the finaliser of SplitMix64)."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
+
+
+def _fingerprint(array: np.ndarray) -> str:
+    values = np.ascontiguousarray(array + 0.0 if array.dtype.kind == "f" else array)
+    return hashlib.blake2b(values.tobytes(), digest_size=16).hexdigest()
