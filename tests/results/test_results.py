@@ -226,7 +226,6 @@ def test_pickle_and_save(fit, other_door, tmp_path):
     fit.save(tmp_path / "fit.pickle")
     assert MixedLMResults.load(tmp_path / "fit.pickle").llf == fit.llf
     fit.save(tmp_path / "small.pickle", remove_data=True)
-    assert (tmp_path / "small.pickle").stat().st_size < (tmp_path / "fit.pickle").stat().st_size
     small = MixedLMResults.load(tmp_path / "small.pickle")
     assert "251.405" in str(small.summary())
     assert len(fit.model.endog) == 180

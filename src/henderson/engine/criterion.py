@@ -16,8 +16,8 @@ singular optimum, where ∂G/∂θ vanishes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,10 @@ class Unsummed(System):
     def __init__(self, counts: Counts, blocks: Blocks) -> None:
         self.cross = counts  # type: ignore[assignment]  # which says so when more than sizes is asked of it
         self.blocks = blocks
+
+    def factor(self, lam: Sequence[np.ndarray]) -> Factor:
+        """There is none; the error says why."""
+        raise self.cross.refusal  # type: ignore[attr-defined]  # of `Counts`
 
 
 @dataclass

@@ -41,12 +41,17 @@ class Counts:
     p: int
     log_weights: float
 
+    @property
+    def refusal(self) -> DataError:
+        """What to say to who asks for more."""
+        return DataError(
+            "the likelihood at other parameters needs the cross-products of the data, which were left out of the "
+            "file because they are large: save with crossproducts=True to keep them"
+        )
+
     def __getattr__(self, name: str) -> Any:
         if name in ("xy", "zz", "zx", "zr", "rr", "rx"):
-            raise DataError(
-                "the likelihood at other parameters needs the cross-products of the data, which were left out of the "
-                "file because they are large: save with crossproducts=True to keep them"
-            )
+            raise self.refusal
         raise AttributeError(name)
 
 
