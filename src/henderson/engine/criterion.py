@@ -16,8 +16,8 @@ singular optimum, where ∂G/∂θ vanishes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 

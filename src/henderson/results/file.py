@@ -93,6 +93,7 @@ CLASSES = {
     "FitMoments": "henderson.inference.fit_moments",
     "Constant": "henderson.inference.ddf.counting",
     "ByTerm": "henderson.inference.ddf.containment",
+    "Flat": "henderson.inference.identified",
     "Satterthwaite": "henderson.inference.ddf.satterthwaite",
     "ClusterRobust": "henderson.inference.covariances.cluster_robust",
     "KenwardRoger": "henderson.inference.ddf.kenward_roger",
