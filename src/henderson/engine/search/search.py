@@ -184,7 +184,7 @@ def _elsewhere(criterion: Criterion, point: Evaluation, basins: Basins | None) -
     out = [] if basins is None else list(zip(basins.theta, (basins.deviance - basins.error).tolist()))
     singular = any(len(lam) > 1 and _is_singular(lam) for lam in point.lam)
     if singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN:
-        out += [(theta, -np.inf) for theta in other_starts(criterion.blocks)]
+        out += [(theta, -np.inf) for theta in other_starts(criterion.blocks, spread(criterion) <= BALANCED)]
     return out
 
 

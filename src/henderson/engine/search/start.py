@@ -19,6 +19,9 @@ from henderson.engine.sums.crossproducts import CrossProducts
 #: smallest and largest variance that a start may have, relative to the residual's share
 FLOOR, CEILING = 0.002, 50.0
 STEPS = 2
+#: starts drawn in models of few effects, how large, and what few means
+DRAWN_SIZES = (0.5, 2.0, 0.5, 5.0, 1.0, 20.0, 2.0, 0.2)
+DRAWN, SMALL = len(DRAWN_SIZES), 150
 
 
 def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
@@ -60,7 +63,12 @@ def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
     return blocks.theta(lam)
 
 
-def other_starts(blocks: Blocks) -> list[np.ndarray]:
-    """θ elsewhere, for models that may have several minima: λ = I/5, and numbers drawn once and for all."""
-    drawn = 0.5 * np.random.default_rng(0).normal(size=blocks.n_theta)
-    return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), drawn]
+def other_starts(blocks: Blocks, balanced: bool) -> list[np.ndarray]:
+    """θ elsewhere, for models that may have several minima: λ = I/5, and numbers drawn once and for all.
+
+    More of them in small unbalanced models, which have several minima more often and where a descent costs little.
+    """
+    rng = np.random.default_rng(0)
+    many = DRAWN if not balanced and sum(block.size for block in blocks.blocks) <= SMALL else 1
+    drawn = [size * rng.normal(size=blocks.n_theta) for size in DRAWN_SIZES[:many]]
+    return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), *drawn]
