@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -70,14 +70,8 @@ class Layout:
 
     @classmethod
     def of(cls, sizes: Sequence[int], names: Sequence[str]) -> Layout:
-        """Terms of the given numbers of effects and structures."""
-        structures = tuple(structure_called(name) for name in names)
-        return cls(
-            structures,
-            consecutive(sizes),
-            consecutive([one.n_theta(q) for one, q in zip(structures, sizes)]),
-            consecutive([len(one.basis(q)) for one, q in zip(structures, sizes)]),
-        )
+        """Terms of the given numbers of effects and structures; one object for equal ones, since it never changes."""
+        return _layout(tuple(sizes), tuple(names))
 
     @property
     def q(self) -> int:
@@ -238,3 +232,14 @@ class Layout:
         """T, (q, q), from each term's average z z' (see `Structure.whiten`)."""
         parts = [one.whiten(each, correlate) for one, each in zip(self.structures, gram)]
         return np.asarray(block_diag(*parts)) if parts else np.zeros((0, 0))
+
+
+@lru_cache(maxsize=256)
+def _layout(sizes: tuple[int, ...], names: tuple[str, ...]) -> Layout:
+    structures = tuple(structure_called(name) for name in names)
+    return Layout(
+        structures,
+        consecutive(sizes),
+        consecutive([one.n_theta(q) for one, q in zip(structures, sizes)]),
+        consecutive([len(one.basis(q)) for one, q in zip(structures, sizes)]),
+    )

@@ -31,6 +31,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Counts, CrossProducts
 from henderson.engine.sums.response import with_response
 from henderson.numerics import small
+from henderson.numerics.matrices import inner_products
 
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
 HEAVY, MANY = 1500, 100_000
@@ -220,7 +221,7 @@ class Evaluation:
     def ze(self) -> list[np.ndarray]:
         """Z_j'e of every block, (q, J)."""
         v = np.append(-self.beta, 1.0)
-        return [np.einsum("qmj,m->qj", score, v) for score in self.scores]
+        return [v @ score for score in self.scores]
 
     @cached_property
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -276,7 +277,7 @@ class Evaluation:
         for place, along, ze, N in zip(places, directions, self.ze, self.certificate):
             if expected:
                 ze = _rescaled(ze, c, N)
-            linear[place] = np.tensordot(along, ze @ ze.T, 2)
+            linear[place] = inner_products(along, ze @ ze.T)
             parts.append(np.matmul(along.transpose(1, 0, 2), ze))  # (q, k_k, J): row a of every direction times Z_j'e
         front, rest = blocks.join(parts, places, len(linear))
         quadratic = self.factor.bilinear(front, rest)

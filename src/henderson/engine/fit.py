@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import linalg
 
 from henderson.contract.design import Design
 from henderson.contract.digest import Digest
@@ -23,6 +22,7 @@ from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
 from henderson.engine.moments_at import moments_at, working_moments
 from henderson.engine.search.search import Certified, search, working_theta
+from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
@@ -322,7 +322,7 @@ def in_user_units(
         root, effects = T @ one, block.unranked(basis.y_scale * (T @ modes).T)
         for i, part in zip(block.terms, block.layout.terms):
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
-    theta = blocks.theta([linalg.block_diag(*(lam[i] for i in block.terms)) for block in blocks.blocks])
+    theta = blocks.theta([block_diagonal([lam[i] for i in block.terms]) for block in blocks.blocks])
     sigma = basis.y_scale * np.sqrt(point.r2 / criterion.nu)
     to_beta = basis.to_beta  # X = X̃B, so β = B⁻¹β̃ + β₀
     beta = np.full(len(basis.kept), np.nan)

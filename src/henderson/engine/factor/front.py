@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.numerics import small
+from henderson.numerics.matrices import smallest_singular_value
 
 #: variance of the weakest effect, relative to the residual's share in a level's mean, from which λ may be divided by
 MILD = 1e-3
@@ -108,4 +109,4 @@ def invertible(lam: np.ndarray, per_level: float, floor: float = MILD) -> bool:
         return True
     if lam.shape == (1, 1):
         return lam[0, 0] ** 2 * per_level > floor
-    return float(np.linalg.svd(lam, compute_uv=False)[-1]) ** 2 * per_level > floor
+    return smallest_singular_value(lam) ** 2 * per_level > floor

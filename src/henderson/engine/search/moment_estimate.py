@@ -14,6 +14,7 @@ import numpy as np
 
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics.matrices import combination, inner_products
 
 #: parameters up to which the estimate is better than a blank guess
 MANY = 20
@@ -36,14 +37,15 @@ def moment_covariances(blocks: Blocks, cross: CrossProducts) -> list[np.ndarray]
     bases = [block.layout.basis() for block in blocks.blocks]
     for k, block in enumerate(blocks.blocks):
         rows = block.g_parameters
-        equations[rows, n] = equations[n, rows] = np.tensordot(bases[k], sizes[k], 2)
-        right[rows] = np.tensordot(bases[k], totals[k], 2)
+        equations[rows, n] = equations[n, rows] = inner_products(bases[k], sizes[k])
+        right[rows] = inner_products(bases[k], totals[k])
         for l, other in enumerate(blocks.blocks):
-            linked = np.tensordot(np.tensordot(bases[k], squares[k, l], 2), bases[l], ([1, 2], [1, 2]))
+            one, two = (bases[i].reshape(len(bases[i]), -1) for i in (k, l))
+            linked = one @ squares[k, l].reshape(one.shape[1], -1) @ two.T
             equations[np.ix_(rows, other.g_parameters)] = linked
     solution = np.linalg.lstsq(equations, right, rcond=1e-10)[0]
     g = solution[:-1] / max(float(solution[-1]), 1e-2 * right[n] / cross.n)
-    return [np.tensordot(g[block.g_parameters], basis, 1) for block, basis in zip(blocks.blocks, bases)]
+    return [combination(g[block.g_parameters], basis) for block, basis in zip(blocks.blocks, bases)]
 
 
 def _places(blocks: Blocks) -> dict[int, slice]:

@@ -15,6 +15,7 @@ from henderson.engine.criterion import Evaluation
 from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics.matrices import combination, inner_products
 
 #: smallest and largest variance that a start may have, relative to the residual's share
 FLOOR, CEILING = 0.002, 50.0
@@ -42,13 +43,13 @@ def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
     information = point.information(bases, expected=True, in_g=True)
     gradient = np.zeros(blocks.n_g)
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
-        gradient[block.g_parameters] = np.tensordot(basis, N, 2)
+        gradient[block.g_parameters] = inner_products(basis, N)
     point.lighten()
     step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
     return _within(
         blocks,
         [
-            one @ one.T + np.tensordot(step[block.g_parameters], basis, 1)
+            one @ one.T + combination(step[block.g_parameters], basis)
             for block, basis, one in zip(blocks.blocks, bases, point.lam)
         ],
     )

@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, TermRows
@@ -31,6 +30,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.gram import CHUNK, MILD, centred, constant_in, gram_of
 from henderson.engine.sums.straight import straighten, upper_inverse
 from henderson.errors import DataError
+from henderson.numerics.matrices import block_diagonal
 
 #: a column whose part orthogonal to the earlier ones is smaller than this is redundant (R's `lm` has the same)
 RANK_TOLERANCE = 1e-7
@@ -280,7 +280,7 @@ def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -
             roots.append(structure.whiten(gram) if root is None else root)
         else:
             roots.append(structure.whiten(gram))
-    return np.asarray(linalg.block_diag(*roots)), extended
+    return block_diagonal(roots), extended
 
 
 def _is_well(gram: np.ndarray, scale: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -202,7 +202,7 @@ class _Sums:
         """The sums."""
         blocks, m = self.blocks, self.basis.p + 1
         zr: list[sparse.csr_array] = []
-        rr, rx = sparse.csr_array((blocks.n_rest,) * 2), np.zeros((blocks.n_rest, m))
+        rr, rx = _no_entries(blocks.n_rest), np.zeros((blocks.n_rest, m))
         for k in blocks.rest:
             rows = slice(blocks.offsets[k], blocks.offsets[k] + blocks.blocks[k].size)
             rx[rows] = self.rx[k].sums.transpose(2, 0, 1).reshape(-1, m)
@@ -210,6 +210,11 @@ class _Sums:
             *front, rr = reduce(lambda one, other: [a + b for a, b in zip(one, other)], (p for _, p in self.pairs))
             zr = _one_pattern(front)
         return CrossProducts(self.n, self.log_weights, self.xy, self.zz.sums, self.zx.sums, zr, rr, rx)
+
+
+@lru_cache(maxsize=8)
+def _no_entries(size: int) -> sparse.csr_array:
+    return sparse.csr_array((size, size))
 
 
 def _rows_at_once(rows: Rows, blocks: Blocks) -> int:

@@ -1,0 +1,35 @@
+"""Short forms for a few small matrices, without the overhead that general functions have on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import linalg
+
+FloatArray = np.ndarray
+
+
+def inner_products(stack: FloatArray, matrix: FloatArray) -> FloatArray:
+    """tr(S_i'M) of the matrices of a stack (k, q, r) with one (q, r): (k,)."""
+    return stack.reshape(len(stack), -1) @ matrix.ravel()
+
+
+def combination(weights: FloatArray, stack: FloatArray) -> FloatArray:
+    """Σ_i w_i S_i of a stack (k, q, r)."""
+    return (weights @ stack.reshape(len(stack), -1)).reshape(stack.shape[1:])
+
+
+def block_diagonal(parts: Sequence[FloatArray]) -> FloatArray:
+    """The block-diagonal matrix of some matrices; of one, itself."""
+    return parts[0] if len(parts) == 1 else np.asarray(linalg.block_diag(*parts))
+
+
+def smallest_singular_value(matrix: FloatArray) -> float:
+    """The smallest singular value of a square matrix; of order 2 without an iteration."""
+    if len(matrix) == 2:  # σ₁² + σ₂² and σ₁σ₂ are known
+        (a, b), (c, d) = matrix.tolist()
+        total, product = a * a + b * b + c * c + d * d, abs(a * d - b * c)
+        largest = (total + max(total * total - 4.0 * product * product, 0.0) ** 0.5) / 2.0
+        return product / largest**0.5 if largest > 0.0 else 0.0
+    return float(np.linalg.svd(matrix, compute_uv=False)[-1])
