@@ -29,24 +29,20 @@ from .runner import run_json
 from .table import markdown, seconds
 
 ROOMS: dict[str, tuple[str, ...]] = {
-    "formula": (
-        "lmer", "model", "formula", "plan", "terms", "design", "frames", "environment", "evaluate", "booleans",
-        "factors", "coding", "fixed_terms", "random_terms", "components", "checks", "names",
-    ),
-    "cross-products": ("basis", "blocks", "crossproducts"),
-    "factor": ("factor",),
-    "criterion": ("criterion", "covariance", "moments"),
-    "optimizer": ("search", "start", "optimize"),
-}  # fmt: skip
-"""Modules of each column; every other module of henderson is "rest"."""
+    "formula": ("door", "formula", "design", "sources", "contract"),
+    "cross-products": ("engine.sums",),
+    "factor": ("engine.factor", "numerics"),
+    "criterion": ("engine.criterion", "engine.moments", "covariance"),
+    "optimizer": ("engine.search",),
+}
+"""Modules of each column, by how their names begin; every other module of henderson is "rest"."""
 
 
 def room_of(module: str) -> str:
     """The column to which a module's time belongs."""
-    parts = module.split(".")
-    name = parts[1] if len(parts) > 1 else ""
+    name = module.removeprefix("henderson.") + "."
     for room, stems in ROOMS.items():
-        if name in stems:
+        if any(name.startswith(f"{stem}.") for stem in stems):
             return room
     return "rest"
 

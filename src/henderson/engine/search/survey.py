@@ -199,6 +199,8 @@ class Survey:
 
     def basins(self) -> Basins | None:
         """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget."""
+        if not len(self._coordinates) or not all(block.layout.linear for block in self.blocks.blocks):
+            return None  # no θ is a standard deviation, or λ is not linear in them: there is no such grid
         coordinates, axes = self._coordinates, self._axes()
         if not axes:  # too dear, or no θ is a standard deviation
             return None
