@@ -31,6 +31,8 @@ WIDEST = 100
 APART = 400
 #: multiplications that a survey may take to set up and to make, and how many more for each row of the data
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
+#: numbers of W_A that are held where levels have several effects, and few are alike
+MOST = 4_000_000
 #: points along each of 1, 2, 3, … standard deviations, and the same when correlations are free beside them
 POINTS, POINTS_CORRELATED = (48, 20, 10, 5, 4, 3, 3), (48, 9, 6, 4, 3, 3, 3)
 #: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
@@ -124,7 +126,8 @@ class Survey:
         M = R + m
         q, n_levels = cross.zz.shape[1:]
         linear = all(block.layout.linear for block in blocks.blocks)
-        if not linear or M > WIDEST or n_levels * q * q * M * M > SET_UP + PER_ROW * cross.n:
+        numbers = n_levels * q * q * M * M
+        if not linear or M > WIDEST or numbers > SET_UP + PER_ROW * cross.n or (q > 1 and numbers > MOST):
             return None
         whole = np.empty((M, M))
         whole[:R, :R], whole[:R, R:], whole[R:, R:] = cross.rr.toarray(), cross.rx, cross.xy
@@ -199,8 +202,6 @@ class Survey:
 
     def basins(self) -> Basins | None:
         """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget."""
-        if not len(self._coordinates) or not all(block.layout.linear for block in self.blocks.blocks):
-            return None  # no θ is a standard deviation, or λ is not linear in them: there is no such grid
         coordinates, axes = self._coordinates, self._axes()
         if not axes:  # too dear, or no θ is a standard deviation
             return None
