@@ -59,6 +59,11 @@ class LinearFit:
         return np.zeros(0)
 
     @property
+    def n_parameters(self) -> int:
+        """Fixed effects that were kept, and σ."""
+        return int(self.kept.sum()) + 1
+
+    @property
     def deviance(self) -> float:
         """−2 log L, or the REML criterion."""
         return linear(self.rows, self.kept, reml=self.reml).deviance
