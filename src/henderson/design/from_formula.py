@@ -34,8 +34,9 @@ from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
 from henderson.formula.terms import shown
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
-from henderson.sources.frames import Table, read_table
+from henderson.sources.frames import read_table
 from henderson.sources.subset import find_rows
+from henderson.sources.table import Table
 
 
 @dataclass(frozen=True)

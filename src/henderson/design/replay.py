@@ -21,7 +21,8 @@ from henderson.formula.evaluate import Columns, FactorSpec, Values, as_number, r
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, find_missing, settle, to_float
 from henderson.sources.factors import differ_in_type, match, shown_label, unknown_levels
-from henderson.sources.frames import Table, read_table
+from henderson.sources.frames import read_table
+from henderson.sources.table import Table
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from henderson.formula.interpret import evaluate
 from henderson.formula.terms import plain_column, shown
 from henderson.sources.columns import Array, find_missing, kind_of, to_array, to_float
 from henderson.sources.factors import compress, encode, match, unknown_levels
-from henderson.sources.frames import unknown_column
+from henderson.sources.table import unknown_column
 
 Columns = Mapping[str, Array]
 

@@ -16,8 +16,8 @@ from henderson.formula.terms import Term, plain_column, shown, written_terms
 from henderson.formula.tokens import backticked, tokens, written
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array
-from henderson.sources.frames import Table, unknown_column
 from henderson.sources.grouping import one_grouping
+from henderson.sources.table import Table, unknown_column
 
 GIVEN = "given as {}"
 """Name of a column that was given as an array."""

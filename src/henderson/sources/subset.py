@@ -11,7 +11,7 @@ import pandas as pd
 from henderson.errors import DataError
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import kind_of, to_array, to_float
-from henderson.sources.frames import Table
+from henderson.sources.table import Table
 
 
 def find_rows(subset: Any, table: Table, data: Any) -> np.ndarray | None:

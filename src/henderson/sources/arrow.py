@@ -1,0 +1,32 @@
+"""Arrow tables and record batches: the columns of pyarrow, each read when it is asked for.
+
+The file to imitate for another kind of table: a function that knows the kind without importing its library, and one
+that makes a `Table`. A line in `frames.READERS` makes it known.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from henderson.sources.columns import to_array
+from henderson.sources.table import Table
+
+
+def is_arrow(data: Any) -> bool:
+    """Whether it is a table or a batch of pyarrow."""
+    return type(data).__module__.startswith("pyarrow") and hasattr(data, "schema") and hasattr(data, "num_rows")
+
+
+def read_arrow(data: Any) -> Table:
+    """Its columns; several may have one name, as long as these are not used.
+
+    Examples
+    --------
+    >>> import pyarrow
+    >>> read_arrow(pyarrow.table({"x": [1.0, 2.0]}))["x"]
+    array([1., 2.])
+    """
+    names, n = tuple(data.schema.names), data.num_rows
+    return Table(names, n, pd.RangeIndex(n), lambda name: to_array(data.column(names.index(name)), name))
