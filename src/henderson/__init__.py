@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from henderson.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from henderson import datasets as datasets
     from henderson.compat.statsmodels.model import MixedLM as MixedLM
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from henderson.results.fitted import MixedModelResults as MixedModelResults
     from henderson.results.loading import load as load
     from henderson.tables.aligned import Summary as Summary
-
-__version__ = "0.1.0"
 
 #: public name → the room that has it; rooms are imported when a name is first used
 _ROOMS = {

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+import henderson
 
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "src" / "henderson"
@@ -112,3 +115,10 @@ def test_the_engine_loads_nothing_of_formulas():
         reached.add(name)
         waiting += imports(name) - reached
     assert not {name for name in reached if room(name) in ("formula", "design", "results", "compat")}
+
+
+def test_the_version_is_the_packages():
+    assert (
+        tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+        == henderson.__version__
+    )

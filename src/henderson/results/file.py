@@ -36,6 +36,7 @@ import pandas as pd
 from henderson.covariance.structure import Structure
 from henderson.covariance.structures import structure_called
 from henderson.errors import DataError
+from henderson.version import __version__
 
 #: number of the format; a file of another one is refused
 VERSION = 1
@@ -108,8 +109,6 @@ def write(results: Any, fname: Any) -> None:
     DataError
         When they hold something that the format has no place for; the message names it.
     """
-    from henderson import __version__
-
     if results.design.specs is not None:
         check_specs(results.design.specs)
     writer = Writer()
