@@ -86,9 +86,9 @@ class Keeping(FittedModel):
         -------
         results
         """
-        from henderson.results.loading import load
+        from henderson.results.saved import read_saved
 
-        return load(fname)  # type: ignore[return-value]  # of the class that was saved
+        return read_saved(fname)  # type: ignore[return-value]  # of the class that was saved
 
     def remove_data(self) -> None:
         """Let go of everything with one entry a row.
