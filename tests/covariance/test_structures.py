@@ -292,3 +292,19 @@ def test_rows_of_lme4(monkeypatch):
         ("sd", "Days"),
     ]
     assert [one.label for one in structure_called("identity").display(["a", "b"])] == ["a.b"]
+
+
+def test_which_structures_hold_which(structure):
+    for name, within in {
+        "unstructured": {"unstructured", "diagonal", "identity", structure.name},
+        "diagonal": {"diagonal", "identity"},
+        "identity": {"identity"},
+        structure.name: {structure.name, "identity"},
+    }.items():
+        one = structure_called(name)
+        asked = {"unstructured", "diagonal", "identity", structure.name}
+        assert {each for each in asked if one.holds(structure_called(each), 3)} == within
+        assert all(one.holds(structure_called(each), 1) for each in ("unstructured", "diagonal", "identity"))
+    free = [name for name in STRUCTURES if structure_called(name).independent(3)]
+    assert free == ["diagonal", "identity"]
+    assert structure_called("unstructured").independent(1)

@@ -112,6 +112,21 @@ class Structure(ABC):
         n = self.n_theta(q)
         return np.zeros((n, n, q, q))
 
+    # ---- among other structures
+
+    def independent(self, q: int) -> bool:
+        """Whether it makes q effects uncorrelated."""
+        return not (self.basis(q) != 0).any(axis=0)[~np.eye(q, dtype=bool)].any()
+
+    def holds(self, other: Structure, q: int) -> bool:
+        """Whether the covariances of another structure are among its own: seen at one without special values."""
+        if q == 1:
+            return True
+        step = np.arange(1.0, other.n_theta(q) + 1)
+        root = other.lam(1 + 0.5 * np.sin(step), q)
+        mine = self.lam(self.theta_of_cov(root @ root.T), q)
+        return bool(np.allclose(mine @ mine.T, root @ root.T, rtol=0, atol=1e-9 * np.abs(root).max(initial=0.0) ** 2))
+
     # ---- units
 
     def whiten(self, gram: FloatArray, correlate: bool = True) -> FloatArray:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from henderson.contract.design import RandomTerm
+from henderson.covariance.structures import structure_called
 from henderson.engine.boundary import Direction, directions_without_variance
 from henderson.engine.fit import Fit
 
@@ -37,7 +38,7 @@ def singular_text(fit: Fit) -> str:
 def _direction_text(term: RandomTerm, one: Direction, lam: np.ndarray) -> str:
     where = term.label or term.group
     used = np.flatnonzero(one.weights)
-    if term.structure == "identity":
+    if structure_called(term.structure).one_variance:
         return f"{where}: the variance of {', '.join(term.names)} is zero"
     if len(used) == 1:
         return f"{where}: the variance of {term.names[used[0]]} is zero"
@@ -54,7 +55,7 @@ def double_bar_notes(fit: Fit) -> tuple[str, ...]:
     groups = [text.strip() for text in re.findall(r"\|\|([^()|]+)", fit.design.formula)]
     notes = []
     for term in fit.design.terms if groups else ():
-        several = term.structure == "unstructured" and term.n_columns > 1 and "[" in term.names[0]
+        several = "[" in term.names[0] and not structure_called(term.structure).independent(term.n_columns)
         if several and any(term.group.split(":")[-1] in re.split(r"[/:\s]+", group) for group in groups):
             factor = term.names[0].split("[")[0]
             notes.append(

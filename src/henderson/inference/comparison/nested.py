@@ -3,7 +3,8 @@
 Fixed parts: the columns of the small one are in the span of those of the large one. Offsets are equal. Random parts:
 each term of the small model is within one of the large, which is seen term by term:
 
-- on the same factor: the same effects with a structure that is as free, or effects in the span of correlated ones;
+- on the same factor: the same effects with a structure that holds the small one's, or effects in the span of those of
+  a term whose covariance may be any;
 - on a factor whose levels each lie within one level of the other's (``(1 | g:f)`` within ``(0 + f | g)``): loadings in
   the span of correlated effects.
 
@@ -18,6 +19,8 @@ import numpy as np
 
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
+from henderson.covariance.diagonal import Diagonal
+from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
 from henderson.inference.comparison.submodels import coefficients_in, same_offset, span_of
 from henderson.inference.comparison.without_random import LinearFit
@@ -58,14 +61,11 @@ def _is_within(small: Fit | LinearFit, k: int, large: Fit | LinearFit) -> bool:
     if not (small.has_rows and large.has_rows):
         return True
     loads = small.rows.terms[k]
-    if term.n_columns == 1 or term.structure == "unstructured":
-        if any(_spans(loads, large.rows.terms[j]) for j in on_same if _is_free(others[j])):
-            return True
-    elif all(
-        any(_spans(TermRows(loads.codes, loads.columns[:, [c]]), large.rows.terms[j]) for j in on_same
-            if _is_free(others[j]) or others[j].n_columns == 1)
-        for c in range(term.n_columns)
-    ):  # fmt: skip
+    free = [large.rows.terms[j] for j in on_same if _is_free(others[j])]
+    if any(_spans(loads, other) for other in free):
+        return True
+    columns = [TermRows(loads.codes, loads.columns[:, [c]]) for c in range(term.n_columns)]
+    if _is_independent(term) and all(any(_spans(column, other) for other in free) for column in columns):
         return True
     if on_same:
         return _by_columns(term, loads, [(others[j], large.rows.terms[j]) for j in on_same])
@@ -79,14 +79,18 @@ def _parts(term: RandomTerm) -> frozenset[str]:
 
 def _is_free(term: RandomTerm) -> bool:
     """Whether its covariance may be any."""
-    return term.n_columns == 1 or term.structure == "unstructured"
+    return term.n_columns == 1 or structure_called(term.structure).any_order
+
+
+def _is_independent(term: RandomTerm) -> bool:
+    """Whether its effects are uncorrelated."""
+    return structure_called(term.structure).independent(term.n_columns)
 
 
 def _same_effects(term: RandomTerm, other: RandomTerm) -> bool:
     if set(term.names) != set(other.names):
         return False
-    order = {"identity": 0, "diagonal": 1, "unstructured": 2}
-    return term.n_columns == 1 or order.get(term.structure, 3) <= order.get(other.structure, 3)
+    return structure_called(other.structure).holds(structure_called(term.structure), term.n_columns)
 
 
 def _spans(loads: TermRows, other: TermRows) -> bool:
@@ -96,10 +100,14 @@ def _spans(loads: TermRows, other: TermRows) -> bool:
 
 def _by_columns(term: RandomTerm, loads: TermRows, others: Sequence[tuple[RandomTerm, TermRows]]) -> bool:
     """Whether each uncorrelated column is one of the columns of uncorrelated terms, up to its unit."""
-    if term.structure == "unstructured" and term.n_columns > 1:
+    if not _is_independent(term):
         return False
-    pool = [rows.columns[:, [c]] for other, rows in others for c in range(other.n_columns)
-            if other.structure != "identity" or other.n_columns == 1]  # fmt: skip
+    pool = [
+        rows.columns[:, [c]]
+        for other, rows in others
+        for c in range(other.n_columns)
+        if structure_called(other.structure).holds(Diagonal(), other.n_columns)
+    ]
     columns = [loads.columns[:, [c]] for c in range(term.n_columns)]
     return all(any(coefficients_in(column, one) is not None for one in pool) for column in columns)
 
