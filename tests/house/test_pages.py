@@ -1,0 +1,45 @@
+"""What the pages say of files is so: paths in backticks are there, links lead somewhere, the index lists all pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+PAGES = [*sorted(TOP.glob("*.md")), *sorted((TOP / "docs").glob("*.md"))]
+#: every file and folder that a page may speak of, by any end of its path
+PLACES = [
+    f"/{path.relative_to(TOP)}" for part in ("src", "tests", "docs", "benchmarks") for path in (TOP / part).rglob("*")
+]
+MODULES = sorted((TOP / "src" / "henderson").rglob("*.py"))
+
+
+def is_there(path: str) -> bool:
+    end = "/" + path.rstrip("/")
+    return (TOP / path).exists() or any(place.endswith(end) for place in PLACES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_are_there(page):
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    paths = re.findall(r"`([\w./-]+(?:/|\.(?:py|md|R)))`", text)
+    assert [path for path in paths if not is_there(path)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_index_lists_every_page():
+    listed = set(re.findall(r"\]\(([^)#]+)", (TOP / "docs" / "index.md").read_text(encoding="utf-8")))
+    assert {page.name for page in (TOP / "docs").glob("*.md")} - {"index.md"} <= listed
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(TOP / "src" / "henderson")))
+def test_a_module_names_tests_that_are_there(module):
+    named = re.findall(r"tests/[\w/.]+\.(?:py|json|gz|R)\b", module.read_text(encoding="utf-8"))
+    assert [name for name in named if not (TOP / name).exists()] == []
