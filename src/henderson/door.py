@@ -25,6 +25,7 @@ def lmer(
     contrasts: Mapping[str, Any] | None = None,
     ddf: str = "satterthwaite",
     cov: str | None = None,
+    check_identified: Literal["raise", "warn", "ignore"] = "raise",
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -53,6 +54,11 @@ def lmer(
         Degrees of freedom of tests of fixed effects, in any case; "KR" is understood.
     cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0", "CR1", "CR2", "CR3"}, optional
         Covariance of the fixed effects; by default the one that goes with `ddf`.
+    check_identified : {"raise", "warn", "ignore"}
+        What to do with a term that has as many effects, or levels, as there are rows (lme4's
+        ``check.nobs.vs.nRE`` and ``check.nobs.vs.nlev``), as in the unstructured ``(0 + visit | patient)`` of a trial:
+        its covariance and the residual variance cannot be told apart, but their sum can, and with it the fixed
+        effects, their standard errors and degrees of freedom.
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -99,6 +105,7 @@ def lmer(
         missing=missing,
         contrasts=contrasts,
         env=capture(env),
+        check_identified=check_identified,
     )
     theta = None if start is None else numbers(start, "start")
     fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)

@@ -1,5 +1,6 @@
 """Bad input raises before any fitting, and the message names the culprit."""
 
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from henderson.design.from_arrays import design_from_arrays
 from henderson.design.from_formula import design_from_formula
-from henderson.errors import DataError, FormulaError
+from henderson.errors import DataError, FormulaError, ValueWarning
 
 
 def table(n=24):
@@ -363,3 +364,28 @@ def test_rows_in_another_order(role):
     arrays[role] = arrays[role].iloc[::-1]
     with pytest.raises(DataError, match=f"index of {role} is not that of endog"):
         design_from_arrays(data["y"], **arrays)
+
+
+@pytest.mark.parametrize(("bar", "message"), [("(x | g)", "24 random effects"), ("(1 | row)", "as many levels")])
+def test_the_check_of_identification_can_be_overridden(bar, message):
+    data = table().assign(g=[i // 2 for i in range(24)], row=range(24))
+    with pytest.raises(DataError, match=f"{message}.*check_identified='warn' fits it all the same"):
+        design_from_formula(f"y ~ x + {bar}", data)
+    with pytest.warns(ValueWarning, match=message):
+        design_from_formula(f"y ~ x + {bar}", data, check_identified="warn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        design_from_formula(f"y ~ x + {bar}", data, check_identified="ignore")
+    with pytest.raises(ValueError, match="'raise', 'warn' or 'ignore', not 'no'"):
+        design_from_formula(f"y ~ x + {bar}", data, check_identified="no")
+
+
+@pytest.mark.parametrize("given", ["sum", ["sum"], 3])
+def test_contrasts_are_a_dict(given):
+    with pytest.raises(FormulaError, match="contrasts is a dict"):
+        design_from_formula("y ~ x + (1 | g)", table(), contrasts=given)
+
+
+def test_a_component_without_columns():
+    with pytest.raises(FormulaError, match="the variance component 'none' has no columns"):
+        design_from_formula("y ~ x", table(), groups="g", vc_formula={"none": "0"})

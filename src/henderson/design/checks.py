@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
-from henderson.errors import DataError
+from henderson.errors import DataError, ValueWarning
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import FactorSpec
 from henderson.formula.terms import shown
 from henderson.sources.factors import shown_label
 
+#: what to do about variances that the number of rows cannot identify
+Reaction = Literal["raise", "warn", "ignore"]
 
-def check_design(design: Design, rows: Rows, *, strict: bool = True) -> None:
+_TO_CALLER = 6  # _react, check_terms, check_design, design_from_formula, lmer, and whoever calls it
+
+
+def check_design(design: Design, rows: Rows, *, strict: bool = True, check_identified: Reaction = "raise") -> None:
     """All checks; `strict`: of the number of effects of a term too."""
     check_response(rows.y, design.y_name)
     check_rows(design.n, design.x_names)
     check_factors(design.terms)
-    check_terms(design.terms, design.n, strict=strict)
+    check_terms(design.terms, design.n, strict=strict, check_identified=check_identified)
 
 
 def check_factors(terms: Sequence[RandomTerm]) -> None:
@@ -79,13 +86,16 @@ def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None
         )
 
 
-def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> None:
-    """Each term must have more than one level and fewer levels, `strict`: fewer effects, than there are rows.
+def check_terms(
+    terms: Sequence[RandomTerm], n: int, *, strict: bool = True, check_identified: Reaction = "raise"
+) -> None:
+    """Each term must have more than one level, and fewer levels, `strict`: fewer effects, than there are rows.
 
     With as many levels as rows a term cannot be told from the residual. With as many effects it can where levels have
-    several rows, though hardly; lme4 refuses, statsmodels does not. Effects on which rows load several times are left
-    to the fit.
+    several rows, though hardly; lme4 refuses unless told otherwise, statsmodels does not. Effects on which rows load
+    several times are left to the fit.
     """
+    hint = "; check_identified='warn' fits it all the same" if strict and check_identified == "raise" else ""
     for term in terms:
         if term.loaded:
             continue
@@ -96,13 +106,23 @@ def check_terms(terms: Sequence[RandomTerm], n: int, *, strict: bool = True) -> 
                 "a variance between levels needs at least two"
             )
         if levels >= n:
-            raise DataError(
+            _react(
                 f"the grouping factor {term.group!r} has as many levels ({levels}) as there are rows ({n}): "
-                "its effects cannot be told from the residuals"
+                "its effects cannot be told from the residuals" + hint,
+                check_identified,
             )
-        if strict and effects >= n:
-            raise DataError(
+        elif strict and effects >= n:
+            _react(
                 f"the term ({' + '.join(term.names)} | {term.group}) has {effects} random effects "
                 f"({term.n_columns} for each of {levels} levels) and there are {n} rows: "
-                "its covariance and the residual variance cannot be told apart"
+                "its covariance and the residual variance cannot be told apart" + hint,
+                check_identified,
             )
+
+
+def _react(text: str, reaction: Reaction) -> None:
+    """Raise or say that variances are not identified; the fit finds its flat directions in any case."""
+    if reaction == "raise":
+        raise DataError(text)
+    if reaction == "warn":
+        warnings.warn(text, ValueWarning, stacklevel=_TO_CALLER)

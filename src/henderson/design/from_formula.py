@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -98,6 +98,7 @@ def design_from_formula(
     env: Env | Environment = 0,
     order: Literal["degree", "patsy"] = "degree",
     strict: bool = True,
+    check_identified: checks.Reaction = "raise",
 ) -> tuple[Design, Rows]:
     """The design of a model given by a formula, and its rows.
 
@@ -131,6 +132,8 @@ def design_from_formula(
         intercept along.
     strict : bool
         Refuse terms with as many effects as rows, as lme4 does.
+    check_identified : {"raise", "warn", "ignore"}
+        What to do about such terms, and about those with as many levels as rows.
 
     Returns
     -------
@@ -155,6 +158,12 @@ def design_from_formula(
     """
     if missing not in ("drop", "raise", "none"):
         raise DataError(f"missing must be 'drop', 'raise' or 'none', not {missing!r}")
+    if check_identified not in get_args(checks.Reaction):
+        raise ValueError(f"check_identified must be 'raise', 'warn' or 'ignore', not {check_identified!r}")
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise FormulaError(
+            f"contrasts is a dict of factors and their contrasts, as in {{'a': 'sum'}}, not {type(contrasts).__name__}"
+        )
     parsed = parse(formula)
     table = read_table(data)
     names = environment(capture(env), patsy=order == "patsy")
@@ -170,7 +179,7 @@ def design_from_formula(
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept)
     design = replace(design, n_missing=n_missing + more, formula=formula)
     design = spelled(design, STATSMODELS if order == "patsy" else LME4)
-    checks.check_design(design, made, strict=strict)
+    checks.check_design(design, made, strict=strict, check_identified=check_identified)
     return design, made
 
 

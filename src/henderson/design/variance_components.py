@@ -20,6 +20,7 @@ from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
 from henderson.design.intercept import STATSMODELS
 from henderson.design.random_terms import GroupCodes
+from henderson.errors import FormulaError
 from henderson.formula.coding import Part, fill, make_part
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import Columns, FactorSpec, Values, learn, replay
@@ -165,6 +166,8 @@ def component(
         blocks.append(matrix)
         parts.append(part)
     term, loads = from_blocks(name, group_name, blocks, rows, [part.names for part in parts], levels)
+    if not any(part.names for part in parts):
+        raise FormulaError(f"the variance component {name!r} has no columns: nothing varies in it")
     labels = pd.MultiIndex.from_tuples([(level, own) for level, part in zip(levels, parts) for own in part.names])
     places = np.split(term.levels.get_indexer(labels), np.cumsum([len(part.names) for part in parts])[:-1])
     return term, loads, ComponentSpec(name, column, levels, None, None, tuple(parts), tuple(places))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,14 @@ from henderson.design.from_arrays import given_columns
 from henderson.design.intercept import LME4, STATSMODELS
 from henderson.design.replay import NewTerm, new_columns
 from henderson.engine.fit import Fit
-from henderson.errors import DataError
+from henderson.errors import DataError, ValueWarning
+from henderson.inference.choose import infer
 from henderson.sources.columns import to_array
 from henderson.sources.factors import differ_in_type, match, unknown_levels
 
 FloatArray = np.ndarray
+
+_MOST_ROWS = 5
 
 
 def predict_new(
@@ -58,6 +62,11 @@ def predict_new(
     DataError
         For a level that is not in the fit, unless `new_levels` is "zero"; names the factor, the level and its row.
         Labels of another type than the fit's (text for numbers) raise in any case.
+
+    Warns
+    -----
+    ValueWarning
+        For rows whose mean is not estimable since columns of X were dropped as redundant.
     """
     if new_levels not in ("raise", "zero"):
         raise ValueError(f"new_levels must be 'raise' or 'zero', not {new_levels!r}")
@@ -66,14 +75,35 @@ def predict_new(
         raise ValueError("exog_re= goes with a model made of arrays; here its columns are made from the table")
     if specs is not None and transform and not isinstance(newdata, np.ndarray):
         rows = new_columns(fit.design, newdata, random=random, groups=groups, offset=offset)
+        _say_what_is_not_estimable(fit, rows.X)
         return _with_effects(rows.X @ beta + rows.offset, rows.terms, fit, new_levels)
     X = given_columns(newdata, fit.design.x_names, "exog")
+    _say_what_is_not_estimable(fit, X)
     mean = X @ beta + _given_offset(fit, offset, len(X))
     if not random:
         return mean
     if specs is not None:
         raise ValueError("predictions with random effects of a model made by a formula need a table of its variables")
     return _with_effects(mean, (_given_term(fit, groups, exog_re, len(X)),), fit, new_levels)
+
+
+def _say_what_is_not_estimable(fit: Fit, X: FloatArray) -> None:
+    """Warn of rows x with x'β not estimable, such as a cell without data: they take what was dropped to be zero."""
+    if fit.kept.all():
+        return
+    needs = infer(fit, ddf="asymptotic").needs(X)
+    rows = np.flatnonzero(needs.any(axis=1))
+    if not len(rows):
+        return
+    dropped = [name for name, kept in zip(fit.design.x_names, fit.kept) if not kept]
+    names = ", ".join(name for name, needed in zip(dropped, needs.T) if needed.any())
+    shown = ", ".join(map(str, rows[:_MOST_ROWS])) + (", …" if len(rows) > _MOST_ROWS else "")
+    warnings.warn(
+        f"not estimable: the prediction{'s' if len(rows) > 1 else ''} in row{'s' if len(rows) > 1 else ''} {shown} "
+        f"need{'' if len(rows) > 1 else 's'} {names}, dropped as redundant and taken to be zero",
+        ValueWarning,
+        stacklevel=4,
+    )
 
 
 def _with_effects(mean: FloatArray, terms: tuple[NewTerm, ...], fit: Fit, new_levels: str) -> FloatArray:

@@ -69,6 +69,11 @@ class PredictionMethods(FittedModel):
         DataError
             New data lack a variable, or have a level that the fit does not know.
 
+        Warns
+        -----
+        ValueWarning
+            For rows that are not estimable: a cell without data in a fit that dropped columns as redundant.
+
         Examples
         --------
         >>> import henderson

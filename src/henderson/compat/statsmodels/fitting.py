@@ -69,6 +69,11 @@ class FitRequest:
 def fit_setup(setup: Setup, request: FitRequest) -> Outcome:
     """Fit as asked."""
     methods = request.methods
+    for name, penalty in (("fe_pen", request.fe_pen), ("cov_pen", request.cov_pen)):
+        if penalty is not None and not (hasattr(penalty, "func") and hasattr(penalty, "deriv")):
+            raise ValueError(f"{name} is an object with func() and deriv(), not {penalty!r}")
+    if request.free is not None and not isinstance(request.free, MixedLMParams):
+        raise ValueError(f"free is a MixedLMParams of zeros and ones, not {request.free!r}")
     start = None if request.start_params is None else start_of(setup, request.start_params)
     penalised = request.fe_pen is not None or request.cov_pen is not None
     if not request.do_cg:
@@ -85,6 +90,8 @@ def fit_setup(setup: Setup, request: FitRequest) -> Outcome:
 
 def warn_of_unused(options: dict[str, Any], niter_sa: int) -> dict[str, Any]:
     """The options that an optimiser takes; the others are warned of."""
+    if not isinstance(niter_sa, int):
+        raise ValueError(f"niter_sa is a number of iterations, not {niter_sa!r}")
     if niter_sa > 0:
         warnings.warn("niter_sa is currently ignored", ValueWarning, stacklevel=3)
     unused = sorted(set(options) - _OPTIONS)
