@@ -3,7 +3,8 @@
 import pytest
 
 from henderson.errors import FormulaError
-from henderson.formula.expression import Attribute, Name, Python, names_in, read
+from henderson.formula.expression import read
+from henderson.formula.tree import Attribute, Name, Python, names_in
 
 COLUMNS = {"x", "z", "bmi.base", "my x", "lambda"}
 

@@ -11,8 +11,8 @@ from collections.abc import Container, Iterator
 import numpy as np
 
 from henderson.errors import DataError, FormulaError
-from henderson.formula import expression as tree
-from henderson.formula import functions
+from henderson.formula import functions, tree
+from henderson.formula.expression import read
 
 #: functions of Python's own
 BUILTINS = frozenset(("abs", "bool", "float", "int", "len", "max", "min", "round", "sum"))
@@ -53,7 +53,7 @@ def check_expression(expr: str, columns: Container[str], used: Container[str]) -
     henderson.errors.DataError: the expression "x.to_pickle('file')" uses 'to_pickle', which a model's file may not
     """
     try:
-        found = next(_culprits(tree.read(expr, columns, functions.DottedNames()), columns, used), None)
+        found = next(_culprits(read(expr, columns, functions.DottedNames()), columns, used), None)
     except FormulaError as error:
         raise DataError(f"the expression {expr!r} is not one: {error}") from error
     if found is not None:

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import DataError, FormulaError
-from henderson.formula import expression as tree
-from henderson.formula import functions
+from henderson.formula import functions, tree
 from henderson.formula.categories import Category, as_category, coding_of
 from henderson.formula.environment import Environment
+from henderson.formula.expression import read
 from henderson.formula.interpret import evaluate
 from henderson.formula.terms import plain_column, shown
 from henderson.sources.columns import Array, find_missing, kind_of, to_array, to_float
@@ -119,7 +119,7 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
         if name not in known and env.vector(name) is env.absent:
             raise FormulaError(_unknown(name, known))
         return (name,)
-    node = tree.read(expr, known, functions.DottedNames())
+    node = read(expr, known, functions.DottedNames())
     names, called = tree.names_in(node)
     for name in called:
         if env.function(name) is env.absent and not functions.is_listed(name) and env.builtin(name) is env.absent:
@@ -249,7 +249,7 @@ def _learn_expression(
     expr: str, columns: Columns, env: Environment, keep: np.ndarray | None, contrasts: Mapping[str, Any]
 ) -> tuple[FactorSpec, Values]:
     n = len(next(iter(columns.values())))
-    node = tree.read(expr, columns, functions.DottedNames())
+    node = read(expr, columns, functions.DottedNames())
     variables = tuple(name for name in tree.names_in(node)[0] if name in columns)
     state: dict[str, Any] = {}
     found = _result(evaluate(node, {name: columns[name] for name in variables}, env, state, expr), n, expr, state)
@@ -275,7 +275,7 @@ def _learn_expression(
 def _replay_expression(spec: FactorSpec, columns: Columns, n: int, env: Environment) -> Values:
     assert spec.state is not None
     used = {name: columns[name] for name in spec.variables}
-    node = tree.read(spec.expr, used, functions.DottedNames())
+    node = read(spec.expr, used, functions.DottedNames())
     found = _result(evaluate(node, used, env, spec.state, spec.expr), n, spec.expr, spec.state)
     if spec.levels is None:
         if isinstance(found, Category) or len(found.columns) != len(spec.names):

@@ -19,8 +19,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import DataError, FormulaError
-from henderson.formula import expression as tree
-from henderson.formula import functions
+from henderson.formula import functions, tree
 from henderson.formula.categories import Category
 from henderson.formula.environment import Environment
 from henderson.sources.columns import Array, kind_of, to_array, to_float
