@@ -96,6 +96,7 @@ def lmer(
     from henderson.sources.columns import numbers
 
     request = InferenceRequest.of(ddf, cov)
+    request.check_likelihood(REML)
     design, rows = design_from_formula(
         formula,
         data,

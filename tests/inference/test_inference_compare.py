@@ -237,3 +237,13 @@ def test_a_statistic_that_is_zero_but_for_rounding():
     table["y"] -= table.groupby("s")["y"].transform("mean")
     tested = ranova(henderson.lmer("y ~ 1 + (1 | s)", table))
     assert tested["p_chibar"].iloc[1] == tested["p"].iloc[1] == 1.0
+
+
+def test_options_go_with_their_method():
+    cake = henderson.datasets.load("cake")
+    small = henderson.lmer("angle ~ temp + (1 | recipe:replicate)", cake)
+    large = henderson.lmer("angle ~ temp + recipe + (1 | recipe:replicate)", cake)
+    for given, method in (({"n": 100}, "lr"), ({"seed": 1}, "kenward-roger"), ({"refit": True}, "bootstrap")):
+        with pytest.raises(ValueError, match=rf"{next(iter(given))}= goes with method='\w+', not '{method}'"):
+            compare(small, large, method=method, **given)
+    assert compare(small, large, method="bootstrap", n=20, seed=1)["n"].iloc[0] == 20

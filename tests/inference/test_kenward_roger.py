@@ -27,3 +27,10 @@ def test_few_denominator_degrees_of_freedom(levels, den_df):
     error = sum(((one - one.mean()) ** 2).sum() for one in within) / den_df
     row = henderson.lmer("y ~ a + (1 | plot)", data).anova(ddf="kenward-roger").loc["a"]
     np.testing.assert_allclose([row.F, row.den_df], [between / error, den_df], rtol=EXACT)
+
+
+@pytest.mark.parametrize("asked", [{"ddf": "KR"}, {"ddf": "kenward-roger-observed"}, {"cov": "kenward-roger"}])
+def test_a_fit_by_ml_is_refused_before_it_is_made(asked, monkeypatch):
+    monkeypatch.setattr("henderson.engine.fit.fit_design", None)
+    with pytest.raises(ValueError, match=r"REML=True, or use ddf='satterthwaite'"):
+        henderson.lmer("y ~ 1 + (1 | g)", {"y": [1.0, 2, 3, 5], "g": list("aabb")}, REML=False, **asked)

@@ -74,3 +74,45 @@ def test_rounding_does_not_make_a_row_not_estimable():
     assert inference.estimable(difference + noise).tolist() == inference.estimable(difference).tolist()
     tests = fitted.joint_tests()
     assert not tests["F"].isna().any()
+
+
+def test_predictions_where_there_are_no_data(fit):
+    cells = pd.DataFrame([(a, b, 0) for a in "ab" for b in "cde"], columns=["A", "B", "s"])
+    with pytest.warns(henderson.ValueWarning, match=r"not estimable: the prediction in row 2 needs A\[T.b\]:B\[T.e\], dropped"):
+        alone = fit.predict(cells)
+    assert alone.isna().tolist() == [False, False, True, False, False, False]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not fit.predict(cells[~alone.isna()]).isna().any()
+        assert np.array_equal(fit.predict(cells.drop(2)), alone.drop(2))
+    with pytest.warns(henderson.ValueWarning, match="not estimable"):
+        with_effects = fit.predict(cells, random=True)
+    assert np.array_equal(with_effects.isna(), alone.isna())
+    X = np.array([[1, 0, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0], [1, 0, 0, 0, 0, 1.0]])
+    with pytest.warns(henderson.ValueWarning, match="not estimable"):
+        assert np.isnan(fit.predict(X, transform=False)).any()
+
+
+def test_predictions_do_not_depend_on_what_was_dropped():
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({"s": np.repeat(np.arange(10), 6), "x": rng.normal(size=60)})
+    table["z"] = 3 - 2 * table["x"]
+    table["y"] = table["x"] + rng.normal(size=10)[table["s"]] + rng.normal(size=60)
+    new = pd.DataFrame({"x": [0.5, 0.5], "z": [2.0, 1.0]})
+    for formula in ("y ~ x + z + (1 | s)", "y ~ z + x + (1 | s)"):
+        with pytest.warns(henderson.ValueWarning, match="dropped as linear combinations"):
+            fit = henderson.lmer(formula, table)
+        with pytest.warns(henderson.ValueWarning, match="not estimable: the prediction in row 1 needs"):
+            found = fit.predict(new)
+        assert found.isna().tolist() == [False, True]
+        assert found[0] == pytest.approx(henderson.lmer("y ~ x + (1 | s)", table).predict(new)[0], rel=1e-8)
+
+
+def test_bootstrap_intervals_leave_dropped_columns_out(fit):
+    table = fit.conf_int(method="boot", n=50, seed=1, progress=False)
+    dropped = [name for name, kept in zip(fit.design.x_names, fit.engine.kept) if not kept]
+    assert len(dropped) == 1
+    shown = table.reindex(dropped)
+    assert shown.isna().to_numpy().all()
+    kept = [name for name in fit.design.x_names if name not in dropped]
+    assert np.isfinite(table.loc[kept].select_dtypes("number")).to_numpy().all()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import henderson
 from henderson import datasets
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.fit import fit_design
@@ -338,3 +341,30 @@ def test_an_offset_moves_with_its_variable(table):
     usual = emmeans(design, inference, "recipe")
     assert usual.frame["estimate"][0] == pytest.approx(fit.beta[0] + data["known"].mean())
     assert any(note.startswith("Offset: ") for note in usual.notes)
+
+
+def test_levels_given_as_text_are_taken_with_a_warning():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"a": np.tile([1, 2, 3], 20), "g": np.repeat(np.arange(10), 6)})
+    data["y"] = data["a"] + rng.normal(size=10)[data["g"]] + rng.normal(size=60)
+    data["b"] = pd.Categorical(data["a"])
+    for formula, name in (("y ~ C(a) + (1 | g)", "a"), ("y ~ b + (1 | g)", "b")):
+        fit = henderson.lmer(formula, data)
+        with pytest.warns(henderson.ValueWarning, match="another type; taken by their text: '1' as 1, '3' as 3"):
+            by_text = fit.emmeans(name, at={name: ["1", "3"]})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            by_number = fit.emmeans(name, at={name: [1, 3]})
+        assert np.array_equal(by_text.frame["estimate"], by_number.frame["estimate"])
+
+
+def test_options_of_contrasts_are_in_the_signature():
+    fit = henderson.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", datasets.load("cake"))
+    means = fit.emmeans("recipe")
+    assert list(means.contrasts("trt.vs.ctrl", ref="B").frame["contrast"]) == ["A - B", "C - B"]
+    assert len(means.contrasts("poly", max_degree=1).frame) == 1
+    assert list(means.pairs(reverse=True).frame["contrast"]) == list(means.contrasts("revpairwise").frame["contrast"])
+    with pytest.raises(ValueError, match="'pairwise' do not take 'ref'"):
+        means.contrasts("pairwise", ref="B")
+    with pytest.raises(TypeError, match="refs"):
+        means.contrasts("trt.vs.ctrl", refs="B")

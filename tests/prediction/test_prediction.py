@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import henderson
@@ -49,3 +50,16 @@ def test_arrays_have_no_levels_to_look_up():
     result = henderson.MixedLM(rng.normal(size=60), np.ones((60, 1)), np.arange(60) % 6).fit()
     with pytest.raises(ValueError, match="formula"):
         result.predict(np.ones((2, 1)), random=True)
+
+
+def test_a_table_of_columns_may_spell_its_intercept_either_way():
+    sleepstudy = henderson.datasets.load("sleepstudy")
+    lmer = henderson.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy)
+    mixedlm = henderson.mixedlm("Reaction ~ Days", sleepstudy, groups="Subject").fit()
+    for fit in (lmer, mixedlm):
+        for name in ("Intercept", "(Intercept)"):
+            columns = pd.DataFrame({"Days": [0.0, 2.0], name: [1.0, 1.0]})
+            expected = np.asarray(fit.predict(pd.DataFrame({"Days": [0.0, 2.0]})))
+            assert np.allclose(fit.predict(columns, transform=False), expected, rtol=1e-12)
+        with pytest.raises(henderson.DataError, match="Intercept"):
+            fit.predict(columns[["Days"]].assign(other=1.0), transform=False)

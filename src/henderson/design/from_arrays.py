@@ -12,7 +12,7 @@ import pandas as pd
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
-from henderson.design.intercept import STATSMODELS
+from henderson.design.intercept import STATSMODELS, other_spelling
 from henderson.design.variance_components import from_blocks
 from henderson.errors import DataError
 from henderson.sources.columns import Array, check_finite, find_missing, to_array, to_float
@@ -200,7 +200,9 @@ def given_columns(newdata: Any, names: Sequence[str], role: str) -> np.ndarray:
     """
     if isinstance(newdata, pd.DataFrame) and not (_are_made_up(names) and len(newdata.columns) == len(names)):
         table = read_table(newdata)
-        return np.stack([to_float(table[name], name) for name in names], axis=1)
+        own = [other_spelling(name) if name not in table.names else name for name in names]
+        asked = [there if there in table.names else name for there, name in zip(own, names)]
+        return np.stack([to_float(table[name], name) for name in asked], axis=1)
     array = newdata if isinstance(newdata, pd.DataFrame) else np.atleast_1d(np.asanyarray(newdata))
     if array.ndim == 1 and array.size % max(len(names), 1) == 0:
         array = np.asanyarray(array).reshape(-1, len(names))

@@ -11,6 +11,12 @@ import numpy as np
 
 FloatArray = np.ndarray
 
+#: a row is orthogonal to a vector of the null space when the sum is below this, relative to its terms
+_ESTIMABLE = 1e-8
+
+#: entries of a row below this, in units of the columns, are rounding errors of what it was computed from
+_ROUNDING = 1e-11
+
 
 def row_name(row: FloatArray, names: Sequence[str]) -> str:
     """``"a - 2*b"`` for a row of numbers."""
@@ -54,3 +60,30 @@ def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray) -> float:
     """values' (R cov R')⁻¹ values / rank(R)."""
     rows, values = independent_rows(rows, values)
     return float(values @ np.linalg.solve(rows @ cov @ rows.T, values) / len(rows))
+
+
+def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: FloatArray) -> np.ndarray:
+    """Which dropped columns rows of contrasts need: to whose vector of the null space they are not orthogonal.
+
+    Parameters
+    ----------
+    rows : (r, p) array
+    null : (p, d) array
+        Basis of {a : X a = 0}, a vector for each column that was dropped.
+    kept : (p,) bool array
+    errors : (p_kept,) array
+        Standard errors, by which the size of a column's coefficient is known.
+
+    Returns
+    -------
+    (r, d) bool array
+    """
+    if not null.size:
+        return np.zeros((len(rows), 0), bool)
+    # the unit of a column: the standard error of its coefficient; of one that was dropped: a typical one
+    unit = np.full(len(null), np.median(errors[errors > 0]) if (errors > 0).any() else 1.0)
+    unit[kept] = np.where(errors > 0, errors, unit[kept])
+    size = (np.abs(rows) * unit).max(axis=1, initial=0.0)
+    of_null = (np.abs(null) / unit[:, None]).max(axis=0, initial=0.0)
+    least: FloatArray = _ESTIMABLE * (np.abs(rows) @ np.abs(null)) + _ROUNDING * np.outer(size, of_null)
+    return np.asarray(np.abs(rows @ null) > least)

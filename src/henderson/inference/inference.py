@@ -18,16 +18,10 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import ValueWarning
-from henderson.inference.contrast_rows import independent_rows, row_name
+from henderson.inference.contrast_rows import independent_rows, needs_dropped, row_name
 from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
 FloatArray = np.ndarray
-
-#: a row is orthogonal to a vector of the null space when the sum is below this, relative to its terms
-_ESTIMABLE = 1e-8
-
-#: entries of a row below this, in units of the columns, are rounding errors of what it was computed from
-_ROUNDING = 1e-11
 
 
 class FTest(NamedTuple):
@@ -99,17 +93,7 @@ class Inference:
     def needs(self, L: Any) -> FloatArray:
         """Which columns that were dropped each row needs, (r, d) bool: those to whose vector of the null space it is
         not orthogonal, but for rounding errors in the sum or in what the row was computed from."""
-        rows, null = self.rows(L), self.null_space
-        if not null.size:
-            return np.zeros((len(rows), 0), bool)
-        # the unit of a column: the standard error of its coefficient; of one that was dropped: a typical one
-        known = np.sqrt(np.diag(self._cov_kept))
-        unit = np.full(len(null), np.median(known[known > 0]) if (known > 0).any() else 1.0)
-        unit[self.kept] = np.where(known > 0, known, unit[self.kept])
-        size = (np.abs(rows) * unit).max(axis=1, initial=0.0)
-        of_null = (np.abs(null) / unit[:, None]).max(axis=0, initial=0.0)
-        least: FloatArray = _ESTIMABLE * (np.abs(rows) @ np.abs(null)) + _ROUNDING * np.outer(size, of_null)
-        return np.asarray(np.abs(rows @ null) > least)
+        return needs_dropped(self.rows(L), self.null_space, self.kept, np.sqrt(np.diag(self._cov_kept)))
 
     def testable(self, L: Any) -> FloatArray:
         """Whether each row is estimable, or says nothing of dropped columns (the model without them), (r,) bool."""

@@ -107,3 +107,11 @@ class InferenceRequest:
         if cluster is not None and made.cov not in KINDS:
             raise ValueError(f"cluster= goes with cov= one of {', '.join(KINDS)}, not {made.cov!r}")
         return made
+
+    def check_likelihood(self, reml: bool) -> None:
+        """Raise a `ValueError` when what is asked for is not defined for a fit by ML."""
+        from henderson.inference.ddf.kenward_roger import refuse_ml
+        from henderson.inference.ddf.registry import IMPLIED
+
+        if self.ddf in IMPLIED or self.cov in IMPLIED.values():
+            refuse_ml(reml)

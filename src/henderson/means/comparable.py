@@ -33,17 +33,19 @@ class Comparable(Estimates):
         side: Any = 0,
         delta: float | None = None,
         null: float = 0.0,
-        **options: Any,
+        ref: Any = None,
+        reverse: bool | None = None,
+        max_degree: int | None = None,
     ) -> Contrasts:
         """Contrasts among the estimates, within each level of `by`.
 
         Parameters
         ----------
         method : str, mapping of str to coefficients, DataFrame, or matrix
-            ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"`` (`ref`: the control's level, label or place, or a list
-            of them), ``"poly"`` (`max_degree`), ``"consec"``, ``"eff"``, ``"del.eff"``, ``"mean_chg"``,
-            ``"identity"``; or one row of coefficients for each contrast: one number for each mean of a family, or
-            ``{mean: number}`` by levels or labels. With `interaction`, also a sequence of names, one for each factor.
+            ``"pairwise"``, ``"revpairwise"``, ``"trt.vs.ctrl"``, ``"poly"``, ``"consec"``, ``"eff"``, ``"del.eff"``,
+            ``"mean_chg"``, ``"identity"``; or one row of coefficients for each contrast: one number for each mean of a
+            family, or ``{mean: number}`` by levels or labels. With `interaction`, also a sequence of names, one for
+            each factor.
         adjust : str, optional
             Multiplicity adjustment; by default the one that suits the contrasts (pairwise: Tukey's;
             trt.vs.ctrl: Dunnett's; consec and mean_chg: mvt; eff and del.eff: fdr; others: none).
@@ -53,8 +55,12 @@ class Comparable(Estimates):
             Contrasts of contrasts: `method` is applied to each factor, and the products are taken.
         level, side, delta, null
             As in `Estimates.summary`.
-        **options
-            `ref`, `reverse`, `max_degree`.
+        ref : level, label or place, or a list of them, optional
+            The control of ``"trt.vs.ctrl"``; by default the first.
+        reverse : bool, optional
+            Of ``"pairwise"``, ``"trt.vs.ctrl"`` and ``"consec"``: each difference the other way round.
+        max_degree : int, optional
+            Of ``"poly"``; by default 6.
 
         Returns
         -------
@@ -73,6 +79,8 @@ class Comparable(Estimates):
         by_names = self.by if by is _SAME else columns_of(by or (), self.keys)
         families = Estimates(self.keys, self.rows, self.inference, by=by_names)._families
         names = [str(name) for name in self.keys.columns if name not in by_names]
+        given = {"ref": ref, "reverse": reverse, "max_degree": max_degree}
+        options = {name: value for name, value in given.items() if value is not None}
         offset = np.broadcast_to(np.asarray(self.offset, float), len(self))
         frames, rows, offsets, sizes, first = [], [], [], [], None
         for family in families:
@@ -98,9 +106,21 @@ class Comparable(Estimates):
             self.about,
         )
 
-    def pairs(self, **options: Any) -> Contrasts:
-        """All pairwise differences: ``contrasts("pairwise", ...)``."""
-        return self.contrasts("pairwise", **options)
+    def pairs(
+        self,
+        *,
+        adjust: str | None = None,
+        by: str | Iterable[str] | None = _SAME,
+        level: float | None = None,
+        side: Any = 0,
+        delta: float | None = None,
+        null: float = 0.0,
+        reverse: bool | None = None,
+    ) -> Contrasts:
+        """All pairwise differences: ``contrasts("pairwise", ...)``, which says what the options are."""
+        return self.contrasts(
+            "pairwise", adjust=adjust, by=by, level=level, side=side, delta=delta, null=null, reverse=reverse
+        )
 
 
 @dataclass(frozen=True, repr=False, eq=False)

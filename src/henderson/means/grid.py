@@ -7,6 +7,7 @@ it needs of the data is in `FixedTerms`, so it can be made when the rows are gon
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +19,9 @@ from henderson.contract.design import Design
 from henderson.design.cells import Cells
 from henderson.design.fixed_terms import FixedTerms
 from henderson.design.replay import fixed_columns, known_part
-from henderson.errors import DataError
+from henderson.errors import DataError, ValueWarning
 from henderson.means.nesting import nesting
+from henderson.sources.factors import plain_label
 
 #: a grid with more rows than this is refused
 MOST_ROWS = 200_000
@@ -168,13 +170,20 @@ def _named(at: Mapping[str, Any], terms: FixedTerms) -> dict[str, Any]:
 
 def _levels(chosen: pd.Index, levels: pd.Index, name: str) -> pd.Index:
     where = levels.get_indexer(chosen)
-    if (where < 0).any():
+    by_text = bool((where < 0).any())
+    if by_text:
         text = {str(level): k for k, level in enumerate(levels)}
         where = np.array([text.get(str(level), -1) for level in chosen])
     if (where < 0).any():
         shown = ", ".join(str(level) for level in levels[:12])
         raise DataError(f"at: {name!r} has no level {chosen[int(np.argmin(where))]!r}; it has {shown}")
-    return levels.take(where)
+    found = levels.take(where)
+    if by_text:
+        pairs = ", ".join(f"{plain_label(a)!r} as {plain_label(b)!r}" for a, b in zip(chosen[:6], found))
+        warnings.warn(
+            f"at: the levels of {name!r} are of another type; taken by their text: {pairs}", ValueWarning, stacklevel=2
+        )
+    return found
 
 
 def _grid(design: Design, terms: FixedTerms, values: dict[str, pd.Index], moved: bool) -> ReferenceGrid:

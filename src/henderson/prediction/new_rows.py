@@ -15,7 +15,8 @@ from henderson.design.intercept import LME4, STATSMODELS
 from henderson.design.replay import NewTerm, new_columns
 from henderson.engine.fit import Fit
 from henderson.errors import DataError, ValueWarning
-from henderson.inference.choose import infer
+from henderson.inference.contrast_rows import needs_dropped
+from henderson.inference.fit_moments import FitMoments
 from henderson.sources.columns import to_array
 from henderson.sources.factors import differ_in_type, match, unknown_levels
 
@@ -57,6 +58,11 @@ def predict_new(
     transform : bool
         False: `newdata` are the columns of X as they are.
 
+    Returns
+    -------
+    (m,) array
+        NaN, with a `ValueWarning`, where the mean is not estimable: it needs a column that was dropped as redundant.
+
     Raises
     ------
     DataError
@@ -75,11 +81,9 @@ def predict_new(
         raise ValueError("exog_re= goes with a model made of arrays; here its columns are made from the table")
     if specs is not None and transform and not isinstance(newdata, np.ndarray):
         rows = new_columns(fit.design, newdata, random=random, groups=groups, offset=offset)
-        _say_what_is_not_estimable(fit, rows.X)
-        return _with_effects(rows.X @ beta + rows.offset, rows.terms, fit, new_levels)
+        return _with_effects(_mean(fit, rows.X, beta) + rows.offset, rows.terms, fit, new_levels)
     X = given_columns(newdata, fit.design.x_names, "exog")
-    _say_what_is_not_estimable(fit, X)
-    mean = X @ beta + _given_offset(fit, offset, len(X))
+    mean = _mean(fit, X, beta) + _given_offset(fit, offset, len(X))
     if not random:
         return mean
     if specs is not None:
@@ -87,23 +91,25 @@ def predict_new(
     return _with_effects(mean, (_given_term(fit, groups, exog_re, len(X)),), fit, new_levels)
 
 
-def _say_what_is_not_estimable(fit: Fit, X: FloatArray) -> None:
-    """Warn of rows x with x'β not estimable, such as a cell without data: they take what was dropped to be zero."""
+def _mean(fit: Fit, X: FloatArray, beta: FloatArray) -> FloatArray:
+    """Xβ, (m,); NaN, with a `ValueWarning`, where it is not estimable, such as in a cell without data: what it would be
+    depends on which of the columns was dropped."""
+    mean = X @ beta
     if fit.kept.all():
-        return
-    needs = infer(fit, ddf="asymptotic").needs(X)
+        return mean
+    null = FitMoments.of(fit).null_space
+    needs = needs_dropped(np.nan_to_num(X), null, fit.kept, np.sqrt(np.diag(fit.vcov)))
     rows = np.flatnonzero(needs.any(axis=1))
-    if not len(rows):
-        return
-    dropped = [name for name, kept in zip(fit.design.x_names, fit.kept) if not kept]
-    names = ", ".join(name for name, needed in zip(dropped, needs.T) if needed.any())
-    shown = ", ".join(map(str, rows[:_MOST_ROWS])) + (", …" if len(rows) > _MOST_ROWS else "")
-    warnings.warn(
-        f"not estimable: the prediction{'s' if len(rows) > 1 else ''} in row{'s' if len(rows) > 1 else ''} {shown} "
-        f"need{'' if len(rows) > 1 else 's'} {names}, dropped as redundant and taken to be zero",
-        ValueWarning,
-        stacklevel=4,
-    )
+    if len(rows):
+        names = ", ".join(np.asarray(fit.design.x_names)[~fit.kept][needs.any(axis=0)])
+        shown = ", ".join(map(str, rows[:_MOST_ROWS])) + (", …" if len(rows) > _MOST_ROWS else "")
+        warnings.warn(
+            f"not estimable: the prediction{'s' if len(rows) > 1 else ''} in row{'s' if len(rows) > 1 else ''} {shown} "
+            f"need{'' if len(rows) > 1 else 's'} {names}, dropped as redundant",
+            ValueWarning,
+            stacklevel=4,
+        )
+    return np.where(needs.any(axis=1), np.nan, mean)
 
 
 def _with_effects(mean: FloatArray, terms: tuple[NewTerm, ...], fit: Fit, new_levels: str) -> FloatArray:

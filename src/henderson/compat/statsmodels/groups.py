@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import linalg
+from scipy import linalg, sparse
 
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
@@ -201,25 +201,40 @@ def covariances_by_group(
     lam: tuple[FloatArray, ...],
     scale: float,
 ) -> dict[Any, pd.DataFrame]:
-    """Conditional covariance of each group's effects given β and θ: σ² Λ (Λ'Z'WZΛ + I)⁻¹ Λ'."""
+    """Conditional covariance of each group's effects given β and θ: σ² Λ (Λ'Z'WZΛ + I)⁻¹ Λ'.
+
+    Z'WZ is block-diagonal by group; groups with equal numbers of levels in each term share Λ and are inverted together.
+    """
     terms = [*packing.re_terms, *packing.vc_terms]
     levels_of = [list(members[k]) for k in terms]
-    matrices = [rows.terms[k].matrix(design.terms[k].n_levels)[groups.order] for k in terms]
-    starts = np.concatenate([[0], np.cumsum(groups.sizes)])
-    weights = rows.unit_weights
+    sizes = np.array([[len(levels) for levels in each] for each in levels_of]).T  # groups × terms
+    starts = np.cumsum([0, *(design.terms[k].n_levels * len(lam[k]) for k in terms)])
+    columns = [
+        np.concatenate([
+            start + (levels_of[t][i][:, None] * len(lam[k]) + np.arange(len(lam[k]))).ravel()
+            for t, (k, start) in enumerate(zip(terms, starts))
+        ])
+        for i in range(len(groups.labels))
+    ]  # fmt: skip
+    group, place = np.empty(starts[-1], np.intp), np.empty(starts[-1], np.intp)
+    for i, own in enumerate(columns):
+        group[own], place[own] = i, np.arange(len(own))
+    Z = sparse.hstack([rows.terms[k].matrix(design.terms[k].n_levels) for k in terms], format="csc")
+    products = (Z.T @ sparse.diags_array(rows.unit_weights) @ Z).tocoo()
+    row, column = products.coords
     names = effect_labels(design, members, packing, groups, re_names)
-    out = {}
-    for i, label in enumerate(groups.labels):
-        here = slice(starts[i], starts[i + 1])
-        w = weights[groups.order[here]]
-        blocks, roots = [], []
-        for k, z, member in zip(terms, matrices, levels_of):
-            q, levels = len(lam[k]), member[i]
-            columns = (levels[:, None] * q + np.arange(q)).ravel()
-            blocks.append(z[here][:, columns].toarray())
-            roots.append(np.kron(np.eye(len(levels)), lam[k]))
-        root = linalg.block_diag(*roots)
-        zl = np.hstack(blocks) @ root
-        inner = np.linalg.inv(zl.T @ (w[:, None] * zl) + np.eye(zl.shape[1]))
-        out[label] = pd.DataFrame(scale * root @ inner @ root.T, index=names[i], columns=names[i])
-    return out
+    found: list[Any] = [None] * len(columns)
+    for shape in np.unique(sizes, axis=0):
+        same = np.flatnonzero((sizes == shape).all(axis=1))
+        root = linalg.block_diag(*(np.kron(np.eye(int(m)), lam[k]) for m, k in zip(shape, terms)))
+        at = np.full(len(columns), -1)
+        at[same] = np.arange(len(same))
+        own = at[group[row]] >= 0
+        inner = np.zeros((len(same), len(root), len(root)))
+        inner[at[group[row[own]]], place[row[own]], place[column[own]]] = products.data[own]
+        inverse = np.linalg.inv(root.T @ inner @ root + np.eye(len(root)))
+        for i, cov in zip(same.tolist(), scale * root @ inverse @ root.T):
+            found[i] = cov
+    return {
+        label: pd.DataFrame(cov, index=index, columns=index) for label, cov, index in zip(groups.labels, found, names)
+    }

@@ -38,7 +38,9 @@ FloatArray = np.ndarray
 METHODS = ("lr", "kenward-roger", "bootstrap")
 
 
-def compare(*models: Any, method: str = "lr", refit: bool | None = None, **options: Any) -> pd.DataFrame:
+def compare(
+    *models: Any, method: str = "lr", refit: bool | None = None, n: int | None = None, seed: int | None = None
+) -> pd.DataFrame:
     """Compare nested models.
 
     Parameters
@@ -51,8 +53,10 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
     refit : bool, optional
         Refit REML fits by ML (likelihood ratios). By default when fixed parts differ or criteria are mixed; REML
         criteria of models that have the same fixed part are compared as they are, and the notes say so.
-    **options
-        `n` and `seed` of the bootstrap.
+    n : int, optional
+        Responses that the bootstrap draws; by default 1000.
+    seed : int, optional
+        Of the bootstrap.
 
     Returns
     -------
@@ -87,6 +91,9 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
         raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
     if len(models) < 2:
         raise ValueError("compare needs at least two models")
+    for name, given, of in (("refit", refit, "lr"), ("n", n, "bootstrap"), ("seed", seed, "bootstrap")):
+        if given is not None and method != of:
+            raise ValueError(f"{name}= goes with method={of!r}, not {method!r}")
     fits = _fits(models)
     check_same_rows(fits)
     if method == "lr":
@@ -94,7 +101,9 @@ def compare(*models: Any, method: str = "lr", refit: bool | None = None, **optio
     if len(fits) != 2 or not all(isinstance(fit, Fit) for fit in fits):
         raise ValueError(f"method {method!r} compares two models, both with random effects")
     small, large = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
-    return kr_compare(small, large) if method == "kenward-roger" else bootstrap_compare(small, large, **options)
+    if method == "kenward-roger":
+        return kr_compare(small, large)
+    return bootstrap_compare(small, large, n=1000 if n is None else n, seed=seed)
 
 
 def _fits(models: Sequence[Any]) -> list[Any]:

@@ -139,6 +139,12 @@ def adjusted_covariance(fitted: FitMoments, information: str = "expected") -> Fl
     return fitted.scale * fitted.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ fitted.to_beta.T
 
 
+def refuse_ml(reml: bool) -> None:
+    """Raise a `ValueError` unless a fit is by REML, for which the method is made."""
+    if not reml:
+        raise ValueError("Kenward-Roger is defined for REML fits; fit with REML=True, or use ddf='satterthwaite'")
+
+
 def parameter_covariance(fitted: FitMoments, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
     """W (k + 1, k + 1) from the expected or the observed information, and notes.
 
@@ -147,8 +153,7 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
     ValueError
         For a fit by ML: the method is one for REML.
     """
-    if not fitted.fit.reml:
-        raise ValueError("Kenward-Roger is defined for REML fits; fit with REML, or use ddf='satterthwaite'")
+    refuse_ml(fitted.fit.reml)
     inverse = positive_inverse(getattr(curvature(fitted.working), information) / 2, 1e-11)
     if not inverse.n_flat + inverse.n_negative:
         return inverse.matrix, ()
