@@ -9,18 +9,21 @@ from henderson.formula.environment import Env, capture
 from henderson.inference.names import InferenceRequest
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from henderson.results.fitted import MixedModelResults
+    from henderson.sources.given import ColumnLike, TableLike
 
 
 def lmer(
     formula: str,
-    data: Any,
+    data: TableLike,
     *,
     REML: bool = True,
-    weights: Any = None,
-    offset: Any = None,
-    subset: Any = None,
-    start: Any = None,
+    weights: ColumnLike | None = None,
+    offset: ColumnLike | None = None,
+    subset: ColumnLike | slice | None = None,
+    start: ArrayLike | None = None,
     missing: Literal["drop", "raise"] = "drop",
     contrasts: Mapping[str, Any] | None = None,
     ddf: str = "satterthwaite",

@@ -11,7 +11,7 @@ from henderson.errors import DataError
 from henderson.inference.comparison.compare import compare
 from henderson.inference.comparison.ranova import ranova
 from henderson.inference.comparison.rlrt import rlrt
-from henderson.inference.comparison.submodels import Likelihood, likelihood_ratio
+from henderson.inference.comparison.submodels import FittedLikelihood, likelihood_ratio
 from oracle_data import cases, frame, load_oracle
 
 PAIRS = cases("comparisons")
@@ -229,8 +229,8 @@ def test_a_mixed_model_against_none():
 
 
 def test_a_statistic_that_is_zero_but_for_rounding():
-    assert likelihood_ratio(Likelihood(160.0 + 1e-9, 4), Likelihood(160.0, 5)) == 0.0
-    assert likelihood_ratio(Likelihood(160.1, 4), Likelihood(160.0, 5)) == pytest.approx(0.1)
+    assert likelihood_ratio(FittedLikelihood(160.0 + 1e-9, 4), FittedLikelihood(160.0, 5)) == 0.0
+    assert likelihood_ratio(FittedLikelihood(160.1, 4), FittedLikelihood(160.0, 5)) == pytest.approx(0.1)
     rng = np.random.default_rng(5)
     table = pd.DataFrame({"s": np.repeat(list("abcdefgh"), 6)})
     table["y"] = rng.normal(size=48)

@@ -68,7 +68,7 @@ class ConditionalAIC:
 
 
 @dataclass(frozen=True)
-class Direction:
+class CovarianceDirection:
     """A direction in which one term's G = λλ' may move, in the basis of `fitted`.
 
     Attributes
@@ -116,13 +116,13 @@ def conditional_residuals(fit: Fit) -> np.ndarray:
     return rows.y - rows.mean(fit.beta, fit.kept) - rows.random_part(fit.b)
 
 
-def directions(fitted: FitMoments) -> list[Direction]:
+def directions(fitted: FitMoments) -> list[CovarianceDirection]:
     """Directions in the covariance parameters that stay inside the boundary where the fit is on it."""
     largest = max((float(np.square(lam).sum()) for lam in fitted.lam), default=0.0)
     found = []
     for t, (term, lam) in enumerate(zip(fitted.design.terms, fitted.lam)):
         for one in structure_called(term.structure).inside(lam, _ZERO * largest):
-            found.append(Direction(t, one.change, one.root_change))
+            found.append(CovarianceDirection(t, one.change, one.root_change))
     return found
 
 
@@ -143,7 +143,7 @@ def estimation_df(fit: Fit, residual: np.ndarray) -> float:
     return 2.0 / scale * float(np.sum(pseudo_inverse(B, 1e-9) * excess))
 
 
-def _hessian(fitted: FitMoments, along: list[Direction]) -> tuple[np.ndarray, np.ndarray, float]:
+def _hessian(fitted: FitMoments, along: list[CovarianceDirection]) -> tuple[np.ndarray, np.ndarray, float]:
     """B over the directions, (a, a); q, (a,); r²."""
     terms, scale, k = fitted.design.terms, fitted.scale, len(fitted.relative.g)
     layouts = layouts_of(terms)

@@ -315,6 +315,7 @@ def in_user_units(
     ended: Certified,
     began: float,
 ) -> Fit:
+    """The end of a search, in the working basis, as a `Fit` in the user's units: λ = Tλ̃, β = B⁻¹β̃ + β₀, b = Tb̃."""
     point, basis, blocks = ended.optimum.point, criterion.basis, criterion.blocks
     lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)

@@ -31,7 +31,7 @@ LARGEST = 6000
 
 
 @dataclass(frozen=True)
-class Block:
+class ClusterBlock:
     """B clusters of one size r.
 
     Attributes
@@ -102,7 +102,7 @@ def _top(fit: Fit) -> FloatArray:
     )
 
 
-def blocks(fitted: FitMoments, labels: Any = None) -> Iterator[Block]:
+def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBlock]:
     """The clusters, in batches of one size."""
     fit, rows = fitted.fit, fitted.fit.rows_for("a cluster-robust covariance")
     codes = cluster_codes(fit, labels)
@@ -147,7 +147,7 @@ def _reduced(
     owner: FloatArray,
     weight: FloatArray,
     chosen: FloatArray,
-) -> Iterator[Block]:
+) -> Iterator[ClusterBlock]:
     """Clusters of equal weights, in the basis of their [Z X]."""
     count, p = len(weight), x.shape[1]
     indicator = sparse.csr_array((np.ones(len(codes)), codes, np.arange(len(codes) + 1)), shape=(len(codes), count)).T
@@ -179,7 +179,7 @@ def _reduced(
             zu, xu = both[:, :, :q], both[:, :, q:]
             v = zu @ _take(g, rows, columns) @ zu.transpose(0, 2, 1) + np.eye(r) / weight[part, None, None]
             eu = (turned @ np.concatenate([ze[effects], xe[part]], axis=1)[:, :, None])[:, :, 0]
-            yield Block(v, xu, eu)
+            yield ClusterBlock(v, xu, eu)
 
 
 def _take(matrix: sparse.csr_array, rows: FloatArray, columns: FloatArray) -> FloatArray:
@@ -201,7 +201,7 @@ def _orthonormal(gram: FloatArray) -> FloatArray:
 
 def _whole(
     z: sparse.csr_array, g: sparse.csr_array, x: FloatArray, e: FloatArray, weights: FloatArray, rows: FloatArray
-) -> Block:
+) -> ClusterBlock:
     """One cluster of unequal weights, row by row."""
     if len(rows) > LARGEST:
         raise DataError(
@@ -212,4 +212,4 @@ def _whole(
     zi = zi[:, used]
     v = (zi @ g[used][:, used] @ zi.T).toarray()
     v[np.arange(len(rows)), np.arange(len(rows))] += 1 / weights[rows]
-    return Block(v[None], x[rows][None], e[rows][None])
+    return ClusterBlock(v[None], x[rows][None], e[rows][None])

@@ -11,7 +11,7 @@ import numpy as np
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints, parse_constraints
 from henderson.results.coefficients import CoefficientMethods
-from henderson.results.contrast_results import ContrastResults, WaldTestResults, joint_test, t_tests
+from henderson.results.contrast_results import ContrastResults, WaldTestResults, joint_wald_test, t_tests
 
 FloatArray = np.ndarray
 
@@ -138,7 +138,7 @@ class ConstraintTests(CoefficientMethods):
         if cov_p is None and invcov is None and not testable.all():
             dropped = self._dropped_in(rows.R[~testable])
             raise ValueError(f"no joint test: not estimable, since {dropped} was dropped as redundant")
-        return joint_test(
+        return joint_wald_test(
             *self._kept(rows, self._cov if cov_p is None else cov_p),
             invcov=invcov,
             df_denom=float(self.df_resid) if use_f else None,

@@ -166,7 +166,7 @@ def t_tests(
     return ContrastResults(name, statistic, effect=effect, sd=sd, df_denom=df, names=constraints.labels)
 
 
-def joint_test(
+def joint_wald_test(
     constraints: Constraints,
     params: np.ndarray,
     cov: np.ndarray,

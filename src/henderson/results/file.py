@@ -92,7 +92,7 @@ CLASSES = {
     "Inference": "henderson.inference.inference",
     "InferenceRequest": "henderson.inference.names",
     "FitMoments": "henderson.inference.fit_moments",
-    "Constant": "henderson.inference.ddf.counting",
+    "ConstantDf": "henderson.inference.ddf.counting",
     "ByTerm": "henderson.inference.ddf.containment",
     "Flat": "henderson.inference.identified",
     "Satterthwaite": "henderson.inference.ddf.satterthwaite",

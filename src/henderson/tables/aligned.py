@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.tables.grid import Grid, escaped
+
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """How a table is laid out: whether labels of rows and columns show, number format, l(eft) or r(ight)."""
 
     index: bool = True
@@ -32,7 +34,7 @@ class Summary:
     Attributes
     ----------
     tables : list of DataFrame
-    layouts : list of Layout
+    layouts : list of TableLayout
     title : str or None
     extra_txt : list of str
         Notes.
@@ -52,7 +54,7 @@ class Summary:
     """
 
     tables: list[pd.DataFrame] = field(default_factory=list)
-    layouts: list[Layout] = field(default_factory=list)
+    layouts: list[TableLayout] = field(default_factory=list)
     title: str | None = None
     extra_txt: list[str] = field(default_factory=list)
 
@@ -66,7 +68,7 @@ class Summary:
     ) -> None:
         """Add a table."""
         self.tables.append(df)
-        self.layouts.append(Layout(index, header, float_format, align))
+        self.layouts.append(TableLayout(index, header, float_format, align))
 
     def add_array(self, array: Any, align: str = "r", float_format: str = "%.4f") -> None:
         """Add a table without labels."""
@@ -137,12 +139,12 @@ class Summary:
             aligns = ("l" if layout.index else layout.align) + layout.align * (columns - 1)
             lines = [r"\begin{tabular}{" + aligns + "}", r"\hline"]
             if grid.header:
-                lines += [" & ".join(map(_latex, grid.header)) + r"  \\", r"\hline"]
-            lines += [" & ".join(map(_latex, row)) + r"  \\" for row in grid.rows]
+                lines += [" & ".join(map(escaped, grid.header)) + r"  \\", r"\hline"]
+            lines += [" & ".join(map(escaped, row)) + r"  \\" for row in grid.rows]
             parts.append("\n".join([*lines, r"\hline", r"\end{tabular}"]))
         body = "\n\n".join(parts)
-        notes = " \\newline \n".join(map(_latex, self.extra_txt))
-        title = _latex(self.title or "")
+        notes = " \\newline \n".join(map(escaped, self.extra_txt))
+        title = escaped(self.title or "")
         head = f"\\begin{{table}}\n\\caption{{{title}}}\n\\label{{{label}}}\n"
         return f"{head}{body}\n\\end{{table}}\n\\bigskip\n{notes}"
 
@@ -152,9 +154,8 @@ class Summary:
         for table, layout in zip(self.tables, self.layouts):
             grid = _Grid.of(table, layout)
             header = grid.header or [""] * len(grid.rows[0])
-            first = ":--" if layout.index or layout.align == "l" else "--:"
-            rule = [first, *[":--" if layout.align == "l" else "--:"] * (len(header) - 1)]
-            parts.append("\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *grid.rows]))
+            right = (layout.align == "r" and not layout.index, *[layout.align == "r"] * (len(header) - 1))
+            parts.append(Grid(tuple(header), tuple(map(tuple, grid.rows)), right).markdown())
         return "\n\n".join([*parts, *self.extra_txt])
 
 
@@ -164,10 +165,10 @@ class _Grid:
 
     header: list[str]
     rows: list[list[str]]
-    layout: Layout
+    layout: TableLayout
 
     @classmethod
-    def of(cls, table: pd.DataFrame, layout: Layout) -> _Grid:
+    def of(cls, table: pd.DataFrame, layout: TableLayout) -> _Grid:
         values = (table.iloc[:, c] for c in range(table.shape[1]))
         columns = [[_cell(value, layout.float_format) for value in column] for column in values]
         header = [str(name) for name in table.columns]
@@ -215,11 +216,3 @@ def _cell(value: Any, float_format: str) -> str:
     if isinstance(value, float | np.floating):
         return (float_format % value).strip()
     return str(value).strip()
-
-
-_MATHS = {"|": r"$|$", ">": "$>$", "<": "$<$", "~": r"$\sim$"}
-_LATEX = str.maketrans({c: f"\\{c}" for c in "&%$#_{}"} | _MATHS)
-
-
-def _latex(text: str) -> str:
-    return text.translate(_LATEX)

@@ -22,7 +22,7 @@ FloatArray = np.ndarray
 _ROMAN = {"1": 1, "2": 2, "3": 3, "i": 1, "ii": 2, "iii": 3}
 
 
-def terms_of(fit: Fit) -> tuple[Term, ...]:
+def fixed_terms_of(fit: Fit) -> tuple[Term, ...]:
     """Terms of the fixed part, without the intercept."""
     if fit.design.specs is None:
         return terms_of_columns(fit.design.x_names, fit.digest.constant)
@@ -54,7 +54,7 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
     if kind is None:
         raise ValueError(f"unknown type {type!r} of analysis of variance; there are 1, 2, 3")
     fitted = FitMoments.of(fit)
-    design, terms = fitted.design, terms_of(fitted.fit)
+    design, terms = fitted.design, fixed_terms_of(fitted.fit)
     if len(terms) == 1:
         kind = 1  # nothing to be adjusted for: the types are one, with the rows of this one, as in lmerTest
     full = full_coding(design.specs.fixed) if kind > 1 and design.specs is not None else None
@@ -97,7 +97,7 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     """
     inference = inference or infer(fit)
     tests, notes = {}, list(inference.notes)
-    columns = {term.name: term.columns for term in terms_of(FitMoments.of(fit).fit)}
+    columns = {term.name: term.columns for term in fixed_terms_of(FitMoments.of(fit).fit)}
     for name, rows in hypotheses(fit, type).items():
         if not len(rows):
             tests[name] = (0.0, np.nan, np.nan, np.nan)

@@ -45,7 +45,9 @@ class Term:
 
 @dataclass(frozen=True)
 class FullCoding:
-    """Attributes
+    """The columns X* with a dummy for every level of every factor, from the model's X, which leaves some out.
+
+    Attributes
     ----------
     matrix : (p, P) array
         D, X* = X D.

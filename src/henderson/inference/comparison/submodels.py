@@ -22,7 +22,7 @@ FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
-class Likelihood:
+class FittedLikelihood:
     """What a comparison needs of a model.
 
     Attributes
@@ -37,9 +37,9 @@ class Likelihood:
     n_parameters: int
 
 
-def likelihood_of(fit: Any) -> Likelihood:
+def likelihood_of(fit: Any) -> FittedLikelihood:
     """Deviance and number of parameters of a fit."""
-    return Likelihood(float(fit.deviance), fit.n_parameters)
+    return FittedLikelihood(float(fit.deviance), fit.n_parameters)
 
 
 def by(fit: Fit, *, reml: bool) -> Fit:
@@ -47,7 +47,7 @@ def by(fit: Fit, *, reml: bool) -> Fit:
     return fit if fit.reml == reml else refit(fit, reml=reml)
 
 
-def with_terms(fit: Fit, terms: Sequence[RandomTerm], loads: Sequence[TermRows]) -> Likelihood:
+def with_terms(fit: Fit, terms: Sequence[RandomTerm], loads: Sequence[TermRows]) -> FittedLikelihood:
     """The same model with other random terms, and their rows, fitted by the same criterion."""
     if not terms:
         return linear(fit.rows, fit.kept, reml=fit.reml)
@@ -55,7 +55,7 @@ def with_terms(fit: Fit, terms: Sequence[RandomTerm], loads: Sequence[TermRows])
     return likelihood_of(fit_design(design, rows, reml=fit.reml))
 
 
-def linear(rows: Rows, kept: FloatArray, *, reml: bool) -> Likelihood:
+def linear(rows: Rows, kept: FloatArray, *, reml: bool) -> FittedLikelihood:
     """The model without random effects."""
     y, root = rows.response, np.sqrt(rows.unit_weights)
     q, r = np.linalg.qr(rows.X[:, kept] * root[:, None])
@@ -65,7 +65,7 @@ def linear(rows: Rows, kept: FloatArray, *, reml: bool) -> Likelihood:
     deviance = n * (1 + np.log(2 * np.pi * (resid @ resid) / n)) - rows.log_weights
     if reml:
         deviance += 2 * np.log(np.abs(np.diag(r))).sum()
-    return Likelihood(float(deviance), p + 1)
+    return FittedLikelihood(float(deviance), p + 1)
 
 
 def check_same_rows(fits: Sequence[Any]) -> None:
@@ -137,7 +137,7 @@ def fit_from(model: object) -> Fit:
         raise TypeError(f"comparisons take fitted models, such as lmer(...) returns, not a {kind}") from None
 
 
-def likelihood_ratio(small: Likelihood, large: Likelihood) -> float:
+def likelihood_ratio(small: FittedLikelihood, large: FittedLikelihood) -> float:
     """The difference of the deviances; zero where it is only rounding."""
     ratio = small.deviance - large.deviance
     return ratio if ratio > 1e-7 + 1e-10 * abs(large.deviance) else 0.0

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.clusters import Block, blocks
+from henderson.inference.clusters import ClusterBlock, cluster_blocks
 from henderson.inference.contrast_rows import independent_rows
 from henderson.inference.fit_moments import FitMoments
 
@@ -114,7 +114,7 @@ def cluster_robust(kind: str, fitted: FitMoments, labels: object = None) -> Clus
     m = fitted.phi
     meat = np.zeros((p, p))
     spreads, overlaps = [], []
-    for block in blocks(fitted, labels):
+    for block in cluster_blocks(fitted, labels):
         r, e = _adjusted(block, m, kind)
         score = np.einsum("ina,in->ia", r, e)
         meat += score.T @ score
@@ -126,7 +126,7 @@ def cluster_robust(kind: str, fitted: FitMoments, labels: object = None) -> Clus
     return ClusterRobust(scale * m @ meat @ m, m, spread, overlap)
 
 
-def _adjusted(block: Block, m: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
+def _adjusted(block: ClusterBlock, m: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:
     """R_i = A_i'V_i⁻¹X_i (B, r, p), and e (B, r)."""
     weighted = np.linalg.solve(block.V, block.X)
     if kind in ("CR0", "CR1"):

@@ -13,7 +13,7 @@ FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantDf:
     """One number of degrees of freedom for every contrast; infinite: z and χ² tests."""
 
     value: float
@@ -28,11 +28,11 @@ class Constant:
         return wald_f(rows, values, cov), self.value
 
 
-def asymptotic(fitted: FitMoments) -> Constant:
+def asymptotic(fitted: FitMoments) -> ConstantDf:
     """z and χ² tests."""
-    return Constant(np.inf)
+    return ConstantDf(np.inf)
 
 
-def residual(fitted: FitMoments) -> Constant:
+def residual(fitted: FitMoments) -> ConstantDf:
     """n − rank(X), as SAS's DDFM=RESIDUAL."""
-    return Constant(float(fitted.fit.n - fitted.kept.sum()))
+    return ConstantDf(float(fitted.fit.n - fitted.kept.sum()))
