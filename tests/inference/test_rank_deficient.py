@@ -78,7 +78,9 @@ def test_rounding_does_not_make_a_row_not_estimable():
 
 def test_predictions_where_there_are_no_data(fit):
     cells = pd.DataFrame([(a, b, 0) for a in "ab" for b in "cde"], columns=["A", "B", "s"])
-    with pytest.warns(henderson.ValueWarning, match=r"not estimable: the prediction in row 2 needs A\[T.b\]:B\[T.e\], dropped"):
+    with pytest.warns(
+        henderson.ValueWarning, match=r"not estimable: the prediction in row 2 needs A\[T.b\]:B\[T.e\], dropped"
+    ):
         alone = fit.predict(cells)
     assert alone.isna().tolist() == [False, False, True, False, False, False]
     with warnings.catch_warnings():

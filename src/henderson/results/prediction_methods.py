@@ -72,7 +72,7 @@ class PredictionMethods(FittedModel):
         Warns
         -----
         ValueWarning
-            For rows that are not estimable, which are NaN: a cell without data in a fit that dropped columns as redundant.
+            For rows that are not estimable, such as a cell without data in a fit that dropped columns: they are NaN.
 
         Examples
         --------
