@@ -1,13 +1,12 @@
 """`MixedLMResults`: the native results, and what is statsmodels' alone.
 
-That is packed parameters (variances relative to the residual's, with standard errors from the joint information),
-cov_re, vcomp, the random effects by group, profile_re, and statsmodels' text. What a method does otherwise than the
-native class is an override here.
+That is packed parameters (in `packed_results`), the random effects by group, profile_re, and statsmodels' text. What a
+method does otherwise than the native class is an override.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,32 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.model_attributes import ModelAttributes
-from henderson.compat.statsmodels.outcome import Outcome
-from henderson.compat.statsmodels.params import MixedLMParams
+from henderson.compat.statsmodels.packed_results import PackedResults
 from henderson.contract.rows import present
-from henderson.engine import likelihood
 from henderson.engine.fit import Fit
-from henderson.engine.moments_at import moments_of
-from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
-from henderson.inference.names import InferenceRequest
-from henderson.results.coefficients import root
-from henderson.results.fitted import MixedModelResults
-from henderson.results.interval_methods import BootstrapInterval, BootstrapKind, IntervalMethod
 
 if TYPE_CHECKING:
-    from henderson.engine.fit import Fit
-    from henderson.engine.moments import Moments
-    from henderson.inference.inference import Inference
     from henderson.tables.aligned import Summary
 
 FloatArray = np.ndarray
 
-#: statsmodels' standard errors and tests
-STATSMODELS = InferenceRequest("asymptotic", "hessian")
 
-
-class MixedLMResults(MixedModelResults):
+class MixedLMResults(PackedResults):
     """Results of `MixedLM.fit`.
 
     Attributes
@@ -63,267 +47,6 @@ class MixedLMResults(MixedModelResults):
         Whether the optimum is certified.
     hist : list, or None
     """
-
-    _lasting = frozenset(("inference", "model"))
-    model: ModelAttributes  # type: ignore[assignment]  # statsmodels' model in place of the native names
-
-    def __init__(self, model: ModelAttributes, outcome: Outcome, request: InferenceRequest = STATSMODELS):
-        super().__init__(outcome.fit, request)
-        self.model = model
-        self._outcome = outcome
-        self._setup = model.setup
-
-    def _again(self, request: InferenceRequest) -> MixedLMResults:
-        if not self._outcome.optimal:
-            raise ValueError(
-                "fits with penalties or masks have the covariance of their own Hessian and z tests, no other inference"
-            )
-        return type(self)(self.model, self._outcome, request)
-
-    def _of(self, fit: Fit) -> MixedLMResults:
-        if not (self._outcome.optimal and self._outcome.same_design):
-            raise ValueError("fits with penalties or masks cannot be fitted again to another response; use MixedLM.fit")
-        setup = replace(self._setup, given_rows=fit.rows)
-        params = setup.params(fit.beta, setup.packing.g_of_theta(fit.theta))
-        return type(self)(self.model.with_setup(setup), Outcome.of(fit, params), self._request)
-
-    # what the outcome says
-
-    @property
-    def params_object(self) -> MixedLMParams:
-        """Parameters by their parts, variances relative to `scale`."""
-        return self._outcome.params
-
-    @property
-    def converged(self) -> bool:
-        """Whether the optimum is certified."""
-        return self._outcome.converged
-
-    @property
-    def message(self) -> str:
-        """What there is to say of the optimum."""
-        return self._outcome.message
-
-    @property
-    def hist(self) -> list[dict[str, Any]] | None:
-        """How the optimum was found, with ``full_output=True``."""
-        return self._outcome.hist
-
-    @property
-    def freepat(self) -> MixedLMParams | None:
-        """The mask of the fit."""
-        return self._outcome.freepat
-
-    @property
-    def cov_pen(self) -> Any:
-        """The penalty of the fit on cov_re."""
-        return self._outcome.cov_pen
-
-    @property
-    def use_sqrt(self) -> bool:
-        """Whether packed covariance parameters are those of the lower square root."""
-        return self._setup.use_sqrt
-
-    @property
-    def k_fe(self) -> int:
-        """Number of fixed effects."""
-        return self._setup.k_fe
-
-    @property
-    def k_re(self) -> int:
-        """Rows of cov_re."""
-        return self._setup.k_re
-
-    @property
-    def k_re2(self) -> int:
-        """Free entries of cov_re."""
-        return self._setup.k_re2
-
-    @property
-    def k_vc(self) -> int:
-        """Number of variance components."""
-        return self._setup.k_vc
-
-    # labels: arrays where the data came without any
-
-    @property
-    def _names(self) -> list[str]:
-        return self._setup.names.param_names
-
-    def _labelled(self, values: FloatArray, names: Sequence[str]) -> Any:
-        return values if self._setup.names.row_labels is None else super()._labelled(values, names)
-
-    def _by_row(self, values: FloatArray) -> Any:
-        labels = self._setup.names.row_labels
-        return values if labels is None else pd.Series(values, index=labels)
-
-    # estimates
-
-    @cached_property
-    def params(self) -> Any:
-        """All parameters, (k,); variances relative to `scale`."""
-        own = self._outcome.params
-        entries = own.cov_re[tuple(self._setup.packing.entries.T)]
-        return self._labelled(np.concatenate([own.fe_params, entries, own.vcomp]), self._names)
-
-    @cached_property
-    def cov_re(self) -> Any:
-        """Covariance of the random effects, (k_re, k_re)."""
-        given = self._outcome.cov_re
-        values = self.scale * self._outcome.params.cov_re if given is None else given
-        return self._labelled(values, self._setup.names.exog_re_names)
-
-    @cached_property
-    def cov_re_unscaled(self) -> Any:
-        """Covariance of the random effects relative to `scale`, (k_re, k_re)."""
-        return self._labelled(np.array(self._outcome.params.cov_re), self._setup.names.exog_re_names)
-
-    @cached_property
-    def vcomp(self) -> FloatArray:
-        """Variance components, (k_vc,)."""
-        return self.scale * self._outcome.params.vcomp if self._outcome.vcomp is None else self._outcome.vcomp
-
-    @property
-    def df_modelwc(self) -> int:
-        """Number of parameters estimated, the residual variance left out."""
-        if (free := self._outcome.freepat) is not None:
-            return int(free.get_packed(use_sqrt=False, has_fe=True).sum())
-        return super().df_modelwc
-
-    @property
-    def aic(self) -> float:
-        """Akaike's criterion; NaN under REML, as in statsmodels."""
-        return np.nan if self.reml else -2 * self.llf + 2 * (self.df_modelwc + 1)
-
-    @property
-    def bic(self) -> float:
-        """Schwarz' criterion; NaN under REML, as in statsmodels."""
-        return np.nan if self.reml else -2 * self.llf + float(np.log(self.nobs)) * (self.df_modelwc + 1)
-
-    # uncertainty
-
-    @cached_property
-    def moments(self) -> Moments:
-        """`Moments` of the model's design at the estimates."""
-        if self._outcome.same_design:
-            from henderson.inference.fit_moments import FitMoments
-
-            return FitMoments.of(self.engine).relative
-        own = self._outcome.params
-        return moments_of(self._setup.criterion(self.reml), self._setup.packing.g(own.cov_re, own.vcomp))
-
-    @cached_property
-    def _joint(self) -> Joint:
-        beta = self._outcome.params.fe_params[self.engine.kept]
-        free = self._outcome.free(self._setup)
-        if self._outcome.same_design and free.all():
-            return joint_of_fit(self.engine, beta)
-        return joint_of(likelihood.Point(self.moments, self.reml), beta, free=free)
-
-    @cached_property
-    def _joint_covariance(self) -> FloatArray:
-        """Inverse of the joint observed information of params, (k, k); zero for what was held fixed."""
-        kept, index, p = self.engine.kept, self._setup.packing.index, int(self.engine.kept.sum())
-        places = np.concatenate([np.flatnonzero(kept), self.k_fe + np.arange(len(index))])
-        order = np.concatenate([np.arange(p), p + index])
-        out = np.full((self.k_fe + len(index),) * 2, np.nan)
-        out[np.ix_(places, places)] = self._joint.in_user_units[np.ix_(order, order)]
-        if (zero := self._outcome.zero) is not None:
-            out[: self.k_fe][zero] = out[:, : self.k_fe][:, zero] = np.nan
-        return out
-
-    @cached_property
-    def inference(self) -> Inference:
-        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow."""
-        if self._outcome.optimal:
-            return super().inference
-        from henderson.inference.choose import infer
-
-        plain = infer(self.engine, ddf="asymptotic", cov="model")
-        block = self._joint_covariance[: self.k_fe, : self.k_fe]
-        return replace(plain, cov=block, cov_type="hessian", kept=~np.isnan(np.diag(block)))
-
-    @cached_property
-    def _cov(self) -> FloatArray:
-        """Covariance of params, (k, k)."""
-        if self._outcome.optimal and self.inference.cov_type != "hessian":
-            out = np.zeros_like(self._joint_covariance)
-            out[self.k_fe :, self.k_fe :] = self._joint_covariance[self.k_fe :, self.k_fe :]
-            out[: self.k_fe, : self.k_fe] = self.inference.cov
-            return out
-        return self._joint_covariance
-
-    @cached_property
-    def bse_re(self) -> Any:
-        """statsmodels' standard errors of the variance parameters, √scale times those of params.
-
-        They are neither on the scale of `cov_re` nor on that of `params`; see `bse_cov_re`.
-        """
-        return self._labelled(root(self.scale * np.diag(self._cov)[self.k_fe :]), self._names[self.k_fe :])
-
-    @cached_property
-    def bse_cov_re(self) -> pd.Series:
-        """Standard errors of the entries of cov_re, of vcomp and of scale, as they are shown (delta method).
-
-        See `joint.Joint.shown`.
-        """
-        var, var_scale = self._joint.shown(self.scale)
-        names = [*self._names[self.k_fe :], "scale"]
-        return pd.Series(root(np.append(var[self._setup.packing.index], var_scale)), index=pd.Index(names))
-
-    def conf_int(  # type: ignore[override]  # arrays where the data came without labels
-        self,
-        alpha: float = 0.05,
-        cols: Sequence[int] | None = None,
-        *,
-        method: IntervalMethod | None = None,
-        level: float | None = None,
-        parameters: str | Sequence[str] | None = None,
-        reml: bool | None = None,
-        n: int | None = None,
-        interval: BootstrapInterval | None = None,
-        kind: BootstrapKind | None = None,
-        statistic: Callable[..., Any] | None = None,
-        seed: Any = None,
-        within: bool | None = None,
-        progress: bool | None = None,
-    ) -> pd.DataFrame | FloatArray:
-        """Intervals: Wald's of `params`; or, by another method or by name, of all parameters as they are shown.
-
-        Parameters
-        ----------
-        alpha : float
-            One less the level.
-        cols : sequence of int, optional
-            Which parameters, by position.
-        method : {"wald", "profile", "boot"}, optional
-            "profile" and "boot" have standard deviations, correlations, sigma and fixed effects, in columns lower
-            and upper.
-        level : float, optional
-            In place of `alpha`.
-        parameters : str or sequence of str, optional
-            Which of these rows, by name; ``"theta_"`` and ``"beta_"`` are all of the covariance and all fixed effects.
-        reml : bool, optional
-            For "profile": profile the restricted likelihood.
-        n, interval, kind, statistic, seed, within, progress : optional
-            For "boot": replicates (1000), {"percentile", "basic", "bca"}, {"parametric", "residual", "cases"}, and
-            as in `bootstrap`.
-
-        Returns
-        -------
-        DataFrame or array
-            (k, 2).
-        """
-        if method in (None, "wald") and parameters is None:
-            limits = self._wald_limits(alpha if level is None else 1 - level)
-            chosen = list(range(len(limits))) if cols is None else [int(c) for c in cols]
-            if self._setup.names.row_labels is None:
-                return limits[chosen]
-            return pd.DataFrame(limits[chosen], index=pd.Index([self._names[c] for c in chosen]))
-        return super().conf_int(
-            alpha, cols, method=method, level=level, parameters=parameters, reml=reml, n=n, interval=interval,
-            kind=kind, statistic=statistic, seed=seed, within=within, progress=progress,
-        )  # fmt: skip
 
     # random effects by group
 
