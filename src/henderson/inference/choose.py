@@ -68,5 +68,5 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         cov_type=cov,
         method=method,
         null_space=fitted.null_space,
-        notes=tuple(getattr(method, "notes", ())),
+        notes=(*of_beta.notes, *getattr(method, "notes", ())),
     )

@@ -23,6 +23,9 @@ from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
 FloatArray = np.ndarray
 
+#: a variance above minus this, relative to the terms that it is the sum of, is zero but for rounding
+_OF_A_SUM = 1e-11
+
 
 class FTest(NamedTuple):
     """An F test: statistic, degrees of freedom, p-value (den_df may be infinite: a χ² test)."""
@@ -93,7 +96,9 @@ class Inference:
     def needs(self, L: Any) -> FloatArray:
         """Which columns that were dropped each row needs, (r, d) bool: those to whose vector of the null space it is
         not orthogonal, but for rounding errors in the sum or in what the row was computed from."""
-        return needs_dropped(self.rows(L), self.null_space, self.kept, np.sqrt(np.diag(self._cov_kept)))
+        return needs_dropped(
+            self.rows(L), self.null_space, self.kept, np.sqrt(np.maximum(np.diag(self._cov_kept), 0.0))
+        )
 
     def testable(self, L: Any) -> FloatArray:
         """Whether each row is estimable, or says nothing of dropped columns (the model without them), (r,) bool."""
@@ -135,7 +140,10 @@ class Inference:
 
     def _se(self, rows: FloatArray) -> FloatArray:
         kept = rows[:, self.kept]
-        return np.sqrt(np.maximum(((kept @ self._cov_kept) * kept).sum(1), 0.0))
+        variance = ((kept @ self._cov_kept) * kept).sum(1)
+        # an observed information that is not positive definite has an "inverse" with negative variances: no SE
+        rounding = _OF_A_SUM * (np.abs(kept) @ np.abs(self._cov_kept) * np.abs(kept)).sum(1)
+        return np.sqrt(np.where(variance < -rounding, np.nan, np.maximum(variance, 0.0)))
 
     def _df(self, rows: FloatArray) -> FloatArray:
         return np.asarray(self.method.df(rows[:, self.kept]), float)

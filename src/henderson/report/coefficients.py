@@ -23,7 +23,9 @@ def coefficient_grid(table: pd.DataFrame) -> Grid:
     if place <= MOST_DECIMALS:
         text = significant(np.round(estimates.ravel(), place), 4)
     else:
-        text = [to_place(v, d) for row, d in zip(estimates, decimals_by_row(estimates[:, 1])) for v in row]
+        text = [
+            to_place(v, d) for row, d in zip(estimates, decimals_by_row(estimates[:, 1], estimates[:, 0])) for v in row
+        ]
     columns: dict[str, list[str]] = {"Estimate": text[::2], "Std. Error": text[1::2]}
     for name in map(str, table.columns[2:]):
         values = table[name].to_numpy(float)

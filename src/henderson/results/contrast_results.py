@@ -14,6 +14,7 @@ import pandas as pd
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints
 from henderson.tables.aligned import Summary
+from henderson.tables.digits import at_least
 
 
 class TestSummary(Summary):
@@ -110,14 +111,11 @@ class ContrastResults:
             return self._line()
         frame = self.summary_frame(xname, alpha)
         limits = [f"[{alpha / 2:.4g}", f"{1 - alpha / 2:.4g}]"]
-        formats = ["%.4f", "%.3f", "%.3f", "%.3f", "%.3f", "%.3f"]
+        text = np.array([written(row, 4) for row in frame.to_numpy(float)]).T
         widths = [10, 10, 10, 10, 11, 11]
         names = [*frame.columns[:4], *limits]
         table = pd.DataFrame(
-            {
-                name.rjust(width): [fmt % value for value in frame.iloc[:, c]]
-                for c, (name, fmt, width) in enumerate(zip(names, formats, widths))
-            },
+            {name.rjust(width): column for name, column, width in zip(names, text, widths)},
             index=[str(label).ljust(10) for label in frame.index],
         )
         summary = TestSummary(title="Test for Constraints" if title is None else title)
@@ -135,6 +133,22 @@ class ContrastResults:
 
     def __repr__(self) -> str:
         return f"{type(self)}\n{self}"
+
+
+def written(row: np.ndarray, decimals: int) -> list[str]:
+    """Estimate, standard error, statistic, p and limits as statsmodels writes them, with more digits where those would
+    show zeros only.
+
+    Examples
+    --------
+    >>> written(np.array([8.6075, 0.2387, 36.059, 0.0, 8.1397, 9.0754]), 3)
+    ['8.607', '0.239', '36.059', '0.000', '8.140', '9.075']
+    >>> written(np.array([8.6e-8, 2.4e-9, 36.059, 0.0, 8.1e-8, 9.1e-8]), 3)
+    ['8.600e-08', '2.40e-09', '36.059', '0.000', '8.100e-08', '9.100e-08']
+    """
+    tests = ["" if np.isnan(value) else f"{value:.3f}" for value in row[2:4]]
+    se = row[1]
+    return [*at_least(row[:1], decimals, se), *at_least(row[1:2], 3), *tests, *at_least(row[4:], 3, se)]
 
 
 def t_tests(

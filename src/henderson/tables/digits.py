@@ -19,8 +19,11 @@ MOST_DECIMALS, LARGEST = 8, 1e9
 MOST_PADDED = 12
 
 
-def decimals_by_row(se: FloatArray) -> np.ndarray:
+def decimals_by_row(se: FloatArray, values: FloatArray | None = None) -> np.ndarray:
     """Decimal place of the third digit of each standard error, (r,) int; negative above 1000.
+
+    A row without one has the finest place of the others, or that of its own value's fourth digit where they share none
+    or it shows nothing.
 
     Examples
     --------
@@ -29,13 +32,40 @@ def decimals_by_row(se: FloatArray) -> np.ndarray:
     """
     se = np.abs(np.asarray(se, float))
     usable = np.isfinite(se) & (se > 0)
-    if not usable.any():
-        return np.full(len(se), 3)
-    own = np.full(len(se), 0)
-    own[usable] = 2 - np.floor(np.log10(se[usable])).astype(int)
-    finest, coarsest = own[usable].max(), own[usable].min()
-    own[~usable] = finest
-    return np.full(len(se), finest) if finest - coarsest <= SHARED else own
+    own, shared = np.full(len(se), 3), True
+    if usable.any():
+        own[usable] = 2 - np.floor(np.log10(se[usable])).astype(int)
+        finest, coarsest = own[usable].max(), own[usable].min()
+        shared = finest - coarsest <= SHARED
+        own[~usable] = finest
+        if shared:
+            own[:] = finest
+    if values is not None:
+        size = np.abs(np.asarray(values, float))
+        alone = ~usable & np.isfinite(size) & (size > 0) & ((size < 0.5 * 10.0**-own) | (not shared))
+        own[alone] = 3 - np.floor(np.log10(size[alone])).astype(int)
+    return own
+
+
+def at_least(values: FloatArray, decimals: int, se: float = np.nan) -> list[str]:
+    """Numbers of one unit with so many decimals, or to the third digit of the standard error where those would not show
+    it (of each number, where there is none); blank for NaN.
+
+    Examples
+    --------
+    >>> at_least(np.array([8.6075, 0.2387]), 3, 0.2387), at_least(np.array([3.659e-9, 9.1e-10]), 3, 9.1e-10)
+    (['8.607', '0.239'], ['3.659e-09', '9.10e-10'])
+    >>> at_least(np.array([2.5e-7, 0.0, np.nan]), 3)
+    ['2.50e-07', '0.000', '']
+    """
+    values = np.asarray(values, float)
+    out = []
+    for value in values:
+        unit = se if np.isfinite(se) and se > 0 else abs(value)
+        hidden = np.isfinite(unit) and 0 < unit < 0.5 * 10.0**-decimals
+        places = 2 - int(np.floor(np.log10(unit))) if hidden else decimals
+        out.append(to_place(value, places) if hidden else f"{value:.{decimals}f}" if np.isfinite(value) else "")
+    return out
 
 
 def to_place(value: float, decimals: int) -> str:

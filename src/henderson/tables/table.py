@@ -111,7 +111,7 @@ def grid_of(frame: pd.DataFrame, keys: int = 0) -> Grid:
             header.append(str(frame.index.names[level] or ""))
             columns.append([_plain(value) for value in frame.index.get_level_values(level)])
             right.append(False)
-    decimals = decimals_by_row(_uncertainty(frame, keys))
+    decimals = decimals_by_row(_uncertainty(frame, keys), _column(frame, keys, "estimate"))
     for c, name in enumerate(frame.columns):
         values = frame.iloc[:, c]
         is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
@@ -147,6 +147,12 @@ def _uncertainty(frame: pd.DataFrame, keys: int) -> np.ndarray:
     if {"lower", "upper"} <= set(roles):
         return (np.asarray(roles["upper"], float) - np.asarray(roles["lower"], float)) / 4
     return np.full(len(frame), np.nan)
+
+
+def _column(frame: pd.DataFrame, keys: int, role: str) -> np.ndarray | None:
+    """The numbers of the column that has a role, if there is one."""
+    places = [c for c, name in enumerate(frame.columns) if c >= keys and _role(str(name)) == role]
+    return np.asarray(frame.iloc[:, places[0]], float) if places else None
 
 
 def column_writer(name: str, values: np.ndarray, decimals: np.ndarray) -> Callable[[int, float], str]:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.results.contrast_results import written
 from henderson.tables.aligned import Summary
+from henderson.tables.digits import at_least
 
 
 def mixedlm_summary(
@@ -68,7 +70,7 @@ def _head(results: Any, yname: str | None) -> dict[str, Any]:
         **groups,
         "Dependent Variable:": results.model.endog_names if yname is None else yname,
         "Method:": results.method,
-        "Scale:": results.scale,
+        "Scale:": at_least(np.array([results.scale]), 4)[0],
         "Log-Likelihood:": results.llf,
         "Converged:": "Yes" if results.converged else "No",
     }
@@ -87,7 +89,7 @@ def _table(results: Any, names: list[str], alpha: float) -> pd.DataFrame:
     values[k:, 0] = np.concatenate([entries, results.vcomp])
     values[k:, 1] = np.asarray(results.bse_re)
     columns = ["Coef.", "Std.Err.", letter, f"P>|{letter}|", f"[{alpha / 2}", f"{1 - alpha / 2}]"]
-    text = [[f"{value:.3f}" if np.isfinite(value) else "" for value in row] for row in values]
+    text = [written(row, 3) for row in values]
     return pd.DataFrame(text, index=pd.Index(names), columns=pd.Index(columns))
 
 
@@ -97,6 +99,7 @@ def _notes(results: Any) -> list[str]:
         notes.append(f"Rows left out because of missing values: {results.design.n_missing}")
     if results.dropped:
         notes.append(f"Redundant columns left out: {', '.join(results.dropped)}")
+    notes += results.inference.notes
     if results.use_t:
         notes.append(f"Degrees of freedom: {results.inference.ddf}")
     return notes

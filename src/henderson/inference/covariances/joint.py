@@ -15,9 +15,12 @@ from henderson.engine import likelihood
 from henderson.engine.fit import Fit
 from henderson.errors import SingularMatrixWarning
 from henderson.inference.fit_moments import FitMoments
-from henderson.numerics.linalg import pseudo_inverse, scaled_inverse
+from henderson.numerics.linalg import pseudo_inverse, scaled_inverse, sizes
 
 FloatArray = np.ndarray
+
+#: an eigenvalue below minus this is negative, where the diagonal is one
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,16 @@ class Joint:
         Of β over the columns kept and G in the order of θ, in the same basis; zero for what was held fixed.
     to_user : (p + k, p + k) array
         T: the user's covariance is T cov T'.
+    is_definite : bool
+        Whether the information is positive definite. On the boundary of the parameter space it need not be, and then
+        what the inverse says of variances means nothing.
     """
 
     point: likelihood.Point
     beta: FloatArray
     cov: FloatArray
     to_user: FloatArray
+    is_definite: bool = True
 
     @property
     def in_user_units(self) -> FloatArray:
@@ -82,8 +89,9 @@ def joint_of(
     free = np.ones(size, bool) if free is None else free
     information = -likelihood.hessian(point, beta, stationary=True)
     cov = np.zeros((size, size))
-    cov[np.ix_(free, free)] = _inverse(information[np.ix_(free, free)])
-    return Joint(point, beta, cov, np.eye(size) if to_user is None else to_user)
+    of_free = information[np.ix_(free, free)]
+    cov[np.ix_(free, free)] = _inverse(of_free)
+    return Joint(point, beta, cov, np.eye(size) if to_user is None else to_user, _is_definite(of_free))
 
 
 def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
@@ -102,6 +110,12 @@ def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
     to_user[:p, :p], to_user[p:, p:] = working.to_beta, working.to_g[:k, :k]
     point = likelihood.Point(working.relative, fit.reml)
     return joint_of(point, basis.from_beta @ (beta - basis.beta0), to_user=to_user)
+
+
+def _is_definite(information: FloatArray) -> bool:
+    """Whether all eigenvalues are positive, each parameter in its own unit; a few roundings are forgiven."""
+    size = sizes(information)
+    return bool(np.linalg.eigvalsh(information / np.outer(size, size)).min(initial=0.0) >= -_ROUNDING)
 
 
 def _inverse(information: FloatArray) -> FloatArray:

@@ -31,18 +31,27 @@ class Covariance:
         Over the columns kept.
     satterthwaite : DdfMethod, or None
         Satterthwaite's method for this covariance, where it has its own.
+    notes : tuple of str
+        What a reader must know of it.
     """
 
     matrix: FloatArray
     satterthwaite: DdfMethod | None = None
+    notes: tuple[str, ...] = ()
 
+
+_INDEFINITE = (
+    "the Hessian is not negative definite (the fit is on the boundary): standard errors made from it are not to be "
+    "trusted; with_inference(cov='model') has others"
+)
 
 #: cluster-robust covariances
 KINDS = ("CR0", "CR1", "CR2", "CR3")
 
 
 def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
-    return Covariance(joint_of_fit(fitted.fit).in_user_units[: fitted.kept.sum(), : fitted.kept.sum()])
+    joint, p = joint_of_fit(fitted.fit), int(fitted.kept.sum())
+    return Covariance(joint.in_user_units[:p, :p], notes=() if joint.is_definite else (_INDEFINITE,))
 
 
 def _model(fitted: FitMoments, cluster: Any) -> Covariance:
