@@ -20,8 +20,8 @@ from henderson.covariance.layout import Layout
 from henderson.covariance.roots import triangular
 from henderson.engine.many.components import Components
 from henderson.engine.many.coordinates import chain, descent_off_boundary
-from henderson.engine.many.newton import Evaluate, minimize_batch
 from henderson.engine.many.pieces import Pieces, Resampled, Responses, pieces
+from henderson.numerics.newton import Evaluate, minimize_batch
 
 FloatArray = np.ndarray
 

@@ -7,6 +7,7 @@
    semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
 4. A certificate speaks of a neighbourhood, and there can be more than one minimum, each certified. Other basins of the
    survey are descended into, and small models that end singular are searched from more starts; the lowest end stands.
+   Where the survey is cheap all of them descend at once (`screen`), and again only those that end lower.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
+from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, scored_theta, scoring_start
 from henderson.engine.search.survey import Basins, Survey, spread
 from henderson.errors import DataError
@@ -124,7 +126,15 @@ def search(
     if basins is None and unlike > BALANCED and any(_is_singular(lam) for lam in ended.optimum.point.lam):
         basins = _basins(criterion)
     seen = [ended.optimum.point]
-    for theta, promised in _elsewhere(criterion, ended.optimum.point, basins):
+    elsewhere = [
+        (theta, promised)
+        for theta, promised in _elsewhere(criterion, ended.optimum.point, basins)
+        if promised <= ended.optimum.point.deviance and not _was_seen(criterion, basins, theta, seen)
+    ]
+    if len(elsewhere) > 1 and (survey := Survey.of(criterion)) is not None and is_cheap(survey):
+        starts += len(elsewhere)
+        elsewhere, seen = _lower(survey, ended.optimum.point, elsewhere), []
+    for theta, promised in elsewhere:
         lowest = ended.optimum.point.deviance
         if promised > lowest or _was_seen(criterion, basins, theta, seen):
             continue
@@ -186,6 +196,16 @@ def _elsewhere(criterion: Criterion, point: Evaluation, basins: Basins | None) -
     if singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN:
         out += [(theta, -np.inf) for theta in other_starts(criterion.blocks, spread(criterion) <= BALANCED)]
     return out
+
+
+def _lower(
+    survey: Survey, point: Evaluation, elsewhere: list[tuple[np.ndarray, float]]
+) -> list[tuple[np.ndarray, float]]:
+    """Ends of descents from elsewhere that are lower than a point, the lowest first, and what they promise."""
+    theta, deviance = ends(survey, np.array([theta for theta, _ in elsewhere]))
+    deviance += point.deviance - survey.deviances(point.theta[None])[0] + WORTHWHILE
+    order = np.argsort(deviance, kind="stable")
+    return [(theta[i], float(deviance[i])) for i in order if deviance[i] <= point.deviance]
 
 
 def _was_seen(criterion: Criterion, basins: Basins | None, theta: np.ndarray, ends: list[Evaluation]) -> bool:

@@ -146,6 +146,11 @@ class Survey:
         q = len(self.zz)
         return self.products.size + (0 if q < 2 else 15 * self.zz.size * q) + M**3 // 3 + 12 * M**2
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the levels that were added up have one A to rounding, not to a percent."""
+        return len(self.zz) != 1 or self.count.sum() <= APART
+
     def deviances(self, theta: FloatArray) -> FloatArray:
         """The deviance at working θ (B, k); infinite where the equations are not positive definite, (B,)."""
         log_det, pivots = self._factored(theta)
@@ -237,12 +242,12 @@ class Survey:
         highest = BEYOND * np.sqrt(self.nu / self.least_r2())
         out = []
         for _, k, effect in self._scales:
-            low = np.sqrt(SMALLEST / max(self._largest(k)[effect], 1e-300))
+            low = np.sqrt(SMALLEST / max(self.largest(k)[effect], 1e-300))
             high = max(highest / np.sqrt(self.blocks.blocks[k].n_levels), 10 * low)
             out.append(low * (high / low) ** np.linspace(0.0, 1.0, points))
         return out
 
-    def _largest(self, k: int) -> FloatArray:
+    def largest(self, k: int) -> FloatArray:
         """Largest diagonal element of Z_j'Z_j for each effect of a block, (q,)."""
         block = self.blocks.blocks[k]
         if k == self.blocks.front:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.engine.many.newton import minimize_batch, newton_step
 from henderson.intervals.profile.surface import Surface
+from henderson.numerics.newton import minimize_batch, newton_step
 
 FloatArray = np.ndarray
 
