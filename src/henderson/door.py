@@ -94,7 +94,7 @@ def lmer(
     """
     from henderson.design.from_formula import design_from_formula
     from henderson.engine.fit import fit_design
-    from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified
+    from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
     from henderson.results.fitted import MixedModelResults
     from henderson.sources.columns import numbers
 
@@ -115,4 +115,6 @@ def lmer(
     fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
     warn_if_singular(fit)
+    if check_identified == "raise":  # else that was said before the fit, or is not to be
+        warn_unless_identified(fit)
     return MixedModelResults(fit, request)

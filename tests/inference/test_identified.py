@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from henderson import datasets, lmer
+from henderson.errors import ValueWarning
+
+pytestmark = pytest.mark.filterwarnings("ignore:the data do not identify", "ignore:dropped as linear")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -28,6 +31,46 @@ def test_what_is_identified_is_reported():
     table = lmer("y ~ t + x + (1 | g)", data).coef_table
     assert table.df.isna().tolist() == [True, True, True, False]
     assert table.df["x"] == pytest.approx(26, rel=1e-6)  # n − p, as in least squares
+    assert table.se.isna().tolist() == [True, True, True, False]
+    X = np.column_stack([np.eye(3)[g], data["x"]])
+    rss = np.linalg.lstsq(X, data["y"])[1][0]
+    assert table.se["x"] == pytest.approx(np.sqrt(rss / 26 * np.linalg.inv(X.T @ X)[3, 3]), rel=1e-8)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "asymptotic", "containment", "residual"])
+def test_no_standard_error_where_the_variance_of_the_contrast_moves(ddf):
+    g = np.repeat(np.arange(3), 5)
+    x = np.random.default_rng(5).normal(size=15)
+    data = {"y": np.random.default_rng(6).normal(size=15) + g, "g": g, "x": x, "treat": np.array(list("ABC"))[g]}
+    fit = lmer("y ~ treat + x + (1 | g)", data, ddf=ddf)
+    assert fit.bse.isna().tolist() == [True, True, True, False]
+    assert fit.cov_params().loc["treat[T.B]"].isna().all()
+    assert fit.pvalues.isna().tolist() == [True, True, True, False]
+    assert np.isnan(fit.t_test("treat[T.B] = treat[T.C]").pvalue)
+    assert np.isnan(fit.inference.f_test(np.eye(4)[1:3]).F)
+    assert np.isnan(fit.inference.f_test(np.eye(4)[[1, 3]]).F)
+    assert fit.inference.f_test(np.eye(4)[3:]).p == pytest.approx(fit.pvalues["x"], rel=1e-9)
+    assert fit.emmeans("treat").frame.se.isna().all()
+
+
+def test_it_is_said_when_the_fit_returns():
+    pastes = datasets.load("Pastes")
+    with pytest.warns(ValueWarning, match=r"do not identify all variances of \(\(Intercept\) \| cask\)") as caught:
+        fit = lmer("strength ~ batch + sample + (1 | cask)", pastes.assign(cask=pastes["sample"]))
+    assert {one.filename for one in caught} == {__file__}
+    assert fit.converged
+    assert fit.message.startswith("converged; the data do not identify")
+    assert fit.bse.isna().all()
+
+
+def test_a_term_that_is_there_twice():
+    data = datasets.load("sleepstudy")
+    with pytest.warns(ValueWarning, match="do not identify"):
+        twice = lmer("Reaction ~ Days + (1 | Subject) + (1 | Subject)", data)
+    once = lmer("Reaction ~ Days + (1 | Subject)", data)
+    np.testing.assert_allclose(twice.bse, once.bse, rtol=1e-6)
+    np.testing.assert_allclose(twice.coef_table.df, once.coef_table.df, rtol=1e-4)
+    assert twice.variance_errors().se.isna().tolist() == [True, True, False]
 
 
 def test_an_intercept_beside_a_variance_for_every_condition():
@@ -45,5 +88,6 @@ def test_an_intercept_beside_a_variance_for_every_condition():
 
 def test_nothing_is_said_of_models_that_are_identified():
     fit = lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    assert fit.message == "converged"
     assert not any("identify" in note for note in fit.coef_table.attrs.get("notes", ()))
     assert fit.conf_int(method="wald").notna().all(axis=None)

@@ -53,6 +53,9 @@ class Search:
         Descents that were tried, the lowest end of which this is.
     surveyed : int
         Points of the grid on which the deviance was looked at before them (0: too large a model for that).
+    flattest : float
+        Smallest eigenvalue of the model of the Hessian in the working θ, each in units of max(|θ|, 1): a deviance.
+        As good as zero where the data do not identify the variances.
     """
 
     evaluations: int
@@ -66,6 +69,7 @@ class Search:
     history: tuple[tuple[float, float], ...]
     starts: int = 1
     surveyed: int = 0
+    flattest: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -340,6 +344,7 @@ def in_user_units(
         ended.history,
         ended.starts,
         ended.surveyed,
+        np.inf if (full := ended.optimum.full) is None else _flattest(full),
     )
     point.lighten()
     return Fit(
@@ -356,6 +361,11 @@ def in_user_units(
         found,
         rows,
         criterion,
-        None if (full := ended.optimum.full) is None or "factor" not in full.__dict__ else full,
+        None if full is None or "factor" not in full.__dict__ else full,
         point,
     )
+
+
+def _flattest(point: Evaluation) -> float:
+    unit = np.maximum(np.abs(point.theta), 1.0)
+    return float(np.linalg.eigvalsh(point.hessian_model * np.outer(unit, unit)).min(initial=np.inf))

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from henderson.inference.covariances.registry import covariance
+from henderson.inference.covariances.registry import KINDS, covariance
 from henderson.inference.ddf.registry import IMPLIED, degrees_of_freedom
 from henderson.inference.fit_moments import FitMoments
+from henderson.inference.identified import not_identified
 from henderson.inference.inference import Inference
 from henderson.inference.names import cov_name, ddf_name
 
@@ -57,6 +58,10 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
     of_beta = covariance(cov, fitted, cluster)
     method = degrees_of_freedom(ddf, cov, fitted, of_beta.satterthwaite)
     kept = fitted.kept
+    unidentified = None if cov in KINDS else not_identified(fitted)
+    notes = (*of_beta.notes, *getattr(method, "notes", ()))
+    if unidentified is not None and unidentified.flat.note not in notes:
+        notes = (*notes, unidentified.flat.note)
     full = np.full((len(kept), len(kept)), np.nan)
     full[np.ix_(kept, kept)] = of_beta.matrix
     return Inference(
@@ -68,5 +73,6 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         cov_type=cov,
         method=method,
         null_space=fitted.null_space,
-        notes=(*of_beta.notes, *getattr(method, "notes", ())),
+        notes=notes,
+        unidentified=unidentified,
     )

@@ -8,12 +8,13 @@ group-level factor with a level for each group, two terms that are the same. Num
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.inference.fit_moments import FitMoments
-from henderson.inference.information import Curvature
+from henderson.inference.information import Curvature, curvature
 
 FloatArray = np.ndarray
 
@@ -21,6 +22,8 @@ FloatArray = np.ndarray
 FLAT = 1e-9
 #: share of a gradient along a flat direction above which what it belongs to is not identified
 ALONG = 1e-5
+#: curvature of the deviance (`Search.flattest`) from which on nobody need look for flat directions
+CURVED = 1e-2
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,53 @@ def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
         named.append("the residual")
     note = f"the data do not identify all variances of {' and '.join(named)}; what depends on them is NaN"
     return Flat(directions, 1 / size, note)
+
+
+@dataclass(frozen=True)
+class Unidentified:
+    """Which variances of contrasts move along the flat directions.
+
+    Attributes
+    ----------
+    to_beta : (p, p) array
+        From the working basis.
+    by_g : (k + 1, p, p) array
+        ∂Φ/∂g = −ΦP_iΦ in the working basis.
+    flat : Flat
+    """
+
+    to_beta: FloatArray
+    by_g: FloatArray
+    flat: Flat
+
+    @classmethod
+    def of(cls, fitted: FitMoments, flat: Flat) -> Unidentified:
+        """At a fit with its flat directions."""
+        fitted = fitted.working
+        return cls(fitted.to_beta, -(fitted.phi @ fitted.P @ fitted.phi), flat)
+
+    def touches(self, rows: FloatArray) -> FloatArray:
+        """Which rows of contrasts (r, p) have a variance that moves, (r,) bool."""
+        if not len(self.flat.directions):
+            return np.zeros(len(rows), bool)
+        rows = rows @ self.to_beta
+        return self.flat.touches(np.einsum("ra,iab,rb->ri", rows, self.by_g, rows, optimize=True))
+
+    def touches_any(self, rows: FloatArray) -> bool:
+        """Whether some entry of the rows' covariance does."""
+        pairs = [one + other for i, one in enumerate(rows) for other in rows[: i + 1]]
+        return bool(self.touches(np.array(pairs)).any()) if pairs else False
+
+
+def not_identified(fit: Any) -> Unidentified | None:
+    """What the data do not identify at a fit; None where the deviance curves in every direction.
+
+    Parameters
+    ----------
+    fit : Fit or MixedModelResults
+    """
+    fitted = FitMoments.of(fit)
+    if fitted.fit.optimum.flattest > CURVED:
+        return None
+    flat = flat_directions(fitted.working, curvature(fitted.working))
+    return Unidentified.of(fitted, flat) if flat.note else None

@@ -19,6 +19,7 @@ import pandas as pd
 
 from henderson.errors import ValueWarning
 from henderson.inference.contrast_rows import independent_rows, needs_dropped, row_name
+from henderson.inference.identified import Unidentified
 from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
 FloatArray = np.ndarray
@@ -70,6 +71,8 @@ class Inference:
         Basis of {a : X a = 0}; d columns were dropped.
     notes : tuple of str
         What a table made from this should say below itself.
+    unidentified : Unidentified, or None
+        What the data do not tell of the covariance: NaN.
     """
 
     names: tuple[str, ...]
@@ -81,6 +84,7 @@ class Inference:
     method: DdfMethod
     null_space: FloatArray
     notes: tuple[str, ...] = ()
+    unidentified: Unidentified | None = None
 
     def rows(self, L: Any) -> FloatArray:
         """`L` as rows over all columns, (r, p)."""
@@ -124,7 +128,7 @@ class Inference:
         """Covariance of L β̂, (r, r)."""
         rows = self.rows(L)
         kept = rows[:, self.kept]
-        blank = np.where(self.estimable(rows), 0.0, np.nan)
+        blank = np.where(self.estimable(rows) & self._identified(rows), 0.0, np.nan)
         return kept @ self._cov_kept @ kept.T + blank[:, None] + blank
 
     def se(self, L: Any) -> FloatArray:
@@ -135,6 +139,18 @@ class Inference:
         """Degrees of freedom of each testable row, (r,); infinite for a z test."""
         return np.where(self.testable(L), self._df(self.rows(L)), np.nan)
 
+    @cached_property
+    def known_cov(self) -> FloatArray:
+        """`cov`, with NaN where the data do not identify a coefficient's variance, (p, p)."""
+        blank = np.where(self._identified(np.eye(len(self.names))), 0.0, np.nan)
+        return self.cov + blank[:, None] + blank if np.isnan(blank).any() else self.cov
+
+    def _identified(self, rows: FloatArray) -> FloatArray:
+        """Whether the data tell the variance of each row, (r,) bool."""
+        if self.unidentified is None:
+            return np.ones(len(rows), bool)
+        return ~self.unidentified.touches(rows[:, self.kept])
+
     def _estimate(self, rows: FloatArray) -> FloatArray:
         return rows[:, self.kept] @ self._beta_kept
 
@@ -143,7 +159,8 @@ class Inference:
         variance = ((kept @ self._cov_kept) * kept).sum(1)
         # an observed information that is not positive definite has an "inverse" with negative variances: no SE
         rounding = _OF_A_SUM * (np.abs(kept) @ np.abs(self._cov_kept) * np.abs(kept)).sum(1)
-        return np.sqrt(np.where(variance < -rounding, np.nan, np.maximum(variance, 0.0)))
+        unknown = (variance < -rounding) | ~self._identified(rows)
+        return np.sqrt(np.where(unknown, np.nan, np.maximum(variance, 0.0)))
 
     def _df(self, rows: FloatArray) -> FloatArray:
         return np.asarray(self.method.df(rows[:, self.kept]), float)
@@ -194,6 +211,8 @@ class Inference:
         num_df = float(len(independent_rows(kept, values)[0]))
         if not num_df:
             return FTest(np.nan, 0.0, np.nan, np.nan)
+        if self.unidentified is not None and self.unidentified.touches_any(kept):
+            return FTest(np.nan, num_df, np.nan, np.nan)
         statistic, den_df = self.method.f_test(kept, values, self._cov_kept)
         return FTest(float(statistic), num_df, float(den_df), float(f_pvalue(statistic, num_df, den_df)))
 

@@ -79,7 +79,7 @@ class Lme4Summary:
         table = inference.t_test(np.eye(len(names))[kept])
         shown = [name for name, keep in zip(names, kept) if keep]
         correlation = 1 < len(shown) <= MAX_CORRELATED if correlation is None else correlation and len(shown) > 1
-        cov = inference.cov[np.ix_(kept, kept)]
+        cov = inference.known_cov[np.ix_(kept, kept)]
         size = np.sqrt(np.diag(cov))
         correlations = pd.DataFrame(cov / size[:, None] / size, index=shown, columns=shown) if correlation else None
         return cls(

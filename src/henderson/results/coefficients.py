@@ -37,7 +37,7 @@ class CoefficientMethods(FittedModel):
     @cached_property
     def _cov(self) -> FloatArray:
         """Covariance of `params`, (k, k)."""
-        return self.inference.cov
+        return self.inference.known_cov
 
     def cov_params(
         self,

@@ -95,6 +95,7 @@ CLASSES = {
     "ConstantDf": "henderson.inference.ddf.counting",
     "ByTerm": "henderson.inference.ddf.containment",
     "Flat": "henderson.inference.identified",
+    "Unidentified": "henderson.inference.identified",
     "Satterthwaite": "henderson.inference.ddf.satterthwaite",
     "ClusterRobust": "henderson.inference.covariances.cluster_robust",
     "KenwardRoger": "henderson.inference.ddf.kenward_roger",

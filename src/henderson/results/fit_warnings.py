@@ -40,6 +40,14 @@ def warn_if_singular(fit: Fit, stacklevel: int = 2) -> None:
         )
 
 
+def warn_unless_identified(fit: Fit, stacklevel: int = 2) -> None:
+    """Name the variances that the data do not tell apart."""
+    from henderson.inference.identified import not_identified
+
+    if (unidentified := not_identified(fit)) is not None:
+        warnings.warn(unidentified.flat.note, ValueWarning, stacklevel=stacklevel + 1)
+
+
 def warn_at_boundary(fit: Fit, stacklevel: int = 2) -> None:
     """statsmodels' warnings, when the data cannot tell the fit from one on the boundary."""
     if is_singular(fit) or cost_of_boundary(fit) < INDISTINCT:

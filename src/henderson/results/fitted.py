@@ -74,8 +74,12 @@ class MixedModelResults(
 
     @property
     def message(self) -> str:
-        """What there is to say of the optimum."""
-        return self.engine.optimum.message
+        """What there is to say of the optimum, and of what the data do not identify."""
+        from henderson.inference.identified import not_identified
+
+        found = self.engine.optimum.message
+        unidentified = not_identified(self.engine)
+        return found if unidentified is None else f"{found}; {unidentified.flat.note}"
 
     def summary(self, correlation: bool | None = None) -> Lme4Summary:
         """The results as lme4 prints them, with lmerTest's degrees of freedom.

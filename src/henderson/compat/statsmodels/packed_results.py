@@ -215,7 +215,7 @@ class PackedResults(MixedModelResults):
 
         plain = infer(self.engine, ddf="asymptotic", cov="model")
         block = self._joint_covariance[: self.k_fe, : self.k_fe]
-        return replace(plain, cov=block, cov_type="hessian", kept=~np.isnan(np.diag(block)))
+        return replace(plain, cov=block, cov_type="hessian", kept=~np.isnan(np.diag(block)), unidentified=None)
 
     @cached_property
     def _cov(self) -> FloatArray:
@@ -223,7 +223,7 @@ class PackedResults(MixedModelResults):
         if self._outcome.optimal and self.inference.cov_type != "hessian":
             out = np.zeros_like(self._joint_covariance)
             out[self.k_fe :, self.k_fe :] = self._joint_covariance[self.k_fe :, self.k_fe :]
-            out[: self.k_fe, : self.k_fe] = self.inference.cov
+            out[: self.k_fe, : self.k_fe] = self.inference.known_cov
             return out
         return self._joint_covariance
 

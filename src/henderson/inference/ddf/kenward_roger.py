@@ -30,7 +30,7 @@ import numpy as np
 
 from henderson.inference.contrast_rows import independent_rows, wald_f
 from henderson.inference.fit_moments import FitMoments
-from henderson.inference.identified import Flat, flat_directions
+from henderson.inference.identified import Unidentified, flat_directions
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import positive_inverse, symmetric
 
@@ -51,8 +51,8 @@ class KenwardRoger:
     phi : (p, p) array
     P : (k + 1, p, p) array
     W : (k + 1, k + 1) array
-    flat : Flat
-        Directions in g that the data do not identify.
+    unidentified : Unidentified
+        What the data do not tell.
     notes : tuple of str
     """
 
@@ -60,18 +60,17 @@ class KenwardRoger:
     phi: FloatArray
     P: FloatArray
     W: FloatArray
-    flat: Flat
+    unidentified: Unidentified
     notes: tuple[str, ...] = ()
 
     def df(self, rows: FloatArray) -> FloatArray:
         """m of each row alone: 2 / A₂, (r,)."""
+        known = ~self.unidentified.touches(rows)
         rows = rows @ self.to_beta
         half = rows @ self.phi
         variance = (half * rows).sum(1)
         u = np.einsum("ra,iab,rb->ri", half, self.P, half, optimize=True)
-        known = variance > 0
-        if len(self.flat.directions):
-            known &= ~self.flat.touches(u)
+        known &= variance > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(known, 2 * variance**2 / ((u @ self.W) * u).sum(1), np.nan)
 
@@ -170,7 +169,7 @@ def kenward_roger(fitted: FitMoments, information: str = "expected") -> KenwardR
     fitted = fitted.working
     flat = flat_directions(fitted, curvature(fitted))
     notes = (*notes, flat.note) if flat.note else notes
-    return KenwardRoger(fitted.to_beta, fitted.phi, fitted.P, w, flat, notes)
+    return KenwardRoger(fitted.to_beta, fitted.phi, fitted.P, w, Unidentified.of(fitted, flat), notes)
 
 
 def kenward_roger_observed(fitted: FitMoments) -> KenwardRoger:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.inference.fit_moments import FitMoments
-from henderson.inference.identified import Flat, flat_directions
+from henderson.inference.identified import Unidentified, flat_directions
 from henderson.inference.information import coordinates, curvature, hessian_theta
 from henderson.numerics.linalg import positive_inverse
 
@@ -39,10 +39,8 @@ class Satterthwaite:
         ∂Φ/∂(θ, ρ).
     covariance : (k + 1, k + 1) array
         Asymptotic covariance of (θ, ρ).
-    by_g : (k + 1, p, p) array
-        ∂Φ/∂g.
-    flat : Flat
-        Directions in g that the data do not identify.
+    unidentified : Unidentified
+        What the data do not tell.
     notes : tuple of str
     """
 
@@ -50,19 +48,17 @@ class Satterthwaite:
     phi: FloatArray
     gradient: FloatArray
     covariance: FloatArray
-    by_g: FloatArray
-    flat: Flat
+    unidentified: Unidentified
     notes: tuple[str, ...] = ()
 
     def df(self, rows: FloatArray) -> FloatArray:
         """2 v² / (∇v' A ∇v) of each row, (r,)."""
+        known = ~self.unidentified.touches(rows)
         rows = rows @ self.to_beta
         variance = ((rows @ self.phi) * rows).sum(1)
         slope = np.einsum("ra,iab,rb->ri", rows, self.gradient, rows, optimize=True)
         spread = ((slope @ self.covariance) * slope).sum(1)
-        known = variance > 0
-        if len(self.flat.directions):
-            known &= ~self.flat.touches(np.einsum("ra,iab,rb->ri", rows, self.by_g, rows, optimize=True))
+        known &= variance > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(known, 2 * variance**2 / spread, np.nan)
 
@@ -100,7 +96,6 @@ def satterthwaite(fitted: FitMoments) -> Satterthwaite:
     fitted = fitted.working
     at, to = curvature(fitted), coordinates(fitted.design, fitted.lam)
     inverse = positive_inverse(hessian_theta(fitted, at, to))
-    by_g = -(fitted.phi @ fitted.P @ fitted.phi)
     notes = []
     if inverse.n_negative:
         notes.append(
@@ -110,5 +105,6 @@ def satterthwaite(fitted: FitMoments) -> Satterthwaite:
     flat = flat_directions(fitted, at)
     if flat.note:
         notes.append(flat.note)
-    gradient = np.tensordot(to.jacobian.T, by_g, 1)
-    return Satterthwaite(fitted.to_beta, fitted.phi, gradient, 2 * inverse.matrix, by_g, flat, tuple(notes))
+    unidentified = Unidentified.of(fitted, flat)
+    gradient = np.tensordot(to.jacobian.T, unidentified.by_g, 1)
+    return Satterthwaite(fitted.to_beta, fitted.phi, gradient, 2 * inverse.matrix, unidentified, tuple(notes))
