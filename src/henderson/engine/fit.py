@@ -22,9 +22,13 @@ from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
 from henderson.engine.moments_at import moments_at, working_moments
 from henderson.engine.search.search import Certified, search, working_theta
+from henderson.errors import DataError
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
+
+#: relative error of r², by rounding, from which it is no number to be shown
+LOST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -321,6 +325,7 @@ def in_user_units(
 ) -> Fit:
     """The end of a search, in the working basis, as a `Fit` in the user's units: λ = Tλ̃, β = B⁻¹β̃ + β₀, b = Tb̃."""
     point, basis, blocks = ended.optimum.point, criterion.basis, criterion.blocks
+    check_residual(criterion, point, design.y_name)
     lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, point.modes()):
@@ -364,6 +369,16 @@ def in_user_units(
         None if full is None or "factor" not in full.__dict__ else full,
         point,
     )
+
+
+def check_residual(criterion: Criterion, point: Evaluation, y_name: str) -> None:
+    """r² is a difference of sums as large as y'y: refuse where little of it but their rounding is left."""
+    rounding = np.finfo(float).eps * float(criterion.system.cross.xy[-1, -1])
+    if point.r2 * LOST < rounding:
+        raise DataError(
+            f"the fixed and random effects explain {y_name} all but exactly: the residual variance is "
+            "lost in rounding, and the likelihood has no maximum that could be told"
+        )
 
 
 def _flattest(point: Evaluation) -> float:

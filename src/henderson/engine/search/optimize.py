@@ -7,7 +7,8 @@ quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983)
 2. the value decides whether the step stands, and the radius; where its rounding hides the change, the gradient decides
 3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
-   all the same, without asking for its gradient: convergence is superlinear, so it squares what is left
+   all the same, without asking for its gradient: convergence is superlinear, so it squares what is left. Where more
+   digits are asked for, one further iteration goes before it
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ def minimize(
     radius: float = 1.0,
     beat: float = -np.inf,
     tolerance: float = TOLERANCE,
+    fine: float = np.inf,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -99,11 +101,14 @@ def minimize(
         A deviance known from elsewhere. The search ends, not converged, when it is clear that it will not get below.
     tolerance : float
         Predicted decrease at which the search takes its last step.
+    fine : float
+        Predicted decrease above which one further iteration is made before it.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
     history: list[tuple[float, float]] = []
     stalled = resets = 0
+    further = False
     for _ in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
         point.lighten()
@@ -124,7 +129,9 @@ def minimize(
         if predicted <= tolerance and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
-        if predicted <= tolerance or stalled >= 3:
+        if fine < predicted <= tolerance and not further and stalled < 3:
+            further = True
+        elif predicted <= tolerance or stalled >= 3:
             good, full = predicted <= max(ACCEPTABLE, tolerance), point
             if good and predicted > EXACT:
                 last = evaluate(point.theta + step)

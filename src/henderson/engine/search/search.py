@@ -43,6 +43,9 @@ FEW = 50
 RETREATS = (1.0, 0.1, 0.0)
 #: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
 PER_ROW = 3e-13
+#: predicted decrease from which a last step leaves nine digits of a variance, and rows times effects up to which that
+#: is seen to
+FINE, CHEAP = 1e-13, 100_000
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
@@ -230,7 +233,9 @@ def _descend(
     tolerance: float = TOLERANCE,
 ) -> Certified:
     """Minimise, set rounding errors to zero, step off the boundary while that pays."""
-    best = minimize(evaluate, first, beat=beat, tolerance=tolerance)
+    cross, n_effects = criterion.system.cross, sum(block.size for block in criterion.blocks.blocks)
+    fine = FINE if cross.n * n_effects <= CHEAP and tolerance <= max(TOLERANCE, PER_ROW * cross.n) else np.inf
+    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine)
     history = best.history
     if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
         return Certified(best, 0.0, 0.0, best.point.theta, history)
