@@ -94,6 +94,8 @@ STAYS = {
     "singular": lambda r: r.is_singular,
     "predict": lambda r: r.predict(DATA.head(5)),
     "predict with effects": lambda r: r.predict(DATA.head(5), random=True),
+    "simulate new rows": lambda r: r.simulate(3, DATA.head(5), seed=1),
+    "simulate at the modes": lambda r: r.simulate(3, DATA.head(5), re="same", seed=1),
     "by group": lambda r: r.random_effects,
     "profile": lambda r: r.profile().interval(),
     "loglike": lambda r: r.model.loglike(r.params_object),

@@ -64,6 +64,10 @@ class Specs:
         Whether it was a nameless array: new data need one.
     group_column : str or None
         Where the labels of `groups` are in new data; None where a nameless array was given.
+    weights : FactorSpec or None
+        Of a column or an expression given as `weights`.
+    weights_column : str or None
+        Where weights that were given as a Series are in new data.
     """
 
     fixed: Part
@@ -77,6 +81,8 @@ class Specs:
     offset_column: str | None = None
     offset_given: bool = False
     group_column: str | None = None
+    weights: FactorSpec | None = None
+    weights_column: str | None = None
 
     def without_rows(self, n: int) -> Specs:
         """The same without the caller's vectors of n entries or more: columns, which new data have of their own."""
@@ -350,6 +356,8 @@ def _assemble(
         plan.offset_column,
         plan.offset is not None and plan.offset_column is None,
         plan.groups_column,
+        factors.get(plan.weights) if plan.weights is not None else None,
+        plan.weights_column,
     )
     design = Design(
         tuple(terms),

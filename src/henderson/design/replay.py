@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from henderson.contract.design import Design
+from henderson.design.checks import check_weights
 from henderson.design.from_arrays import given_columns
 from henderson.design.random_terms import RandomSpec
 from henderson.design.variance_components import ComponentSpec
@@ -41,6 +42,8 @@ class NewTerm:
         What to say of the rows whose level is not known; None when all are.
     is_other_type : bool
         Whether no level can be known, since the labels are of another type than the model's.
+    labels : mapping of str to (m,) arrays
+        What tells one level from another, known or not; empty for a component whose columns differ by group.
     """
 
     codes: np.ndarray | None
@@ -48,6 +51,7 @@ class NewTerm:
     loadings: sparse.csr_array | None = None
     complaint: str | None = None
     is_other_type: bool = False
+    labels: Mapping[str, Array] = field(default_factory=dict)
 
     def times(self, b: np.ndarray) -> np.ndarray:
         """Zb, (m,), for effects b (J, q); zero where a level is not known."""
@@ -134,6 +138,39 @@ def known_part(design: Design, newdata: Any) -> np.ndarray:
     return known
 
 
+def new_weights(design: Design, newdata: Any, weights: Any = None) -> np.ndarray | None:
+    """Prior weights of new rows, (m,); None for a model that has none.
+
+    Parameters
+    ----------
+    design : Design
+        Made by `design_from_formula`.
+    newdata : table
+    weights : str or (m,) array_like, optional
+        A column of `newdata`, or values. By default what the model's weights were, a column or an expression.
+
+    Raises
+    ------
+    DataError
+        When they are not there, or not positive.
+    """
+    specs = design.specs
+    if not design.weighted:
+        return None
+    table = read_table(newdata)
+    name = weights if isinstance(weights, str) else specs.weights_column if weights is None else None
+    if name is not None:
+        found = to_float(table[name], name)
+    elif weights is not None:
+        name, found = "weights", to_float(_beside(weights, table, "weights"), "weights")
+    elif specs.weights is not None:
+        name, found = specs.weights.expr, _numeric(specs.weights, table, specs.environment)
+    else:
+        raise DataError("the weights were given as an array: give weights=, those of the new rows")
+    check_weights(found, name)
+    return found
+
+
 def new_columns(
     design: Design, newdata: Any, *, random: bool = True, groups: Any = None, offset: Any = None
 ) -> NewColumns:
@@ -195,7 +232,7 @@ def _new_term(
     codes = spec.codes(labels)
     complaint = spec.complaint(labels, codes) if (codes < 0).any() else None
     is_other = complaint is not None and spec.is_other_type(labels)
-    return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other)
+    return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other, labels)
 
 
 def _labels(name: str, table: Table, given: Mapping[str, Array]) -> Array:
@@ -232,7 +269,10 @@ def _new_component(spec: ComponentSpec, n_effects: int, table: Table, env: Envir
             if own is not None and levels is not None and (own < 0).any():
                 complaint = unknown_levels(name, columns[name], own, levels)
                 is_other = is_other or differ_in_type(columns[name], levels)
-    return NewTerm(None, np.empty((table.n, 0)), loadings, complaint, is_other)
+    telling: dict[str, Array] = {}
+    if spec.plain is not None:
+        telling = {spec.group[0]: labels, **{name: table[name] for name, levels in spec.plain if levels is not None}}
+    return NewTerm(None, np.empty((table.n, 0)), loadings, complaint, is_other, telling)
 
 
 def _contrasts(part: Part, kind: str | None) -> dict[str, np.ndarray] | None:

@@ -28,8 +28,8 @@ class Plan:
     """What a model consists of, before any number is read.
 
     `given` holds columns given as arrays by the name that the model knows them by; the others are the data's.
-    `groups_column` and `offset_column` hold the groups and the offset in new data: of a Series that was given, the
-    column of its name.
+    `groups_column`, `offset_column` and `weights_column` hold the groups, the offset and the weights in new data: of a
+    Series that was given, the column of its name.
     `weights` is such a name or an expression, `offset` such a name: a text given as offset is among `offsets`.
     `uses` has the columns of each factor.
     """
@@ -47,6 +47,7 @@ class Plan:
     offset: str | None = None
     groups_column: str | None = None
     offset_column: str | None = None
+    weights_column: str | None = None
 
     @property
     def factors(self) -> tuple[str, ...]:
@@ -151,6 +152,7 @@ def make_plan(
         roles.get("offset"),
         groups_column,
         None if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
+        None if isinstance(weights, str) else _name_in_new_data(weights, given.get(GIVEN.format("weights")), table),
     )
 
 

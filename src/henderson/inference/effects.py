@@ -2,13 +2,15 @@
 
 The rank of [X Z_1 … Z_m]: 1. the effects on the grouping factor with most of them fall into blocks A_j = Z_j'Z_j, one
 a level; their ranks add up. 2. What the other columns R have left after these is S = R'R − Σ_j R'Z_j A_j⁺ Z_j'R,
-whose rank a pivoted Cholesky factor tells. No n × n matrix is formed.
+whose rank a pivoted Cholesky factor tells. No n × n matrix is formed. Products of two factors' columns are counted by
+cell, as a table of both where that has not many more cells than there are rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -22,6 +24,8 @@ from henderson.formula.coding import Part
 FloatArray = np.ndarray
 
 TOLERANCE = 1e-9
+#: cells of a table of two factors, a row of the data
+CELLS_PER_ROW = 4
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,38 @@ class Effect:
         Columns of the data in it.
     group : object
         Same for effects on one grouping factor.
-    Z : (n, J k) csr_array
-    width : int
-        k, columns a level.
+    codes : (n,) intp array, or None
+        Level of each row; None where rows may load on several, see `loadings`.
+    columns : (n, k) array
+        What varies; (n, 1) with `loadings`, which alone counts then.
+    n_levels : int
+        J.
+    loadings : (n, J) csr_array, or None
     """
 
     variables: frozenset[str]
     group: object
-    Z: sparse.csr_array
-    width: int
+    codes: np.ndarray | None
+    columns: FloatArray
+    n_levels: int
+    loadings: sparse.csr_array | None = None
+
+    @property
+    def width(self) -> int:
+        """k, columns a level."""
+        return self.columns.shape[1]
+
+    @property
+    def n_columns(self) -> int:
+        """J k."""
+        return self.n_levels * self.width
+
+    @cached_property
+    def Z(self) -> sparse.csr_array:
+        """(n, J k)."""
+        if self.codes is None:
+            return sparse.csr_array(self.loadings)
+        return indicator_columns(self.codes, self.columns, self.n_levels)
 
 
 def variables_of_part(part: Part) -> list[tuple[frozenset[str], slice]]:
@@ -60,7 +87,8 @@ def random_effects(fit: Fit) -> list[Effect]:
         spec = design.specs.random[k] if design.specs is not None else None
         group = frozenset(filter(None, spec.group if spec is not None else ())) or frozenset([term.group])
         if rows.codes is None:
-            effects.append(Effect(group | {term.label}, ("loadings", k), rows.matrix(term.n_levels), 1))
+            ones, Z = np.ones((fit.n, 1)), rows.given_loadings
+            effects.append(Effect(group | {term.label}, ("loadings", k), None, ones, term.n_levels, Z))
             continue
         if isinstance(spec, RandomSpec) and spec.part is not None:
             pieces = variables_of_part(spec.part)
@@ -71,10 +99,8 @@ def random_effects(fit: Fit) -> list[Effect]:
                 (frozenset() if j == 0 else frozenset([name]), slice(j, j + 1)) for j, name in enumerate(term.names)
             ]
         for variables, place in pieces:
-            columns = rows.columns[:, place]
-            z = indicator_columns(rows.codes, columns, term.n_levels)
-            effects.append(Effect(group | variables, term.group, z, columns.shape[1]))
-    return sorted(effects, key=lambda effect: effect.Z.shape[1] // effect.width)
+            effects.append(Effect(group | variables, term.group, rows.codes, rows.columns[:, place], term.n_levels))
+    return sorted(effects, key=lambda effect: effect.n_levels)
 
 
 def rank_of(X: FloatArray, effects: Sequence[Effect]) -> int:
@@ -85,25 +111,74 @@ def rank_of(X: FloatArray, effects: Sequence[Effect]) -> int:
     sizes: dict[object, int] = {}
     for effect in effects:
         if not (isinstance(effect.group, tuple) and effect.group[0] == "loadings"):
-            sizes[effect.group] = sizes.get(effect.group, 0) + effect.Z.shape[1]
+            sizes[effect.group] = sizes.get(effect.group, 0) + effect.n_columns
     front = max(sizes, key=lambda group: sizes[group]) if sizes else None
     ahead = [effect for effect in effects if effect.group == front]
-    rest = sparse.csr_array(
-        sparse.hstack([*(effect.Z for effect in effects if effect.group != front), sparse.csr_array(X)])
-    )
-    gram = (rest.T @ rest).toarray()
+    fixed = Effect(frozenset(), None, np.zeros(len(X), np.intp), X, 1)
+    rest = [*(effect for effect in effects if effect.group != front), fixed]
+    gram = _gram(rest)
     whole = np.diag(gram).copy()
     if not ahead:
         return _rank_left(gram, whole)
     root, rank = _front(ahead)
-    z = sparse.hstack([effect.Z for effect in ahead], format="csr")
-    half = root @ (z.T @ rest)
-    return rank + _rank_left(gram - (half.T @ half).toarray(), whole)
+    half = root @ _beside([_above([product(a, b) for a in ahead]) for b in rest])
+    explained = half.T @ half
+    return rank + _rank_left(gram - (explained.toarray() if sparse.issparse(explained) else explained), whole)
+
+
+def product(a: Effect, b: Effect) -> FloatArray | sparse.csr_array:
+    """Z_a'Z_b, (J_a k_a, J_b k_b): a table of all cells where there are few, else sparse.
+
+    Examples
+    --------
+    >>> g = Effect(frozenset("g"), "g", np.array([0, 0, 1]), np.ones((3, 1)), 2)
+    >>> x = Effect(frozenset(), None, np.zeros(3, int), np.array([[1.0, 2.0], [1.0, 3.0], [1.0, 5.0]]), 1)
+    >>> product(g, x)
+    array([[2., 5.],
+           [1., 5.]])
+    """
+    cells = a.n_levels * b.n_levels
+    if a.codes is None or b.codes is None or cells > CELLS_PER_ROW * len(a.columns) + 1000:
+        return sparse.csr_array(a.Z.T @ b.Z)
+    if cells == 1:
+        return a.columns.T @ b.columns
+    cell = a.codes if b.n_levels == 1 else b.codes if a.n_levels == 1 else a.codes * b.n_levels + b.codes
+    out = np.empty((a.n_levels, a.width, b.n_levels, b.width))
+    for i, one in enumerate(a.columns.T):
+        for j, other in enumerate(b.columns.T):
+            out[:, i, :, j] = np.bincount(cell, one * other, cells).reshape(a.n_levels, b.n_levels)
+    return out.reshape(a.n_columns, b.n_columns)
+
+
+def _gram(effects: Sequence[Effect]) -> FloatArray:
+    """All products of some effects, a dense matrix."""
+    ends = np.cumsum([0, *(effect.n_columns for effect in effects)])
+    out = np.zeros((ends[-1], ends[-1]))
+    for k, a in enumerate(effects):
+        for m, b in enumerate(effects[: k + 1]):
+            found = product(a, b)
+            block = found if isinstance(found, np.ndarray) else found.toarray()
+            out[ends[k] : ends[k + 1], ends[m] : ends[m + 1]] = block
+            out[ends[m] : ends[m + 1], ends[k] : ends[k + 1]] = block.T
+    return out
+
+
+def _above(blocks: Sequence[FloatArray | sparse.csr_array]) -> FloatArray | sparse.csr_array:
+    """Blocks one above the other, sparse when any is."""
+    if len(blocks) == 1:
+        return blocks[0]
+    is_sparse = any(map(sparse.issparse, blocks))
+    return sparse.vstack(blocks, format="csr") if is_sparse else np.concatenate(blocks)
+
+
+def _beside(blocks: Sequence[FloatArray | sparse.csr_array]) -> FloatArray | sparse.csr_array:
+    """Blocks side by side, sparse when any is."""
+    return sparse.hstack(blocks, format="csr") if any(map(sparse.issparse, blocks)) else np.concatenate(blocks, axis=1)
 
 
 def _front(ahead: Sequence[Effect]) -> tuple[sparse.csr_array, int]:
     """Block-diagonal B with B'B = (Z'Z)⁺, Z the columns ahead, and their rank."""
-    levels = ahead[0].Z.shape[1] // ahead[0].width
+    levels = ahead[0].n_levels
     total = sum(effect.width for effect in ahead)
     gram = np.zeros((levels, total, total))
     at_a = 0
@@ -123,7 +198,7 @@ def _front(ahead: Sequence[Effect]) -> tuple[sparse.csr_array, int]:
     place = np.concatenate(
         [
             offset + np.arange(levels)[:, None] * a.width + np.arange(a.width)
-            for a, offset in zip(ahead, np.cumsum([0, *(a.Z.shape[1] for a in ahead)]))
+            for a, offset in zip(ahead, np.cumsum([0, *(a.n_columns for a in ahead)]))
         ],
         axis=1,
     )
@@ -135,10 +210,11 @@ def _front(ahead: Sequence[Effect]) -> tuple[sparse.csr_array, int]:
 
 def _blocks(a: Effect, b: Effect, levels: int) -> FloatArray:
     """Z_aj'Z_bj of each level, (J, k_a, k_b)."""
-    product = (a.Z.T @ b.Z).tocoo()
-    rows, columns = product.coords
-    out = np.zeros((levels, a.width, b.width))
-    out[rows // a.width, rows % a.width, columns % b.width] = product.data
+    assert a.codes is not None
+    out = np.empty((levels, a.width, b.width))
+    for i, one in enumerate(a.columns.T):
+        for j, other in enumerate(b.columns.T):
+            out[:, i, j] = np.bincount(a.codes, one * other, levels)
     return out
 
 
@@ -158,7 +234,7 @@ def _rank_left(gram: FloatArray, whole: FloatArray) -> int:
 
 def _centred(X: FloatArray) -> FloatArray:
     """X with means taken out of the other columns when one is constant: the same span, better conditioned."""
-    constant = np.ptp(X, axis=0) == 0
+    constant = X.min(axis=0) == X.max(axis=0)
     if not (constant & (X[0] != 0)).any():
         return X
-    return np.where(constant, X, X - X.mean(axis=0))
+    return X - np.where(constant, 0.0, X.mean(axis=0))

@@ -76,19 +76,37 @@ def predict_new(
     """
     if new_levels not in ("raise", "zero"):
         raise ValueError(f"new_levels must be 'raise' or 'zero', not {new_levels!r}")
+    mean, terms = mean_and_terms(
+        fit, beta, newdata, random=random, groups=groups, exog_re=exog_re, offset=offset, transform=transform
+    )
+    return _with_effects(mean, terms, fit, new_levels)
+
+
+def mean_and_terms(
+    fit: Fit,
+    beta: FloatArray,
+    newdata: Any,
+    *,
+    random: bool,
+    groups: Any = None,
+    exog_re: Any = None,
+    offset: Any = None,
+    transform: bool = True,
+) -> tuple[FloatArray, tuple[NewTerm, ...]]:
+    """Xβ + offset of new rows, (m,), and, when `random`, what each random term says of them; see `predict_new`."""
     specs = fit.design.specs
     if specs is not None and exog_re is not None:
         raise ValueError("exog_re= goes with a model made of arrays; here its columns are made from the table")
     if specs is not None and transform and not isinstance(newdata, np.ndarray):
         rows = new_columns(fit.design, newdata, random=random, groups=groups, offset=offset)
-        return _with_effects(_mean(fit, rows.X, beta) + rows.offset, rows.terms, fit, new_levels)
+        return _mean(fit, rows.X, beta) + rows.offset, rows.terms
+    if specs is not None and random:
+        raise ValueError("random effects of a model made by a formula need a table of its variables")
     X = given_columns(newdata, fit.design.x_names, "exog")
     mean = _mean(fit, X, beta) + _given_offset(fit, offset, len(X))
     if not random:
-        return mean
-    if specs is not None:
-        raise ValueError("predictions with random effects of a model made by a formula need a table of its variables")
-    return _with_effects(mean, (_given_term(fit, groups, exog_re, len(X)),), fit, new_levels)
+        return mean, ()
+    return mean, (_given_term(fit, groups, exog_re, len(X)),)
 
 
 def _mean(fit: Fit, X: FloatArray, beta: FloatArray) -> FloatArray:
@@ -107,7 +125,7 @@ def _mean(fit: Fit, X: FloatArray, beta: FloatArray) -> FloatArray:
             f"not estimable: the prediction{'s' if len(rows) > 1 else ''} in row{'s' if len(rows) > 1 else ''} {shown} "
             f"need{'' if len(rows) > 1 else 's'} {names}, dropped as redundant",
             ValueWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return np.where(needs.any(axis=1), np.nan, mean)
 
@@ -152,4 +170,5 @@ def _given_term(fit: Fit, groups: Any, exog_re: Any, m: int) -> NewTerm:
             raise DataError(f"{role} has {len(found)} rows, exog {m}")
     codes = match(labels, term.levels)
     complaint = unknown_levels("groups", labels, codes, term.levels) if (codes < 0).any() else None
-    return NewTerm(codes, columns, None, complaint, complaint is not None and differ_in_type(labels, term.levels))
+    is_other = complaint is not None and differ_in_type(labels, term.levels)
+    return NewTerm(codes, columns, None, complaint, is_other, {"groups": labels})

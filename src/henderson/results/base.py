@@ -110,6 +110,13 @@ class FittedModel:
         index = pd.Index(list(names))
         return pd.DataFrame(values, index=index, columns=index) if values.ndim == 2 else pd.Series(values, index=index)
 
-    def _by_row(self, values: FloatArray) -> Any:
-        """One number a row, with the rows' labels."""
-        return pd.Series(values, index=self.engine.rows.index)
+    def _by_row(self, values: FloatArray, names: Sequence[str] | None = None) -> Any:
+        """One number a row, or columns (n, k) of these names, with the rows' labels."""
+        return by_label(values, self.engine.rows.index, names)
+
+
+def by_label(values: FloatArray, index: pd.Index, names: Sequence[str] | None = None) -> Any:
+    """(n,) numbers as a Series, (n, k) as a DataFrame with columns `names`."""
+    if names is None:
+        return pd.Series(values, index=index)
+    return pd.DataFrame(values, index=index, columns=pd.Index(list(names)))

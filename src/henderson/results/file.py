@@ -358,7 +358,7 @@ def check_specs(specs: Any) -> None:
         *(part for one in specs.random for part in (getattr(one, "part", None), *getattr(one, "parts", ()))),
     ]
     factors = [factor for part in parts if part is not None for factor in part.factors.values()]
-    for factor in [*factors, *specs.offsets, specs.response]:
+    for factor in [*factors, *specs.offsets, specs.response, *([specs.weights] if specs.weights else [])]:
         if factor.state is not None:
             check_expression(factor.expr, factor.variables, specs.environment.used)
 

@@ -21,7 +21,7 @@ BootstrapInterval = Literal["percentile", "basic", "bca"]
 
 
 class IntervalMethods(CoefficientMethods):
-    """conf_int, profile, bootstrap, simulate."""
+    """conf_int, profile, bootstrap."""
 
     def conf_int(
         self,
@@ -152,27 +152,3 @@ class IntervalMethods(CoefficientMethods):
         return bootstrap_fit(
             self.engine, n, kind=kind, statistic=statistic, seed=seed, batch=batch, within=within, progress=progress
         )
-
-    def simulate(self, n: int = 1, seed: Any = None) -> FloatArray:
-        """Responses drawn from the fitted model.
-
-        Parameters
-        ----------
-        n : int
-            How many.
-        seed : int, SeedSequence or Generator, optional
-
-        Returns
-        -------
-        (rows, n) array
-
-        Examples
-        --------
-        >>> import henderson
-        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
-        >>> fit.simulate(3, seed=1).shape
-        (30, 3)
-        """
-        from henderson.engine.many.draws import simulate
-
-        return simulate(self.engine, n, seed)

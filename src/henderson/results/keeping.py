@@ -64,7 +64,7 @@ class Keeping(FittedModel):
         if remove_data or kind == "henderson" or not self.engine.has_rows:
             results = copy.copy(self)
             results.remove_data()
-            if crossproducts is False or (crossproducts is None and _size_of_sums(results.engine) > MOST_BYTES):
+            if crossproducts is False or (crossproducts is None and _has_large_sums(results.engine)):
                 results._keep(results.engine.without_sums())
         if kind == "henderson":
             from henderson.results.file import write
@@ -123,5 +123,5 @@ def _cached(cls: type) -> set[str]:
     return {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}
 
 
-def _size_of_sums(fit: Fit) -> int:
-    return len(pickle.dumps(fit.criterion)) if fit.criterion.has_sums else 0
+def _has_large_sums(fit: Fit) -> bool:
+    return fit.criterion.has_sums and fit.criterion.system.cross.takes_more_than(MOST_BYTES)

@@ -5,7 +5,7 @@ Only the columns that a model uses are ever touched. `READERS` lists the makes; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +83,29 @@ READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Table]], ...] = (
 def to_frame(columns: Mapping[str, Array], n: int) -> pd.DataFrame:
     """A pandas frame with row numbers for index, for formulaic."""
     return pd.DataFrame(dict(columns), index=pd.RangeIndex(n), copy=False)
+
+
+def like(data: Any, values: np.ndarray, names: Sequence[str]) -> Any:
+    """Columns (n, k) as a table of the make of `data`, with its index; an array for an array.
+
+    A DataFrame for dicts of columns and records.
+
+    Examples
+    --------
+    >>> like({"x": [1, 2]}, np.array([[3.0], [4.0]]), ["y"])
+         y
+    0  3.0
+    1  4.0
+    """
+    if isinstance(data, np.ndarray) and not data.dtype.names:
+        return values
+    if is_arrow(data):
+        import pyarrow
+
+        return pyarrow.table({name: values[:, k] for k, name in enumerate(names)})
+    if isinstance(data, pd.DataFrame | np.ndarray | Table) or is_mapping(data):
+        return pd.DataFrame(values, index=read_table(data).index, columns=pd.Index(list(names)))
+    import narwhals as nw
+
+    make = nw.get_native_namespace(nw.from_native(data, eager_only=True))
+    return nw.from_dict({name: values[:, k] for k, name in enumerate(names)}, backend=make).to_native()

@@ -21,6 +21,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.moments_at import moments_of
 from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
 from henderson.inference.names import InferenceRequest
+from henderson.results.base import by_label
 from henderson.results.coefficients import root
 from henderson.results.fitted import MixedModelResults
 from henderson.results.interval_methods import BootstrapInterval, BootstrapKind, IntervalMethod
@@ -127,9 +128,9 @@ class PackedResults(MixedModelResults):
     def _labelled(self, values: FloatArray, names: Sequence[str]) -> Any:
         return values if self._setup.names.row_labels is None else super()._labelled(values, names)
 
-    def _by_row(self, values: FloatArray) -> Any:
+    def _by_row(self, values: FloatArray, names: Sequence[str] | None = None) -> Any:
         labels = self._setup.names.row_labels
-        return values if labels is None else pd.Series(values, index=labels)
+        return values if labels is None else by_label(values, labels, names)
 
     # estimates
 

@@ -6,8 +6,9 @@ many are fitted together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,6 +38,8 @@ def entropy_of(seed: Any) -> int:
         return int(seed.generate_state(1, np.uint64)[0])
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a nonnegative integer, a SeedSequence, a Generator or None, not {seed!r}")
     return int(seed)
 
 
@@ -78,21 +81,69 @@ def add_effects(y: FloatArray, term: TermRows, b: FloatArray) -> None:
             y += gathered if np.all(column == 1.0) else column[:, None] * gathered
 
 
-def parametric(fit: Fit) -> Draw:
-    """y = Xβ̂ + Zb + ε with b and ε drawn from the fitted model."""
-    mean, rows = mean_of(fit), fit.rows
-    sd = fit.sigma if rows.weights is None else (fit.sigma / np.sqrt(rows.weights))[:, None]
+@dataclass(frozen=True)
+class TermDraw:
+    """The effects of one term on some rows.
+
+    Attributes
+    ----------
+    rows : TermRows
+        The rows' loadings on J levels.
+    root : (q, q) array
+        σλ: a drawn level's effects are σλu with u standard normal.
+    modes : (J, q) array, or None
+        Effects of the levels that are not drawn; None when all are.
+    drawn : (J,) bool array, or None
+        Which levels are drawn anew in each replicate.
+    n_levels : int
+        J.
+    """
+
+    rows: TermRows
+    root: FloatArray
+    n_levels: int
+    modes: FloatArray | None = None
+    drawn: np.ndarray | None = None
+
+    def effects(self, rng: np.random.Generator, m: int) -> FloatArray:
+        """Effects of m replicates, (J, q, m)."""
+        count = self.n_levels if self.drawn is None else int(self.drawn.sum())
+        u = np.einsum("rs,jsm->jrm", self.root, rng.standard_normal((count, len(self.root), m)))
+        if self.modes is None:
+            return u
+        b = np.repeat(self.modes[:, :, None], m, axis=2)
+        b[self.drawn] = u
+        return b
+
+
+def responses(mean: FloatArray, sigma: float, weights: FloatArray | None, terms: Sequence[TermDraw]) -> Draw:
+    """y = mean + Zb + ε, Var ε_i = σ²/w_i, of any rows."""
+    sd = sigma if weights is None else (sigma / np.sqrt(weights))[:, None]
 
     def draw(rng: np.random.Generator, m: int) -> FloatArray:
         y = rng.standard_normal((len(mean), m))
         y *= sd
         y += mean[:, None]
-        for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam):
-            u = rng.standard_normal((term.n_levels, term.n_columns, m))
-            add_effects(y, own, np.einsum("rs,jsm->jrm", fit.sigma * lam, u))
+        for term in terms:
+            add_effects(y, term.rows, term.effects(rng, m))
         return y
 
     return draw
+
+
+def parametric(fit: Fit) -> Draw:
+    """y = Xβ̂ + Zb + ε with b and ε drawn from the fitted model."""
+    mean, rows = mean_of(fit), fit.rows
+    terms = [
+        TermDraw(own, fit.sigma * lam, term.n_levels) for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam)
+    ]
+    return responses(mean, fit.sigma, rows.weights, terms)
+
+
+def at_the_modes(fit: Fit) -> Draw:
+    """y = Xβ̂ + Zb̂ + ε with ε alone drawn."""
+    mean, rows = mean_of(fit), fit.rows
+    return responses(mean + rows.random_part(fit.b), fit.sigma, rows.weights, ())
 
 
 def residual(fit: Fit) -> Draw:
@@ -141,8 +192,14 @@ def reflated(u: FloatArray, cov: FloatArray) -> FloatArray:
     return u @ inverse @ middle @ inverse
 
 
-def simulate(fit: Fit, n: int = 1, seed: Any = None) -> FloatArray:
-    """Responses drawn from a fitted model.
+def together(draw: Draw, n_rows: int, n: int, seed: Any) -> FloatArray:
+    """n draws side by side, (n_rows, n)."""
+    pieces = [y for _, y in blocks(draw, n, entropy_of(seed), block_size(n_rows), max(n, 1))]
+    return np.concatenate(pieces, 1) if pieces else np.empty((n_rows, 0))
+
+
+def simulate(fit: Fit, n: int = 1, seed: Any = None, re: Literal["new", "same"] = "new") -> FloatArray:
+    """Responses of a fit's own rows, drawn from the fitted model.
 
     Parameters
     ----------
@@ -150,6 +207,8 @@ def simulate(fit: Fit, n: int = 1, seed: Any = None) -> FloatArray:
     n : int
         How many.
     seed : int, SeedSequence or Generator, optional
+    re : {"new", "same"}
+        Draw the random effects, too, or keep them at their modes.
 
     Returns
     -------
@@ -164,6 +223,4 @@ def simulate(fit: Fit, n: int = 1, seed: Any = None) -> FloatArray:
     >>> simulate(fit, 3, seed=1).shape
     (30, 3)
     """
-    size = block_size(fit.n)
-    pieces = [y for _, y in blocks(parametric(fit), n, entropy_of(seed), size, n)]
-    return np.concatenate(pieces, 1) if pieces else np.empty((fit.n, 0))
+    return together(parametric(fit) if re == "new" else at_the_modes(fit), fit.n, n, seed)

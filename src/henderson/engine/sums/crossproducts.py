@@ -97,15 +97,28 @@ class CrossProducts:
         """Their sizes."""
         return Counts(self.n, self.p, self.log_weights)
 
-    def to_state(self) -> dict[str, Any]:
-        """All of it in few bytes: one pattern for `zr`, one triangle of `rr`."""
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """All of it: one pattern for `zr`, one triangle of `rr`."""
         upper = sparse.csr_array(sparse.triu(self.rr))
         arrays = {"xy": self.xy, "zz": self.zz, "zx": self.zx, "rx": self.rx, "rr": upper.data, "rr_at": upper.indices}
         arrays["rr_rows"] = upper.indptr
         if self.zr:
             arrays |= {"zr": np.stack([one.data for one in self.zr]), "zr_at": self.zr[0].indices}
             arrays["zr_rows"] = self.zr[0].indptr
-        packed = {name: pack(array) for name, array in arrays.items()}
+        return arrays
+
+    def takes_more_than(self, n_bytes: int) -> bool:
+        """Whether a file would need so much for it, quickly deflated; no more is deflated than it takes to know."""
+        total = 0
+        for array in sorted(self._arrays().values(), key=lambda array: -array.nbytes):
+            total += len(pack(array, 1)["data"])
+            if total > n_bytes:
+                return True
+        return False
+
+    def to_state(self) -> dict[str, Any]:
+        """All of it in few bytes."""
+        packed = {name: pack(array) for name, array in self._arrays().items()}
         return {"n": self.n, "log_weights": self.log_weights, "arrays": packed}
 
     @classmethod

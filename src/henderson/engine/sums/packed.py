@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 
-def pack(array: np.ndarray) -> dict[str, Any]:
-    """What `unpack` needs: dtype, shape, whether differences were taken, and bytes.
+def pack(array: np.ndarray, level: int = 6) -> dict[str, Any]:
+    """What `unpack` needs: dtype, shape, whether differences were taken, and bytes; deflated at a level of zlib's.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
         "shape": list(array.shape),
         "order": order,
         "differences": differs,
-        "data": np.frombuffer(zlib.compress(by_place.tobytes(), 6), np.uint8),
+        "data": np.frombuffer(zlib.compress(by_place.tobytes(), level), np.uint8),
     }
 
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from henderson.contract.rows import indicator_columns
 from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.clusters import cluster_codes
@@ -120,7 +119,8 @@ def containment(fitted: FitMoments) -> ByTerm:
     fit = fitted.fit
     if (found := remembered(fit, "containment")) is not None:
         return found
-    x = fit.rows_for("ddf='containment'").X[:, fitted.kept]
+    x = fit.rows_for("ddf='containment'").X
+    x = x if fitted.kept.all() else x[:, fitted.kept]
     effects = random_effects(fit)
     ranks = [x.shape[1], *(rank_of(x, effects[: k + 1]) for k in range(len(effects)))]
     added = np.diff(ranks)
@@ -201,8 +201,7 @@ def _cells(fit: Fit, variables: frozenset[str]) -> tuple[FloatArray, FloatArray]
 def _interaction(subject: FloatArray, cell: FloatArray, values: FloatArray) -> Effect:
     """The effect of subject by cell, times a covariate."""
     codes = np.unique(subject * (int(cell.max()) + 1) + cell, return_inverse=True)[1]
-    z = indicator_columns(codes, values[:, None], int(codes.max()) + 1)
-    return Effect(frozenset(), ("interaction", codes.tobytes()), z, 1)
+    return Effect(frozenset(), ("interaction", codes.tobytes()), codes, values[:, None], int(codes.max()) + 1)
 
 
 def _varies_within(x: FloatArray, subject: FloatArray, count: int) -> FloatArray:

@@ -1,0 +1,142 @@
+"""Responses of new rows, drawn from the fitted model: y = Xβ̂ + offset + Σ_k Z_k b_k + ε, Var ε_i = σ²/w_i.
+
+Of a term's levels those that are to be new, and those that the fit does not have, are drawn from N(0, σ²λλ') in each
+replicate, one draw a level: rows that share a label share its effects. With `re="same"` known levels keep their modes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+
+from henderson.contract.design import RandomTerm
+from henderson.contract.rows import TermRows
+from henderson.design.checks import check_weights
+from henderson.design.replay import NewTerm, new_weights
+from henderson.engine.fit import Fit
+from henderson.engine.many.draws import TermDraw, responses, together
+from henderson.errors import DataError
+from henderson.prediction.new_rows import mean_and_terms
+from henderson.sources.columns import find_missing, settle, to_array, to_float
+from henderson.sources.factors import cross, encode
+
+FloatArray = np.ndarray
+
+
+def simulate_new(
+    fit: Fit,
+    newdata: Any,
+    n: int,
+    *,
+    re: Literal["new", "same"] = "new",
+    weights: Any = None,
+    offset: Any = None,
+    groups: Any = None,
+    exog_re: Any = None,
+    seed: Any = None,
+) -> FloatArray:
+    """Responses of new rows, (m, n).
+
+    Parameters
+    ----------
+    fit : Fit
+    newdata : table; for a design made of arrays, an (m, p) array or DataFrame
+    n : int
+        How many.
+    re : {"new", "same"}
+        Draw the effects of all levels, or of those that the fit does not have.
+    weights : str or (m,) array_like, optional
+        For a fit with weights: a column, or values. By default the column or expression that the fit had.
+    offset, groups, exog_re : optional
+        As for `predict_new`.
+    seed : int, SeedSequence or Generator, optional
+
+    Raises
+    ------
+    DataError
+        When new data lack a column, a label is missing, weights are not positive, or, with `re="same"`, labels are of
+        another type than the fit's.
+
+    Examples
+    --------
+    >>> from henderson import datasets
+    >>> from henderson.design.from_formula import design_from_formula
+    >>> from henderson.engine.fit import fit_design
+    >>> fit = fit_design(*design_from_formula("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff")))
+    >>> simulate_new(fit, {"Batch": ["A", "new", "new"]}, 4, re="same", seed=1).shape
+    (3, 4)
+    """
+    if weights is not None and not fit.design.weighted:
+        raise ValueError("weights= goes with a model that has weights; this one has none")
+    beta = np.nan_to_num(np.asarray(fit.beta))
+    mean, terms = mean_and_terms(fit, beta, newdata, random=True, groups=groups, exog_re=exog_re, offset=offset)
+    if fit.design.specs is not None:
+        own_weights = new_weights(fit.design, newdata, weights)
+    else:
+        own_weights = _given_weights(fit, weights, len(mean))
+    drawn = [
+        _term_draw(new, term, b, fit.sigma * lam, re)
+        for new, term, b, lam in zip(terms, fit.design.terms, fit.b, fit.lam)
+    ]
+    return together(responses(mean, fit.sigma, own_weights, drawn), len(mean), n, seed)
+
+
+def _given_weights(fit: Fit, weights: Any, m: int) -> FloatArray | None:
+    if not fit.design.weighted:
+        return None
+    if weights is None:
+        raise DataError("the model has weights: give weights=, those of the new rows")
+    values = to_float(to_array(weights, "weights"), "weights")
+    if len(values) != m:
+        raise DataError(f"weights has {len(values)} entries, newdata {m} rows")
+    check_weights(values, "weights")
+    return values
+
+
+def _term_draw(new: NewTerm, term: RandomTerm, b: FloatArray, root: FloatArray, re: str) -> TermDraw:
+    """How a term's effects on new rows are drawn; levels are those that occur, known ones first."""
+    if new.complaint is not None and new.is_other_type and re == "same":
+        raise DataError(new.complaint)
+    if new.complaint is not None and not new.labels:
+        raise DataError(
+            f"{new.complaint}; effects of levels that the fit does not have can be drawn for components that are a "
+            "product of columns, such as '0 + C(a)', and for bars"
+        )
+    J = term.n_levels
+    if new.loadings is None:
+        assert new.codes is not None
+        rows, present = new.codes.copy(), np.arange(J)
+        fresh = np.flatnonzero(rows < 0)
+        rows[fresh] = J + _fresh_codes(new, fresh)
+        present, rows = np.unique(rows, return_inverse=True)
+        own = TermRows(rows.astype(np.intp), new.columns)
+    else:
+        entries = new.loadings.tocoo()
+        at, column = entries.coords[0], entries.coords[1].astype(np.intp)
+        # NaN: a row whose covariate is missing, whatever its effect
+        fresh = np.flatnonzero((column == J) & ~np.isnan(entries.data))
+        column[fresh] = J + 1 + _fresh_codes(new, at[fresh])
+        present, column = np.unique(column, return_inverse=True)
+        shape = (len(new.columns), len(present))
+        own = TermRows(None, new.columns, sparse.csr_array((entries.data, (at, column)), shape=shape))
+    if re == "new":
+        return TermDraw(own, root, len(present))
+    is_known = present < J
+    modes = np.zeros((len(present), b.shape[1]))
+    modes[is_known] = b[present[is_known]]
+    return TermDraw(own, root, len(present), modes, ~is_known)
+
+
+def _fresh_codes(new: NewTerm, rows: np.ndarray) -> np.ndarray:
+    """A number for each combination of labels in some rows, (len(rows),)."""
+    if not len(rows):
+        return np.empty(0, np.intp)
+    factors = []
+    for name, values in new.labels.items():
+        own, shown = values[rows], repr(name or "groups")
+        if (lost := find_missing(own)) is not None and lost.any():
+            raise DataError(f"{shown} is missing in row {rows[np.argmax(lost)]}: no effect can be drawn for it")
+        factors.append(encode(settle(own), shown))
+    return factors[0][0] if len(factors) == 1 else cross(factors)[0]
