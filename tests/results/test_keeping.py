@@ -204,6 +204,17 @@ def test_comparisons_stay(how, tmp_path):
         henderson.compare(light[0], henderson.lmer("y ~ x + (1 | s)", DATA.iloc[::-1]))
 
 
+def test_random_effects_of_components_are_tested_one_at_a_time():
+    """A component's term has no bar with terms in it: it is removed as a whole."""
+    data = {"groups": "c", "vc_formula": {"s": "0 + C(s)"}}
+    fits = [
+        henderson.mixedlm("y ~ x + f", DATA, re_formula="~x", **data).fit(),
+        henderson.mixedlm("y ~ x + f", DATA, groups="c", re_formula="~x").fit(),
+    ]
+    statistic = fits[0].ranova().loc["(1 | c/s)", "statistic"]
+    assert statistic == pytest.approx(2 * (fits[0].llf - fits[1].llf), abs=1e-6)
+
+
 def test_rows_are_counted_not_measured():
     """Once n was the length of a response that was gone: −2 df, and a BIC of −∞."""
     fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", load("sleepstudy"), REML=False)

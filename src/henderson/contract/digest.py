@@ -100,13 +100,13 @@ class Digest:
         out = np.zeros((BLOCKS, BUCKETS, X.shape[1]))
         for start in range(0, len(X), CHUNK):
             here = X[start : start + CHUNK]
-            number = np.arange(start, start + len(here), dtype=np.uint64)
+            hashed = _mixed(np.arange(start, start + len(here), dtype=np.uint64))
             for block in range(BLOCKS):
-                hashed = _mixed(number + np.uint64(block << 56))
-                place = (hashed >> np.uint64(57)).astype(np.intp)
-                sign = np.where(hashed & np.uint64(1), 1.0, -1.0)
+                # a byte of the hash: seven bits are the place, one the sign
+                byte = (hashed >> np.uint64(8 * block)).astype(np.uint8).astype(np.intp)
                 for j, column in enumerate(here.T):
-                    out[block, :, j] += np.bincount(place, sign * column, BUCKETS)
+                    sums = np.bincount(byte, column, 2 * BUCKETS)
+                    out[block, :, j] += sums[:BUCKETS] - sums[BUCKETS:]
         return out.reshape(BLOCKS * BUCKETS, -1)
 
     @cached_property

@@ -18,6 +18,9 @@ from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
 
+#: rows that are looked at before all of them are
+FEW = 4096
+
 
 @dataclass(frozen=True)
 class TermRows:
@@ -71,8 +74,12 @@ class TermRows:
         else:
             rows, effects = np.arange(len(codes)), self.codes
         owner = np.zeros(n_levels, codes.dtype)
-        owner[effects] = codes[rows]
-        return owner if np.array_equal(owner[effects], codes[rows]) else None
+        for some in (slice(FEW), slice(None)):  # crossed factors show it in their first rows
+            of_row = codes[rows[some]]
+            owner[effects[some]] = of_row
+            if not np.array_equal(owner[effects[some]], of_row):
+                return None
+        return owner
 
     @property
     def given_loadings(self) -> sparse.csr_array:
@@ -175,7 +182,7 @@ class Rows:
 
     def mean(self, beta: FloatArray, kept: np.ndarray | None = None) -> FloatArray:
         """Xβ + offset, (n,), over the columns kept."""
-        linear = self.X @ beta if kept is None else self.X[:, kept] @ beta[kept]
+        linear = self.X @ beta if kept is None or kept.all() else self.X[:, kept] @ beta[kept]
         return linear if self.offset is None else linear + self.offset
 
     def random_part(self, b: tuple[FloatArray, ...]) -> FloatArray:

@@ -28,7 +28,7 @@ TOLERANCE = 1e-9
 CELLS_PER_ROW = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Effect:
     """One random effect as SAS counts them: ``Block``, ``A*Block``, ``Days*Subject``.
 
@@ -103,27 +103,61 @@ def random_effects(fit: Fit) -> list[Effect]:
     return sorted(effects, key=lambda effect: effect.n_levels)
 
 
-def rank_of(X: FloatArray, effects: Sequence[Effect]) -> int:
-    """Rank of [X Z_1 … Z_m]."""
-    X = _centred(X)
-    if not effects:
-        return _rank_left(X.T @ X, np.einsum("ij,ij->j", X, X))
+class Ranks:
+    """Ranks of [X Z_1 … Z_m] for one X and any effects; a product of two effects is formed once.
+
+    Parameters
+    ----------
+    X : (n, p) array
+    """
+
+    def __init__(self, X: FloatArray) -> None:
+        self._fixed = Effect(frozenset(), None, np.zeros(len(X), np.intp), _centred(X), 1)
+        self._known: dict[tuple[Effect, Effect], FloatArray | sparse.csr_array] = {}
+
+    def _product(self, a: Effect, b: Effect) -> FloatArray | sparse.csr_array:
+        if (b, a) in self._known:
+            return self._known[b, a].T
+        if (a, b) not in self._known:
+            self._known[a, b] = product(a, b)
+        return self._known[a, b]
+
+    def of(self, effects: Sequence[Effect]) -> int:
+        """Rank of [X Z_1 … Z_m]."""
+        ahead, rest = _ahead_and_rest(effects)
+        rest = [*rest, self._fixed]
+        gram = self._gram(rest)
+        whole = np.diag(gram).copy()
+        if not ahead:
+            return _rank_left(gram, whole)
+        root, rank = _front(ahead)
+        half = root @ _beside([_above([self._product(a, b) for a in ahead]) for b in rest])
+        explained = half.T @ half
+        return rank + _rank_left(gram - (explained.toarray() if sparse.issparse(explained) else explained), whole)
+
+    def _gram(self, effects: Sequence[Effect]) -> FloatArray:
+        """All products of some effects, a dense matrix."""
+        ends = np.cumsum([0, *(effect.n_columns for effect in effects)])
+        out = np.zeros((ends[-1], ends[-1]))
+        for k, a in enumerate(effects):
+            for m, b in enumerate(effects[: k + 1]):
+                found = self._product(a, b)
+                block = found if isinstance(found, np.ndarray) else found.toarray()
+                out[ends[k] : ends[k + 1], ends[m] : ends[m + 1]] = block
+                out[ends[m] : ends[m + 1], ends[k] : ends[k + 1]] = block.T
+        return out
+
+
+def _ahead_and_rest(effects: Sequence[Effect]) -> tuple[list[Effect], list[Effect]]:
+    """Effects on the grouping factor with most of them, and the others."""
     sizes: dict[object, int] = {}
     for effect in effects:
         if not (isinstance(effect.group, tuple) and effect.group[0] == "loadings"):
             sizes[effect.group] = sizes.get(effect.group, 0) + effect.n_columns
-    front = max(sizes, key=lambda group: sizes[group]) if sizes else None
-    ahead = [effect for effect in effects if effect.group == front]
-    fixed = Effect(frozenset(), None, np.zeros(len(X), np.intp), X, 1)
-    rest = [*(effect for effect in effects if effect.group != front), fixed]
-    gram = _gram(rest)
-    whole = np.diag(gram).copy()
-    if not ahead:
-        return _rank_left(gram, whole)
-    root, rank = _front(ahead)
-    half = root @ _beside([_above([product(a, b) for a in ahead]) for b in rest])
-    explained = half.T @ half
-    return rank + _rank_left(gram - (explained.toarray() if sparse.issparse(explained) else explained), whole)
+    if not sizes:
+        return [], list(effects)
+    front = max(sizes, key=lambda group: sizes[group])
+    return [e for e in effects if e.group == front], [e for e in effects if e.group != front]
 
 
 def product(a: Effect, b: Effect) -> FloatArray | sparse.csr_array:
@@ -148,19 +182,6 @@ def product(a: Effect, b: Effect) -> FloatArray | sparse.csr_array:
         for j, other in enumerate(b.columns.T):
             out[:, i, :, j] = np.bincount(cell, one * other, cells).reshape(a.n_levels, b.n_levels)
     return out.reshape(a.n_columns, b.n_columns)
-
-
-def _gram(effects: Sequence[Effect]) -> FloatArray:
-    """All products of some effects, a dense matrix."""
-    ends = np.cumsum([0, *(effect.n_columns for effect in effects)])
-    out = np.zeros((ends[-1], ends[-1]))
-    for k, a in enumerate(effects):
-        for m, b in enumerate(effects[: k + 1]):
-            found = product(a, b)
-            block = found if isinstance(found, np.ndarray) else found.toarray()
-            out[ends[k] : ends[k + 1], ends[m] : ends[m + 1]] = block
-            out[ends[m] : ends[m + 1], ends[k] : ends[k + 1]] = block.T
-    return out
 
 
 def _above(blocks: Sequence[FloatArray | sparse.csr_array]) -> FloatArray | sparse.csr_array:

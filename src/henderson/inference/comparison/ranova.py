@@ -16,6 +16,7 @@ import pandas as pd
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
 from henderson.design.intercept import intercept_at
+from henderson.design.random_terms import RandomSpec
 from henderson.engine.fit import Fit
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, with_terms
@@ -82,7 +83,7 @@ def removals(fit: Fit) -> Iterator[tuple[str, list[RandomTerm], list[TermRows]]]
         others = [other for j, other in enumerate(design.terms) if j != k]
         of_others = [other for j, other in enumerate(loads) if j != k]
         spec = design.specs.random[k] if design.specs is not None else None
-        part = spec.part if spec is not None else None
+        part = spec.part if isinstance(spec, RandomSpec) else None
         if term.loaded or part is None:
             pieces: list[tuple[tuple[str, ...], slice]] = [
                 (() if j == intercept_at(term.names) else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)

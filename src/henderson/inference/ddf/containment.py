@@ -25,7 +25,7 @@ from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.clusters import cluster_codes
 from henderson.inference.contrast_rows import wald_f
-from henderson.inference.effects import Effect, random_effects, rank_of, variables_of_part
+from henderson.inference.effects import Effect, Ranks, random_effects, variables_of_part
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -122,7 +122,8 @@ def containment(fitted: FitMoments) -> ByTerm:
     x = fit.rows_for("ddf='containment'").X
     x = x if fitted.kept.all() else x[:, fitted.kept]
     effects = random_effects(fit)
-    ranks = [x.shape[1], *(rank_of(x, effects[: k + 1]) for k in range(len(effects)))]
+    counted = Ranks(x)
+    ranks = [x.shape[1], *(counted.of(effects[: k + 1]) for k in range(len(effects)))]
     added = np.diff(ranks)
     residual = fit.n - ranks[-1]
     terms = _fixed_terms(fit)
@@ -150,7 +151,8 @@ def between_within(fitted: FitMoments) -> ByTerm:
     varies = _varies_within(x, subject, count)
     terms = _fixed_terms(fit)
     effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
-    rank = rank_of(x[:, kept], effects)
+    counted = Ranks(x[:, kept])
+    rank = counted.of(effects)
     # rank [X S] − rank X: what subjects add to X; equally N − (rank X − what of X lies within subjects)
     between_df = rank - int(kept.sum())
     within_df = fit.n - int(kept.sum()) - between_df
@@ -161,7 +163,7 @@ def between_within(fitted: FitMoments) -> ByTerm:
         of_component: dict[frozenset[str], float] = {}
         for key in sorted(set(components.values()), key=len):
             effects.append(_interaction(subject, *_cells(fit, key)))
-            more = rank_of(x[:, kept], effects)
+            more = counted.of(effects)
             of_component[key] = float(more - rank)
             rank = more
         for k, key in components.items():
