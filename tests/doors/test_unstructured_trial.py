@@ -88,3 +88,11 @@ def test_a_cell_without_data_is_said_to_be_not_estimable():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             np.testing.assert_allclose(fit.predict(data, random=True), fit.fittedvalues)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_the_profile_of_what_is_not_identified_ends_with_notes(trial):
+    fit = lmer(FORMULA, trial, check_identified="ignore")
+    interval = fit.conf_int(method="profile", parameters=["sigma"])
+    assert np.isnan(interval.loc["sigma", "lower"])
+    assert "no lower limit" in str(interval)

@@ -1,10 +1,11 @@
 """Factors that a formula makes: labels, contrasts and codings."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from formula_data import made, table
-from henderson import DataError, FormulaError, lmer
+from henderson import DataError, FormulaError, lmer, mixedlm
 
 
 def test_labels_of_whole_numbers():
@@ -37,3 +38,16 @@ def test_codings():
     for text, message in (("C(k, 3)", "second argument of C"), ("C(k, Treatment('z'))", "levels a, b, c")):
         with pytest.raises(FormulaError, match=message):
             made(f"y ~ {text} + (1 | g)", data)
+
+
+def test_successive_differences_by_the_name_that_r_gives_them():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(np.arange(10), 9), "k": np.tile(list("abc"), 30)})
+    data["y"] = rng.normal(size=90) + rng.normal(size=10)[data.g]
+    means = lmer("y ~ 0 + k + (1 | g)", data).fe_params.to_numpy()
+    for fit in (
+        lmer("y ~ C(k, contr.sdif) + (1 | g)", data),
+        lmer("y ~ k + (1 | g)", data, contrasts={"k": "contr.sdif"}),
+        mixedlm("y ~ C(k, contr.sdif)", data, groups="g").fit(),
+    ):
+        np.testing.assert_allclose(fit.fe_params, [means.mean(), *np.diff(means)], rtol=1e-7)

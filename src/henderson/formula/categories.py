@@ -68,6 +68,7 @@ _NAMES = {
     "helmert": "HelmertContrasts",
     "poly": "PolyContrasts",
     "diff": "DiffContrasts",
+    "sdif": "DiffContrasts",
 }
 
 

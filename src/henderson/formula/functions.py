@@ -328,6 +328,7 @@ _CODINGS: dict[str, str] = {
     "Helmert": "Helmert",
     "Diff": "Diff",
     **{f"contr.{name}": name for name in ("treatment", "SAS", "sum", "helmert", "poly", "diff")},
+    "contr.sdif": "diff",
 }
 OF_LABELS = frozenset({"C", "factor", "as.factor", "as_factor", "ordered", "relevel", "interaction"})
 """Functions to which a value is a label."""

@@ -78,7 +78,8 @@ class AtPatterns:
         gram, diagonal = self.shape.gram[..., None], np.arange(self.shape.size)
         c = _dot(lam.transpose(1, 0, 2, 3), _dot(gram, lam))
         c[diagonal, diagonal] += 1.0
-        low, unit = small.cholesky(c), np.zeros_like(c)
+        with np.errstate(invalid="ignore"):  # a member that strays to where C is not positive is NaN, and steps back
+            low, unit = small.cholesky(c), np.zeros_like(c)
         unit[diagonal, diagonal] = 1.0
         h = _dot(small.solve_lower(low, unit), lam.transpose(1, 0, 2, 3))
         m = _dot(h.transpose(1, 0, 2, 3), h)
