@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import datasets, lmer
+from henderson import datasets, lmer, mixedlm
 from henderson.errors import ValueWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore:the data do not identify", "ignore:dropped as linear")
@@ -61,6 +61,18 @@ def test_it_is_said_when_the_fit_returns():
     assert fit.converged
     assert fit.message.startswith("converged; the data do not identify")
     assert fit.bse.isna().all()
+
+
+def test_behind_statsmodels_door():
+    g = np.repeat(np.arange(3), 5)
+    x = np.random.default_rng(5).normal(size=15)
+    treat = np.array(list("ABC"))[g]
+    data = pd.DataFrame({"y": np.random.default_rng(6).normal(size=15) + g, "g": g, "x": x, "treat": treat})
+    fit = mixedlm("y ~ treat + x", data, groups="g").fit()
+    assert fit.bse_fe.isna().tolist() == [True, True, True, False]
+    assert fit.pvalues.isna()[:4].tolist() == [True, True, True, False]
+    assert "do not identify" in str(fit.summary()).replace("\n", " ")
+    assert "nan" not in str(lmer("y ~ treat + x + (1 | g)", data).summary())
 
 
 def test_a_term_that_is_there_twice():

@@ -78,10 +78,9 @@ class Lme4Summary:
         kept = inference.kept
         table = inference.t_test(np.eye(len(names))[kept])
         shown = [name for name, keep in zip(names, kept) if keep]
-        correlation = 1 < len(shown) <= MAX_CORRELATED if correlation is None else correlation and len(shown) > 1
-        cov = inference.known_cov[np.ix_(kept, kept)]
-        size = np.sqrt(np.diag(cov))
-        correlations = pd.DataFrame(cov / size[:, None] / size, index=shown, columns=shown) if correlation else None
+        known = np.flatnonzero(~np.isnan(np.diag(inference.known_cov)))
+        several = 1 < len(known) <= MAX_CORRELATED if correlation is None else correlation and len(known) > 1
+        correlations = _correlations(inference, known) if several else None
         return cls(
             _title(fit, inference),
             fit.design.formula,
@@ -158,6 +157,13 @@ class Lme4Summary:
 
     def __repr__(self) -> str:
         return self.as_text()
+
+
+def _correlations(inference: Inference, which: np.ndarray) -> pd.DataFrame:
+    """Correlations of some estimates, by their positions."""
+    cov, names = inference.known_cov[np.ix_(which, which)], [inference.names[j] for j in which]
+    size = np.sqrt(np.diag(cov))
+    return pd.DataFrame(cov / size[:, None] / size, index=names, columns=names)
 
 
 def title_of(fit: Fit) -> str:

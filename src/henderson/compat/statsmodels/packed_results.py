@@ -226,6 +226,11 @@ class PackedResults(MixedModelResults):
             out[self.k_fe :, self.k_fe :] = self._joint_covariance[self.k_fe :, self.k_fe :]
             out[: self.k_fe, : self.k_fe] = self.inference.known_cov
             return out
+        if self._outcome.optimal and self.inference.unidentified is not None:
+            unknown = np.flatnonzero(np.isnan(np.diag(self.inference.known_cov)))
+            out = self._joint_covariance.copy()
+            out[unknown] = out[:, unknown] = np.nan
+            return out
         return self._joint_covariance
 
     @cached_property
