@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import henderson
+from henderson.inference.anova.anova import hypotheses
 
 # R's npk (Venables and Ripley 2002): three factors in blocks of four, N:P:K confounded with blocks
 YIELD = [
@@ -33,6 +34,28 @@ def test_types_agree_when_a_whole_term_is_redundant():
             assert table.loc[term, "den_df"] == pytest.approx(df, abs=1e-3), (kind, term)
         assert table.loc["N:P:K", "num_df"] == 0
         assert table.loc["b", "num_df"] == 5
+
+
+def test_an_empty_cell_that_takes_a_whole_interaction_with_it():
+    # lmerTest 3.1-3, anova(m, type = ) of yield ~ N*P*K + (1 | block), npk less cell N0:P0:K1. Type III is as in SAS:
+    # the hypotheses speak of cells, so they differ from those of (N + P + K)^2, which spans the same columns
+    listed = {
+        1: [(8.49068362, 11.7650441), (0.53719754, 12.4119492), (5.08944169, 13.2934161), (2.34114922, 13.9991866),
+            (0.23331794, 11.9291184), (0.50963963, 5.4444905)],
+        2: [(8.82183910, 13.9991866), (0.23525004, 13.9991866), (6.12627715, 13.9991866), (1.26954938, 5.4444904),
+            (0.00118366, 5.4444905), (0.50963963, 5.4444905)],
+        3: [(6.88882998, 9.2437259), (0.00213209, 9.2437259), (4.60489108, 9.2437259), (1.26954938, 5.4444904),
+            (0.00118366, 5.4444905), (0.50963963, 5.4444905)],
+    }  # fmt: skip
+    table = npk()
+    table = table[~((table.N == "0") & (table.P == "0") & (table.K == "1"))]
+    with pytest.warns(henderson.ValueWarning, match="dropped"):
+        fit = henderson.lmer("y ~ N*P*K + (1 | b)", table)
+    for kind, expected in listed.items():
+        tests = fit.anova(type=kind)
+        np.testing.assert_allclose(tests[["F", "den_df"]].iloc[:6], expected, rtol=1e-4)
+        assert tests.loc["N:P:K", "num_df"] == 0
+    np.testing.assert_allclose(hypotheses(fit.engine, 3)["N"][0, [1, 4, 5, 6]], [1, 3 / 5, 2 / 5, 0], atol=1e-10)
 
 
 def unbalanced() -> pd.DataFrame:
@@ -66,14 +89,17 @@ def test_one_term_has_one_type():
             pd.testing.assert_frame_equal(pd.DataFrame(tests[0]), pd.DataFrame(other))
 
 
-def test_a_redundant_term_is_out_of_the_model():
+def test_a_redundant_term_stays_in_the_hypotheses_of_those_that_it_contains():
+    # lmerTest 3.1-3: anova(lmer(y ~ A*B*E + (1 | s))), and of y ~ (A + B + E)^2 + (1 | s), which spans the same columns
+    listed = {
+        "A*B*E": [(0.239645798, 21.886202), (0.220578348, 72.141579), (0.216712713, 75.464187)],
+        "(A + B + E)**2": [(0.11738592, 30.65971), (0.25763692, 72.31717), (0.15173293, 75.56385)],
+    }
+    shared = [(0.113756322, 71.051772), (1.389442555, 74.163676), (0.013998272, 72.968847)]
     table = unbalanced()
     table = table[~((table["A"] == "p") & (table["B"] == "w")) & ~((table["B"] == "u") & (table["E"] != "e"))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        whole = henderson.lmer("y ~ A*B*E + (1 | s)", table)
-        less = henderson.lmer("y ~ (A + B + E)**2 + (1 | s)", table)
-    if whole.anova(type=1).loc["A:B:E", "num_df"] == 0:
-        one, two = whole.anova(type=3), less.anova(type=3)
-        np.testing.assert_allclose(one.loc[two.index, "num_df"], two["num_df"])
-        np.testing.assert_allclose(one.loc[two.index, "F"], two["F"], rtol=1e-6)
+    for right, expected in listed.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tests = henderson.lmer(f"y ~ {right} + (1 | s)", table).anova(type=3)
+        np.testing.assert_allclose(tests[["F", "den_df"]].iloc[:6], expected + shared, rtol=1e-5)

@@ -103,3 +103,76 @@ def test_nothing_is_said_of_models_that_are_identified():
     assert fit.message == "converged"
     assert not any("identify" in note for note in fit.coef_table.attrs.get("notes", ()))
     assert fit.conf_int(method="wald").notna().all(axis=None)
+
+
+def pastes() -> pd.DataFrame:
+    # the layout of lme4's Pastes: 3 casks of each of 10 batches, two assays; the response is made up
+    rng = np.random.default_rng(60)
+    table = pd.DataFrame({"batch": np.repeat(list("ABCDEFGHIJ"), 6), "cask": np.tile(np.repeat(list("abc"), 2), 10)})
+    table["sample"] = table["batch"] + table["cask"]
+    sample = rng.normal(scale=2, size=30).repeat(2)
+    return table.assign(strength=60 + sample + rng.normal(scale=0.8, size=60))
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_standard_errors_that_depend_on_what_is_not_identified(ddf):
+    # the samples span batches and casks: (1 | batch) is beyond the data. Differences within a batch do not depend on it
+    fit = lmer("strength ~ sample + (1 | batch)", pastes()).with_inference(ddf=ddf)
+    known = fit.coef_table.index.isin(["sample[T.Ab]", "sample[T.Ac]"])
+    for column in ("se", "df", "statistic", "p", "lower", "upper"):
+        assert (fit.coef_table[column].notna() == known).all()
+    assert (fit.bse.notna() == known).all()
+    assert fit.coef_table.estimate.notna().all()
+    assert fit.anova(type=3)[["F", "den_df", "p"]].isna().all(axis=None)
+    assert np.isnan(np.squeeze(fit.t_test("sample[T.Ba] = 0").sd))
+    means = fit.emmeans("sample")
+    pairs = means.contrasts("pairwise", adjust="none").frame.set_index("contrast")
+    assert means.frame.se.isna().all()
+    assert pairs.loc["Ba - Bb", "se"] == pytest.approx(fit.sigma)
+    assert np.isnan(pairs.loc["Aa - Ba", "se"])
+
+
+# nlme's Orthodont (Potthoff and Roy 1964): 16 boys, then 11 girls, at 8, 10, 12 and 14 years
+DISTANCE = [
+    26, 25, 29, 31, 21.5, 22.5, 23, 26.5, 23, 22.5, 24, 27.5, 25.5, 27.5, 26.5, 27,
+    20, 23.5, 22.5, 26, 24.5, 25.5, 27, 28.5, 22, 22, 24.5, 26.5, 24, 21.5, 24.5, 25.5,
+    23, 20.5, 31, 26, 27.5, 28, 31, 31.5, 23, 23, 23.5, 25, 21.5, 23.5, 24, 28,
+    17, 24.5, 26, 29.5, 22.5, 25.5, 25.5, 26, 23, 24.5, 26, 30, 22, 21.5, 23.5, 25,
+    21, 20, 21.5, 23, 21, 21.5, 24, 25.5, 20.5, 24, 24.5, 26, 23.5, 24.5, 25, 26.5,
+    21.5, 23, 22.5, 23.5, 20, 21, 21, 22.5, 21.5, 22.5, 23, 25, 23, 23, 23.5, 24,
+    20, 21, 22, 21.5, 16.5, 19, 19, 19.5, 24.5, 25, 28, 28,
+]  # fmt: skip
+
+
+def orthodont() -> pd.DataFrame:
+    table = pd.DataFrame(
+        {"distance": DISTANCE, "age": np.tile([8, 10, 12, 14], 27), "Subject": np.repeat(range(27), 4)}
+    )
+    return table.assign(Sex=pd.Categorical(np.where(table.Subject < 16, "Male", "Female"), ["Male", "Female"]))
+
+
+# lmerTest 3.1-3 and pbkrtest 0.5.2 on Orthodont: no subject has both sexes, their covariance is not identified
+ORTHODONT = {
+    "distance ~ age * Sex + ({} | Subject)": {
+        "satterthwaite": ([0.96738123, 0.07750111, 1.54781971, 0.12142090], [91.23014, 79, 96.59378, 79]),
+        "kenward-roger": ([0.96738123, 0.07750111, 1.54781971, 0.12142090], [91.23014, 79, 96.59378, 79]),
+    },
+    "distance ~ age + ({} | Subject)": {
+        "satterthwaite": ([0.79297300, 0.06160592], [101.3232, 80]),
+        "kenward-roger": ([0.80637340, 0.06160592], [102.6905, 80]),
+    },
+}
+
+
+@pytest.mark.parametrize("bar", ["Sex", "0 + Sex"])
+@pytest.mark.parametrize("formula", ORTHODONT)
+def test_a_covariance_of_effects_that_no_level_has_together(formula, bar):
+    fit = lmer(formula.format(bar), orthodont())
+    for ddf, (se, df) in ORTHODONT[formula].items():
+        table = fit.with_inference(ddf=ddf).coef_table
+        np.testing.assert_allclose(table.se, se, rtol=1e-5)
+        np.testing.assert_allclose(table.df, df, rtol=1e-5)
+        assert "identify" in " ".join(table.attrs["notes"])
+    errors = fit.variance_errors()
+    assert np.isnan(errors.filter(like="cor_", axis=0).se.iloc[0])
+    assert errors.loc["sigma", "se"] > 0

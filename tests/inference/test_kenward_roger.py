@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import henderson
+from henderson.inference.ddf.kenward_roger import scale_and_df
 
 EXACT = 1e-6  # relative; the optimum's last digits
 
@@ -34,3 +35,10 @@ def test_a_fit_by_ml_is_refused_before_it_is_made(asked, monkeypatch):
     monkeypatch.setattr("henderson.engine.fit.fit_design", None)
     with pytest.raises(ValueError, match=r"REML=True, or use ddf='satterthwaite'"):
         henderson.lmer("y ~ 1 + (1 | g)", {"y": [1.0, 2, 3, 5], "g": list("aabb")}, REML=False, **asked)
+
+
+def test_close_to_two_denominator_degrees_of_freedom():
+    """pbkrtest 0.5.2's aux and ddf: auto.noise (emmeans) without six rows, size * type + side + (1 | side:size)."""
+    scaling, den_df = scale_and_df(2, 4.01317061739474, 2.00662322627802)
+    assert scaling == 1.0
+    np.testing.assert_allclose(den_df, 1.991963179, rtol=1e-8)

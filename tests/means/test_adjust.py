@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from henderson.inference.inference import Inference
 from henderson.means.contrasts import contrast_set, poly
@@ -205,3 +206,11 @@ def test_what_cannot_be_estimated_counts_in_the_family():
 def test_a_single_test_is_not_adjusted():
     family = Family(np.array([2.5]), np.array([20.0]), np.eye(1), 1, n_means=2)
     assert all(suitable(name, family)[0] == "none" for name in ADJUSTMENTS if name != "scheffe")
+
+
+def test_hommel():
+    # R: p.adjust(p, "hommel")
+    p = np.array([0.011, 0.6, 0.02, 0.03, 0.0002, 0.05, 0.51, 0.04, 0.9, 0.02])
+    family = Family(-norm.ppf(p / 2), np.full(10, np.inf), np.eye(10), 10)
+    expected = [0.08, 0.9, 0.1, 0.125, 0.002, 0.2, 0.9, 0.16, 0.9, 0.1]
+    np.testing.assert_allclose(adjusted_p("hommel", family), expected, rtol=1e-9)

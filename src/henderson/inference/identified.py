@@ -24,6 +24,8 @@ FLAT = 1e-9
 ALONG = 1e-5
 #: curvature of the deviance (`Search.flattest`) from which on nobody need look for flat directions
 CURVED = 1e-2
+#: least size of a parameter relative to the largest of its term
+SMALL = 0.1
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,21 @@ class Flat:
         return np.asarray((moves > ALONG * size[:, None]).any(axis=1))
 
 
+def natural_sizes(fitted: FitMoments) -> FloatArray:
+    """√tr V⁻¹V_iV⁻¹V_i of each parameter, (k + 1,): by it the information is free of units.
+
+    V_i = 0 where no level has both effects of a covariance, and the trace is rounding: a parameter is not smaller than
+    SMALL of its neighbours.
+    """
+    size = np.sqrt(np.maximum(np.diag(fitted.moments.t2), 0.0))
+    for place in consecutive([layout.n_g for layout in layouts_of(fitted.design.terms)]):
+        size[place] = np.maximum(size[place], SMALL * size[place].max(initial=0.0))
+    return np.maximum(size, 1e-150)
+
+
 def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
     """The directions in which the expected information vanishes, and the terms that they change."""
-    size = np.sqrt(np.maximum(np.diag(fitted.moments.t2), 1e-300))
+    size = natural_sizes(fitted)
     values, vectors = np.linalg.eigh(at.expected / np.outer(size, size))
     directions = (vectors[:, values < FLAT] / size[:, None]).T
     if not len(directions):

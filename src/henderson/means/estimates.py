@@ -120,8 +120,8 @@ class Estimates:
         Parameters
         ----------
         adjust : str
-            ``"tukey"``, ``"sidak"``, ``"bonferroni"``, ``"holm"``, ``"hochberg"``, ``"fdr"``, ``"dunnett"``,
-            ``"mvt"``, ``"scheffe"``, ``"none"``.
+            ``"tukey"``, ``"sidak"``, ``"bonferroni"``, ``"holm"``, ``"hochberg"``, ``"hommel"``, ``"fdr"``,
+            ``"by"``, ``"dunnett"``, ``"mvt"``, ``"scheffe"``, ``"none"``.
         level : float
             Confidence level.
         side : {"two-sided", "less", "greater"}

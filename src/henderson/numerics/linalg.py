@@ -63,15 +63,15 @@ class PositiveInverse:
     n_flat: int
 
 
-def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8) -> PositiveInverse:
-    """Inverse of the positive part of a symmetric matrix.
+def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8, size: FloatArray | None = None) -> PositiveInverse:
+    """Inverse of the positive part of a symmetric matrix; its rows are divided by `size` (the diagonal's).
 
     Examples
     --------
     >>> positive_inverse(np.diag([4.0, 0.0, 1e12])).matrix.diagonal().tolist()
     [0.25, 0.0, 1e-12]
     """
-    size = sizes(matrix)
+    size = sizes(matrix) if size is None else size
     values, vectors = np.linalg.eigh(symmetric(matrix / size[:, None] / size))
     good = values > tolerance
     root = vectors[:, good] / np.sqrt(values[good])

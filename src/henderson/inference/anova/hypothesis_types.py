@@ -70,24 +70,27 @@ def type_two(
 def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_space: FloatArray) -> list[FloatArray]:
     """Rows (k, p) of each term; columns kept (p,) bool, `null_space` (p, d), one column for each column dropped.
 
-    A term of which no column was kept is out of the model.
+    A term of which no column was kept is out of the model for the terms that it does not contain: in npk's
+    ``block + N * P * K`` the blocks are tested without N:P:K, which they determine. For the terms that it contains it
+    is a part of their hypotheses: where a cell is empty and N:P:K is lost by that, N is still asked of cells and not
+    of means that a model without N:P:K would predict. So does lmerTest; SAS differs in the first.
     """
-    total = full.matrix.shape[1]
     present = [bool(kept[term.columns].any()) for term in terms]
-    gone = np.zeros(len(kept), bool)
-    inside = np.ones(total, bool)
-    for term, columns, here in zip(terms, full.columns, present):
-        gone[term.columns] = not here
-        inside[columns] = here
-    of_model = full.matrix[:, inside]
-    basis = _complement(null_space[:, ~gone[~kept]].T, np.flatnonzero(~gone))
     out = []
     for index, term in enumerate(terms):
         if not present[index]:
             out.append(np.zeros((0, len(kept))))
             continue
+        containing = [other.contains(term) for other in terms]
+        gone = np.zeros(len(kept), bool)
+        inside = np.ones(full.matrix.shape[1], bool)
+        for other, columns, here, above_it in zip(terms, full.columns, present, containing):
+            gone[other.columns] = not (here or above_it)
+            inside[columns] = here or above_it
+        of_model = full.matrix[:, inside]
+        basis = _complement(null_space[:, ~gone[~kept]].T, np.flatnonzero(~gone))
         own = full.columns[index]
-        above = [columns for other, columns in zip(terms, full.columns) if other.contains(term)]
+        above = [columns for columns, above_it in zip(full.columns, containing) if above_it]
         outside = inside.copy()
         outside[np.concatenate([own, *above])] = False
         rows = _left_null(basis @ full.matrix[:, outside]) @ basis

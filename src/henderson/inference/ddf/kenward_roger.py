@@ -30,7 +30,7 @@ import numpy as np
 
 from henderson.inference.contrast_rows import independent_rows, wald_f
 from henderson.inference.fit_moments import FitMoments
-from henderson.inference.identified import Unidentified, flat_directions
+from henderson.inference.identified import Unidentified, flat_directions, natural_sizes
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import positive_inverse, symmetric
 
@@ -38,6 +38,7 @@ FloatArray = np.ndarray
 
 #: below it two quantities that vanish together are rounding
 ZERO = 1e-7
+NO_MEAN = 0.01  # pbkrtest's
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
     >>> round(scaling, 10), round(m, 10)
     (1.0, 20.0)
 
-    Two denominator degrees of freedom: the approximating F has no mean, and the limit is taken.
+    Two denominator degrees of freedom: the approximating F has no mean, and λ is a quotient of two that vanish. Close
+    to two it takes any value between 0 and 1, by how they vanish; the limit is taken there, as in pbkrtest.
 
     >>> scaling, m = scale_and_df(2, 4.0, 2.0)
     >>> round(scaling, 10), round(m, 10)
@@ -118,13 +120,14 @@ def scale_and_df(l: int, a1: float, a2: float) -> tuple[float, float]:
     below = 3 * l + 2 * (1 - g)
     c1, c2, c3 = g / below, (l - g) / below, (l + 2 - g) / below
     over, under = 1 - a2 / l, 1 - c2 * b  # 1/E and its twin in the variance
-    rho = _ratio(over, under) ** 2 * (1 + c1 * b) / (l * (1 - c3 * b))
+    with np.errstate(divide="ignore"):  # ρ has a pole at four denominator degrees of freedom
+        rho = _ratio(over, under) ** 2 * np.divide(1 + c1 * b, l * (1 - c3 * b))
     m = 4 + (l + 2) / (l * rho - 1)
-    return float(_ratio(m * over, m - 2)), float(m)
+    return 1.0 if abs(m - 2) < NO_MEAN else float(m * over / (m - 2)), float(m)
 
 
 def _ratio(above: float, below: float) -> float:
-    """A quotient of two that are zero together where F has two degrees of freedom and so no mean: λ → 1 there."""
+    """A quotient of two that are zero together where F has two degrees of freedom: 1 there."""
     return 1.0 if max(abs(above), abs(below)) < ZERO else above / below
 
 
@@ -153,7 +156,8 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
         For a fit by ML: the method is one for REML.
     """
     refuse_ml(fitted.fit.reml)
-    inverse = positive_inverse(getattr(curvature(fitted.working), information) / 2, 1e-11)
+    fitted = fitted.working
+    inverse = positive_inverse(getattr(curvature(fitted), information) / 2, 1e-11, natural_sizes(fitted))
     if not inverse.n_flat + inverse.n_negative:
         return inverse.matrix, ()
     note = (

@@ -11,7 +11,7 @@ c·se. The definitions are emmeans':
     mvt         the largest of k t statistics with their correlations (`max_t`)
     scheffe     F with r = rank of the family                   P(F_r > t² / r)
     sidak       1 − (1 − p)^k        bonferroni   k p
-    holm, hochberg, fdr, …           stepwise; their limits are Bonferroni's
+    holm, hochberg, hommel, fdr, …   stepwise; their limits are Bonferroni's
 
 Every statistic keeps its own degrees of freedom. Rows that are not estimable count as members of the family.
 """
@@ -197,6 +197,25 @@ def _by(family: Family) -> FloatArray:
     return _stepwise(family.raw_p, lambda i, k: np.sum(1 / i) * k / i, down=False)
 
 
+def _hommel(family: Family) -> FloatArray:
+    """Simes' tests of all intersections (Hommel 1988).
+
+    The intersections of m hypotheses that bind the i-th are those with the m − 1 largest p-values besides.
+    """
+    p = np.where(np.isnan(family.raw_p), np.inf, family.raw_p)
+    order = np.argsort(p, kind="stable")
+    ascending, k = p[order], len(p)
+    adjusted = ascending.copy()
+    for m in range(2, k + 1):
+        others = np.min(m * ascending[k - m + 1 :] / np.arange(2, m + 1))
+        bound = np.minimum(m * ascending, others)
+        bound[k - m :] = bound[k - m]  # these are all among the m largest
+        adjusted = np.maximum(adjusted, bound)
+    out = np.empty(k)
+    out[order] = np.minimum(adjusted, 1.0)
+    return np.where(np.isnan(family.raw_p), np.nan, out)
+
+
 def _only_two_sided(family: Family) -> str:
     return "is not appropriate for one-sided inferences" if family.side else ""
 
@@ -230,6 +249,7 @@ ADJUSTMENTS: dict[str, Adjustment] = {
     ),
     "holm": Adjustment(_holm),
     "hochberg": Adjustment(_hochberg),
+    "hommel": Adjustment(_hommel),
     "fdr": Adjustment(_fdr),
     "by": Adjustment(_by),
 }
