@@ -204,6 +204,19 @@ def test_comparisons_stay(how, tmp_path):
         henderson.compare(light[0], henderson.lmer("y ~ x + (1 | s)", DATA.iloc[::-1]))
 
 
+@warnings_off
+def test_nothing_is_empty_that_once_had_rows():
+    fit = MODELS["statsmodels' slopes"](DATA)
+    fit.remove_data()
+    for name in ("groups", "row_indices"):
+        with pytest.raises(DataError, match=f"model.{name}: this needs the rows"):
+            getattr(fit.model, name)
+    small, large = (henderson.lmer(f"y ~ {fixed} + (1 | s)", DATA) for fixed in ("1", "x"))
+    large.remove_data()
+    with pytest.raises(DataError, match=r"compare\(method='bootstrap'\): this needs the rows"):
+        henderson.compare(small, large, method="bootstrap", n=10)
+
+
 def test_random_effects_of_components_are_tested_one_at_a_time():
     """A component's term has no bar with terms in it: it is removed as a whole."""
     data = {"groups": "c", "vc_formula": {"s": "0 + C(s)"}}

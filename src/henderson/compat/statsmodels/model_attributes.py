@@ -15,6 +15,7 @@ from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
 from henderson.compat.statsmodels.setup import Setup
 from henderson.contract.design import Design
+from henderson.contract.rows import present
 
 FloatArray = np.ndarray
 
@@ -140,6 +141,7 @@ class ModelAttributes:
     @property
     def groups(self) -> Any:
         """Label of each row's group, (n,)."""
+        present(self.setup.given_rows, "model.groups")
         return np.asarray(pd.Index(self._groups.labels).take(self._groups.codes))
 
     @property
@@ -159,6 +161,7 @@ class ModelAttributes:
     @property
     def row_indices(self) -> dict[Any, list[int]]:
         """Label of a group → its rows."""
+        present(self.setup.given_rows, "model.row_indices")
         return self._groups.rows
 
     @cached_property

@@ -252,6 +252,8 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     True
     """
     small, large = fit_from(small), fit_from(large)
+    for fit in (small, large):
+        fit.rows_for("compare(method='bootstrap')")
     check_same_rows([small, large])
     notes = ("refitted by ML",) if small.reml or large.reml else ()
     small, large = by(small, reml=False), by(large, reml=False)
