@@ -78,10 +78,12 @@ class AtPatterns:
         gram, diagonal = self.shape.gram[..., None], np.arange(self.shape.size)
         c = _dot(lam.transpose(1, 0, 2, 3), _dot(gram, lam))
         c[diagonal, diagonal] += 1.0
-        with np.errstate(invalid="ignore"):  # a member that strays to where C is not positive is NaN, and steps back
-            low, unit = small.cholesky(c), np.zeros_like(c)
+        unit = np.zeros_like(c)
         unit[diagonal, diagonal] = 1.0
-        h = _dot(small.solve_lower(low, unit), lam.transpose(1, 0, 2, 3))
+        # a member that strays to where C is not positive is not finite, and steps back
+        with np.errstate(invalid="ignore", divide="ignore"):
+            low = small.cholesky(c)
+            h = _dot(small.solve_lower(low, unit), lam.transpose(1, 0, 2, 3))
         m = _dot(h.transpose(1, 0, 2, 3), h)
         k = -_dot(gram, m)
         k[diagonal, diagonal] += 1.0
