@@ -88,7 +88,9 @@ class AtPatterns:
         k = -_dot(gram, m)
         k[diagonal, diagonal] += 1.0
         n = _dot(k, gram)
-        return 2 * np.log(low[diagonal, diagonal]).sum(0), m, k, (n + n.transpose(1, 0, 2, 3)) / 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            log_det = 2 * np.log(low[diagonal, diagonal]).sum(0)
+        return log_det, m, k, (n + n.transpose(1, 0, 2, 3)) / 2
 
     def sums(self) -> Sums:
         """Steps 3 and 4."""
