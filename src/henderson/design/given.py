@@ -53,7 +53,7 @@ def given_parameters(
     beta: Any = None,
     theta: Any = None,
     varcorr: Any = None,
-    sigma: float | None = None,
+    sigma: Any = None,
     otherwise: Given | None = None,
 ) -> Given:
     """Parameters of a design by the names that it has.
@@ -94,7 +94,7 @@ def given_parameters(
         if otherwise is None:
             raise ValueError("sigma= is missing: the residual standard deviation")
         sigma = otherwise.sigma
-    if isinstance(sigma, bool) or not np.isscalar(sigma) or not (0 < float(sigma) < np.inf):
+    if isinstance(sigma, bool) or not isinstance(sigma, float | int | np.number) or not 0 < sigma < np.inf:
         raise ValueError(f"sigma must be a positive number, not {sigma!r}")
     sigma = float(sigma)
     if theta is not None:
@@ -169,8 +169,8 @@ def _covariances(design: Design, varcorr: Any) -> list[FloatArray]:
     """σ²G of each term of the design."""
     if not isinstance(varcorr, Mapping):
         if len(design.terms) != 1:
-            groups = ", ".join(dict.fromkeys(term.group for term in design.terms))
-            raise ValueError(f"varcorr must be a dict of grouping factors ({groups}) and their variances")
+            there = ", ".join(dict.fromkeys(term.group for term in design.terms))
+            raise ValueError(f"varcorr must be a dict of grouping factors ({there}) and their variances")
         varcorr = {design.terms[0].group: varcorr}
     labels = [term.label or term.group for term in design.terms]
     groups = [term.group for term in design.terms]
@@ -208,7 +208,9 @@ def _matrix(value: Any, names: Sequence[str], key: str) -> FloatArray:
     if isinstance(value, Mapping):
         out = np.zeros((q, q))
         for name, entry in value.items():
-            pair = [other_spelling(str(one)) if one not in names else one for one in np.atleast_1d(name)]
+            pair = [
+                one if one in names else other_spelling(one) for one in (name if isinstance(name, tuple) else (name,))
+            ]
             if len(pair) > 2 or not set(pair) <= set(names):
                 raise ValueError(f"varcorr[{key!r}] names {name!r}; its effects are {', '.join(names)}")
             i, j = names.index(pair[0]), names.index(pair[-1])
