@@ -16,6 +16,7 @@ from scipy import linalg, sparse
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import Layout, layouts_of
+from henderson.engine.fit import Fit
 from henderson.engine.moments import Moments
 
 
@@ -123,6 +124,23 @@ def moments(data: Data, g: np.ndarray) -> Moments:
     r2 = 1 / np.linalg.inv(f0)[-1, -1]
     n, p = data.rows.X.shape
     return Moments(n, p, np.asarray(g, float), f0, f1, t1, float(log_det), float(r2), Dense(f2, t2))
+
+
+class AtFit(NamedTuple):
+    """n × n matrices at a fit: V, P = V⁻¹ − V⁻¹XΦX'V⁻¹, X(X'V⁻¹X)⁻¹X'V⁻¹, and Φ."""
+
+    V: np.ndarray
+    P: np.ndarray
+    hat: np.ndarray
+    phi: np.ndarray
+
+
+def at_fit(fit: Fit) -> AtFit:
+    """The matrices of a fit's own variances, over the columns of X kept."""
+    v, x = marginal(fit, g_of(fit, fit.theta)), fit.rows.X[:, fit.kept]
+    inverse = np.linalg.inv(v)
+    phi = np.linalg.inv(x.T @ inverse @ x)
+    return AtFit(v, inverse - inverse @ x @ phi @ x.T @ inverse, x @ phi @ x.T @ inverse, phi)
 
 
 def modes(data: Data, theta: np.ndarray, reml: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:

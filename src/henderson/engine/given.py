@@ -13,9 +13,13 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, in_user_units
 from henderson.engine.search.optimize import Optimum
 from henderson.engine.search.search import Certified
+from henderson.errors import NotAvailable
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
+
+#: the message of a fit at given parameters
+GIVEN = "not optimised"
 
 
 @blas_threads()
@@ -31,7 +35,7 @@ def fit_at(design: Design, rows: Rows, theta: FloatArray, *, reml: bool = True) 
         predicted_decrease=0.0,
         gradient_norm=0.0,
         converged=True,
-        message="not optimised",
+        message=GIVEN,
     )
     here = Certified(optimum=optimum, gain=0.0, smallest=0.0, off=theta, history=())
     return in_user_units(design, rows, criterion, here, began)
@@ -46,3 +50,12 @@ def fit_given(design: Design, rows: Rows, theta: FloatArray, beta: FloatArray, s
     rest = replace(rows, X=np.empty((rows.n, 0)), offset=rows.mean(beta, fit.kept))
     b = fit_at(replace(design, x_names=()), rest, theta, reml=False).b
     return replace(fit, beta=beta, sigma=np.sqrt(scale), vcov=fit.vcov * scale / fit.sigma**2, b=b)
+
+
+def check_estimated(fit: Fit, what: str) -> None:
+    """Raise for a fit whose parameters were given, held or penalised: `what` would estimate them freely."""
+    if fit.optimum.message == GIVEN:
+        raise NotAvailable(
+            f"{what}: the parameters of this fit were given, held or penalised, and it would estimate them freely; "
+            "fit the model without that"
+        )

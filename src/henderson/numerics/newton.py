@@ -118,6 +118,78 @@ def minimize_batch(
     return Minima(x, value, gradient, hessian, converged, evaluations)
 
 
+def minimize_nearby(
+    evaluate: Callable[[FloatArray, np.ndarray], tuple[FloatArray, FloatArray]],
+    x: FloatArray,
+    gradient: FloatArray,
+    hessian: FloatArray,
+    *,
+    tol: float = 1e-9,
+    max_iter: int = 10,
+) -> Minima:
+    """Minimise a batch of functions that differ little from one whose minimum is known.
+
+    That one's Hessian begins, each member's gradients correct it (symmetric rank-one updates), and no other second
+    derivatives are needed. A member whose Newton decrement does not fall from step to step, or whose Hessian is not
+    positive definite, has not converged: `minimize_batch` is for those.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Value and gradient of some members of the batch.
+    x : (k, 1) array
+        The known minimum.
+    gradient : (k, B) array
+        Of each member, there.
+    hessian : (k, k, 1) array
+        Of the known function, there.
+    tol : float
+        Newton decrement at which a member is done; it takes its last step, at whose end it is not evaluated.
+
+    Returns
+    -------
+    Minima
+        `value` and `gradient` are those before the last step.
+
+    Examples
+    --------
+    >>> target = np.array([0.1, -0.2])
+    >>> def evaluate(x, members):
+    ...     return ((x - target[members]) ** 2).sum(0), 2 * (x - target[members])
+    >>> start = np.zeros((1, 1))
+    >>> found = minimize_nearby(evaluate, start, evaluate(start, np.arange(2))[1], np.full((1, 1, 1), 3.0))
+    >>> found.x.round(6).tolist(), found.converged.tolist()
+    ([[0.1, -0.2]], [True, True])
+    """
+    k, batch = gradient.shape
+    x, hessian, gradient = np.repeat(x, batch, 1), np.repeat(hessian, batch, 2), gradient.copy()
+    value, converged, evaluations = np.zeros(batch), np.zeros(batch, bool), 0
+    free = np.zeros((k, batch), bool)
+    step, decrement = newton_step(gradient, hessian, free)
+    left = np.flatnonzero(np.isfinite(decrement) & (decrement >= 0))
+    for _ in range(max_iter):
+        if not len(left):
+            break
+        x[:, left] += step[:, left]
+        done = decrement[left] < tol
+        converged[left[done]] = True
+        left = left[~done]
+        if not len(left):
+            break
+        value[left], g = evaluate(x[:, left], left)
+        evaluations += 1
+        change, s = g - gradient[:, left], step[:, left]
+        gradient[:, left] = g
+        miss = change - np.einsum("ijb,jb->ib", hessian[:, :, left], s)
+        along = np.einsum("ib,ib->b", miss, s)
+        enough = np.abs(along) > 1e-8 * np.sqrt((miss**2).sum(0) * (s**2).sum(0))
+        hessian[:, :, left] += miss[:, None] * miss[None] * np.where(enough, 1 / np.where(enough, along, 1.0), 0.0)
+        before = decrement[left]
+        step[:, left], decrement[left] = newton_step(g, hessian[:, :, left], free[:, left])
+        left = left[np.isfinite(decrement[left]) & (decrement[left] >= 0) & (decrement[left] < 0.5 * before)]
+    return Minima(x, value, gradient, hessian, converged, evaluations)
+
+
 def newton_step(gradient: FloatArray, hessian: FloatArray, held: np.ndarray) -> tuple[FloatArray, FloatArray]:
     """Steps (k, B) and Newton decrements (B,), infinite at a saddle, the held variables staying.
 

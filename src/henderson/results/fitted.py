@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from henderson.results.constraint_tests import ConstraintTests
+from henderson.results.diagnostic_methods import DiagnosticMethods
 from henderson.results.effects_methods import EffectsMethods
 from henderson.results.inference_methods import InferenceMethods
 from henderson.results.interval_methods import IntervalMethods
@@ -34,6 +35,7 @@ class MixedModelResults(
     EffectsMethods,
     PredictionMethods,
     MeasuresMethods,
+    DiagnosticMethods,
     Refitting,
     Keeping,
 ):

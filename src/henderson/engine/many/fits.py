@@ -20,15 +20,19 @@ from henderson.covariance.layout import Layout
 from henderson.covariance.roots import triangular
 from henderson.engine.many.components import Components
 from henderson.engine.many.coordinates import chain, descent_off_boundary
-from henderson.engine.many.pieces import Pieces, Resampled, Responses, pieces
-from henderson.numerics.newton import Evaluate, minimize_batch
+from henderson.engine.many.pieces import OtherRows, Pieces, Responses, pieces
+from henderson.numerics.newton import Evaluate, minimize_batch, minimize_nearby
 
 FloatArray = np.ndarray
 
 #: what the deviance may still fall by at a fit that counts as optimal
 GAIN = 1e-8
+#: Newton decrement at which a fit near a known one takes its last step: the step is a quasi-Newton one
+FINE = 1e-12
 #: relative standard deviations that a start is kept away from zero, in the basis of orthonormal columns
 LEAST_START = 0.05
+#: smallest singular value of a term's root against the largest, below which the boundary is looked at
+NEARLY_SINGULAR = 1e-2
 #: relative standard deviations below this are rounding errors of zero, in that basis
 ROUNDING = 1e-4
 
@@ -48,6 +52,8 @@ class BatchFit:
         −2 log-likelihood, or the REML criterion.
     converged : (B,) bool array
     evaluations : int
+    vcov : (B, p, p) array
+        σ² (X'V⁻¹X)⁻¹ over the columns of X kept.
     """
 
     beta: FloatArray
@@ -56,6 +62,7 @@ class BatchFit:
     deviance: FloatArray
     converged: np.ndarray
     evaluations: int
+    vcov: FloatArray
 
 
 def profiled(p: Pieces, nu: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -73,8 +80,9 @@ def fit_batch(
     start: FloatArray,
     *,
     reml: bool,
-    resampled: Resampled | None = None,
+    resampled: OtherRows | None = None,
     n_rows: FloatArray | None = None,
+    near: bool = False,
 ) -> BatchFit:
     """Fit every response.
 
@@ -86,19 +94,21 @@ def fit_batch(
     start : (Q, Q) array
         Covariance relative to σ² to begin from, in the user's basis.
     reml : bool
-    resampled : Resampled, optional
-        Components drawn for each member of the batch.
+    resampled : OtherRows, optional
+        Other data sets made of the rows, one a member of the batch.
     n_rows : (B,) array, optional
-        Rows of each resampled data set.
+        Rows of each of them.
+    near : bool
+        The start is the fit of all rows, and what is fitted lacks few of them: its curvature serves, and is updated.
     """
     layout = parts.layout
     batch = responses.batch if resampled is None else len(resampled.yy)
     nu = np.broadcast_to((parts.n if n_rows is None else n_rows) - (parts.p if reml else 0), (batch,)).astype(float)
     directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
 
-    def at(root: FloatArray, members: np.ndarray) -> Pieces:
+    def at(root: FloatArray, members: np.ndarray, curvature: bool = True) -> Pieces:
         drawn = None if resampled is None else resampled[members]
-        return pieces(parts, responses[members], root, reml=reml, resampled=drawn)
+        return pieces(parts, responses[members], root, reml=reml, resampled=drawn, curvature=curvature)
 
     def evaluate(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
         root = layout.lam(x)
@@ -106,11 +116,26 @@ def fit_batch(
         gradient, hessian, _ = chain(layout, root, directions, d_g, dd_g)
         return value, gradient, hessian
 
+    def slope(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray]:
+        root = layout.lam(x)
+        value, d_g, dd_g = profiled(at(root, members, curvature=False), nu[members])
+        return value, chain(layout, np.broadcast_to(root, (*root.shape[:2], len(members))), directions, d_g, dd_g)[0]
+
     inverse_basis = linalg.inv(parts.basis)
-    x = np.repeat(_start(layout, inverse_basis @ start @ inverse_basis.T)[:, None], batch, 1)
-    found = minimize_batch(evaluate, x)
-    x, value, converged, evaluations = found.x, found.value, found.converged.copy(), found.evaluations
-    members = np.flatnonzero(converged)
+    first = _start(layout, inverse_basis @ start @ inverse_basis.T)[:, None]
+    x, value, converged, evaluations = np.repeat(first, batch, 1), np.zeros(batch), np.zeros(batch, bool), 0
+    if near:
+        root = layout.lam(first)
+        _, d_g, dd_g = profiled(pieces(parts, responses, root, reml=reml), float(parts.n - (parts.p if reml else 0)))
+        curvature = chain(layout, root, directions, d_g, dd_g)[1]
+        found = minimize_nearby(slope, first, slope(first, np.arange(batch))[1], curvature, tol=FINE)
+        x, value, converged, evaluations = found.x, found.value, found.converged, found.evaluations
+    if not converged.all():
+        rest = np.flatnonzero(~converged)
+        found = minimize_batch(_among(evaluate, rest), np.repeat(first, len(rest), 1))
+        x[:, rest], value[rest], converged[rest] = found.x, found.value, found.converged
+        evaluations += found.evaluations
+    members = np.flatnonzero(converged & _is_singular(layout, layout.lam(x)))
     for _ in range(5):
         if not len(members):
             break
@@ -129,14 +154,28 @@ def fit_batch(
         converged[members] = more.converged[lower]
         evaluations += more.evaluations
     root = _without_rounding(layout, layout.lam(x), converged)
-    final = at(root, np.arange(batch))
+    final = at(root, np.arange(batch), curvature=False)
     value, _, _ = profiled(final, nu)
     root = np.einsum("rs,sub->rub", parts.basis, root)
     constant = -parts.log_weights + (2 * np.log(np.abs(np.diag(parts.x_basis))).sum() if reml else 0.0)
     beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta)
     with np.errstate(invalid="ignore"):
         sigma = np.sqrt(final.r2 / nu)
-    return BatchFit(beta.T, np.einsum("rub,sub->brs", root, root), sigma, value + constant, converged, evaluations)
+    cov = np.einsum("rub,sub->brs", root, root)
+    to_user = linalg.inv(parts.x_basis) if parts.p else np.zeros((0, 0))
+    vcov = np.einsum("b,xub->bxu", sigma**2, final.s_inverse)
+    return BatchFit(
+        beta.T, cov, sigma, value + constant, converged, evaluations, to_user @ vcov @ to_user.T,
+    )  # fmt: skip
+
+
+def _is_singular(layout: Layout, root: FloatArray) -> np.ndarray:
+    """Members with a covariance that has, all but, a direction without variance, (B,) bool."""
+    out = np.zeros(root.shape[2], bool)
+    for term in layout.terms:
+        sizes = np.linalg.svd(root[term, term].transpose(2, 0, 1), compute_uv=False)
+        out |= ~(sizes[:, -1] > NEARLY_SINGULAR * np.maximum(sizes[:, 0], 1.0))
+    return out
 
 
 def _among(evaluate: Evaluate, members: np.ndarray) -> Evaluate:

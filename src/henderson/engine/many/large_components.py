@@ -35,24 +35,58 @@ class EffectProducts:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Cross-products of rows that are left out, P components of one shape for members of a batch.
+
+    Attributes
+    ----------
+    component, member : (P,) int arrays
+        Which component of the shape, and of which member; each pair once.
+    gram : (P, R, R) array
+        Z'WZ of the rows left out.
+    zx : (P, R, p) array
+    zy, whole_zy : (P, R) arrays
+        Z'Wy of the rows left out, and of all rows of the component.
+    """
+
+    component: np.ndarray
+    member: np.ndarray
+    gram: FloatArray
+    zx: FloatArray
+    zy: FloatArray
+    whole_zy: FloatArray
+
+    def __getitem__(self, index: np.ndarray) -> Lost:
+        place = np.full(max(int(self.member.max(initial=-1)), int(index.max(initial=-1))) + 1, -1)
+        place[index] = np.arange(len(index))
+        member = place[self.member]
+        kept = member >= 0
+        arrays = (self.component, member, self.gram, self.zx, self.zy, self.whole_zy)
+        return Lost(*(array[kept] for array in arrays))
+
+
+@dataclass(frozen=True)
 class AtComponents:
-    """The components of one shape at B roots; see `patterns.AtPatterns`."""
+    """The components of one shape at B roots; see `small_components.AtPatterns`."""
 
     shape: Shape
     products: EffectProducts
     root: FloatArray
     times: FloatArray | None
+    lost: Lost | None = None
 
     @cached_property
-    def each(self) -> list[_AtComponent]:
+    def each(self) -> list[AtComponent]:
         """Every component."""
         lam = np.ascontiguousarray(self.shape.gathered(self.root).transpose(2, 0, 1))
-        moves = [_Move.of(e) for e in self.shape.members]
+        moves = [Move.of(e) for e in self.shape.members]
         out = []
         for c in range(len(self.shape.pattern)):
-            zy = np.broadcast_to(self.products.zy[:, c].T, lam.shape[:2])
+            zx, zy = self.shape.zx[:, :, c].T, self.products.zy[:, c].T
             gram = self.shape.gram[:, :, self.shape.pattern[c]]
-            out.append(_AtComponent(gram, lam, self.shape.zx[:, :, c].T, zy, moves))
+            if self.lost is not None:
+                gram, zx, zy = _left(self.lost, c, len(lam), gram, zx, zy)
+            out.append(AtComponent(gram, lam, zx, np.broadcast_to(zy, lam.shape[:2]), moves))
         return out
 
     def _weight(self, c: int) -> FloatArray | float:
@@ -75,15 +109,29 @@ class AtComponents:
         return both[0], both[1]
 
 
+def _left(
+    lost: Lost, c: int, batch: int, gram: FloatArray, zx: FloatArray, zy: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """What each member of a batch has left of a component: (B, R, R), (B, R, p), (B, R)."""
+    here = np.flatnonzero(lost.component == c)
+    member = lost.member[here]
+    gram, zx = np.repeat(gram[None], batch, 0), np.repeat(zx[None], batch, 0)
+    zy = np.array(np.broadcast_to(zy, (batch, zy.shape[-1])))
+    gram[member] -= lost.gram[here]
+    zx[member] -= lost.zx[here]
+    zy[member] -= lost.zy[here]
+    return gram, zx, zy
+
+
 @dataclass(frozen=True)
-class _Move:
+class Move:
     """E of zeros and ones with at most one one in a row: E m = blank · m[source]."""
 
     source: np.ndarray
     blank: FloatArray
 
     @classmethod
-    def of(cls, e: FloatArray) -> _Move:
+    def of(cls, e: FloatArray) -> Move:
         return cls(e.argmax(1), e.max(1))
 
     def rows(self, m: FloatArray) -> FloatArray:
@@ -95,11 +143,12 @@ class _Move:
         return m[:, np.arange(len(self.source)), self.source] @ self.blank
 
 
-class _AtComponent:
-    """One component at B roots."""
+class AtComponent:
+    """One component at B roots lam (B, R, R), or as many of one size: gram (R, R) or (B, R, R), zx (R, p) or (B, R, p),
+    zy (B, R)."""
 
-    def __init__(self, gram: FloatArray, lam: FloatArray, zx: FloatArray, zy: FloatArray, moves: list[_Move]) -> None:
-        r = len(gram)
+    def __init__(self, gram: FloatArray, lam: FloatArray, zx: FloatArray, zy: FloatArray, moves: list[Move]) -> None:
+        r = gram.shape[-1]
         diagonal = np.arange(r)
         turned = np.ascontiguousarray(lam.transpose(0, 2, 1))
         c = turned @ (gram @ lam)
@@ -112,7 +161,7 @@ class _AtComponent:
         k[:, diagonal, diagonal] += 1.0
         n = k @ gram
         self.n = (n + n.transpose(0, 2, 1)) / 2
-        self.g = np.concatenate([np.broadcast_to(zx, (len(lam), *zx.shape)), zy[:, :, None]], 2)
+        self.g = np.concatenate([np.broadcast_to(zx, (len(lam), *zx.shape[-2:])), zy[:, :, None]], 2)
         self.kg = k @ self.g
         self.moves = moves
 

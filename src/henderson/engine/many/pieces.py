@@ -19,12 +19,15 @@ Steps 1 to 4 and the traces of 7 are sums over the components: small ones by pat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from typing import Protocol
 
 import numpy as np
 
 from henderson.engine.many.components import Components, Shape
 from henderson.engine.many.large_components import AtComponents, EffectProducts
 from henderson.engine.many.small_components import AtPatterns, PatternProducts
+from henderson.engine.many.sums import Sums
 from henderson.numerics import small
 
 FloatArray = np.ndarray
@@ -71,7 +74,17 @@ class Responses:
         return cls(beta, np.einsum("nb,nb->b", y, y), tuple(products))
 
 
-def _at_root(
+class AtRoots(Protocol):
+    """What some components add at the roots of a batch."""
+
+    def sums(self) -> Sums:
+        """Steps 3 and 4."""
+
+    def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """Step 7: of r²_ij, and of log|V|_ij (and log|S|_ij, where S⁻¹ is given)."""
+
+
+def at_root(
     shape: Shape, products: PatternProducts | EffectProducts, root: FloatArray, times: FloatArray | None
 ) -> AtPatterns | AtComponents:
     if isinstance(products, EffectProducts):
@@ -130,6 +143,28 @@ class Constraint:
         return Constraint(self.h[:, members], self.value[members])
 
 
+class OtherRows(Protocol):
+    """Data sets made of the rows of one, B of them: resampled, or without some rows."""
+
+    @property
+    def xx(self) -> FloatArray:
+        """X'X of their rows, (p, p, B)."""
+
+    @property
+    def xy(self) -> FloatArray:
+        """X'y, (p, B)."""
+
+    @property
+    def yy(self) -> FloatArray:
+        """y'y, (B,)."""
+
+    def __getitem__(self, index: np.ndarray) -> OtherRows:
+        """Some members of the batch."""
+
+    def at_roots(self, parts: Components, responses: Responses, root: FloatArray) -> list[AtRoots]:
+        """Their components at the roots (Q, Q, B), or at one root for all (Q, Q, 1)."""
+
+
 @dataclass(frozen=True)
 class Resampled:
     """Components drawn with replacement; every component is its own pattern.
@@ -150,6 +185,10 @@ class Resampled:
     def __getitem__(self, index: np.ndarray) -> Resampled:
         return Resampled(tuple(t[:, index] for t in self.times), self.xx[..., index], self.xy[:, index], self.yy[index])
 
+    def at_roots(self, parts: Components, responses: Responses, root: FloatArray) -> list[AtRoots]:
+        """See `OtherRows`."""
+        return [at_root(*each) for each in zip(parts.shapes, responses.products, [root] * len(self.times), self.times)]
+
 
 def pieces(
     parts: Components,
@@ -158,7 +197,8 @@ def pieces(
     *,
     reml: bool,
     constraint: Constraint | None = None,
-    resampled: Resampled | None = None,
+    resampled: OtherRows | None = None,
+    curvature: bool = True,
 ) -> Pieces:
     """Evaluate a batch.
 
@@ -168,16 +208,22 @@ def pieces(
     responses : Responses
         B of them, or one for all.
     root : (Q, Q, B) array
-        Any root of the covariance of one level's effects, G = root root', in the basis of `parts`.
+        Any root of the covariance of one level's effects, G = root root', in the basis of `parts`. With `resampled`
+        also (Q, Q, 1): one for all.
     reml : bool
     constraint : Constraint, optional
-    resampled : Resampled, optional
-        How often each component counts; else once.
+    resampled : OtherRows, optional
+        Other data sets made of the rows; else all rows once.
+    curvature : bool
+        Whether step 7 is wanted; else the second derivatives are zero.
     """
-    p, k, batch = parts.p, parts.layout.n_g, root.shape[2]
-    times = [None] * len(parts.shapes) if resampled is None else resampled.times
+    p, k = parts.p, parts.layout.n_g
+    batch = root.shape[2] if resampled is None else len(resampled.yy)
     # 1. to 4.
-    here = [_at_root(*each) for each in zip(parts.shapes, responses.products, [root] * len(times), times)]
+    if resampled is None:
+        here: list[AtRoots] = [at_root(*each, root, None) for each in zip(parts.shapes, responses.products)]
+    else:
+        here = resampled.at_roots(parts, responses, root)
     unit = np.zeros((p, p, batch))
     unit[np.arange(p), np.arange(p)] = 1.0
     if resampled is None:
@@ -188,7 +234,7 @@ def pieces(
     for one in sums:
         f_xx, f_xy, f_yy = f_xx - one.f_xx, f_xy - one.f_xy, f_yy - one.f_yy
     logdet, d_logdet, d_xx, d_xy, d_yy = (
-        np.sum([vars(one)[name] for one in sums], axis=0) for name in ("logdet", "t1", "d_xx", "d_xy", "d_yy")
+        reduce(np.add, [vars(one)[name] for one in sums]) for name in ("logdet", "t1", "d_xx", "d_xy", "d_yy")
     )
     # 5.
     with np.errstate(invalid="ignore", divide="ignore"):  # NaN where a resample lacks a column
@@ -211,7 +257,7 @@ def pieces(
         d_logdet = d_logdet - np.einsum("xyb,iyxb->ib", s_inverse, d_xx)
         turned = np.einsum("xyb,iyzb->ixzb", s_inverse, d_xx)
         dd_logdet -= np.einsum("ixzb,jzxb->ijb", turned, turned)
-    for part in here:
+    for part in here if curvature else []:
         more_r2, more_logdet = part.second(beta, s_inverse if reml else None)
         dd_r2, dd_logdet = dd_r2 + more_r2, dd_logdet + more_logdet
     return Pieces(logdet, r2, d_logdet, d_r2, _symmetric(dd_logdet), _symmetric(dd_r2), beta, s_inverse, f, miss)

@@ -47,6 +47,8 @@ class Refits:
         Relative covariance of each term of the design.
     sigma, deviance : (B,) arrays
     converged : (B,) bool array
+    vcov : (B, p, p) array
+        σ² (X'V⁻¹X)⁻¹, NaN likewise.
     """
 
     beta: FloatArray
@@ -54,6 +56,7 @@ class Refits:
     sigma: FloatArray
     deviance: FloatArray
     converged: np.ndarray
+    vcov: FloatArray
 
     @classmethod
     def of_batch(cls, fit: Fit, parts: Components, batch: BatchFit) -> Refits:
@@ -61,7 +64,7 @@ class Refits:
         beta = np.full((len(batch.sigma), len(fit.kept)), np.nan)
         beta[:, fit.kept] = batch.beta
         cov = tuple(batch.cov[:, term, term] for term in parts.layout.terms)
-        return cls(beta, cov, batch.sigma, batch.deviance, batch.converged)
+        return cls(beta, cov, batch.sigma, batch.deviance, batch.converged, _among_all(batch.vcov, fit.kept))
 
     @classmethod
     def of_fits(cls, fits: list[Fit]) -> Refits:
@@ -72,6 +75,7 @@ class Refits:
             np.array([f.sigma for f in fits]),
             np.array([f.deviance for f in fits]),
             np.array([f.optimum.converged for f in fits]),
+            np.array([_among_all(f.vcov, f.kept) for f in fits]),
         )
 
     @classmethod
@@ -83,6 +87,18 @@ class Refits:
             np.concatenate([p.sigma for p in parts]),
             np.concatenate([p.deviance for p in parts]),
             np.concatenate([p.converged for p in parts]),
+            np.concatenate([p.vcov for p in parts]),
+        )
+
+    def __getitem__(self, which: np.ndarray) -> Refits:
+        """Some of the replicates."""
+        return Refits(
+            self.beta[which],
+            tuple(c[which] for c in self.cov),
+            self.sigma[which],
+            self.deviance[which],
+            self.converged[which],
+            self.vcov[which],
         )
 
     def without_failures(self) -> Refits:
@@ -93,7 +109,15 @@ class Refits:
             beta=np.where(bad[:, None], np.nan, self.beta),
             cov=tuple(np.where(bad[:, None, None], np.nan, c) for c in self.cov),
             sigma=np.where(bad, np.nan, self.sigma),
+            vcov=np.where(bad[:, None, None], np.nan, self.vcov),
         )
+
+
+def _among_all(vcov: FloatArray, kept: np.ndarray) -> FloatArray:
+    """Covariances (…, p_kept, p_kept) among all columns, (…, p, p), NaN where one was dropped."""
+    out = np.full((*vcov.shape[:-2], len(kept), len(kept)), np.nan)
+    out[..., kept[:, None] & kept] = vcov.reshape(*vcov.shape[:-2], -1)
+    return out
 
 
 @dataclass(frozen=True)

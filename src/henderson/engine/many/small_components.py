@@ -7,7 +7,7 @@ summed once. The W of the columns of X does not depend on the response: those su
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,9 @@ from henderson.engine.many.sums import Sums
 from henderson.numerics import small
 
 FloatArray = np.ndarray
+
+#: components × roots that are worked on together: their small matrices fit the cache
+TOGETHER = 4096
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,27 @@ class AtPatterns:
         return np.ones((1, 1)) if self.times is None else self.times
 
     @cached_property
-    def solved(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Steps 1 and 2: log|C| (a, B); M, K, N (R, R, a, B)."""
+    def slices(self) -> list[AtPatterns]:
+        """The same, some patterns at a time."""
+        n, step = len(self.shape.count), max(1, TOGETHER // self.root.shape[2])
+        if n <= step:
+            return [self]
+        out = []
+        for start in range(0, n, step):
+            here = slice(start, start + step)
+            shape, own = self.shape, self.products
+            some = replace(shape, gram=shape.gram[..., here], count=shape.count[here], xx=shape.xx[..., here])
+            products = PatternProducts(own.xy[..., here, :], own.yy[..., here, :])
+            out.append(AtPatterns(some, products, self.root, None if self.times is None else self.times[here]))
+        return out
+
+    @cached_property
+    def solved(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Steps 1 and 2: log|C| (a, B); M, K (R, R, a, B)."""
         lam = self.shape.gathered(self.root)[:, :, None]
         gram, diagonal = self.shape.gram[..., None], np.arange(self.shape.size)
+        if self.shape.size <= 2:
+            return _solved_directly(gram, np.einsum("ru...,su...->rs...", lam, lam))
         c = _dot(lam.transpose(1, 0, 2, 3), _dot(gram, lam))
         c[diagonal, diagonal] += 1.0
         unit = np.zeros_like(c)
@@ -87,23 +107,35 @@ class AtPatterns:
         m = _dot(h.transpose(1, 0, 2, 3), h)
         k = -_dot(gram, m)
         k[diagonal, diagonal] += 1.0
-        n = _dot(k, gram)
         with np.errstate(invalid="ignore", divide="ignore"):
             log_det = 2 * np.log(low[diagonal, diagonal]).sum(0)
-        return log_det, m, k, (n + n.transpose(1, 0, 2, 3)) / 2
+        return log_det, m, k
+
+    @cached_property
+    def n(self) -> FloatArray:
+        """N, (R, R, a, B)."""
+        n = _dot(self.solved[2], self.shape.gram[..., None])
+        return (n + n.transpose(1, 0, 2, 3)) / 2
 
     def sums(self) -> Sums:
         """Steps 3 and 4."""
-        logdet, m, k, n = self.solved
+        return Sums.total([one._sums() for one in self.slices])
+
+    def _sums(self) -> Sums:
+        logdet, m, k = self.solved
         f_xx, f_xy, f_yy = self._against(m * self.weight)
-        each = [self._against(_dot(k.transpose(1, 0, 2, 3), ek) * self.weight) for ek in _times(self.shape.members, k)]
+        each = [self._against(part * self.weight) for part in _between(self.shape.members, k)]
         d_xx, d_xy, d_yy = (np.array(part) for part in zip(*each))
-        t1 = np.einsum("irs,rsb->ib", self.shape.members, (n * self.count).sum(2))
+        t1 = np.einsum("irs,rsb->ib", self.shape.members, (self.n * self.count).sum(2))
         return Sums((logdet * self.count).sum(0), t1, f_xx, f_xy, f_yy, d_xx, d_xy, d_yy)
 
     def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """Step 7: this shape's part of r²_ij, and of log|V|_ij (and log|S|_ij, where S⁻¹ is given)."""
-        _, _, k, n = self.solved
+        parts = [one._second(beta, s_inverse) for one in self.slices]
+        return sum(r2 for r2, _ in parts), sum(logdet for _, logdet in parts)  # type: ignore[return-value]  # of arrays
+
+    def _second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        k, n = self.solved[2], self.n
         right = -n * self.count
         if s_inverse is not None:
             right = right + 2 * self._conjugate(k, self._weighted(s_inverse))
@@ -140,6 +172,40 @@ class AtPatterns:
         """Σ_a tr E_i N E_j R, (k, k, B)."""
         members = self.shape.members
         return np.einsum("irsab,jsrab->ijb", _times(members, n), _times(members, right))
+
+
+def _solved_directly(gram: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """log|C|, M and K of one or two effects, K = (I + AG)⁻¹ being the adjugate over the determinant |C|."""
+    b = _dot(gram, cov)
+    b[np.arange(len(b)), np.arange(len(b))] += 1.0
+    # a member that strays to where C is not positive is not finite, and steps back
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if len(b) == 1:
+            k, log_det = 1 / b, np.log(b[0, 0])
+        else:
+            det = b[0, 0] * b[1, 1] - b[0, 1] * b[1, 0]
+            log_det, inverse = np.log(det), 1 / det
+            k = np.array([[b[1, 1] * inverse, b[0, 1] * -inverse], [b[1, 0] * -inverse, b[0, 0] * inverse]])
+    return log_det, _dot(cov, k), k
+
+
+def _between(members: FloatArray, k: FloatArray) -> list[FloatArray]:
+    """K'E_iK for every i, each (R, R, a, B)."""
+    size = len(k)
+    if size > 2:
+        return [_dot(k.transpose(1, 0, 2, 3), ek) for ek in _times(members, k)]
+    out = []
+    for member in members:
+        part = np.zeros_like(k)
+        for r, s in np.argwhere(member):
+            for u in range(size):
+                for v in range(u, size):
+                    part[u, v] += k[r, u] * k[s, v]
+        for u in range(1, size):
+            for v in range(u):
+                part[u, v] = part[v, u]
+        out.append(part)
+    return out
 
 
 def _dot(a: FloatArray, b: FloatArray) -> FloatArray:

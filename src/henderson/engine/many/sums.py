@@ -33,3 +33,10 @@ class Sums:
     d_xx: FloatArray
     d_xy: FloatArray
     d_yy: FloatArray
+
+    @classmethod
+    def total(cls, parts: list[Sums]) -> Sums:
+        """Added up."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(*(np.sum([vars(part)[name] for part in parts], axis=0) for name in vars(parts[0])))

@@ -161,6 +161,19 @@ class CrossProducts:
             self.rx + other.rx,
         )
 
+    def __sub__(self, other: CrossProducts) -> CrossProducts:
+        """Cross-products of the rows that are not in the other part."""
+        return CrossProducts(
+            self.n - other.n,
+            self.log_weights - other.log_weights,
+            self.xy - other.xy,
+            self.zz - other.zz,
+            self.zx - other.zx,
+            _one_pattern([a - b for a, b in zip(self.zr, other.zr)]),
+            self.rr - other.rr,
+            self.rx - other.rx,
+        )
+
 
 class _Sums:
     """Cross-products of the parts that were added so far: dense ones in place, sparse ones merged when asked for."""

@@ -1,0 +1,227 @@
+"""Cross-validation: each fold predicted by the fit of the others, exactly, from subtracted cross-products.
+
+A row i of a fold D has the prediction x_i'β̂(D) + z_i'b̂(D), everything estimated without D; its error has the variance
+
+    σ̂²(D) (1/w_i + z_i'W(D)z_i + a_i'Φ(D)a_i),   a_i' = x_i' − z_i'G Z'V⁻¹X
+
+with W the conditional covariance of the effects: G itself for levels without rows left. Scores:
+
+    rmse  √mean (y − ŷ)²       mae  mean |y − ŷ|
+    log_score  mean log N(y; ŷ, its variance)       elpd  their sum
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.covariance.roots import semidefinite_root
+from henderson.diagnostics.one_step import is_apart
+from henderson.diagnostics.row_sets import row_sets
+from henderson.engine.deletion import criterion_without
+from henderson.engine.fit import Fit
+from henderson.engine.many.deletions import Sets, fits_without
+from henderson.engine.many.draws import entropy_of
+from henderson.engine.many.refits import Refits
+from henderson.engine.row_forms import forms_at
+from henderson.numerics.matrices import block_diagonal
+from henderson.numerics.threads import blas_threads
+from henderson.progress import progress_bar
+from henderson.tables.result_frame import ResultFrame
+
+FloatArray = np.ndarray
+
+LEAVE_ONE_OUT = "leave-one-out"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score and its standard error over folds.
+
+    Attributes
+    ----------
+    estimate, se : float
+    """
+
+    estimate: float
+    se: float
+
+
+def _mean(values: FloatArray, fold: np.ndarray) -> Score:
+    """Mean over rows; its error from the folds' sums."""
+    total = np.bincount(fold, values - values.mean())
+    m = np.count_nonzero(np.bincount(fold))
+    se = np.sqrt(np.square(total).sum() * m / max(m - 1, 1)) / len(values) if m > 1 else np.nan
+    return Score(float(values.mean()), float(se))
+
+
+def _rmse(error: FloatArray, log_density: FloatArray, fold: np.ndarray) -> Score:
+    square = _mean(error**2, fold)
+    root = np.sqrt(square.estimate)
+    return Score(float(root), float(square.se / (2 * root)) if root > 0 else np.nan)
+
+
+def _mae(error: FloatArray, log_density: FloatArray, fold: np.ndarray) -> Score:
+    return _mean(np.abs(error), fold)
+
+
+def _log_score(error: FloatArray, log_density: FloatArray, fold: np.ndarray) -> Score:
+    return _mean(log_density, fold)
+
+
+def _elpd(error: FloatArray, log_density: FloatArray, fold: np.ndarray) -> Score:
+    mean = _mean(log_density, fold)
+    return Score(mean.estimate * len(error), mean.se * len(error))
+
+
+#: name → score of the errors and log densities of the rows, with their folds
+METRICS: dict[str, Callable[[FloatArray, FloatArray, np.ndarray], Score]] = {
+    "rmse": _rmse,
+    "mae": _mae,
+    "log_score": _log_score,
+    "elpd": _elpd,
+}
+
+
+@dataclass(frozen=True, repr=False)
+class CrossValidation:
+    """Predictions of held-out rows, and their scores.
+
+    Attributes
+    ----------
+    score : float
+        By the metric that was asked for.
+    scores : DataFrame
+        Index: metric; columns estimate, se (over folds).
+    predictions : DataFrame
+        A row for each row, with its label: fold, observed, predicted, se (of the prediction's error), error.
+    metric : str
+    """
+
+    score: float
+    scores: ResultFrame
+    predictions: pd.DataFrame = field(compare=False)
+    metric: str
+
+    def __repr__(self) -> str:
+        return repr(self.scores)
+
+    def _repr_html_(self) -> str:
+        return self.scores._repr_html_()
+
+
+@blas_threads()
+def cross_validate(
+    fit: Fit, by: Any = None, k: int | str = 10, metric: str = "rmse", *, seed: Any = None, progress: Any = None
+) -> CrossValidation:
+    """Predict every row by a fit without its fold.
+
+    Parameters
+    ----------
+    fit : Fit
+    by : None, str, or (n,) array_like
+        What a fold is made of: rows, or whole levels of a factor. See `row_sets`.
+    k : int or "leave-one-out"
+        Folds.
+    metric : {"rmse", "mae", "log_score", "elpd"}
+    seed : int, SeedSequence or Generator, optional
+        Of the folds.
+    progress : bool or callable, optional
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    >>> found = cross_validate(fit.engine, "Batch", "leave-one-out")
+    >>> round(found.score, 2)
+    68.31
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
+    chosen = row_sets(fit, by, "cross_validate()")
+    folds = _folds(chosen.sets, k, chosen.name or "rows", seed)
+    with progress_bar("Cross-validation, fits", folds.m, progress) as tell:
+        fits = fits_without(fit, folds, tell)
+    error, variance = (_apart if is_apart(fit, folds) else _connected)(fit, folds, fits)
+    fold = np.empty(fit.n, int)
+    fold[folds.rows] = np.repeat(np.arange(folds.m), folds.sizes)
+    good = np.isfinite(error)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        density = -0.5 * (np.log(2 * np.pi * variance) + error**2 / variance)
+    scores = {name: one(error[good], density[good], fold[good]) for name, one in METRICS.items()}
+    table = pd.DataFrame({name: [s.estimate, s.se] for name, s in scores.items()}, index=["estimate", "se"]).T
+    table.index.name = "metric"
+    what = "rows" if chosen.name is None else f"levels of {chosen.name}"
+    heading = (
+        f"Leave-one-out cross-validation ({what})" if k == LEAVE_ONE_OUT else f"{k}-fold cross-validation ({what})"
+    )
+    notes = ["exact: everything was estimated again without each fold", "se: over folds"]
+    if not good.all():
+        notes.append(f"{int((~good).sum())} rows are left out: without their fold the model is not determined")
+    predictions = pd.DataFrame(
+        {
+            "fold": fold,
+            "observed": fit.rows.y,
+            "predicted": fit.rows.y - error,
+            "se": np.sqrt(variance),
+            "error": error,
+        },
+        index=fit.rows.index,
+    )
+    return CrossValidation(
+        scores[metric].estimate, ResultFrame.of(table, heading, tuple(notes)), predictions, metric
+    )  # fmt: skip
+
+
+def _folds(sets: Sets, k: int | str, what: str, seed: Any) -> Sets:
+    """Sets put together to k folds of nearly equal numbers of them, at random."""
+    if k == LEAVE_ONE_OUT or k == sets.m:
+        return sets
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 2:
+        raise ValueError(f"k must be a number of folds, 2 or more, or {LEAVE_ONE_OUT!r}, not {k!r}")
+    if k > sets.m:
+        raise ValueError(f"k is {k}, but there are {sets.m} {what} to put into folds; at most k={sets.m}")
+    rng = np.random.Generator(np.random.PCG64(entropy_of(seed)))
+    fold_of_set = rng.permutation(np.arange(sets.m) % k)
+    codes = np.empty(len(sets.rows), int)
+    codes[sets.rows] = np.repeat(fold_of_set, sets.sizes)
+    return Sets.of_codes(codes, int(k))
+
+
+def _apart(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]:
+    """Folds that share no random effect with the others: nothing is known of theirs. Errors and variances, (n,)."""
+    rows, fold = fit.rows, np.empty(fit.n, int)
+    fold[folds.rows] = np.repeat(np.arange(folds.m), folds.sizes)
+    X, beta, vcov = rows.X[:, fit.kept], fits.beta[:, fit.kept], fits.vcov[:, fit.kept][:, :, fit.kept]
+    error = rows.response - np.einsum("ia,ia->i", X, beta[fold])
+    variance = 1 / rows.unit_weights
+    for own, cov in zip(rows.terms, fits.cov):
+        if own.codes is None:
+            variance = variance + cov[fold, 0, 0] * np.asarray(own.given_loadings.power(2).sum(axis=1)).ravel()
+        else:
+            variance = variance + np.einsum("ia,iab,ib->i", own.columns, cov[fold], own.columns)
+    return error, fits.sigma[fold] ** 2 * variance + np.einsum("ia,iab,ib->i", X, vcov[fold], X)
+
+
+def _connected(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]:
+    """Any folds: the equations are solved without each, at its own variances. Errors and variances, (n,)."""
+    error, variance = np.full(fit.n, np.nan), np.full(fit.n, np.nan)
+    blocks, roots = fit.criterion.blocks.blocks, fit.criterion.basis.roots
+    for f in range(folds.m):
+        if np.isnan(fits.beta[f, fit.kept]).any():
+            continue
+        lam = []
+        for block, T in zip(blocks, roots):
+            G = block_diagonal([fits.cov[t][f] for t in block.terms])
+            lam.append(np.linalg.solve(T, semidefinite_root(G)))
+        point = criterion_without(fit, folds[f]).at_lam(lam, fit.theta)
+        held = fit.rows[folds[f]]
+        forms = forms_at(point, held)
+        spread = 1.0 + forms.explained + np.einsum("ia,ia->i", forms.vx @ forms.phi, forms.vx)
+        error[folds[f]] = forms.e / np.sqrt(held.unit_weights)
+        variance[folds[f]] = fits.sigma[f] ** 2 * spread / held.unit_weights
+    return error, variance

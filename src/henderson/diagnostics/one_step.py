@@ -1,0 +1,111 @@
+"""Rows left out while the variances stay as they were estimated: closed forms, for large data.
+
+For a row i, with V⁻¹X, e = V⁻¹(y − Xβ̂) and P from `engine.row_forms` (weighted rows, Φ = (X'V⁻¹X)⁻¹),
+
+    β̂ − β̂(i) = Φ (V⁻¹X)_i e_i / P_ii,   Φ(i) = Φ + Φ(V⁻¹X)_i(V⁻¹X)_i'Φ / P_ii
+
+For a set D of rows that shares no random effect with the others, V⁻¹ falls apart, and
+
+    S(D) = X'V⁻¹X − Σ_{i∈D} x_i(V⁻¹X)_i',   β̂(D) = S(D)⁻¹ (X'V⁻¹y − Σ_{i∈D} x_i(V⁻¹y)_i)
+
+For any other set the equations are solved once at the estimated variances, from subtracted cross-products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.engine.deletion import INDEPENDENT, criterion_without
+from henderson.engine.fit import Fit
+from henderson.engine.many.deletions import Sets
+from henderson.engine.row_forms import RowForms
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """Fixed effects without each of m sets of rows, the variances being held.
+
+    Attributes
+    ----------
+    beta : (m, p) array
+        Over all columns; NaN for dropped ones, and where leaving the rows out makes columns redundant.
+    vcov : (m, p, p) array
+        σ̂² Φ(D).
+    """
+
+    beta: FloatArray
+    vcov: FloatArray
+
+
+def one_step(fit: Fit, sets: Sets, forms: RowForms) -> OneStep:
+    """Leave out each set, at the variances of the fit.
+
+    Parameters
+    ----------
+    fit : Fit
+    sets : Sets
+    forms : RowForms
+        Of the fit.
+    """
+    if (sets.sizes == 1).all():
+        change, phi = _single_rows(forms, sets)
+    elif is_apart(fit, sets):
+        change, phi = _apart(forms, sets)
+    else:
+        change, phi = _any(fit, sets, forms)
+    p, kept = len(fit.kept), fit.kept
+    beta, vcov = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
+    beta[:, kept] = fit.beta[kept] - change @ forms.to_beta.T
+    vcov[:, kept[:, None] & kept] = (fit.sigma**2 * forms.to_beta @ phi @ forms.to_beta.T).reshape(sets.m, -1)
+    return OneStep(beta, vcov)
+
+
+def is_apart(fit: Fit, sets: Sets) -> bool:
+    """Whether the sets share no random effect with each other, nor with rows in none."""
+    codes = np.full(fit.n, -1)
+    codes[sets.rows] = np.repeat(np.arange(sets.m), sets.sizes)
+    return all(
+        rows.owners(codes, term.n_levels) is not None for term, rows in zip(fit.design.terms, fit.rows.terms)
+    )  # fmt: skip
+
+
+def _single_rows(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
+    vx, e, p_ii = forms.vx[sets.rows], forms.e[sets.rows], forms.p_diagonal[sets.rows]
+    p_ii = np.where(p_ii > INDEPENDENT, p_ii, np.nan)
+    along = vx @ forms.phi
+    phi = forms.phi + along[:, :, None] * along[:, None, :] / p_ii[:, None, None]
+    return along * (e / p_ii)[:, None], phi
+
+
+def _apart(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
+    """β̂ − β̂(D) = −S(D)⁻¹ Σ_D x_i e_i·(−1) as X'e = 0: what D adds to it is taken away."""
+    x, vx, e, p = forms.x[sets.rows], forms.vx[sets.rows], forms.e[sets.rows], forms.x.shape[1]
+    own = np.add.reduceat((x[:, :, None] * np.column_stack([vx, e])[:, None, :]), sets.starts[:-1], axis=0)
+    left = np.linalg.inv(forms.phi) - own[:, :, :p]
+    good = np.linalg.eigvalsh(_relative(left, forms.phi))[:, 0] > INDEPENDENT
+    phi = np.full_like(left, np.nan)
+    phi[good] = np.linalg.inv((left[good] + left[good].transpose(0, 2, 1)) / 2)
+    return np.einsum("mab,mb->ma", phi, own[:, :, p]), phi
+
+
+def _any(fit: Fit, sets: Sets, forms: RowForms) -> tuple[FloatArray, FloatArray]:
+    p, criterion = forms.x.shape[1], fit.criterion
+    beta = criterion.at_lam(criterion.lam_of(fit.theta), fit.theta).beta
+    change, phi = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
+    for d in range(sets.m):
+        without = criterion_without(fit, sets[d])
+        point = without.at_lam(without.lam_of(fit.theta), fit.theta)
+        if np.isfinite(point.deviance):
+            change[d] = criterion.basis.y_scale * (beta - point.beta)
+            phi[d] = point.phi
+    return change, phi
+
+
+def _relative(matrices: FloatArray, phi: FloatArray) -> FloatArray:
+    """Matrices in the metric in which Φ⁻¹ is the identity."""
+    low = np.linalg.cholesky(phi)
+    return low.T @ matrices @ low
