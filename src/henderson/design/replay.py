@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,9 @@ from henderson.sources.columns import Array, find_missing, settle, to_float
 from henderson.sources.factors import differ_in_type, match, shown_label, unknown_levels
 from henderson.sources.frames import read_table
 from henderson.sources.table import Table
+
+#: what is wanted of a random term: its levels and columns; its columns alone, all levels taken for new; nothing
+Wanted = Literal["known", "new"] | None
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,14 @@ class NewColumns:
         NaN where a variable of the fixed part is missing.
     offset : (m,) float64 array
         Zero where the formula has none.
-    terms : tuple of NewTerm
+    terms : tuple of NewTerm or None
+        None for those that are not wanted.
     index : pandas.Index of length m
     """
 
     X: np.ndarray
     offset: np.ndarray
-    terms: tuple[NewTerm, ...]
+    terms: tuple[NewTerm | None, ...]
     index: pd.Index
 
 
@@ -172,7 +176,7 @@ def new_weights(design: Design, newdata: Any, weights: Any = None) -> np.ndarray
 
 
 def new_columns(
-    design: Design, newdata: Any, *, random: bool = True, groups: Any = None, offset: Any = None
+    design: Design, newdata: Any, wanted: Sequence[Wanted] = (), *, groups: Any = None, offset: Any = None
 ) -> NewColumns:
     """X, offset and random terms for new rows.
 
@@ -181,8 +185,9 @@ def new_columns(
     design : Design
         Made by `design_from_formula`.
     newdata : table
-    random : bool
-        Whether the random terms are wanted too; their columns must be in `newdata` then.
+    wanted : sequence of {"known", "new", None}
+        What is wanted of each random term: its levels and columns; its columns alone, all levels taken for new; nothing
+        (also of terms that are not listed). What is not wanted need not be in `newdata`.
     groups : (m,) array_like, optional
         Labels of the groups, when these were given as an array.
     offset : (m,) array_like, optional
@@ -202,10 +207,14 @@ def new_columns(
     if offset is not None:
         known = known + to_float(_beside(offset, table, "offset"), "offset")
     labels = None if groups is None else _beside(groups, table, "groups")
-    pairs = zip(specs.random, design.terms) if random else ()
     given = {} if labels is None else {specs.group_column or "": labels}
-    terms = tuple(_new_term(spec, term.n_levels, table, env, given) for spec, term in pairs)
-    return NewColumns(_columns(specs.fixed, table, env), known, terms, table.index)
+    terms: list[NewTerm | None] = []
+    for spec, term, which in zip(specs.random, design.terms, wanted):
+        if which == "new":
+            terms.append(_all_new(spec, term.n_levels, table, env))
+        else:
+            terms.append(None if which is None else _new_term(spec, term.n_levels, table, env, given))
+    return NewColumns(_columns(specs.fixed, table, env), known, tuple(terms), table.index)
 
 
 def _check_beside(specs: Any, groups: Any, offset: Any) -> None:
@@ -233,6 +242,23 @@ def _new_term(
     complaint = spec.complaint(labels, codes) if (codes < 0).any() else None
     is_other = complaint is not None and spec.is_other_type(labels)
     return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other, labels)
+
+
+def _all_new(spec: RandomSpec | ComponentSpec, n_levels: int, table: Table, env: Environment) -> NewTerm:
+    """A term all of whose levels are new: the columns that vary."""
+    if isinstance(spec, RandomSpec):
+        return NewTerm(np.full(table.n, -1), _columns(spec.part, table, env))
+    if spec.plain is None:
+        raise DataError(
+            f"the columns of the component {spec.name!r} differ by group: there is no telling those of a new group"
+        )
+    entry = np.ones(table.n)
+    for name, levels in spec.plain:
+        if levels is None:
+            entry = entry * to_float(table[name], name)
+    shape = (table.n, n_levels + 1)
+    loadings = sparse.csr_array((entry, np.full(table.n, n_levels), np.arange(table.n + 1)), shape=shape)
+    return NewTerm(None, np.empty((table.n, 0)), loadings)
 
 
 def _labels(name: str, table: Table, given: Mapping[str, Array]) -> Array:

@@ -210,6 +210,10 @@ class Fit:
         """The criterion at the optimum, or a step from it: the last point with all derivatives, where that is light."""
         return self._near or self.criterion.at(working_theta(self.criterion, self.theta))
 
+    def at_optimum(self) -> Evaluation:
+        """The criterion at the optimum itself."""
+        return self._point or self.criterion.at_lam(self.criterion.lam_of(self.theta), self.theta)
+
     def b_cov(self) -> tuple[np.ndarray, ...]:
         """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
         if "b_cov" in self._kept:
@@ -217,8 +221,7 @@ class Fit:
         criterion = self.criterion
         out: list[Any] = [None] * len(self.design.terms)
         with blas_threads(criterion.order):
-            point = self._point or criterion.at_lam(criterion.lam_of(self.theta), self.theta)
-            covariances = point.factor.conditional_covariances()
+            covariances = self.at_optimum().factor.conditional_covariances()
         for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
             user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
             for i, part in zip(block.terms, block.layout.terms):

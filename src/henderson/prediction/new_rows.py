@@ -1,4 +1,4 @@
-"""Predictions for new rows: the mean, and with the conditional modes of the levels that the fit knows.
+"""Rows as targets of predictions: their columns of the fixed part, and what each random term says of them.
 
 ŷ = Xβ̂ + offset + Σ_k z_k'b̂_k; a level that the fit does not have contributes its mean, zero, when that is allowed.
 """
@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from henderson.design.from_arrays import given_columns
 from henderson.design.intercept import LME4, STATSMODELS
-from henderson.design.replay import NewTerm, new_columns
+from henderson.design.replay import NewTerm, Wanted, new_columns
 from henderson.engine.fit import Fit
 from henderson.errors import DataError, ValueWarning
 from henderson.inference.contrast_rows import needs_dropped
@@ -25,30 +28,84 @@ FloatArray = np.ndarray
 _MOST_ROWS = 5
 
 
-def predict_new(
+@dataclass(frozen=True)
+class Targets:
+    """What is to be predicted.
+
+    Attributes
+    ----------
+    X : (m, p) array
+        Columns of the fixed part; NaN where a variable is missing.
+    mean : (m,) array
+        Xβ̂ and the offset; NaN where it is not estimable.
+    terms : tuple of NewTerm or None
+        What each random term says of the rows; None for one that has no part.
+    """
+
+    X: FloatArray
+    mean: FloatArray
+    terms: tuple[NewTerm | None, ...]
+
+    def refuse_unknown(self, new_levels: str) -> None:
+        """Raise a `DataError` for levels that the fit does not have, unless they may be new ones; for labels of another
+        type than the fit's in any case."""
+        for term in self.terms:
+            if term is not None and term.complaint is not None and (new_levels == "raise" or term.is_other_type):
+                hint = "" if term.is_other_type else "; new_levels='population' takes it for a new one, at the mean"
+                raise DataError(term.complaint + hint)
+
+    def estimates(self, b: Sequence[FloatArray]) -> FloatArray:
+        """Xβ̂ + Zb̂, (m,), for effects b (J, q) of each term; zero for levels that the fit does not have."""
+        out = self.mean
+        for term, own in zip(self.terms, b):
+            if term is not None:
+                out = out + term.times(own)
+        return out
+
+
+def own_targets(fit: Fit, wanted: Sequence[Wanted], what: str) -> Targets:
+    """The rows that were fitted, for `what` (a method's name), which the error names when they were let go."""
+    rows = fit.rows_for(what)
+    terms: list[NewTerm | None] = []
+    for term, own, which in zip(fit.design.terms, rows.terms, wanted):
+        if which is None:
+            terms.append(None)
+        elif own.codes is None:
+            terms.append(NewTerm(None, own.columns, _widened(own.given_loadings, term.n_levels, which == "new")))
+        else:
+            terms.append(NewTerm(own.codes if which == "known" else np.full(rows.n, -1), own.columns))
+    return Targets(rows.X, rows.mean(fit.beta, fit.kept), tuple(terms))
+
+
+def _widened(loadings: sparse.csr_array, n_effects: int, as_new: bool) -> sparse.csr_array:
+    """Z with a last column for new effects; with all of a row there when they are to be new ones, alike and apart."""
+    if not as_new:
+        return sparse.csr_array(
+            (loadings.data, loadings.indices, loadings.indptr), shape=(loadings.shape[0], n_effects + 1)
+        )
+    size = np.sqrt(np.asarray(loadings.multiply(loadings).sum(axis=1)).ravel())
+    n = len(size)
+    return sparse.csr_array((size, np.full(n, n_effects), np.arange(n + 1)), shape=(n, n_effects + 1))
+
+
+def read_targets(
     fit: Fit,
-    beta: FloatArray,
     newdata: Any,
+    wanted: Sequence[Wanted],
     *,
-    random: bool = False,
-    new_levels: str = "raise",
     groups: Any = None,
     exog_re: Any = None,
     offset: Any = None,
     transform: bool = True,
-) -> FloatArray:
-    """Predictions, (m,).
+) -> Targets:
+    """New rows as targets of predictions.
 
     Parameters
     ----------
     fit : Fit
-    beta : (p,) array
-        Fixed effects, zero where a column was dropped.
     newdata : table; for a design made of arrays, or without `transform`, an (m, p) array or DataFrame
-    random : bool
-        Add the conditional modes.
-    new_levels : {"raise", "zero"}
-        What to do with levels that the fit does not have.
+    wanted : sequence of {"known", "new", None}
+        What is wanted of each random term; see `new_columns`.
     groups : (m,) array_like, optional
         Label of each row, for a fit whose groups were given as an array.
     exog_re : (m, q) array_like, optional
@@ -58,61 +115,34 @@ def predict_new(
     transform : bool
         False: `newdata` are the columns of X as they are.
 
-    Returns
-    -------
-    (m,) array
-        NaN, with a `ValueWarning`, where the mean is not estimable: it needs a column that was dropped as redundant.
-
     Raises
     ------
     DataError
-        For a level that is not in the fit, unless `new_levels` is "zero"; names the factor, the level and its row.
-        Labels of another type than the fit's (text for numbers) raise in any case.
+        When a column is not there.
 
     Warns
     -----
     ValueWarning
-        For rows whose mean is not estimable since columns of X were dropped as redundant.
+        For rows whose mean is not estimable since columns of X were dropped as redundant: they are NaN.
     """
-    if new_levels not in ("raise", "zero"):
-        raise ValueError(f"new_levels must be 'raise' or 'zero', not {new_levels!r}")
-    mean, terms = mean_and_terms(
-        fit, beta, newdata, random=random, groups=groups, exog_re=exog_re, offset=offset, transform=transform
-    )
-    return _with_effects(mean, terms, fit, new_levels)
-
-
-def mean_and_terms(
-    fit: Fit,
-    beta: FloatArray,
-    newdata: Any,
-    *,
-    random: bool,
-    groups: Any = None,
-    exog_re: Any = None,
-    offset: Any = None,
-    transform: bool = True,
-) -> tuple[FloatArray, tuple[NewTerm, ...]]:
-    """Xβ + offset of new rows, (m,), and, when `random`, what each random term says of them; see `predict_new`."""
     specs = fit.design.specs
     if specs is not None and exog_re is not None:
         raise ValueError("exog_re= goes with a model made of arrays; here its columns are made from the table")
     if specs is not None and transform and not isinstance(newdata, np.ndarray):
-        rows = new_columns(fit.design, newdata, random=random, groups=groups, offset=offset)
-        return _mean(fit, rows.X, beta) + rows.offset, rows.terms
-    if specs is not None and random:
+        rows = new_columns(fit.design, newdata, wanted, groups=groups, offset=offset)
+        return Targets(rows.X, _mean(fit, rows.X) + rows.offset, rows.terms)
+    if specs is not None and any(wanted):
         raise ValueError("random effects of a model made by a formula need a table of its variables")
     X = given_columns(newdata, fit.design.x_names, "exog")
-    mean = _mean(fit, X, beta) + _given_offset(fit, offset, len(X))
-    if not random:
-        return mean, ()
-    return mean, (_given_term(fit, groups, exog_re, len(X)),)
+    mean = _mean(fit, X) + _given_offset(fit, offset, len(X))
+    terms = (_given_term(fit, groups, exog_re, len(X), wanted[0]),) if any(wanted) else ()
+    return Targets(X, mean, terms)
 
 
-def _mean(fit: Fit, X: FloatArray, beta: FloatArray) -> FloatArray:
-    """Xβ, (m,); NaN, with a `ValueWarning`, where it is not estimable, such as in a cell without data: what it would be
+def _mean(fit: Fit, X: FloatArray) -> FloatArray:
+    """Xβ̂, (m,); NaN, with a `ValueWarning`, where it is not estimable, such as in a cell without data: what it would be
     depends on which of the columns was dropped."""
-    mean = X @ beta
+    mean = X @ np.nan_to_num(fit.beta)
     if fit.kept.all():
         return mean
     null = FitMoments.of(fit).null_space
@@ -125,18 +155,9 @@ def _mean(fit: Fit, X: FloatArray, beta: FloatArray) -> FloatArray:
             f"not estimable: the prediction{'s' if len(rows) > 1 else ''} in row{'s' if len(rows) > 1 else ''} {shown} "
             f"need{'' if len(rows) > 1 else 's'} {names}, dropped as redundant",
             ValueWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return np.where(needs.any(axis=1), np.nan, mean)
-
-
-def _with_effects(mean: FloatArray, terms: tuple[NewTerm, ...], fit: Fit, new_levels: str) -> FloatArray:
-    for term, b in zip(terms, fit.b):
-        if term.complaint is not None and (new_levels == "raise" or term.is_other_type):
-            hint = "" if term.is_other_type else "; new_levels='zero' predicts it at the mean"
-            raise DataError(term.complaint + hint)
-        mean = mean + term.times(b)
-    return mean
 
 
 def _given_offset(fit: Fit, offset: Any, m: int) -> FloatArray:
@@ -150,12 +171,15 @@ def _given_offset(fit: Fit, offset: Any, m: int) -> FloatArray:
     return values
 
 
-def _given_term(fit: Fit, groups: Any, exog_re: Any, m: int) -> NewTerm:
+def _given_term(fit: Fit, groups: Any, exog_re: Any, m: int, which: Wanted) -> NewTerm:
     """The random effects of a design made of arrays."""
     term = fit.design.terms[0]
     if len(fit.design.terms) > 1 or term.label != term.group:
         raise ValueError("components given as matrices have no new rows: use vc_formula and a table, not exog_vc")
     is_intercept = term.names in ((LME4,), (STATSMODELS,))
+    if which == "new" and (exog_re is not None or is_intercept):
+        own = np.ones((m, 1)) if exog_re is None else given_columns(exog_re, term.names, "exog_re")
+        return NewTerm(np.full(m, -1), own)
     if groups is None or (exog_re is None and not is_intercept):
         needed = "groups=, the label of each new row" + (
             "" if is_intercept else f", and exog_re=, its columns {', '.join(term.names)}"

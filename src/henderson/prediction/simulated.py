@@ -14,11 +14,11 @@ from scipy import sparse
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
 from henderson.design.checks import check_weights
-from henderson.design.replay import NewTerm, new_weights
+from henderson.design.replay import NewTerm, Wanted, new_weights
 from henderson.engine.fit import Fit
 from henderson.engine.many.draws import TermDraw, responses, together
 from henderson.errors import DataError
-from henderson.prediction.new_rows import mean_and_terms
+from henderson.prediction.new_rows import read_targets
 from henderson.sources.columns import find_missing, settle, to_array, to_float
 from henderson.sources.factors import cross, encode
 
@@ -70,20 +70,22 @@ def simulate_new(
     """
     if weights is not None and not fit.design.weighted:
         raise ValueError("weights= goes with a model that has weights; this one has none")
-    beta = np.nan_to_num(np.asarray(fit.beta))
-    mean, terms = mean_and_terms(fit, beta, newdata, random=True, groups=groups, exog_re=exog_re, offset=offset)
+    every: list[Wanted] = ["known"] * len(fit.design.terms)
+    targets = read_targets(fit, newdata, every, groups=groups, exog_re=exog_re, offset=offset)
+    mean = targets.mean
     if fit.design.specs is not None:
         own_weights = new_weights(fit.design, newdata, weights)
     else:
-        own_weights = _given_weights(fit, weights, len(mean))
+        own_weights = given_weights(fit, weights, len(mean))
     drawn = [
         _term_draw(new, term, b, fit.sigma * lam, re)
-        for new, term, b, lam in zip(terms, fit.design.terms, fit.b, fit.lam)
+        for new, term, b, lam in zip(targets.terms, fit.design.terms, fit.b, fit.lam)
+        if new is not None
     ]
     return together(responses(mean, fit.sigma, own_weights, drawn), len(mean), n, seed)
 
 
-def _given_weights(fit: Fit, weights: Any, m: int) -> FloatArray | None:
+def given_weights(fit: Fit, weights: Any, m: int) -> FloatArray | None:
     if not fit.design.weighted:
         return None
     if weights is None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from henderson.results.base import FittedModel
+
+if TYPE_CHECKING:
+    from henderson.prediction.predict import Predictor
 
 FloatArray = np.ndarray
 
@@ -30,44 +34,78 @@ class PredictionMethods(FittedModel):
 
     def predict(
         self,
-        exog: Any = None,
+        newdata: Any = None,
         transform: bool = True,
         *,
+        re: Literal["all", "none"] | str | Sequence[str] | None = None,
+        se: bool = False,
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+        new_levels: Literal["raise", "population"] = "raise",
+        ddf: str | None = None,
+        variance_uncertainty: bool | Literal["observed"] = True,
         random: bool = False,
-        new_levels: Literal["raise", "zero"] = "raise",
         groups: Any = None,
         exog_re: Any = None,
         offset: Any = None,
-    ) -> pd.Series | FloatArray:
-        """The mean without random effects, or with them.
+        weights: Any = None,
+        exog: Any = None,
+    ) -> pd.Series | FloatArray | pd.DataFrame:
+        """Predictions of rows, with random effects or without, with standard errors and intervals.
 
         Parameters
         ----------
-        exog : table or (m, k_fe) array_like, optional
-            New data: for a model made by a formula a table of its variables.
+        newdata : table or (m, k_fe) array_like, optional
+            New data: for a model made by a formula a table of its variables. By default the rows that were fitted.
         transform : bool
-            False: `exog` holds the columns of the design as they are.
+            False: `newdata` holds the columns of the design as they are.
+        re : {"none", "all"}, str or sequence of str
+            The random terms whose predicted effects are in: none (the mean, the default), all (lme4's default), or
+            some: ``["(1 | item)"]`` as in the formula, or by the name of their grouping factor. An offset is part of
+            the mean in any case.
+        se : bool
+            Standard errors, degrees of freedom and confidence limits, too.
+        interval : {"confidence", "prediction"}, optional
+            Limits for what is predicted, or for a new observation there: its own error is in, and all effects that are
+            not predicted are new, those of terms that are not in `re` and of levels that the fit does not have.
+        level : float
+            Of the limits.
+        new_levels : {"raise", "population"}
+            What to do with levels that the fit does not have: refuse them; or predict them at the mean, their variance
+            added to the standard error. Labels of another type than the fit's (text for numbers) raise in any case.
+        ddf : str, optional
+            Degrees of freedom; by default the results' own. With random terms: "satterthwaite", "kenward-roger" (and
+            its kinds), "residual", "asymptotic".
+        variance_uncertainty : bool or "observed"
+            Count the variances as estimated: their part of the error is added to the standard error (Kackar and
+            Harville's; with "observed" as these data have it, which is what TMB's delta method gives), and degrees of
+            freedom are finite. False: as if they were known, with normal limits (unless `ddf` is given).
         random : bool
-            Add the conditional modes of the rows' levels (lme4's default). An offset is part of the mean in any case.
-        new_levels : {"raise", "zero"}
-            With `random`: what to do with levels that the fit does not have. Labels of another type than the fit's
-            (text for numbers) raise in any case.
+            True is ``re="all"``.
         groups : (m,) array_like, optional
-            With `random`: label of each row, when the groups were given as an array.
+            With random terms: label of each row, when the groups were given as an array.
         exog_re : (m, k_re) array_like, optional
-            With `random`: the columns that vary by group, for a model made of arrays.
+            With random terms: the columns that vary by group, for a model made of arrays.
         offset : (m,) array_like, optional
             Known part of the mean, when it was given as an array.
+        weights : str or (m,) array_like, optional
+            With ``interval="prediction"``, for a model with weights: a column of `newdata`, or values. By default what
+            the model had.
+        exog : optional
+            statsmodels' name of `newdata`.
 
         Returns
         -------
-        (m,) Series or array
-            A Series when there is an index.
+        (m,) Series or array; with `se` or `interval` a table
+            The table has columns estimate, se, df, lower, upper. Both are of the make of `newdata` (pandas, with its
+            index; polars; pyarrow), arrays and DataFrames for others.
 
         Raises
         ------
         DataError
             New data lack a variable, or have a level that the fit does not know.
+        ValueError
+            An unknown random term, or option.
 
         Warns
         -----
@@ -80,29 +118,43 @@ class PredictionMethods(FittedModel):
         >>> sleepstudy = henderson.datasets.load("sleepstudy")
         >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", sleepstudy)
         >>> new = sleepstudy.iloc[[9]].assign(Days=12)
-        >>> fit.predict(new).round(1).tolist(), fit.predict(new, random=True).round(1).tolist()
+        >>> fit.predict(new).round(1).tolist(), fit.predict(new, re="all").round(1).tolist()
         ([377.0], [489.7])
+        >>> fit.predict(new, re="all", interval="prediction").round(1)
+           estimate    se    df  lower  upper
+        9     489.7  36.7  96.0  416.8  562.5
+        >>> fit.predict(new.assign(Subject=999), re="all", se=True, new_levels="population").round(1)
+           estimate    se    df  lower  upper
+        9     377.0  83.7  19.0  201.8  552.2
         """
-        from henderson.prediction.new_rows import predict_new
+        from henderson.prediction.predict import COLUMNS, Given
+        from henderson.prediction.request import PredictionRequest
+        from henderson.sources.frames import column_like, table_like
 
-        beta = np.nan_to_num(np.asarray(self.engine.beta))
-        if exog is None:
-            if random:
-                return self.fittedvalues
-            return self._by_row(self.engine.rows_for("predict() without new data").mean(beta))
-        predicted = predict_new(
-            self.engine,
-            beta,
-            exog,
+        rows = Given(_one_of(newdata, exog), transform, groups, exog_re, offset, weights)
+        request = PredictionRequest.of(
+            self.design,
+            re=re,
             random=random,
+            se=se,
+            interval=interval,
+            level=level,
             new_levels=new_levels,
-            groups=groups,
-            exog_re=exog_re,
-            offset=offset,
-            transform=transform,
+            ddf=ddf,
+            variance_uncertainty=variance_uncertainty,
         )
-        index = getattr(exog, "index", None)
-        return pd.Series(predicted, index=index) if isinstance(index, pd.Index) else predicted
+        found = self._predictor(rows, request)
+        if not request.se:
+            return self._by_row(found.estimate) if rows.newdata is None else column_like(rows.newdata, found.estimate)
+        table = found.columns()
+        return self._by_row(table, COLUMNS) if rows.newdata is None else table_like(rows.newdata, table, COLUMNS)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        """Predictions of this fit; what all rows share is computed once."""
+        from henderson.prediction.predict import Predictor
+
+        return Predictor(self.engine, self._inference_with)
 
     def simulate(
         self,
@@ -178,3 +230,10 @@ class PredictionMethods(FittedModel):
             raise ValueError(f"newdata must be a table, not {newdata!r}; a seed is given as seed=")
         drawn = simulate_new(self.engine, newdata, int(n), re=re, **beside, seed=seed)
         return like(newdata, drawn, names)
+
+
+def _one_of(newdata: Any, exog: Any) -> Any:
+    """New data by either of their names."""
+    if newdata is not None and exog is not None:
+        raise ValueError("exog= is statsmodels' name of newdata=: give one of them")
+    return exog if newdata is None else newdata

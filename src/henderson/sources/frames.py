@@ -109,3 +109,28 @@ def like(data: Any, values: np.ndarray, names: Sequence[str]) -> Any:
 
     make = nw.get_native_namespace(nw.from_native(data, eager_only=True))
     return nw.from_dict({name: values[:, k] for k, name in enumerate(names)}, backend=make).to_native()
+
+
+def table_like(data: Any, values: np.ndarray, names: Sequence[str]) -> Any:
+    """As `like`, a DataFrame for an array."""
+    found = like(data, values, names)
+    return pd.DataFrame(found, columns=pd.Index(list(names))) if isinstance(found, np.ndarray) else found
+
+
+def column_like(data: Any, values: np.ndarray) -> Any:
+    """A column (n,) as the tables of the make of `data` have them, with its index; an array for what has none.
+
+    Examples
+    --------
+    >>> column_like(pd.DataFrame({"x": [1, 2]}, index=["a", "b"]), np.array([3.0, 4.0]))
+    a    3.0
+    b    4.0
+    dtype: float64
+    """
+    if isinstance(data, pd.DataFrame | pd.Series):
+        return pd.Series(values, index=data.index)
+    if isinstance(data, np.ndarray | Table) or is_mapping(data) or data is None:
+        return values
+    name = "estimate"
+    found = like(data, values[:, None], [name])
+    return found[name]

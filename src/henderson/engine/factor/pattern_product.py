@@ -33,7 +33,7 @@ class Pattern:
         lower = sparse.coo_array(sparse.tril(rr))
         own = lower.row.astype(np.int64) * R + lower.col
         if zr:
-            first, second, starts = _pairs(zr[0].indptr)
+            first, second, starts = row_pairs(zr[0].indptr)
             indices = zr[0].indices.astype(np.int64)
             keys = indices[first] * R + indices[second]
         else:
@@ -49,7 +49,7 @@ class Pattern:
         return len(self.row)
 
 
-def _pairs(indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def row_pairs(indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For every row of a csr pattern all pairs of its entries, the second not after the first; and where rows begin."""
     indptr = indptr.astype(np.int64)
     counts = np.diff(indptr)

@@ -178,6 +178,13 @@ class Basis:
         if (self.scale != 1.0).any():
             out *= 1.0 / self.scale
 
+    def combinations(self, X: np.ndarray) -> np.ndarray:
+        """Rows of combinations of β (m, p_all) as those of β̃, L B⁻¹: (m, p). Unlike rows of X they need not have a
+        constant."""
+        kept = X[:, self.kept].astype(float if self.unmix is None else np.longdouble)
+        turned = (kept - np.outer(kept @ self.ones, self.shift)) / self.scale
+        return turned if self.unmix is None else np.asarray(turned @ self.unmix, float)
+
     def rows(self, rows: Rows, out: np.ndarray) -> None:
         """Write √w [X̃ ỹ] to `out` (m, p + 1); called on rows that fit the cache."""
         self.fixed(rows, out[:, :-1])

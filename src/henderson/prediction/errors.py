@@ -1,0 +1,190 @@
+"""Errors of predictions at a fit: their variance, its derivatives, and what estimated variance parameters add.
+
+Everything is relative to σ² and in the parameters g̃ of the working basis, of which the residual variance is the last
+(1 in these units). A prediction does not change when all variances do by one factor, and its error's variance v is
+homogeneous in them, so from the covariance Ω (k + 1, k + 1) that a method of degrees of freedom goes by
+
+    ω = TΩT', T = [I, −g̃], is the covariance of the relative parameters      ∂v/∂g_0 = v − Σ g̃_i ∂v/∂g̃_i
+
+    df = 2v² / (∇v'Ω∇v)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from henderson.design.replay import NewTerm
+from henderson.engine.fit import Fit
+from henderson.inference.ddf.kenward_roger import parameter_covariance
+from henderson.inference.ddf.satterthwaite import satterthwaite
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.identified import Flat, not_identified
+from henderson.inference.information import coordinates
+from henderson.numerics.threads import blas_threads
+from henderson.prediction.loads import loads_of
+from henderson.prediction.row_errors import ErrorKernels
+
+FloatArray = np.ndarray
+
+#: rows whose errors are computed together: their arrays stay in the cache
+CHUNK = 1 << 15
+
+
+def _by_hessian(fitted: FitMoments) -> FloatArray:
+    """Covariance of the parameters from the Hessian of the deviance in (θ, ρ), as Satterthwaite's method has it."""
+    jacobian = coordinates(fitted.design, fitted.lam).jacobian
+    return np.asarray(jacobian @ satterthwaite(fitted).covariance @ jacobian.T)
+
+
+def _expected(fitted: FitMoments) -> FloatArray:
+    return parameter_covariance(fitted, "expected")[0]
+
+
+def _observed(fitted: FitMoments) -> FloatArray:
+    return parameter_covariance(fitted, "observed")[0]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a method of degrees of freedom says of predictions.
+
+    Attributes
+    ----------
+    covariance : callable
+        FitMoments of the working basis to Ω, (k + 1, k + 1).
+    times : float
+        How often tr(Aω) is added: once it is the error of the estimates (Kackar and Harville 1984), twice the downward
+        bias of v at them, too (Prasad and Rao 1990; Kenward and Roger for fixed effects).
+    df : callable, or None
+        Fit to the degrees of freedom of every row; None: 2v² / (∇v'Ω∇v).
+    """
+
+    covariance: Callable[[FitMoments], FloatArray]
+    times: float = 1.0
+    df: Callable[[Fit], float] | None = None
+
+
+#: method of degrees of freedom → what it says of predictions with random effects
+RULES: dict[str, Rule] = {
+    "satterthwaite": Rule(_by_hessian),
+    "kenward-roger": Rule(_expected, 2.0),
+    "kenward-roger-2009": Rule(_expected, 2.0),
+    "kenward-roger-observed": Rule(_observed, 2.0),
+    "residual": Rule(_by_hessian, df=lambda fit: float(fit.n - fit.kept.sum())),
+    "asymptotic": Rule(_by_hessian, df=lambda fit: np.inf),
+}
+
+
+@dataclass(frozen=True)
+class RowVariances:
+    """Errors of m rows, in the units of the response squared.
+
+    Attributes
+    ----------
+    variance : (m,) array
+        With known variance parameters.
+    added : (m,) array
+        What their estimation adds.
+    df : (m,) array
+    """
+
+    variance: FloatArray
+    added: FloatArray
+    df: FloatArray
+
+
+class JointErrors:
+    """The joint covariance of (β̂, b̂ − b) at a fit, by what rows ask of it.
+
+    Parameters
+    ----------
+    fit : Fit
+    rule : Rule, or None
+        None: the variance parameters are taken as known.
+    """
+
+    def __init__(self, fit: Fit, rule: Rule | None) -> None:
+        self.fit, self.rule = fit, rule
+
+    @cached_property
+    def _fitted(self) -> FitMoments:
+        return FitMoments.of(self.fit).working
+
+    @cached_property
+    def _omega(self) -> FloatArray | None:
+        """Ω, (k + 1, k + 1)."""
+        return None if self.rule is None else self.rule.covariance(self._fitted)
+
+    @cached_property
+    def _flat(self) -> Flat | None:
+        found = None if self.rule is None else not_identified(self.fit)
+        return None if found is None else found.flat
+
+    @cached_property
+    def _kernels(self) -> ErrorKernels:
+        point, relative = self.fit.at_optimum(), None
+        if self._omega is not None:
+            away = np.column_stack([np.eye(len(self._g)), -self._g])
+            relative = away @ self._omega @ away.T
+        with blas_threads(self.fit.criterion.order):
+            return ErrorKernels(point.factor, point.phi, relative, point.ze)
+
+    @cached_property
+    def _scale(self) -> float:
+        """σ² in the unit of the working response."""
+        return (self.fit.sigma / self.fit.criterion.basis.y_scale) ** 2
+
+    @cached_property
+    def _g(self) -> FloatArray:
+        """g̃, (k,)."""
+        return self._fitted.relative.g
+
+    def __call__(
+        self, X: FloatArray, terms: Sequence[NewTerm | None], own: FloatArray, *, observed: bool = False
+    ) -> RowVariances:
+        """Errors of m rows.
+
+        Parameters
+        ----------
+        X : (m, p) array
+        terms : sequence of NewTerm or None
+            What each term of the design says of the rows; None: it has no part.
+        own : (m,) array
+            What the rows' own errors add to the variance, over σ²; 1/w for a new observation, 0 for its mean.
+        observed : bool
+            Take a prediction's derivatives along the parameters at these data, and not their mean square.
+        """
+        criterion = self.fit.criterion
+        loads, fresh = loads_of(criterion, self.fit.at_optimum().lam, X, terms)
+        m, kernels = len(X), self._kernels
+        variance, added = np.empty(m), np.empty(m)
+        gradient = np.empty((m, kernels.n_g))
+        order = np.argsort(loads.level, kind="stable")  # what rows of one level of the front share is made once
+        for start in range(0, m, CHUNK):
+            here = order[start : start + CHUNK]
+            found = kernels(loads[here])
+            variance[here], gradient[here], added[here] = found.variance, found.gradient, found.added
+            if observed and kernels.omega is not None:
+                added[here] = ((found.moved @ kernels.omega) * found.moved).sum(1) / self._scale
+        variance += fresh.variance + own
+        df = self._df(variance, gradient + fresh.gradient[:, : kernels.n_g])
+        scale = self.fit.sigma**2
+        times = 0.0 if self.rule is None else self.rule.times
+        return RowVariances(scale * variance, scale * times * added, df)
+
+    def _df(self, variance: FloatArray, gradient: FloatArray) -> FloatArray:
+        if self.rule is None:
+            return np.full(len(variance), np.inf)
+        slope = np.column_stack([gradient, variance - gradient @ self._g])
+        unknown = np.zeros(len(variance), bool) if self._flat is None else self._flat.touches(slope)
+        if self.rule.df is not None:
+            df = np.full(len(variance), self.rule.df(self.fit))
+        else:
+            spread = ((slope @ self._omega) * slope).sum(1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                df = 2 * variance**2 / spread
+        return np.where(unknown, np.nan, df)

@@ -1,0 +1,176 @@
+"""Predictions with their uncertainty: estimates, standard errors, degrees of freedom and limits of rows.
+
+With random terms in, the error's variance is that of x'β̂ + z'b̂ − x'β − z'b (`errors`), which knows how sure the fit
+is of each level; what the estimated variance parameters add is in, and degrees of freedom are Satterthwaite's (or
+another method's) for that variance. Without random terms it is the mean's, x'β̂, as coefficients and marginal means
+have it. For a new observation the variance of its own error is added, σ²/w, and that of all effects that are not
+predicted: those of terms that are not in, and of levels that the fit does not have.
+
+    estimate ± t_{df} √(variance)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from henderson.design.replay import Wanted, new_weights
+from henderson.engine.fit import Fit
+from henderson.inference.inference import Inference
+from henderson.numerics.distributions import t_quantile
+from henderson.prediction.errors import RULES, JointErrors
+from henderson.prediction.new_rows import Targets, own_targets, read_targets
+from henderson.prediction.request import PredictionRequest
+from henderson.prediction.simulated import given_weights
+
+FloatArray = np.ndarray
+
+#: covariances of β̂ that have a joint covariance with the effects: the model's
+OF_THE_MODEL = ("model", "hessian", "kenward-roger", "kenward-roger-observed")
+
+
+#: columns of a table of predictions
+COLUMNS = ("estimate", "se", "df", "lower", "upper")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of m rows, (m,) each.
+
+    Attributes
+    ----------
+    estimate, se, df, lower, upper : (m,) arrays
+        NaN where there is none.
+    """
+
+    estimate: FloatArray
+    se: FloatArray
+    df: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+    def columns(self) -> FloatArray:
+        """(m, 5) in the order of `COLUMNS`."""
+        return np.column_stack([self.estimate, self.se, self.df, self.lower, self.upper])
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows as a user gives them.
+
+    Attributes
+    ----------
+    newdata : table or (m, p) array_like, or None
+        None: the rows that were fitted.
+    transform : bool
+        False: `newdata` are the columns of X as they are.
+    groups, exog_re, offset, weights : optional
+        What is given beside them; see `read_targets` and `new_weights`.
+    """
+
+    newdata: Any
+    transform: bool = True
+    groups: Any = None
+    exog_re: Any = None
+    offset: Any = None
+    weights: Any = None
+
+    def targets(self, fit: Fit, wanted: Sequence[Wanted]) -> Targets:
+        """The rows to predict."""
+        if self.newdata is None:
+            return own_targets(fit, wanted, "predict() without new data")
+        beside = {"groups": self.groups, "exog_re": self.exog_re, "offset": self.offset}
+        return read_targets(fit, self.newdata, wanted, **beside, transform=self.transform)
+
+    def own_variances(self, fit: Fit, m: int) -> FloatArray:
+        """1/w of each row, (m,): the variance of its own error over σ²."""
+        if not fit.design.weighted:
+            if self.weights is not None:
+                raise ValueError("weights= goes with a model that has weights; this one has none")
+            return np.ones(m)
+        if self.newdata is None:
+            return 1.0 / fit.rows.unit_weights
+        of_arrays = fit.design.specs is None
+        found = (
+            given_weights(fit, self.weights, m) if of_arrays else new_weights(fit.design, self.newdata, self.weights)
+        )
+        return 1.0 / np.asarray(found)
+
+
+class Predictor:
+    """Predictions of a fit; what all rows share is computed once.
+
+    Parameters
+    ----------
+    fit : Fit
+    inference : callable
+        Name of a method of degrees of freedom, or None for the results' own, to the `Inference` that means go by.
+    """
+
+    def __init__(self, fit: Fit, inference: Callable[[str | None], Inference]) -> None:
+        self.fit, self._inference = fit, inference
+        self._joint: dict[str | None, JointErrors] = {}
+
+    def joint(self, name: str | None) -> JointErrors:
+        """Errors by a method in `RULES`; None: variance parameters taken as known."""
+        if name not in self._joint:
+            self._joint[name] = JointErrors(self.fit, None if name is None else RULES[name])
+        return self._joint[name]
+
+    def __call__(self, given: Given, request: PredictionRequest) -> Predictions:
+        """Predictions of rows."""
+        fit, inference = self.fit, None
+        if request.se:
+            inference = self._inference(request.ddf)
+            refuse_method(inference, request)
+        targets = given.targets(fit, request.wanted)
+        targets.refuse_unknown(request.new_levels)
+        estimate = targets.estimates(fit.b) if request.conditional else targets.mean
+        if inference is None:
+            none = np.full(len(estimate), np.nan)
+            return Predictions(estimate, none, none, none, none)
+        is_new = request.interval == "prediction"
+        own = given.own_variances(fit, len(estimate)) if is_new else np.zeros(len(estimate))
+        variance, df = self._variance(inference, targets, request, own)
+        missing = np.isnan(estimate) | np.isnan(df)
+        se, df = np.where(missing, np.nan, np.sqrt(np.maximum(variance, 0.0))), np.where(missing, np.nan, df)
+        half = t_quantile((1 + request.level) / 2, df) * se
+        return Predictions(estimate, se, df, estimate - half, estimate + half)
+
+    def _variance(
+        self, inference: Inference, targets: Targets, request: PredictionRequest, own: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Variance and degrees of freedom of each row, (m,)."""
+        is_known = not request.variance_uncertainty and request.ddf is None
+        name = None if is_known else inference.ddf
+        of_model = is_known and inference.cov_type in OF_THE_MODEL
+        kept = np.where(self.fit.kept, targets.X, 0.0)
+        if not (request.conditional or request.interval == "prediction" or of_model):
+            return inference.se(kept) ** 2, np.full(len(kept), np.inf) if is_known else inference.df(kept)
+        errors = self.joint(name)
+        observed = request.variance_uncertainty == "observed"
+        found = errors(targets.X, targets.terms, own, observed=observed)
+        variance = found.variance + (found.added if request.variance_uncertainty else 0.0)
+        if not (request.conditional or of_model):  # the mean's own variance is that of other tables
+            of_mean = errors(targets.X, (None,) * len(targets.terms), np.zeros(len(own)))
+            variance = found.variance - of_mean.variance + inference.se(kept) ** 2
+        return variance, found.df
+
+
+def refuse_method(inference: Inference, request: PredictionRequest) -> None:
+    """Raise a `ValueError` for a method that says nothing of what is asked for."""
+    if not request.conditional and request.interval != "prediction":
+        return
+    if inference.ddf not in RULES:
+        raise ValueError(
+            f"ddf={inference.ddf!r} counts degrees of freedom of fixed effects only; predictions with random effects, "
+            f"and of new observations, have {', '.join(RULES)}"
+        )
+    if request.conditional and inference.cov_type not in OF_THE_MODEL:
+        raise ValueError(
+            f"cov={inference.cov_type!r} is a covariance of the fixed effects alone; predictions with random effects "
+            "need the model's: with_inference(cov='model')"
+        )

@@ -1,0 +1,214 @@
+"""`predict` with uncertainty: closed forms, the other tables of the same fit, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import henderson
+from henderson import DataError, lmer, mixedlm
+
+# closed forms and the engine's equations are two ways to the same optimum
+RTOL = 1e-6
+
+
+@pytest.fixture(scope="module")
+def dyestuff():
+    data = henderson.datasets.load("Dyestuff")
+    return data, lmer("Yield ~ 1 + (1 | Batch)", data)
+
+
+@pytest.fixture(scope="module")
+def sleepstudy():
+    data = henderson.datasets.load("sleepstudy")
+    return data, lmer("Reaction ~ Days + (Days | Subject)", data)
+
+
+def test_a_balanced_layout_with_one_factor(dyestuff):
+    """μ̂ + b̂_i is ȳ + k(ȳ_i − ȳ), k = nσ_b²/(nσ_b² + σ²), and its error has variance σ²(k + (1 − k)/J)/n."""
+    _, fit = dyestuff
+    J, n, s2, sb2 = 6, 5, fit.sigma**2, fit.varcorr["vcov"][0]
+    k = n * sb2 / (n * sb2 + s2)
+    new = {"Batch": ["A", "F", "new"]}
+    found = fit.predict(new, re="all", se=True, new_levels="population", variance_uncertainty=False)
+    known, mean = s2 * (k + (1 - k) / J) / n, (n * sb2 + s2) / (n * J)
+    np.testing.assert_allclose(found["se"] ** 2, [known, known, mean + sb2], rtol=RTOL)
+    assert np.isinf(found["df"]).all()
+    again = fit.predict(new, re="all", interval="prediction", new_levels="population", variance_uncertainty=False)
+    np.testing.assert_allclose(again["se"] ** 2 - found["se"] ** 2, s2, rtol=RTOL)
+    np.testing.assert_allclose(again["upper"] - again["estimate"], 1.959963985 * again["se"], rtol=1e-8)
+
+
+def test_what_estimated_variances_add_in_a_balanced_layout(dyestuff):
+    """b̂ moves with k alone: E(∂/∂k)² = E(ȳ_i − ȳ)² = (1 − 1/J)(nσ_b² + σ²)/n, and k = 1 − MSE/MSA, whose variance is
+    (1 − k)² (2/(J(n − 1)) + 2/(J − 1)) by the delta method."""
+    _, fit = dyestuff
+    J, n, s2, sb2 = 6, 5, fit.sigma**2, fit.varcorr["vcov"][0]
+    k = n * sb2 / (n * sb2 + s2)
+    added = (1 - 1 / J) * (n * sb2 + s2) / n * (1 - k) ** 2 * (2 / (J * (n - 1)) + 2 / (J - 1))
+    se = [
+        fit.predict({"Batch": ["C"]}, re="all", se=True, variance_uncertainty=known, ddf=ddf)["se"][0]
+        for known, ddf in ((False, None), (True, "satterthwaite"), (True, "KR"))
+    ]
+    np.testing.assert_allclose([se[1] ** 2 - se[0] ** 2, se[2] ** 2 - se[0] ** 2], [added, 2 * added], rtol=1e-5)
+
+
+def test_degrees_of_freedom_in_a_balanced_layout(dyestuff):
+    """A new level's mean has variance σ_b² (1 + 1/J) + σ²/(nJ) = aE(MSA) − bE(MSE): Satterthwaite's own case."""
+    data, fit = dyestuff
+    J, n = 6, 5
+    groups = data.groupby("Batch")["Yield"]
+    msa, mse = n * groups.mean().var(), groups.var().mean()
+    a, b = (1 + 1 / J) / n, 1 / n
+    want = (a * msa - b * mse) ** 2 / ((a * msa) ** 2 / (J - 1) + (b * mse) ** 2 / (J * (n - 1)))
+    found = fit.predict({"Batch": ["new"]}, re="all", se=True, new_levels="population")
+    np.testing.assert_allclose(found[["se", "df"]].iloc[0], [np.sqrt(a * msa - b * mse), want], rtol=1e-5)
+    # a new observation of a level that exists no more: all is new, with terms left out, too
+    alone = fit.predict({"Batch": ["new"]}, interval="prediction")
+    both = fit.predict({"Batch": ["new"]}, re="all", interval="prediction", new_levels="population")
+    pd.testing.assert_frame_equal(alone, both, rtol=1e-9)
+    np.testing.assert_allclose(alone["se"] ** 2, found["se"] ** 2 + fit.sigma**2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "KR", "asymptotic", "residual", "containment"])
+def test_a_mean_is_that_of_the_other_tables(sleepstudy, ddf):
+    _, fit = sleepstudy
+    means = fit.emmeans("Days", at={"Days": [0, 3, 12]}, ddf=ddf).frame
+    found = fit.predict({"Days": [0, 3, 12]}, se=True, ddf=ddf)
+    for name in ("estimate", "se", "df", "lower", "upper"):
+        np.testing.assert_allclose(found[name], means[name], rtol=1e-9, err_msg=name)
+
+
+def test_a_row_that_has_no_effect_is_the_mean():
+    data = henderson.datasets.load("sleepstudy")
+    fit = lmer("Reaction ~ Days + (0 + Days | Subject)", data)
+    rows = data.iloc[[0, 10]]
+    found = fit.predict(rows, re="all", se=True, ddf="KR")
+    np.testing.assert_allclose(found["se"], fit.predict(rows, se=True, ddf="KR")["se"], rtol=1e-8)
+
+
+def test_terms_are_chosen_as_in_the_formula_or_by_their_factor():
+    data = henderson.datasets.load("Penicillin")
+    fit = lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
+    rows = data.head(7)
+    some = fit.predict(rows, re=["(1 | sample)"], se=True)
+    for other in ("sample", ["sample"], "(1|sample)", "1 | sample", ["( 1 | sample )"]):
+        pd.testing.assert_frame_equal(fit.predict(rows, re=other, se=True), some)
+    np.testing.assert_allclose(some["estimate"], fit.fixef.iloc[0] + fit.ranef["sample"].loc[rows["sample"]].iloc[:, 0])
+    both = fit.predict(rows, re=["(1 | sample)", "plate"], se=True)
+    pd.testing.assert_frame_equal(both, fit.predict(rows, re="all", se=True))
+    # the factor that is not in need not be there, unless a new observation has its effect
+    without = rows.drop(columns="plate")
+    pd.testing.assert_frame_equal(fit.predict(without, re="sample", se=True), some)
+    wide = fit.predict(without, re="sample", interval="prediction")
+    alone = fit.predict(without, re="sample", se=True, variance_uncertainty=False)["se"]
+    known = fit.predict(without, re="sample", interval="prediction", variance_uncertainty=False)["se"]
+    plate = fit.varcorr.set_index("grp")["vcov"]["plate"]
+    np.testing.assert_allclose(known**2 - alone**2, plate + fit.sigma**2, rtol=RTOL)
+    assert (wide["se"] > known).all()
+
+
+def test_terms_with_slopes_and_nested_factors_by_their_text():
+    data = henderson.datasets.load("sleepstudy")
+    fit = lmer("Reaction ~ Days + (Days || Subject)", data)
+    np.testing.assert_allclose(fit.predict(re="(Days || Subject)"), fit.fittedvalues)
+    np.testing.assert_allclose(fit.predict(re="Subject"), fit.fittedvalues)
+    slopes = fit.predict(re=["(0 + Days | Subject)"]) - fit.predict()
+    np.testing.assert_allclose(slopes + fit.predict(re="(1 | Subject)"), fit.fittedvalues)
+    nested = lmer("strength ~ 1 + (1 | batch/cask)", henderson.datasets.load("Pastes"))
+    np.testing.assert_allclose(nested.predict(re=["(1 | batch/cask)"]), nested.fittedvalues)
+    own = nested.predict(re=["(1 | batch:cask)"])
+    np.testing.assert_allclose(own, nested.predict(re="(1 | cask:batch)"))
+    np.testing.assert_allclose(own + nested.predict(re="batch") - nested.predict(), nested.fittedvalues)
+
+
+def test_bad_input_is_named_before_any_work(sleepstudy):
+    data, fit = sleepstudy
+    rows = data.head(2)
+    for options, message in (
+        ({"re": ["(1 | item)"]}, r"no random term '\(1 \| item\)'; there are '\(\(Intercept\) \+ Days \| Subject\)'"),
+        ({"re": "(1 | Subject)"}, "no random term"),
+        ({"re": "some"}, "no random term 'some'"),
+        ({"re": ["(1 | "]}, "is no random term"),
+        ({"re": [1]}, "1 is no random term"),
+        ({"re": True}, "re must be 'all', 'none' or a list"),
+        ({"re": "none", "random": True}, "does not go with re='none'"),
+        ({"se": "yes"}, "se must be True or False"),
+        ({"interval": "both"}, "interval must be"),
+        ({"level": 95}, "level must be between 0 and 1"),
+        ({"new_levels": "skip"}, "new_levels must be"),
+        ({"ddf": "satan", "se": True}, "unknown ddf"),
+        ({"variance_uncertainty": "yes"}, "variance_uncertainty must be"),
+        ({"re": "all", "se": True, "ddf": "containment"}, "counts degrees of freedom of fixed effects only"),
+        ({"exog": data}, "give one of them"),
+        ({"interval": "prediction", "weights": [1, 2]}, "has weights; this one has none"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            fit.predict(rows, **options)
+    with pytest.raises(ValueError, match="the model's: with_inference"):
+        fit.with_inference(cov="CR2").predict(rows, re="all", se=True)
+    with pytest.raises(DataError, match="no column 'Days'"):
+        fit.predict(rows[["Subject"]], se=True)
+    with pytest.raises(DataError, match="no column 'Subject'"):
+        fit.predict(rows[["Days"]], re="all", se=True)
+    for new_levels in ("raise", "population"):
+        with pytest.raises(DataError, match=r"the level '308' \(str\) in row 0"):
+            fit.predict(rows.astype({"Subject": str}), re="all", se=True, new_levels=new_levels)
+
+
+def test_tables_are_of_the_make_of_the_new_data(sleepstudy):
+    import polars as pl
+    import pyarrow as pa
+
+    data, fit = sleepstudy
+    rows = data.iloc[[3, 20]].set_index(pd.Index(["a", "b"]))
+    want = fit.predict(rows, re="all", se=True)
+    assert list(want.columns) == ["estimate", "se", "df", "lower", "upper"]
+    assert list(want.index) == ["a", "b"]
+    for made, kind in ((pl.from_pandas(rows), pl.DataFrame), (pa.Table.from_pandas(rows), pa.Table)):
+        found = fit.predict(made, re="all", se=True)
+        assert isinstance(found, kind)
+        np.testing.assert_allclose(found.to_pandas(), want)
+    frame = pl.from_pandas(rows)
+    np.testing.assert_allclose(frame.with_columns(fit=fit.predict(frame, re="all"))["fit"], want["estimate"])
+    assert fit.predict({"Days": [1], "Subject": [308]}, se=True).index.tolist() == [0]
+
+
+def test_without_new_data_it_is_of_the_rows_that_were_fitted(sleepstudy):
+    data, _ = sleepstudy
+    shuffled = data.sample(frac=1, random_state=0)
+    again = lmer("Reaction ~ Days + (Days | Subject)", shuffled)
+    found = again.predict(re="all", se=True)
+    assert found.index.equals(shuffled.index)
+    pd.testing.assert_frame_equal(found, again.predict(shuffled, re="all", se=True))
+    np.testing.assert_allclose(found["estimate"], again.fittedvalues)
+
+
+def test_statsmodels_door_has_the_same(sleepstudy):
+    data, fit = sleepstudy
+    door = mixedlm("Reaction ~ Days", data, groups=data["Subject"], re_formula="~Days").fit()
+    rows = data.iloc[[0, 33]]
+    options = {"re": "all", "se": True, "ddf": "satterthwaite"}
+    np.testing.assert_allclose(door.predict(rows, **options), fit.predict(rows, **options), rtol=1e-5)
+    np.testing.assert_allclose(door.predict(exog=rows), fit.predict(rows), rtol=1e-6)
+    own = door.predict(rows, se=True)
+    assert np.isinf(own["df"]).all()
+    np.testing.assert_allclose(own["se"].iloc[0], door.bse["Intercept"], rtol=1e-8)
+    X = np.column_stack([np.ones(180), data["Days"]])
+    arrays = henderson.MixedLM(data["Reaction"].to_numpy(), X, data["Subject"].to_numpy(), exog_re=X).fit()
+    given = {"groups": data["Subject"].to_numpy()[[0, 33]], "exog_re": X[[0, 33]]}
+    found = arrays.predict(X[[0, 33]], **given, **options)
+    np.testing.assert_allclose(found, fit.predict(rows, **options), rtol=1e-5)
+
+
+def test_it_serves_after_the_rows_were_let_go(sleepstudy):
+    data, _ = sleepstudy
+    fit = lmer("Reaction ~ Days + (Days | Subject)", data)
+    rows = data.iloc[[0, 33]].assign(Subject=[308, 999])
+    options = {"re": "all", "interval": "prediction", "new_levels": "population"}
+    want = fit.predict(rows, **options)
+    fit.remove_data()
+    pd.testing.assert_frame_equal(fit.predict(rows, **options), want, rtol=1e-9)
+    with pytest.raises(DataError, match=r"predict\(\) without new data"):
+        fit.predict(re="all", se=True)
