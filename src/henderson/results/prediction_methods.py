@@ -121,11 +121,11 @@ class PredictionMethods(FittedModel):
         >>> fit.predict(new).round(1).tolist(), fit.predict(new, re="all").round(1).tolist()
         ([377.0], [489.7])
         >>> fit.predict(new, re="all", interval="prediction").round(1)
-           estimate    se    df  lower  upper
-        9     489.7  36.7  96.0  416.8  562.5
+           estimate    se     df  lower  upper
+        9     489.7  32.8  161.0  424.8  554.5
         >>> fit.predict(new.assign(Subject=999), re="all", se=True, new_levels="population").round(1)
            estimate    se    df  lower  upper
-        9     377.0  83.7  19.0  201.8  552.2
+        9     377.0  79.0  14.5  208.0  546.0
         """
         from henderson.prediction.predict import COLUMNS, Given
         from henderson.prediction.request import PredictionRequest
