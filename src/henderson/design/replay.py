@@ -361,3 +361,8 @@ def _numeric(spec: FactorSpec, table: Table, env: Environment) -> np.ndarray:
     if len(rows):
         out[rows] = as_number(spec, replay(spec, columns, len(rows), env))
     return out
+
+
+def varying_columns(design: Design, k: int, newdata: Any) -> np.ndarray:
+    """The columns of a random term that is a bar, for new rows of any level, (m, q)."""
+    return _columns(design.specs.random[k].part, read_table(newdata), design.specs.environment)

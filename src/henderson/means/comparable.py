@@ -104,6 +104,7 @@ class Comparable(Estimates):
             self.test.but(adjust=adjust or suits, level=level, side=side, delta=delta, null=null),
             tuple(sizes) if first.pairs and not interaction else None,
             self.about,
+            f"contrast of {self.quantity}" if self.quantity else "",
         )
 
     def pairs(
@@ -127,10 +128,97 @@ class Comparable(Estimates):
 class Contrasts(Comparable):
     """Contrasts among marginal means, trends or contrasts; see `Estimates` for what it offers."""
 
+    def plot(self, *, ax: Any = None) -> Any:
+        """The contrasts with their intervals, and the line at zero (needs matplotlib).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from henderson.means.pictures import draw_means
+
+        return draw_means(self, None, True, ax)
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class EMMeans(Comparable):
     """Marginal means or trends; see `Estimates` for what it offers."""
+
+    def plot(self, *, comparisons: bool = True, adjust: str | None = None, ax: Any = None) -> Any:
+        """The means with their intervals, and arrows that compare them (needs matplotlib).
+
+        Arrows of two means of a family overlap where their difference is not significant at one less the confidence
+        level, and do not where it is. Where no arrows can show that of a pair the title says so.
+
+        Parameters
+        ----------
+        comparisons : bool
+            Whether to draw arrows.
+        adjust : str, optional
+            Multiplicity adjustment of the comparisons; by default Tukey's.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").plot().get_xlabel()
+        'score'
+        """
+        from henderson.means.pictures import draw_means
+
+        several = any(len(family) > 1 for family in self._families)
+        return draw_means(self, self.pairs(adjust=adjust, delta=0.0) if comparisons and several else None, False, ax)
+
+    def interaction_plot(self, x: str | None = None, *, intervals: bool = True, ax: Any = None) -> Any:
+        """Means joined along one variable, a line for each combination of the others (needs matplotlib).
+
+        Parameters
+        ----------
+        x : str, optional
+            The variable; by default the first. Numbers are at their places, other levels at equal distances.
+        intervals : bool
+            Whether to draw confidence intervals.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+        """
+        from henderson.means.pictures import draw_interaction
+
+        return draw_interaction(self, x, intervals, ax)
+
+    def pwpp(self, *, adjust: str | None = None, ax: Any = None) -> Any:
+        """p-values of all pairwise comparisons, each a bar that joins the two means at its p (needs matplotlib).
+
+        Parameters
+        ----------
+        adjust : str, optional
+            Multiplicity adjustment; by default Tukey's.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure. With several families (`by`), an array of as many.
+
+        Returns
+        -------
+        matplotlib Axes, or an array of them, one a family
+        """
+        from henderson.means.pictures import draw_pwpp
+
+        if any(len(family) < 2 for family in self._families):
+            raise ValueError("pwpp() compares means, and a family has but one")
+        return draw_pwpp(self, self.pairs(adjust=adjust, delta=0.0), ax)
 
 
 def _simple(

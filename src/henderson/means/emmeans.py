@@ -66,7 +66,9 @@ def emmeans(
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)
     found = margins(grid, [*names, *by_names], weights)
     about = about_averages(design, grid, [*names, *by_names], found.averaged, weights)
-    return EMMeans(keys_of_rows(found), found.rows, inference, found.offset, tuple(by_names), test, None, about)
+    return EMMeans(
+        keys_of_rows(found), found.rows, inference, found.offset, tuple(by_names), test, None, about, design.y_name
+    )
 
 
 def keys_of_rows(found: Margins) -> pd.DataFrame:

@@ -47,6 +47,8 @@ class Estimates:
         For each family, the number of means of which it has all pairs.
     about : tuple of str
         Notes on what the rows are.
+    quantity : str
+        What the numbers are: the response, or a slope. The label of an axis.
     """
 
     keys: pd.DataFrame
@@ -57,6 +59,7 @@ class Estimates:
     test: TestOptions = PLAIN
     pairs_of: tuple[int, ...] | None = None
     about: tuple[str, ...] = ()
+    quantity: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)

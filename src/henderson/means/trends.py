@@ -68,7 +68,9 @@ def emtrends(
     about = about_averages(design, grid, [*names, *by_names, column], found.averaged, weights)
     about = tuple(note for note in about if not note.startswith(("NOTE", "Offset")))
     about = (f"Estimates are slopes of {var}", *about)
-    return EMMeans(keys_of_rows(found), found.rows, inference, 0.0, tuple(by_names), test, None, about)
+    return EMMeans(
+        keys_of_rows(found), found.rows, inference, 0.0, tuple(by_names), test, None, about, f"slope of {var}"
+    )
 
 
 def _covariate(design: Design, var: str) -> str:

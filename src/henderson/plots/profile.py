@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import ndtri
 
+from henderson.plots.canvas import colour, needed, panels
+
 #: levels of the intervals drawn
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
@@ -26,27 +28,40 @@ class Curve(Protocol):
         """The parameter at values of ζ."""
 
 
-def draw(curves: Sequence[tuple[str, Curve]], absolute: bool) -> Any:
-    """One panel a parameter; straight lines are parameters whose Wald intervals are right."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install henderson[plot]") from error
+#: inches of a panel
+SIZE = (3.0, 2.6)
+
+
+def figure(curves: Sequence[tuple[str, Curve]], absolute: bool) -> Any:
+    """The picture as a matplotlib Figure that pyplot does not know: notebooks show it once, where it is returned."""
+    needed()
+    from matplotlib.figure import Figure
+
     wide = min(len(curves), 4)
-    deep = -(-len(curves) // wide)
-    figure = Figure(figsize=(3.0 * wide, 2.6 * deep), layout="constrained")
-    for i, (name, curve) in enumerate(curves):
-        axis = figure.add_subplot(deep, wide, i + 1)
+    fig = Figure(figsize=(SIZE[0] * wide, SIZE[1] * -(-len(curves) // wide)), layout="constrained")
+    draw(curves, absolute, fig=fig)
+    return fig
+
+
+def draw(curves: Sequence[tuple[str, Curve]], absolute: bool, *, axes: Any = None, fig: Any = None) -> np.ndarray:
+    """One panel a parameter; straight lines are parameters whose Wald intervals are right.
+
+    Returns
+    -------
+    array of Axes, one a parameter
+    """
+    found = panels(len(curves), 4, axes=axes, fig=fig, size=SIZE)
+    for ax, (name, curve) in zip(found, curves):
         values = np.linspace(curve.values[0], curve.values[-1], 200)
         zeta = curve.zeta(values)
-        axis.plot(values, np.abs(zeta) if absolute else zeta, lw=1.4)
+        ax.plot(values, np.abs(zeta) if absolute else zeta, lw=1.6, color=colour(0))
         for level in LEVELS:
             z = float(ndtri((1 + level) / 2))
             lower, upper = curve.value(np.array([-z, z]))
             ends = [(x, y) for x, y in ((lower, -z), (upper, z)) if np.isfinite(x)]
             for x, y in ends:
-                axis.plot([x, x], [0, abs(y) if absolute else y], color="0.6", lw=0.8)
-        axis.axhline(0, color="0.6", lw=0.8)
-        axis.set_title(name, fontsize="small")
-    figure.supylabel("|ζ|" if absolute else "ζ")
-    return figure
+                ax.plot([x, x], [0, abs(y) if absolute else y], color="0.6", lw=0.8)
+        ax.axhline(0, color="0.6", lw=0.8)
+        ax.set_title(name, fontsize="small")
+        ax.set_ylabel("|ζ|" if absolute else "ζ")
+    return found

@@ -150,11 +150,15 @@ class Profile:
         -------
         matplotlib Figure
         """
-        from henderson.plots.profile import draw
+        from henderson.plots.profile import figure
 
+        return figure(self.named_curves(parameters), absolute)
+
+    def named_curves(self, parameters: Sequence[str] | str | None = None) -> list[tuple[str, Curve]]:
+        """Names and curves of some parameters; of all by default."""
         names = [(t.name, t.alias) for t in self.targets]
         chosen = range(len(names)) if parameters is None else find(parameters, names, "parameter")
-        return draw([(names[i][0], self.curves[i]) for i in chosen], absolute)
+        return [(names[i][0], self.curves[i]) for i in chosen]
 
     def __repr__(self) -> str:
         kind = "REML" if self._surface.reml else "maximum likelihood"

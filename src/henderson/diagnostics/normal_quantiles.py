@@ -1,0 +1,64 @@
+"""An ordered sample beside what a standard normal one of its size would be.
+
+The i-th of n order statistics of a uniform sample is Beta(i, n + 1 − i); its median is close to (i − 3/8) / (n + 1/4)
+(Blom 1958), and its pointwise limits at a level are the quantiles of that distribution:
+
+    theoretical_i = Φ⁻¹((i − 3/8) / (n + 1/4)),   lower_i, upper_i = Φ⁻¹(Beta⁻¹((1 ∓ level) / 2; i, n + 1 − i))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaincinv, ndtri
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class NormalQuantiles:
+    """A sample in order.
+
+    Attributes
+    ----------
+    theoretical : (n,) array
+        Quantiles of the standard normal distribution.
+    sample : (n,) array
+        The sample, smallest first.
+    lower, upper : (n,) arrays
+        Pointwise limits of the order statistics of a standard normal sample.
+    """
+
+    theoretical: FloatArray
+    sample: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+
+def normal_quantiles(sample: FloatArray, level: float = 0.95) -> NormalQuantiles:
+    """The sample beside normal quantiles; values that are not finite are left out.
+
+    Parameters
+    ----------
+    sample : (n,) array
+        In standard deviations.
+    level : float
+        Of the limits.
+
+    Examples
+    --------
+    >>> found = normal_quantiles(np.array([0.1, -1.2, 0.9]))
+    >>> found.theoretical.round(2).tolist(), found.sample.tolist()
+    ([-0.87, 0.0, 0.87], [-1.2, 0.1, 0.9])
+    """
+    ordered = np.sort(sample[np.isfinite(sample)])
+    n = len(ordered)
+    i = np.arange(1, n + 1)
+    tail = (1 - level) / 2
+    return NormalQuantiles(
+        ndtri((i - 0.375) / (n + 0.25)),
+        ordered,
+        ndtri(betaincinv(i, n + 1 - i, tail)),
+        ndtri(betaincinv(i, n + 1 - i, 1 - tail)),
+    )

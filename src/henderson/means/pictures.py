@@ -1,0 +1,118 @@
+"""Marginal means as pictures: their numbers handed to `plots`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.means.arrows import Arrows, comparison_arrows
+from henderson.means.estimates import Estimates
+from henderson.means.labels import Labels, written
+from henderson.means.series import limits, series_of
+from henderson.plots import interaction, means, pwpp
+from henderson.plots.effects import Along
+
+#: pairs whose arrows are wrong that are named
+MOST_WRONG = 4
+
+
+def draw_means(estimates: Estimates, compared: Estimates | None, zero: bool, ax: Any) -> Any:
+    """The estimates with their intervals, and arrows by the comparisons of all pairs; see `Comparable.plot`."""
+    estimate, lower, upper = limits(estimates)
+    alpha, families, wrong, start = 1 - estimates.test.level, [], [], 0
+    for rows in estimates._families:
+        there = rows[np.isfinite(estimate[rows])]
+        labels, left, right = _names(estimates, there), None, None
+        if compared is not None:
+            pairs = slice(start, start + len(rows) * (len(rows) - 1) // 2)
+            arrows = _arrows(compared, pairs, estimate[rows], alpha)
+            left, right, start = arrows.left, arrows.right, pairs.stop
+            wrong += [f"{labels[i]} and {labels[j]}" for i, j in arrows.wrong]
+        limit = estimate[there], lower[there], upper[there]
+        families.append(means.Family(_heading(estimates, rows), labels, *limit, left, right))
+    note = ""
+    if compared is not None:
+        note = f"arrows overlap where p ≥ {alpha:.3g} ({_adjusted(compared)})"
+        if wrong:
+            more = f" and {len(wrong) - MOST_WRONG} more" if len(wrong) > MOST_WRONG else ""
+            note += f"; not of {'; '.join(wrong[:MOST_WRONG])}{more}"
+    return means.draw(families, _quantity(estimates), note, ax, zero=zero)
+
+
+def draw_interaction(estimates: Estimates, x: str | None, intervals: bool, ax: Any) -> Any:
+    """Means joined along one factor; see `EMMeans.interaction_plot`."""
+    names = list(estimates.keys.columns)
+    x = names[0] if x is None else x
+    if x not in names:
+        raise ValueError(f"x: the means are not of {x!r}; they are of {', '.join(map(str, names))}")
+    values = estimates.keys[x]
+    levels = None if pd.api.types.is_numeric_dtype(values.dtype) else list(pd.unique(values))
+    series, title = series_of(estimates, x, levels)
+    return interaction.draw(series, Along(str(x), levels), intervals, _quantity(estimates), title, ax)
+
+
+def draw_pwpp(estimates: Estimates, compared: Estimates, ax: Any) -> Any:
+    """p-values of all pairs; see `EMMeans.pwpp`."""
+    estimate, _, _ = limits(estimates)
+    families, start = [], 0
+    for rows in estimates._families:
+        pairs = slice(start, start + len(rows) * (len(rows) - 1) // 2)
+        first, second, p, start = *_places(estimate[rows], True), _p(compared)[pairs], pairs.stop
+        order = np.argsort(np.where(np.isfinite(estimate[rows]), estimate[rows], np.inf), kind="stable")
+        order = order[: np.isfinite(estimate[rows]).sum()]
+        labels = [
+            f"{name}  ({value:.4g})" for name, value in zip(_names(estimates, rows[order]), estimate[rows][order])
+        ]
+        there = (first >= 0) & (second >= 0)
+        families.append(pwpp.Comparisons(_heading(estimates, rows), labels, first[there], second[there], p[there]))
+    found = pwpp.draw(families, 1 - compared.test.level, _adjusted(compared), _quantity(estimates), ax)
+    return found[0] if len(found) == 1 else found
+
+
+def _places(estimate: np.ndarray, sort: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Which two means each pair of a family is of, among those that are there (−1: not there), in order if `sort`."""
+    there = np.flatnonzero(np.isfinite(estimate))
+    place = np.full(len(estimate), -1)
+    place[there[np.argsort(estimate[there], kind="stable")] if sort else there] = np.arange(len(there))
+    first, second = np.triu_indices(len(estimate), 1)  # the order of pairwise contrasts
+    return place[first], place[second]
+
+
+def _arrows(compared: Estimates, pairs: slice, estimate: np.ndarray, alpha: float) -> Arrows:
+    """Arrows of the means of a family that are there."""
+    first, second = _places(estimate, False)
+    _, lower, upper = (column[pairs] for column in limits(compared))
+    p, there = _p(compared)[pairs], (first >= 0) & (second >= 0)
+    half = np.where(np.isfinite(p), (upper - lower) / 2, np.nan)
+    mean = estimate[np.isfinite(estimate)]
+    return comparison_arrows(mean, first[there], second[there], half[there], p[there] < alpha)
+
+
+def _p(estimates: Estimates) -> np.ndarray:
+    """p-values, (r,): the last column of the frame."""
+    return estimates.frame.iloc[:, -1].to_numpy(float)
+
+
+def _adjusted(compared: Estimates) -> str:
+    """How p-values were adjusted."""
+    return "not adjusted" if compared.test.adjust == "none" else compared.test.adjust
+
+
+def _heading(estimates: Estimates, rows: np.ndarray) -> str:
+    """What a family is called."""
+    if not estimates.by:
+        return ""
+    return ", ".join(f"{name} = {written(estimates.keys[name].iloc[rows[0]])}" for name in estimates.by)
+
+
+def _names(estimates: Estimates, rows: np.ndarray) -> list[str]:
+    """What the estimates of a family are called."""
+    keys = estimates.keys.iloc[rows]
+    return list(Labels.of(keys[[name for name in keys.columns if name not in estimates.by]]).texts)
+
+
+def _quantity(estimates: Estimates) -> str:
+    """What the numbers are: the label of their axis."""
+    return estimates.quantity or "estimate"

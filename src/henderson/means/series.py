@@ -1,0 +1,49 @@
+"""Marginal means as pictures have them: along one variable, a series for each combination of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.means.estimates import Estimates
+from henderson.means.labels import written
+from henderson.plots.effects import Series
+
+
+def limits(estimates: Estimates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate, lower and upper limit, (r,) each: by their places, since a factor may have one of their names."""
+    frame, first = estimates.frame, estimates.keys.shape[1]
+    found = dict(zip(("estimate", "se", "df", "lower", "upper"), (frame.iloc[:, k] for k in range(first, first + 5))))
+    return tuple(found[name].to_numpy(float) for name in ("estimate", "lower", "upper"))  # type: ignore[return-value]
+
+
+def series_of(means: Estimates, x: str, levels: Sequence[Any] | None) -> tuple[list[Series], str]:
+    """Series along a column of the keys, one for each combination of the others, and what tells them apart.
+
+    Parameters
+    ----------
+    means : Estimates
+    x : str
+    levels : sequence, or None
+        Where x is a factor: its levels, whose numbers are the places.
+    """
+    estimate, lower, upper = limits(means)
+    column = means.keys[x]
+    place = column.to_numpy(float) if levels is None else pd.Index(levels).get_indexer(pd.Index(column)).astype(float)
+    others = [name for name in means.keys.columns if name != x]
+    labels = _labels(means.keys[others])
+    out = []
+    for label in dict.fromkeys(labels):
+        here = np.flatnonzero([other == label for other in labels])
+        here = here[np.argsort(place[here], kind="stable")]
+        out.append(Series(label, place[here], estimate[here], lower[here], upper[here]))
+    return out, ", ".join(map(str, others))
+
+
+def _labels(keys: pd.DataFrame) -> list[str]:
+    """One text a row."""
+    columns = [[written(value) for value in keys[name]] for name in keys.columns]
+    return [", ".join(parts) for parts in zip(*columns)] if columns else [""] * len(keys)
