@@ -7,7 +7,7 @@ from scipy import stats
 import drawn
 from henderson import datasets, lmer, mixedlm
 from henderson.diagnostics.normal_quantiles import normal_quantiles
-from henderson.diagnostics.standardised import standardised_modes
+from henderson.diagnostics.standardised_modes import standardised_modes
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def test_axes_must_be_as_many_as_panels(fit):
 def test_residuals_against_a_variable_and_a_factor(fit):
     sleep = datasets.load("sleepstudy")
     along = fit.plot.residuals("Days")
-    np.testing.assert_array_equal(drawn.points(along.collections[0]), np.column_stack([sleep["Days"], fit.resid]))
+    np.testing.assert_allclose(drawn.points(along.collections[0]), np.column_stack([sleep["Days"], fit.resid]))
     boxes = fit.plot.residuals("Subject")
     medians = fit.resid.groupby(sleep["Subject"]).median()
     shown = [drawn.line(one) for one in boxes.lines]
@@ -57,6 +57,17 @@ def test_residuals_against_a_variable_and_a_factor(fit):
     assert np.isin(medians.round(9), np.round(flat, 9)).all()
     with pytest.raises(ValueError, match="no variable or grouping factor 'age'; it has Days, Subject"):
         fit.plot.residuals("age")
+
+
+@pytest.mark.parametrize("kind", ["pearson", "studentized", "scaled", "quantile"])
+def test_residuals_of_every_kind(fit, kind):
+    options = {"seed": 1} if kind == "quantile" else {}
+    ax = fit.plot.residuals(kind=kind, level="marginal", **options)
+    expected = fit.residuals(kind, "marginal", **options)
+    np.testing.assert_array_equal(drawn.points(ax.collections[0])[:, 1], expected)
+    assert ax.get_ylabel() == f"{kind} residual"
+    with pytest.raises(ValueError, match="kind"):
+        fit.plot.residuals(kind="odd")
 
 
 def test_without_rows_what_needs_them_says_so():

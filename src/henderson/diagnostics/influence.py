@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.design.variance_parameters import variance_parameters
+from henderson.design.variance_parameters import VarianceParameter, variance_parameters
 from henderson.diagnostics.one_step import one_step
 from henderson.diagnostics.row_sets import row_sets
 from henderson.engine.fit import Fit
@@ -120,10 +120,21 @@ def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
             G = fit.lam[parameter.term] @ fit.lam[parameter.term].T
             whole = fit.sigma**2 * G[row, column]
             left = found.sigma**2 * found.cov[parameter.term][:, row, column]
-        name = _VARIANCE[parameter.kind] + parameter.name.removeprefix(_PREFIX[parameter.kind])
         with np.errstate(divide="ignore", invalid="ignore"):
-            out[f"rvc[{name}]"] = np.where(whole != 0, left / whole - 1, np.nan)
+            out[_rvc(parameter)] = np.where(whole != 0, left / whole - 1, np.nan)
     return out
+
+
+def _rvc(parameter: VarianceParameter) -> str:
+    """The column of a parameter's relative change."""
+    return f"rvc[{_VARIANCE[parameter.kind] + parameter.name.removeprefix(_PREFIX[parameter.kind])}]"
+
+
+def measure_names(fit: Fit, exact: bool = True) -> tuple[str, ...]:
+    """The columns of `influence` beside n, known before anything is left out."""
+    dfbetas = (f"dfbetas[{name}]" for name, kept in zip(fit.design.x_names, fit.kept) if kept)
+    rvc = [_rvc(parameter) for parameter in variance_parameters(fit.design)] if exact else []
+    return ("leverage", "leverage_fixed", "cooks", "mdffits", "covratio", "covtrace", *dfbetas, *rvc)
 
 
 def _mean(values: FloatArray, sets: Any) -> FloatArray:

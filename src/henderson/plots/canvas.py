@@ -138,7 +138,7 @@ def label_levels(ax: Any, labels: Sequence[Any], which: str = "x", name: str = "
     n = len(texts)
     if n > MOST_LABELS:
         axis.set_ticks([])
-        axis.set_label_text(f"{name} ({n:,} levels)".strip())
+        axis.set_label_text(f"{n:,} rows" if name == "row" else f"{name} ({n:,} levels)")
     else:
         small = n > (12 if which == "x" else 25)
         axis.set_ticks(np.arange(n), texts, fontsize="x-small" if small else None)

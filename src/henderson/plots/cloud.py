@@ -44,6 +44,6 @@ def trend(ax: Any, x: FloatArray, y: FloatArray, **looks: Any) -> Any:
     return line
 
 
-def zero(ax: Any) -> None:
-    """The line at zero."""
-    ax.axhline(0, color=INK, lw=0.8, ls="--", zorder=1)
+def zero(ax: Any, middle: float = 0.0) -> None:
+    """The line where residuals lie around."""
+    ax.axhline(middle, color=INK, lw=0.8, ls="--", zorder=1)

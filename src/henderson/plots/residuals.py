@@ -11,18 +11,26 @@ from henderson.plots.canvas import GREY, INK, MOST_LABELS, axes_for, colour, lab
 from henderson.plots.cloud import cloud, trend, zero
 
 
-def against_numbers(x: np.ndarray, residuals: np.ndarray, x_name: str, y_name: str, ax: Any = None) -> Any:
+def against_numbers(
+    x: np.ndarray, residuals: np.ndarray, x_name: str, y_name: str, ax: Any = None, middle: float = 0.0
+) -> Any:
     """A cloud with the means in bins; (n,) arrays, and what they are called. Returns the axes."""
     ax = axes_for(ax)
     cloud(ax, x, residuals, color=colour(0))
     trend(ax, x, residuals)
-    zero(ax)
+    zero(ax, middle)
     ax.set(xlabel=x_name, ylabel=y_name)
     return ax
 
 
 def against_levels(
-    codes: np.ndarray, levels: Sequence[Any], residuals: np.ndarray, x_name: str, y_name: str, ax: Any = None
+    codes: np.ndarray,
+    levels: Sequence[Any],
+    residuals: np.ndarray,
+    x_name: str,
+    y_name: str,
+    ax: Any = None,
+    middle: float = 0.0,
 ) -> Any:
     """A box for each level, or a cloud over very many; (n,) codes and residuals, and what they are called. Returns the
     axes."""
@@ -31,7 +39,7 @@ def against_levels(
         cloud(ax, codes.astype(float), residuals, color=colour(0))
     else:
         _boxes(ax, codes, len(levels), residuals)
-    zero(ax)
+    zero(ax, middle)
     label_levels(ax, levels, "x", x_name)
     ax.set_ylabel(y_name)
     return ax

@@ -1,7 +1,6 @@
-"""Residuals and conditional modes in their own standard deviations.
+"""Conditional modes in their own standard deviations.
 
-    residuals   √w_i (y_i − ŷ_i) / σ̂
-    modes       b̂_jr / √Var(b̂_jr),   Var(b̂_j) = Var(b_j) − Var(b_j | y)       (at the estimated variances)
+    b̂_jr / √Var(b̂_jr),   Var(b̂_j) = Var(b_j) − Var(b_j | y)       (at the estimated variances)
 
 A mode is drawn towards zero, the more the fewer rows its level has; divided by its own standard deviation it is
 comparable with the others, and standard normal in the model (Lange and Ryan 1989).
@@ -17,13 +16,6 @@ FloatArray = np.ndarray
 
 #: a mode's variance relative to the effect's, below which it is as good as zero
 NO_VARIANCE = 1e-10
-
-
-def scaled_residuals(fit: Fit, what: str) -> FloatArray:
-    """Residuals in standard deviations, (n,); `what` is named when the rows are gone."""
-    rows = fit.rows_for(what)
-    residuals = rows.y - rows.mean(fit.beta, fit.kept) - rows.random_part(fit.b)
-    return residuals / fit.sigma * np.sqrt(rows.unit_weights)
 
 
 def standardised_modes(fit: Fit) -> tuple[FloatArray, ...]:
