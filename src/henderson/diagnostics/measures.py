@@ -13,6 +13,7 @@ With prior weights σ² is the variance of an observation of weight one. (Nakaga
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,6 +75,24 @@ def variance_shares(fit: Fit) -> VarianceShares:
         intercept.append(G[at, at])
     fixed = float(linear @ linear) / (fit.n - 1)
     return VarianceShares(fixed, np.array(random), np.array(intercept), scale)
+
+
+def total_sd(fit: Fit, without: Sequence[bool] = ()) -> float:
+    """Standard deviation of a response about the fixed part, on average over the rows of the data.
+
+    Parameters
+    ----------
+    fit : Fit
+    without : sequence of bool
+        Random terms that do not count, since they are known.
+    """
+    leave = [*without, *[False] * (len(fit.design.terms) - len(without))]
+    shares = (
+        float(np.sum(gram * (lam @ lam.T))) / fit.n
+        for gram, lam, out in zip(fit.digest.grams, fit.lam, leave)
+        if not out
+    )
+    return fit.sigma * float(np.sqrt(1.0 + sum(shares)))
 
 
 def r2(fit: Fit) -> R2:

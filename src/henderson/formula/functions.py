@@ -278,6 +278,7 @@ FUNCTIONS: dict[str, Function] = {
     "atan": _numeric(np.arctan),
     "round": _numeric(_round),
     "qlogis": _numeric(_logit),
+    "logit": _numeric(_logit),
     "plogis": _numeric(_expit),
     "pmin": _numeric(partial(_parallel, np.minimum)),
     "pmax": _numeric(partial(_parallel, np.maximum)),

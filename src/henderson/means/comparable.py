@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,7 @@ class Comparable(Estimates):
         ref: Any = None,
         reverse: bool | None = None,
         max_degree: int | None = None,
+        type: Literal["link", "response"] | None = None,
     ) -> Contrasts:
         """Contrasts among the estimates, within each level of `by`.
 
@@ -61,6 +62,9 @@ class Comparable(Estimates):
             Of ``"pairwise"``, ``"trt.vs.ctrl"`` and ``"consec"``: each difference the other way round.
         max_degree : int, optional
             Of ``"poly"``; by default 6.
+        type : {"link", "response"}, optional
+            With a response that is a logarithm: differences, or ratios (odds ratios of log-odds); by default as the
+            means are. Contrasts on other scales stay there.
 
         Returns
         -------
@@ -82,7 +86,7 @@ class Comparable(Estimates):
         given = {"ref": ref, "reverse": reverse, "max_degree": max_degree}
         options = {name: value for name, value in given.items() if value is not None}
         offset = np.broadcast_to(np.asarray(self.offset, float), len(self))
-        frames, rows, offsets, sizes, first = [], [], [], [], None
+        frames, rows, offsets, sizes, sums, first = [], [], [], [], [], None
         for family in families:
             keys = self.keys.iloc[family]
             make = _products if interaction else _simple
@@ -91,6 +95,7 @@ class Comparable(Estimates):
             heads = pd.DataFrame({name: [keys[name].iloc[0]] * len(labels) for name in by_names}, index=labels.index)
             frames.append(pd.concat([labels, heads], axis=1))
             rows.append(combine(coefficients, self.rows[family]))
+            sums.append(np.abs(coefficients.sum(axis=1)) - 1e-9 * np.abs(coefficients).sum(axis=1))
             offsets.append(combine(coefficients, offset[family, None])[:, 0])
             sizes += [len(family)] * bool(len(labels))
         assert first is not None
@@ -101,10 +106,11 @@ class Comparable(Estimates):
             self.inference,
             np.concatenate(offsets),
             by_names,
-            self.test.but(adjust=adjust or suits, level=level, side=side, delta=delta, null=null),
+            self.test.but(adjust=adjust or suits, level=level, side=side, delta=delta, null=null, type=type),
             tuple(sizes) if first.pairs and not interaction else None,
             self.about,
             f"contrast of {self.quantity}" if self.quantity else "",
+            None if self.way is None else self.way.contrasts(bool((np.concatenate(sums) <= 0).all())),
         )
 
     def pairs(
@@ -117,10 +123,19 @@ class Comparable(Estimates):
         delta: float | None = None,
         null: float = 0.0,
         reverse: bool | None = None,
+        type: Literal["link", "response"] | None = None,
     ) -> Contrasts:
         """All pairwise differences: ``contrasts("pairwise", ...)``, which says what the options are."""
         return self.contrasts(
-            "pairwise", adjust=adjust, by=by, level=level, side=side, delta=delta, null=null, reverse=reverse
+            "pairwise",
+            adjust=adjust,
+            by=by,
+            level=level,
+            side=side,
+            delta=delta,
+            null=null,
+            reverse=reverse,
+            type=type,
         )
 
 

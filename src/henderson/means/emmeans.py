@@ -19,6 +19,7 @@ from henderson.means.comparable import Contrasts, EMMeans
 from henderson.means.grid import ReferenceGrid, reference_grid
 from henderson.means.labels import written
 from henderson.means.options import PLAIN, TestOptions
+from henderson.means.response import WayBack, way_back
 from henderson.means.specs import split_specs, with_outer
 
 __all__ = ["Contrasts", "EMMeans", "emmeans"]
@@ -33,6 +34,7 @@ def emmeans(
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
     test: TestOptions = PLAIN,
+    way: WayBack | None = None,
 ) -> EMMeans:
     """Marginal means of a model given by a formula.
 
@@ -52,6 +54,8 @@ def emmeans(
     weights : {"equal", "proportional", "cells", "outer", "flat"}
         How to average over the other factors; see `averages.margins`.
     test : TestOptions
+    way : WayBack, optional
+        To the response before it was transformed; by default what the formula says.
 
     Returns
     -------
@@ -62,12 +66,14 @@ def emmeans(
     ValueError
         An unknown variable, or weights; a model given as arrays.
     """
+    way = way_back(design) if way is None else way
     grid = reference_grid(design, at)
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)
     found = margins(grid, [*names, *by_names], weights)
     about = about_averages(design, grid, [*names, *by_names], found.averaged, weights)
+    quantity = design.y_name
     return EMMeans(
-        keys_of_rows(found), found.rows, inference, found.offset, tuple(by_names), test, None, about, design.y_name
+        keys_of_rows(found), found.rows, inference, found.offset, tuple(by_names), test, None, about, quantity, way
     )
 
 
@@ -79,7 +85,7 @@ def keys_of_rows(found: Margins) -> pd.DataFrame:
 def about_averages(
     design: Design, grid: ReferenceGrid, names: Sequence[str], averaged: Sequence[str], weights: str
 ) -> tuple[str, ...]:
-    """What the rows are: averages, covariates, nesting, scale, and emmeans' warning about interactions."""
+    """What the rows are: averages, covariates, nesting, and emmeans' warning about interactions."""
     notes = []
     inside, outside = set(names), set(grid.values) - set(names)
     if any(
@@ -95,7 +101,4 @@ def about_averages(
         notes.append("Covariates: " + ", ".join(f"{n} = {written(grid.values[n][0])}" for n in fixed))
     if np.any(grid.offset) and np.all(grid.offset == design.specs.terms.offset):
         notes.append(f"Offset: {written(float(grid.offset[0]))}, its mean over the data")
-    response = getattr(design.specs, "response", None)
-    if response is not None and response.state is not None:
-        notes.append(f"Results are given on the scale of {response.expr}")
     return tuple(notes)

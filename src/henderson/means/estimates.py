@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from henderson.means.joint_test import joint_test
 from henderson.means.labels import free_name
 from henderson.means.multiplicity import adjust as multiplicity
 from henderson.means.options import PLAIN, TestOptions
+from henderson.means.response import WayBack, as_ratios
 from henderson.tables.result_frame import ResultFrame
 from henderson.tables.table import Table
 
@@ -49,6 +50,8 @@ class Estimates:
         Notes on what the rows are.
     quantity : str
         What the numbers are: the response, or a slope. The label of an axis.
+    way : WayBack, or None
+        To the response before it was transformed.
     """
 
     keys: pd.DataFrame
@@ -60,6 +63,7 @@ class Estimates:
     pairs_of: tuple[int, ...] | None = None
     about: tuple[str, ...] = ()
     quantity: str = ""
+    way: WayBack | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -117,6 +121,9 @@ class Estimates:
         delta: float | None = None,
         null: float | None = None,
         by: str | Iterable[str] | None = None,
+        type: Literal["link", "response"] | None = None,
+        bias_adjust: bool | None = None,
+        sigma: float | None = None,
     ) -> Self:
         """The same estimates, tested otherwise; what is None stays as it is.
 
@@ -135,8 +142,16 @@ class Estimates:
             Value under the null hypothesis.
         by : str or sequence of str
             Columns that make the families.
+        type : {"link", "response"}
+            With a transformed response, ``log(y)``: on that scale, or back on that of y; differences of logarithms go
+            back as ratios.
+        bias_adjust : bool
+            With ``type="response"``: means of y and not medians, to second order.
+        sigma : float
+            Standard deviation for that; by default of all that varies in the model.
         """
-        test = self.test.but(adjust=adjust, level=level, side=side, delta=delta, null=null)
+        changes = {"adjust": adjust, "level": level, "side": side, "delta": delta, "null": null}
+        test = self.test.but(**changes, type=type, bias_adjust=bias_adjust, sigma=sigma)
         if by is None:
             return replace(self, test=test)
         families = columns_of(by, self.keys)
@@ -196,16 +211,23 @@ class Estimates:
         half = np.where(se == 0, 0.0, critical * se)
         lower = estimate - half if test.side >= 0 else np.full(len(gap), -np.inf)
         upper = estimate + half if test.side <= 0 else np.full(len(gap), np.inf)
+        scale = None if self.way is None else self.way.in_use(test)
+        keys = self.keys
+        if scale is not None and self.way is not None:
+            se, estimate = se * np.abs(scale.slope(estimate)), scale.back(estimate)
+            lower, upper = scale.back(lower), scale.back(upper)
+            keys = as_ratios(keys, self.by) if self.way.is_ratio else keys
         numbers = {
             "estimate": estimate, "se": se, "df": df, "lower": lower, "upper": upper, "statistic": statistic, "p": p,
         }  # fmt: skip
-        frame = self.keys.reset_index(drop=True)
+        frame = keys.reset_index(drop=True)
         frame = frame.assign(**{free_name(name, self.keys.columns): column for name, column in numbers.items()})
         missing: tuple[str, ...] = ()
         if np.isnan(estimate).any():
             missing = reasons(inference, self.rows, [_label(row) for row in self.keys.itertuples(index=False)])
         notes = (
             *self.about,
+            *(() if self.way is None else self.way.notes(test)),
             f"Degrees of freedom: {inference.ddf}",
             f"Confidence level: {test.level:g}",
             *said,

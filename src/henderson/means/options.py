@@ -38,6 +38,12 @@ class TestOptions:
         Margin of equivalence, non-superiority or non-inferiority; zero for an ordinary test.
     null : float
         Value under the null hypothesis.
+    type : {"link", "response"}
+        The scale of the model, or of its response before that was transformed.
+    bias_adjust : bool
+        With type="response": correct for the curvature of the way back.
+    sigma : float or None
+        Standard deviation for that; None: the model's.
 
     Raises
     ------
@@ -47,7 +53,7 @@ class TestOptions:
     Examples
     --------
     >>> TestOptions().but(side="less", adjust="fdr", level=None)
-    TestOptions(adjust='fdr', level=0.95, side=-1, delta=0.0, null=0.0)
+    TestOptions(adjust='fdr', level=0.95, side=-1, delta=0.0, null=0.0, type='link', bias_adjust=False, sigma=None)
     """
 
     __test__ = False
@@ -57,12 +63,21 @@ class TestOptions:
     side: Any = 0
     delta: float = 0.0
     null: float = 0.0
+    type: str = "link"
+    bias_adjust: bool = False
+    sigma: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {self.level!r}")
         if not self.delta >= 0:
             raise ValueError(f"delta must not be negative: {self.delta!r}")
+        if self.type not in ("link", "response"):
+            raise ValueError(f"type must be 'link' or 'response', not {self.type!r}")
+        if self.bias_adjust and self.type != "response":
+            raise ValueError("bias_adjust=True goes with type='response'")
+        if self.sigma is not None and not self.sigma >= 0:
+            raise ValueError(f"sigma must not be negative: {self.sigma!r}")
         changed = {
             "adjust": adjustment_name(self.adjust),
             "level": float(self.level),

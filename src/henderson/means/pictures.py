@@ -21,14 +21,21 @@ MOST_WRONG = 4
 def draw_means(estimates: Estimates, compared: Estimates | None, zero: bool, ax: Any) -> Any:
     """The estimates with their intervals, and arrows by the comparisons of all pairs; see `Comparable.plot`."""
     estimate, lower, upper = limits(estimates)
+    scale = None if estimates.way is None else estimates.way.in_use(estimates.test)
+    if scale is not None and compared is not None:  # tests, and arrows that show them, are of the scale of the model
+        compared = compared.summary(type="link")
+    of_model = estimate if scale is None else limits(estimates.summary(type="link", bias_adjust=False))[0]
     alpha, families, wrong, start = 1 - estimates.test.level, [], [], 0
     for rows in estimates._families:
         there = rows[np.isfinite(estimate[rows])]
         labels, left, right = _names(estimates, there), None, None
         if compared is not None:
             pairs = slice(start, start + len(rows) * (len(rows) - 1) // 2)
-            arrows = _arrows(compared, pairs, estimate[rows], alpha)
+            arrows = _arrows(compared, pairs, of_model[rows], alpha)
             left, right, start = arrows.left, arrows.right, pairs.stop
+            if scale is not None:
+                at = of_model[there]
+                left, right = scale.back(at) - scale.back(at - left), scale.back(at + right) - scale.back(at)
             wrong += [f"{labels[i]} and {labels[j]}" for i, j in arrows.wrong]
         limit = estimate[there], lower[there], upper[there]
         families.append(means.Family(_heading(estimates, rows), labels, *limit, left, right))
@@ -38,7 +45,8 @@ def draw_means(estimates: Estimates, compared: Estimates | None, zero: bool, ax:
         if wrong:
             more = f" and {len(wrong) - MOST_WRONG} more" if len(wrong) > MOST_WRONG else ""
             note += f"; not of {'; '.join(wrong[:MOST_WRONG])}{more}"
-    return means.draw(families, _quantity(estimates), note, ax, zero=zero)
+    is_ratio = scale is not None and estimates.way is not None and estimates.way.is_ratio
+    return means.draw(families, _quantity(estimates), note, ax, zero=zero and not is_ratio)
 
 
 def draw_interaction(estimates: Estimates, x: str | None, intervals: bool, ax: Any) -> Any:
@@ -115,4 +123,7 @@ def _names(estimates: Estimates, rows: np.ndarray) -> list[str]:
 
 def _quantity(estimates: Estimates) -> str:
     """What the numbers are: the label of their axis."""
+    scale = None if estimates.way is None else estimates.way.in_use(estimates.test)
+    if scale is not None:
+        return scale.of
     return estimates.quantity or "estimate"

@@ -15,12 +15,14 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.design.replay import fixed_columns
 from henderson.formula.evaluate import replay
+from henderson.formula.response import ResponseScale
 from henderson.inference.inference import Inference
 from henderson.means.averages import margins
 from henderson.means.comparable import EMMeans
 from henderson.means.emmeans import about_averages, keys_of_rows
 from henderson.means.grid import ReferenceGrid, expression_codes, model_terms, reference_grid
 from henderson.means.options import PLAIN, TestOptions
+from henderson.means.response import WayBack, way_back
 from henderson.means.specs import split_specs, with_outer
 
 _STEP = 1e-4
@@ -36,6 +38,7 @@ def emtrends(
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
     test: TestOptions = PLAIN,
+    way: WayBack | None = None,
 ) -> EMMeans:
     """Slopes of a covariate at the levels of `specs`.
 
@@ -48,8 +51,8 @@ def emtrends(
     var : str
         The covariate, or an expression of one that the formula has, such as ``"np.log(x)"``: then slopes are
         with respect to the expression.
-    by, at, weights, test
-        As in `emmeans`.
+    by, at, weights, test, way
+        As in `emmeans`. On the scale of the response a slope is h'(η) times that of the model, averaged over the grid.
 
     Returns
     -------
@@ -61,16 +64,34 @@ def emtrends(
     ValueError
         When `var` is a factor, or not in the fixed part.
     """
+    way = way_back(design) if way is None else way
     column = _covariate(design, var)
     grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(at or {}))
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)
-    found = margins(grid, [*names, *by_names], weights, _slopes(design, grid, var, column))
+    slopes = _slopes(design, grid, var, column)
+    scale = None if way is None else way.in_use(test)
+    if scale is None:
+        found = margins(grid, [*names, *by_names], weights, slopes)
+        rows, known, said = found.rows, 0.0, () if way is None else way.notes(test)
+    else:
+        rows, value = _of_response(grid, slopes, inference, scale)
+        found = margins(grid, [*names, *by_names], weights, np.column_stack([rows, value]))
+        rows = found.rows[:, :-1]
+        known, said = found.rows[:, -1] - inference.estimate(rows), (f"Slopes of {scale.of}", *scale.notes[1:])
     about = about_averages(design, grid, [*names, *by_names, column], found.averaged, weights)
     about = tuple(note for note in about if not note.startswith(("NOTE", "Offset")))
-    about = (f"Estimates are slopes of {var}", *about)
-    return EMMeans(
-        keys_of_rows(found), found.rows, inference, 0.0, tuple(by_names), test, None, about, f"slope of {var}"
-    )
+    about = (f"Estimates are slopes of {var}", *about, *said)
+    return EMMeans(keys_of_rows(found), rows, inference, known, tuple(by_names), test, None, about, f"slope of {var}")
+
+
+def _of_response(
+    grid: ReferenceGrid, slopes: np.ndarray, inference: Inference, scale: ResponseScale
+) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes h'(η)s of the response at the rows of a grid, s = dη/dx: their derivatives along β, (m, p), and values."""
+    eta, s = inference.estimate(grid.X) + grid.offset, inference.estimate(slopes)
+    rate = scale.slope(eta)
+    bend = (scale.slope(eta + _STEP) - scale.slope(eta - _STEP)) / (2 * _STEP)
+    return rate[:, None] * slopes + (bend * s)[:, None] * grid.X, rate * s
 
 
 def _covariate(design: Design, var: str) -> str:

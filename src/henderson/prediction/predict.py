@@ -12,13 +12,15 @@ predicted: those of terms that are not in, and of levels that the fit does not h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from henderson.design.replay import Wanted, new_weights
+from henderson.diagnostics.measures import total_sd
 from henderson.engine.fit import Fit
+from henderson.formula.response import ResponseScale, response_scale
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
 from henderson.prediction.errors import RULES, JointErrors
@@ -100,6 +102,15 @@ class Given:
         return 1.0 / np.asarray(found)
 
 
+def on_the_response(found: Predictions, scale: ResponseScale | None, request: PredictionRequest) -> Predictions:
+    """Predictions back on the scale of the response; the limits of a new observation are quantiles, without bias."""
+    if request.type == "link" or scale is None:
+        return found
+    at = replace(scale, sd=0.0) if request.interval == "prediction" else scale
+    se = found.se * np.abs(scale.slope(found.estimate))
+    return Predictions(scale.back(found.estimate), se, found.df, at.back(found.lower), at.back(found.upper))
+
+
 class Predictor:
     """Predictions of a fit; what all rows share is computed once.
 
@@ -122,6 +133,26 @@ class Predictor:
 
     def __call__(self, given: Given, request: PredictionRequest) -> Predictions:
         """Predictions of rows."""
+        scale = self._scale(request)
+        return on_the_response(self._on_the_model(given, request), scale, request)
+
+    def _scale(self, request: PredictionRequest) -> ResponseScale | None:
+        """The way back to the response that is asked for, if any."""
+        specs = self.fit.design.specs
+        if request.type == "link" or specs is None:
+            return None
+        found = response_scale(specs.response, specs.environment)
+        if found is None or not request.bias_adjust:
+            return found
+        return replace(found, sd=total_sd(self.fit, request.terms))
+
+    def notes(self, request: PredictionRequest) -> tuple[str, ...]:
+        """What a table of predictions says of its scale."""
+        scale = self._scale(request)
+        return () if scale is None else scale.notes
+
+    def _on_the_model(self, given: Given, request: PredictionRequest) -> Predictions:
+        """Predictions on the scale of the model."""
         fit, inference = self.fit, None
         if request.se:
             inference = self._inference(request.ddf)

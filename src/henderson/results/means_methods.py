@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 from henderson.results.base import FittedModel
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from henderson.means.emmeans import EMMeans
+    from henderson.means.response import WayBack
 
 
 class MeansMethods(FittedModel):
@@ -29,6 +32,9 @@ class MeansMethods(FittedModel):
         side: Any = 0,
         delta: float = 0.0,
         null: float = 0.0,
+        type: Literal["link", "response"] = "link",
+        bias_adjust: bool = False,
+        sigma: float | None = None,
     ) -> EMMeans:
         """Estimated marginal means.
 
@@ -48,6 +54,13 @@ class MeansMethods(FittedModel):
             Degrees of freedom for this table, in any case ("KR" is understood); by default the results' own.
         level, adjust, side, delta, null
             Confidence level, multiplicity adjustment, alternative, margin of equivalence, value tested.
+        type : {"link", "response"}
+            With a response that was transformed in the formula (log, log10, log2, log1p, sqrt, logit): means on that
+            scale, or back on that of the response; their contrasts are ratios then, where these have a meaning.
+        bias_adjust : bool
+            With ``type="response"``: means of the response and not medians, to second order.
+        sigma : float, optional
+            Standard deviation for that; by default of all that varies in the model, random effects and residual.
 
         Returns
         -------
@@ -64,8 +77,18 @@ class MeansMethods(FittedModel):
             by=by,
             at=at,
             weights=weights,
-            test=TestOptions(adjust, level, side, delta, null),
+            test=TestOptions(adjust, level, side, delta, null, type, bias_adjust, sigma),
+            way=self._way_back,
         )
+
+    @cached_property
+    def _way_back(self) -> WayBack | None:
+        """To the response before it was transformed."""
+        from henderson.diagnostics.measures import total_sd
+        from henderson.means.response import way_back
+
+        found = way_back(self.design)
+        return None if found is None else replace(found, sd=total_sd(self.engine))
 
     def emtrends(
         self,
@@ -81,6 +104,9 @@ class MeansMethods(FittedModel):
         side: Any = 0,
         delta: float = 0.0,
         null: float = 0.0,
+        type: Literal["link", "response"] = "link",
+        bias_adjust: bool = False,
+        sigma: float | None = None,
     ) -> EMMeans:
         """Slopes of a covariate at the levels of factors.
 
@@ -90,8 +116,8 @@ class MeansMethods(FittedModel):
             Factors at whose levels to give the slope.
         var : str
             The covariate.
-        by, at, weights, ddf, level, adjust, side, delta, null
-            As for `emmeans`.
+        by, at, weights, ddf, level, adjust, side, delta, null, type, bias_adjust, sigma
+            As for `emmeans`; with ``type="response"`` slopes of the response itself.
 
         Returns
         -------
@@ -120,7 +146,8 @@ class MeansMethods(FittedModel):
             by=by,
             at=at,
             weights=weights,
-            test=TestOptions(adjust, level, side, delta, null),
+            test=TestOptions(adjust, level, side, delta, null, type, bias_adjust, sigma),
+            way=self._way_back,
         )
 
     def joint_tests(

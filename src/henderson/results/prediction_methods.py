@@ -44,6 +44,8 @@ class PredictionMethods(FittedModel):
         new_levels: Literal["raise", "population"] = "raise",
         ddf: str | None = None,
         variance_uncertainty: bool | Literal["observed"] = True,
+        type: Literal["link", "response"] = "link",
+        bias_adjust: bool = False,
         random: bool = False,
         groups: Any = None,
         exog_re: Any = None,
@@ -80,6 +82,11 @@ class PredictionMethods(FittedModel):
             Count the variances as estimated: their part of the error is added to the standard error (Kackar and
             Harville's; with "observed" as these data have it, which is what TMB's delta method gives), and degrees of
             freedom are finite. False: as if they were known, with normal limits (unless `ddf` is given).
+        type : {"link", "response"}
+            With a response that was transformed in the formula (log, log10, log2, log1p, sqrt, logit): predictions on
+            that scale, or back on that of the response.
+        bias_adjust : bool
+            With ``type="response"``: the mean of the response and not its median, to second order.
         random : bool
             True is ``re="all"``.
         groups : (m,) array_like, optional
@@ -142,12 +149,17 @@ class PredictionMethods(FittedModel):
             new_levels=new_levels,
             ddf=ddf,
             variance_uncertainty=variance_uncertainty,
+            type=type,
+            bias_adjust=bias_adjust,
         )
         found = self._predictor(rows, request)
         if not request.se:
             return self._by_row(found.estimate) if rows.newdata is None else column_like(rows.newdata, found.estimate)
-        table = found.columns()
-        return self._by_row(table, COLUMNS) if rows.newdata is None else table_like(rows.newdata, table, COLUMNS)
+        values = found.columns()
+        table = self._by_row(values, COLUMNS) if rows.newdata is None else table_like(rows.newdata, values, COLUMNS)
+        if isinstance(table, pd.DataFrame) and (notes := self._predictor.notes(request)):
+            table.attrs["notes"] = notes
+        return table
 
     @cached_property
     def _predictor(self) -> Predictor:

@@ -1,0 +1,156 @@
+"""Do prediction intervals cover? Six designs, 5 to 50 groups, levels that were fitted and new ones.
+
+For every design and number of groups, data sets are drawn and fitted, and in each the 95 % intervals of four targets
+are asked: the mean of a fitted level, a new observation of it, the mean of a new level, a new observation of that.
+Three ways: Henderson's default (Satterthwaite), Kenward and Roger's, and with the variances taken as known (normal
+quantiles), which is what a plug-in standard error gives. The mean over rows and data sets is the coverage; its
+Monte-Carlo error comes from the data sets, which are independent, and not from the rows.
+
+    python -m benchmarks.prediction_coverage [--sets 1000] [--designs one-way,crossed] [--groups 5,10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import henderson
+
+RESULTS = Path(__file__).parent / "results" / "prediction_coverage.md"
+GROUPS = (5, 10, 20, 50)
+#: rows of each data set at which predictions are asked
+ASKED = 20
+WAYS = {
+    "default": ("satterthwaite", {}),
+    "Kenward–Roger": ("kenward-roger", {}),
+    "variances known": ("satterthwaite", {"variance_uncertainty": False}),
+}
+TARGETS = ("fitted level, mean", "fitted level, observation", "new level, mean", "new level, observation")
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design: its formula, rows for J groups, and the standard deviations (columns of one level's effects)."""
+
+    formula: str
+    rows: Callable[[int, np.random.Generator], pd.DataFrame]
+    effects: dict[str, tuple[tuple[str, float], ...]]
+
+
+def _one_way(J: int, rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame({"g": np.repeat(np.arange(J), 5), "x": rng.normal(size=5 * J)})
+
+
+def _unbalanced(J: int, rng: np.random.Generator) -> pd.DataFrame:
+    g = np.repeat(np.arange(J), rng.integers(1, 12, J))
+    return pd.DataFrame({"g": g, "x": rng.normal(size=len(g))})
+
+
+def _visits(J: int, rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame({"g": np.repeat(np.arange(J), 8), "x": np.tile(np.linspace(0, 1, 8), J)})
+
+
+def _dropout(J: int, rng: np.random.Generator) -> pd.DataFrame:
+    rows = _visits(J, rng)
+    last = rng.integers(3, 9, J)
+    return rows[np.tile(np.arange(8), J) < last[rows.g]].reset_index(drop=True)
+
+
+def _crossed(J: int, rng: np.random.Generator) -> pd.DataFrame:
+    rows = pd.DataFrame({"g": np.repeat(np.arange(J), 12), "h": np.tile(np.arange(12), J)})
+    return rows.assign(x=rng.normal(size=len(rows)))
+
+
+def _nested(J: int, rng: np.random.Generator) -> pd.DataFrame:
+    rows = pd.DataFrame({"g": np.repeat(np.arange(J), 12), "h": np.repeat(np.arange(4 * J), 3)})
+    return rows.assign(x=rng.normal(size=len(rows)))
+
+
+DESIGNS = {
+    "one-way": Design("y ~ x + (1 | g)", _one_way, {"g": (("one", 1.0),)}),
+    "unbalanced": Design("y ~ x + (1 | g)", _unbalanced, {"g": (("one", 0.7),)}),
+    "slopes": Design("y ~ x + (x | g)", _visits, {"g": (("one", 1.0), ("x", 2.0))}),
+    "slopes, dropout": Design("y ~ x + (x | g)", _dropout, {"g": (("one", 1.0), ("x", 2.0))}),
+    "crossed": Design("y ~ x + (1 | g) + (1 | h)", _crossed, {"g": (("one", 1.0),), "h": (("one", 0.7),)}),
+    "nested": Design("y ~ x + (1 | g) + (1 | h)", _nested, {"g": (("one", 1.0),), "h": (("one", 0.7),)}),
+}
+
+
+def coverage(design: Design, J: int, sets: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
+    """Share of the asked rows that each interval covers in every data set, (sets,)."""
+    rng = np.random.default_rng([seed, J])
+    found = {(target, way): np.empty(sets) for target in TARGETS for way in WAYS}
+    fit = rows = None
+    for s in range(sets):
+        if s % 50 == 0:
+            rows, fit = design.rows(J, rng).assign(one=1.0), None
+        drawn = {
+            g: {c: sd * rng.normal(size=rows[g].max() + 1 + ASKED) for c, sd in columns}
+            for g, columns in design.effects.items()
+        }
+        y = _mean(rows, drawn) + rng.normal(size=len(rows))
+        fit = henderson.lmer(design.formula, rows.assign(y=y)) if fit is None else fit.refit(y)
+        asked = rows.sample(ASKED, replace=True, random_state=rng).reset_index(drop=True)
+        new = asked.assign(**{g: rows[g].max() + 1 + np.arange(ASKED) for g in design.effects})
+        at = pd.concat([asked, new], ignore_index=True)
+        mean = _mean(at, drawn)
+        truth = {"confidence": mean, "prediction": mean + rng.normal(size=len(at))}
+        for way, (ddf, options) in WAYS.items():
+            results = fit.with_inference(ddf=ddf)
+            for interval, what in (("confidence", "mean"), ("prediction", "observation")):
+                table = results.predict(at, re="all", interval=interval, new_levels="population", **options)
+                inside = (table["lower"] <= truth[interval]) & (truth[interval] <= table["upper"])
+                found[f"fitted level, {what}", way][s] = inside[:ASKED].mean()
+                found[f"new level, {what}", way][s] = inside[ASKED:].mean()
+    return found
+
+
+def _mean(rows: pd.DataFrame, drawn: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
+    out = 1.0 + 0.5 * rows["x"].to_numpy()
+    for g, columns in drawn.items():
+        for c, b in columns.items():
+            out = out + rows[c].to_numpy() * b[rows[g].to_numpy()]
+    return out
+
+
+def main() -> None:
+    """Run the study and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", type=int, default=1000)
+    parser.add_argument("--designs", default=",".join(DESIGNS))
+    parser.add_argument("--groups", default=",".join(map(str, GROUPS)))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    asked = parser.parse_args()
+    names = [name for name in DESIGNS if name in asked.designs]
+    lines = []
+    for name in names:
+        for J in map(int, asked.groups.split(",")):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # singular fits belong to the study
+                found = coverage(DESIGNS[name], J, asked.sets, list(DESIGNS).index(name))
+            for target in TARGETS:
+                cells = [found[target, way] for way in WAYS]
+                error = max(cell.std() for cell in cells) / np.sqrt(asked.sets)
+                shares = " | ".join(f"{100 * cell.mean():.1f}" for cell in cells)
+                lines.append(f"| {name} | {J} | {target} | {shares} | {100 * error:.1f} |")
+                print(lines[-1], flush=True)
+    head = f"| design | groups | what | {' | '.join(WAYS)} | Monte-Carlo error |\n|---|--:|---|" + "--:|" * (
+        len(WAYS) + 1
+    )
+    asked.out.write_text(
+        "# Coverage of 95 % intervals for predictions\n\n"
+        f"{asked.sets} data sets of each design, {ASKED} rows of each; numbers are per cent. Written by\n"
+        "`python -m benchmarks.prediction_coverage`, which says what is drawn and asked.\n\n"
+        f"{head}\n" + "\n".join(lines) + "\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()
