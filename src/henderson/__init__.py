@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from henderson.compat.statsmodels.params import MixedLMParams as MixedLMParams
     from henderson.compat.statsmodels.params import VCSpec as VCSpec
     from henderson.compat.statsmodels.results import MixedLMResults as MixedLMResults
+    from henderson.diagnostics.simplify import simplify as simplify
     from henderson.door import lmer as lmer
     from henderson.errors import ConvergenceWarning as ConvergenceWarning
     from henderson.errors import DataError as DataError
@@ -55,6 +56,7 @@ _ROOMS = {
     "load": "results.loading",
     "mixedlm": "compat.statsmodels.model",
     "parse_constraints": "inference.constraints",
+    "simplify": "diagnostics.simplify",
 }
 
 __all__ = ["__version__", "datasets", *_ROOMS]

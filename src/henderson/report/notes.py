@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
-from henderson.contract.design import RandomTerm
 from henderson.covariance.structures import structure_called
-from henderson.engine.boundary import Direction, directions_without_variance
+from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.fit import Fit
-
-#: directions that are named; more are counted
-MOST_NAMED = 3
 
 
 def notes_of(fit: Fit) -> tuple[str, ...]:
@@ -25,29 +19,6 @@ def notes_of(fit: Fit) -> tuple[str, ...]:
     if not fit.optimum.converged:
         notes.append(f"the optimum is not certified: {fit.optimum.message}")
     return (*notes, *double_bar_notes(fit))
-
-
-def singular_text(fit: Fit) -> str:
-    """Which terms have a direction without variance, and which; empty for a regular fit."""
-    found = directions_without_variance(fit)
-    said = [_direction_text(fit.design.terms[one.term], one, fit.lam[one.term]) for one in found[:MOST_NAMED]]
-    more = [f"and {len(found) - MOST_NAMED} more"] if len(found) > MOST_NAMED else []
-    return "; ".join([*said, *more])
-
-
-def _direction_text(term: RandomTerm, one: Direction, lam: np.ndarray) -> str:
-    where = term.label or term.group
-    used = np.flatnonzero(one.weights)
-    if structure_called(term.structure).one_variance:
-        return f"{where}: the variance of {', '.join(term.names)} is zero"
-    if len(used) == 1:
-        return f"{where}: the variance of {term.names[used[0]]} is zero"
-    if len(used) == 2:
-        r, s = used
-        sign = -1 if one.weights[r] * one.weights[s] > 0 else 1
-        return f"{where}: the correlation of {term.names[r]} and {term.names[s]} is {sign}"
-    text = "".join(f" {'-' if w < 0 else '+'} {abs(w):.3g} {name}" for w, name in zip(one.weights, term.names) if w)
-    return f"{where}: no variance in the direction {text.removeprefix(' + ').strip()}"
 
 
 def double_bar_notes(fit: Fit) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import pandas as pd
 from henderson.results.base import FittedModel
 
 if TYPE_CHECKING:
+    from henderson.diagnostics.check import Checks
     from henderson.diagnostics.cross_validation import CrossValidation
     from henderson.diagnostics.quantile_residuals import QuantileResiduals
 
@@ -19,7 +20,7 @@ Metric = Literal["rmse", "mae", "log_score", "elpd"]
 
 
 class DiagnosticMethods(FittedModel):
-    """residuals, influence, cross_validate."""
+    """residuals, influence, cross_validate, check."""
 
     def residuals(
         self,
@@ -127,7 +128,7 @@ class DiagnosticMethods(FittedModel):
         >>> import henderson
         >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
         >>> table = fit.influence("Subject")
-        >>> table["cooks"].idxmax(), table["rvc[sigma2]"].idxmin()
+        >>> int(table["cooks"].idxmax()), int(table["rvc[sigma2]"].idxmin())
         (309, 332)
         """
         from henderson.diagnostics.influence import influence
@@ -175,3 +176,26 @@ class DiagnosticMethods(FittedModel):
         from henderson.diagnostics.cross_validation import cross_validate
 
         return cross_validate(self.engine, by, k, metric, seed=seed, progress=progress)
+
+    def check(self) -> Checks:
+        """What a reviewer asks of a fit: a number, a verdict in words, and what to do.
+
+        Is it the optimum, singular, identified; are there enough levels; does one level decide; are residuals normal,
+        of one spread; are random effects normal; are fixed effects collinear; are rows missing?
+
+        Returns
+        -------
+        Checks
+            Prints the answers; `passed`, `table`, and each answer by the beginning of its question.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> answer = fit.check()["are residuals normal"]
+        >>> answer.status, answer.verdict
+        ('look', 'skewness -0.01, excess kurtosis 7.57; 3 rows beyond 4 standard deviations')
+        """
+        from henderson.diagnostics.check import check
+
+        return check(self.engine)

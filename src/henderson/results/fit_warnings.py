@@ -31,7 +31,7 @@ def warn_unless_certified(fit: Fit, converged: bool, message: str, stacklevel: i
 def warn_if_singular(fit: Fit, stacklevel: int = 2) -> None:
     """Name what has no variance, once, and say where to read on."""
     if is_singular(fit):
-        from henderson.report.notes import singular_text
+        from henderson.diagnostics.singular_text import singular_text
 
         warnings.warn(
             f"singular fit: {singular_text(fit)}. What that means and what to do: docs/singular-fits.md",

@@ -8,9 +8,12 @@ The methods come from files by topic; the numbers from the rooms below.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from henderson.inference.names import InferenceRequest
 from henderson.results.constraint_tests import ConstraintTests
 from henderson.results.diagnostic_methods import DiagnosticMethods
 from henderson.results.effects_methods import EffectsMethods
@@ -25,6 +28,7 @@ from henderson.results.prediction_methods import PredictionMethods
 from henderson.results.refitting import Refitting
 
 if TYPE_CHECKING:
+    from henderson.inference.comparison.step import Steps
     from henderson.report.summary import Lme4Summary
 
 
@@ -101,6 +105,55 @@ class MixedModelResults(
         from henderson.report.summary import Lme4Summary
 
         return Lme4Summary.of(self.engine, self.inference, correlation)
+
+    def step(
+        self,
+        *,
+        ddf: str | None = None,
+        alpha_random: float = 0.1,
+        alpha_fixed: float = 0.05,
+        reduce_random: bool = True,
+        reduce_fixed: bool = True,
+        keep: str | Sequence[str] = (),
+    ) -> Steps:
+        """Backward elimination as lmerTest's `step`: random effects by likelihood ratios, then fixed ones by F tests.
+
+        Parameters
+        ----------
+        ddf : str, optional
+            Degrees of freedom, as in `anova`; by default the results' own.
+        alpha_random, alpha_fixed : float
+            What has a higher p-value is eliminated, the highest first.
+        reduce_random, reduce_fixed : bool
+            Which of both to do.
+        keep : str or sequence of str
+            Terms that stay in any case.
+
+        Returns
+        -------
+        Steps
+            Prints both tables and the model found; `random`, `fixed`, `formula`, and `model`, the results of it.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+        >>> fit.step().fixed["eliminated"].to_dict()
+        {'recipe:temp': 1, 'recipe': 2, 'temp': 0}
+        """
+        from henderson.inference.comparison.step import step
+
+        own = self._request if ddf is None else InferenceRequest.of(ddf, None)
+        found = step(
+            self.engine,
+            own,
+            alpha_random=alpha_random,
+            alpha_fixed=alpha_fixed,
+            reduce_random=reduce_random,
+            reduce_fixed=reduce_fixed,
+            keep=keep,
+        )
+        return replace(found, model=MixedModelResults(found.model, own))
 
     def __str__(self) -> str:
         return str(self.summary())

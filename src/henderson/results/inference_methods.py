@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from henderson.results.base import FittedModel
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class InferenceMethods(FittedModel):
-    """anova, ranova, rlrt, variance_errors."""
+    """anova, drop1, ranova, rlrt, variance_errors."""
 
     def anova(
         self, type: Literal[1, 2, 3, "1", "2", "3", "I", "II", "III"] = 3, *, ddf: str | None = None
@@ -36,6 +37,32 @@ class InferenceMethods(FittedModel):
         from henderson.inference.anova.anova import anova
 
         return anova(self.engine, type, self._inference_with(ddf))
+
+    def drop1(self, scope: str | Sequence[str] | None = None, *, ddf: str | None = None) -> pd.DataFrame:
+        """F tests of the terms that no other contains, each dropped, as lmerTest's `drop1`.
+
+        Parameters
+        ----------
+        scope : str or sequence of str, optional
+            Only these terms.
+        ddf : str, optional
+            Degrees of freedom for this table, as in `anova`; by default the results' own.
+
+        Returns
+        -------
+        DataFrame
+            Index: term; columns num_df, den_df, F, p.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+        >>> fit.drop1(ddf="KR")["den_df"].round(2).to_dict()
+        {'recipe': 42.0, 'temp': 224.0}
+        """
+        from henderson.inference.anova.drop1 import drop1
+
+        return drop1(self.engine, self._inference_with(ddf), scope)
 
     def ranova(self) -> pd.DataFrame:
         """Likelihood-ratio tests of the random effects, one removed at a time.

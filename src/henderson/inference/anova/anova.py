@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -96,9 +97,19 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
     recipe:temperature    10.0   210.0   1.0062  0.4393
     """
     inference = inference or infer(fit)
+    frame, notes = term_tests(fit, hypotheses(fit, type), inference)
+    roman = "I" * _ROMAN[str(type).lower()]
+    heading = f"Type {roman} analysis of variance ({inference.ddf} degrees of freedom)"
+    return ResultFrame.of(frame, heading, notes)
+
+
+def term_tests(
+    fit: Any, wanted: Mapping[str, FloatArray], inference: Inference
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """F tests of the rows (k, p) that terms stand for: index term, columns num_df, den_df, F, p; and the notes."""
     tests, notes = {}, list(inference.notes)
     columns = {term.name: term.columns for term in fixed_terms_of(FitMoments.of(fit).fit)}
-    for name, rows in hypotheses(fit, type).items():
+    for name, rows in wanted.items():
         if not len(rows):
             tests[name] = (0.0, np.nan, np.nan, np.nan)
             notes.append(f"nothing of {name} can be estimated: its columns are redundant")
@@ -114,6 +125,4 @@ def anova(fit: Any, type: int | str = 3, inference: Inference | None = None) -> 
             )
     frame = pd.DataFrame.from_dict(tests, orient="index", columns=["num_df", "den_df", "F", "p"])
     frame.index.name = "term"
-    roman = "I" * _ROMAN[str(type).lower()]
-    heading = f"Type {roman} analysis of variance ({inference.ddf} degrees of freedom)"
-    return ResultFrame.of(frame, heading, tuple(notes))
+    return frame, tuple(notes)

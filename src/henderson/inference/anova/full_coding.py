@@ -96,7 +96,7 @@ def full_coding(part: Part) -> FullCoding:
             columns.append(total + np.argsort(touches_first, kind="stable"))
         total += len(cells)
     full = Part(part.terms, tuple(pieces), tuple(map(str, range(total))), (), part.factors)
-    values, n = _made_up_rows(part)
+    values, n = made_up_rows(part)
     own = fill(part, values, np.empty((n, len(part.names))))
     wanted = fill(full, values, np.empty((n, total)))
     matrix, *_ = np.linalg.lstsq(own, wanted, rcond=1e-10)
@@ -104,7 +104,7 @@ def full_coding(part: Part) -> FullCoding:
     return FullCoding(matrix, tuple(columns))
 
 
-def _made_up_rows(part: Part) -> tuple[dict[str, Values], int]:
+def made_up_rows(part: Part) -> tuple[dict[str, Values], int]:
     """Values of every factor on rows that tell all columns apart: all cells of each term, covariates varied."""
     factors = part.factors
     categorical = [expr for expr in factors if _is_categorical(factors[expr])]

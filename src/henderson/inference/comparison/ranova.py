@@ -6,20 +6,22 @@ contains; a term with one is removed. The fixed part stays, so REML likelihoods 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import RandomTerm
-from henderson.contract.rows import TermRows
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows
+from henderson.covariance.layout import consecutive
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
 from henderson.engine.fit import Fit
+from henderson.formula.coding import Part
 from henderson.inference.comparison.chibar import mixture
-from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, with_terms
+from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, likelihood_without
 from henderson.tables.result_frame import ResultFrame
 
 
@@ -54,8 +56,9 @@ def ranova(model: Any) -> pd.DataFrame:
     whole = likelihood_of(fit)
     rows = {"<none>": _row(whole.deviance, whole.n_parameters)}
     notes = []
-    for name, terms, loads in removals(fit):
-        less = with_terms(fit, terms, loads)
+    for one in removals(fit):
+        name, terms = one.name, one.design.terms
+        less = likelihood_without(fit, one.design, one.rows)
         statistic = likelihood_ratio(less, whole)
         df = whole.n_parameters - less.n_parameters
         known = mixture(terms, fit.design.terms)
@@ -76,41 +79,94 @@ def _row(deviance: float, npar: int) -> dict[str, float]:
     return {"npar": npar, "loglik": -deviance / 2, "aic": deviance + 2 * npar}
 
 
-def removals(fit: Fit) -> Iterator[tuple[str, list[RandomTerm], list[TermRows]]]:
-    """What can be removed, the random terms left, and their rows."""
-    design, loads = fit.design, fit.rows_for("ranova()").terms
+@dataclass(frozen=True)
+class Removal:
+    """Something that can be taken from the random part.
+
+    Attributes
+    ----------
+    name : str
+        ``"(1 | g)"``, ``"x in (x | g)"``.
+    design : Design
+        Without it.
+    rows : Rows
+    """
+
+    name: str
+    design: Design
+    rows: Rows
+
+
+def removals(fit: Fit) -> Iterator[Removal]:
+    """What can be removed, and the models without it."""
+    design, rows = fit.design, fit.rows_for("ranova()")
     for k, term in enumerate(design.terms):
-        others = [other for j, other in enumerate(design.terms) if j != k]
-        of_others = [other for j, other in enumerate(loads) if j != k]
-        spec = design.specs.random[k] if design.specs is not None else None
-        part = spec.part if isinstance(spec, RandomSpec) else None
-        if term.loaded or part is None:
-            pieces: list[tuple[tuple[str, ...], slice]] = [
-                (() if j == intercept_at(term.names) else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
-            ]
-        else:
-            pieces = list(zip(part.terms, part.slices))
-        label = _label([names for names, _ in pieces], term)
+        pieces, label = _pieces(design, k), label_of(design, k)
         slopes = [(names, place) for names, place in pieces if names]
         if len(pieces) == 1 or not slopes:
-            yield (f"{':'.join(slopes[0][0])} in {label}" if slopes else label), others, of_others
+            name = f"{':'.join(slopes[0][0])} in {label}" if slopes else label
+            yield Removal(name, *without_columns(design, rows, k, range(term.n_columns)))
             continue
         for names, place in slopes:
             if any(set(names) < set(more) for more, _ in slopes):
                 continue
-            keep = np.ones(term.n_columns, bool)
-            keep[place] = False
-            left = replace(term, names=tuple(np.array(term.names)[keep]))
-            own = replace(loads[k], columns=loads[k].columns[:, keep])
-            yield (
-                f"{':'.join(names)} in {label}",
-                [*design.terms[:k], left, *design.terms[k + 1 :]],
-                [*loads[:k], own, *loads[k + 1 :]],
-            )
+            columns = range(*place.indices(term.n_columns))
+            yield Removal(f"{':'.join(names)} in {label}", *without_columns(design, rows, k, columns))
 
 
-def _label(terms: list[tuple[str, ...]], term: RandomTerm) -> str:
-    """``(Days | Subject)``."""
+def without_columns(design: Design, rows: Rows, k: int, columns: Sequence[int]) -> tuple[Design, Rows]:
+    """A design and its rows without some effects of a random term; without the term where none is left."""
+    term, own = design.terms[k], rows.terms[k]
+    keep = np.ones(term.n_columns, bool)
+    keep[list(columns)] = False
+    specs = design.specs
+    if not keep.any():
+        if specs is not None:
+            specs = replace(specs, random=(*specs.random[:k], *specs.random[k + 1 :]))
+        less = replace(design, terms=(*design.terms[:k], *design.terms[k + 1 :]), specs=specs)
+        return less, replace(rows, terms=(*rows.terms[:k], *rows.terms[k + 1 :]))
+    left = replace(term, names=tuple(np.array(term.names)[keep]))
+    if specs is not None and isinstance(specs.random[k], RandomSpec):
+        part = _some_columns(specs.random[k].part, keep)
+        specs = replace(specs, random=_put(specs.random, k, replace(specs.random[k], part=part)))
+    loads = replace(own, columns=own.columns[:, keep])
+    return replace(design, terms=_put(design.terms, k, left), specs=specs), replace(
+        rows, terms=_put(rows.terms, k, loads)
+    )
+
+
+def _put(items: tuple[Any, ...], k: int, item: Any) -> tuple[Any, ...]:
+    return (*items[:k], item, *items[k + 1 :])
+
+
+def _some_columns(part: Part, keep: np.ndarray) -> Part:
+    """A part with some of its terms; of one that keeps some of its columns only, None (it cannot be replayed)."""
+    left = [i for i, place in enumerate(part.slices) if keep[place].any()]
+    sizes = [int(keep[part.slices[i]].sum()) for i in left]
+    return replace(
+        part,
+        terms=tuple(part.terms[i] for i in left),
+        pieces=tuple(part.pieces[i] for i in left),
+        names=tuple(np.array(part.names)[keep]),
+        slices=consecutive(sizes),
+    )
+
+
+def _pieces(design: Design, k: int) -> list[tuple[tuple[str, ...], slice]]:
+    """The model terms of a random term, and their columns."""
+    term = design.terms[k]
+    spec = design.specs.random[k] if design.specs is not None else None
+    part = spec.part if isinstance(spec, RandomSpec) else None
+    if term.loaded or part is None:
+        return [
+            (() if j == intercept_at(term.names) else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
+        ]
+    return list(zip(part.terms, part.slices))
+
+
+def label_of(design: Design, k: int) -> str:
+    """``(Days | Subject)``: a random term as it is written."""
+    term, terms = design.terms[k], [names for names, _ in _pieces(design, k)]
     if term.loaded:
         return term.label
     written = [":".join(names) for names in terms if names]

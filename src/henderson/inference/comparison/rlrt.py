@@ -23,7 +23,8 @@ from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.comparison.chibar import ChiBar
-from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, with_terms
+from henderson.inference.comparison.ranova import without_columns
+from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, likelihood_without
 
 FloatArray = np.ndarray
 
@@ -100,10 +101,10 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     """
     fit = fit_from(model)
     tested = _find(fit.design, term)
-    loads = fit.rows_for("rlrt()").terms
+    rows = fit.rows_for("rlrt()")
     place = fit.design.terms.index(tested)
-    others = [*fit.design.terms[:place], *fit.design.terms[place + 1 :]]
-    less = with_terms(fit, others, [*loads[:place], *loads[place + 1 :]])
+    others = len(fit.design.terms) > 1
+    less = likelihood_without(fit, *without_columns(fit.design, rows, place, range(tested.n_columns)))
     statistic = likelihood_ratio(less, likelihood_of(fit))
     drawn = null_distribution(fit, place, n, np.random.default_rng(seed))
     p = float((drawn >= statistic - 1e-9).mean()) if statistic else 1.0

@@ -7,13 +7,13 @@ log|X'WX|.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from henderson.contract.design import RandomTerm
-from henderson.contract.rows import Rows, TermRows
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit, fit_design, refit
 from henderson.errors import DataError
 from henderson.inference.fit_moments import FitMoments
@@ -47,11 +47,10 @@ def by(fit: Fit, *, reml: bool) -> Fit:
     return fit if fit.reml == reml else refit(fit, reml=reml)
 
 
-def with_terms(fit: Fit, terms: Sequence[RandomTerm], loads: Sequence[TermRows]) -> FittedLikelihood:
-    """The same model with other random terms, and their rows, fitted by the same criterion."""
-    if not terms:
-        return linear(fit.rows, fit.kept, reml=fit.reml)
-    design, rows = replace(fit.design, terms=tuple(terms)), replace(fit.rows, terms=tuple(loads))
+def likelihood_without(fit: Fit, design: Design, rows: Rows) -> FittedLikelihood:
+    """The same model with fewer random effects, fitted by the same criterion; linear where none is left."""
+    if not design.terms:
+        return linear(rows, fit.kept, reml=fit.reml)
     return likelihood_of(fit_design(design, rows, reml=fit.reml))
 
 
