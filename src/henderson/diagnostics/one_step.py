@@ -8,7 +8,8 @@ For a set D of rows that shares no random effect with the others, V⁻¹ falls a
 
     S(D) = X'V⁻¹X − Σ_{i∈D} x_i(V⁻¹X)_i',   β̂(D) = S(D)⁻¹ (X'V⁻¹y − Σ_{i∈D} x_i(V⁻¹y)_i)
 
-For any other set the equations are solved once at the estimated variances, from subtracted cross-products.
+For any other set the first formula holds with matrices, P_DD for P_ii, where it has few rows; for one of many rows the
+equations are solved once at the estimated variances, from subtracted cross-products.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from henderson.engine.many.deletions import Sets
 from henderson.engine.row_forms import RowForms
 
 FloatArray = np.ndarray
+
+#: rows of a set up to which its P_DD is formed
+MOST_ROWS = 400
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,10 @@ def _single_rows(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
 
 
 def _apart(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
-    """β̂ − β̂(D) = −S(D)⁻¹ Σ_D x_i e_i·(−1) as X'e = 0: what D adds to it is taken away."""
+    """β̂ − β̂(D) = S(D)⁻¹ Σ_D x_ie_i, since X'e = 0."""
     x, vx, e, p = forms.x[sets.rows], forms.vx[sets.rows], forms.e[sets.rows], forms.x.shape[1]
-    own = np.add.reduceat((x[:, :, None] * np.column_stack([vx, e])[:, None, :]), sets.starts[:-1], axis=0)
+    right = np.column_stack([vx, e])
+    own = np.stack([np.add.reduceat(column[:, None] * right, sets.starts[:-1], axis=0) for column in x.T], axis=1)
     left = np.linalg.inv(forms.phi) - own[:, :, :p]
     good = np.linalg.eigvalsh(_relative(left, forms.phi))[:, 0] > INDEPENDENT
     phi = np.full_like(left, np.nan)
@@ -93,16 +98,34 @@ def _apart(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
 
 
 def _any(fit: Fit, sets: Sets, forms: RowForms) -> tuple[FloatArray, FloatArray]:
-    p, criterion = forms.x.shape[1], fit.criterion
-    beta = criterion.at_lam(criterion.lam_of(fit.theta), fit.theta).beta
+    """Sets of few rows by P_DD, of many from subtracted cross-products."""
+    p = forms.x.shape[1]
     change, phi = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
     for d in range(sets.m):
-        without = criterion_without(fit, sets[d])
-        point = without.at_lam(without.lam_of(fit.theta), fit.theta)
-        if np.isfinite(point.deviance):
-            change[d] = criterion.basis.y_scale * (beta - point.beta)
-            phi[d] = point.phi
+        found = (_by_block if sets.sizes[d] <= MOST_ROWS else _by_sums)(fit, sets[d], forms)
+        if found is not None:
+            change[d], phi[d] = found
     return change, phi
+
+
+def _by_block(fit: Fit, rows: np.ndarray, forms: RowForms) -> tuple[FloatArray, FloatArray] | None:
+    block = forms.p_block(rows)
+    values, vectors = np.linalg.eigh(block)
+    if values[0] < INDEPENDENT:
+        return None
+    along = vectors.T @ forms.vx[rows] @ forms.phi
+    change = along.T @ ((vectors.T @ forms.e[rows]) / values)
+    return change, forms.phi + along.T @ (along / values[:, None])
+
+
+def _by_sums(fit: Fit, rows: np.ndarray, forms: RowForms) -> tuple[FloatArray, FloatArray] | None:
+    criterion = fit.criterion
+    without = criterion_without(fit, rows)
+    point = without.at_lam(without.lam_of(fit.theta), fit.theta)
+    if not np.isfinite(point.deviance):
+        return None
+    beta = criterion.at_lam(criterion.lam_of(fit.theta), fit.theta).beta
+    return criterion.basis.y_scale * (beta - point.beta), point.phi
 
 
 def _relative(matrices: FloatArray, phi: FloatArray) -> FloatArray:

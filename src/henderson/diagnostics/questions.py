@@ -23,8 +23,8 @@ from henderson.inference.identified import not_identified
 FloatArray = np.ndarray
 Status = Literal["ok", "look", "problem"]
 
-#: levels × effects up to which levels are left out exactly
-EXACT_LEVELS = 1000
+#: rows × levels up to which levels are left out exactly
+EXACT_WORK = 1_000_000
 #: standard errors that an estimate may move when a level is left out: to be looked at, and a problem
 MOVES, MOVES_FAR = 0.5, 1.0
 #: skewness and excess kurtosis to be looked at
@@ -70,7 +70,7 @@ def convergence(fit: Fit) -> list[Answer]:
     search, what = fit.optimum, "Is it the optimum?"
     gain = max(search.predicted_decrease, search.boundary_gain)
     if search.converged:
-        return [Answer(what, "ok", gain, f"certified: a further step would gain {gain:.1g} of deviance")]
+        return [Answer(what, "ok", gain, "certified: no step from it lowers the deviance")]
     return [
         Answer(what, "problem", gain, f"not certified: {search.message}", "give another start=, or rescale covariates")
     ]
@@ -129,7 +129,7 @@ def influential(fit: Fit) -> list[Answer]:
         term, what = fit.design.terms[k], f"Does one {fit.design.terms[k].group} decide?"
         if fit.rows.terms[k].codes is None or any(what == answer.question for answer in out):
             continue
-        exact = term.n_levels * term.n_columns <= EXACT_LEVELS
+        exact = fit.n * term.n_levels <= EXACT_WORK
         table = influence(fit, term.group, exact=exact, progress=False)
         out.append(_of_levels(what, table.filter(like="dfbetas[").abs()))
     return out
@@ -146,7 +146,7 @@ def _of_levels(what: str, moves: pd.DataFrame) -> Answer:
     if number < MOVES:
         return Answer(what, "ok", number, f"no: {verdict}, no other moves more")
     status: Status = "problem" if number >= MOVES_FAR else "look"
-    return Answer(what, status, number, verdict, "results.influence(...) shows all; report the fit without it, too")
+    return Answer(what, status, number, verdict, "report the fit without it, too; results.influence(by) shows all")
 
 
 def shape(fit: Fit) -> list[Answer]:

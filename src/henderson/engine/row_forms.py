@@ -8,7 +8,8 @@ relative to σ²), c = [X y] and the modes b_c = G Z'V⁻¹c of every column:
 A row loads on one level j of the front, with z_f, and on the rest with z_r. With M_j the front's own (G⁻¹ + Z_j'Z_j)⁻¹
 and W_r the rest's block of W,
 
-    z'Wz = z_f'M_jz_f + s'W_rs,   s = z_r − (Z_j'Z_r)'M_jz_f
+    z'Wz = z_f'M_jz_f + s'W_rs,   s = z_r − a_j'M_jz_f,   a_j = Z_j'Z_r
+         = z_f'M_jz_f + z_r'W_rz_r − 2 z_f'M_ja_jW_rz_r + z_f'M_j(a_jW_ra_j')M_jz_f
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy import sparse
 
 from henderson.contract.rows import Rows
 from henderson.engine.criterion import Evaluation
+from henderson.engine.factor.rest_matrix import RestMatrix, rest_matrix
 from henderson.engine.fit import Fit
 from henderson.engine.sums.crossproducts import codes_of, sparse_columns
 from henderson.numerics import small
@@ -45,6 +47,7 @@ class RowForms:
         V⁻¹(y − Xβ̂) = Py.
     r : (n,) array
         y − Xβ̂, weighted.
+    loads : RowLoads
     explained : (n,) array
         z'Wz = 1 − (V⁻¹)_ii.
     random : (n,) array
@@ -63,6 +66,7 @@ class RowForms:
     vx: FloatArray
     e: FloatArray
     r: FloatArray
+    loads: RowLoads
     explained: FloatArray
     random: FloatArray
     phi: FloatArray
@@ -74,6 +78,11 @@ class RowForms:
     def p_diagonal(self) -> FloatArray:
         """P_ii, (n,): one less the leverage of the fixed and the random effects."""
         return 1.0 - self.explained - _forms(self.vx, self.phi, self.vx)
+
+    def p_block(self, rows: np.ndarray) -> FloatArray:
+        """P between some rows, (m, m)."""
+        vx = self.vx[rows]
+        return np.eye(len(rows)) - self.loads.block(rows) - vx @ self.phi @ vx.T
 
     @property
     def fixed_leverage(self) -> FloatArray:
@@ -129,12 +138,14 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
         else:
             random += np.square(z @ lam).sum(axis=1)
     v = np.append(-point.beta, 1.0)
+    loads = RowLoads.of(point, rows, Z, matrices)
     return RowForms(
         columns[:, :-1],
         vc[:, :-1],
         basis.y_scale * (vc @ v),
         basis.y_scale * (columns @ v),
-        _explained(point, rows, Z, matrices),
+        loads,
+        loads.diagonal(),
         random,
         point.phi,
         basis.to_beta,
@@ -143,27 +154,92 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
     )
 
 
-def _explained(point: Evaluation, rows: Rows, Z: list[FloatArray], matrices: list[sparse.csr_array]) -> FloatArray:
-    """z'Wz of every row, (n,)."""
-    system, blocks, factor = point.criterion.system, point.criterion.blocks, point.factor
-    out, moved, codes = np.zeros(rows.n), np.zeros((0, rows.n)), np.zeros(0, np.intp)
-    if blocks.front is not None:
-        block, z = blocks.blocks[blocks.front], Z[blocks.front].T
-        codes = codes_of(rows.terms[block.terms[0]], block)
-        half = small.multiply(factor.front.T[:, :, codes], z[:, None])
-        moved = small.multiply(factor.front.T[:, :, codes].transpose(1, 0, 2), half)[:, 0]
-        out += np.square(half[:, 0]).sum(axis=0)
-    if not system.has_rest:
+@dataclass(frozen=True)
+class RowLoads:
+    """What rows load on, weighted and in the working basis, for forms z_i'Wz_k.
+
+    Attributes
+    ----------
+    codes : (n,) int array
+        Level of the front; empty where there is none.
+    half, moved : (q, n) arrays
+        T_jz_f and M_jz_f, M_j = T_j'T_j.
+    rest : (n, R) csr_array, or None
+        z_r.
+    zr : list of q (J, R) csr arrays
+        a_j = Z_j'Z_r.
+    W : (R, R) matrix
+        Of the rest.
+    between : (q, q, J) array
+        a_jWa_j'.
+    """
+
+    codes: np.ndarray
+    half: FloatArray
+    moved: FloatArray
+    rest: sparse.csr_array | None
+    zr: list[sparse.csr_array]
+    W: RestMatrix
+    between: FloatArray
+
+    @classmethod
+    def of(cls, point: Evaluation, rows: Rows, Z: list[FloatArray], matrices: list[sparse.csr_array]) -> RowLoads:
+        """Of rows with columns Z (n, q) of every block, and the blocks of the design matrix."""
+        system, blocks, factor = point.criterion.system, point.criterion.blocks, point.factor
+        codes, half = np.zeros(0, np.intp), np.zeros((0, rows.n))
+        moved, between, has_front = half, np.zeros((0, 0, 0)), blocks.front is not None
+        if blocks.front is not None:
+            block, z = blocks.blocks[blocks.front], Z[blocks.front].T
+            codes = codes_of(rows.terms[block.terms[0]], block)
+            T = factor.front.T[:, :, codes]
+            half = small.multiply(T, z[:, None])[:, 0]
+            moved = small.multiply(T.transpose(1, 0, 2), half[:, None])[:, 0]
+        if not system.has_rest:
+            return cls(codes, half, moved, None, [], np.zeros((0, 0)), between)
+        W = rest_matrix(factor, factor.rest.weight_stacks())
+        if has_front:
+            between = system.product.sandwich(factor.rest)
+        rest = sparse.csr_array(sparse.hstack([matrices[k] for k in blocks.rest], format="csr"))
+        return cls(codes, half, moved, rest, system.cross.zr if has_front else [], W, between)
+
+    def diagonal(self) -> FloatArray:
+        """z_i'Wz_i, (n,)."""
+        out = np.square(self.half).sum(axis=0)
+        if self.rest is None:
+            return out
+        if self.zr:
+            out += np.einsum("an,abn,bn->n", self.moved, self.between[:, :, self.codes], self.moved, optimize=True)
+        step = max(1, SLICE // self.rest.shape[1])
+        for start in range(0, len(out), step):
+            here = slice(start, start + step)
+            z = self.rest[here]
+            zW = z @ self.W
+            out[here] += _row_sums(z, zW)
+            for moved, zr in zip(self.moved, self.zr):
+                out[here] -= 2 * moved[here] * _row_sums(sparse.csr_array(zr[self.codes[here]]), zW)
         return out
-    step = max(1, SLICE // blocks.n_rest)
-    rest = sparse.csr_array(sparse.hstack([matrices[k] for k in blocks.rest], format="csr"))
-    for start in range(0, rows.n, step):
-        here = slice(start, start + step)
-        s = rest[here].toarray()
-        for a, zr in enumerate(system.cross.zr if blocks.front is not None else ()):
-            s -= moved[a, here, None] * zr[codes[here]].toarray()
-        out[here] += np.einsum("ir,ri->i", s, factor.rest.weigh(np.ascontiguousarray(s.T)))
-    return out
+
+    def block(self, rows: np.ndarray) -> FloatArray:
+        """z_i'Wz_k of some rows, (m, m)."""
+        half = self.half[:, rows]
+        out = half.T @ half
+        if len(self.codes):
+            out *= self.codes[rows, None] == self.codes[rows]
+        if self.rest is not None:
+            s = self.rest[rows]
+            for moved, zr in zip(self.moved, self.zr):
+                s = s - sparse.diags_array(moved[rows]) @ zr[self.codes[rows]]
+            out += _dense(_dense(s @ self.W) @ s.T)
+        return out
+
+
+def _row_sums(one: sparse.csr_array, other: RestMatrix) -> FloatArray:
+    """Σ_c one_ic other_ic, (m,)."""
+    return np.asarray(one.multiply(other).sum(axis=1)).ravel()
+
+
+def _dense(matrix: RestMatrix) -> FloatArray:
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
 
 def _forms(left: FloatArray, middle: FloatArray, right: FloatArray) -> FloatArray:

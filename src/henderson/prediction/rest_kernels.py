@@ -17,20 +17,18 @@ They are dense where the rest is in one piece, sparse and block-diagonal where i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 from henderson.engine.factor.connected import locate
 from henderson.engine.factor.places import ComponentColumns
+from henderson.engine.factor.rest_matrix import RestMatrix, rest_matrix
 from henderson.engine.factor.system import Factor
 from henderson.engine.sums.blocks import Block
 from henderson.numerics import small
 
 FloatArray = np.ndarray
-#: (R, R): dense, or block-diagonal and sparse
-RestMatrix: TypeAlias = np.ndarray | sparse.csr_array
 #: of every place (C, m, m)
 Stacks = list[np.ndarray]
 
@@ -67,7 +65,7 @@ def rest_kernels(factor: Factor, omega: FloatArray | None) -> RestKernels:
     """The kernels at one factor; `omega` (k, k) is the covariance of the G parameters, None: only W."""
     W = factor.rest.weight_stacks()
     if omega is None:
-        return RestKernels(_matrix(factor, W), (), None)
+        return RestKernels(rest_matrix(factor, W), (), None)
     S = factor.rest.schur_stacks()
     U = _complements(factor, W, S)
     by_parameter, held = _derivatives(factor, W, U)
@@ -82,7 +80,8 @@ def rest_kernels(factor: Factor, omega: FloatArray | None) -> RestKernels:
             weights = np.where(of_front, 1.0, 2.0) * omega[i]
             total -= MW[k].transpose(0, 2, 1) @ sum(weight * Y[k] for weight, Y in zip(weights, by_parameter))
         added.append((total + total.transpose(0, 2, 1)) / 2)
-    return RestKernels(_matrix(factor, W), tuple(_matrix(factor, Y) for Y in by_parameter), _matrix(factor, added))
+    along = tuple(rest_matrix(factor, Y) for Y in by_parameter)
+    return RestKernels(rest_matrix(factor, W), along, rest_matrix(factor, added))
 
 
 def _derivatives(factor: Factor, W: Stacks, U: Stacks) -> tuple[list[Stacks], dict[int, Stacks]]:
@@ -180,24 +179,3 @@ def _front(factor: Factor) -> Block:
 def _stacked(place: ComponentColumns) -> tuple[int, int, int]:
     size = place.shape.size
     return (place.columns.shape[1] if place.is_batch else 1, size, size)
-
-
-def _matrix(factor: Factor, stacks: Stacks) -> RestMatrix:
-    """Stacks as one matrix in the order of the rest's columns; padding is left out."""
-    places, R = factor.system.places, factor.system.blocks.n_rest
-    if len(places) == 1 and not places[0].is_batch:
-        out = np.empty((R, R))
-        out[np.ix_(places[0].columns, places[0].columns)] = stacks[0][0]
-        return out
-    rows, columns, values = [], [], []
-    for place, stack in zip(places, stacks):
-        at = (place.columns if place.is_batch else place.columns[:, None]).T  # (C, m)
-        shape = stack.shape
-        rows.append(np.broadcast_to(at[:, :, None], shape).ravel())
-        columns.append(np.broadcast_to(at[:, None, :], shape).ravel())
-        values.append(stack.ravel())
-    row, column, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
-    real = (row < R) & (column < R)
-    found = sparse.csr_array((value[real], (row[real], column[real])), shape=(R, R))
-    found.sort_indices()
-    return found

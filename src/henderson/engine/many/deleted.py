@@ -146,7 +146,7 @@ class Deleter:
     def __call__(self, rows: np.ndarray, member: np.ndarray, batch: int) -> Deleted:
         """Data sets without rows (E,), each from the data set of its member (E,), of `batch` data sets."""
         p, c = self.parts.p, self.c[rows]
-        gone = _sums_of(member, batch, c[:, :, None] * c[:, None, :]).transpose(1, 2, 0)
+        gone = _products_of(member, batch, c, c).transpose(1, 2, 0)
         whole_yy = float(self.responses.yy[0])
         lost = tuple(self._lost(s, rows, member) for s in range(len(self.parts.shapes)))
         return Deleted(lost, np.eye(p)[..., None] - gone[:p, :p], -gone[:p, p], whole_yy - gone[p, p])
@@ -158,16 +158,15 @@ class Deleter:
         which = which.reshape(-1)
         z, c = self.z[s][rows], self.c[rows]
         component = pairs % n
-        zc = _sums_of(which, len(pairs), z[:, :, None] * c[:, None, :])
-        gram = _sums_of(which, len(pairs), z[:, :, None] * z[:, None, :])
+        zc = _products_of(which, len(pairs), z, c)
+        gram = _products_of(which, len(pairs), z, z)
         return Lost(component, pairs // n, gram, zc[:, :, :-1], zc[:, :, -1], self.zy[s][component])
 
 
-def _sums_of(group: np.ndarray, n: int, values: FloatArray) -> FloatArray:
-    """Sums of the values (E, …) of each group (E,): (n, …)."""
+def _products_of(group: np.ndarray, n: int, left: FloatArray, right: FloatArray) -> FloatArray:
+    """Σ left_e right_e' over each group, for (E, a) and (E, b): (n, a, b)."""
     into = sparse.csr_array((np.ones(len(group)), (group, np.arange(len(group)))), shape=(n, len(group)))
-    flat = values.reshape(len(group), int(np.prod(values.shape[1:])))
-    return np.asarray(into @ flat).reshape(n, *values.shape[1:])
+    return np.stack([np.asarray(into @ (column[:, None] * right)) for column in left.T], axis=1)
 
 
 def _dense(shape: Shape) -> FloatArray:
