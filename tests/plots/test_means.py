@@ -42,6 +42,7 @@ def test_means_with_limits_and_arrows(machines):
 def test_families_have_headings(cake):
     ax = cake.emmeans("recipe", by="temperature").plot()
     labels = drawn.ticks(ax.yaxis)
+    assert drawn.ticks(cake.emmeans(["temperature", "recipe"]).plot().yaxis)[0] == "temperature 175, A"
     assert labels[:4] == ["temperature = 175", "A", "B", "C"]
     assert len(labels) == 24
     frame = cake.emmeans("recipe", by="temperature").frame
@@ -66,6 +67,7 @@ def test_contrasts_have_a_line_at_zero(machines):
     np.testing.assert_allclose(drawn.segments(ax.collections[0])[:, :, 0], pairs.frame[["lower", "upper"]])
     assert [0, 0] in [list(line.get_xdata()) for line in ax.lines]
     assert ax.get_xlabel() == "contrast of score"
+    assert drawn.ticks(ax.yaxis) == ["A - B", "A - C", "B - C"]
 
 
 def test_interaction(cake):

@@ -64,8 +64,8 @@ def test_residuals_of_every_kind(fit, kind):
     options = {"seed": 1} if kind == "quantile" else {}
     ax = fit.plot.residuals(kind=kind, level="marginal", **options)
     expected = fit.residuals(kind, "marginal", **options)
-    np.testing.assert_array_equal(drawn.points(ax.collections[0])[:, 1], expected)
-    assert ax.get_ylabel() == f"{kind} residual"
+    np.testing.assert_array_equal(drawn.points(ax.collections[0]), np.column_stack([fit.predict(), expected]))
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("fitted Reaction, without random effects", f"{kind} residual")
     with pytest.raises(ValueError, match="kind"):
         fit.plot.residuals(kind="odd")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from henderson.means.arrows import Arrows, comparison_arrows
 from henderson.means.estimates import Estimates
-from henderson.means.labels import Labels, written
+from henderson.means.labels import written
 from henderson.means.series import limits, series_of
 from henderson.plots import interaction, means, pwpp
 from henderson.plots.effects import Along
@@ -36,7 +37,7 @@ def draw_means(estimates: Estimates, compared: Estimates | None, zero: bool, ax:
             if scale is not None:
                 at = of_model[there]
                 left, right = scale.back(at) - scale.back(at - left), scale.back(at + right) - scale.back(at)
-            wrong += [f"{labels[i]} and {labels[j]}" for i, j in arrows.wrong]
+            wrong += [f"{labels[i]} – {labels[j]}" for i, j in arrows.wrong]
         limit = estimate[there], lower[there], upper[there]
         families.append(means.Family(_heading(estimates, rows), labels, *limit, left, right))
     note = ""
@@ -116,9 +117,14 @@ def _heading(estimates: Estimates, rows: np.ndarray) -> str:
 
 
 def _names(estimates: Estimates, rows: np.ndarray) -> list[str]:
-    """What the estimates of a family are called."""
+    """What the estimates of a family are called: their levels, numbers after the name of their variable."""
     keys = estimates.keys.iloc[rows]
-    return list(Labels.of(keys[[name for name in keys.columns if name not in estimates.by]]).texts)
+    columns = []
+    for name in [name for name in keys.columns if name not in estimates.by]:
+        texts = [written(value) for value in keys[name]]
+        is_number = all(re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", text) for text in texts)
+        columns.append([f"{name} {text}" for text in texts] if is_number else texts)
+    return [", ".join(parts) for parts in zip(*columns)]
 
 
 def _quantity(estimates: Estimates) -> str:

@@ -283,7 +283,8 @@ class PlotAccessor:
         Parameters
         ----------
         x : str, optional
-            A variable of the fixed part, or a grouping factor (boxes); by default the fitted values.
+            A variable of the fixed part, or a grouping factor (boxes); by default the fitted values, without random
+            effects for marginal residuals.
         kind, level, **options
             As for `residuals`: what is divided by, what is subtracted.
         ax : matplotlib Axes, optional
@@ -305,8 +306,10 @@ class PlotAccessor:
         name = f"residual of {fit.design.y_name}" if kind == "raw" else f"{kind} residual"
         middle = 0.5 if kind == "quantile" else 0.0
         if x is None:
-            fitted = np.asarray(self._results.fittedvalues)
-            return residuals.against_numbers(fitted, values, f"fitted {fit.design.y_name}", name, ax, middle)
+            marginal = level == "marginal" or (level is None and kind == "quantile")
+            fitted = rows.mean(fit.beta, fit.kept) if marginal else np.asarray(self._results.fittedvalues)
+            label = f"fitted {fit.design.y_name}" + (", without random effects" if marginal else "")
+            return residuals.against_numbers(fitted, values, label, name, ax, middle)
         if x in known:
             one = known[x]
             if one.levels is None:
