@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from scipy.special import ndtr
 
 import drawn
 from henderson import DataError, datasets, lmer
@@ -100,7 +101,11 @@ def test_large_data_are_hexagons():
     axes = fit.plot()
     for ax in axes[0]:
         assert ax.collections[0].get_array().sum() == n
-    assert len(drawn.points(axes[1, 0].collections[1])) == 2000
+    shown = drawn.points(axes[1, 0].collections[1])
+    assert 1000 < len(shown) < 2000
+    place = np.rint(ndtr(shown[:, 0]) * (n + 0.25) - 0.625).astype(int)
+    np.testing.assert_array_equal(shown[:, 1], np.sort(fit.residuals("pearson"))[place])
+    assert (place[[0, 1, -1]] == [0, 1, n - 1]).all()
     trend = drawn.line(axes[0, 0].lines[0])
     order = np.argsort(fit.fittedvalues, kind="stable")
     bin_of = np.arange(n) * 30 // n

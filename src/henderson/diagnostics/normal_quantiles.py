@@ -13,30 +13,35 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
+from henderson.plots.binning import some_ranks
+
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
 class NormalQuantiles:
-    """A sample in order.
+    """A sample in order, or some of it.
 
     Attributes
     ----------
-    theoretical : (n,) array
+    n : int
+        Size of the sample.
+    theoretical : (k,) array
         Quantiles of the standard normal distribution.
-    sample : (n,) array
+    sample : (k,) array
         The sample, smallest first.
-    lower, upper : (n,) arrays
+    lower, upper : (k,) arrays
         Pointwise limits of the order statistics of a standard normal sample.
     """
 
+    n: int
     theoretical: FloatArray
     sample: FloatArray
     lower: FloatArray
     upper: FloatArray
 
 
-def normal_quantiles(sample: FloatArray, level: float = 0.95) -> NormalQuantiles:
+def normal_quantiles(sample: FloatArray, level: float = 0.95, most: int | None = None) -> NormalQuantiles:
     """The sample beside normal quantiles; values that are not finite are left out.
 
     Parameters
@@ -45,6 +50,8 @@ def normal_quantiles(sample: FloatArray, level: float = 0.95) -> NormalQuantiles
         In standard deviations.
     level : float
         Of the limits.
+    most : int, optional
+        Of a larger sample about so many order statistics: those at both ends and others evenly between.
 
     Examples
     --------
@@ -54,11 +61,13 @@ def normal_quantiles(sample: FloatArray, level: float = 0.95) -> NormalQuantiles
     """
     ordered = np.sort(sample[np.isfinite(sample)])
     n = len(ordered)
-    i = np.arange(1, n + 1)
+    ranks = np.arange(n) if most is None else some_ranks(n, most)
+    i = ranks + 1
     tail = (1 - level) / 2
     return NormalQuantiles(
+        n,
         ndtri((i - 0.375) / (n + 0.25)),
-        ordered,
+        ordered[ranks],
         ndtri(betaincinv(i, n + 1 - i, tail)),
         ndtri(betaincinv(i, n + 1 - i, 1 - tail)),
     )

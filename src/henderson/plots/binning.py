@@ -11,9 +11,6 @@ import numpy as np
 
 FloatArray = np.ndarray
 
-#: order statistics at each end of a sample that are always shown
-ENDS = 200
-
 
 @dataclass(frozen=True)
 class Binned:
@@ -71,15 +68,16 @@ def binned_means(x: FloatArray, y: FloatArray, bins: int | None = None) -> Binne
 
 
 def some_ranks(n: int, most: int) -> np.ndarray:
-    """Which of n order statistics to show: all, or those at the ends and others evenly between, about `most`.
+    """Which of n order statistics to show: all, or at most so many, evenly in the logit of their place, so that all at
+    the ends are among them.
 
     Examples
     --------
-    >>> len(some_ranks(100, 1000)), len(some_ranks(100_000, 1000))
-    (100, 1000)
+    >>> len(some_ranks(100, 1000)), len(some_ranks(100_000, 1000)), some_ranks(100_000, 1000)[[0, 1, 2, -1]].tolist()
+    (100, 720, [0, 1, 2, 99999])
     """
     if n <= most:
         return np.arange(n)
-    ends = min(ENDS, most // 4)
-    middle = np.linspace(ends, n - ends - 1, most - 2 * ends).astype(np.intp)
-    return np.unique(np.concatenate([np.arange(ends), middle, np.arange(n - ends, n)]))
+    end = np.log(2.0 * n)
+    places = 1.0 / (1.0 + np.exp(-np.linspace(-end, end, most)))
+    return np.unique(np.minimum((n * places).astype(np.intp), n - 1))

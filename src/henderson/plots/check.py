@@ -76,4 +76,4 @@ def draw(
 
 def _smallest(modes: Mapping[str, qq.Ordered]) -> int:
     """The sample with the fewest levels: its band is the widest."""
-    return int(np.argmin([len(one.sample) for one in modes.values()]))
+    return int(np.argmin([one.n for one in modes.values()]))

@@ -6,10 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from henderson.plots.binning import some_ranks
 from henderson.plots.canvas import INK, PALE
 
-#: points shown of a sample
+#: order statistics that are shown of a sample, about
 MOST = 2000
 
 
@@ -17,28 +16,30 @@ class Ordered(Protocol):
     """An ordered sample: see `diagnostics.normal_quantiles`."""
 
     @property
+    def n(self) -> int:
+        """Size of the sample."""
+
+    @property
     def theoretical(self) -> np.ndarray:
-        """Quantiles of the normal distribution, (n,)."""
+        """Quantiles of the normal distribution, (k,)."""
 
     @property
     def sample(self) -> np.ndarray:
-        """The sample in order, (n,)."""
+        """The sample in order, (k,)."""
 
     @property
     def lower(self) -> np.ndarray:
-        """Lower limits of each, were the sample standard normal, (n,)."""
+        """Lower limits of each, were the sample standard normal, (k,)."""
 
     @property
     def upper(self) -> np.ndarray:
-        """Upper limits, (n,)."""
+        """Upper limits, (k,)."""
 
 
 def draw(ax: Any, one: Ordered, *, band: bool = True, **looks: Any) -> Any:
     """Points of one sample; the line of equality and the band are drawn once."""
-    show = some_ranks(len(one.sample), MOST)
     if band:
-        x = one.theoretical[show]
-        ax.fill_between(x, one.lower[show], one.upper[show], color=PALE, alpha=0.5, lw=0, zorder=0)
+        ax.fill_between(one.theoretical, one.lower, one.upper, color=PALE, alpha=0.5, lw=0, zorder=0)
         ax.axline((0, 0), slope=1, color=INK, lw=0.9, ls="--", zorder=1)
     ax.set(xlabel="normal quantile", ylabel="ordered, standardised")
-    return ax.scatter(one.theoretical[show], one.sample[show], **{"s": 12, "linewidths": 0, "alpha": 0.75} | looks)
+    return ax.scatter(one.theoretical, one.sample, **{"s": 12, "linewidths": 0, "alpha": 0.75} | looks)

@@ -48,7 +48,7 @@ def draw(blocks: Sequence[Block], *, axes: Any = None, fig: Any = None) -> np.nd
         ax.plot(one.estimate[there], place[there], "o", ms=6, color=colour(0))
         ax.plot(one.estimate[~there], place[~there], "o", ms=6, mfc="white", color=colour(0))
         for end in (one.least, one.most):
-            if end == 0 or (np.isfinite(end) and one.least < 0):
+            if np.isfinite(end) and (one.least < 0 or _is_near(end, one)):
                 ax.axvline(end, color=INK, lw=0.8, ls=":")
         if one.least < 0:
             ax.axvline(0, color=INK, lw=0.8, ls="--")
@@ -57,3 +57,10 @@ def draw(blocks: Sequence[Block], *, axes: Any = None, fig: Any = None) -> np.nd
         ax.set_ylim(-0.6, len(place) - 0.4)
         ax.set_xlabel(one.title, fontsize="small")
     return found
+
+
+def _is_near(end: float, one: Block) -> bool:
+    """Whether a bound is near enough to be shown: within the reach of what is drawn, or a third of it away."""
+    drawn = np.concatenate([one.estimate, one.lower, one.upper])
+    low, high = np.nanmin(drawn), np.nanmax(drawn)
+    return bool(low - end <= (high - end) / 3)

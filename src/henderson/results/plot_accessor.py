@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from henderson.design.variance_parameters import lme4_order
-from henderson.plots import caterpillar, check, effects, fits, influence, profile, residuals, varcorr
+from henderson.plots import caterpillar, check, effects, fits, influence, profile, qq, residuals, varcorr
 
 
 class PlotAccessor:
@@ -56,13 +56,13 @@ class PlotAccessor:
             term = design.terms[k]
             for name, column in zip(term.names, by_term[k].T):
                 if np.isfinite(column).any():
-                    modes[f"{name} by {term.group}"] = normal_quantiles(column)
+                    modes[f"{name} by {term.group}"] = normal_quantiles(column, most=qq.MOST)
         name = "√weight · residual" if design.weighted else "residual"
         found = check.draw(
             np.asarray(self._results.fittedvalues),
             scaled * fit.sigma,
             scaled,
-            normal_quantiles(scaled),
+            normal_quantiles(scaled, most=qq.MOST),
             modes,
             response=design.y_name,
             residual=f"{name} of {design.y_name}",
