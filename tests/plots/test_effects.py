@@ -119,3 +119,14 @@ def test_bad_arguments_are_named(covariate):
         covariate.plot.effects("temp", by="temp")
     with pytest.raises(ValueError, match="ax must be matplotlib Axes, not str"):
         covariate.plot.effects("temp", ax="left")
+
+
+def test_on_the_scale_of_the_response(cake):
+    fit = lmer("log(angle) ~ recipe * temp + (1 | recipe:replicate)", cake)
+    ax = fit.plot.effects("recipe", data=True, type="response", bias_adjust=True)
+    expected = fit.emmeans("recipe", type="response", bias_adjust=True).frame
+    np.testing.assert_allclose(means_of(ax)[0], expected[["estimate", "lower", "upper"]])
+    (shown,) = [drawn.points(one) for one in ax.collections if len(one.get_offsets()) == 270]
+    np.testing.assert_allclose(shown[:, 1], cake["angle"])
+    assert ax.get_ylabel() == "angle"
+    assert fit.plot.effects("recipe").get_ylabel() == "log(angle)"

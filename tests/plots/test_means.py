@@ -122,3 +122,23 @@ def test_one_mean_has_nothing_to_compare(machines):
     assert not arrows_of(machines.emmeans("1").plot())
     with pytest.raises(ValueError, match=r"pwpp\(\) compares means, and a family has but one"):
         machines.emmeans("1").pwpp()
+
+
+def test_on_the_scale_of_the_response(cake):
+    data = datasets.load("cake")
+    fit = lmer("log(angle) ~ recipe + temperature + (1 | recipe:replicate)", data)
+    means = fit.emmeans("temperature", type="response")
+    ax = means.plot()
+    frame = means.frame
+    np.testing.assert_allclose(drawn.segments(ax.collections[0])[:, :, 0], frame[["lower", "upper"]])
+    reach = {(row, np.sign(end - start)): end for start, end, row in arrows_of(ax)}
+    first, second = np.triu_indices(6, 1)
+    for i, j, p in zip(first, second, means.pairs().frame["p"]):
+        low, high = (i, j) if frame["estimate"][i] < frame["estimate"][j] else (j, i)
+        assert (reach[low, 1] > reach[high, -1]) == (p >= 0.05)
+    assert ax.get_xlabel() == "angle"
+    ratios = means.pairs().plot()
+    assert drawn.ticks(ratios.yaxis)[0] == "temperature175 / temperature185"
+    assert [1, 1] in [list(line.get_xdata()) for line in ratios.lines]
+    assert means.interaction_plot().get_ylabel() == "angle"
+    np.testing.assert_allclose(drawn.line(means.interaction_plot(intervals=False).lines[0])[:, 1], frame["estimate"])

@@ -5,8 +5,8 @@ Along a factor the means are at its levels, along a covariate at values over its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,8 @@ import pandas as pd
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.errors import NotAvailable
-from henderson.inference.inference import Inference
-from henderson.means.emmeans import EMMeans, emmeans
+from henderson.means.comparable import EMMeans
 from henderson.means.grid import model_terms, reference_grid
-from henderson.means.options import TestOptions
 from henderson.means.series import series_of
 from henderson.means.specs import variable
 from henderson.plots.effects import Along, Raw, Series
@@ -55,14 +53,12 @@ class Effect:
 
 def effect(
     design: Design,
-    inference: Inference,
+    rows: Rows | None,
+    means_of: Callable[[Sequence[str], Mapping[str, Any]], EMMeans],
     specs: str,
     *,
     by: str | Sequence[str] | None,
     at: Mapping[str, Any] | None,
-    weights: str,
-    test: TestOptions,
-    rows: Rows | None,
     data: bool,
 ) -> Effect:
     """Means along a variable of the fixed part.
@@ -70,15 +66,16 @@ def effect(
     Parameters
     ----------
     design : Design
-    inference : Inference
+    rows : Rows, or None
+        The rows, where they are there.
+    means_of : callable
+        Marginal means of some variables, at values of some of them.
     specs : str
         A factor, or a covariate: then means are taken at values over its range.
     by : str or sequence of str, optional
         Variables whose combinations are the series; a covariate is at its mean and a standard deviation to either side.
-    at, weights, test
+    at : mapping of str to values, optional
         As for `emmeans`.
-    rows : Rows, or None
-        The rows, where they are there.
     data : bool
         Whether the data are wanted; needs the rows.
     """
@@ -95,13 +92,15 @@ def effect(
     for name in names:
         if _is_covariate(design, name) and name not in given and len(grid.values[name]) == 1:
             chosen[name] = _split(rows, name)
-    means = emmeans(design, inference, [x, *names], at=chosen, weights=weights, test=test)
+    means = means_of([x, *names], chosen)
     levels = None if _is_covariate(design, x) else list(pd.unique(means.keys[x]))
     series, title = series_of(means, x, levels)
     raw = None
     if data:
         assert rows is not None
-        raw = _raw(design, rows, means.keys, x, levels)
+        scale = None if means.way is None else means.way.in_use(means.test)
+        y = rows.y if scale is None else replace(scale, sd=0.0).back(rows.y)
+        raw = _raw(design, rows, y, means.keys, x, levels)
     return Effect(means, series, Along(x, levels), raw, title)
 
 
@@ -131,21 +130,21 @@ def _column(rows: Rows | None, name: str, what: str) -> np.ndarray:
     return rows.columns[name].astype(float)
 
 
-def _raw(design: Design, rows: Rows, keys: pd.DataFrame, x: str, levels: Sequence[Any] | None) -> Raw:
+def _raw(design: Design, rows: Rows, y: np.ndarray, keys: pd.DataFrame, x: str, levels: Sequence[Any] | None) -> Raw:
     """The rows whose x and whose others are among those of the means; beside a covariate that has more values than the
     means are taken at, a row belongs to no series."""
     place = _places(design, rows, x, levels)
     there, series = np.isfinite(place), np.zeros(rows.n, np.intp)
     others = keys[[str(name) for name in keys.columns if name != x]].drop_duplicates()
     if any(_is_covariate(design, name) and name not in model_terms(design).cells.values for name in others):
-        return Raw(place[there], rows.y[there], np.full(int(there.sum()), -1))
+        return Raw(place[there], y[there], np.full(int(there.sum()), -1))
     if len(others.columns):
         values = {name: list(pd.unique(others[name])) for name in others}
         own = np.array([_places(design, rows, name, values[name]) for name in others])
         of_series = np.array([pd.Index(values[name]).get_indexer(pd.Index(others[name])) for name in others], float)
         same = (own[:, :, None] == of_series[:, None, :]).all(axis=0)
         series, there = same.argmax(axis=1), there & same.any(axis=1)
-    return Raw(place[there], rows.y[there], series[there])
+    return Raw(place[there], y[there], series[there])
 
 
 def _places(design: Design, rows: Rows, name: Any, values: Sequence[Any] | None) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 from henderson.means.arrows import Arrows, comparison_arrows
 from henderson.means.estimates import Estimates
 from henderson.means.labels import written
-from henderson.means.series import limits, series_of
+from henderson.means.series import limits, quantity_of, series_of
 from henderson.plots import interaction, means, pwpp
 from henderson.plots.effects import Along
 
@@ -19,7 +19,7 @@ from henderson.plots.effects import Along
 MOST_WRONG = 4
 
 
-def draw_means(estimates: Estimates, compared: Estimates | None, zero: bool, ax: Any) -> Any:
+def draw_means(estimates: Estimates, compared: Estimates | None, differences: bool, ax: Any) -> Any:
     """The estimates with their intervals, and arrows by the comparisons of all pairs; see `Comparable.plot`."""
     estimate, lower, upper = limits(estimates)
     scale = None if estimates.way is None else estimates.way.in_use(estimates.test)
@@ -47,7 +47,8 @@ def draw_means(estimates: Estimates, compared: Estimates | None, zero: bool, ax:
             more = f" and {len(wrong) - MOST_WRONG} more" if len(wrong) > MOST_WRONG else ""
             note += f"; not of {'; '.join(wrong[:MOST_WRONG])}{more}"
     is_ratio = scale is not None and estimates.way is not None and estimates.way.is_ratio
-    return means.draw(families, _quantity(estimates), note, ax, zero=zero and not is_ratio)
+    null = None if not differences else 1.0 if is_ratio else 0.0
+    return means.draw(families, quantity_of(estimates), note, ax, null=null)
 
 
 def draw_interaction(estimates: Estimates, x: str | None, intervals: bool, ax: Any) -> Any:
@@ -59,7 +60,7 @@ def draw_interaction(estimates: Estimates, x: str | None, intervals: bool, ax: A
     values = estimates.keys[x]
     levels = None if pd.api.types.is_numeric_dtype(values.dtype) else list(pd.unique(values))
     series, title = series_of(estimates, x, levels)
-    return interaction.draw(series, Along(str(x), levels), intervals, _quantity(estimates), title, ax)
+    return interaction.draw(series, Along(str(x), levels), intervals, quantity_of(estimates), title, ax)
 
 
 def draw_pwpp(estimates: Estimates, compared: Estimates, ax: Any) -> Any:
@@ -76,7 +77,7 @@ def draw_pwpp(estimates: Estimates, compared: Estimates, ax: Any) -> Any:
         ]
         there = (first >= 0) & (second >= 0)
         families.append(pwpp.Comparisons(_heading(estimates, rows), labels, first[there], second[there], p[there]))
-    found = pwpp.draw(families, 1 - compared.test.level, _adjusted(compared), _quantity(estimates), ax)
+    found = pwpp.draw(families, 1 - compared.test.level, _adjusted(compared), quantity_of(estimates), ax)
     return found[0] if len(found) == 1 else found
 
 
@@ -118,18 +119,10 @@ def _heading(estimates: Estimates, rows: np.ndarray) -> str:
 
 def _names(estimates: Estimates, rows: np.ndarray) -> list[str]:
     """What the estimates of a family are called: their levels, numbers after the name of their variable."""
-    keys = estimates.keys.iloc[rows]
+    keys = estimates.frame.iloc[rows, : estimates.keys.shape[1]]  # those of ratios are not the keys'
     columns = []
     for name in [name for name in keys.columns if name not in estimates.by]:
         texts = [written(value) for value in keys[name]]
         is_number = all(re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?", text) for text in texts)
         columns.append([f"{name} {text}" for text in texts] if is_number else texts)
     return [", ".join(parts) for parts in zip(*columns)]
-
-
-def _quantity(estimates: Estimates) -> str:
-    """What the numbers are: the label of their axis."""
-    scale = None if estimates.way is None else estimates.way.in_use(estimates.test)
-    if scale is not None:
-        return scale.of
-    return estimates.quantity or "estimate"

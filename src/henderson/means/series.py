@@ -47,3 +47,11 @@ def _labels(keys: pd.DataFrame) -> list[str]:
     """One text a row."""
     columns = [[written(value) for value in keys[name]] for name in keys.columns]
     return [", ".join(parts) for parts in zip(*columns)] if columns else [""] * len(keys)
+
+
+def quantity_of(estimates: Estimates) -> str:
+    """What the numbers are: the label of their axis."""
+    scale = None if estimates.way is None else estimates.way.in_use(estimates.test)
+    if scale is not None:
+        return scale.of
+    return estimates.quantity or "estimate"

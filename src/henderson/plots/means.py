@@ -40,8 +40,8 @@ class Family:
     right: FloatArray | None = None
 
 
-def draw(families: Sequence[Family], x_name: str, note: str, ax: Any = None, *, zero: bool = False) -> Any:
-    """Draw them, the first at the top; `note` says what the arrows are, `zero` draws a line there. Returns the axes."""
+def draw(families: Sequence[Family], x_name: str, note: str, ax: Any = None, *, null: float | None = None) -> Any:
+    """Draw them, the first at the top; `note` says what arrows are, `null` where to draw a line. Returns the axes."""
     rows = sum(len(one.labels) + bool(one.heading) for one in families)
     ax = axes_for(ax, (6.4, float(np.clip(0.3 * rows + 1.3, 2.4, 14))))
     texts: list[str] = []
@@ -53,8 +53,8 @@ def draw(families: Sequence[Family], x_name: str, note: str, ax: Any = None, *, 
         place = len(texts) + np.arange(len(one.labels))
         texts += one.labels
         _family(ax, one, place)
-    if zero:
-        ax.axvline(0, color=INK, lw=0.8, ls="--", zorder=1)
+    if null is not None:
+        ax.axvline(null, color=INK, lw=0.8, ls="--", zorder=1)
     small = "x-small" if rows > 30 else "small"
     ax.set_yticks(np.arange(len(texts)), texts, fontsize=small)
     for k in headings:

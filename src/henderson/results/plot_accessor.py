@@ -26,7 +26,7 @@ class PlotAccessor:
         self._results = results
 
     def __repr__(self) -> str:
-        names = [name for name in vars(type(self)) if not name.startswith("_")]
+        names = [name for name in vars(PlotAccessor) if not name.startswith("_")]
         return "Pictures: plot(), " + ", ".join(f"plot.{name}()" for name in names)
 
     def __call__(self, *, ax: Any = None, axes: Any = None, fig: Any = None) -> Any:
@@ -81,7 +81,9 @@ class PlotAccessor:
         weights: str = "equal",
         ddf: str | None = None,
         level: float = 0.95,
+        type: Literal["link", "response"] = "link",
         ax: Any = None,
+        **options: Any,
     ) -> Any:
         """Marginal means with their intervals: at the levels of a factor, or along a covariate.
 
@@ -94,8 +96,9 @@ class PlotAccessor:
             to either side, unless `at` has its values.
         data : bool
             Whether to show the data behind the means.
-        at, weights, ddf, level
-            As for `emmeans`.
+        at, weights, ddf, level, type, **options
+            As for `emmeans`; with ``type="response"`` means and data are on the scale of the response before it was
+            transformed.
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.
 
@@ -113,23 +116,18 @@ class PlotAccessor:
         ('temp', 'angle', 'recipe')
         """
         from henderson.means.effects import effect
-        from henderson.means.options import TestOptions
+        from henderson.means.series import quantity_of
 
         fit = self._results.engine
         if data:
             fit.rows_for("plot.effects(data=True)")
-        found = effect(
-            fit.design,
-            self._results._inference_with(ddf),
-            specs,
-            by=by,
-            at=at,
-            weights=weights,
-            test=TestOptions(level=level),
-            rows=fit.rows if fit.has_rows else None,
-            data=data,
-        )
-        return effects.draw(found.series, found.along, found.raw, fit.design.y_name, found.title, ax)
+
+        def means_of(names: Sequence[str], values: Mapping[str, Any]) -> Any:
+            return self._results.emmeans(names, at=values, weights=weights, ddf=ddf, level=level, type=type, **options)
+
+        rows = fit.rows if fit.has_rows else None
+        found = effect(fit.design, rows, means_of, specs, by=by, at=at, data=data)
+        return effects.draw(found.series, found.along, found.raw, quantity_of(found.means), found.title, ax)
 
     def ranef(
         self,
