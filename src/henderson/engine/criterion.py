@@ -25,6 +25,7 @@ import numpy as np
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
+from henderson.engine.factor import by_slices
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -221,6 +222,8 @@ class Evaluation:
     def ze(self) -> list[np.ndarray]:
         """Z_j'e of every block, (q, J)."""
         v = np.append(-self.beta, 1.0)
+        if self.factor.by_slices:
+            return [by_slices.along(self.factor.D, self.criterion.system.cross.zx, v)]
         return [v @ score for score in self.scores]
 
     @cached_property
@@ -231,9 +234,12 @@ class Evaluation:
         Q = self.criterion.nu / self.r2 * np.outer(v, v)
         if self.criterion.reml:
             Q[:p, :p] += self.phi
+        if self.factor.by_slices:
+            squares = [by_slices.square(self.factor.D, self.criterion.system.cross.zx, Q)]
+        else:
+            squares = [np.array([[np.vdot(Q, one @ other.T) for other in G] for one in G]) for G in self.scores]
         products, N = [], []
-        for first, second, lam, G in zip(*self.factor.traces, self.lam, self.scores):
-            M = np.array([[np.vdot(Q, one @ other.T) for other in G] for one in G])
+        for first, second, lam, M in zip(*self.factor.traces, self.lam, squares):
             products.append(first - M @ lam)
             N.append(second - M)
         return products, N
@@ -273,23 +279,30 @@ class Evaluation:
         """
         blocks, c = self.criterion.blocks, self.criterion.nu / self.r2
         places = [block.g_parameters if in_g else block.parameters for block in blocks.blocks]
-        linear, parts = np.zeros(blocks.n_g if in_g else blocks.n_theta), []
+        linear, turned = np.zeros(blocks.n_g if in_g else blocks.n_theta), []
         for place, along, ze, N in zip(places, directions, self.ze, self.certificate):
+            square = ze @ ze.T
             if expected:
-                ze = _rescaled(ze, c, N)
-            linear[place] = inner_products(along, ze @ ze.T)
-            parts.append(np.matmul(along.transpose(1, 0, 2), ze))  # (q, k_k, J): row a of every direction times Z_j'e
-        front, rest = blocks.join(parts, places, len(linear))
-        quadratic = self.factor.bilinear(front, rest)
-        wx = self._wx(front, rest)
+                turn = _to_expected(c * square, N)
+                along, square = along @ turn, turn @ square
+            linear[place] = inner_products(along, square)
+            turned.append(along)
+        quadratic, wx = self._forms(turned, places, len(linear))
         quadratic -= wx @ self.phi @ wx.T
         return self.criterion.nu * (quadratic / self.r2 - np.outer(linear, linear) / self.r2**2)
 
-    def _wx(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
-        """h'Z'V⁻¹X, (k, p)."""
-        p = len(self.beta)
+    def _forms(
+        self, directions: list[np.ndarray], places: list[np.ndarray], width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """h'Z'V⁻¹Zh (k, k) and h'Z'V⁻¹X (k, p) for h = directions times the scores Z_j'e."""
+        p, cross = len(self.beta), self.criterion.system.cross
+        if self.factor.by_slices:
+            (along,), (ze,) = directions, self.ze
+            return by_slices.forms(self.factor.D, cross.zz, cross.zx[:, :p], along, ze)
+        parts = [np.matmul(along.transpose(1, 0, 2), ze) for along, ze in zip(directions, self.ze)]  # (q, k_k, J) each
+        front, rest = self.criterion.blocks.join(parts, places, width)
         zvc_front, zvc_rest = self.factor.zvc
-        return small.gram(front, zvc_front[:, :p]) + rest.T @ zvc_rest[:, :p]
+        return self.factor.bilinear(front, rest), small.gram(front, zvc_front[:, :p]) + rest.T @ zvc_rest[:, :p]
 
     @cached_property
     def hessian_model(self) -> np.ndarray:
@@ -306,11 +319,9 @@ class Evaluation:
         return [small.left(lam @ lam.T, ze[:, None])[:, 0] for lam, ze in zip(self.lam, self.ze)]
 
 
-def _rescaled(ze: np.ndarray, c: float, N: np.ndarray) -> np.ndarray:
-    """Scores Z_j'e times a matrix that makes c Σ(Z_j'e)(Z_j'e)' what is expected, N + c Σ(Z_j'e)(Z_j'e)'."""
-    observed = c * ze @ ze.T
+def _to_expected(observed: np.ndarray, N: np.ndarray) -> np.ndarray:
+    """What turns scores Z_j'e whose c Σ(Z_j'e)(Z_j'e)' is `observed` into such as are expected, N + observed; (q, q)."""
     try:
-        ratio = np.linalg.cholesky(N + observed) @ np.linalg.inv(np.linalg.cholesky(observed))
+        return np.linalg.cholesky(N + observed) @ np.linalg.inv(np.linalg.cholesky(observed))
     except np.linalg.LinAlgError:  # fewer levels than effects
-        return ze
-    return ratio @ ze
+        return np.eye(len(N))

@@ -331,7 +331,9 @@ def in_user_units(
     check_residual(criterion, point, design.y_name)
     lam: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
     b: list[np.ndarray] = [np.zeros(0)] * len(design.terms)
-    for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, point.modes()):
+    by_block = point.modes()
+    point.lighten()
+    for block, T, one, modes in zip(blocks.blocks, basis.roots, point.lam, by_block):
         root, effects = T @ one, block.unranked(basis.y_scale * (T @ modes).T)
         for i, part in zip(block.terms, block.layout.terms):
             lam[i], b[i] = triangular(root[part, part]), np.ascontiguousarray(effects[:, part])
@@ -354,7 +356,6 @@ def in_user_units(
         ended.surveyed,
         np.inf if (full := ended.optimum.full) is None else _flattest(full),
     )
-    point.lighten()
     return Fit(
         design,
         criterion.reml,

@@ -57,12 +57,17 @@ def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     return out
 
 
-def quadratic(a: FloatArray, h: FloatArray) -> FloatArray:
-    """Σ_j h_j' a_j h_j for symmetric a (q, q, J) and h (q, k, J): (k, k)."""
+def quadratic(d: FloatArray, a: FloatArray, h: FloatArray) -> FloatArray:
+    """Σ_j h_j' d_j a_j h_j for symmetric d_j a_j, d and a (q, q, J), h (q, k, J): (k, k)."""
     out = np.zeros((h.shape[1],) * 2)
-    for part in slices(h.shape[2], 3 * h.shape[0] * h.shape[1] + a.shape[0] ** 2):
-        out += gram(h[:, :, part], multiply(a[:, :, part], h[:, :, part]))
+    for part in slices(h.shape[2], 3 * h.shape[0] * h.shape[1] + 3 * a.shape[0] ** 2):
+        out += gram(h[:, :, part], multiply(multiply(d[:, :, part], a[:, :, part]), h[:, :, part]))
     return out
+
+
+def outer_sum(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Σ_j a_j b_j' for (q, m, J) and (r, m, J): (q, r)."""
+    return np.asarray(a.reshape(len(a), -1) @ b.reshape(len(b), -1).T)
 
 
 def left(matrix: FloatArray, b: FloatArray) -> FloatArray:

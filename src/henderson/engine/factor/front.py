@@ -78,8 +78,8 @@ def other_columns(front: Front, zx: np.ndarray, *, keep: bool = True) -> Front:
     return replace(front, Y=Y, yy=yy)
 
 
-def shrink(front: Front, zz: np.ndarray) -> np.ndarray:
-    """D_j = (I + A_jG)⁻¹ for every level, (q, q, J).
+def shrink(front: Front, zz: np.ndarray, *, in_place: bool = False) -> np.ndarray:
+    """D_j = (I + A_jG)⁻¹ for every level, (q, q, J); `in_place` of T.
 
     λ⁻ᵀC⁻¹λ' = λ⁻ᵀL⁻ᵀT loses nothing when C is large; I − A T'T needs no inverse of λ. Here L⁻ᵀ = T λ⁻ᵀ transposed.
     """
@@ -87,16 +87,15 @@ def shrink(front: Front, zz: np.ndarray) -> np.ndarray:
     q, n_levels = lam.shape[0], zz.shape[2]
     if q == 1:
         return (1.0 / (1.0 + lam[0, 0] ** 2 * zz[0, 0]))[None, None]
-    D = np.empty_like(zz)
+    D = T if in_place else np.empty_like(zz)
     divide = invertible(lam, float(np.mean(zz[range(q), range(q)])) if n_levels else 0.0)
     for part in small.slices(n_levels, 4 * q * q):
         t = T[:, :, part]
+        gram = small.multiply(t.transpose(1, 0, 2), t)  # λ C⁻¹ λ'
         if divide:
             inverse = np.linalg.inv(lam)
-            gram = small.multiply(t.transpose(1, 0, 2), t)  # λ C⁻¹ λ'
             D[:, :, part] = small.left(inverse.T @ inverse, gram)
         else:
-            gram = small.multiply(t.transpose(1, 0, 2), t)
             D[:, :, part] = -small.multiply(zz[:, :, part], gram)
             for a in range(q):
                 D[a, a, part] += 1.0

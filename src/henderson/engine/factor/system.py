@@ -26,10 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
+from henderson.engine.factor.by_slices import LARGE
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.front import eliminate, other_columns, shrink
 from henderson.engine.factor.product import choose
@@ -90,7 +92,7 @@ class Factor:
         self.system, self.lam, self.like = system, lam, like
         front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
         keep = system.has_rest or cross.zx.size <= EXTENDED
-        if like is None:
+        if like is None or not like.front.T.size:
             self.front = eliminate(cross.zz, cross.zx, front_lam, keep=keep)
         else:
             self.front = other_columns(like.front, cross.zx, keep=keep)
@@ -129,10 +131,13 @@ class Factor:
 
     @cached_property
     def D(self) -> np.ndarray:
-        """(I + A_jG)⁻¹ of the front, (q, q, J)."""
+        """(I + A_jG)⁻¹ of the front, (q, q, J); of a large front without a rest it takes T's place."""
         if self.like is not None:
             return self.like.D
-        return shrink(self.front, self.system.cross.zz)
+        D = shrink(self.front, self.system.cross.zz, in_place=self.by_slices)
+        if self.by_slices:
+            self.front = replace(self.front, T=np.empty((*D.shape[:2], 0)))
+        return D
 
     @cached_property
     def B(self) -> np.ndarray:
@@ -140,6 +145,11 @@ class Factor:
         if self.like is not None:
             return self.like.B
         return small.multiply(self.D, self.system.cross.zz)
+
+    @property
+    def by_slices(self) -> bool:
+        """Whether sums over the front's levels are to be made a slice at a time, see `by_slices`."""
+        return not self.system.has_rest and self.system.cross.zx.size > LARGE
 
     @cached_property
     def zvc(self) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +169,7 @@ class Factor:
 
     def bilinear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """h'(Z'V⁻¹Z)h for effects h: front (q, k, J), rest (R, k)."""
-        out = small.quadratic(self.B, front)
+        out = small.quadratic(self.D, self.system.cross.zz, front)
         if not self.system.has_rest:
             return out
         Sh = self.rest.multiply(rest)
@@ -180,7 +190,7 @@ class Factor:
             for k, one, two in zip(blocks.rest, *self.rest.traces()):
                 first[k], second[k] = one, two
         if blocks.front is not None:
-            total = self.B.sum(axis=2)
+            total = small.outer_sum(self.D, self.system.cross.zz)
             if self.system.has_rest:
                 total = total - self.system.product.sandwich_sum(self.rest, self.D)
             second[blocks.front] = (total + total.T) / 2
@@ -197,7 +207,10 @@ class Factor:
         blocks = self.system.blocks
         out: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
         if blocks.front is not None:
-            M = small.multiply(self.front.T.transpose(1, 0, 2), self.front.T)
+            cross, T = self.system.cross, self.front.T
+            if not T.size:
+                T = eliminate(cross.zz, cross.zx[:, :0], self.lam[blocks.front]).T
+            M = small.multiply(T.transpose(1, 0, 2), T)
             if self.system.has_rest:
                 M = M + small.congruence(M, self.system.product.sandwich(self.rest))
             out[blocks.front] = M
