@@ -16,7 +16,7 @@ import pytest
 import henderson
 from henderson.datasets import load
 from henderson.errors import DataError
-from henderson.results import file
+from henderson.results import file_classes
 
 SAME = 1e-8  # relative; the same numbers by way of a triangular factor in place of the rows
 PROFILED = 1e-5  # relative; profiles come from the engine where they came from the array computation
@@ -371,8 +371,8 @@ def test_files_that_are_not_whole(tmp_path):
 
 
 def test_every_class_of_the_format_is_there():
-    for name in file.CLASSES:
-        assert file.class_named(name).__name__ == name
+    for name in file_classes.CLASSES:
+        assert file_classes.class_named(name).__name__ == name
 
 
 def test_removing_twice_is_removing_once(tmp_path):

@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
-from henderson.design.fixed_terms import FixedTerms, fixed_terms
+from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
 from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
+from henderson.design.specs import Specs
 from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
-from henderson.formula.coding import Part, fill, make_part
+from henderson.formula.coding import fill, make_part
 from henderson.formula.environment import Env, Environment, capture, environment
 from henderson.formula.evaluate import FactorSpec, Values, as_number, is_plain, learn
 from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
@@ -37,56 +37,6 @@ from henderson.sources.columns import Array, check_finite, find_missing, settle,
 from henderson.sources.frames import read_table
 from henderson.sources.subset import find_rows
 from henderson.sources.table import Table
-
-
-@dataclass(frozen=True)
-class Specs:
-    """How a design was made: what `replay` needs.
-
-    Attributes
-    ----------
-    fixed : Part
-    random : tuple of RandomSpec or ComponentSpec
-        One a term.
-    offsets : tuple of FactorSpec
-        Of the ``offset(...)`` terms of the formula, and of a column or expression given as `offset`.
-    response : FactorSpec
-    environment : Environment
-    groups : str or None
-        Name of the groups given as `groups`.
-    group_levels : pandas.Index, or None
-        Their J levels.
-    terms : FixedTerms
-        Terms of the fixed part, its factors' levels and covariates' means.
-    offset_column : str or None
-        Where what was given as `offset` is in new data.
-    offset_given : bool
-        Whether it was a nameless array: new data need one.
-    group_column : str or None
-        Where the labels of `groups` are in new data; None where a nameless array was given.
-    weights : FactorSpec or None
-        Of a column or an expression given as `weights`.
-    weights_column : str or None
-        Where weights that were given as a Series are in new data.
-    """
-
-    fixed: Part
-    random: tuple[RandomSpec | ComponentSpec, ...]
-    offsets: tuple[FactorSpec, ...]
-    response: FactorSpec
-    environment: Environment
-    groups: str | None = None
-    group_levels: pd.Index | None = None
-    terms: FixedTerms | None = None
-    offset_column: str | None = None
-    offset_given: bool = False
-    group_column: str | None = None
-    weights: FactorSpec | None = None
-    weights_column: str | None = None
-
-    def without_rows(self, n: int) -> Specs:
-        """The same without the caller's vectors of n entries or more: columns, which new data have of their own."""
-        return replace(self, environment=self.environment.without_vectors(n))
 
 
 def design_from_formula(

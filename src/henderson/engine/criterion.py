@@ -320,7 +320,7 @@ class Evaluation:
 
 
 def _to_expected(observed: np.ndarray, N: np.ndarray) -> np.ndarray:
-    """What turns scores Z_j'e whose c Σ(Z_j'e)(Z_j'e)' is `observed` into such as are expected, N + observed; (q, q)."""
+    """What turns scores Z_j'e whose c Σ(Z_j'e)(Z_j'e)' is `observed` into expected ones, N + observed; (q, q)."""
     try:
         return np.linalg.cholesky(N + observed) @ np.linalg.inv(np.linalg.cholesky(observed))
     except np.linalg.LinAlgError:  # fewer levels than effects

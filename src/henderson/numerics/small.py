@@ -24,15 +24,34 @@ def slices(n_levels: int, doubles_per_level: int) -> Iterator[slice]:
 
 
 def cholesky(c: FloatArray) -> FloatArray:
-    """Lower Cholesky factors of c (q, q, J), in place of its lower triangle; the rest is zero."""
+    """Lower Cholesky factors of c (q, q, J), in place of its lower triangle; the rest is zero.
+
+    NaN, and no warning, where a matrix is not positive definite; `log_det` says so.
+    """
     q = c.shape[0]
-    for s in range(q):
-        for k in range(s):
-            c[s:, s] -= c[s:, k] * c[s, k]
-        np.sqrt(c[s, s], out=c[s, s])
-        c[s + 1 :, s] /= c[s, s]
-        c[:s, s] = 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for s in range(q):
+            for k in range(s):
+                c[s:, s] -= c[s:, k] * c[s, k]
+            np.sqrt(c[s, s], out=c[s, s])
+            c[s + 1 :, s] /= c[s, s]
+            c[:s, s] = 0.0
     return c
+
+
+def log_det(low: FloatArray) -> float:
+    """Σ_j log|L_jL_j'| for factors L (q, q, J).
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        When a matrix was not positive definite, so that nothing is computed from its factor.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = 2.0 * float(sum(np.log(low[a, a]).sum() for a in range(len(low))))
+    if not np.isfinite(total):
+        raise np.linalg.LinAlgError("the mixed-model equations are not positive definite")
+    return total
 
 
 def solve_lower(low: FloatArray, rhs: FloatArray) -> FloatArray:

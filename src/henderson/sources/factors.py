@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,9 @@ import pandas as pd
 
 from henderson.errors import DataError
 from henderson.sources.columns import Array, find_missing, settle
+
+#: rows of one pass through the cache
+CHUNK = 1 << 16
 
 
 def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index]:
@@ -52,9 +55,8 @@ def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index
             return codes, pd.Index(np.array([False, True])[present])
         low, high = int(values.min()), int(values.max())
         if high - low < 4 * len(values) + 1024:
-            # the type's own arithmetic wraps: in int8, 100 − (−100) is −56
-            wide = np.uint64 if values.dtype.kind == "u" else np.int64
-            codes, present = compress((values.astype(wide) - wide(low)).astype(np.intp), high - low + 1)
+            codes, present = compress(values, high - low + 1, low)
+            wide = _wide(values)
             return codes, pd.Index((present.astype(wide) + wide(low)).astype(values.dtype))
     if isinstance(values.dtype, np.dtype) and values.dtype.kind == "f":
         values = values + 0.0  # −0.0 is 0.0
@@ -79,27 +81,45 @@ def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index
     return rank[codes], levels[order]
 
 
-def compress(codes: np.ndarray, n_codes: int) -> tuple[np.ndarray, np.ndarray]:
+def compress(codes: np.ndarray, n_codes: int, low: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Renumber `codes` so that each occurs.
 
     Parameters
     ----------
-    codes : (n,) integer array, 0 ≤ codes < n_codes
-    n_codes : int
+    codes : (n,) integer array, low ≤ codes < low + n_codes
+    n_codes, low : int
 
     Returns
     -------
     codes : (n,) intp array
     present : (J,) intp array
-        The old code of each new one, increasing.
+        The old code of each new one, less `low`, increasing.
     """
     occurs = np.zeros(n_codes, dtype=bool)
-    occurs[codes] = True
+    for _, part in _from_zero(codes, low):
+        occurs[part] = True
     present = np.flatnonzero(occurs)
-    if len(present) == n_codes:
-        return codes.astype(np.intp), present
-    new = np.cumsum(occurs, dtype=np.intp) - 1
-    return new[codes], present
+    new, out = None, np.empty(len(codes), np.intp)
+    if len(present) < n_codes:
+        counted = np.cumsum(occurs, dtype=np.int32 if n_codes < 2**31 else np.intp)  # small: rows look up at random
+        new = np.subtract(counted, 1, out=counted)
+    for here, part in _from_zero(codes, low):
+        out[here] = part if new is None else new.take(part)
+    return out, present
+
+
+def _wide(codes: np.ndarray) -> type[np.integer]:
+    """A type whose arithmetic does not wrap: in int8, 100 − (−100) is −56."""
+    return np.uint64 if codes.dtype.kind == "u" else np.int64
+
+
+def _from_zero(codes: np.ndarray, low: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Codes less `low`, as intp, in parts that fit the cache."""
+    wide = _wide(codes)
+    for start in range(0, len(codes), CHUNK):
+        here = slice(start, start + CHUNK)
+        part = codes[here] if low == 0 else codes[here].astype(wide) - wide(low)
+        yield here, part.astype(np.intp, copy=False)
 
 
 def renumber(codes: np.ndarray, n_codes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,11 @@
 """Sums over the levels of a large front, a slice of them at a time: no arrays over all levels but those asked for.
 
-With D_j = (I + A_jG)⁻¹ of a model without a rest, the scores are G_j = Z_j'V⁻¹[X y] = D_j a_j, a_j = Z_j'[X y], and what
-an evaluation needs of them is
+With D_j = (I + A_jG)⁻¹ of a model without a rest, the scores are G_j = Z_j'V⁻¹[X y] = D_j a_j, a_j = Z_j'[X y], and an
+evaluation needs
 
     G_j v      Σ_j G_j Q G_j'      Σ_j h_j'D_jA_jh_j and Σ_j h_j'G_j for h_j = E e_j
 
-With ten columns of X the scores themselves would take as much memory as the sums over the rows.
+The scores themselves would take as much memory as the sums over the rows.
 """
 
 from __future__ import annotations

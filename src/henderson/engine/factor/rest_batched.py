@@ -21,7 +21,7 @@ class BatchedComponents:
         for a in range(len(C)):
             C[a, a] += 1.0
         self.L = small.cholesky(C)
-        self.log_det = 2.0 * float(sum(np.log(self.L[a, a]).sum() for a in range(len(C))))
+        self.log_det = small.log_det(self.L)
 
     def _left(self, B: np.ndarray, transpose: bool) -> np.ndarray:
         """Λ'B or ΛB for B (m, k, C)."""

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from henderson.engine.factor.places import ComponentColumns, scale_rows
+from henderson.numerics.triangular import inverse_of_factored
 
 
 @lru_cache(maxsize=4)
@@ -65,7 +66,7 @@ class DenseComponent:
     def inverse(self) -> np.ndarray:
         """C⁻¹, lower triangle valid, Fortran order."""
         if self._inverse is None:
-            self._inverse, _ = lapack.dpotri(self.L, lower=1, overwrite_c=0)
+            self._inverse = inverse_of_factored(self.L)
         return self._inverse
 
     @cached_property
@@ -129,7 +130,7 @@ class DenseComponent:
     @cached_property
     def _scalar_parts(self) -> tuple[np.ndarray, np.ndarray]:
         """W and the diagonal of C⁻¹ where all λ are scalar: C⁻¹ itself is scaled in place, it may be large."""
-        W = lapack.dpotri(self.L, lower=1, overwrite_c=0)[0] if self._inverse is None else self._inverse.copy("F")
+        W = inverse_of_factored(self.L) if self._inverse is None else self._inverse.copy("F")
         diagonal = np.diag(W).copy()
         W *= self.t
         W *= np.asarray(self.t)[:, None]

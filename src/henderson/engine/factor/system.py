@@ -33,7 +33,7 @@ import numpy as np
 
 from henderson.engine.factor.by_slices import LARGE
 from henderson.engine.factor.connected import components
-from henderson.engine.factor.front import eliminate, other_columns, shrink
+from henderson.engine.factor.front import Front, eliminate, other_columns, shrink
 from henderson.engine.factor.product import choose
 from henderson.engine.factor.rest import ExactRest, Rest
 from henderson.engine.sums.blocks import Blocks
@@ -92,6 +92,7 @@ class Factor:
         self.system, self.lam, self.like = system, lam, like
         front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
         keep = system.has_rest or cross.zx.size <= EXTENDED
+        self.front: Front
         if like is None or not like.front.T.size:
             self.front = eliminate(cross.zz, cross.zx, front_lam, keep=keep)
         else:
