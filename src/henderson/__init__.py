@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from henderson.inference.comparison.compare import compare as compare
     from henderson.inference.comparison.compare import kr_compare as kr_compare
     from henderson.inference.constraints import parse_constraints as parse_constraints
+    from henderson.prediction.from_parameters import simulate as simulate
     from henderson.results.fitted import MixedModelResults as MixedModelResults
     from henderson.results.loading import load as load
     from henderson.tables.aligned import Summary as Summary
@@ -57,6 +58,7 @@ _ROOMS = {
     "mixedlm": "compat.statsmodels.model",
     "parse_constraints": "inference.constraints",
     "simplify": "diagnostics.simplify",
+    "simulate": "prediction.from_parameters",
 }
 
 __all__ = ["__version__", "datasets", *_ROOMS]

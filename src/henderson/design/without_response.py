@@ -15,7 +15,7 @@ from henderson.contract.rows import Rows
 from henderson.design.from_formula import design_from_formula
 from henderson.errors import FormulaError
 from henderson.formula.bars import parse
-from henderson.formula.environment import Env, capture
+from henderson.formula.environment import Env, Environment, capture
 from henderson.formula.terms import plain_column
 from henderson.sources.frames import read_table
 from henderson.sources.table import Table
@@ -24,7 +24,9 @@ from henderson.sources.table import Table
 STAND_IN = "response_"
 
 
-def design_without_response(formula: str, data: Any, *, env: Env = 0, **options: Any) -> tuple[Design, Rows]:
+def design_without_response(
+    formula: str, data: Any, *, env: Env | Environment = 0, **options: Any
+) -> tuple[Design, Rows]:
     """A design and its rows, of a table that need not have the response.
 
     Parameters

@@ -131,9 +131,10 @@ def read_targets(
     if specs is not None and transform and not isinstance(newdata, np.ndarray):
         rows = new_columns(fit.design, newdata, wanted, groups=groups, offset=offset)
         return Targets(rows.X, _mean(fit, rows.X) + rows.offset, rows.terms)
-    if specs is not None and any(wanted):
-        raise ValueError("random effects of a model made by a formula need a table of its variables")
     X = given_columns(newdata, fit.design.x_names, "exog")
+    if specs is not None and any(wanted):
+        terms = tuple(None if which is None else _as_in_X(fit, X, k, which) for k, which in enumerate(wanted))
+        return Targets(X, _mean(fit, X) + _given_offset(fit, offset, len(X)), terms)
     mean = _mean(fit, X) + _given_offset(fit, offset, len(X))
     terms = (_given_term(fit, groups, exog_re, len(X), wanted[0]),) if any(wanted) else ()
     return Targets(X, mean, terms)
@@ -160,6 +161,15 @@ def _mean(fit: Fit, X: FloatArray) -> FloatArray:
     return np.where(needs.any(axis=1), np.nan, mean)
 
 
+def _as_in_X(fit: Fit, X: FloatArray, k: int, which: Wanted) -> NewTerm:
+    """The columns of a random term on new levels, where X has them."""
+    term, names = fit.design.terms[k], list(fit.design.x_names)
+    if which == "known" or term.loaded or not set(term.names) <= {*names, LME4, STATSMODELS}:
+        raise ValueError("random effects of a model made by a formula need a table of its variables")
+    columns = [np.ones(len(X)) if name in (LME4, STATSMODELS) else X[:, names.index(name)] for name in term.names]
+    return NewTerm(np.full(len(X), -1), np.column_stack(columns))
+
+
 def _given_offset(fit: Fit, offset: Any, m: int) -> FloatArray:
     if offset is None:
         if fit.design.has_offset:
@@ -177,7 +187,12 @@ def _given_term(fit: Fit, groups: Any, exog_re: Any, m: int, which: Wanted) -> N
     if len(fit.design.terms) > 1 or term.label != term.group:
         raise ValueError("components given as matrices have no new rows: use vc_formula and a table, not exog_vc")
     is_intercept = term.names in ((LME4,), (STATSMODELS,))
-    if which == "new" and (exog_re is not None or is_intercept):
+    if which == "new" and exog_re is None and not is_intercept:
+        raise ValueError(
+            "the model was given as arrays, not by a formula; for limits of new observations give exog_re=, its columns "
+            f"{', '.join(term.names)}"
+        )
+    if which == "new":
         own = np.ones((m, 1)) if exog_re is None else given_columns(exog_re, term.names, "exog_re")
         return NewTerm(np.full(m, -1), own)
     if groups is None or (exog_re is None and not is_intercept):

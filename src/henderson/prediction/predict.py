@@ -23,6 +23,7 @@ from henderson.engine.fit import Fit
 from henderson.formula.response import ResponseScale, response_scale
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
+from henderson.prediction.bootstrap import pivots
 from henderson.prediction.errors import RULES, JointErrors
 from henderson.prediction.new_rows import Targets, own_targets, read_targets
 from henderson.prediction.request import PredictionRequest
@@ -165,11 +166,25 @@ class Predictor:
             return Predictions(estimate, none, none, none, none)
         is_new = request.interval == "prediction"
         own = given.own_variances(fit, len(estimate)) if is_new else np.zeros(len(estimate))
+        if request.method == "bootstrap":
+            return self._by_bootstrap(targets, estimate, request, own)
         variance, df = self._variance(inference, targets, request, own)
         missing = np.isnan(estimate) | np.isnan(df)
         se, df = np.where(missing, np.nan, np.sqrt(np.maximum(variance, 0.0))), np.where(missing, np.nan, df)
         half = t_quantile((1 + request.level) / 2, df) * se
         return Predictions(estimate, se, df, estimate - half, estimate + half)
+
+    def _by_bootstrap(
+        self, targets: Targets, estimate: FloatArray, request: PredictionRequest, own: FloatArray
+    ) -> Predictions:
+        """Limits by quantiles of pivots; standard errors by their mean square."""
+        plain = np.sqrt(self.joint(None)(targets.X, targets.terms, own).variance)
+        drawn = pivots(self.fit, targets, own, request.n_boot, request.seed)
+        tail = (1 - request.level) / 2
+        lower, upper = np.quantile(drawn, [tail, 1 - tail], axis=1)
+        se, none = plain * np.sqrt((drawn**2).mean(axis=1)), np.full(len(plain), np.nan)
+        lost = np.where(np.isnan(estimate), np.nan, 0.0)
+        return Predictions(estimate, se + lost, none, estimate + lower * plain, estimate + upper * plain)
 
     def _variance(
         self, inference: Inference, targets: Targets, request: PredictionRequest, own: FloatArray

@@ -41,6 +41,9 @@ class PredictionRequest:
         Whether the variance parameters count as estimated; how a prediction moves with them is taken on average over
         data, or as these data have it.
     method : {"analytic", "bootstrap"}
+    n_boot : int
+        Replicates of the bootstrap.
+    seed : int, SeedSequence or Generator, optional
     type : {"link", "response"}
     bias_adjust : bool
     """
@@ -55,6 +58,8 @@ class PredictionRequest:
     method: str = "analytic"
     type: str = "link"
     bias_adjust: bool = False
+    n_boot: int = 500
+    seed: Any = None
 
     @classmethod
     def of(
@@ -72,6 +77,8 @@ class PredictionRequest:
         method: str = "analytic",
         type: str = "link",
         bias_adjust: bool = False,
+        n_boot: int = 500,
+        seed: Any = None,
     ) -> PredictionRequest:
         """Check what a user wrote.
 
@@ -101,6 +108,12 @@ class PredictionRequest:
             raise ValueError(f"variance_uncertainty must be True, False or 'observed', not {variance_uncertainty!r}")
         if isinstance(level, bool) or not isinstance(level, float | int | np.number) or not 0 < level < 1:
             raise ValueError(f"level must be between 0 and 1, not {level!r}")
+        if isinstance(n_boot, bool) or not isinstance(n_boot, int | np.integer) or n_boot < 2:
+            raise ValueError(f"n_boot must be a number of replicates, not {n_boot!r}")
+        if method == "bootstrap" and not (se or interval):
+            raise ValueError("method='bootstrap' goes with se=True or interval=: predictions themselves are the same")
+        if method == "bootstrap" and (ddf is not None or variance_uncertainty is not True):
+            raise ValueError("method='bootstrap' has no degrees of freedom: leave out ddf= and variance_uncertainty=")
         if random and re not in (None, "all"):
             raise ValueError(f"random=True is re='all'; it does not go with re={re!r}")
         if bias_adjust and type != "response":
@@ -116,6 +129,8 @@ class PredictionRequest:
             method,
             type,
             bool(bias_adjust),
+            int(n_boot),
+            seed,
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from henderson.results.base import FittedModel
 
 if TYPE_CHECKING:
     from henderson.prediction.predict import Predictor
+    from henderson.prediction.statsmodels_prediction import PredictionResults
 
 FloatArray = np.ndarray
 
@@ -44,6 +45,9 @@ class PredictionMethods(FittedModel):
         new_levels: Literal["raise", "population"] = "raise",
         ddf: str | None = None,
         variance_uncertainty: bool | Literal["observed"] = True,
+        method: Literal["analytic", "bootstrap"] = "analytic",
+        n_boot: int = 500,
+        seed: Any = None,
         type: Literal["link", "response"] = "link",
         bias_adjust: bool = False,
         random: bool = False,
@@ -82,6 +86,13 @@ class PredictionMethods(FittedModel):
             Count the variances as estimated: their part of the error is added to the standard error (Kackar and
             Harville's; with "observed" as these data have it, which is what TMB's delta method gives), and degrees of
             freedom are finite. False: as if they were known, with normal limits (unless `ddf` is given).
+        method : {"analytic", "bootstrap"}
+            From the joint covariance of all effects; or from refits of responses drawn from the fitted model, whose
+            quantiles make the limits (df is NaN).
+        n_boot : int
+            Refits of the bootstrap.
+        seed : int, SeedSequence or Generator, optional
+            Of the bootstrap: the same seed gives the same limits.
         type : {"link", "response"}
             With a response that was transformed in the formula (log, log10, log2, log1p, sqrt, logit): predictions on
             that scale, or back on that of the response.
@@ -149,6 +160,9 @@ class PredictionMethods(FittedModel):
             new_levels=new_levels,
             ddf=ddf,
             variance_uncertainty=variance_uncertainty,
+            method=method,
+            n_boot=n_boot,
+            seed=seed,
             type=type,
             bias_adjust=bias_adjust,
         )
@@ -160,6 +174,68 @@ class PredictionMethods(FittedModel):
         if isinstance(table, pd.DataFrame) and (notes := self._predictor.notes(request)):
             table.attrs["notes"] = notes
         return table
+
+    def get_prediction(
+        self,
+        exog: Any = None,
+        transform: bool = True,
+        *,
+        row_labels: Any = None,
+        re: Literal["all", "none"] | str | Sequence[str] | None = None,
+        new_levels: Literal["raise", "population"] = "raise",
+        ddf: str | None = None,
+        variance_uncertainty: bool | Literal["observed"] = True,
+        random: bool = False,
+        groups: Any = None,
+        exog_re: Any = None,
+        offset: Any = None,
+        weights: Any = None,
+    ) -> PredictionResults:
+        """Predictions as statsmodels' other models have them.
+
+        Parameters
+        ----------
+        exog : table or (m, k_fe) array_like, optional
+            New data, as for `predict`.
+        row_labels : sequence of m labels, optional
+            Index of the tables; by default the index of the data.
+        transform, re, new_levels, ddf, variance_uncertainty, random, groups, exog_re, offset, weights
+            As for `predict`.
+
+        Returns
+        -------
+        PredictionResults
+            With `summary_frame(alpha)`, `conf_int(obs, alpha)`, `predicted_mean`, `se_mean`, `se_obs`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> sleepstudy = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", sleepstudy, groups="Subject").fit()
+        >>> fit.get_prediction({"Days": [0, 5]}).summary_frame().round(1)
+            mean  mean_se  mean_ci_lower  mean_ci_upper  obs_ci_lower  obs_ci_upper
+        0  251.4      9.7          232.3          270.5         154.7         348.1
+        1  303.7      9.1          286.0          321.5         207.3         400.2
+        """
+        from henderson.prediction.predict import Given
+        from henderson.prediction.request import PredictionRequest
+        from henderson.prediction.statsmodels_prediction import PredictionResults
+        from henderson.sources.frames import labels_of
+
+        request = PredictionRequest.of(
+            self.design,
+            re=re,
+            random=random,
+            se=True,
+            new_levels=new_levels,
+            ddf=ddf,
+            variance_uncertainty=variance_uncertainty,
+        )
+        given = Given(exog, transform, groups, exog_re, offset, weights)
+        if row_labels is None:
+            row_labels = self.engine.rows_for("get_prediction()").index if exog is None else labels_of(exog)
+        labels = None if row_labels is None else pd.Index(row_labels)
+        return PredictionResults(self._predictor, given, request, labels)
 
     @cached_property
     def _predictor(self) -> Predictor:
@@ -174,6 +250,7 @@ class PredictionMethods(FittedModel):
         newdata: Any = None,
         *,
         re: Literal["new", "same"] = "new",
+        params: Mapping[str, Any] | None = None,
         weights: Any = None,
         offset: Any = None,
         groups: Any = None,
@@ -183,7 +260,7 @@ class PredictionMethods(FittedModel):
         """Responses drawn from the fitted model, for its own rows or for new ones.
 
         They are on the scale of the model: of log(y), where that is the response. Variances and fixed effects are taken
-        as they were estimated.
+        as they were estimated, but for those that are given.
 
         Parameters
         ----------
@@ -194,6 +271,9 @@ class PredictionMethods(FittedModel):
         re : {"new", "same"}
             Random effects of all levels drawn anew in each draw; or the conditional modes of the levels that the fit
             knows, and those of other levels drawn. Rows that share a label share its effects.
+        params : mapping, optional
+            Parameters in place of the estimates: ``beta`` (by name), ``varcorr`` or ``theta``, ``sigma``, as for
+            `henderson.simulate`.
         weights : str or (m,) array_like, optional
             With `newdata`, for a model with weights (Var ε = σ²/w): a column of it, or values. By default the column or
             the expression that the model had.
@@ -223,8 +303,9 @@ class PredictionMethods(FittedModel):
         >>> fit.simulate(2, {"Batch": ["A", "new"]}, re="same", seed=1).columns.tolist()
         ['sim_1', 'sim_2']
         """
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
-            raise ValueError(f"n must be a number of draws, not {n!r}")
+        from henderson.prediction.from_parameters import at_parameters, number_of_draws
+
+        n, fit = number_of_draws(n), at_parameters(self.engine, params)
         if re not in ("new", "same"):
             raise ValueError(f"re must be 'new' or 'same', not {re!r}")
         beside = {"weights": weights, "offset": offset, "groups": groups, "exog_re": exog_re}
@@ -234,13 +315,13 @@ class PredictionMethods(FittedModel):
 
             if given := [name for name, values in beside.items() if values is not None]:
                 raise ValueError(f"{given[0]}= goes with newdata=; the fit's own rows have theirs")
-            return self._by_row(simulate(self.engine, int(n), seed, re), names)
+            return self._by_row(simulate(fit, n, seed, re), names)
         from henderson.prediction.simulated import simulate_new
         from henderson.sources.frames import like
 
         if isinstance(newdata, int | np.integer):
             raise ValueError(f"newdata must be a table, not {newdata!r}; a seed is given as seed=")
-        drawn = simulate_new(self.engine, newdata, int(n), re=re, **beside, seed=seed)
+        drawn = simulate_new(fit, newdata, n, re=re, **beside, seed=seed)
         return like(newdata, drawn, names)
 
 

@@ -117,6 +117,12 @@ def table_like(data: Any, values: np.ndarray, names: Sequence[str]) -> Any:
     return pd.DataFrame(found, columns=pd.Index(list(names))) if isinstance(found, np.ndarray) else found
 
 
+def labels_of(data: Any) -> pd.Index | None:
+    """The index of a table's rows; None for what has none."""
+    is_array = isinstance(data, np.ndarray) and not data.dtype.names
+    return None if is_array or not hasattr(data, "__len__") else read_table(data).index
+
+
 def column_like(data: Any, values: np.ndarray) -> Any:
     """A column (n,) as the tables of the make of `data` have them, with its index; an array for what has none.
 
