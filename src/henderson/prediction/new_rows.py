@@ -189,8 +189,8 @@ def _given_term(fit: Fit, groups: Any, exog_re: Any, m: int, which: Wanted) -> N
     is_intercept = term.names in ((LME4,), (STATSMODELS,))
     if which == "new" and exog_re is None and not is_intercept:
         raise ValueError(
-            "the model was given as arrays, not by a formula; for limits of new observations give exog_re=, its columns "
-            f"{', '.join(term.names)}"
+            "the model was given as arrays, not by a formula; for limits of new observations give exog_re=, "
+            f"its columns {', '.join(term.names)}"
         )
     if which == "new":
         own = np.ones((m, 1)) if exog_re is None else given_columns(exog_re, term.names, "exog_re")
