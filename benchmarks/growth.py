@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", default="100000,1000000,10000000", help="numbers joined by commas")
     parser.add_argument("--repeat", type=int, default=3, help="fits whose median is shown (3)")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a process may take (300)")
+    parser.add_argument("--note", default="", help="a sentence on how it was measured, for the page")
     parser.add_argument("--output", default="growth", help="name of the files in benchmarks/results/")
     parser.add_argument("--child", nargs=4, metavar=("ROWS", "FORMULA", "ORDER", "REPEAT"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -95,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 command = [sys.executable, "-m", "benchmarks.growth", "--child", str(n), formula, order]
                 answers[formula, order, n] = run_json([*command, str(chosen.repeat)], "1", chosen.timeout)
                 print(formula, order, n, answers[formula, order, n], flush=True)
-    text = f"{machine.describe([presence('henderson')], '1')}\n\n{page(answers)}\n"
+    about = f"{machine.describe([presence('henderson')], '1')} {chosen.note}".rstrip()
+    text = f"{about}\n\n{page(answers)}\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{chosen.output}.md").write_text(text)
     named = [{"formula": f, "order": o, "rows": n, **answer} for (f, o, n), answer in answers.items()]

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--turns", type=int, default=3, help="fresh processes of each kind (3)")
     parser.add_argument("--budget", type=float, default=10, help="seconds after which no fit begins (10)")
     parser.add_argument("--timeout", type=float, default=200, help="seconds a process may take (200)")
+    parser.add_argument("--note", default="", help="a sentence on how it was measured, for the page")
     parser.add_argument("--output", default="threads", help="name of the files in benchmarks/results/")
     chosen = parser.parse_args(arguments)
     found: dict[tuple[str, str, str], Measured] = {}
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [row(found[problem, peer, "1"], found[problem, peer, "all"]) for problem, peer, t in found if t == "1"]
     header = ["problem", "peer", "CPU, one", "CPU, default", "ratio", "wall, one", "wall, default", "ratio"]
     about = machine.describe([presence(name) for name in chosen.peers.split(",")], "1 and the default")
-    text = f"{about}\n\n{markdown(rows, header)}\n"
+    text = f"{about} {chosen.note}".rstrip() + f"\n\n{markdown(rows, header)}\n"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{chosen.output}.md").write_text(text)
     (RESULTS / f"{chosen.output}.json").write_text(json.dumps([asdict(one) for one in found.values()], indent=1) + "\n")

@@ -1,5 +1,7 @@
 """Groups and variance components of statsmodels' interface."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,28 @@ def test_groups_as_an_array_with_missing_labels_and_subset():
     design, rows = design_from_formula("y ~ x", data, groups=labels, subset="x < 1.8")
     kept = (data["x"] < 1.8) & (data.index > 0)
     np.testing.assert_array_equal(design.terms[0].levels[rows.terms[0].codes], data["g"][kept])
+
+
+@pytest.mark.parametrize("text", ["0 + x + z", "x", "0 + x:z + z"])
+def test_numbers_are_read_for_all_groups_at_once_as_for_each(text):
+    data = table(96)
+    data["g"] = np.repeat(np.arange(4), 24)
+    data.loc[data["g"] == 2, "x"] = 0.0  # no effect there
+    design, rows = design_from_formula("y ~ 1", data, groups="g", vc_formula={"v": text})
+    (spec,) = design.specs.random
+    (part,) = spec.parts
+    each = replace(spec, parts=(part,) * 4)
+    groups = np.array([3, -1, 2, 0, 3])
+    new = {"x": np.array([1.0, 2.0, 3.0, 0.0, 5.0]), "z": np.array([0.5, 1.0, 2.0, 3.0, 4.0])}
+    found, expected = (
+        one.loadings(groups, new, design.terms[0].n_levels, design.specs.environment) for one in (spec, each)
+    )
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+    assert found[1, -1] == 1.0
+    here = spec.loadings(
+        np.asarray(data["g"]),
+        {name: np.asarray(data[name]) for name in ("x", "z")},
+        design.terms[0].n_levels,
+        design.specs.environment,
+    )
+    np.testing.assert_array_equal(here.toarray()[:, :-1], dense(design.terms[0], rows.terms[0]))

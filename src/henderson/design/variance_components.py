@@ -8,7 +8,7 @@ others stay as a matrix (`TermRows.loadings`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.design import RandomTerm
-from henderson.contract.rows import TermRows
+from henderson.contract.rows import TermRows, indicator_columns
 from henderson.design.intercept import STATSMODELS
 from henderson.design.random_terms import GroupCodes
 from henderson.errors import FormulaError
@@ -51,8 +51,8 @@ class ComponentSpec:
         For a product of plain columns: where each is, and its levels if it is a factor.
     crossing : Crossing or None
         Then: which columns of the product occur in which group.
-    parts : tuple of G Part
-        For anything else: how each group's columns are made.
+    parts : tuple of G Part, or of one
+        For anything else: how each group's columns are made, or those of all.
     places : tuple of G intp arrays
         And the effects to which they belong, −1 for a column that was zero throughout its group.
     """
@@ -93,18 +93,26 @@ class ComponentSpec:
             return sparse.csr_array((entry, effects, np.arange(m + 1)), shape=(m, n_effects + 1))
         lost = np.flatnonzero(groups < 0)
         rows, places, entries = [lost], [np.full(len(lost), n_effects)], [np.ones(len(lost))]
-        for code in np.unique(groups[groups >= 0]):
-            at, part = np.flatnonzero(groups == code), self.parts[code]
+        flat, widths = np.concatenate(self.places), np.array([len(own) for own in self.places])
+        first = np.cumsum(widths) - widths
+        for at, part in self._rows_by_part(groups):
             own = {name: column[at] for name, column in columns.items()}
             values = {expr: replay(spec, own, len(at), env) for expr, spec in part.factors.items()}
             matrix = fill(part, values, np.empty((len(at), len(part.names))))
             row, column = np.nonzero(matrix)
-            place = self.places[code][column]
+            place = flat[first[groups[at[row]]] + column]
             rows.append(at[row])
             places.append(np.where(place < 0, n_effects, place))
             entries.append(matrix[row, column])
         where = np.concatenate(rows), np.concatenate(places)
         return sparse.csr_array((np.concatenate(entries), where), shape=(m, n_effects + 1))
+
+    def _rows_by_part(self, groups: np.ndarray) -> Iterator[tuple[np.ndarray, Part]]:
+        if len(self.parts) == 1:
+            yield np.flatnonzero(groups >= 0), self.parts[0]
+            return
+        for code in np.unique(groups[groups >= 0]):
+            yield np.flatnonzero(groups == code), self.parts[code]
 
     def _plain_effects(self, groups: np.ndarray, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
         """The effect of each row, −1 for one not known, and the entry there."""
@@ -156,6 +164,14 @@ def component(
         return *_scalar_term(name, group_name, codes, index, entry), ComponentSpec(
             name, column, levels, plain, crossing
         )
+    if all(_is_number(expr, columns) for term in terms for expr in term):
+        part, matrix = _matrix(terms, columns, len(codes), env)
+        k = len(part.names)
+        index = pd.MultiIndex.from_product([levels, part.names], names=[group_name, name])
+        loadings = indicator_columns(codes, matrix, len(levels))
+        term, loads = _from_loadings(name, group_name, loadings, codes * k, index)
+        places = np.split(term.levels.get_indexer(index), k * np.arange(1, len(levels)))
+        return term, loads, ComponentSpec(name, column, levels, None, None, (part,), tuple(places))
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(codes, minlength=len(levels)))
     rows = np.split(order, ends[:-1])
@@ -201,6 +217,12 @@ def _one_term(
             names.append([expr])
     labels = [":".join(reversed(own)) for own in product(*reversed(names))] or ["Intercept"]
     return tuple(plain), within, entry, pd.Index(labels)
+
+
+def _is_number(expr: str, columns: Columns) -> bool:
+    """Whether a factor is a plain column of numbers, the same whatever rows it is given."""
+    found = plain_column(expr)
+    return found is not None and found[0] in columns and not found[1] and kind_of(columns[found[0]]) in PLAIN_NUMBERS
 
 
 def _learn(
@@ -256,17 +278,28 @@ def from_blocks(
     first = np.where(widths > 0, np.cumsum(widths) - widths, -1)
     first_of_row = np.repeat(first, [len(at) for at in rows])[position]
     stacked = sparse.csr_array(sparse.block_diag(blocks, format="csr"), dtype=np.float64)
-    loadings = sparse.csr_array(stacked[position])
-    loadings.eliminate_zeros()
     labels = [(level, column) for level, own in zip(levels, names) for column in own]
     index = pd.MultiIndex.from_tuples(labels, names=[group_name, name])
+    return _from_loadings(name, group_name, sparse.csr_array(stacked[position]), first_of_row, index)
+
+
+def _from_loadings(
+    name: str, group_name: str, loadings: sparse.csr_array, first_of_row: np.ndarray, index: pd.Index
+) -> tuple[RandomTerm, TermRows]:
+    """A component from Z with a column for each label of `index`; rows without an entry have the first of their group.
+
+    Columns of zeros go; where no row has two entries a factor's codes and one column are left.
+    """
+    from scipy import sparse
+
+    loadings.eliminate_zeros()
     count = np.diff(loadings.indptr)
     if count.max() <= 1:
-        codes, entry = first_of_row.astype(np.intp), np.zeros(len(position))
+        codes, entry = first_of_row.astype(np.intp), np.zeros(len(count))
         codes[count == 1], entry[count == 1] = loadings.indices, loadings.data
         if codes.min() >= 0:
             codes, present = renumber(codes, len(index))
             return _scalar_term(name, group_name, codes, index[present], entry)
     used = np.bincount(loadings.indices, minlength=loadings.shape[1]) > 0
     term = RandomTerm(f"{group_name}/{name}", index[used], (name,), label=name, loaded=True)
-    return term, TermRows(None, np.empty((len(position), 0)), sparse.csr_array(loadings[:, used]))
+    return term, TermRows(None, np.empty((len(count), 0)), sparse.csr_array(loadings[:, used]))

@@ -10,7 +10,6 @@ from scipy import sparse
 from scipy.linalg import blas
 
 from henderson.engine.factor.rest import Rest
-from henderson.numerics import small
 
 
 class DenseProduct:
@@ -41,10 +40,6 @@ class DenseProduct:
         """a_j W a_j' (q, q, J), W = ΛC⁻¹Λ'."""
         moved = rest.weigh(self._rows.T).T.reshape(self.a.shape)
         return np.matmul(moved, self.a.transpose(0, 2, 1)).transpose(1, 2, 0)
-
-    def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
-        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
-        return small.congruence(D, self.sandwich(rest)).sum(axis=2)
 
     def to_rest(self, h: np.ndarray) -> np.ndarray:
         """Σ_j a_j'h_j (R, k) for h (q, k, J)."""

@@ -13,7 +13,6 @@ from scipy import sparse
 from henderson.engine.factor.connected import locate
 from henderson.engine.factor.places import ComponentColumns, Placement
 from henderson.engine.factor.rest import Rest
-from henderson.numerics import small
 
 
 class Pattern:
@@ -151,10 +150,6 @@ class PatternProduct:
             out[k, l] = product.T @ weighted if k == l else (product.T @ weighted) / 2
             out[l, k] = out[k, l]
         return out
-
-    def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
-        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
-        return small.congruence(D, self.sandwich(rest)).sum(axis=2)
 
     def to_rest(self, h: np.ndarray) -> np.ndarray:
         """Σ_j a_j'h_j (R, k) for h (q, k, J)."""

@@ -12,7 +12,6 @@ from scipy import sparse
 from scipy.linalg import blas
 
 from henderson.engine.factor.rest import Rest
-from henderson.numerics import small
 
 #: nanoseconds of a multiply-add in a dense, a sparse-by-dense and a sparse-by-sparse product
 DENSE, MIXED, SPARSE = 0.025, 0.4, 6.0
@@ -67,9 +66,7 @@ class SplitProduct:
         return out
 
     def sandwich_sum(self, rest: Rest, D: np.ndarray) -> np.ndarray:
-        """Σ_j D_j a_j W a_j' D_j' (q, q)."""
-        if self.q > 1:
-            return small.congruence(D, self.sandwich(rest)).sum(axis=2)
+        """Σ_j D_j a_j W a_j' D_j' (1, 1) of one effect a level, for less than the sandwiches take."""
         return np.array([[rest.trace_with(self._gram(D))]])  # tr(W Σ_j D_j² a_j'a_j)
 
     def to_rest(self, h: np.ndarray) -> np.ndarray:

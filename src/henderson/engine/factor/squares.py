@@ -34,6 +34,8 @@ from henderson.engine.factor.system import Factor
 
 #: variance of the rest's weakest effect, relative to the residual's share, from which formulas may divide by it here
 DIVISIBLE = 0.1
+#: rows of a matrix that are met with their columns at a time
+STRIPE = 128
 
 Sums = dict[tuple[int, int], np.ndarray]
 
@@ -92,7 +94,9 @@ def _front_front(X: np.ndarray) -> np.ndarray:
     """tr(X_cd X_ba) for X (q, q, C, m, m): (q, q, q, q)[a, b, c, d]."""
     q = len(X)
     if q == 1:
-        return np.array(np.einsum("zrs,zsr->", X[0, 0], X[0, 0])).reshape(1, 1, 1, 1)
+        parts = (slice(start, start + STRIPE) for start in range(0, X.shape[-1], STRIPE))
+        total = sum(np.einsum("zrs,zsr->", X[0, 0, :, part], X[0, 0, :, :, part]) for part in parts)
+        return np.array(total).reshape(1, 1, 1, 1)
     turned = X.transpose(1, 0, 2, 4, 3).reshape(q * q, -1)  # entry (a, b): X_ba transposed
     return np.asarray(turned @ X.reshape(q * q, -1).T).reshape(q, q, q, q)
 

@@ -36,6 +36,7 @@ from henderson.engine.factor.connected import components
 from henderson.engine.factor.front import Front, eliminate, other_columns, shrink
 from henderson.engine.factor.product import choose
 from henderson.engine.factor.rest import ExactRest, Rest
+from henderson.engine.factor.split_product import SplitProduct
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
@@ -193,10 +194,17 @@ class Factor:
         if blocks.front is not None:
             total = small.outer_sum(self.D, self.system.cross.zz)
             if self.system.has_rest:
-                total = total - self.system.product.sandwich_sum(self.rest, self.D)
+                total = total - self._all_borrowed()
             second[blocks.front] = (total + total.T) / 2
             first[blocks.front] = second[blocks.front] @ self.lam[blocks.front]
         return first, second
+
+    def _all_borrowed(self) -> np.ndarray:
+        """Σ_j D_j a_j W a_j'D_j', (q, q); level by level where that costs no more, since inference asks for it."""
+        product = self.system.product
+        if isinstance(product, SplitProduct) and product.q == 1:
+            return product.sandwich_sum(self.rest, self.D)
+        return self.borrowed.sum(axis=2)
 
     @cached_property
     def borrowed(self) -> np.ndarray:
