@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import DataError, datasets, lmer, mixedlm
+from henderson import DataError, MixedLM, datasets, lmer, mixedlm
 from oracle_data import cases, frame, normal
 
 # of a measure that is 1 or so: both searches end where the deviance is flat, and know variances to half the digits
@@ -204,3 +204,32 @@ def test_groups_of_one_row_and_components_with_loadings():
     found = vc.influence("g")
     assert len(found) == 12
     assert np.isfinite(found["cooks"]).all()
+
+
+def test_a_nested_factor_by_its_name_in_any_order():
+    fit = lmer("strength ~ 1 + (1 | batch/cask)", datasets.load("Pastes"))
+    assert fit.influence("batch:cask").equals(fit.influence("cask:batch"))
+
+
+def test_arrays_are_left_out_by_group():
+    table = datasets.load("sleepstudy")
+    x = np.column_stack([np.ones(180), table["Days"]])
+    arrays = MixedLM(table["Reaction"].to_numpy(), x, groups=table["Subject"].to_numpy(), exog_re=x).fit()
+    want = lmer("Reaction ~ Days + (Days | Subject)", table).influence("Subject")["cooks"]
+    assert arrays.influence("Group")["cooks"].to_numpy() == pytest.approx(want.to_numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_crossed_levels_of_many_rows(exact):
+    """Without one of 12 items: 16 rows each, or, as one set, the half of the table (cross-products once)."""
+    table = frame("inference", "crossed")
+    fit = lmer("y ~ A + B + (1 | subj) + (1 | item)", table)
+    halves = (table["item"].cat.codes % 2).to_numpy()
+    found = fit.influence(halves, exact)
+    if exact:
+        for half in (0, 1):
+            other = lmer("y ~ A + B + (1 | subj) + (1 | item)", table[halves != half])
+            delta = (fit.params - other.params) / other.bse
+            assert found.filter(like="dfbetas").loc[half].to_numpy() == pytest.approx(delta.to_numpy(), abs=1e-5)
+    else:
+        assert np.isfinite(found["cooks"]).all()

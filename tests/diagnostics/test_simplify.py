@@ -120,3 +120,18 @@ def test_what_is_refused():
     fit.remove_data()
     with pytest.raises(DataError, match=r"simplify\(\)"):
         simplify(fit)
+
+
+def test_a_singular_model_gives_way_sooner():
+    """p = 0.12 for the correlations of a singular model is no reason to keep them; for a regular one it would be."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(7)
+    g, x = np.repeat(np.arange(24), 10), np.tile(np.linspace(-1, 1, 10), 24)
+    b = rng.normal(size=24)
+    table = pd.DataFrame({"y": 5 + x + b[g] + rng.normal(size=240), "x": x, "z": rng.normal(size=240), "g": g})
+    found = simplify(quiet("y ~ x + z + (x + z | g)", table))
+    assert found.table["p"].iloc[1] == pytest.approx(0.1241, abs=1e-3)
+    assert found.table["singular"].iloc[0] == "yes"
+    assert found.proposed == "(z || g)"

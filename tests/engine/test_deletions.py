@@ -148,3 +148,25 @@ def test_forms_of_rows_against_dense_algebra(name):
     assert forms.fixed_leverage == pytest.approx(np.diag(dense.hat), abs=1e-10)
     assert forms.e == pytest.approx(dense.P @ rows.response / np.sqrt(w), abs=1e-9 * np.abs(rows.response).max())
     assert 1 + forms.random == pytest.approx(np.diag(dense.V) * w, rel=1e-10)
+
+
+@pytest.mark.parametrize("q", [1, 2, 3])
+def test_small_components_inverted_by_cofactors(q, monkeypatch):
+    """The same numbers as by Cholesky factors, which larger components have."""
+    from henderson.engine.many import small_components
+    from henderson.engine.many.components import components
+    from henderson.engine.many.pieces import Responses, pieces
+
+    rng = np.random.default_rng(q)
+    g = np.repeat(np.arange(9), rng.integers(3, 8, 9))
+    table = pd.DataFrame(rng.normal(size=(len(g), 3)), columns=["y", "a", "b"]).assign(g=g)
+    bar = ("(1 | g)", "(a | g)", "(a + b | g)")[q - 1]
+    design, rows = design_from_formula(f"y ~ a + {bar}", table, strict=False, check_identified="ignore")
+    parts = components(design, rows, np.ones(2, bool))
+    root = np.tril(rng.normal(size=(q, q, 4)).transpose(2, 0, 1)).transpose(1, 2, 0)
+    responses = Responses.of(parts, rows.y[:, None])
+    direct = pieces(parts, responses, root, reml=True)
+    monkeypatch.setattr(small_components, "DIRECT", 0)
+    monkeypatch.setattr(small_components, "TOGETHER", 8)  # and in slices
+    for name, want in vars(pieces(parts, responses, root, reml=True)).items():
+        assert getattr(direct, name) == pytest.approx(want, rel=1e-9, abs=1e-10), name

@@ -19,6 +19,7 @@ from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.boundary import is_singular, smallest_sd, term_sizes
 from henderson.engine.fit import Fit
 from henderson.inference.identified import not_identified
+from henderson.sources.factors import shown_label
 
 FloatArray = np.ndarray
 Status = Literal["ok", "look", "problem"]
@@ -137,10 +138,12 @@ def influential(fit: Fit) -> list[Answer]:
 
 def _of_levels(what: str, moves: pd.DataFrame) -> Answer:
     values = moves.to_numpy()
+    if not values.shape[1]:
+        return Answer(what, "ok", 0, "there are no fixed effects that it could move")
     if not np.isfinite(values).any():
         return Answer(what, "look", np.nan, "nothing can be estimated without one of them", "more levels are needed")
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
-    level, number = moves.index[int(row)], float(values[row, column])
+    level, number = shown_label(moves.index[int(row)]), float(values[row, column])
     coefficient = str(moves.columns[int(column)]).removeprefix("dfbetas[").removesuffix("]")
     verdict = f"without {level} the estimate of {coefficient} moves by {number:.2f} standard errors"
     if number < MOVES:
@@ -191,7 +194,7 @@ def effects(fit: Fit) -> list[Answer]:
             if term.n_levels < ENOUGH or not sd > 1e-9 * fit.sigma:
                 continue
             skew, kurtosis = _shape(b[:, j])
-            far = str(term.levels[int(np.argmax(np.abs(b[:, j] - b[:, j].mean())))])
+            far = shown_label(term.levels[int(np.argmax(np.abs(b[:, j] - b[:, j].mean())))])
             worst = max(abs(skew) / SKEWED, kurtosis / HEAVY)
             out.append((worst, skew, kurtosis, f"{name} | {term.group}", term.group, far))
     what = "Are random effects normal?"

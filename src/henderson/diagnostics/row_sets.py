@@ -69,7 +69,7 @@ def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     if not isinstance(by, str):
         return _labels(fit, by, what)
     for term, own in zip(design.terms, rows.terms):
-        if by in (term.group, term.label) and own.codes is not None:
+        if own.codes is not None and (by == term.label or sorted(by.split(":")) == sorted(term.group.split(":"))):
             return own.codes, term.levels.rename(term.group) if term.levels.nlevels == 1 else term.levels, term.group
     if rows.groups is not None and by in (design.specs.groups, design.specs.group_column):
         return rows.groups, design.specs.group_levels.rename(by), by

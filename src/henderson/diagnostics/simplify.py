@@ -31,6 +31,8 @@ from henderson.tables.result_frame import ResultFrame
 
 #: p-value above which a smaller model is said to fit as well (Bates and others: 0.2 where parsimony is wanted)
 AS_WELL = 0.2
+#: the same for a model to step from that is singular: more has to be lost before it stays
+SINGULAR = 0.05
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,7 +83,8 @@ def simplify(model: Any, *, alpha: float = AS_WELL) -> Simplification:
     model : results or Fit
         With its rows.
     alpha : float
-        Effects leave as long as the p-value of what is lost is above; correlations return where it is not.
+        Effects leave as long as the p-value of what is lost is above (from a singular model: above 0.05, if that is
+        less); correlations return where it is not.
 
     Returns
     -------
@@ -125,7 +128,10 @@ def simplify(model: Any, *, alpha: float = AS_WELL) -> Simplification:
     )
     # down the chain as long as nothing is lost, and back to the correlations where they gain something
     chosen = 0
-    while chosen + 1 < len(chain) and tests[chosen + 1][2] > alpha:
+    while chosen + 1 < len(chain):
+        needed = SINGULAR if is_singular(chain[chosen].fit) else alpha
+        if not tests[chosen + 1][2] > min(needed, alpha):
+            break
         chosen += 1
     proposed = chain[chosen]
     if chosen in again and tests[models.index(again[chosen])][2] <= alpha:

@@ -22,8 +22,12 @@ from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
-#: numbers in memory for a batch
+#: numbers in memory for a batch with large components
 BATCH_DOUBLES = 4_000_000
+#: patterns × sets of a batch without: those are taken in slices that fit the cache
+PAIRS = 1 << 17
+#: sets of a batch
+FEWEST, MOST = 128, 2000
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
     start = start_of(fit, parts)
     near = _is_inside(parts, start)
     deleter = Deleter(fit.design, fit.rows, parts)
-    step = int(np.clip(BATCH_DOUBLES // (parts.doubles() - parts.n), 1, 2000))
+    step = _sets_at_once(parts)
     out = []
     for first in range(0, sets.m, step):
         last = min(first + step, sets.m)
@@ -136,6 +140,12 @@ def _fit_or_nothing(fit: Fit, gone: np.ndarray) -> Fit:
         return fit_without(fit, gone)
     except DataError:
         return replace(fit, optimum=replace(fit.optimum, converged=False), deviance=np.nan)
+
+
+def _sets_at_once(parts: Components) -> int:
+    if any(shape.is_large for shape in parts.shapes):
+        return int(np.clip(BATCH_DOUBLES // (parts.doubles() - parts.n), 1, MOST))
+    return int(np.clip(PAIRS // sum(len(shape.count) for shape in parts.shapes), FEWEST, MOST))
 
 
 def _is_slow(parts: Components) -> bool:

@@ -20,6 +20,8 @@ FloatArray = np.ndarray
 
 #: components × roots that are worked on together: their small matrices fit the cache
 TOGETHER = 4096
+#: effects of a component up to which its matrices are inverted by their cofactors
+DIRECT = 3
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class AtPatterns:
         """Steps 1 and 2: log|C| (a, B); M, K (R, R, a, B)."""
         lam = self.shape.gathered(self.root)[:, :, None]
         gram, diagonal = self.shape.gram[..., None], np.arange(self.shape.size)
-        if self.shape.size <= 2:
+        if self.shape.size <= DIRECT:
             return _solved_directly(gram, np.einsum("ru...,su...->rs...", lam, lam))
         c = _dot(lam.transpose(1, 0, 2, 3), _dot(gram, lam))
         c[diagonal, diagonal] += 1.0
@@ -123,11 +125,28 @@ class AtPatterns:
 
     def _sums(self) -> Sums:
         logdet, m, k = self.solved
-        f_xx, f_xy, f_yy = self._against(m * self.weight)
-        each = [self._against(part * self.weight) for part in _between(self.shape.members, k)]
-        d_xx, d_xy, d_yy = (np.array(part) for part in zip(*each))
-        t1 = np.einsum("irs,rsb->ib", self.shape.members, (self.n * self.count).sum(2))
+        every = [m, *_between(self.shape.members, k)]
+        if self.products.xy.shape[-1] == 1:  # one product of matrices for all of them
+            batch = m.shape[-1]
+            xx, xy, yy = self._against(np.concatenate([part * self.weight for part in every], axis=-1))
+            places = [slice(i * batch, (i + 1) * batch) for i in range(len(every))]
+            each = [(xx[..., here], xy[..., here], yy[..., here]) for here in places]
+        else:
+            each = [self._against(part * self.weight) for part in every]
+        f_xx, f_xy, f_yy = each[0]
+        d_xx, d_xy, d_yy = (np.array(part) for part in zip(*each[1:]))
+        t1 = np.einsum("irs,rsb->ib", self.shape.members, self._counted(k))
         return Sums((logdet * self.count).sum(0), t1, f_xx, f_xy, f_yy, d_xx, d_xy, d_yy)
+
+    def _counted(self, k: FloatArray) -> FloatArray:
+        """Σ_a N as often as it counts, (R, R, B)."""
+        if self.times is not None:
+            return (self.n * self.count).sum(2)
+        # N = KA and A does not know the root: products of matrices
+        gram = self.shape.gram * self.shape.count
+        r, _, a, batch = k.shape
+        flat = gram.transpose(1, 0, 2).reshape(r, r * a)
+        return np.stack([flat @ row.reshape(r * a, batch) for row in k])
 
     def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """Step 7: this shape's part of r²_ij, and of log|V|_ij (and log|S|_ij, where S⁻¹ is given)."""
@@ -175,35 +194,50 @@ class AtPatterns:
 
 
 def _solved_directly(gram: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """log|C|, M and K of one or two effects, K = (I + AG)⁻¹ being the adjugate over the determinant |C|."""
+    """log|C|, M and K of up to three effects, K = (I + AG)⁻¹ being the adjugate over the determinant |C|."""
     b = _dot(gram, cov)
     b[np.arange(len(b)), np.arange(len(b))] += 1.0
     # a member that strays to where C is not positive is not finite, and steps back
     with np.errstate(invalid="ignore", divide="ignore"):
-        if len(b) == 1:
-            k, log_det = 1 / b, np.log(b[0, 0])
-        else:
-            det = b[0, 0] * b[1, 1] - b[0, 1] * b[1, 0]
-            log_det, inverse = np.log(det), 1 / det
-            k = np.array([[b[1, 1] * inverse, b[0, 1] * -inverse], [b[1, 0] * -inverse, b[0, 0] * inverse]])
+        adjugate, det = _adjugate(b)
+        log_det, k = np.log(det), adjugate * (1 / det)
     return log_det, _dot(cov, k), k
+
+
+def _adjugate(b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Adjugate (R, R, …) and determinant (…) of matrices of one, two or three rows."""
+    out = np.empty_like(b)
+    if len(b) == 1:
+        out[0, 0] = 1.0
+    elif len(b) == 2:
+        out[0, 0], out[1, 1], out[0, 1], out[1, 0] = b[1, 1], b[0, 0], -b[0, 1], -b[1, 0]
+    else:
+        for r in range(3):
+            for c in range(3):
+                # cofactor of (c, r): rows and columns taken cyclically have the sign in them
+                i, j, u, v = (c + 1) % 3, (c + 2) % 3, (r + 1) % 3, (r + 2) % 3
+                out[r, c] = b[i, u] * b[j, v] - b[i, v] * b[j, u]
+    det = b[0, 0] * out[0, 0]
+    for c in range(1, len(b)):
+        det += b[0, c] * out[c, 0]
+    return out, det
 
 
 def _between(members: FloatArray, k: FloatArray) -> list[FloatArray]:
     """K'E_iK for every i, each (R, R, a, B)."""
     size = len(k)
-    if size > 2:
+    if size > DIRECT:
         return [_dot(k.transpose(1, 0, 2, 3), ek) for ek in _times(members, k)]
     out = []
     for member in members:
-        part = np.zeros_like(k)
-        for r, s in np.argwhere(member):
-            for u in range(size):
-                for v in range(u, size):
+        part = np.empty_like(k)
+        (first, *others) = np.argwhere(member)
+        for u in range(size):
+            for v in range(u, size):
+                np.multiply(k[first[0], u], k[first[1], v], out=part[u, v])
+                for r, s in others:
                     part[u, v] += k[r, u] * k[s, v]
-        for u in range(1, size):
-            for v in range(u):
-                part[u, v] = part[v, u]
+                part[v, u] = part[u, v]
         out.append(part)
     return out
 

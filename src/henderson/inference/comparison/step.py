@@ -103,7 +103,7 @@ def step(
         )
     fit, random = _random(fit, alpha_random if reduce_random else 1.0, kept)
     fit, fixed = _fixed(fit, request, alpha_fixed if reduce_fixed else 1.0, kept)
-    return Steps(random, fixed, formula_of(fit.design) or "the columns that are left", fit)
+    return Steps(random, fixed, formula_of(fit.design), fit)
 
 
 def _random(fit: Fit, alpha: float, kept: set[str]) -> tuple[Fit, ResultFrame]:

@@ -34,7 +34,8 @@ def without_term(design: Design, rows: Rows, name: str) -> tuple[Design, Rows]:
     if design.specs is None:
         keep = np.array([column != name for column in design.x_names])
         names = tuple(np.array(design.x_names)[keep])
-        return replace(design, x_names=names, formula=""), replace(rows, X=np.asfortranarray(rows.X[:, keep]))
+        less = replace(design, x_names=names)
+        return replace(less, formula=formula_of(less)), replace(rows, X=np.asfortranarray(rows.X[:, keep]))
     old: Part = design.specs.fixed
     left = [k for k, term in enumerate(old.terms) if ":".join(term) != name]
     terms = [old.terms[k] for k in left]
@@ -99,12 +100,12 @@ def formula_of(design: Design) -> str:
     >>> formula_of(fit.design)
     'angle ~ recipe + temp + recipe:temp + (1 | recipe:replicate)'
     """
+    bars = [label_of(design, k) for k in range(len(design.terms))]
     if design.specs is None:
-        return ""
+        return f"{design.y_name} ~ {' + '.join(['0', *design.x_names, *bars])}"
     response = design.formula.split("~")[0].strip() or design.y_name
     fixed = [":".join(term) for term in design.specs.fixed.terms if term]
     if () not in design.specs.fixed.terms:
         fixed.insert(0, "0")
     fixed += [f"offset({spec.expr})" for spec in design.specs.offsets]
-    bars = [label_of(design, k) for k in range(len(design.terms))]
     return f"{response} ~ {' + '.join([*(fixed or ['1']), *bars])}"
