@@ -212,3 +212,82 @@ def test_it_serves_after_the_rows_were_let_go(sleepstudy):
     pd.testing.assert_frame_equal(fit.predict(rows, **options), want, rtol=1e-9)
     with pytest.raises(DataError, match=r"predict\(\) without new data"):
         fit.predict(re="all", se=True)
+
+
+def test_components_have_the_errors_of_the_same_bars(sleepstudy):
+    data = sleepstudy[0].assign(half=np.where(sleepstudy[0].Days > 4, "b", "a"))
+    fit = lmer("Reaction ~ Days + (1 | Subject/half)", data)
+    door = mixedlm(
+        "Reaction ~ Days", data, groups=data["Subject"], re_formula="1", vc_formula={"half": "0 + C(half)"}
+    ).fit()
+    rows = data.iloc[[0, 12, 100]]
+    for new, options in (
+        (rows, {"re": "all", "se": True}),
+        (rows, {"re": "all", "interval": "prediction", "ddf": "KR"}),
+        (rows.assign(Subject=999), {"re": "all", "se": True, "new_levels": "population"}),
+        (rows, {"interval": "prediction"}),
+    ):
+        options = {"ddf": "satterthwaite", **options}
+        np.testing.assert_allclose(door.predict(new, **options), fit.predict(new, **options), rtol=1e-5)
+    some = door.predict(rows, re="half", se=True, ddf="satterthwaite")
+    np.testing.assert_allclose(some, fit.predict(rows, re="(1 | half:Subject)", se=True), rtol=1e-5)
+    # several columns: a row loads on several effects
+    several = mixedlm("Reaction ~ Days", data, groups="Subject", vc_formula={"own": "0 + Days + np.sqrt(Days)"}).fit()
+    own = several.predict(re="all", se=True)
+    np.testing.assert_allclose(own["estimate"], several.fittedvalues)
+    pd.testing.assert_frame_equal(several.predict(data, re="all", se=True), own)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "KR"])
+def test_a_variance_of_zero_leaves_the_residual_alone(ddf):
+    data = henderson.datasets.load("Dyestuff2")
+    fit = lmer("Yield ~ 1 + (1 | Batch)", data)
+    assert fit.is_singular
+    found = fit.predict({"Batch": ["A", "new"]}, re="all", interval="prediction", new_levels="population", ddf=ddf)
+    y = data["Yield"]
+    np.testing.assert_allclose(found["estimate"], y.mean(), rtol=1e-9)
+    np.testing.assert_allclose(found["se"], y.std() * np.sqrt(1 + 1 / len(y)), rtol=1e-6)
+    np.testing.assert_allclose(found["df"], len(y) - 1, rtol=1e-6)
+
+
+def test_rows_that_lack_a_variable_have_no_prediction(sleepstudy):
+    _, fit = sleepstudy
+    new = pd.DataFrame({"Days": [1, np.nan, 2], "Subject": [308, 308, 309]})
+    found = fit.predict(new, re="all", se=True)
+    assert found.isna().all(axis=1).tolist() == [False, True, False]
+    pd.testing.assert_frame_equal(found.iloc[[0, 2]], fit.predict(new.iloc[[0, 2]], re="all", se=True), rtol=1e-12)
+
+
+def test_weights_of_new_rows_are_of_their_own_error(sleepstudy):
+    data = sleepstudy[0].assign(w=1 + sleepstudy[0].Days % 3)
+    fit = lmer("Reaction ~ Days + (Days | Subject)", data, weights="w")
+    rows = data.iloc[[0, 12]]
+    plain = fit.predict(rows.drop(columns="w"), re="all", se=True, variance_uncertainty=False)
+    options = {"re": "all", "interval": "prediction", "variance_uncertainty": False}
+    for found, w in (
+        (fit.predict(rows, **options), rows["w"]),
+        (fit.predict(rows.drop(columns="w"), weights=[2, 5], **options), [2, 5]),
+        (fit.predict(**options).iloc[[0, 12]], rows["w"]),
+    ):
+        np.testing.assert_allclose(found["se"] ** 2 - plain["se"] ** 2, fit.sigma**2 / np.asarray(w), rtol=1e-8)
+    with pytest.raises(DataError, match="no column 'w'"):
+        fit.predict(rows.drop(columns="w"), **options)
+
+
+def test_a_covariate_far_from_zero_keeps_the_digits(sleepstudy):
+    data, fit = sleepstudy
+    later = lmer("Reaction ~ year + (year | Subject)", data.assign(year=2000 + data.Days))
+    found = later.predict(data.assign(year=2000 + data.Days).head(5), re="all", se=True)
+    np.testing.assert_allclose(found, fit.predict(data.head(5), re="all", se=True), rtol=1e-5)
+
+
+def test_without_cross_products_errors_are_refused_and_estimates_are_not(sleepstudy, tmp_path):
+    data, _ = sleepstudy
+    fit = lmer("Reaction ~ Days + (1 | Subject)", data)
+    fit.save(tmp_path / "fit.henderson", remove_data=True, crossproducts=False)
+    light = henderson.load(tmp_path / "fit.henderson")
+    rows = data.head(3)
+    np.testing.assert_allclose(light.predict(rows, re="all"), fit.predict(rows, re="all"))
+    np.testing.assert_allclose(light.predict(rows, se=True), fit.predict(rows, se=True), rtol=1e-9)
+    with pytest.raises(DataError, match="standard errors of predictions .* crossproducts=True"):
+        light.predict(rows, re="all", se=True)

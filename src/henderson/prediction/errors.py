@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from henderson.design.replay import NewTerm
 from henderson.engine.fit import Fit
-from henderson.inference.ddf.kenward_roger import parameter_covariance
+from henderson.errors import NotAvailable
+from henderson.inference.ddf.kenward_roger import refuse_ml
 from henderson.inference.ddf.satterthwaite import satterthwaite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Flat, not_identified
-from henderson.inference.information import coordinates
+from henderson.inference.information import coordinates, curvature
+from henderson.numerics.linalg import positive_inverse
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.loads import loads_of
 from henderson.prediction.row_errors import ErrorKernels
@@ -40,12 +42,13 @@ def _by_hessian(fitted: FitMoments) -> FloatArray:
     return np.asarray(jacobian @ satterthwaite(fitted).covariance @ jacobian.T)
 
 
-def _expected(fitted: FitMoments) -> FloatArray:
-    return parameter_covariance(fitted, "expected")[0]
-
-
-def _observed(fitted: FitMoments) -> FloatArray:
-    return parameter_covariance(fitted, "observed")[0]
+def _by_information(kind: str, fitted: FitMoments) -> FloatArray:
+    """Covariance of the parameters from their expected or observed information I, J(J'IJ)⁻J' with J = ∂g/∂(θ, ρ): I⁻¹,
+    but for variances of zero, which cannot move to first order."""
+    refuse_ml(fitted.fit.reml)
+    jacobian = coordinates(fitted.design, fitted.lam).jacobian
+    inside = jacobian.T @ (getattr(curvature(fitted), kind) / 2) @ jacobian
+    return np.asarray(jacobian @ positive_inverse(inside).matrix @ jacobian.T)
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ class Rule:
 #: method of degrees of freedom → what it says of predictions with random effects
 RULES: dict[str, Rule] = {
     "satterthwaite": Rule(_by_hessian),
-    "kenward-roger": Rule(_expected, 2.0),
-    "kenward-roger-2009": Rule(_expected, 2.0),
-    "kenward-roger-observed": Rule(_observed, 2.0),
+    "kenward-roger": Rule(partial(_by_information, "expected"), 2.0),
+    "kenward-roger-2009": Rule(partial(_by_information, "expected"), 2.0),
+    "kenward-roger-observed": Rule(partial(_by_information, "observed"), 2.0),
     "residual": Rule(_by_hessian, df=lambda fit: float(fit.n - fit.kept.sum())),
     "asymptotic": Rule(_by_hessian, df=lambda fit: np.inf),
 }
@@ -159,6 +162,11 @@ class JointErrors:
             Take a prediction's derivatives along the parameters at these data, and not their mean square.
         """
         criterion = self.fit.criterion
+        if not criterion.has_sums:
+            raise NotAvailable(
+                "standard errors of predictions with random effects need the cross-products of the data, which were left "
+                "out of the file: save with crossproducts=True to keep them"
+            )
         loads, fresh = loads_of(criterion, self.fit.at_optimum().lam, X, terms)
         m, kernels = len(X), self._kernels
         variance, added = np.empty(m), np.empty(m)

@@ -68,7 +68,11 @@ def loads_of(
             row, column = found.coords[0], found.coords[1].astype(np.intp)
             value, is_new = found.data * z[row, 0], column == block.n_levels
             _add_new(fresh, block, lam[k], row[is_new], value[is_new, None])
-            entries.append((row[~is_new], blocks.offsets[k] + column[~is_new], value[~is_new]))
+            row, value, column = row[~is_new], value[~is_new], block.ranked(column[~is_new])
+            if k == blocks.front:  # a component whose rows load on one effect each
+                level[row], front[0, row] = column, value
+            else:
+                entries.append((row, blocks.offsets[k] + column, value))
             continue
         assert own.codes is not None
         known = np.flatnonzero(own.codes >= 0)
