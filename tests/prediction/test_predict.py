@@ -289,5 +289,5 @@ def test_without_cross_products_errors_are_refused_and_estimates_are_not(sleepst
     rows = data.head(3)
     np.testing.assert_allclose(light.predict(rows, re="all"), fit.predict(rows, re="all"))
     np.testing.assert_allclose(light.predict(rows, se=True), fit.predict(rows, se=True), rtol=1e-9)
-    with pytest.raises(DataError, match="standard errors of predictions .* crossproducts=True"):
+    with pytest.raises(DataError, match=r"standard errors of predictions .* crossproducts=True"):
         light.predict(rows, re="all", se=True)

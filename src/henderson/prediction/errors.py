@@ -164,8 +164,8 @@ class JointErrors:
         criterion = self.fit.criterion
         if not criterion.has_sums:
             raise NotAvailable(
-                "standard errors of predictions with random effects need the cross-products of the data, which were left "
-                "out of the file: save with crossproducts=True to keep them"
+                "standard errors of predictions with random effects need the cross-products of the data, which were "
+                "left out of the file: save with crossproducts=True to keep them"
             )
         loads, fresh = loads_of(criterion, self.fit.at_optimum().lam, X, terms)
         m, kernels = len(X), self._kernels
