@@ -1,5 +1,9 @@
 """Exceptions and warnings. The warnings have statsmodels' names, so that filters for those still work."""
 
+from __future__ import annotations
+
+import sys
+
 
 class FormulaError(ValueError):
     """The text of a model cannot be read."""
@@ -23,3 +27,11 @@ class SingularMatrixWarning(UserWarning):
 
 class ValueWarning(UserWarning):
     """A value was accepted but is probably not what was meant."""
+
+
+def users_level() -> int:
+    """The `stacklevel` with which a warning is of the line outside this package that called into it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "henderson":
+        frame, level = frame.f_back, level + 1
+    return level

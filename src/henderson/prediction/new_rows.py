@@ -17,7 +17,7 @@ from henderson.design.from_arrays import given_columns
 from henderson.design.intercept import LME4, STATSMODELS
 from henderson.design.replay import NewTerm, Wanted, new_columns
 from henderson.engine.fit import Fit
-from henderson.errors import DataError, ValueWarning
+from henderson.errors import DataError, ValueWarning, users_level
 from henderson.inference.contrast_rows import needs_dropped
 from henderson.inference.fit_moments import FitMoments
 from henderson.sources.columns import to_array
@@ -156,7 +156,7 @@ def _mean(fit: Fit, X: FloatArray) -> FloatArray:
             f"not estimable: the prediction{'s' if len(rows) > 1 else ''} in row{'s' if len(rows) > 1 else ''} {shown} "
             f"need{'' if len(rows) > 1 else 's'} {names}, dropped as redundant",
             ValueWarning,
-            stacklevel=6,
+            stacklevel=users_level(),
         )
     return np.where(needs.any(axis=1), np.nan, mean)
 
