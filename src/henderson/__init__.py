@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from henderson.inference.comparison.compare import compare as compare
     from henderson.inference.comparison.compare import kr_compare as kr_compare
     from henderson.inference.constraints import parse_constraints as parse_constraints
+    from henderson.planning.power import power as power
     from henderson.prediction.from_parameters import simulate as simulate
     from henderson.results.fitted import MixedModelResults as MixedModelResults
     from henderson.results.loading import load as load
@@ -58,6 +59,7 @@ _ROOMS = {
     "mixedlm": "compat.statsmodels.model",
     "parse_constraints": "inference.constraints",
     "simplify": "diagnostics.simplify",
+    "power": "planning.power",
     "simulate": "prediction.from_parameters",
 }
 

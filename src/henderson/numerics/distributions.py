@@ -1,4 +1,4 @@
-"""Tails and quantiles of t and F; infinite degrees of freedom are the normal and χ².
+"""Tails and quantiles of t and F, and limits of a probability; infinite degrees of freedom are the normal and χ².
 
 scipy.special is imported where it is used: `import henderson` stays cheap.
 """
@@ -80,3 +80,21 @@ def f_pvalue(statistic: Any, num_df: Any, den_df: Any) -> FloatArray:
     finite = np.where(np.isfinite(den_df), den_df, 1.0)
     tail = np.where(np.isposinf(den_df), chdtrc(num_df, num_df * statistic), fdtrc(num_df, finite, statistic))
     return np.where(np.isnan(den_df) | np.isnan(statistic), np.nan, tail)
+
+
+def binomial_interval(successes: Any, trials: Any, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """Clopper and Pearson's exact limits of a probability.
+
+    Examples
+    --------
+    >>> lower, upper = binomial_interval([6, 0], [20, 20])
+    >>> lower.round(4), upper.round(4)
+    (array([0.1189, 0.    ]), array([0.5428, 0.1684]))
+    """
+    from scipy.special import betaincinv
+
+    k, n = np.asarray(successes, float), np.asarray(trials, float)
+    tail = (1 - level) / 2
+    lower = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
+    upper = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
+    return lower, upper

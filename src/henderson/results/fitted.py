@@ -23,6 +23,7 @@ from henderson.results.keeping import Keeping
 from henderson.results.means_methods import MeansMethods
 from henderson.results.measures_methods import MeasuresMethods
 from henderson.results.model_facts import ModelFacts
+from henderson.results.planning_methods import PlanningMethods
 from henderson.results.plot_methods import PlotMethods
 from henderson.results.prediction_methods import PredictionMethods
 from henderson.results.refitting import Refitting
@@ -39,6 +40,7 @@ class MixedModelResults(
     MeansMethods,
     EffectsMethods,
     PredictionMethods,
+    PlanningMethods,
     MeasuresMethods,
     DiagnosticMethods,
     PlotMethods,

@@ -18,11 +18,11 @@ from henderson.tables.digits import decimals_by_row, four_digits, p_four, to_pla
 from henderson.tables.grid import Grid
 
 #: columns that share their decimals, row by row
-_SHARED = ("estimate", "se", "lower", "upper", "bias", "median")
+_SHARED = ("estimate", "se", "lower", "upper", "bias", "median", "power")
 #: decimals of statistics and criteria
 _FIXED = {
     "statistic": 3, "F": 3, "t": 3, "z": 3, "chi2": 3, "loglik": 2, "deviance": 2, "aic": 2, "bic": 2,
-    "icc": 3, "icc_intercept": 3, "proportion": 3, "cumulative": 3,
+    "icc": 3, "icc_intercept": 3, "proportion": 3, "cumulative": 3, "singular": 3,
 }  # fmt: skip
 _P = ("p", "p_chibar", "p_boot")
 _DF = ("df", "num_df", "den_df")
@@ -144,6 +144,8 @@ def _uncertainty(frame: pd.DataFrame, keys: int) -> np.ndarray:
     roles = {_role(str(name)): frame.iloc[:, c] for c, name in enumerate(frame.columns) if c >= keys}
     if "se" in roles:
         return np.asarray(roles["se"], float)
+    if "power" in roles:  # shares of data sets and their limits: three decimals
+        return np.full(len(frame), 0.1)
     if {"lower", "upper"} <= set(roles):
         return (np.asarray(roles["upper"], float) - np.asarray(roles["lower"], float)) / 4
     return np.full(len(frame), np.nan)

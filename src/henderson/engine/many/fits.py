@@ -54,6 +54,10 @@ class BatchFit:
     evaluations : int
     vcov : (B, p, p) array
         σ² (X'V⁻¹X)⁻¹ over the columns of X kept.
+    root : (Q, Q, B) array
+        A root of the covariance in the basis of the `Components`.
+    at : Pieces
+        The likelihood's parts there; second derivatives when they were asked for.
     """
 
     beta: FloatArray
@@ -63,6 +67,8 @@ class BatchFit:
     converged: np.ndarray
     evaluations: int
     vcov: FloatArray
+    root: FloatArray
+    at: Pieces
 
 
 def profiled(p: Pieces, nu: FloatArray | float) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -83,6 +89,7 @@ def fit_batch(
     resampled: OtherRows | None = None,
     n_rows: FloatArray | None = None,
     near: bool = False,
+    curvature: bool = False,
 ) -> BatchFit:
     """Fit every response.
 
@@ -98,6 +105,8 @@ def fit_batch(
         Other data sets made of the rows, one a member of the batch.
     n_rows : (B,) array, optional
         Rows of each of them.
+    curvature : bool
+        Whether `BatchFit.at` has second derivatives.
     near : bool
         The start is the fit of all rows, and what is fitted lacks few of them: its curvature serves, and is updated.
     """
@@ -127,8 +136,8 @@ def fit_batch(
     if near:
         root = layout.lam(first)
         _, d_g, dd_g = profiled(pieces(parts, responses, root, reml=reml), float(parts.n - (parts.p if reml else 0)))
-        curvature = chain(layout, root, directions, d_g, dd_g)[1]
-        found = minimize_nearby(slope, first, slope(first, np.arange(batch))[1], curvature, tol=FINE)
+        bend = chain(layout, root, directions, d_g, dd_g)[1]
+        found = minimize_nearby(slope, first, slope(first, np.arange(batch))[1], bend, tol=FINE)
         x, value, converged, evaluations = found.x, found.value, found.converged, found.evaluations
     if not converged.all():
         rest = np.flatnonzero(~converged)
@@ -154,18 +163,18 @@ def fit_batch(
         converged[members] = more.converged[lower]
         evaluations += more.evaluations
     root = _without_rounding(layout, layout.lam(x), converged)
-    final = at(root, np.arange(batch), curvature=False)
+    final = at(root, np.arange(batch), curvature=curvature)
     value, _, _ = profiled(final, nu)
-    root = np.einsum("rs,sub->rub", parts.basis, root)
+    users = np.einsum("rs,sub->rub", parts.basis, root)
     constant = -parts.log_weights + (2 * np.log(np.abs(np.diag(parts.x_basis))).sum() if reml else 0.0)
     beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta)
     with np.errstate(invalid="ignore"):
         sigma = np.sqrt(final.r2 / nu)
-    cov = np.einsum("rub,sub->brs", root, root)
+    cov = np.einsum("rub,sub->brs", users, users)
     to_user = linalg.inv(parts.x_basis) if parts.p else np.zeros((0, 0))
     vcov = np.einsum("b,xub->bxu", sigma**2, final.s_inverse)
     return BatchFit(
-        beta.T, cov, sigma, value + constant, converged, evaluations, to_user @ vcov @ to_user.T,
+        beta.T, cov, sigma, value + constant, converged, evaluations, to_user @ vcov @ to_user.T, root, final,
     )  # fmt: skip
 
 

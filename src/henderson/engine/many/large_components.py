@@ -108,6 +108,10 @@ class AtComponents:
         both = np.sum(total, axis=0)
         return both[0], both[1]
 
+    def x_form(self, v: FloatArray) -> FloatArray:
+        """v'F2_ijv for v (p, B), X alone: (k, k, B)."""
+        return np.sum([self._weight(c) * one.x_form(v) for c, one in enumerate(self.each)], axis=0)
+
 
 def _left(
     lost: Lost, c: int, batch: int, gram: FloatArray, zx: FloatArray, zy: FloatArray
@@ -179,6 +183,9 @@ class AtComponent:
             half = _cholesky(np.ascontiguousarray(s_inverse.transpose(2, 0, 1)))
             dd_logdet = dd_logdet + 2 * self._quadratic(self.kg[:, :, :-1] @ half)
         return 2 * self._quadratic(e), dd_logdet
+
+    def x_form(self, v: FloatArray) -> FloatArray:
+        return self._quadratic(np.einsum("brx,xb->br", self.kg[:, :, :-1], v)[:, :, None])
 
     def _quadratic(self, u: FloatArray) -> FloatArray:
         """tr u'E_iNE_ju for u (B, R, m), (k, k, B)."""

@@ -110,6 +110,8 @@ class Pieces:
         (X'V⁻¹X)⁻¹ of the orthonormal columns.
     f : (k, p, B) array
         f_i of step 7, at that β.
+    d_xx : (k, p, p, B) array
+        X'V⁻¹V_iV⁻¹X of the orthonormal columns.
     miss : (B,) array
         h'β − value at the unconstrained β; zero without a constraint.
     """
@@ -123,6 +125,7 @@ class Pieces:
     beta: FloatArray
     s_inverse: FloatArray
     f: FloatArray
+    d_xx: FloatArray
     miss: FloatArray
 
 
@@ -260,7 +263,13 @@ def pieces(
     for part in here if curvature else []:
         more_r2, more_logdet = part.second(beta, s_inverse if reml else None)
         dd_r2, dd_logdet = dd_r2 + more_r2, dd_logdet + more_logdet
-    return Pieces(logdet, r2, d_logdet, d_r2, _symmetric(dd_logdet), _symmetric(dd_r2), beta, s_inverse, f, miss)
+    return Pieces(logdet, r2, d_logdet, d_r2, _symmetric(dd_logdet), _symmetric(dd_r2), beta, s_inverse, f, d_xx, miss)
+
+
+def x_forms(parts: Components, responses: Responses, root: FloatArray, v: FloatArray) -> FloatArray:
+    """v'X'V⁻¹V_iV⁻¹V_jV⁻¹Xv of a batch, (k, k, B), for combinations v (p, B) of the orthonormal columns."""
+    here = [_at_root(shape, products, root, None) for shape, products in zip(parts.shapes, responses.products)]
+    return _symmetric(np.sum([one.x_form(v) for one in here], axis=0))
 
 
 def constrained(

@@ -150,12 +150,16 @@ class Refitter:
         """Fit the responses y (n, B)."""
         fit, parts = self.fit, self.parts
         if parts is None:
-            return Refits.of_fits([self._alone(y[:, b]) for b in range(y.shape[1])])
-        found = fit_batch(parts, Responses.of(parts, y), start_of(fit, parts), reml=fit.reml)
-        return Refits.of_batch(fit, parts, found).without_failures()
+            return Refits.of_fits([self.alone(y[:, b]) for b in range(y.shape[1])])
+        return Refits.of_batch(fit, parts, self.together(parts, Responses.of(parts, y))).without_failures()
 
-    def _alone(self, y: FloatArray) -> Fit:
-        return refit(self.fit, y, near=self.near, tolerance=NEGLIGIBLE)
+    def together(self, parts: Components, responses: Responses, curvature: bool = False) -> BatchFit:
+        """Fits of responses as one computation; `curvature`: with second derivatives at the optima."""
+        return fit_batch(parts, responses, start_of(self.fit, parts), reml=self.fit.reml, curvature=curvature)
+
+    def alone(self, y: FloatArray, tolerance: float = NEGLIGIBLE) -> Fit:
+        """The fit of one response, from the original fit, with the last step at a predicted decrease of `tolerance`."""
+        return refit(self.fit, y, near=self.near, tolerance=tolerance)
 
     @cached_property
     def near(self) -> Evaluation:

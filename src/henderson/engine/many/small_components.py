@@ -161,6 +161,11 @@ class AtPatterns:
         dd_r2 = 2 * self._traces(n, self._conjugate(k, self._residual(beta)))
         return dd_r2, self._traces(n, right)
 
+    def x_form(self, v: FloatArray) -> FloatArray:
+        """This shape's part of v'F2_ijv for v (p, B), X alone: (k, k, B)."""
+        _, _, k, n = self.solved
+        return self._traces(n, self._conjugate(k, self._weighted(np.einsum("xb,yb->xyb", v, v))))
+
     def _against(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """ΣMW for [X y], X and y apart."""
         p, xy, yy = len(self.shape.zx), self.products.xy, self.products.yy

@@ -169,6 +169,7 @@ def of_moments(
         beta,
         phi[:, :, None],
         first.cross[:, :, None],
+        m.f1[:, :p, :p, None],
         miss,
     )
 

@@ -1,0 +1,349 @@
+"""`power`: how often a study finds an effect, by drawing and fitting its data.
+
+For each size of the study: 1. the design is extended to it (`extend`), 2. n data sets are drawn at the parameters given
+(`engine.many.draws`), 3. each is fitted and tested (`decide`), 4. power is the share of p < α, its Monte Carlo
+uncertainty Clopper and Pearson's exact interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.contract.design import Design
+from henderson.design.given import Given, given_parameters
+from henderson.engine.fit import Fit
+from henderson.engine.given import fit_at
+from henderson.engine.many.draws import Draw, TermDraw, block_size, blocks, entropy_of, responses, stream
+from henderson.formula.environment import Env, capture
+from henderson.inference.fit_moments import fit_of
+from henderson.inference.names import InferenceRequest
+from henderson.numerics.distributions import binomial_interval
+from henderson.planning.decide import Outcome, Tester
+from henderson.planning.extend import Study, extended
+from henderson.planning.hypothesis import Hypothesis, hypothesis
+from henderson.planning.plan import combinations, read_sizes, study_of_fit, study_of_formula
+from henderson.progress import progress_bar
+from henderson.tables.result_frame import ResultFrame
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True, repr=False)
+class Power:
+    """The power of a test, by size of the study.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        A row for each size: the numbers of levels by factor, rows (of one data set), power, lower, upper, n (data sets
+        drawn), failed (fits without a test, which count as not significant), singular (share of singular fits).
+    effect : str
+        What is tested.
+    value : (r,) array
+        R β of the parameters that data are drawn with.
+    alpha, level, target : float
+    ddf : str
+    seed : int
+        The number that all streams began from.
+    factors : tuple of str
+        The factors that were extended, columns of `frame`.
+    pvalues : tuple of (n,) arrays
+        One a size.
+    """
+
+    frame: pd.DataFrame
+    effect: str
+    value: FloatArray
+    alpha: float
+    level: float
+    target: float
+    ddf: str
+    seed: int
+    factors: tuple[str, ...]
+    pvalues: tuple[FloatArray, ...] = field(repr=False)
+
+    @property
+    def smallest(self) -> dict[str, int] | None:
+        """The sizes of the study with fewest rows whose power reaches the target; None when none does."""
+        return self._smallest("power")
+
+    @property
+    def smallest_sure(self) -> dict[str, int] | None:
+        """The same for the lower limit of power: beyond what chance in the simulation could do."""
+        return self._smallest("lower")
+
+    def _smallest(self, column: str) -> dict[str, int] | None:
+        enough = self.frame[self.frame[column] >= self.target]
+        if enough.empty:
+            return None
+        row = int(np.argmin(enough["rows"].to_numpy()))
+        return {name: int(enough[name].iloc[row]) for name in (self.factors or ("rows",))}
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Power against size, with its interval; a line for each combination of the other factors' sizes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure's by default.
+        """
+        from henderson.plots.power import draw
+
+        return draw(pd.DataFrame(self.frame), self.factors, self.target, self.effect, ax)
+
+    def __repr__(self) -> str:
+        return repr(self.frame)
+
+    def _repr_html_(self) -> str:
+        return ResultFrame.of(self.frame, self.frame.attrs["heading"], self.frame.attrs["notes"])._repr_html_()
+
+
+def power(
+    model: Any,
+    effect: Any = None,
+    *,
+    contrast: Any = None,
+    term: str | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    n: int = 1000,
+    ddf: str | None = None,
+    data: Any = None,
+    beta: Any = None,
+    theta: Any = None,
+    varcorr: Any = None,
+    sigma: float | None = None,
+    REML: bool | None = None,
+    alpha: float = 0.05,
+    level: float = 0.95,
+    target: float = 0.8,
+    seed: Any = None,
+    env: Env = 0,
+    progress: bool | Callable[[int, int], None] | None = None,
+) -> Power:
+    """The power of a test of fixed effects, by simulation.
+
+    Parameters
+    ----------
+    model : results or str
+        A fit, of a pilot study say, or a formula.
+    effect : str, optional
+        What is tested: a coefficient by name (a t test), or a term (an F test, of Type III), or a contrast of
+        coefficients (``"a - b = 0"``, rows, ``{"label": weights}``).
+    contrast, term : optional
+        The same, when a name could be read in two ways.
+    sizes : mapping of str to int or sequence of int, optional
+        Grouping factor → numbers of levels to try, in all combinations. New levels copy the design of those that there
+        are (simr's ``extend``), in proportion to their kinds; what is nested in the factor is copied with it. A
+        factor that `data` do not have is crossed with their rows. By default the study as it is.
+    n : int
+        Data sets for each size.
+    ddf : str, optional
+        Degrees of freedom, as for `lmer`; by default the fit's, or Satterthwaite's.
+    data : table, optional
+        With a formula: the design, without a response.
+    beta : mapping of str to float, or (p,) array_like, optional
+        Fixed effects to draw with; with a fit, instead of its estimates (a mapping: of some of them).
+    theta, varcorr : optional
+        The covariance of the random effects: relative, or as variances by grouping factor, ``{"Subject": [[600, 10],
+        [10, 35]], "Item": 20.0}``. With a fit: its estimates.
+    sigma : float, optional
+        Residual standard deviation.
+    REML : bool, optional
+        The likelihood by which data sets are fitted; by default the fit's, or REML.
+    alpha : float
+        Significance is p below it.
+    level : float
+        Of the interval for the Monte Carlo error.
+    target : float
+        Power that is aimed at.
+    seed : int, SeedSequence or Generator, optional
+        The same seed gives the same power at a size, whatever the other sizes are.
+    env : mapping, int or "closed"
+        As for `lmer`.
+    progress : bool or callable, optional
+        See `lmer`. An interrupt (Ctrl-C) ends the simulation; what was done by then is returned, with a note.
+
+    Returns
+    -------
+    Power
+
+    Raises
+    ------
+    ValueError, FormulaError, DataError
+        Before any simulation; the message names the culprit.
+
+    Examples
+    --------
+    A pilot with 18 subjects: how many does a study need that is to find a slope of five?
+
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> found = henderson.power(fit, "Days", beta={"Days": 5.0}, sizes={"Subject": [10, 15, 20]}, n=200, seed=1)
+    >>> found.frame[["Subject", "rows"]].to_numpy().tolist(), found.smallest
+    ([[10, 100], [15, 150], [20, 200]], {'Subject': 15})
+
+    No data yet: both conditions for each of 20 subjects.
+
+    >>> found = henderson.power(
+    ...     "y ~ cond + (1 | Subject)", term="cond", data={"cond": ["a", "b"]}, sizes={"Subject": 20},
+    ...     beta=[0, 0.5], varcorr={"Subject": 1.0}, sigma=0.8, n=200, seed=1,
+    ... )
+    >>> found.effect, int(found.frame["rows"].iloc[0])
+    ('cond', 40)
+    """
+    _check_options(n, alpha, level, target)
+    chosen = read_sizes(sizes)
+    if isinstance(model, str):
+        study, known = study_of_formula(model, data, chosen, capture(env)), None
+        reml, request = True if REML is None else REML, InferenceRequest.of(ddf)
+    else:
+        if data is not None:
+            raise ValueError("data= goes with a formula; a fit has its own rows")
+        fit = _fit_in(model)
+        study, known = study_of_fit(fit), Given(np.nan_to_num(fit.beta), fit.lam, fit.sigma)
+        own = getattr(model, "_request", InferenceRequest())
+        reml, request = fit.reml if REML is None else REML, InferenceRequest.of(ddf or own.ddf)
+    request.check_likelihood(reml)
+    given = given_parameters(study.design, beta=beta, theta=theta, varcorr=varcorr, sigma=sigma, otherwise=known)
+    tried = combinations(study, chosen)
+    first = _reference(extended(study, tried[0]), given, reml)
+    tested = hypothesis(first, effect, contrast, term)
+    rows = tested.of(first)[0]
+    runs, notes, seed = _simulate(study, given, reml, tested, tried, request.ddf or "satterthwaite", n, seed, progress)
+    frame = _frame(runs, tried, alpha, level)
+    frame = ResultFrame.of(frame, _heading(tested, rows @ given.beta, alpha), notes, keys=len(chosen))
+    out = Power(
+        frame, tested.name, rows @ given.beta, alpha, level, target, request.ddf or "satterthwaite", seed,
+        tuple(chosen), tuple(one.p for _, one in runs),
+    )  # fmt: skip
+    frame.attrs["notes"] = (*notes, *_verdict(out))
+    return out
+
+
+def _check_options(n: Any, alpha: Any, level: Any, target: Any) -> None:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n must be a number of data sets from 1 on, not {n!r}")
+    for name, value in (("alpha", alpha), ("level", level), ("target", target)):
+        if isinstance(value, bool) or not isinstance(value, float | int | np.number) or not 0 < value < 1:
+            raise ValueError(f"{name} must be between 0 and 1, not {value!r}")
+
+
+def _fit_in(model: Any) -> Fit:
+    if not isinstance(model, Fit) and not isinstance(getattr(model, "engine", None), Fit):
+        raise ValueError(f"power needs a fit or a formula, not {type(model).__name__}")
+    return fit_of(model)
+
+
+def _draw_of(study: Study, given: Given) -> Draw:
+    rows = study.rows
+    terms = [
+        TermDraw(own, given.sigma * lam, term.n_levels)
+        for term, own, lam in zip(study.design.terms, rows.terms, given.lam)
+    ]
+    return responses(rows.mean(given.beta), given.sigma, rows.weights, terms)
+
+
+def _reference(study: Study, given: Given, reml: bool) -> Fit:
+    """The study's model at the parameters given, with a response drawn from it."""
+    y = _draw_of(study, given)(stream(0, 0), 1)[:, 0]
+    return fit_at(study.design, study.rows.with_response(y), given.theta(study.design), reml=reml)
+
+
+def _simulate(
+    study: Study,
+    given: Given,
+    reml: bool,
+    tested: Hypothesis,
+    tried: list[dict[str, int]],
+    ddf: str,
+    n: int,
+    seed: Any,
+    progress: bool | Callable[[int, int], None] | None,
+) -> tuple[list[tuple[int, Outcome]], tuple[str, ...], int]:
+    """Rows of a data set and outcomes for each size, notes, and the seed's number."""
+    entropy = entropy_of(seed)
+    studies = [extended(study, sizes) for sizes in tried]
+    testers = [
+        Tester.of(_reference(one, given, reml), tested, ddf, _where(sizes)) for one, sizes in zip(studies, tried)
+    ]
+    runs: list[tuple[int, Outcome]] = []
+    notes: tuple[str, ...] = ()
+    done = 0
+    with progress_bar("Power, data sets", n * len(tried), progress) as tell:
+        for one, tester, sizes in zip(studies, testers, tried):
+            parts: list[Outcome] = []
+            own = _entropy_at(entropy, one.design, sizes)
+            size = block_size(one.rows.n)
+            try:
+                for _, y in blocks(_draw_of(one, given), n, own, size, min(tester.batch, max(size, 1))):
+                    parts.append(tester(y))
+                    done += y.shape[1]
+                    tell(done)
+            except KeyboardInterrupt:
+                if not parts and not runs:
+                    raise
+                notes = (f"interrupted after {done} of {n * len(tried)} data sets",)
+            if parts:
+                runs.append((one.rows.n, Outcome.joined(parts)))
+            if notes:
+                break
+    return runs, notes, entropy
+
+
+def _where(sizes: Mapping[str, int]) -> str:
+    return f" with {', '.join(f'{many} levels of {name}' for name, many in sizes.items())}" if sizes else ""
+
+
+def _entropy_at(entropy: int, design: Design, sizes: Mapping[str, int]) -> int:
+    """The number that a size's streams begin with: of the seed and of the size."""
+    key = tuple(sizes.values()) or (design.n,)
+    return int(np.random.SeedSequence(entropy, spawn_key=key).generate_state(1, np.uint64)[0])
+
+
+def _frame(runs: list[tuple[int, Outcome]], tried: list[dict[str, int]], alpha: float, level: float) -> pd.DataFrame:
+    rows = []
+    for (n_rows, one), sizes in zip(runs, tried):
+        found, many = int((one.p < alpha).sum()), len(one.p)
+        lower, upper = binomial_interval(found, many, level)
+        rows.append({
+            **sizes,
+            "rows": n_rows,
+            "power": found / many,
+            "lower": float(lower),
+            "upper": float(upper),
+            "n": many,
+            "failed": int(np.isnan(one.p).sum()),
+            "singular": float(one.singular.mean()),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _heading(tested: Hypothesis, value: FloatArray, alpha: float) -> str:
+    what = f"{tested.name} = {value[0]:.4g}" if len(value) == 1 and tested.kind == "coefficient" else tested.name
+    return f"Power to find {what} (alpha = {alpha:g})"
+
+
+def _verdict(found: Power) -> tuple[str, ...]:
+    """What the table says of the target."""
+    aim = f"{found.target:.0%} power"
+    if not found.factors:
+        return ()
+    smallest, sure = found.smallest, found.smallest_sure
+    if smallest is None:
+        return (f"{aim} is not reached",)
+    text = f"{aim} is reached with {_sizes_text(smallest)}"
+    if sure is not None and sure != smallest:
+        text += f", beyond Monte Carlo error with {_sizes_text(sure)}"
+    return (text,)
+
+
+def _sizes_text(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} = {many}" for name, many in sizes.items())
