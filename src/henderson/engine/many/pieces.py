@@ -268,7 +268,7 @@ def pieces(
 
 def x_forms(parts: Components, responses: Responses, root: FloatArray, v: FloatArray) -> FloatArray:
     """v'X'V⁻¹V_iV⁻¹V_jV⁻¹Xv of a batch, (k, k, B), for combinations v (p, B) of the orthonormal columns."""
-    here = [_at_root(shape, products, root, None) for shape, products in zip(parts.shapes, responses.products)]
+    here = [at_root(shape, products, root, None) for shape, products in zip(parts.shapes, responses.products)]
     return _symmetric(np.sum([one.x_form(v) for one in here], axis=0))
 
 

@@ -163,8 +163,9 @@ class AtPatterns:
 
     def x_form(self, v: FloatArray) -> FloatArray:
         """This shape's part of v'F2_ijv for v (p, B), X alone: (k, k, B)."""
-        _, _, k, n = self.solved
-        return self._traces(n, self._conjugate(k, self._weighted(np.einsum("xb,yb->xyb", v, v))))
+        square = np.einsum("xb,yb->xyb", v, v)
+        parts = [one._traces(one.n, one._conjugate(one.solved[2], one._weighted(square))) for one in self.slices]
+        return np.sum(parts, axis=0)
 
     def _against(self, m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """ΣMW for [X y], X and y apart."""
