@@ -10,10 +10,10 @@ from designs import KINDS, design
 from henderson.contract.rows import TermRows
 from henderson.design.replay import NewTerm
 from henderson.engine.fit import fit_design
-from henderson.prediction.errors import JointErrors
+from henderson.prediction.errors import RULES, JointErrors
 from henderson.prediction.loads import loads_of
 from henderson.prediction.row_errors import ErrorKernels
-from reference import Data, blocks, layouts, marginal
+from reference import Data, blocks, g_of, layouts, marginal
 
 # the engine's equations and dense ones are conditioned alike; differences of the dense ones lose half the digits
 RTOL, STEP = 1e-7, 1e-5
@@ -111,3 +111,69 @@ def test_its_derivatives_and_what_estimated_variances_add(fitted):
     V = marginal(data, fit.g)
     added = np.einsum("ik,imn,nq,kmq->m", omega, moved, V, moved, optimize=True)
     np.testing.assert_allclose(found.added, added, rtol=1e-5, atol=1e-9)
+
+
+def test_rows_come_in_pieces_without_a_seam(fitted, monkeypatch):
+    data, fit = fitted
+    x, terms, _ = new_rows(data)
+    whole = JointErrors(fit, RULES["satterthwaite"])(x, terms, np.ones(10))
+    monkeypatch.setattr("henderson.prediction.errors.CHUNK", 4)
+    monkeypatch.setattr("henderson.prediction.row_errors.AT_ONCE", 1)
+    pieces = JointErrors(fit, RULES["satterthwaite"])(x, terms, np.ones(10))
+    for name in ("variance", "added", "df"):
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-10)
+
+
+def test_at_variances_of_zero(fitted):
+    """Where λ = 0 formulas may not divide by it."""
+    data, fit = fitted
+    x, terms, z = new_rows(data)
+    criterion, k = fit.criterion, len(fit.g)
+    lam = [np.zeros_like(one) if i else one for i, one in enumerate(fit.at_optimum().lam)]
+    point = criterion.at_lam(lam, fit.theta)
+    g = criterion.to_user_g @ criterion.blocks.g([one @ one.T for one in lam])
+    spread = np.random.default_rng(1).normal(size=(k, k))
+    loads, _ = loads_of(criterion, lam, x, terms)
+    found = ErrorKernels(point.factor, point.phi, spread @ spread.T, point.ze)(loads)
+    np.testing.assert_allclose(found.variance, dense(data, g, x, z), rtol=RTOL)
+    slopes = []
+    for i in range(k):
+        at = [g + sign * STEP * np.eye(k)[i] for sign in (1, -1)]
+        slopes.append(np.subtract(*(dense(data, one, x, z) for one in at)) / (2 * STEP))
+    found_user = np.linalg.solve(criterion.to_user_g.T, found.gradient.T)
+    np.testing.assert_allclose(found_user, slopes, rtol=1e-4, atol=1e-5)
+
+
+def test_degrees_of_freedom_by_differences():
+    """2v²/(∇v'A∇v) with both derivatives, of v and of the deviance for A, taken by differences in (θ, log σ)."""
+    data = design("crossed")
+    fit = fit_design(*data)
+    x, terms, z = new_rows(data)
+    found = JointErrors(fit, RULES["satterthwaite"])(x, terms, np.ones(10))
+    point = np.append(fit.theta, np.log(fit.sigma))
+    X, y, n = data.rows.X, data.rows.response, data.rows.n
+
+    def deviance(at: np.ndarray) -> float:
+        V = np.exp(2 * at[-1]) * marginal(data, g_of(data, at[:-1]))
+        inverse = np.linalg.inv(V)
+        information = X.T @ inverse @ X
+        e = y - X @ np.linalg.solve(information, X.T @ inverse @ y)
+        return float(np.linalg.slogdet(V)[1] + np.linalg.slogdet(information)[1] + e @ inverse @ e)
+
+    def variance(at: np.ndarray) -> np.ndarray:
+        return np.exp(2 * at[-1]) * (dense(data, g_of(data, at[:-1]), x, z) + 1.0)
+
+    step, k = 1e-3, len(point)
+    eye = step * np.eye(k)
+    slope = np.array([variance(point + one) - variance(point - one) for one in eye]) / (2 * step)
+    hessian = np.array([
+        [
+            sum(a * b * deviance(point + a * one + b * other) for a in (1, -1) for b in (1, -1)) / (4 * step**2)
+            for other in eye
+        ]
+        for one in eye
+    ])  # fmt: skip
+    spread = np.einsum("im,ij,jm->m", slope, 2 * np.linalg.inv(hessian), slope)
+    assert n == 120
+    np.testing.assert_allclose(found.variance, variance(point), rtol=1e-6)
+    np.testing.assert_allclose(found.df, 2 * variance(point) ** 2 / spread, rtol=1e-3)
