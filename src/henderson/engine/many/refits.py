@@ -29,8 +29,9 @@ LARGEST = 64
 MOST_DOUBLES = 60_000
 #: the same for what the engine does not do as well: one response, resampled or profiled
 MOST_DOUBLES_ALONE = 2_000_000
-#: decrease of the deviance predicted at which a replicate takes its last step: the square is lost in its own spread
-NEGLIGIBLE = 1e-4
+#: decrease of the deviance predicted at which a replicate takes its last step: about 1e-6 is left to gain, an estimate
+#: is within a thousandth of its own spread, and a thousand replicates tell that to three hundredths
+NEGLIGIBLE = 3e-3
 #: numbers in memory for a batch
 BATCH_DOUBLES = 8_000_000
 
