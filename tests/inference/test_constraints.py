@@ -43,3 +43,20 @@ def test_refuses(text):
 def test_wrong_width():
     with pytest.raises(ValueError, match="6 columns"):
         parse_constraints(np.eye(5), NAMES)
+
+
+@pytest.mark.parametrize("name", ["x 1", "Q('x 1')", 'Q("x 1")', "`x 1`"])
+@pytest.mark.parametrize("written", ["x 1", "Q('x 1')", 'Q("x 1")', "`x 1`"])
+def test_a_name_is_found_however_it_is_quoted(name, written):
+    for given in (f"2*{written} = a", f"2*{written} = a, a = 0", [f"2*{written} = a"], {f"2*{written} - a": 0}):
+        assert np.allclose(parse_constraints(given, ["a", name]).R[0], [-1, 2])
+    assert np.allclose(parse_constraints({"both": {written: 2, "a": 1}}, ["a", name]).R, [[1, 2]])
+
+
+def test_names_that_differ_in_their_quotes_only_are_told_apart():
+    assert np.allclose(parse_constraints("g[`a`] = 0", ["g[a]", "g[`a`]"]).R, [[0, 1]])
+
+
+def test_a_quote_that_is_not_closed_is_refused():
+    with pytest.raises(FormulaError, match="`x"):
+        parse_constraints("`x = 0", ["x", "z"])

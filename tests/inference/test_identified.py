@@ -176,3 +176,23 @@ def test_a_covariance_of_effects_that_no_level_has_together(formula, bar):
     errors = fit.variance_errors()
     assert np.isnan(errors.filter(like="cor_", axis=0).se.iloc[0])
     assert errors.loc["sigma", "se"] > 0
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "asymptotic"])
+def test_a_difference_within_groups_is_tested_though_neither_of_its_coefficients_is(ddf):
+    # the group of A has nothing else, those of b and c have both: only b − c is free of the variance between groups
+    rng = np.random.default_rng(8)
+    g = np.repeat([0, 1], [6, 12])
+    t = np.r_[["A"] * 6, np.resize(["b", "c"], 12)]
+    data = {"y": rng.normal(size=18) + g, "g": g, "t": t}
+    fit = lmer("y ~ t + (1 | g)", data, ddf=ddf)
+    assert fit.bse.isna().all()
+    y, spread = data["y"], lambda rows: ((rows - rows.mean()) ** 2).sum()
+    s2 = sum(spread(y[t == level]) for level in "Abc") / 15  # least squares: both groups' means are free
+    for test in (fit.t_test("t[T.c] - t[T.b] = 0"), fit.t_test(([[0, -1, 1]], [0]))):
+        assert test.sd == pytest.approx(np.sqrt(s2 / 3), rel=1e-6)
+        assert test.effect == pytest.approx(y[t == "c"].mean() - y[t == "b"].mean(), rel=1e-6)
+        assert np.isfinite(test.pvalue)
+    joint = fit.wald_test("t[T.c] - t[T.b] = 0")
+    assert float(np.squeeze(joint.pvalue)) == pytest.approx(float(fit.t_test("t[T.c] - t[T.b] = 0").pvalue), rel=1e-6)
+    assert np.isnan(fit.wald_test("t[T.c] = 0").pvalue)

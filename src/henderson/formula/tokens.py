@@ -27,6 +27,7 @@ _TEXT = re.compile(r"[rRbBuU]?(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')", re.DOTA
 _NUMBER = re.compile(r"(?:0[xX][\da-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[Lj]?(?![\w.])")
 _NAME = re.compile(r"(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*|\.(?![\w.])")
 _OPERATOR = re.compile(r"%in%|%%|%/%|\|\||\*\*|//|<=|>=|==|!=|<-|&&|:=|->|[-+*/%^:~|<>=!&,;@.?$\\]")
+_QUOTING = re.compile(r"`([^`]*)`|\bQ\((['\"])(.*?)\2\)")
 _PLAIN = re.compile(r"[^\W\d][\w.]*|\.[^\W\d][\w.]*")
 
 Kind = Literal["name", "quoted", "text", "number", "operator", "open", "close"]
@@ -222,6 +223,17 @@ def unquoted(name: str) -> str:
     ('my x', 'x', '`a`:`b`')
     """
     return name[1:-1] if len(name) > 2 and name[0] == name[-1] == "`" and name.count("`") == 2 else name
+
+
+def bare(text: str) -> str:
+    """A text without what a formula puts around odd names anywhere in it: backquotes, ``Q("…")``.
+
+    Examples
+    --------
+    >>> bare("`my x`"), bare("`a`:`b`"), bare("Q('my x') - `b c`"), bare("`unclosed")
+    ('my x', 'a:b', 'my x - b c', '`unclosed')
+    """
+    return _QUOTING.sub(lambda found: found[3] if found[1] is None else found[1], text)
 
 
 def is_keyword(name: str) -> bool:

@@ -1,7 +1,8 @@
 """Linear constraints R b = q from what a user writes: text, matrices, named contrasts.
 
 ``"x1 = x2, x3 - 2*x4 = 1"`` is read against the names of the coefficients, which may hold any characters
-(``C(g)[T.b]``, ``a:b``, ``(Intercept)``): at each place the longest name that fits is taken.
+(``C(g)[T.b]``, ``a:b``, ``(Intercept)``): at each place the longest name that fits is taken. Names can stand in
+backquotes or in ``Q("…")``, as in a formula, whichever of these the formula had.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from henderson.errors import FormulaError
+from henderson.formula.tokens import bare
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -70,6 +72,8 @@ def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
     """
     if isinstance(constraints, Constraints):
         return constraints
+    if len(set(map(bare, names))) == len(names):
+        constraints, names = _bare(constraints), [bare(name) for name in names]
     if isinstance(constraints, str):
         return _stack([row for text in _split(constraints, names) for row in _equation(text, names)], names)
     if isinstance(constraints, Mapping):
@@ -84,6 +88,17 @@ def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
         raise ValueError(f"a constraint matrix over {', '.join(names)} has {len(names)} columns, not {matrix.shape[1]}")
     q = np.broadcast_to(np.asarray(values, dtype=float).ravel() if np.ndim(values) else values, len(matrix))
     return Constraints(matrix, np.array(q), tuple(f"c{i}" for i in range(len(matrix))))
+
+
+def _bare(constraints: Any) -> Any:
+    """Constraints with each text in them bare."""
+    if isinstance(constraints, str):
+        return bare(constraints)
+    if isinstance(constraints, Mapping):
+        return {_bare(label): _bare(value) for label, value in constraints.items()}
+    if isinstance(constraints, list | tuple) and all(isinstance(c, str) for c in constraints):
+        return [bare(text) for text in constraints]
+    return constraints
 
 
 _Row = tuple[str, np.ndarray, float]
@@ -135,10 +150,7 @@ def _split(text: str, names: Sequence[str]) -> list[str]:
 
 
 def _equation(text: str, names: Sequence[str]) -> list[_Row]:
-    """The rows of ``a = b = …``: each side less the next. Names can stand in backticks, as in a formula."""
-    bare = [name.replace("`", "") for name in names]
-    if "`" in text and len(set(bare)) == len(bare):
-        text, names = text.replace("`", ""), bare
+    """The rows of ``a = b = …``: each side less the next."""
     sides = [_Expression(text, names, start, end).read() for start, end in _sides(text, names)]
     if len(sides) == 1:
         sides.append((np.zeros(len(names)), 0.0))

@@ -131,6 +131,15 @@ class Inference:
         blank = np.where(self.estimable(rows) & self._identified(rows), 0.0, np.nan)
         return kept @ self._cov_kept @ kept.T + blank[:, None] + blank
 
+    def linear(self, R: Any) -> tuple[FloatArray, FloatArray]:
+        """R β̂, (r,), and its covariance, (r, r), for Wald tests: NaN for rows that are not testable, and for variances
+        that the data do not tell."""
+        rows = self.rows(R)
+        unknown = np.where(self.testable(rows), 0.0, np.nan)
+        kept = rows[:, self.kept]
+        blank = unknown + np.where(self._identified(rows), 0.0, np.nan)
+        return self._estimate(rows) + unknown, kept @ self._cov_kept @ kept.T + blank[:, None] + blank
+
     def se(self, L: Any) -> FloatArray:
         """Standard error of each row of L β̂, (r,)."""
         return self._masked(self._se(self.rows(L)), self.rows(L))

@@ -19,8 +19,11 @@ from henderson.contract.design import Design
 from henderson.design.cells import Cells
 from henderson.design.fixed_terms import FixedTerms
 from henderson.design.replay import fixed_columns, known_part
-from henderson.errors import DataError, ValueWarning
+from henderson.errors import DataError, FormulaError, ValueWarning
+from henderson.formula.evaluate import replay
+from henderson.formula.tokens import bare
 from henderson.means.nesting import nesting
+from henderson.means.variables import find_variable
 from henderson.sources.factors import plain_label
 
 #: a grid with more rows than this is refused
@@ -134,15 +137,13 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
         When `at` names a level that is not there.
     """
     terms = model_terms(design)
-    fixed, at = list(dict.fromkeys(v for uses in terms.variables for v in uses)), _named(at or {}, terms)
-    moved = any(name in terms.offset_variables for name in at)
+    fixed = list(dict.fromkeys(v for uses in terms.variables for v in uses))
+    chosen_at = _chosen(at or {}, design, fixed)
+    moved = any(name in terms.offset_variables for name in chosen_at)
     names = list(dict.fromkeys([*fixed, *terms.offset_variables])) if moved else fixed
-    unknown = [name for name in at if name not in names]
-    if unknown:
-        raise ValueError(f"at: the fixed part has no variable {unknown[0]!r}; it has {', '.join(names) or 'none'}")
     values: dict[str, pd.Index] = {}
     for name in names:
-        chosen = pd.Index(np.atleast_1d(np.asarray(at[name]))) if name in at else None
+        chosen = chosen_at.get(name)
         known = terms.cells.values.get(name)
         if name in terms.levels:
             values[name] = terms.levels[name] if chosen is None else _levels(chosen, terms.levels[name], name)
@@ -158,14 +159,32 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
     return _grid(design, terms, values, moved)
 
 
-def _named(at: Mapping[str, Any], terms: FixedTerms) -> dict[str, Any]:
-    """`at` by the names of variables: without backquotes, and an expression for the one column that it uses."""
-    of_column = {used[0]: name for name, used in terms.expressions.items() if len(used) == 1}
+def _chosen(at: Mapping[str, Any], design: Design, fixed: Sequence[str]) -> dict[str, pd.Index]:
+    """`at` by the names of variables, each value once; values of the column of an expression are taken through it."""
+    terms = model_terms(design)
+    names = list(dict.fromkeys([*fixed, *terms.offset_variables]))
     out = {}
-    for name, chosen in at.items():
-        bare = name[1:-1] if len(name) > 2 and name[0] == name[-1] == "`" else name
-        out[of_column.get(bare, bare)] = chosen
+    for given, values in at.items():
+        name = find_variable(given, names, terms.expressions)
+        if name is None:
+            raise ValueError(f"at: the fixed part has no variable {given!r}; it has {', '.join(fixed) or 'none'}")
+        chosen = pd.Index(np.atleast_1d(np.asarray(values)))
+        if terms.expressions.get(name) == (bare(given),):
+            chosen = _through(design, name, bare(given), chosen)
+        out[name] = chosen.unique()
     return out
+
+
+def _through(design: Design, expression: str, column: str, chosen: pd.Index) -> pd.Index:
+    """The levels of a categorical expression at values of its column; or `chosen`, when these are its levels."""
+    spec = design.specs.fixed.factors[expression]
+    if not pd.api.types.is_numeric_dtype(chosen) or pd.api.types.is_bool_dtype(chosen):
+        return chosen
+    try:
+        codes = replay(spec, {column: chosen.to_numpy()}, len(chosen), design.specs.environment).codes
+    except (DataError, FormulaError):
+        return chosen
+    return chosen if codes is None or (codes < 0).any() else spec.levels.take(codes)
 
 
 def _levels(chosen: pd.Index, levels: pd.Index, name: str) -> pd.Index:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from henderson.formula.terms import plain_column
 from henderson.means.grid import ReferenceGrid
+from henderson.means.variables import find_variable
 
 
 def split_specs(
@@ -28,6 +28,8 @@ def split_specs(
             raise ValueError("give by, or | in specs, not both")
         cut = _outside_quotes(specs).index("|")
         specs, by = specs[:cut], specs[cut + 1 :]
+    if isinstance(specs, str) and (asked := _before_tilde(specs)):
+        raise ValueError(f"contrasts are asked for afterwards: emmeans(…).contrasts({asked!r}), not {specs!r}")
     first = [variable(name, grid) for name in _names(specs, grid)]
     second = [variable(name, grid) for name in _names(by or (), grid)]
     return [name for name in dict.fromkeys(first) if name not in second], list(dict.fromkeys(second))
@@ -43,6 +45,11 @@ def with_outer(names: Sequence[str], by: Sequence[str], grid: ReferenceGrid) -> 
     inner_most = [name for name in nested if name not in outer]
     around = [name for name in grid.values if name in outer]
     return list(dict.fromkeys([*inner_most, *around, *names])), by
+
+
+def _before_tilde(specs: str) -> str:
+    """What R's ``pairwise ~ A`` has on the left."""
+    return specs[: max(_outside_quotes(specs).find("~"), 0)].strip()
 
 
 def _outside_quotes(text: str) -> str:
@@ -68,15 +75,8 @@ def variable(name: str, grid: ReferenceGrid) -> str:
     ValueError
         When there is none.
     """
-    plain = plain_column(name)
-    bare = name[1:-1] if len(name) > 2 and name[0] == name[-1] == "`" else name
-    for candidate in (name, bare, plain[0] if plain else bare, f"`{bare}`"):
-        if candidate in grid.values:
-            return candidate
-    same = re.sub(r"\s+", "", name)
-    meant = [known for known in grid.values if re.sub(r"\s+", "", known) == same]
-    meant = meant or [known for known, used in grid.expressions.items() if used == (bare,)]
-    if len(meant) != 1:
+    meant = find_variable(name, grid.values, grid.expressions)
+    if meant is None:
         known = ", ".join(map(str, grid.values)) or "none"
         raise ValueError(f"the fixed part has no variable {name!r} to take means at; it has {known}")
-    return meant[0]
+    return meant

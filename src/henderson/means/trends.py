@@ -24,6 +24,7 @@ from henderson.means.grid import ReferenceGrid, expression_codes, model_terms, r
 from henderson.means.options import PLAIN, TestOptions
 from henderson.means.response import WayBack, way_back
 from henderson.means.specs import split_specs, with_outer
+from henderson.means.variables import find_variable
 
 _STEP = 1e-4
 
@@ -65,7 +66,7 @@ def emtrends(
         When `var` is a factor, or not in the fixed part.
     """
     way = way_back(design) if way is None else way
-    column = _covariate(design, var)
+    var, column = _covariate(design, var)
     grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(at or {}))
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)
     slopes = _slopes(design, grid, var, column)
@@ -94,16 +95,18 @@ def _of_response(
     return rate[:, None] * slopes + (bend * s)[:, None] * grid.X, rate * s
 
 
-def _covariate(design: Design, var: str) -> str:
-    """The column of the data that `var` is, or is an expression of."""
+def _covariate(design: Design, var: str) -> tuple[str, str]:
+    """`var` as the formula spells it, and the column of the data that it is, or is an expression of."""
     terms = model_terms(design)
-    if var in terms.levels:
+    factors = design.specs.fixed.factors
+    name = find_variable(var, dict.fromkeys([*terms.levels, *terms.means, *factors]), {})
+    if name in terms.levels:
         raise ValueError(f"{var!r} is a factor: it has no slope")
-    if var in terms.means:
-        return var
-    spec = design.specs.fixed.factors.get(var)
-    if spec is not None and spec.levels is None and len(spec.variables) == 1 and len(spec.names) == 1:
-        return spec.variables[0]
+    if name is not None and name in terms.means:
+        return name, name
+    spec = None if name is None else factors.get(name)
+    if name is not None and spec is not None and spec.levels is None and len(spec.variables) == len(spec.names) == 1:
+        return name, spec.variables[0]
     known = ", ".join(terms.means) or "none"
     raise ValueError(f"the fixed part has no covariate {var!r}; it has {known}")
 

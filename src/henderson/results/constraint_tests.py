@@ -10,7 +10,7 @@ import numpy as np
 
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints, parse_constraints
-from henderson.results.coefficients import CoefficientMethods
+from henderson.results.coefficients import CoefficientMethods, root
 from henderson.results.contrast_results import ContrastResults, WaldTestResults, joint_wald_test, t_tests
 
 FloatArray = np.ndarray
@@ -66,24 +66,37 @@ class ConstraintTests(CoefficientMethods):
             if width != self._k_fe:
                 raise ValueError(f"r_matrix for t-test should have {self._k_fe:d} columns")
         rows = self._constraints(r_matrix)
-        df = self.inference.df(rows.R[:, : self._k_fe])
+        fixed = rows.R[:, : self._k_fe]
+        testable = self.inference.testable(fixed)
+        df = self.inference.df(fixed)
         if use_t is not None and use_t != self.use_t:
-            df = np.full(len(df), float(self.df_resid) if use_t else np.inf)
-        testable = self.inference.testable(rows.R[:, : self._k_fe])
-        tests = t_tests(*self._kept(rows, self._cov if cov_p is None else cov_p), df, testable)
+            df = np.where(testable, float(self.df_resid) if use_t else np.inf, np.nan)
+        if self._is_own(rows, cov_p):
+            own = self.inference.t_test(fixed, rows.q)
+            effect, sd = own["estimate"].to_numpy(), own["se"].to_numpy()
+        else:
+            effect, cov = self._linear(rows, cov_p)
+            effect, sd = np.where(testable, effect, np.nan), root(np.where(testable, np.diag(cov), np.nan))
+        tests = t_tests(rows, effect, sd, df)
         if dropped := self._dropped_in(rows.R[~testable]):
             warnings.warn(
                 f"no t test: not estimable, since {dropped} was dropped as redundant", ValueWarning, stacklevel=2
             )
         return tests
 
-    def _kept(self, rows: Constraints, cov: Any) -> tuple[Constraints, FloatArray, FloatArray]:
-        """Constraints, parameters and covariance without dropped coefficients: an estimable function is the same
-        whatever their values, so these are zero."""
-        keep = np.ones(len(self._names), bool)
-        keep[: self._k_fe] = self.engine.kept
-        cov = np.asarray(cov, float)
-        return rows._replace(R=rows.R[:, keep]), np.asarray(self.params, float)[keep], cov[np.ix_(keep, keep)]
+    def _is_own(self, rows: Constraints, cov_p: Any) -> bool:
+        """Whether constraints are of the fixed effects alone, with the results' own covariance."""
+        return cov_p is None and not rows.R[:, self._k_fe :].any()
+
+    def _linear(self, rows: Constraints, cov_p: Any) -> tuple[FloatArray, FloatArray]:
+        """R b, (m,), and its covariance, (m, m). Dropped coefficients are left out: an estimable function is the same
+        whatever their values."""
+        if self._is_own(rows, cov_p):
+            return self.inference.linear(rows.R[:, : self._k_fe])
+        keep = np.asarray(rows.R.any(axis=0))
+        keep[: self._k_fe] &= self.engine.kept
+        R, cov = rows.R[:, keep], np.asarray(self._cov if cov_p is None else cov_p, float)
+        return R @ np.asarray(self.params, float)[keep], R @ cov[np.ix_(keep, keep)] @ R.T
 
     def _dropped_in(self, rows: FloatArray) -> str:
         """Names of the dropped coefficients that constraints (m, k) use."""
@@ -138,8 +151,10 @@ class ConstraintTests(CoefficientMethods):
         if cov_p is None and invcov is None and not testable.all():
             dropped = self._dropped_in(rows.R[~testable])
             raise ValueError(f"no joint test: not estimable, since {dropped} was dropped as redundant")
+        effect, cov = self._linear(rows, cov_p)
         return joint_wald_test(
-            *self._kept(rows, self._cov if cov_p is None else cov_p),
+            effect - rows.q,
+            cov,
             invcov=invcov,
             df_denom=float(self.df_resid) if use_f else None,
             df_constraints=df_constraints,

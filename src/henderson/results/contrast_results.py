@@ -14,7 +14,7 @@ import pandas as pd
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints
 from henderson.tables.aligned import Summary
-from henderson.tables.digits import at_least
+from henderson.tables.digits import at_least, p_three
 
 
 class TestSummary(Summary):
@@ -142,38 +142,26 @@ def written(row: np.ndarray, decimals: int) -> list[str]:
     Examples
     --------
     >>> written(np.array([8.6075, 0.2387, 36.059, 0.0, 8.1397, 9.0754]), 3)
-    ['8.607', '0.239', '36.059', '0.000', '8.140', '9.075']
-    >>> written(np.array([8.6e-8, 2.4e-9, 36.059, 0.0, 8.1e-8, 9.1e-8]), 3)
-    ['8.600e-08', '2.40e-09', '36.059', '0.000', '8.100e-08', '9.100e-08']
+    ['8.607', '0.239', '36.059', '<.001', '8.140', '9.075']
+    >>> written(np.array([8.6e-8, 2.4e-9, 36.059, 0.02, 8.1e-8, 9.1e-8]), 3)
+    ['8.600e-08', '2.40e-09', '36.059', '0.020', '8.100e-08', '9.100e-08']
     """
-    tests = ["" if np.isnan(value) else f"{value:.3f}" for value in row[2:4]]
-    se = row[1]
+    se, statistic, p = row[1:4]
+    tests = ["" if np.isnan(statistic) else f"{statistic:.3f}", p_three(p)]
     return [*at_least(row[:1], decimals, se), *at_least(row[1:2], 3), *tests, *at_least(row[4:], 3, se)]
 
 
-def t_tests(
-    constraints: Constraints,
-    params: np.ndarray,
-    cov: np.ndarray,
-    df: Any = np.inf,
-    testable: np.ndarray | None = None,
-) -> ContrastResults:
+def t_tests(constraints: Constraints, effect: np.ndarray, sd: np.ndarray, df: np.ndarray) -> ContrastResults:
     """Each constraint by itself: normal where df is infinite, else t.
 
     Parameters
     ----------
     constraints : Constraints
-    params : (k,) array
-    cov : (k, k) array
-    df : float or (m,) array
-    testable : (m,) bool array, optional
-        Constraints to test; the others are NaN.
+        m of them.
+    effect, sd : (m,) arrays
+        R b and its standard errors; NaN where there is no test.
+    df : (m,) array
     """
-    used = constraints.R.any(0)
-    R = constraints.R[:, used]
-    blank = np.zeros(len(R)) if testable is None else np.where(testable, 0.0, np.nan)
-    effect = R @ params[used] + blank
-    sd = np.sqrt(np.einsum("ij,jk,ik->i", R, cov[np.ix_(used, used)], R)) + blank
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (effect - constraints.q) / sd
     name = "norm" if np.all(np.isposinf(df)) else "t"
@@ -181,8 +169,7 @@ def t_tests(
 
 
 def joint_wald_test(
-    constraints: Constraints,
-    params: np.ndarray,
+    gap: np.ndarray,
     cov: np.ndarray,
     *,
     invcov: np.ndarray | None = None,
@@ -194,38 +181,34 @@ def joint_wald_test(
 
     Parameters
     ----------
-    constraints : Constraints
-        m of them; when their covariance has a smaller rank, that rank counts, with a `ValueWarning`.
-    params : (k,) array
-    cov : (k, k) array
+    gap : (m,) array
+        R b − q.
+    cov : (m, m) array
+        Covariance of R b; when it has a rank smaller than m, that rank counts, with a `ValueWarning`.
     invcov : (m, m) array, optional
-        Inverse covariance of R b.
+        Its inverse, in place of it.
     df_denom : float, optional
     df_constraints : float, optional
         Instead of the rank.
     scalar : bool
         Whether the statistic is a float rather than a (1, 1) array.
     """
-    used = constraints.R.any(0)
-    R = constraints.R[:, used]
-    gap = R @ params[used] - constraints.q
-    rank: float = len(R)
+    rank: float = len(gap)
     if invcov is None:
-        inner = R @ cov[np.ix_(used, used)] @ R.T
-        if np.isnan(inner).any():
+        if np.isnan(cov).any():
             warnings.warn("no joint test: a constraint has no variance", ValueWarning, stacklevel=3)
             nothing: Any = np.nan if scalar else np.full((1, 1), np.nan)
             if df_denom is None:
                 return ContrastResults("chi2", nothing, df_denom=rank)
             return ContrastResults("F", nothing, df_denom=df_denom, df_num=rank)
-        size = np.sqrt(np.diag(inner))
+        size = np.sqrt(np.diag(cov))
         size[size == 0] = 1.0
-        scaled = inner / size[:, None] / size
+        scaled = cov / size[:, None] / size
         invcov = np.linalg.pinv(scaled, hermitian=True) / size[:, None] / size
         found = int(np.linalg.matrix_rank(scaled, hermitian=True))
         if found < rank:
             warnings.warn(
-                f"the covariance of the constraints has rank {found}, fewer than the {len(R)} constraints",
+                f"the covariance of the constraints has rank {found}, fewer than the {len(gap)} constraints",
                 ValueWarning,
                 stacklevel=3,
             )

@@ -136,6 +136,19 @@ def p_text(p: float) -> str:
     return f"{p:.2e}" if p < 1e-4 else f"{p:.{max(3, 2 - int(np.floor(np.log10(p))))}f}"
 
 
+def p_three(p: float) -> str:
+    """A p-value in the five characters that statsmodels' tables have for it, never 0.000.
+
+    Examples
+    --------
+    >>> p_three(0.0321), p_three(0.0006), p_three(1e-6), p_three(np.nan)
+    ('0.032', '0.001', '<.001', '')
+    """
+    if np.isnan(p):
+        return ""
+    return f"{p:.3f}" if p >= 5e-4 else "<.001"
+
+
 def p_four(p: float) -> str:
     """A p-value with four decimals, never 0.0000.
 

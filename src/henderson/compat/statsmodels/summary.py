@@ -1,4 +1,4 @@
-"""statsmodels' summary table of a mixed model, to the character."""
+"""statsmodels' summary table of a mixed model, to the character (but that no p-value is written 0.000)."""
 
 from __future__ import annotations
 
