@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
+import henderson
 from henderson.inference.inference import Inference
 from henderson.means.contrasts import contrast_set, poly
 from henderson.means.emmeans import EMMeans
@@ -214,3 +216,15 @@ def test_hommel():
     family = Family(-norm.ppf(p / 2), np.full(10, np.inf), np.eye(10), 10)
     expected = [0.08, 0.9, 0.1, 0.125, 0.002, 0.2, 0.9, 0.16, 0.9, 0.1]
     np.testing.assert_allclose(adjusted_p("hommel", family), expected, rtol=1e-9)
+
+
+def test_a_family_of_which_nothing_is_estimable_has_no_adjusted_numbers():
+    # the one difference needs an empty cell: the multivariate t has no dimension
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"g": np.resize(range(8), 96), "a": np.resize(["p", "q"], 96), "b": np.repeat(["u", "v"], 48)})
+    data["y"] = rng.normal(size=96)
+    with pytest.warns(henderson.ValueWarning):
+        fit = henderson.lmer("y ~ a * b + (1 | g)", data[(data["a"] == "p") | (data["b"] == "u")])
+    for method in ("pairwise", "consec", "mean_chg"):
+        frame = fit.emmeans("a").contrasts(method, adjust="mvt").frame
+        assert frame[["estimate", "se", "lower", "upper", "p"]].isna().all(axis=None)

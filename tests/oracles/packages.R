@@ -16,9 +16,7 @@ from <- function(name, package) {
 }
 models <- list(
   pigs = list(from("pigs", "emmeans"), "log(conc) ~ source + factor(percent) + (1 | lot)"),
-  `pigs-covariate` = list(from("pigs", "emmeans"), "conc ~ source * percent + (1 | lot)"),
   oranges = list(from("oranges", "emmeans"), "sales1 ~ price1 + price2 + day + (1 | store)"),
-  `oranges-slopes` = list(from("oranges", "emmeans"), "sales2 ~ day * price1 + price2 + (1 | store)"),
   fiber = list(from("fiber", "emmeans"), "strength ~ diameter * machine + (1 | lot)"),
   nutrition = list(from("nutrition", "emmeans"), "gain ~ (age + group + race)^2 + (1 | lot)"),
   noise = list(from("autonoise", "emmeans"), "noise ~ size * type + (1 | side)"),
@@ -27,32 +25,15 @@ models <- list(
   oats = list(from("Oats", "nlme"), "yield ~ Variety * factor(nitro) + (1 | Block/Variety)"),
   npk = list(npk, "yield ~ N * P * K + (1 | block)"),
   co2 = list(CO2, "uptake ~ Type * Treatment * log(conc) + (1 | Plant)"),
-  chicks = list(subset(ChickWeight, Time < 13), "weight ~ Diet * Time + (Time | Chick)"),
   `chicks-curve` = list(subset(ChickWeight, Time < 13), "weight ~ Diet * poly(Time, 2) + (1 | Chick)"),
-  stool = list(from("ergoStool", "nlme"), "effort ~ Type + (1 | Subject)"),
   orthodont = list(from("Orthodont", "nlme"), "distance ~ Sex * age + (age | Subject)"),
-  alfalfa = list(from("Alfalfa", "nlme"), "Yield ~ Variety * Date + (1 | Block/Variety)"),
-  assay = list(from("Assay", "nlme"), "logDens ~ sample * dilut + (1 | Block) + (1 | Block:sample) + (1 | Block:dilut)"),
-  rats = list(from("BodyWeight", "nlme"), "weight ~ Diet * Time + (Time | Rat)"),
-  gun = list(from("Gun", "nlme"), "rounds ~ Method * Physique + (1 | Team)"),
   pups = list(from("RatPupWeight", "nlme"), "weight ~ sex * Treatment + Lsize + (1 | Litter)"),
-  wafer = list(subset(from("Wafer", "nlme"), voltage < 2), "current ~ voltage + I(voltage^2) + (1 | Wafer/Site)", "current ~ voltage + I(voltage**2) + (1 | Wafer/Site)"),
   pbg = list(from("PBG", "nlme"), "deltaBP ~ Treatment * log(dose) + (1 | Rabbit)"),
-  pixel = list(from("Pixel", "nlme"), "pixel ~ day + I(day^2) + Side + (1 | Dog) + (1 | Dog:Side)", "pixel ~ day + I(day**2) + Side + (1 | Dog) + (1 | Dog:Side)"),
-  carrots = list(from("carrots", "lmerTest"), "Preference ~ Homesize * sens2 + Age + (1 | Consumer) + (1 | Product)"),
   ham = list(from("ham", "lmerTest"), "Informed.liking ~ Product * Information + Gender + (1 | Consumer)", "`Informed.liking` ~ Product * Information + Gender + (1 | Consumer)"),
-  tv = list(from("TVbo", "lmerTest"), "Sharpnessofmovement ~ TVset * Picture + (1 | Assessor) + (1 | Assessor:TVset)"),
   beets = list(from("beets", "pbkrtest"), "sugpct ~ block + sow + harvest + (1 | block:harvest)"),
-  barley = list(lattice::barley, "yield ~ variety + year + (1 | site)"),
   quine = list(MASS::quine, "Days ~ Eth * Sex + Age * Lrn + (1 | lot)"),
-  immer = list(reshape(MASS::immer, direction = "long", varying = c("Y1", "Y2"), v.names = "y", timevar = "yr"), "y ~ Var * yr + (1 | Loc)"),
-  cake = list(cake, "angle ~ recipe * temperature + (1 | recipe:replicate)"),
-  penicillin = list(Penicillin, "diameter ~ sample + (1 | plate)"),
-  sleep = list(sleep, "extra ~ group + (1 | ID)"),
-  arabidopsis = list(subset(Arabidopsis, popu %in% c("1.SP", "3.NL", "5.SW")), "sqrt(total.fruits) ~ nutrient * amd + rack + status + (1 | reg/popu) + (1 | gen)", "sqrt(`total.fruits`) ~ nutrient * amd + rack + status + (1 | reg/popu) + (1 | gen)"),
-  prestige = list(carData::Sahlins[0, ], "")
+  arabidopsis = list(subset(Arabidopsis, popu %in% c("1.SP", "3.NL", "5.SW")), "sqrt(total.fruits) ~ nutrient * amd + rack + status + (1 | reg/popu) + (1 | gen)", "sqrt(`total.fruits`) ~ nutrient * amd + rack + status + (1 | reg/popu) + (1 | gen)")
 )
-models$prestige <- NULL
 
 prepared <- function(model) { # the columns of the formula, unordered factors; `lot`: seven made-up groups
   d <- model[[1]]

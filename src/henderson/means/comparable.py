@@ -254,7 +254,7 @@ def _products(
         raise ValueError(f"interaction contrasts of {', '.join(names)} need {len(names)} methods, not {len(methods)}")
     sets, coefficients = [], np.ones((1, 1))
     for name, one in zip(names, methods):
-        made = contrast_set(one, Labels.of(keys[[name]].drop_duplicates()), **options)
+        made = contrast_set(one, Labels.of(keys[[name]].drop_duplicates(), name_numbers=False), **options)
         sets.append(made)
         coefficients = np.kron(made.coefficients, coefficients)
     if coefficients.shape[1] != len(keys):

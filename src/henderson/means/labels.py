@@ -37,12 +37,12 @@ class Labels:
     values: tuple[tuple[Any, ...], ...] = ()
 
     @classmethod
-    def of(cls, keys: pd.DataFrame) -> Labels:
-        """Names of rows by their levels."""
+    def of(cls, keys: pd.DataFrame, *, name_numbers: bool = True) -> Labels:
+        """Names of rows by their levels; numbers stand alone where something else says of which factor they are."""
         columns = []
         for name in keys.columns:
             texts = [written(value) for value in keys[name]]
-            if all(_is_number(text) for text in texts):
+            if name_numbers and all(_is_number(text) for text in texts):
                 texts = [f"{name}{text}" for text in texts]
             columns.append(texts)
         joined = [" ".join(parts) for parts in zip(*columns)]

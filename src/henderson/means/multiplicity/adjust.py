@@ -72,10 +72,14 @@ class Family:
         return np.where(self.side * self.statistic > 0, two_sided / 2, 1 - two_sided / 2)
 
     @cached_property
+    def known(self) -> np.ndarray:
+        """Which estimates have a variance, (k,) bool."""
+        return np.asarray(~np.isnan(np.diag(self.cov)) & (np.diag(self.cov) > 0))
+
+    @cached_property
     def largest(self) -> MaxT:
-        """Distribution of the largest statistic (two-sided: of the largest size)."""
-        known = ~np.isnan(np.diag(self.cov)) & (np.diag(self.cov) > 0)
-        cov = self.cov[np.ix_(known, known)]
+        """Distribution of the largest statistic (two-sided: of the largest size); some estimate has a variance."""
+        cov = self.cov[np.ix_(self.known, self.known)]
         sd = np.sqrt(np.diag(cov))
         return MaxT.of(cov / sd[:, None] / sd, two_sided=self.side == 0)
 
@@ -143,11 +147,11 @@ def _dunnett_critical(family: Family, level: float) -> FloatArray:
 
 def _mvt(family: Family) -> FloatArray:
     statistic = np.abs(family.statistic) if family.side == 0 else family.side * family.statistic
-    return family.largest.sf(statistic, family.df)
+    return family.largest.sf(statistic, family.df) if family.known.any() else np.full(family.size, np.nan)
 
 
 def _mvt_critical(family: Family, level: float) -> FloatArray:
-    return family.largest.quantile(level, family.df)
+    return family.largest.quantile(level, family.df) if family.known.any() else np.full(family.size, np.nan)
 
 
 def _scheffe(family: Family) -> FloatArray:
