@@ -51,3 +51,21 @@ def test_held_covariance():
     assert result.cov_re_unscaled.iloc[0, 0] == pytest.approx(0.7)
     assert result.llf < model.fit().llf
     assert result.bse.iloc[2] == 0
+
+
+def test_parameters_may_be_statsmodels_own():
+    class Theirs:  # what statsmodels' MixedLMParams has
+        def __init__(self, fe_params, cov_re):
+            self.fe_params, self.cov_re, self.vcomp = np.asarray(fe_params), np.asarray(cov_re), np.zeros(0)
+
+        def get_packed(self, use_sqrt, has_fe=False): ...
+
+    model = mixedlm("y ~ x", school(), groups="g", re_formula="~x")
+    free, start = ([1.0, 1.0], np.eye(2)), ([0.5, 1.0], [[0.7, 0.0], [0.0, 1.0]])
+    ours = [MixedLMParams.from_components(np.array(fe), cov_re=np.array(cov)) for fe, cov in (free, start)]
+    want = model.fit(free=ours[0], start_params=ours[1])
+    got = model.fit(free=Theirs(*free), start_params=Theirs(*start))
+    close(got.params, want.params, 1e-12)
+    assert got.cov_re.iloc[0, 1] == 0
+    with pytest.raises(ValueError, match="free is a MixedLMParams"):
+        model.fit(free=np.ones(5))

@@ -119,3 +119,12 @@ def test_new_data_beyond_what_was_learned():
     design, _ = made("y ~ factor(k, levels=c('c', 'b', 'a')) + (1 | g)", data)
     with pytest.raises(DataError, match="model knows c, b, a"):
         fixed_columns(design, {"k": ["z"]})
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ f(x) + (1 | g)", "f(x) ~ x + (1 | g)", "y ~ x + (0 + f(x) | g)", "y ~ C(f(x)) + (1 | g)"]
+)
+def test_a_function_that_returns_nothing_for_each_row_is_refused(formula):
+    data = {"y": np.arange(12.0), "x": np.arange(12.0) ** 2, "g": np.resize([1, 2, 3], 12)}
+    with pytest.raises((DataError, FormulaError), match=r"f\(x\)"):
+        lmer(formula, data, env={"f": lambda x: [None] * len(x)})

@@ -275,7 +275,27 @@ def test_failures_are_said():
     boot = bootstrap_fit(fit, 60, kind="cases", seed=1)
     assert 0 < len(boot.failures) < 60
     assert boot.frame.iloc[boot.failures].isna().all(axis=None)
-    assert boot.notes == (f"{len(boot.failures)} of 60 fits failed and are left out",)
+    assert boot.notes[0].startswith(f"{len(boot.failures)} of 60 fits failed and are left out (of rows without a level")
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_resamples_that_lose_a_level_are_left_out(within):
+    """The first level, to which the others are compared, is in one group: without it the coefficients mean other things
+    (they came out all the same, or an error of scipy's did)."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(8), 6)
+    first = np.where(g == 0, "first", np.resize(["p", "q"], 48))
+    table = pd.DataFrame(
+        {"y": rng.normal(size=48) + rng.normal(size=8)[g], "g": g, "f": first, "x": rng.normal(size=48)}
+    )
+    fit = fit_design(*design_from_formula("y ~ f + x + (1 | g)", table))
+    n = 40 if within else 400
+    boot = bootstrap_fit(fit, n, kind="cases", seed=1, within=within)
+    assert len(boot.failures) / n == pytest.approx((7 / 8) ** 8, abs=0.2 if within else 0.08)
+    assert boot.frame.iloc[boot.failures].isna().all(axis=None)
+    rest = boot.frame.drop(index=boot.failures)
+    assert rest.notna().all(axis=None)
+    assert np.abs(rest["f[T.p]"] - fit.beta[1]).max() < 6
 
 
 def test_progress_is_told():

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import datasets, lmer
+from henderson import datasets, lmer, mixedlm
 from henderson.tables.result_frame import ResultFrame
 from henderson.tables.table import Table
 
@@ -78,3 +78,37 @@ def test_a_covariate_called_sigma_is_not_the_residual():
         assert list(table.index) == ["sd_(Intercept)|g", ".sigma", "(Intercept)", "sigma"]
         assert table.loc[".sigma", "upper"] < 0.2 < table.loc["sigma", "lower"]
     assert list(fit.conf_int(parameters="sigma").index) == ["sigma"]
+
+
+@pytest.mark.parametrize("door", ["lmer", "mixedlm"])
+def test_what_is_not_a_table_has_the_exports_of_one(door):
+    data = datasets.load("sleepstudy")
+    fit = lmer("Reaction ~ Days + (1 | Subject)", data)
+    if door == "mixedlm":
+        fit = mixedlm("Reaction ~ Days", data, groups="Subject").fit()
+    tests = [fit.t_test("Days = 0"), fit.wald_test("Days = 0"), fit.wald_test_terms()]
+    for shown in (fit.summary(), fit.r2(), fit.caic(), *tests):
+        assert "<table" in shown.to_html() == shown._repr_html_()
+        assert shown.to_markdown().count("| --") or "--:" in shown.to_markdown()
+        assert r"\begin{tabular}" in shown.to_latex()
+    for test in tests:
+        assert "&lt;0.0001" in test.to_html()
+    assert fit.r2() == (fit.r2().marginal, fit.r2().conditional)
+
+
+def test_no_p_value_prints_as_zero():
+    data = datasets.load("sleepstudy")
+    fits = [lmer("Reaction ~ Days + (1 | Subject)", data), mixedlm("Reaction ~ Days", data, groups="Subject").fit()]
+    for fit in fits:
+        assert "<.001" in str(fit.t_test("Days = 0"))
+        assert " 0.000 " not in str(fit.t_test("Days = 0")) + str(fit.summary())
+
+
+def test_a_covariate_called_as_the_intercept_has_its_own_interval():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(range(8), 6), "x": rng.normal(size=48)})
+    data["y"] = 1 + data["x"] + rng.normal(size=8)[data["g"]] + rng.normal(size=48)
+    want = lmer("y ~ x + (1 | g)", data)
+    got = lmer("y ~ `(Intercept)` + (1 | g)", data.rename(columns={"x": "(Intercept)"}))
+    np.testing.assert_allclose(got.conf_int(), want.conf_int(), rtol=1e-8)
+    np.testing.assert_allclose(got.conf_int(method="wald"), want.conf_int(method="wald"), rtol=1e-6)

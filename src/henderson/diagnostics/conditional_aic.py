@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
@@ -34,6 +35,8 @@ from henderson.inference.fit_moments import FitMoments, fit_of
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import pseudo_inverse
 from henderson.numerics.threads import blas_threads
+from henderson.tables.exports import TableExports
+from henderson.tables.table import Table
 
 if TYPE_CHECKING:
     from henderson.engine.fit import Fit
@@ -43,7 +46,7 @@ _ZERO = 1e-10
 
 
 @dataclass(frozen=True)
-class ConditionalAIC:
+class ConditionalAIC(TableExports):
     """Conditional AIC and its parts.
 
     Attributes
@@ -65,6 +68,11 @@ class ConditionalAIC:
     df: float
     rho: float
     effective_df: float
+
+    def as_table(self) -> Table:
+        """One row."""
+        parts = pd.Series(vars(self)).rename({"df": "npar"})
+        return Table(parts.to_frame().T, "Conditional AIC")
 
 
 @dataclass(frozen=True)

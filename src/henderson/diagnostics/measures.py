@@ -23,18 +23,34 @@ import pandas as pd
 from henderson.design.intercept import intercept_at
 from henderson.design.variance_parameters import lme4_order
 from henderson.inference.fit_moments import FitMoments
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 
 if TYPE_CHECKING:
     from henderson.contract.design import Design
     from henderson.engine.fit import Fit
 
 
-class R2(NamedTuple):
-    """Shares of variance that the fixed effects explain, and the fixed and random effects together."""
-
+class _R2(NamedTuple):
     marginal: float
     conditional: float
+
+
+class R2(TableExports, _R2):
+    """Shares of variance that the fixed effects explain, and the fixed and random effects together.
+
+    Attributes
+    ----------
+    marginal, conditional : float
+    """
+
+    __slots__ = ()
+
+    def as_table(self) -> Table:
+        """One row for each."""
+        frame = pd.DataFrame({"r2": list(self)}, index=pd.Index(["marginal", "conditional"], name="kind"))
+        return Table(frame, "R² (Nakagawa, Johnson)")
 
 
 @dataclass(frozen=True)

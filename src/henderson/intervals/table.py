@@ -30,7 +30,8 @@ def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -
 
     fixed = coef_table(inference, level)[["lower", "upper"]]
     if parameters is not None and set(parameters) <= {*inference.names}:
-        return fixed.reindex(list(parameters))
+        # a column may be called as the intercept is: then both rows
+        return fixed.reindex(list(parameters)) if fixed.index.is_unique else fixed.loc[list(parameters)]
     errors = standard_errors(fit)
     half = t_quantile((1 + level) / 2, np.inf) * errors["se"]
     low, high = errors["estimate"] - half, errors["estimate"] + half
@@ -124,8 +125,8 @@ def names_of(design: Design, parameters: str | Sequence[str]) -> list[str]:
     variances = [(p.name, p.alias) for p in variance_parameters(design)]
     fixed = [(name, other_spelling(name)) for name in design.x_names]
     groups, known = {"theta_": variances, "beta_": fixed}, variances + fixed
-    out: list[str] = []
+    out: dict[str, None] = {}
     for asked in [parameters] if isinstance(parameters, str) else parameters:
         chosen = groups[asked] if asked in groups else [known[i] for i in find(asked, known, "parameter")]
-        out += [name for name, _ in chosen if name not in out]
-    return out
+        out |= dict.fromkeys(name for name, _ in chosen)
+    return list(out)

@@ -77,3 +77,17 @@ def positive_inverse(matrix: FloatArray, tolerance: float = 1e-8, size: FloatArr
     root = vectors[:, good] / np.sqrt(values[good])
     inverse = (root @ root.T) / size[:, None] / size
     return PositiveInverse(inverse, int((values < -tolerance).sum()), int((np.abs(values) <= tolerance).sum()))
+
+
+def spans_constant(X: FloatArray) -> bool:
+    """Whether a constant is a combination of the columns of X (n, p).
+
+    Examples
+    --------
+    >>> dummies = np.array([[1.0, 0], [1, 0], [0, 1]])
+    >>> spans_constant(dummies), spans_constant(dummies[:, :1])
+    (True, False)
+    """
+    size = np.sqrt(np.einsum("ij,ij->j", X, X))
+    X, ones = X / np.where(size > 0, size, 1.0), np.ones(len(X))
+    return bool(np.abs(X @ np.linalg.lstsq(X, ones, rcond=None)[0] - ones).max(initial=0.0) < 1e-8)

@@ -20,6 +20,7 @@ from henderson.report.coefficients import (
 from henderson.report.notes import notes_of
 from henderson.report.varcorr import varcorr_frame, varcorr_grid, varcorr_text
 from henderson.tables.digits import significant
+from henderson.tables.exports import SummaryExports
 from henderson.tables.grid import Grid, escaped
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ MAX_CORRELATED = 12
 
 
 @dataclass(frozen=True)
-class Lme4Summary:
+class Lme4Summary(SummaryExports):
     """Parts of the summary, and the text they make.
 
     Attributes

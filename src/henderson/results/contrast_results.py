@@ -6,6 +6,7 @@ t = (R b − q) / sqrt(R cov R')      χ² = (R b − q)' (R cov R')⁻¹ (R b �
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints
 from henderson.tables.aligned import Summary
 from henderson.tables.digits import at_least, p_three
+from henderson.tables.exports import TableExports
+from henderson.tables.table import Table
 
 
 class TestSummary(Summary):
@@ -26,7 +29,7 @@ class TestSummary(Summary):
         return "\n".join([title.strip().center(len(lines[0])), *lines])
 
 
-class ContrastResults:
+class ContrastResults(TableExports):
     """Tests of linear constraints: one row each (t, normal), or all together (F, chi2).
 
     Attributes
@@ -121,6 +124,14 @@ class ContrastResults:
         summary = TestSummary(title="Test for Constraints" if title is None else title)
         summary.add_df(table)
         return summary
+
+    def as_table(self) -> Table:
+        """The tests as a table with the names that all tables have."""
+        if self.effect is None:
+            return Table(_tested([self], None), "Test for Constraints")
+        frame = self.summary_frame().set_axis(["estimate", "se", "statistic", "p", "lower", "upper"], axis=1)
+        frame.insert(2, "df", self.df_denom)
+        return Table(frame.rename_axis("contrast"), "Test for Constraints")
 
     def _line(self) -> str:
         df = f"df_denom={self.df_denom:.3g}"
@@ -224,7 +235,7 @@ def joint_wald_test(
     return ContrastResults("F", statistic, df_denom=df_denom, df_num=rank)
 
 
-class WaldTestResults:
+class WaldTestResults(TableExports):
     """Joint tests, one a row.
 
     Attributes
@@ -237,8 +248,9 @@ class WaldTestResults:
     """
 
     def __init__(self, tests: list[tuple[str, ContrastResults]]):
+        self._tests = [test for _, test in tests]
         rows: list[tuple[Any, ...]] = []
-        for _, test in tests:
+        for test in self._tests:
             if test.distribution == "F":
                 rows.append((test.statistic, test.pvalue, int(np.nan_to_num(test.df_num or 0)), test.df_denom))
             else:
@@ -262,8 +274,24 @@ class WaldTestResults:
         """The table with names for reading."""
         return self.table.set_axis(self.col_names, axis=1)
 
+    def as_table(self) -> Table:
+        """The tests as a table with the names that all tables have."""
+        return Table(_tested(self._tests, self.table.index.rename("term")))
+
     def __str__(self) -> str:
         return self.summary_frame().to_string()
 
     def __repr__(self) -> str:
         return f"{type(self)}\n{self}"
+
+
+def _tested(tests: Sequence[ContrastResults], index: pd.Index | None) -> pd.DataFrame:
+    """Joint tests as columns F (or chi2), num_df, den_df (F's) and p."""
+    is_f = any(test.distribution == "F" for test in tests)
+    columns = {
+        "F" if is_f else "chi2": [float(np.squeeze(test.statistic)) for test in tests],
+        "num_df": [float(np.nan_to_num(test.df_num or 0) if is_f else test.df_denom) for test in tests],
+        "den_df": [float(test.df_denom) for test in tests],
+        "p": [float(test.pvalue) for test in tests],
+    }
+    return pd.DataFrame(columns, index=index).drop(columns=[] if is_f else "den_df")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.engine.fit import Fit
+from henderson.numerics.linalg import spans_constant
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,6 +45,11 @@ class ModelFacts:
     def exog(self) -> np.ndarray:
         """Fixed-effects columns, (n, p)."""
         return self._fit.rows_for("model.exog").X
+
+    @property
+    def k_constant(self) -> int:
+        """1 when the fixed effects span a constant, else 0."""
+        return int(spans_constant(self._fit.rows_for("model.k_constant").X))
 
     @property
     def nobs(self) -> int:

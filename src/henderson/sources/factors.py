@@ -66,6 +66,8 @@ def encode(values: Array, shown: str = "a column") -> tuple[np.ndarray, pd.Index
         kind = next(type(value).__name__ for value in values if not _is_hashable(value))
         raise DataError(f"{shown} holds Python objects ({kind}), which are not labels: use numbers or text") from None
     levels = as_labels(found)
+    if not len(levels):  # all are missing
+        return codes, levels
     try:
         order = np.asarray(levels.argsort())
     except TypeError:

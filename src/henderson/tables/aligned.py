@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.tables.exports import SummaryExports
 from henderson.tables.grid import Grid, escaped
 
 
@@ -28,7 +29,7 @@ class TableLayout:
 
 
 @dataclass
-class Summary:
+class Summary(SummaryExports):
     """A title, tables, and notes below them.
 
     Attributes

@@ -72,8 +72,11 @@ def fit_setup(setup: Setup, request: FitRequest) -> Outcome:
     for name, penalty in (("fe_pen", request.fe_pen), ("cov_pen", request.cov_pen)):
         if penalty is not None and not (hasattr(penalty, "func") and hasattr(penalty, "deriv")):
             raise ValueError(f"{name} is an object with func() and deriv(), not {penalty!r}")
-    if request.free is not None and not isinstance(request.free, MixedLMParams):
-        raise ValueError(f"free is a MixedLMParams of zeros and ones, not {request.free!r}")
+    if request.free is not None:
+        free = MixedLMParams.like(request.free)
+        if free is None:
+            raise ValueError(f"free is a MixedLMParams of zeros and ones, not {request.free!r}")
+        request = replace(request, free=free)
     start = None if request.start_params is None else start_of(setup, request.start_params)
     penalised = request.fe_pen is not None or request.cov_pen is not None
     if not request.do_cg:
@@ -108,8 +111,8 @@ def warn_of_unused(options: dict[str, Any], niter_sa: int) -> dict[str, Any]:
 
 def start_of(setup: Setup, given: Any) -> MixedLMParams:
     """The start that was asked for."""
-    if isinstance(given, MixedLMParams):
-        return given.copy()
+    if (same := MixedLMParams.like(given)) is not None:
+        return same
     packed = numbers(_by_name(setup, given), "start_params")
     size = setup.k_re2 + setup.k_vc
     if len(packed) not in (size, size + setup.k_fe):

@@ -16,6 +16,7 @@ from henderson.compat.statsmodels.params import VCSpec
 from henderson.compat.statsmodels.setup import Setup
 from henderson.contract.design import Design
 from henderson.contract.rows import present
+from henderson.numerics.linalg import spans_constant
 
 FloatArray = np.ndarray
 
@@ -147,11 +148,7 @@ class ModelAttributes:
     @property
     def k_constant(self) -> int:
         """1 when the fixed effects span a constant, else 0."""
-        ones, X = np.ones(len(self.exog)), self.exog
-        size = np.sqrt(np.einsum("ij,ij->j", X, X))
-        X = X / np.where(size > 0, size, 1.0)
-        fitted = X @ np.linalg.lstsq(X, ones, rcond=None)[0]
-        return int(np.abs(fitted - ones).max(initial=0.0) < 1e-8)
+        return int(spans_constant(present(self.setup.given_rows, "model.k_constant").X))
 
     @property
     def group_sizes(self) -> FloatArray:

@@ -137,6 +137,15 @@ class MixedLMParams:
         out.fe_params, out.cov_re, out.vcomp = fe_params, cov_re, vcomp
         return out
 
+    @staticmethod
+    def like(given: Any) -> MixedLMParams | None:
+        """A copy of one, ours or statsmodels' own; None of anything else."""
+        if not all(hasattr(given, part) for part in ("fe_params", "cov_re", "vcomp", "get_packed")):
+            return None
+        parts = (np.array(getattr(given, part), float) for part in ("fe_params", "cov_re", "vcomp"))
+        fe_params, cov_re, vcomp = parts
+        return MixedLMParams.from_components(fe_params, cov_re=cov_re, vcomp=vcomp)
+
     def copy(self) -> MixedLMParams:
         """An independent copy."""
         out = MixedLMParams(self.k_fe, self.k_re, self.k_vc)

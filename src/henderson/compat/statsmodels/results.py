@@ -121,6 +121,7 @@ class MixedLMResults(PackedResults):
         """
         from henderson.compat.statsmodels.profile_re import profile_re
 
+        present(self._setup.given_rows, "profile_re()")
         return profile_re(
             self._setup, self._outcome, re_ix, vtype, num_low, dist_low, num_high, dist_high, method, fit_kwargs
         )

@@ -26,6 +26,7 @@ from henderson.intervals.bootstrap.cases import (
     check_groups,
     draw_counts,
     fit_like,
+    of_resamples,
     repeated,
     within_groups,
 )
@@ -221,7 +222,8 @@ def bootstrap_fit(
     frame = _table(fit, refits, statistic, whole)
     original = _table(fit, Refits.of_fits([fit]), statistic, lambda b: fit).iloc[0]
     failed = int((~refits.converged).sum())
-    notes = (f"{failed} of {n} fits failed and are left out",) if failed else ()
+    why = " (of rows without a level of a factor there is none)" if kind == "cases" else ""
+    notes = (f"{failed} of {n} fits failed and are left out{why}",) if failed else ()
     names = [*fit.design.x_names]
     aliases: list[tuple[str, ...]] = [(str(c),) for c in frame.columns]
     if statistic is None:
@@ -263,7 +265,7 @@ def _cases(
         for b in range(n):
             fits.append(whole(b))
             tell(b + 1)
-        return Refits.of_fits(fits), whole
+        return of_resamples(fit, fits), whole
     draw = draw_counts(groups)
     parts = []
     for here, counts in blocks(draw, n, entropy, size, batch or fitter.batch):

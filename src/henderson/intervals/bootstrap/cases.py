@@ -26,6 +26,9 @@ from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
+#: share of the largest eigenvalue of X'X below which a resample does not tell all fixed effects
+LOST = 1e-10
+
 
 def check_groups(fit: Fit) -> int:
     """Number of independent groups.
@@ -83,11 +86,15 @@ class GroupFitter:
     def __call__(self, counts: FloatArray) -> Refits:
         """counts (C, B)."""
         if self.parts is None:
-            return Refits.of_fits([
+            return of_resamples(self.fit, [
                 fit_like(self.fit, *repeated(self.fit, self.owner, counts[:, b])) for b in range(counts.shape[1])
             ])  # fmt: skip
         parts, p = self.parts, self.parts.p
         totals = self.products @ counts
+        lost = _loses_a_column(totals[:p, :p])
+        if lost.any():  # in their place the data themselves
+            counts = np.where(lost, 1.0, counts)
+            totals = self.products @ counts
         drawn = Resampled(
             tuple(counts[shape.label[np.argsort(shape.pattern)]] for shape in parts.shapes),
             totals[:p, :p],
@@ -104,7 +111,25 @@ class GroupFitter:
                 n_rows=self.rows @ counts,
             )
         fixed = parts.log_weights - self.log_weights @ counts
-        return Refits.of_batch(self.fit, parts, replace(found, deviance=found.deviance + fixed)).without_failures()
+        found = replace(found, deviance=found.deviance + fixed, converged=found.converged & ~lost)
+        return Refits.of_batch(self.fit, parts, found).without_failures()
+
+
+def _loses_a_column(gram: FloatArray) -> np.ndarray:
+    """Replicates, (B,) bool, of whose rows some fixed effects are no functions: a level was not drawn. `gram` is X'X of
+    orthonormal columns, (p, p, B)."""
+    if not len(gram):
+        return np.zeros(gram.shape[2], bool)
+    sizes = np.linalg.eigvalsh(gram.transpose(2, 0, 1))
+    return np.asarray(sizes[:, 0] <= LOST * sizes[:, -1])
+
+
+def of_resamples(fit: Fit, fits: list[Fit]) -> Refits:
+    """Fits of resampled data; those that had to drop a column that `fit` has are failures, for what is left of them
+    means something else."""
+    refits = Refits.of_fits(fits)
+    same = np.array([np.array_equal(one.kept, fit.kept) for one in fits])
+    return replace(refits, converged=refits.converged & same).without_failures() if not same.all() else refits
 
 
 def fit_like(fit: Fit, design: Design, rows: Rows) -> Fit:
