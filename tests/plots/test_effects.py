@@ -130,3 +130,11 @@ def test_on_the_scale_of_the_response(cake):
     np.testing.assert_allclose(shown[:, 1], cake["angle"])
     assert ax.get_ylabel() == "angle"
     assert fit.plot.effects("recipe").get_ylabel() == "log(angle)"
+
+
+def test_values_of_a_covariate_that_look_alike_have_series_of_their_own(covariate):
+    ax = covariate.plot.effects("recipe", by="temp", at={"temp": [200.001, 200.002]})
+    assert drawn.legend_labels(ax) == ["200.001", "200.002"]
+    assert len(means_of(ax)) == 2
+    rounded = covariate.plot.effects("recipe", by="temp")
+    assert drawn.legend_labels(rounded) == ["182.9", "200", "217.1"]

@@ -34,18 +34,24 @@ def series_of(means: Estimates, x: str, levels: Sequence[Any] | None) -> tuple[l
     column = means.keys[x]
     place = column.to_numpy(float) if levels is None else pd.Index(levels).get_indexer(pd.Index(column)).astype(float)
     others = [name for name in means.keys.columns if name != x]
-    labels = _labels(means.keys[others])
+    keys = means.keys[others]
+    which = keys.groupby(others, sort=False, dropna=False, observed=True).ngroup().to_numpy() if others else None
+    which = np.zeros(len(keys), np.intp) if which is None else which
+    labels = _labels(keys.iloc[np.unique(which, return_index=True)[1]])
     out = []
-    for label in dict.fromkeys(labels):
-        here = np.flatnonzero([other == label for other in labels])
+    for k, label in enumerate(labels):
+        here = np.flatnonzero(which == k)
         here = here[np.argsort(place[here], kind="stable")]
         out.append(Series(label, place[here], estimate[here], lower[here], upper[here]))
     return out, ", ".join(map(str, others))
 
 
 def _labels(keys: pd.DataFrame) -> list[str]:
-    """One text a row."""
-    columns = [[written(value) for value in keys[name]] for name in keys.columns]
+    """One text a row; numbers in four digits where these tell them apart."""
+    columns = []
+    for name in keys.columns:
+        texts = [f"{value:.4g}" if isinstance(value, float | np.floating) else written(value) for value in keys[name]]
+        columns.append(texts if len(set(texts)) == keys[name].nunique() else [str(value) for value in keys[name]])
     return [", ".join(parts) for parts in zip(*columns)] if columns else [""] * len(keys)
 
 

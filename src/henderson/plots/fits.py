@@ -67,8 +67,8 @@ def draw(
     wide = min(len(shown), int(np.clip(np.ceil(np.sqrt(1.6 * len(shown))), 1, 8)))
     found = panels(len(shown), wide, axes=axes, fig=fig, size=_size(len(shown)), share=True)
     if along.levels is None:
-        found[0].locator_params(axis="x", nbins=4)
-    found[0].locator_params(axis="y", nbins=4)
+        found[0].locator_params(axis="x", nbins=5, steps=[1, 2, 5, 10])
+    found[0].locator_params(axis="y", nbins=4, steps=[1, 2, 5, 10])
     for ax, one in zip(found, shown):
         _panel(ax, one, len(labels), MANY // len(shown))
         ax.set_title(level_text(one.level), fontsize="small", pad=3)
