@@ -170,3 +170,20 @@ def test_small_components_inverted_by_cofactors(q, monkeypatch):
     monkeypatch.setattr(small_components, "TOGETHER", 8)  # and in slices
     for name, want in vars(pieces(parts, responses, root, reml=True)).items():
         assert getattr(direct, name) == pytest.approx(want, rel=1e-9, abs=1e-10), name
+
+
+def test_the_lowest_of_several_minima():
+    """Without level 4 the nearest minimum is 1.56 of deviance above the lowest."""
+    rng = np.random.default_rng(143)
+    levels = rng.integers(4, 8)
+    sizes = rng.choice([1, 2, 3, 4, 30], levels)
+    sizes[0] = 30
+    g = np.repeat(np.arange(levels), sizes)
+    x = rng.normal(size=len(g))
+    y = rng.normal(size=levels)[g] * rng.choice([0, 0.5, 2, 5]) + rng.normal(size=len(g))
+    design, rows = design_from_formula("y ~ x + (x | g)", pd.DataFrame({"y": y, "x": x, "g": g}), strict=False)
+    fit = fit_design(design, rows)
+    sets = Sets.of_codes(g, levels)
+    found = fits_without(fit, sets)
+    for i in range(levels):
+        assert found.deviance[i] == pytest.approx(rest(design, rows, sets[i]).deviance, abs=1e-5)

@@ -121,6 +121,7 @@ def minimize_batch(
 def minimize_nearby(
     evaluate: Callable[[FloatArray, np.ndarray], tuple[FloatArray, FloatArray]],
     x: FloatArray,
+    value: FloatArray,
     gradient: FloatArray,
     hessian: FloatArray,
     *,
@@ -139,7 +140,7 @@ def minimize_nearby(
         Value and gradient of some members of the batch.
     x : (k, 1) array
         The known minimum.
-    gradient : (k, B) array
+    value, gradient : (B,), (k, B) arrays
         Of each member, there.
     hessian : (k, k, 1) array
         Of the known function, there.
@@ -157,13 +158,13 @@ def minimize_nearby(
     >>> def evaluate(x, members):
     ...     return ((x - target[members]) ** 2).sum(0), 2 * (x - target[members])
     >>> start = np.zeros((1, 1))
-    >>> found = minimize_nearby(evaluate, start, evaluate(start, np.arange(2))[1], np.full((1, 1, 1), 3.0))
+    >>> found = minimize_nearby(evaluate, start, *evaluate(start, np.arange(2)), np.full((1, 1, 1), 3.0))
     >>> found.x.round(6).tolist(), found.converged.tolist()
     ([[0.1, -0.2]], [True, True])
     """
     k, batch = gradient.shape
-    x, hessian, gradient = np.repeat(x, batch, 1), np.repeat(hessian, batch, 2), gradient.copy()
-    value, converged, evaluations = np.zeros(batch), np.zeros(batch, bool), 0
+    x, hessian = np.repeat(x, batch, 1), np.repeat(hessian, batch, 2)
+    value, gradient, converged, evaluations = value.copy(), gradient.copy(), np.zeros(batch, bool), 0
     free = np.zeros((k, batch), bool)
     step, decrement = newton_step(gradient, hessian, free)
     left = np.flatnonzero(np.isfinite(decrement) & (decrement >= 0))

@@ -11,6 +11,7 @@ from there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ FloatArray = np.ndarray
 
 #: what the deviance may still fall by at a fit that counts as optimal
 GAIN = 1e-8
+#: what another minimum's deviance must be lower by
+LOWER = 1e-6
 #: Newton decrement at which a fit near a known one takes its last step: the step is a quasi-Newton one
 FINE = 1e-12
 #: relative standard deviations that a start is kept away from zero, in the basis of orthonormal columns
@@ -90,6 +93,7 @@ def fit_batch(
     n_rows: FloatArray | None = None,
     near: bool = False,
     curvature: bool = False,
+    also: Sequence[float] = (),
 ) -> BatchFit:
     """Fit every response.
 
@@ -109,6 +113,8 @@ def fit_batch(
         Whether `BatchFit.at` has second derivatives.
     near : bool
         The start is the fit of all rows, and what is fitted lacks few of them: its curvature serves, and is updated.
+    also : sequence of float
+        Relative standard deviations from which each member descends, too; the lowest end is taken.
     """
     layout = parts.layout
     batch = responses.batch if resampled is None else len(resampled.yy)
@@ -137,12 +143,18 @@ def fit_batch(
         root = layout.lam(first)
         _, d_g, dd_g = profiled(pieces(parts, responses, root, reml=reml), float(parts.n - (parts.p if reml else 0)))
         bend = chain(layout, root, directions, d_g, dd_g)[1]
-        found = minimize_nearby(slope, first, slope(first, np.arange(batch))[1], bend, tol=FINE)
+        found = minimize_nearby(slope, first, *slope(first, np.arange(batch)), bend, tol=FINE)
         x, value, converged, evaluations = found.x, found.value, found.converged, found.evaluations
     if not converged.all():
         rest = np.flatnonzero(~converged)
         found = minimize_batch(_among(evaluate, rest), np.repeat(first, len(rest), 1))
         x[:, rest], value[rest], converged[rest] = found.x, found.value, found.converged
+        evaluations += found.evaluations
+    for size in also:
+        beginning = _start(layout, size**2 * np.eye(layout.q))[:, None]
+        found = minimize_batch(evaluate, np.repeat(beginning, batch, 1))
+        lower = found.converged & ~(found.value >= value - LOWER)
+        x[:, lower], value[lower], converged[lower] = found.x[:, lower], found.value[lower], True
         evaluations += found.evaluations
     members = np.flatnonzero(converged & _is_singular(layout, layout.lam(x)))
     for _ in range(5):
