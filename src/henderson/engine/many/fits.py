@@ -194,7 +194,8 @@ def _is_singular(layout: Layout, root: FloatArray) -> np.ndarray:
     """Members with a covariance that has, all but, a direction without variance, (B,) bool."""
     out = np.zeros(root.shape[2], bool)
     for term in layout.terms:
-        sizes = np.linalg.svd(root[term, term].transpose(2, 0, 1), compute_uv=False)
+        finite = np.nan_to_num(root[term, term].transpose(2, 0, 1))  # a member may have strayed
+        sizes = np.linalg.svd(finite, compute_uv=False)
         out |= ~(sizes[:, -1] > NEARLY_SINGULAR * np.maximum(sizes[:, 0], 1.0))
     return out
 
