@@ -291,3 +291,16 @@ def test_without_cross_products_errors_are_refused_and_estimates_are_not(sleepst
     np.testing.assert_allclose(light.predict(rows, se=True), fit.predict(rows, se=True), rtol=1e-9)
     with pytest.raises(DataError, match=r"standard errors of predictions .* crossproducts=True"):
         light.predict(rows, re="all", se=True)
+
+
+def test_a_table_says_what_is_in_it(sleepstudy):
+    data, fit = sleepstudy
+    rows = data.head(2)
+    notes = fit.predict(rows, re="all", interval="prediction", ddf="KR").attrs["notes"]
+    assert notes == (
+        "Random effects: ((Intercept) + Days | Subject)",
+        "Limits of new observations at level 0.95, by degrees of freedom: kenward-roger",
+    )
+    plain = fit.predict(rows, se=True, level=0.9, variance_uncertainty=False).attrs["notes"]
+    assert plain[0] == "Random effects: none"
+    assert plain[1].endswith("at level 0.9, by the normal distribution, the variances taken as known")

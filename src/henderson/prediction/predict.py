@@ -26,7 +26,7 @@ from henderson.numerics.distributions import t_quantile
 from henderson.prediction.bootstrap import pivots
 from henderson.prediction.errors import RULES, JointErrors
 from henderson.prediction.new_rows import Targets, own_targets, read_targets
-from henderson.prediction.request import PredictionRequest
+from henderson.prediction.request import PredictionRequest, term_text
 from henderson.prediction.simulated import given_weights
 
 FloatArray = np.ndarray
@@ -148,9 +148,22 @@ class Predictor:
         return replace(found, sd=total_sd(self.fit, request.terms))
 
     def notes(self, request: PredictionRequest) -> tuple[str, ...]:
-        """What a table of predictions says of its scale."""
-        scale = self._scale(request)
-        return () if scale is None else scale.notes
+        """What a table of predictions says of itself: effects, limits, method, scale."""
+        design, scale = self.fit.design, self._scale(request)
+        own = [term_text(term) for term, chosen in zip(design.terms, request.terms) if chosen]
+        what = "new observations" if request.interval == "prediction" else "predictions"
+        how = "the parametric bootstrap" if request.method == "bootstrap" else self._method(request)
+        return (
+            f"Random effects: {', '.join(own) or 'none'}",
+            f"Limits of {what} at level {request.level:g}, by {how}",
+            *(() if scale is None else scale.notes),
+        )
+
+    def _method(self, request: PredictionRequest) -> str:
+        """How degrees of freedom are counted."""
+        if not request.variance_uncertainty and request.ddf is None:
+            return "the normal distribution, the variances taken as known"
+        return f"degrees of freedom: {self._inference(request.ddf).ddf}"
 
     def _on_the_model(self, given: Given, request: PredictionRequest) -> Predictions:
         """Predictions on the scale of the model."""

@@ -116,7 +116,7 @@ class PredictionMethods(FittedModel):
         -------
         (m,) Series or array; with `se` or `interval` a table
             The table has columns estimate, se, df, lower, upper. Both are of the make of `newdata` (pandas, with its
-            index; polars; pyarrow), arrays and DataFrames for others.
+            index; polars; pyarrow), arrays and DataFrames for others; a DataFrame has notes in ``attrs["notes"]``.
 
         Raises
         ------
@@ -171,8 +171,8 @@ class PredictionMethods(FittedModel):
             return self._by_row(found.estimate) if rows.newdata is None else column_like(rows.newdata, found.estimate)
         values = found.columns()
         table = self._by_row(values, COLUMNS) if rows.newdata is None else table_like(rows.newdata, values, COLUMNS)
-        if isinstance(table, pd.DataFrame) and (notes := self._predictor.notes(request)):
-            table.attrs["notes"] = notes
+        if isinstance(table, pd.DataFrame):
+            table.attrs["notes"] = self._predictor.notes(request)
         return table
 
     def get_prediction(
