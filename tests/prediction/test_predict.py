@@ -304,3 +304,15 @@ def test_a_table_says_what_is_in_it(sleepstudy):
     plain = fit.predict(rows, se=True, level=0.9, variance_uncertainty=False).attrs["notes"]
     assert plain[0] == "Random effects: none"
     assert plain[1].endswith("at level 0.9, by the normal distribution, the variances taken as known")
+
+
+def test_a_model_without_fixed_effects(dyestuff):
+    data, _ = dyestuff
+    fit = lmer("Yield ~ 0 + (1 | Batch)", data.assign(Yield=data["Yield"] - 1500))
+    s2, sb2 = fit.sigma**2, fit.varcorr["vcov"][0]
+    new = {"Batch": ["A", "new"]}
+    found = fit.predict(new, re="all", se=True, new_levels="population", variance_uncertainty=False)
+    np.testing.assert_allclose(found["se"] ** 2, [1 / (1 / sb2 + 5 / s2), sb2], rtol=RTOL)
+    both = fit.predict(new, re="all", se=True, new_levels="population")
+    assert both["se"][0] > found["se"][0]
+    np.testing.assert_allclose(both["se"][1], found["se"][1], rtol=RTOL)  # nothing is estimated in 0 + b

@@ -81,7 +81,7 @@ def fixed_tables(factor: Factor, phi: FloatArray, omega: FloatArray | None, scor
         for i, E in zip(block.g_parameters, block.layout.basis()):
             turned[i][k] = small.left(E, Y[k])
             by_score[k][:, i] = E @ scores[k]
-    squares = np.array([sum(small.gram(own, one) for own, one in zip(Y, E)) for E in turned]).reshape(-1, p, p)
+    squares = np.array([sum(small.gram(own, one) for own, one in zip(Y, E)) for E in turned]).reshape(blocks.n_g, p, p)
     image = [_marginal(factor, E) for E in turned]  # ΩE_iY
     projected = [[o - small_right(own, phi @ F) for o, own in zip(one, Y)] for one, F in zip(image, squares)]
     added = [np.zeros_like(own) for own in Y]

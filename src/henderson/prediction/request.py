@@ -99,9 +99,7 @@ class PredictionRequest:
                 raise ValueError(f"{name} must be {' or '.join(map(repr, known))}, not {given!r}")
         if interval is not None and interval not in INTERVALS:
             raise ValueError(f"interval must be 'confidence', 'prediction' or None, not {interval!r}")
-        for name, value in (
-            ("se", se), ("bias_adjust", bias_adjust), ("random", random),
-        ):  # fmt: skip
+        for name, value in (("se", se), ("bias_adjust", bias_adjust)):
             if not isinstance(value, bool | np.bool_):
                 raise ValueError(f"{name} must be True or False, not {value!r}")
         if not isinstance(variance_uncertainty, bool | np.bool_) and variance_uncertainty != "observed":
