@@ -20,6 +20,7 @@ FloatArray = np.ndarray
 
 #: rows that are looked at before all of them are
 FEW = 4096
+UNLABELLED = pd.RangeIndex(0)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Rows:
     terms: tuple[TermRows, ...]
     weights: FloatArray | None = None
     offset: FloatArray | None = None
-    index: pd.Index = field(default_factory=lambda: pd.RangeIndex(0))
+    index: pd.Index = field(default_factory=lambda: UNLABELLED)
     positions: np.ndarray | None = None
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -213,6 +214,9 @@ class Rows:
 
     def chunks(self, size: int) -> Iterator[Rows]:
         """The engine's part of the rows (y, X, terms, weights, offset), `size` at a time; views."""
+        if 0 < self.n <= size:
+            yield self
+            return
         for start in range(0, self.n, size):
             here = slice(start, start + size)
             yield Rows(

@@ -73,12 +73,12 @@ class Layout:
         """Terms of the given numbers of effects and structures; one object for equal ones, since it never changes."""
         return _layout(tuple(sizes), tuple(names))
 
-    @property
+    @cached_property
     def q(self) -> int:
         """Effects per level."""
         return self.terms[-1].stop if self.terms else 0
 
-    @property
+    @cached_property
     def n_theta(self) -> int:
         """Number of θ."""
         return self.theta_of[-1].stop if self.terms else 0
@@ -88,7 +88,7 @@ class Layout:
         """Number of G parameters."""
         return self.g_of[-1].stop if self.terms else 0
 
-    @property
+    @cached_property
     def linear(self) -> bool:
         """Whether λ is linear in θ."""
         return all(one.linear for one in self.structures)
@@ -161,14 +161,18 @@ class Layout:
         i, r, s, value, _ = self._filled
         return np.bincount(i, value * d_lam[r, s], self.n_theta)
 
+    @cached_property
+    def _bent(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, FloatArray]:
+        """Of a linear layout: Σ N ∘ ∂²G/∂θ_i∂θ_j = Σ weight N[r, s] over the entries with place i n_theta + j."""
+        i, r, s, value, _ = self._filled
+        one, two = np.nonzero(s[:, None] == s)  # entries of one column of λ meet in λλ'
+        return i[one] * self.n_theta + i[two], r[one], r[two], 2.0 * value[one] * value[two]
+
     def bend(self, theta: FloatArray, N: FloatArray) -> FloatArray:
         """Σ N ∘ ∂²G/∂θ_i∂θ_j for symmetric N (q, q): (n_theta, n_theta)."""
         if self.linear:
-            i, r, s, value, _ = self._filled
-            same = s[:, None] == s
-            out = np.zeros((self.n_theta, self.n_theta))
-            np.add.at(out, (i[:, None], i), np.where(same, 2.0 * N[r[:, None], r] * np.outer(value, value), 0.0))
-            return out
+            place, r, s, weight = self._bent
+            return np.bincount(place, weight * N[r, s], self.n_theta**2).reshape(self.n_theta, self.n_theta)
         return np.tensordot(self.second_directions(theta), N, 2)
 
     def second_directions(self, theta: FloatArray) -> FloatArray:

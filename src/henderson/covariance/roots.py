@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from henderson.numerics.lapack import cholesky, eigen, triangle
+
 FloatArray = np.ndarray
 
 
@@ -17,9 +19,9 @@ def factor_of(cov: FloatArray) -> FloatArray:
            [1., 0.]])
     """
     try:
-        return np.linalg.cholesky(cov)
+        return cholesky(cov)
     except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh((cov + cov.T) / 2)
+        values, vectors = eigen((cov + cov.T) / 2)
         return triangular(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
@@ -33,10 +35,10 @@ def semidefinite_root(cov: FloatArray) -> FloatArray:
 
 def triangular(root: FloatArray) -> FloatArray:
     """Lower triangular λ, diagonal ≥ 0, with λλ' = root root' (root (q, k); may be singular)."""
-    r = np.asarray(np.linalg.qr(root.T, mode="r"))
+    r = triangle(root.T)
     lam = np.zeros((len(root), len(root)))
     lam[:, : r.shape[0]] = r.T
-    lam = lam * np.where(np.diag(lam) < 0, -1.0, 1.0)
+    lam *= np.where(lam.diagonal() < 0, -1.0, 1.0)
     size = np.abs(lam).max(axis=1, initial=0.0, keepdims=True)  # each row in its own unit
     lam[np.abs(lam) < 1e-15 * np.maximum(size, 1e-300)] = 0.0
     return lam

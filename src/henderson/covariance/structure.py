@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -237,12 +238,12 @@ class Filled(Structure):
     def lam(self, theta: FloatArray, q: int) -> FloatArray:
         """θ at the entries."""
         lam = np.zeros((q, q))
-        lam[tuple(self.entries(q).T)] = theta
+        lam[_places(self, q)] = theta
         return lam
 
     def theta(self, lam: FloatArray) -> FloatArray:
         """The entries of λ."""
-        return np.asarray(lam[tuple(self.entries(len(lam)).T)])
+        return np.asarray(lam[_places(self, len(lam))])
 
     def jacobian(self, theta: FloatArray, q: int) -> FloatArray:
         """Ones at the entries."""
@@ -255,3 +256,10 @@ class Filled(Structure):
         """Ones at the entries, both triangles."""
         step = self.jacobian(np.zeros(0), q)
         return np.maximum(step, step.transpose(0, 2, 1))
+
+
+@lru_cache(maxsize=256)
+def _places(structure: Filled, q: int) -> tuple[FloatArray, FloatArray]:
+    """Rows and columns of the entries."""
+    rows, columns = structure.entries(q).T
+    return rows, columns

@@ -6,6 +6,7 @@ import numpy as np
 
 from henderson.covariance.roots import factor_of, triangular
 from henderson.covariance.structure import Filled, Inside, Structure
+from henderson.numerics.lapack import cholesky, inverse_lower
 
 FloatArray = np.ndarray
 
@@ -29,11 +30,11 @@ class Unstructured(Filled):
 
     def whiten(self, gram: FloatArray, correlate: bool = True) -> FloatArray:
         """T upper triangular with T'gram T = I; diagonal where the columns are redundant."""
-        scale = np.sqrt(np.diag(gram))
+        scale = np.sqrt(gram.diagonal())
         scale = np.where(scale > 0, scale, 1.0)
         if correlate:
             try:
-                root = np.linalg.inv(np.linalg.cholesky(gram / np.outer(scale, scale))).T
+                root = inverse_lower(cholesky(gram / (scale[:, None] * scale))).T
             except np.linalg.LinAlgError:  # redundant columns in the term: only their scale is changed
                 return np.diag(1 / scale)
             if np.abs(root).max(initial=0.0) < LARGEST:

@@ -12,6 +12,7 @@ import numpy as np
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
+from henderson.numerics.matrices import smallest_singular_value
 
 FloatArray = np.ndarray
 
@@ -28,7 +29,7 @@ def term_sizes(fit: Fit) -> list[FloatArray]:
 
 def smallest_sd(sizes: FloatArray, lam: FloatArray) -> float:
     """Smallest standard deviation of a combination of a term's effects scaled by `sizes`, relative to σ."""
-    return float(np.linalg.svd(sizes[:, None] * lam, compute_uv=False).min(initial=np.inf))
+    return smallest_singular_value(sizes[:, None] * lam)
 
 
 def is_singular(fit: Fit) -> bool:
@@ -39,7 +40,7 @@ def is_singular(fit: Fit) -> bool:
     """
     criterion = fit.criterion
     return any(
-        np.linalg.svd(lam[part, part], compute_uv=False).min(initial=np.inf) < SINGULAR
+        smallest_singular_value(lam[part, part]) < SINGULAR
         for block, lam in zip(criterion.blocks.blocks, criterion.lam_of(fit.theta))
         for part in block.layout.terms
     )

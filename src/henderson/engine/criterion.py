@@ -16,6 +16,7 @@ singular optimum, where ∂G/∂θ vanishes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,11 +32,12 @@ from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Counts, CrossProducts
 from henderson.engine.sums.response import with_response
-from henderson.numerics import small
+from henderson.numerics import lapack, small
 from henderson.numerics.matrices import inner_products
 
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
 HEAVY, MANY = 1500, 100_000
+ONE = np.ones(1)
 
 
 class Unsummed(System):
@@ -115,7 +117,7 @@ class Criterion:
         """Rows of the largest dense matrix that an evaluation works on."""
         return max(self.blocks.n_rest, self.system.cross.p)
 
-    @property
+    @cached_property
     def nu(self) -> int:
         """n − p for REML, n for ML."""
         cross = self.system.cross
@@ -182,18 +184,18 @@ class Evaluation:
             self.__dict__["factor"] = factor
         p, nu = criterion.system.cross.p, criterion.nu
         try:
-            low = np.linalg.cholesky(self.factor.inner)
+            low = lapack.cholesky(self.factor.inner)
         except np.linalg.LinAlgError:
             self.deviance = np.inf
             return
-        self.low_x = low[:p, :p]
-        self.beta = np.linalg.solve(self.low_x.T, low[p, :p]) if p else np.zeros(0)
+        self.low_x, own = low[:p, :p], low[p, :p]
+        self.beta = own @ self._inverse_x
         square = self.factor.response_square()
-        self.r2 = float(low[p, p] ** 2 if square is None else square - (low[p, :p].astype(np.longdouble) ** 2).sum())
-        log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if criterion.reml else 0.0
-        log_r2 = np.log(2 * np.pi * self.r2 / nu) if self.r2 > 0 else np.inf
+        self.r2 = float(low[p, p] ** 2 if square is None else square - np.vdot(own, own.astype(np.longdouble)))
+        log_x = 2.0 * float(np.log(self.low_x.diagonal()).sum()) if criterion.reml else 0.0
+        log_r2 = math.log(2 * math.pi * self.r2 / nu) if self.r2 > 0 else math.inf
         deviance = self.factor.log_det + log_x + nu * (1 + log_r2) + criterion.constant
-        self.deviance = deviance if np.isfinite(deviance) else np.inf
+        self.deviance = deviance if math.isfinite(deviance) else math.inf
 
     @cached_property
     def factor(self) -> Factor:
@@ -208,10 +210,18 @@ class Evaluation:
                 self.__dict__.pop(name, None)
 
     @cached_property
+    def _inverse_x(self) -> np.ndarray:
+        return lapack.inverse_lower(self.low_x)
+
+    @cached_property
     def phi(self) -> np.ndarray:
         """(X'V⁻¹X)⁻¹ of the working columns."""
-        inverse = np.linalg.inv(self.low_x)
-        return inverse.T @ inverse
+        return self._inverse_x.T @ self._inverse_x
+
+    @cached_property
+    def _v(self) -> np.ndarray:
+        """(−β̂, 1)."""
+        return np.concatenate([-self.beta, ONE])
 
     @cached_property
     def scores(self) -> list[np.ndarray]:
@@ -221,23 +231,21 @@ class Evaluation:
     @cached_property
     def ze(self) -> list[np.ndarray]:
         """Z_j'e of every block, (q, J)."""
-        v = np.append(-self.beta, 1.0)
         if self.factor.by_slices:
-            return [by_slices.along(self.factor.D, self.criterion.system.cross.zx, v)]
-        return [v @ score for score in self.scores]
+            return [by_slices.along(self.factor.D, self.criterion.system.cross.zx, self._v)]
+        return [self._v @ score for score in self.scores]
 
     @cached_property
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """N_kλ_k and N_k of every block."""
-        p = len(self.beta)
-        v = np.append(-self.beta, 1.0)
-        Q = self.criterion.nu / self.r2 * np.outer(v, v)
+        p, v = len(self.beta), self._v
+        Q = (self.criterion.nu / self.r2 * v)[:, None] * v
         if self.criterion.reml:
             Q[:p, :p] += self.phi
         if self.factor.by_slices:
             squares = [by_slices.square(self.factor.D, self.criterion.system.cross.zx, Q)]
         else:
-            squares = [np.array([[np.vdot(Q, one @ other.T) for other in G] for one in G]) for G in self.scores]
+            squares = [small.outer_sum(np.matmul(Q, G), G) for G in self.scores]
         products, N = [], []
         for first, second, lam, M in zip(*self.factor.traces, self.lam, squares):
             products.append(first - M @ lam)
@@ -289,7 +297,8 @@ class Evaluation:
             turned.append(along)
         quadratic, wx = self._forms(turned, places, len(linear))
         quadratic -= wx @ self.phi @ wx.T
-        return self.criterion.nu * (quadratic / self.r2 - np.outer(linear, linear) / self.r2**2)
+        along = linear / self.r2
+        return self.criterion.nu * (quadratic / self.r2 - along[:, None] * along)
 
     def _forms(
         self, directions: list[np.ndarray], places: list[np.ndarray], width: int
@@ -302,7 +311,8 @@ class Evaluation:
         parts = [np.matmul(along.transpose(1, 0, 2), ze) for along, ze in zip(directions, self.ze)]  # (q, k_k, J) each
         front, rest = self.criterion.blocks.join(parts, places, width)
         zvc_front, zvc_rest = self.factor.zvc
-        return self.factor.bilinear(front, rest), small.gram(front, zvc_front[:, :p]) + rest.T @ zvc_rest[:, :p]
+        quadratic, linear = self.factor.bilinear(front, rest), small.gram(front, zvc_front[:, :p])
+        return quadratic, linear + rest.T @ zvc_rest[:, :p] if len(rest) else linear
 
     @cached_property
     def hessian_model(self) -> np.ndarray:
@@ -311,7 +321,7 @@ class Evaluation:
         theta = [self.theta[block.parameters] for block in blocks.blocks]
         H = self.information([block.layout.directions(own) for block, own in zip(blocks.blocks, theta)])
         for block, own, N in zip(blocks.blocks, theta, self.certificate):
-            H[np.ix_(block.parameters, block.parameters)] += block.layout.bend(own, N)
+            H[block.pairs] += block.layout.bend(own, N)
         return H
 
     def modes(self) -> list[np.ndarray]:
@@ -322,6 +332,6 @@ class Evaluation:
 def _to_expected(observed: np.ndarray, N: np.ndarray) -> np.ndarray:
     """What turns scores Z_j'e whose c Σ(Z_j'e)(Z_j'e)' is `observed` into expected ones, N + observed; (q, q)."""
     try:
-        return np.linalg.cholesky(N + observed) @ np.linalg.inv(np.linalg.cholesky(observed))
+        return lapack.cholesky(N + observed) @ lapack.inverse_lower(lapack.cholesky(observed))
     except np.linalg.LinAlgError:  # fewer levels than effects
         return np.eye(len(N))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,10 +27,25 @@ def block_diagonal(parts: Sequence[FloatArray]) -> FloatArray:
 
 
 def smallest_singular_value(matrix: FloatArray) -> float:
-    """The smallest singular value of a square matrix; of order 2 without an iteration."""
+    """The smallest singular value of a square matrix; infinite where there is none."""
+    return singular_range(matrix)[0] if len(matrix) else np.inf
+
+
+def singular_range(matrix: FloatArray) -> tuple[float, float]:
+    """The smallest and the largest singular value of a square matrix; up to order 2 without an iteration.
+
+    Examples
+    --------
+    >>> singular_range(np.array([[0.0, 2.0], [3.0, 0.0]]))
+    (2.0, 3.0)
+    """
+    if len(matrix) == 1:
+        only = abs(float(matrix[0, 0]))
+        return only, only
     if len(matrix) == 2:  # σ₁² + σ₂² and σ₁σ₂ are known
         (a, b), (c, d) = matrix.tolist()
         total, product = a * a + b * b + c * c + d * d, abs(a * d - b * c)
-        largest = (total + max(total * total - 4.0 * product * product, 0.0) ** 0.5) / 2.0
-        return product / largest**0.5 if largest > 0.0 else 0.0
-    return float(np.linalg.svd(matrix, compute_uv=False)[-1])
+        largest = math.sqrt((total + math.sqrt(max(total * total - 4.0 * product * product, 0.0))) / 2.0)
+        return product / largest if largest > 0.0 else 0.0, largest
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return float(values[-1]), float(values[0])

@@ -6,7 +6,7 @@ work runs at memory speed. Callers pass slices of levels that fit the cache (`sl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -16,11 +16,18 @@ FloatArray = np.ndarray
 SLICE_BYTES = 1 << 19
 
 
-def slices(n_levels: int, doubles_per_level: int) -> Iterator[slice]:
+def slices(n_levels: int, doubles_per_level: int) -> Iterable[slice]:
     """Slices of the levels whose arrays together fit the cache."""
     step = max(256, SLICE_BYTES // (8 * max(doubles_per_level, 1)))
-    for start in range(0, n_levels, step):
-        yield slice(start, min(start + step, n_levels))
+    if 0 < n_levels <= step:
+        return (slice(None),)
+    return [slice(start, min(start + step, n_levels)) for start in range(0, n_levels, step)]
+
+
+def diagonals(a: FloatArray) -> FloatArray:
+    """The diagonals of (q, q, J) in C order: a view (q, J)."""
+    q = len(a)
+    return a.reshape(q * q, -1)[:: q + 1]
 
 
 def cholesky(c: FloatArray) -> FloatArray:
@@ -34,8 +41,9 @@ def cholesky(c: FloatArray) -> FloatArray:
             for k in range(s):
                 c[s:, s] -= c[s:, k] * c[s, k]
             np.sqrt(c[s, s], out=c[s, s])
-            c[s + 1 :, s] /= c[s, s]
-            c[:s, s] = 0.0
+            if s + 1 < q:
+                c[s + 1 :, s] /= c[s, s]
+                c[s, s + 1 :] = 0.0
     return c
 
 
@@ -48,7 +56,7 @@ def log_det(low: FloatArray) -> float:
         When a matrix was not positive definite, so that nothing is computed from its factor.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        total = 2.0 * float(sum(np.log(low[a, a]).sum() for a in range(len(low))))
+        total = 2.0 * float(np.log(diagonals(low)).sum())
     if not np.isfinite(total):
         raise np.linalg.LinAlgError("the mixed-model equations are not positive definite")
     return total
@@ -113,8 +121,10 @@ def congruence(D: FloatArray, inner: FloatArray) -> FloatArray:
 
 def gram(a: FloatArray, b: FloatArray) -> FloatArray:
     """Σ_j a_j' b_j for (q, k, J) and (q, m, J): (k, m)."""
-    out = np.zeros((a.shape[1], b.shape[1]))
-    for r in range(len(a)):
+    if not len(a):
+        return np.zeros((a.shape[1], b.shape[1]))
+    out = a[0] @ b[0].T
+    for r in range(1, len(a)):
         out += a[r] @ b[r].T
     return out
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from henderson.numerics import small
+from henderson.numerics import lapack, small
 from henderson.numerics.matrices import smallest_singular_value
 
 #: variance of the weakest effect, relative to the residual's share in a level's mean, from which λ may be divided by
@@ -51,8 +51,8 @@ def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray, *, keep: bool = T
     log_det, yy = 0.0, np.zeros((m, m))
     for part in small.slices(n_levels, 3 * q * q + q * m) if q else ():
         C = small.symmetric(lam, zz[:, :, part])
-        for a in range(q):
-            C[a, a] += 1.0
+        diagonal = small.diagonals(C)
+        diagonal += 1.0
         low = small.cholesky(C)
         log_det += small.log_det(low)
         t = T[:, :, part]
@@ -86,18 +86,19 @@ def shrink(front: Front, zz: np.ndarray, *, in_place: bool = False) -> np.ndarra
     q, n_levels = lam.shape[0], zz.shape[2]
     if q == 1:
         return (1.0 / (1.0 + lam[0, 0] ** 2 * zz[0, 0]))[None, None]
-    D = T if in_place else np.empty_like(zz)
-    divide = invertible(lam, float(np.mean(zz[range(q), range(q)])) if n_levels else 0.0)
+    D = T if in_place else np.empty((q, q, n_levels))
+    divide = invertible(lam, float(small.diagonals(zz).mean()) if zz.size else 0.0)
+    inverse = lapack.inverse(lam) if divide else lam
     for part in small.slices(n_levels, 4 * q * q):
         t = T[:, :, part]
         gram = small.multiply(t.transpose(1, 0, 2), t)  # λ C⁻¹ λ'
         if divide:
-            inverse = np.linalg.inv(lam)
             D[:, :, part] = small.left(inverse.T @ inverse, gram)
         else:
             D[:, :, part] = -small.multiply(zz[:, :, part], gram)
-            for a in range(q):
-                D[a, a, part] += 1.0
+    if not divide:
+        diagonal = small.diagonals(D)
+        diagonal += 1.0
     return D
 
 

@@ -128,7 +128,7 @@ class Factor:
             return None
         total = np.longdouble(self.system.cross.xy[-1, -1])
         for half in halves:
-            total -= (half.astype(np.longdouble) ** 2).sum()
+            total -= np.vdot(half, half.astype(np.longdouble))
         return total
 
     @cached_property

@@ -13,11 +13,14 @@ quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+
+from henderson.numerics.lapack import eigen
 
 
 class Point(Protocol):
@@ -112,7 +115,7 @@ def minimize(
     for _ in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
         point.lighten()
-        values, vectors = np.linalg.eigh(H + C)
+        values, vectors = eigen(H + C)
         step, predicted = _trust_step(values, vectors, g, radius)
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
@@ -150,14 +153,14 @@ def minimize(
         new = evaluate(point.theta + step)
         evaluations += 1
         if not (np.isfinite(new.deviance) and np.isfinite(new.gradient).all()):
-            radius = float(np.linalg.norm(step)) / 4
+            radius = _length(step) / 4
             stalled += radius < 1e-12
             continue
         actual = point.deviance - new.deviance
         hidden = predicted < 50 * rounding
-        length = float(np.linalg.norm(step))
+        length = _length(step)
         if hidden:
-            accept = float(np.linalg.norm(new.gradient)) < float(np.linalg.norm(g)) and actual > -50 * rounding
+            accept = _length(new.gradient) < _length(g) and actual > -50 * rounding
             stalled = 0 if accept else stalled + 1
             if not accept:
                 radius = length / 4
@@ -180,8 +183,8 @@ def minimize(
 
 def _without_corrections(H: np.ndarray, g: np.ndarray) -> float:
     """Decrease that the model of the Hessian alone predicts; flat directions count as FLAT."""
-    values, vectors = np.linalg.eigh(H)
-    return float(0.5 * ((vectors.T @ g) ** 2 / np.maximum(np.abs(values), FLAT)).sum())
+    values, vectors = eigen(H)
+    return float(0.5 * ((g @ vectors) ** 2 / np.maximum(np.abs(values), FLAT)).sum())
 
 
 def _beaten(gap: float, predicted: float) -> bool:
@@ -193,26 +196,30 @@ def _learn(C: np.ndarray, H: np.ndarray, step: np.ndarray, y: np.ndarray) -> np.
     """Symmetric rank-one update of C so that (H + C) step = y."""
     residual = y - (H + C) @ step
     scale = float(residual @ step)
-    if abs(scale) < 1e-8 * float(np.linalg.norm(residual) * np.linalg.norm(step)) or scale == 0.0:
+    if abs(scale) < 1e-8 * _length(residual) * _length(step) or scale == 0.0:
         return C
-    return C + np.outer(residual, residual) / scale
+    return C + residual[:, None] * (residual / scale)
+
+
+def _length(v: np.ndarray) -> float:
+    return math.sqrt(float(v @ v))
 
 
 def _trust_step(values: np.ndarray, vectors: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, float]:
     """Minimiser of g's + s'Bs/2 over |s| ≤ radius, and the decrease that it predicts, from B's eigenvalues."""
-    a = vectors.T @ g
-    floor = 1e-12 * max(float(np.abs(values).max(initial=0.0)), 1e-300)
+    a = g @ vectors
+    floor = 1e-12 * max(abs(float(values[0])), abs(float(values[-1])), 1e-300)
     shift = 0.0
     if values[0] > floor:
         s = -a / values
-        if np.linalg.norm(s) <= radius:
-            return vectors @ s, float(0.5 * (a @ (a / values)))
+        if _length(s) <= radius:
+            return vectors @ s, -0.5 * float(a @ s)
     low = max(0.0, floor - float(values[0]))
-    high = low + float(np.linalg.norm(a)) / radius + floor
+    high = low + _length(a) / radius + floor
     for _ in range(60):  # |s(shift)| falls with the shift; 1/|s| is nearly linear in it
         shift = max(low, 1e-300) if shift == 0.0 else shift
         shift = (low + high) / 2
-        norm = float(np.linalg.norm(a / (values + shift)))
+        norm = _length(a / (values + shift))
         if abs(norm - radius) < 1e-3 * radius:
             break
         low, high = (shift, high) if norm > radius else (low, shift)

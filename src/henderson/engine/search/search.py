@@ -24,6 +24,8 @@ from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, scored_theta, scoring_start
 from henderson.engine.search.survey import Basins, Survey, spread
 from henderson.errors import DataError
+from henderson.numerics.lapack import eigen
+from henderson.numerics.matrices import singular_range
 
 #: λ's smallest singular value against its largest, below which the certificate looks at N
 NEARLY_SINGULAR = 1e-2
@@ -272,7 +274,7 @@ def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation
     for block, one in zip(criterion.blocks.blocks, best.point.lam):
         free = block.layout.free()
         G = np.where(free, one @ one.T, 0.0)
-        values, vectors = np.linalg.eigh(G)
+        values, vectors = eigen(G)
         small = values < ROUNDING**2
         if small.any() and (values[small] != 0).any():
             changed = changed or bool((np.abs(values[small]) > 1e-30).any())
@@ -313,5 +315,5 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
 
 
 def _is_singular(lam: np.ndarray) -> bool:
-    values = np.linalg.svd(lam, compute_uv=False)
-    return bool(values[-1] < NEARLY_SINGULAR * max(values[0], 1.0))
+    smallest, largest = singular_range(lam)
+    return smallest < NEARLY_SINGULAR * max(largest, 1.0)

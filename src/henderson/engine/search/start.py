@@ -15,6 +15,7 @@ from henderson.engine.criterion import Evaluation
 from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics.lapack import eigen, symmetric_solve
 from henderson.numerics.matrices import combination, inner_products
 
 #: smallest and largest variance that a start may have, relative to the residual's share
@@ -45,7 +46,7 @@ def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
         gradient[block.g_parameters] = inner_products(basis, N)
     point.lighten()
-    step = -np.linalg.lstsq(information, gradient, rcond=1e-10)[0]
+    step = -symmetric_solve(information, gradient, 1e-10)
     return _within(
         blocks,
         [
@@ -59,7 +60,7 @@ def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
     """θ of covariances cut back to what a start may have."""
     lam = []
     for block, G in zip(blocks.blocks, covariances):
-        values, vectors = np.linalg.eigh(G)
+        values, vectors = eigen(G)
         lam.append(block.layout.nearest((vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T))
     return blocks.theta(lam)
 

@@ -30,6 +30,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.gram import CHUNK, MILD, centred, constant_in, gram_of
 from henderson.engine.sums.straight import straighten, upper_inverse
 from henderson.errors import DataError
+from henderson.numerics.lapack import eigen, solve
 from henderson.numerics.matrices import block_diagonal
 
 #: a column whose part orthogonal to the earlier ones is smaller than this is redundant (R's `lm` has the same)
@@ -94,11 +95,11 @@ class Basis:
         shift = np.where(ones == 0, means, 0.0)
         all_shift = shift
         gram = gram_of(chunks, shift, y_mean)
-        norms = np.sqrt(np.diag(gram))[:-1]
+        norms = np.sqrt(gram.diagonal())[:-1]
         scale = np.where(norms > 1e-13 * (np.sqrt(n) * np.abs(shift) + norms), norms, np.inf)
         straight = straighten(
             lambda: (rows[:, :-1] / scale for rows in centred(chunks, all_shift, 0.0, np.longdouble)),
-            gram[:-1, :-1] / np.outer(scale, scale),
+            gram[:-1, :-1] / (scale[:, None] * scale),
             lambda j: _tolerance(chunks, j) / scale[j],
         )
         kept = straight.kept
@@ -124,8 +125,8 @@ class Basis:
         )
         if not plain:
             return basis._with_least_squares(chunks, design.y_name)
-        inner = gram[:-1, :-1][np.ix_(kept, kept)] / np.outer(scale[kept], scale[kept])
-        along = np.linalg.solve(inner, gram[:-1, -1][kept] / scale[kept]) / scale[kept]
+        inner = straight.gram[np.ix_(kept, kept)]
+        along = solve(inner, gram[:-1, -1][kept] / scale[kept]) / scale[kept]
         residual = float(gram[-1, -1] - gram[:-1, -1][kept] @ along)
         moved = float((shift - all_shift[kept]) @ along)
         basis = replace(basis, gamma=rms * along + moved * (basis.from_beta @ basis.ones))
@@ -143,7 +144,7 @@ class Basis:
                 basis.rows(rows, out)
                 gram += out.T @ out
                 n += rows.n
-            step = np.linalg.solve(gram[:-1, :-1], gram[:-1, -1])
+            step = solve(gram[:-1, :-1], gram[:-1, -1])
             residual = float(gram[-1, -1] - gram[:-1, -1] @ step)
             basis = replace(basis, gamma=basis.gamma + step)
         basis.refuse_if_explained(residual, chunks, y_name)
@@ -213,14 +214,14 @@ class Basis:
         """B⁻¹: coefficients of X from those of X̃, (p, p)."""
         unmix = np.eye(self.p) if self.unmix is None else self.unmix
         turned = unmix / self.scale[:, None]
-        return np.asarray(turned - np.outer(self.ones, self.shift @ turned), float)
+        return np.asarray(turned - self.ones[:, None] * (self.shift @ turned), float)
 
     @cached_property
     def from_beta(self) -> np.ndarray:
         """B, X = X̃B: coefficients of X̃ from those of X, (p, p)."""
         mix = np.eye(self.p) if self.unmix is None else upper_inverse(self.unmix)
         turned = mix * self.scale
-        return np.asarray(turned + np.outer(turned @ self.ones, self.shift), float)
+        return np.asarray(turned + (turned @ self.ones)[:, None] * self.shift, float)
 
     @property
     def beta0(self) -> np.ndarray:
@@ -276,7 +277,7 @@ def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -
             for rows in chunk.chunks(n if term.loaded else CHUNK):
                 gram += _weighted_gram(rows.terms[i], rows.weights)
         gram /= n
-        scale = np.sqrt(np.diag(gram))
+        scale = np.sqrt(gram.diagonal())
         if not (scale > 0).all():
             name = term.names[int(np.argmin(scale))]
             raise DataError(f"the column {name!r} of the random-effects term on {term.group!r} is all zero")
@@ -292,7 +293,7 @@ def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -
 
 def _is_well(gram: np.ndarray, scale: np.ndarray) -> bool:
     """Whether a Gram matrix tells all of its columns apart."""
-    return bool(np.linalg.eigvalsh(gram / np.outer(scale, scale))[0] > WELL)
+    return bool(eigen(gram / (scale[:, None] * scale))[0][0] > WELL)
 
 
 def _straight_root(

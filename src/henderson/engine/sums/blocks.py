@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -65,6 +66,11 @@ class Block:
     def unranked(self, by_level: np.ndarray) -> np.ndarray:
         """An array with the engine's levels first, in the design's order."""
         return by_level if self.rank is None else by_level[self.rank]
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the block's θ stand in a matrix over the model's."""
+        return self.parameters[:, None], self.parameters
 
     @property
     def q(self) -> int:

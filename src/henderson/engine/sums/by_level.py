@@ -4,7 +4,8 @@ For rows with level j_i, loadings z_i (q,) and columns c_i (m,), `LevelSums.add`
 
     sums[:, :, j] += Σ_{i: j_i = j} z_i c_i'
 
-one pair of a loading and a column at a time, so that what is read, what is written and the codes are three streams. A
+one pair of a loading and a column at a time where there are many rows, so that what is read, what is written and the
+codes are three streams. A
 pass costs its rows and the levels between the lowest and the highest code of its rows; `rows_at_once` makes passes as
 long as there are levels, unless the rows come nearly in the order of their levels.
 """
@@ -15,6 +16,8 @@ import numpy as np
 
 #: rows of one part: its working columns stay below the size that the allocator returns to the system
 BATCH = 1 << 18
+#: products of a loading and a column up to which those of all pairs are summed at once
+AT_ONCE = 10_000
 #: rows of one part at most
 MOST = 1 << 22
 
@@ -49,6 +52,13 @@ class LevelSums:
             return
         low, high = _window(codes, self.sums.shape[2])
         here, within = slice(low, high), codes - low if low else codes
+        q, m = self.sums.shape[:2]
+        if q * m * len(codes) <= AT_ONCE:
+            place = within + (high - low) * np.arange(q * m)[:, None]
+            products = loadings[:, None] * columns
+            sums = np.bincount(place.ravel(), products.ravel(), q * m * (high - low))
+            self.sums[:, :, here] += sums.reshape(q, m, high - low)
+            return
         products = np.empty(len(codes))
         for a, loading in enumerate(loadings):
             for c, column in enumerate(columns):

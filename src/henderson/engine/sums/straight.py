@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from henderson.numerics.lapack import cholesky, solve
+
 FloatArray = np.ndarray
 
 #: squared length of what the earlier columns leave of a column of unit length, above which inner products tell it
@@ -34,16 +36,14 @@ class Straight:
         M over all columns; the identity for those that stay as they are.
     gram : (p, p) array
         W̃'W̃ over the columns kept (rows and columns of the others mean nothing).
+    is_plain : bool
+        Whether every column kept stays as it is.
     """
 
     kept: np.ndarray
     mix: FloatArray
     gram: FloatArray
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether every column kept stays as it is."""
-        return bool((self.mix == np.eye(len(self.mix))).all())
+    is_plain: bool
 
     def unmix(self) -> FloatArray:
         """M⁻¹ over the columns kept, longdouble."""
@@ -66,11 +66,13 @@ def straighten(
     """
     p = len(gram)
     gram, mix, kept = gram.copy(), np.eye(p, dtype=np.longdouble), np.zeros(p, bool)
+    if _all_safe(gram):
+        return Straight(~kept, mix, gram, True)
     for j in range(p):
         if not gram[j, j] > 0:
             continue
         S = np.flatnonzero(kept)
-        c = np.linalg.solve(gram[np.ix_(S, S)], gram[S, j])
+        c = solve(gram[np.ix_(S, S)], gram[S, j])
         if gram[j, j] - gram[S, j] @ c > SAFE:
             kept[j] = True
             continue
@@ -88,7 +90,15 @@ def straighten(
         mix[S, j], mix[j, j] = refined, length
         gram[j] = gram[:, j] = (found[:-1] / length).astype(float)
         gram[j, j] = 1.0
-    return Straight(kept, mix, gram)
+    return Straight(kept, mix, gram, bool((mix == np.eye(p)).all()))
+
+
+def _all_safe(gram: FloatArray) -> bool:
+    """Whether no pivot is below SAFE: they are the squares of a Cholesky factor's diagonal."""
+    try:
+        return bool((cholesky(gram).diagonal() ** 2 > SAFE).all())
+    except np.linalg.LinAlgError:
+        return False
 
 
 def _products(
