@@ -44,6 +44,7 @@ def test_all_products_give_one_answer(which, monkeypatch):
     data = design(which)
     values = []
     monkeypatch.setattr(product, "PATTERN_COST", 0.0)
+    monkeypatch.setattr(product, "CALLS", 0.0)
     for stored, dense, kind in ((0, 1e9, DenseProduct), (1e9, 0, PatternProduct), (0, 0, SplitProduct)):
         monkeypatch.setattr(product, "PATTERN_LIMIT", stored)
         monkeypatch.setattr(product, "DENSE_LIMIT", dense)

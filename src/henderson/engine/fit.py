@@ -23,6 +23,7 @@ from henderson.engine.moments import Moments
 from henderson.engine.moments_at import moments_at, working_moments
 from henderson.engine.search.search import Certified, search, working_theta
 from henderson.errors import DataError
+from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
@@ -387,4 +388,4 @@ def check_residual(criterion: Criterion, point: Evaluation, y_name: str) -> None
 
 def _flattest(point: Evaluation) -> float:
     unit = np.maximum(np.abs(point.theta), 1.0)
-    return float(np.linalg.eigvalsh(point.hessian_model * np.outer(unit, unit)).min(initial=np.inf))
+    return float(eigen(point.hessian_model * (unit[:, None] * unit))[0].min(initial=np.inf))

@@ -73,15 +73,7 @@ def solve_lower(low: FloatArray, rhs: FloatArray) -> FloatArray:
 
 def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     """a b level by level: (q, k, J) × (k, m, J) → (q, m, J)."""
-    if not a.shape[1]:
-        return np.zeros((a.shape[0], *b.shape[1:]))
-    out = np.empty((a.shape[0], *b.shape[1:]))
-    for part in slices(b.shape[2], 2 * out.shape[0] * out.shape[1] + b.shape[0] * b.shape[1]):
-        here = out[:, :, part]
-        np.multiply(a[:, 0, None, part], b[0, :, part], out=here)
-        for k in range(1, a.shape[1]):
-            here += a[:, k, None, part] * b[k, :, part]
-    return out
+    return np.asarray(np.einsum("abj,bmj->amj", a, b))
 
 
 def quadratic(d: FloatArray, a: FloatArray, h: FloatArray) -> FloatArray:

@@ -20,12 +20,14 @@ def components(
     zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tuple[int, int]]
 ) -> list[ComponentColumns]:
     """The rest in its components; `sizes` is (q, levels) of each block."""
+    R = rr.shape[0]
+    whole = ComponentColumns(ComponentShape(tuple((k, q, n) for k, (q, n) in enumerate(sizes))), np.arange(R))
+    if R <= SMALL:
+        return [whole]
     level_of = _levels(sizes)  # (R,) level, numbered through all blocks
     count, label = _connect(zr, rr, level_of, sum(levels for _, levels in sizes))
-    R = len(level_of)
-    if count == 1 or R <= SMALL:
-        shape = ComponentShape(tuple((k, q, levels) for k, (q, levels) in enumerate(sizes)))
-        return [ComponentColumns(shape, np.arange(R))]
+    if count == 1:
+        return [whole]
     block_of = np.repeat(np.arange(len(sizes)), [levels for _, levels in sizes])
     order = np.lexsort((block_of, label))  # levels by component, then by block
     table = np.zeros((count, len(sizes)), int)

@@ -19,6 +19,8 @@ PATTERN_LIMIT = 30_000_000
 DENSE_LIMIT = 8_000_000
 #: cost of one stored product against one dense multiply-add
 PATTERN_COST = 25.0
+#: multiply-adds that are made in the time that sparse products take to begin
+CALLS = 150_000.0
 
 Product = PatternProduct | DenseProduct | SplitProduct
 
@@ -30,6 +32,6 @@ def choose(zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[Compon
     q, (n_levels, R) = len(zr), zr[0].shape
     counts = np.diff(zr[0].indptr).astype(float)
     stored = float((counts * (counts + 1)).sum()) / 2 * (q * (q + 1) // 2)
-    if stored <= PATTERN_LIMIT and stored * PATTERN_COST <= n_levels * q * R**2 / 2:
+    if stored <= PATTERN_LIMIT and CALLS + stored * PATTERN_COST <= n_levels * q * R**2 / 2:
         return PatternProduct(zr, rr, places)
     return DenseProduct(zr, rr) if n_levels * q * R <= DENSE_LIMIT else SplitProduct(zr, rr)

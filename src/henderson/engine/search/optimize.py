@@ -8,7 +8,7 @@ quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 2. the value decides whether the step stands, and the radius; where its rounding hides the change, the gradient decides
 3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
    all the same, without asking for its gradient: convergence is superlinear, so it squares what is left. Where more
-   digits are asked for, one further iteration goes before it
+   digits are asked for, one further iteration goes before it, if a step as good as the one before leaves too few
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ TOLERANCE, EXACT = 3e-10, 1e-18
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
+#: share of the predicted decrease that a step near the end leaves: as a rule, and at the best
+USUAL, BEST = 1e-4, 1e-7
 #: times that corrections are forgotten before a search believes them; the least curvature that then counts
 RESETS, FLAT = 5, 1e-4
 
@@ -105,7 +107,7 @@ def minimize(
     tolerance : float
         Predicted decrease at which the search takes its last step.
     fine : float
-        Predicted decrease above which one further iteration is made before it.
+        Predicted decrease that the last step may leave; one further iteration is made where it would leave more.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -132,7 +134,7 @@ def minimize(
         if predicted <= tolerance and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
-        if fine < predicted <= tolerance and not further and stalled < 3:
+        if predicted <= tolerance and not further and stalled < 3 and _left(history) > fine:
             further = True
         elif predicted <= tolerance or stalled >= 3:
             good, full = predicted <= max(ACCEPTABLE, tolerance), point
@@ -179,6 +181,14 @@ def minimize(
     return Optimum(
         point, evaluations, predicted, float(np.abs(g).max(initial=0.0)), False, "iteration limit", tuple(history)
     )
+
+
+def _left(history: list[tuple[float, float]]) -> float:
+    """Predicted decrease that one more step leaves, if it does as well as the one before."""
+    predicted = history[-1][1]
+    if len(history) == 1 or not history[-2][1] > 0:
+        return predicted * USUAL
+    return predicted * max(predicted / history[-2][1], BEST)
 
 
 def _without_corrections(H: np.ndarray, g: np.ndarray) -> float:

@@ -45,9 +45,8 @@ FEW = 50
 RETREATS = (1.0, 0.1, 0.0)
 #: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
 PER_ROW = 3e-13
-#: predicted decrease from which a last step leaves nine digits of a variance, and rows times effects up to which that
-#: is seen to
-FINE, CHEAP = 1e-13, 100_000
+#: predicted decrease that leaves nine digits of a variance, and rows times effects up to which that is seen to
+FINE, CHEAP = 1e-17, 100_000
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
