@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Counts, CrossProducts
 from henderson.engine.sums.response import with_response
 from henderson.numerics import lapack, small
+from henderson.numerics.lazy import lazy
 from henderson.numerics.matrices import inner_products
 
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
@@ -117,13 +117,13 @@ class Criterion:
         """Rows of the largest dense matrix that an evaluation works on."""
         return max(self.blocks.n_rest, self.system.cross.p)
 
-    @cached_property
+    @lazy
     def nu(self) -> int:
         """n − p for REML, n for ML."""
         cross = self.system.cross
         return cross.n - cross.p if self.reml else cross.n
 
-    @cached_property
+    @lazy
     def constant(self) -> float:
         """What the units of X and y and the weights add to the deviance."""
         shift = 2.0 * self.nu * np.log(self.basis.y_scale) - self.system.cross.log_weights
@@ -147,13 +147,13 @@ class Criterion:
 
     def lam_of(self, theta: np.ndarray) -> list[np.ndarray]:
         """Working λ = T⁻¹λ of a user's θ, for every block."""
-        return [np.linalg.solve(T, lam) for T, lam in zip(self.basis.roots, self.blocks.lam(np.asarray(theta, float)))]
+        return [lapack.solve(T, lam) for T, lam in zip(self.basis.roots, self.blocks.lam(np.asarray(theta, float)))]
 
     def deviance(self, theta: np.ndarray) -> float:
         """−2 log-likelihood (REML: restricted) at a user's θ."""
         return self.at_lam(self.lam_of(theta), theta).deviance
 
-    @cached_property
+    @lazy
     def to_user_g(self) -> np.ndarray:
         """M with g = M g̃: the G parameters of G = T G̃ T', (k, k)."""
         out = np.zeros((self.blocks.n_g, self.blocks.n_g))
@@ -197,7 +197,7 @@ class Evaluation:
         deviance = self.factor.log_det + log_x + nu * (1 + log_r2) + criterion.constant
         self.deviance = deviance if math.isfinite(deviance) else math.inf
 
-    @cached_property
+    @lazy
     def factor(self) -> Factor:
         """The factored equations."""
         return self.criterion.system.factor(self.lam)
@@ -209,33 +209,33 @@ class Evaluation:
             for name in ("factor", "scores", "ze"):
                 self.__dict__.pop(name, None)
 
-    @cached_property
+    @lazy
     def _inverse_x(self) -> np.ndarray:
         return lapack.inverse_lower(self.low_x)
 
-    @cached_property
+    @lazy
     def phi(self) -> np.ndarray:
         """(X'V⁻¹X)⁻¹ of the working columns."""
         return self._inverse_x.T @ self._inverse_x
 
-    @cached_property
+    @lazy
     def _v(self) -> np.ndarray:
         """(−β̂, 1)."""
         return np.concatenate([-self.beta, ONE])
 
-    @cached_property
+    @lazy
     def scores(self) -> list[np.ndarray]:
         """Z_j'V⁻¹[X y] of every block, (q, p + 1, J)."""
         return self.criterion.blocks.split(*self.factor.zvc)
 
-    @cached_property
+    @lazy
     def ze(self) -> list[np.ndarray]:
         """Z_j'e of every block, (q, J)."""
         if self.factor.by_slices:
             return [by_slices.along(self.factor.D, self.criterion.system.cross.zx, self._v)]
         return [self._v @ score for score in self.scores]
 
-    @cached_property
+    @lazy
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """N_kλ_k and N_k of every block."""
         p, v = len(self.beta), self._v
@@ -257,7 +257,7 @@ class Evaluation:
         """N_kλ_k of every block: half of ∂d/∂λ_k."""
         return self._derivatives[0]
 
-    @cached_property
+    @lazy
     def gradient(self) -> np.ndarray:
         """∂d/∂θ, (n_theta,)."""
         blocks = self.criterion.blocks
@@ -314,7 +314,7 @@ class Evaluation:
         quadratic, linear = self.factor.bilinear(front, rest), small.gram(front, zvc_front[:, :p])
         return quadratic, linear + rest.T @ zvc_rest[:, :p] if len(rest) else linear
 
-    @cached_property
+    @lazy
     def hessian_model(self) -> np.ndarray:
         """Average information in θ plus the curvature of G = λλ', (n_theta, n_theta)."""
         blocks = self.criterion.blocks

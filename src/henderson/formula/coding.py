@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -49,14 +50,14 @@ class Part:
                 return j
         return None
 
-    @property
+    @cached_property
     def columns(self) -> tuple[tuple[Piece, int], ...]:
         """What each of the p columns is: a product of factors, and its place among that product's columns."""
         return tuple(
             (piece, k) for made in self.pieces for piece in made for k in range(len(_names(piece, self.factors)))
         )
 
-    @property
+    @cached_property
     def variables(self) -> tuple[str, ...]:
         """Columns of the data that the part uses."""
         used = (name for term in self.terms for expr in term for name in self.factors[expr].variables)

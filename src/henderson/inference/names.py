@@ -7,7 +7,7 @@ Roger's method). Names are checked against the registries `DDF` and `COV` before
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,9 +37,9 @@ def _plain(text: str) -> str:
     return re.sub(r"[-_\s.]+", "", text).lower()
 
 
-def _known(given: Any, what: str, names: Iterable[str], short: dict[str, str]) -> str | None:
-    if given is None:
-        return None
+def _known(given: Any, what: str, names: Collection[str], short: dict[str, str]) -> str | None:
+    if given is None or (isinstance(given, str) and given in names):
+        return given
     names = list(names)
     plain = {_plain(name): name for name in names} | short
     found = plain.get(_plain(given)) if isinstance(given, str) else None

@@ -87,7 +87,7 @@ def shrink(front: Front, zz: np.ndarray, *, in_place: bool = False) -> np.ndarra
     if q == 1:
         return (1.0 / (1.0 + lam[0, 0] ** 2 * zz[0, 0]))[None, None]
     D = T if in_place else np.empty((q, q, n_levels))
-    divide = invertible(lam, float(small.diagonals(zz).mean()) if zz.size else 0.0)
+    divide = invertible(lam, float(small.diagonals(zz).sum()) / (q * n_levels) if zz.size else 0.0)
     inverse = lapack.inverse(lam) if divide else lam
     for part in small.slices(n_levels, 4 * q * q):
         t = T[:, :, part]

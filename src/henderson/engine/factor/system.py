@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +39,7 @@ from henderson.engine.factor.split_product import SplitProduct
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
+from henderson.numerics.lazy import lazy
 
 #: squares up to which a sum is taken in extended precision
 EXTENDED = 20_000
@@ -131,7 +131,7 @@ class Factor:
             total -= np.vdot(half, half.astype(np.longdouble))
         return total
 
-    @cached_property
+    @lazy
     def D(self) -> np.ndarray:
         """(I + A_jG)⁻¹ of the front, (q, q, J); of a large front without a rest it takes T's place."""
         if self.like is not None:
@@ -141,7 +141,7 @@ class Factor:
             self.front = replace(self.front, T=np.empty((*D.shape[:2], 0)))
         return D
 
-    @cached_property
+    @lazy
     def B(self) -> np.ndarray:
         """Z_j'V_f⁻¹Z_j = D_jA_j of the front, (q, q, J)."""
         if self.like is not None:
@@ -153,7 +153,7 @@ class Factor:
         """Whether sums over the front's levels are to be made a slice at a time, see `by_slices`."""
         return not self.system.has_rest and self.system.cross.zx.size > LARGE
 
-    @cached_property
+    @lazy
     def zvc(self) -> tuple[np.ndarray, np.ndarray]:
         """Z'V⁻¹[X y]: front (q, p + 1, J), rest (R, p + 1)."""
         return self._project(self.system.cross.zx)
@@ -180,7 +180,7 @@ class Factor:
         half = self.rest.half(moved + Sh)
         return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
 
-    @cached_property
+    @lazy
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj."""
         if self.like is not None:
@@ -206,7 +206,7 @@ class Factor:
             return product.sandwich_sum(self.rest, self.D)
         return self.borrowed.sum(axis=2)
 
-    @cached_property
+    @lazy
     def borrowed(self) -> np.ndarray:
         """D_j a_j W a_j'D_j', (q, q, J): what the rest takes from the front's Z_j'V⁻¹Z_j."""
         return small.congruence(self.D, self.system.product.sandwich(self.rest))

@@ -14,6 +14,7 @@ import numpy as np
 
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics.lapack import symmetric_solve
 from henderson.numerics.matrices import combination, inner_products
 
 #: parameters up to which the estimate is better than a blank guess
@@ -42,8 +43,8 @@ def moment_covariances(blocks: Blocks, cross: CrossProducts) -> list[np.ndarray]
         for l, other in enumerate(blocks.blocks):
             one, two = (bases[i].reshape(len(bases[i]), -1) for i in (k, l))
             linked = one @ squares[k, l].reshape(one.shape[1], -1) @ two.T
-            equations[np.ix_(rows, other.g_parameters)] = linked
-    solution = np.linalg.lstsq(equations, right, rcond=1e-10)[0]
+            equations[rows[:, None], other.g_parameters] = linked
+    solution = symmetric_solve(equations, right, 1e-10)
     g = solution[:-1] / max(float(solution[-1]), 1e-2 * right[n] / cross.n)
     return [combination(g[block.g_parameters], basis) for block, basis in zip(blocks.blocks, bases)]
 
