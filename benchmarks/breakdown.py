@@ -4,7 +4,8 @@
 
 Every function of henderson is wrapped in a stopwatch that charges time to the room of the innermost function
 running (NumPy's and SciPy's work is charged to the room that called them). A wrapper acts only where the room
-changes, so that it costs little; the total is that of an unwrapped fit, the shares are the wrapped one's.
+changes, so that it costs little; the total is that of an unwrapped fit, the shares are the wrapped one's. The column
+"survey" is not a share: it says how much longer a fit takes because it looks for other minima (`survey_cost`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .__main__ import RESULTS, names
 from .peers import presence, quiet
 from .problems import FITS, load
 from .runner import run_json
+from .survey_cost import added
 from .table import markdown, seconds
 
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -114,6 +116,7 @@ def run(name: str, repeat: int) -> dict[str, object]:
         begin = time.process_time()
         result = lmer(problem.formula, problem.data)
         totals.append(time.process_time() - begin)
+    survey = added(lambda: lmer(problem.formula, problem.data))
     watch = Stopwatch()
     install(watch)
     from henderson import lmer as wrapped
@@ -131,6 +134,7 @@ def run(name: str, repeat: int) -> dict[str, object]:
         "status": "ok",
         "seconds": statistics.median(totals),
         "share": share,
+        "survey": survey,
         "evaluations": evaluations(result),
     }
 
@@ -142,7 +146,7 @@ def evaluations(result: Any) -> int:
 
 def row(name: str, answer: dict[str, Any]) -> list[str]:
     if answer["status"] != "ok":
-        return [name, answer["status"], *[""] * (len(ROOMS) + 3)]
+        return [name, answer["status"], *[""] * (len(ROOMS) + 4)]
     share = answer["share"]
     in_evaluations = share["factor"] + share["criterion"]
     per_evaluation = answer["seconds"] * in_evaluations / answer["evaluations"]
@@ -151,6 +155,7 @@ def row(name: str, answer: dict[str, Any]) -> list[str]:
         name,
         seconds(answer["seconds"]),
         *percents,
+        f"{100 * answer['survey']:+.0f} %" if "survey" in answer else "",
         str(answer["evaluations"]),
         f"{1e3 * per_evaluation:.3g}",
     ]
@@ -161,18 +166,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--problems", default=",".join(FITS), help="names joined by commas (default: all)")
     parser.add_argument("--repeat", type=int, default=5, help="fits whose median is shown (5)")
     parser.add_argument("--timeout", type=float, default=200, help="seconds a process may take (200)")
+    parser.add_argument("--update", action="store_true", help="keep what the files hold of other problems")
     parser.add_argument("--output", default="breakdown", help="name of the files in benchmarks/results/")
     parser.add_argument("--child", nargs=2, metavar=("PROBLEM", "REPEAT"), help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.child:
         print(json.dumps(run(chosen.child[0], int(chosen.child[1]))))
         return
-    found = {}
+    before = RESULTS / f"{chosen.output}.json"
+    found = json.loads(before.read_text()) if chosen.update and before.exists() else {}
     for name in names(chosen.problems, FITS, "problem"):
         command = [sys.executable, "-m", "benchmarks.breakdown", "--child", name, str(chosen.repeat)]
         found[name] = run_json(command, "1", chosen.timeout)
         print(" ".join(row(name, found[name])), found[name].get("message", ""), flush=True)
-    header = ["problem", "seconds", *ROOMS, "rest", "evaluations", "ms each"]
+    header = ["problem", "seconds", *ROOMS, "rest", "survey", "evaluations", "ms each"]
     about = machine.describe([presence("henderson")], "1")
     text = f"{about}\n\n{markdown([row(name, answer) for name, answer in found.items()], header)}\n"
     RESULTS.mkdir(exist_ok=True)

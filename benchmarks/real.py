@@ -27,6 +27,7 @@ from . import machine
 from .__main__ import RESULTS
 from .peers import presence, quiet
 from .runner import HERE, environment
+from .survey_cost import added
 from .table import markdown
 
 MODELS = HERE / "real_models.csv"
@@ -36,7 +37,8 @@ LOWER = 1e-6
 
 @dataclass(frozen=True)
 class Compared:
-    """One model: seconds and criteria of both."""
+    """One model: seconds and criteria of both, and the share of its time that henderson's survey of one that is not
+    singular adds (else None)."""
 
     data: str
     formula: str
@@ -45,6 +47,7 @@ class Compared:
     lme4: float
     henderson: float
     above: float
+    survey: float | None
 
     @property
     def ratio(self) -> float:
@@ -93,6 +96,8 @@ def fits(folder: Path, seconds: float) -> None:
             continue
         mean = sum(times) / len(times)
         answer = {"k": k, "seconds": mean, "criterion": float(result.deviance), "rows": len(data)}
+        if not result.is_singular:
+            answer["survey"] = added(lambda data=data, formula=model["formula"]: lmer(formula, data), seconds)
         print(json.dumps(answer), flush=True)
 
 
@@ -114,7 +119,7 @@ def compared(folder: Path, seconds: float, limit: float) -> tuple[list[Compared]
             one, two = theirs[k], ours[k]
             found.append(Compared(
                 model["data"], model["formula"], two["rows"], one["singular"], one["seconds"], two["seconds"],
-                two["criterion"] - one["criterion"],
+                two["criterion"] - one["criterion"], two.get("survey"),
             ))  # fmt: skip
     return found, notes
 
@@ -124,10 +129,15 @@ def page(found: Sequence[Compared], notes: Sequence[str]) -> str:
     ratios = [one.ratio for one in found]
     singular = [one.ratio for one in found if one.singular]
     lower, higher = (sum(sign * one.above > LOWER for one in found) for sign in (-1, 1))
+    ordinary = [(one.henderson, one.survey) for one in found if one.survey is not None]
+    adds = [survey for _, survey in ordinary]
+    added_to_all = sum(time for time, _ in ordinary) / sum(time / (1 + survey) for time, survey in ordinary) - 1
     lines = [
         f"{len(found)} models, {len(singular)} of them singular. lme4 takes {statistics.median(ratios):.1f} × "
         f"henderson's time (median; of the singular ones {statistics.median(singular):.1f} ×); henderson is slower on "
-        f"{sum(ratio < 1 for ratio in ratios)}. Its criterion is lower on {lower}, higher on {higher}.",
+        f"{sum(ratio < 1 for ratio in ratios)}. Its criterion is lower on {lower}, higher on {higher}. Looking for "
+        f"other minima adds {100 * added_to_all:.0f} % to the time of the {len(adds)} that are not singular "
+        f"(median {100 * statistics.median(adds):.0f} %).",
     ]
     rows = [
         [one.data, one.formula.replace("|", "\\|"), str(one.rows), "yes" if one.singular else "",
