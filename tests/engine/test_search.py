@@ -109,3 +109,13 @@ def test_a_singular_covariance_of_three_effects_is_searched_from_many_starts():
         theta = np.random.default_rng(seed).normal(size=6)
         start = fit.criterion.at(theta)
         assert fit.deviance < minimize(fit.criterion.at, start).point.deviance + 1e-4
+
+
+def test_the_last_digits_take_no_iteration_where_the_last_step_brings_them():
+    """The step before the last leaves 1e-13 of sleepstudy's deviance, having left 5e-6 before."""
+    design, rows = design_from_formula("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
+    fit = fit_design(design, rows)
+    (_, before), (_, last) = fit.optimum.history[-2:]
+    assert 1e-14 < last < 1e-7 * before
+    again = fit_design(design, rows, start=fit.theta)
+    np.testing.assert_allclose(again.theta, fit.theta, rtol=1e-9)

@@ -23,8 +23,10 @@ def by_hand(codes, loadings, columns, n_levels):
     return out
 
 
+@pytest.mark.parametrize("at_once", [0, by_level.AT_ONCE])
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "backwards"])
-def test_parts_add_up_in_place(order):
+def test_parts_add_up_in_place(order, at_once, monkeypatch):
+    monkeypatch.setattr(by_level, "AT_ONCE", at_once)
     rng = np.random.default_rng(1)
     codes = rng.integers(40, size=300)
     codes = {"sorted": np.sort(codes), "shuffled": codes, "backwards": np.sort(codes)[::-1]}[order]
