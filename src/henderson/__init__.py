@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from henderson.inference.constraints import parse_constraints as parse_constraints
     from henderson.planning.power import power as power
     from henderson.prediction.from_parameters import simulate as simulate
+    from henderson.report.paper import table as table
     from henderson.results.fitted import MixedModelResults as MixedModelResults
     from henderson.results.loading import load as load
     from henderson.tables.aligned import Summary as Summary
@@ -61,6 +62,7 @@ _ROOMS = {
     "simplify": "diagnostics.simplify",
     "power": "planning.power",
     "simulate": "prediction.from_parameters",
+    "table": "report.paper",
 }
 
 __all__ = ["__version__", "datasets", *_ROOMS]

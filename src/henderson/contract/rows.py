@@ -143,6 +143,8 @@ class Rows:
         Level of each row in the fixed part's factors.
     groups : (n,) intp array, or None
         Level of each row in the groups given beside the formula.
+    make : {"pandas", "polars"}
+        Of the columns that results return, one number a row: that of the table that was given.
     """
 
     y: FloatArray
@@ -155,6 +157,7 @@ class Rows:
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
     groups: np.ndarray | None = None
+    make: str = "pandas"
 
     @property
     def n(self) -> int:
@@ -210,6 +213,7 @@ class Rows:
             {name: column[rows] for name, column in self.columns.items()},
             {name: codes[rows] for name, codes in self.factors.items()},
             part(self.groups),
+            self.make,
         )
 
     def chunks(self, size: int) -> Iterator[Rows]:

@@ -34,7 +34,7 @@ from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
 from henderson.formula.terms import shown
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
-from henderson.sources.frames import read_table
+from henderson.sources.frames import make_of, read_table
 from henderson.sources.subset import find_rows
 from henderson.sources.table import Table
 
@@ -132,7 +132,7 @@ def design_from_formula(
     checks.check_contrasts(source.contrasts, factors)
     design, made = _assemble(plan, columns, factors, values, kept, order, names)
     names.forget()
-    made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept)
+    made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept, make=make_of(data))
     design = replace(design, n_missing=n_missing + more, formula=formula)
     design = spelled(design, STATSMODELS if order == "patsy" else LME4)
     checks.check_design(design, made, strict=strict, check_identified=check_identified)

@@ -111,8 +111,13 @@ class FittedModel:
         return pd.DataFrame(values, index=index, columns=index) if values.ndim == 2 else pd.Series(values, index=index)
 
     def _by_row(self, values: FloatArray, names: Sequence[str] | None = None) -> Any:
-        """One number a row, or columns (n, k) of these names, with the rows' labels."""
-        return by_label(values, self.engine.rows.index, names)
+        """One number a row, or columns (n, k) of these names, with the rows' labels; polars' where the data were."""
+        rows = self.engine.rows
+        if rows.make == "polars":
+            import polars as pl
+
+            return pl.Series(values) if names is None else pl.DataFrame({n: values[:, k] for k, n in enumerate(names)})
+        return by_label(values, rows.index, names)
 
 
 def by_label(values: FloatArray, index: pd.Index, names: Sequence[str] | None = None) -> Any:

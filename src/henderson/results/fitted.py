@@ -27,6 +27,7 @@ from henderson.results.planning_methods import PlanningMethods
 from henderson.results.plot_methods import PlotMethods
 from henderson.results.prediction_methods import PredictionMethods
 from henderson.results.refitting import Refitting
+from henderson.results.tidy_methods import TidyMethods
 
 if TYPE_CHECKING:
     from henderson.inference.comparison.step import Steps
@@ -45,6 +46,7 @@ class MixedModelResults(
     DiagnosticMethods,
     PlotMethods,
     Refitting,
+    TidyMethods,
     Keeping,
 ):
     """Results of a linear mixed model.

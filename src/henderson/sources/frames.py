@@ -80,6 +80,11 @@ READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Table]], ...] = (
 )
 
 
+def make_of(data: Any) -> str:
+    """Of which make a column beside the table should be: polars' for a polars DataFrame, else pandas'."""
+    return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
+
+
 def to_frame(columns: Mapping[str, Array], n: int) -> pd.DataFrame:
     """A pandas frame with row numbers for index, for formulaic."""
     return pd.DataFrame(dict(columns), index=pd.RangeIndex(n), copy=False)
@@ -140,3 +145,57 @@ def column_like(data: Any, values: np.ndarray) -> Any:
     name = "estimate"
     found = like(data, values[:, None], [name])
     return found[name]
+
+
+def beside(data: Any, columns: Mapping[str, np.ndarray], positions: np.ndarray | None, n: int) -> Any:
+    """A table's rows with further columns, a table of its make (a DataFrame for dicts and records).
+
+    Parameters
+    ----------
+    data : table
+    columns : mapping of str to (m,) arrays
+    positions : (m,) int array, or None
+        The rows of the table that they are of; None: all.
+    n : int
+        Rows that the table must have.
+
+    Raises
+    ------
+    DataError
+        When it has another number of rows.
+
+    Examples
+    --------
+    >>> beside({"x": [1, 2, 3]}, {"f": np.array([0.5, 0.7])}, np.array([0, 2]), 3)
+       x    f
+    0  1  0.5
+    2  3  0.7
+    """
+    table = read_table(data)
+    if table.n != n:
+        raise DataError(f"the data has {table.n} rows, the fit was made of {n}")
+    places = np.arange(table.n) if positions is None else positions
+    if is_arrow(data):
+        import pyarrow
+
+        out = data.take(pyarrow.array(places))
+        for name, values in columns.items():
+            out = out.append_column(name, pyarrow.array(values))
+        return out
+    if isinstance(data, pd.DataFrame | np.ndarray | Table) or is_mapping(data):
+        own = data if isinstance(data, pd.DataFrame) else pd.DataFrame({k: table[k] for k in table.names}, table.index)
+        return own.iloc[places].assign(**columns)
+    import narwhals as nw
+
+    frame = nw.from_native(data, eager_only=True)
+    make = nw.get_native_namespace(frame)
+    added = [nw.new_series(name, values, backend=make) for name, values in columns.items()]
+    return frame[places.tolist()].with_columns(*added).to_native()
+
+
+def as_pandas(data: Any) -> pd.DataFrame:
+    """A table of any make as a DataFrame."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    table = read_table(data)
+    return pd.DataFrame({str(name): table[name] for name in table.names}, index=table.index)

@@ -1,0 +1,101 @@
+"""Models side by side for a paper: what is in the cells, and that the formats are whole."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import henderson
+from henderson.report.paper import p_text, paper_table
+
+SLEEP = henderson.datasets.load("sleepstudy")
+
+
+@pytest.fixture(scope="module")
+def fits():
+    return [
+        henderson.lmer("Reaction ~ Days + (Days | Subject)", SLEEP),
+        henderson.lmer("Reaction ~ 1 + (1 | Subject)", SLEEP),
+    ]
+
+
+def cells(fits, **options) -> pd.DataFrame:
+    grid = paper_table(fits, **options).grid
+    return pd.DataFrame([row[1:] for row in grid.rows], index=[row[0] for row in grid.rows])
+
+
+def test_apa(fits):
+    table = cells(fits)
+    assert table.loc["Days", 0] == "10.47 [7.21, 13.73], t(17.0) = 6.77, p < .001"
+    assert table.loc["Days", 1] == ""
+    assert table.loc["SD Days, Subject", 0] == "5.92"
+    assert table.loc["Corr (Intercept), Days, Subject", 0] == ".07"
+    assert table.loc["N (Subject)"].tolist() == ["18", "18"]
+    assert table.loc["R² (marginal)"].tolist() == [".28", ".00"]
+
+
+def test_journal(fits):
+    assert cells(fits, style="journal").loc["Days", 0] == "10.47*** (1.55)"
+    assert cells(fits, style="journal", uncertainty="ci").loc["Days", 0] == "10.47*** [7.21, 13.73]"
+    assert cells(fits, ddf="z").loc["Days", 0].endswith("z = 6.77, p < .001")
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-300, 1e-4, 0.00099, 0.001, 0.0499, 0.05, 0.5, 0.9996, 1.0])
+def test_p_is_never_zero_nor_one(p):
+    assert re.fullmatch(r"p (= \.\d{3}|< \.001|> \.999)", p_text(p))
+    assert "0.0000" not in p_text(p)
+
+
+def test_labels(fits):
+    table = cells(fits, labels={"Days": "Days of deprivation", "(Intercept)": "Start", "Subject": "Person"})
+    assert {"Days of deprivation", "Start", "SD Days of deprivation, Person", "N (Person)"} <= set(table.index)
+    with pytest.raises(ValueError, match="labels names 'Dayz', which is nothing in the models"):
+        cells(fits, labels={"Dayz": "x"})
+
+
+def test_formats(fits):
+    markdown = henderson.table(fits, names=["Slopes", "Null"], title="Sleep")
+    widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}
+    assert widths == {4}
+    latex = henderson.table(fits, output="latex", title="Sleep & more")
+    assert latex.count(r"\begin{") == latex.count(r"\end{")
+    assert r"\caption{Sleep \& more}" in latex
+    assert "$R^2$ (marginal)" in latex
+    columns = {line.count(" & ") for line in latex.splitlines() if line.endswith(r"\\") and "multicolumn" not in line}
+    assert columns == {2}
+    html = henderson.table(fits, output="html", title="Sleep")
+    for text in ("Days", "Fixed effects", "Random effects", "p &lt; .001", "Sleep"):
+        assert text in html or text.replace("&lt;", "<") in html
+
+
+def test_a_singular_fit_and_units():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", henderson.SingularMatrixWarning)
+        flat = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff2"))
+    assert cells(flat).loc["SD (Intercept), Batch", 0] == "0.00"
+    tiny = henderson.lmer("y ~ Days + (1 | Subject)", SLEEP.assign(y=SLEEP["Reaction"] * 1e-6))
+    estimate = cells(tiny).loc["Days", 0].split(" ")[0]
+    assert float(estimate) == pytest.approx(tiny.params["Days"], rel=1e-3)
+    assert np.isfinite(float(cells(tiny).loc["SD residual", 0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"style": "nature"}, "style must be one of apa, journal, not 'nature'"),
+        ({"output": "docx"}, "output must be one of markdown, latex, html, not 'docx'"),
+        ({"names": ["one"]}, "1 names for 2 models"),
+        ({"uncertainty": "sd"}, "uncertainty must be 'ci' or 'se'"),
+    ],
+)
+def test_errors(fits, options, says):
+    with pytest.raises(ValueError, match=says):
+        henderson.table(fits, **options)
+    with pytest.raises(ValueError, match="there is no model"):
+        henderson.table([])
+    with pytest.raises(ValueError, match="made of results, not of int"):
+        henderson.table([3])

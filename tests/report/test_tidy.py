@@ -1,0 +1,69 @@
+"""tidy, glance and augment against broom.mixed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import henderson
+from oracle_data import load_oracle
+
+# lme4 stops at 1e-6 of the best θ or so
+LOOSE = 5e-5
+CASES = load_oracle("broom")["cases"]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case["formula"])
+def both(request):
+    case = request.param
+    return case, henderson.lmer(case["formula"], henderson.datasets.load(case["data"]), REML=case["reml"])
+
+
+def compare(mine: pd.DataFrame, its: dict, exact: tuple[str, ...]) -> None:
+    its = pd.DataFrame(its)
+    for name in exact:
+        assert mine[name].fillna("").tolist() == its[name].fillna("").astype(str).tolist(), name
+    for name in mine.columns.difference(exact):
+        want = its[name].to_numpy(float)
+        scale = np.nanmax(np.abs(want))
+        np.testing.assert_allclose(mine[name].to_numpy(float), want, rtol=LOOSE, atol=LOOSE * scale, err_msg=name)
+
+
+def test_tidy(both):
+    case, fit = both
+    mine = fit.tidy(conf_int=True)
+    assert list(mine.columns) == [name for name in pd.DataFrame(case["tidy"]).columns if name in mine.columns]
+    # broom names the second of two terms on one factor; the names of the first agree
+    compare(mine, case["tidy"], ("effect", "group", "term"))
+
+
+@pytest.mark.parametrize("effects", ["ran_vals", "ran_coefs"])
+def test_levels(both, effects):
+    case, fit = both
+    mine = fit.tidy(effects).sort_values(["group", "term", "level"])
+    its = pd.DataFrame(case[effects])
+    its["level"] = its["level"].astype(str)
+    mine = mine[[name for name in mine.columns if name in its.columns]]
+    key = ["group", "term", "level"]
+    together = mine.merge(its, on=key, suffixes=("", "_r"))
+    assert len(together) == len(mine)
+    np.testing.assert_allclose(together["estimate"], together["estimate_r"], rtol=2e-4, atol=2e-3)
+
+
+def test_glance_and_augment(both):
+    case, fit = both
+    its = pd.DataFrame(case["glance"])
+    mine = fit.glance()
+    assert list(mine.columns) == list(its.columns)
+    np.testing.assert_allclose(mine.to_numpy(float), its.to_numpy(float), rtol=1e-6)
+    rows = fit.augment(henderson.datasets.load(case["data"])).head(5)
+    its = pd.DataFrame(case["augment"])
+    for name in (".fitted", ".resid", ".fixed", ".mu", ".offset", ".sqrtrwt", ".weights", ".wtres"):
+        np.testing.assert_allclose(rows[name], its[name], rtol=1e-4, atol=1e-3, err_msg=name)
+
+
+def test_effects_are_known():
+    fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    with pytest.raises(ValueError, match="no effects are called 'random'; there are fixed, ran_pars"):
+        fit.tidy("random")
