@@ -95,7 +95,7 @@ def wrap(results: Any, data: Any) -> Model:
     table = read_table(data)
     variables = list(dict.fromkeys([*design.specs.response.variables, *design.specs.fixed.variables]))
     names = [*variables, *(name for name in table.names if name not in variables)]
-    frame = pl.DataFrame([_column(str(name), table[name]) for name in names])
+    frame = pl.DataFrame([_column(str(name), table[name], name in variables) for name in names])
     response = design.specs.response.variables[0] if design.specs.response.variables else design.y_name
     vault = ModelVault(
         coef=np.asarray(results.engine.beta)[kept],
@@ -120,12 +120,12 @@ def _kind(column: pl.Series) -> str:
     return "character"
 
 
-def _column(name: str, values: Any) -> pl.Series:
-    """A column as polars reads it; text has its levels in order, as marginaleffects wants it."""
-    if hasattr(values, "categories"):
-        return pl.Series(name, [str(one) for one in values], dtype=pl.Enum([str(one) for one in values.categories]))
-    column = pl.Series(name, np.asarray(values))
-    if column.dtype in (pl.Object, pl.String):
-        text = [str(one) for one in np.asarray(values)]
-        return pl.Series(name, text, dtype=pl.Enum(sorted(set(text))))
+def _column(name: str, values: Any, used: bool) -> pl.Series:
+    """A column as polars reads it; text that the model uses has its levels in order, as marginaleffects wants it."""
+    known = getattr(values, "categories", None)
+    plain = np.asarray(values)
+    column = pl.Series(name, [str(one) for one in plain]) if plain.dtype.kind in "OUT" else pl.Series(name, plain)
+    if used and column.dtype == pl.String:
+        levels = sorted(set(column.to_list())) if known is None else [str(one) for one in known]
+        return column.cast(pl.Enum(levels))
     return column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -144,11 +145,17 @@ class Lme4Summary(SummaryExports):
         return "\n\n".join([*head, *tables, *self._tail])
 
     def as_latex(self) -> str:
-        """The summary as LaTeX tables."""
-        tables = "\n\n".join(f"{title}\n\n{grid.latex()}" for title, grid in self._grids())
-        notes = " \\newline \n".join(escaped(text) for text in self._tail)
-        caption = escaped(f"{self.title}. {self.formula}")
-        return f"\\begin{{table}}\n\\caption{{{caption}}}\n{tables}\n\\end{{table}}\n\\bigskip\n{notes}"
+        """The summary as one floating LaTeX table: random and fixed effects with booktabs' rules, the rest as notes."""
+        wanted = ("Random effects", "Fixed effects")
+        tables = [
+            f"\\smallskip\n\\textit{{{title}}}\\par\\smallskip\n{with_minus_signs(grid.latex())}"
+            for title, grid in self._grids()
+            if title in wanted
+        ]
+        notes = [escaped(" ".join(text.split())) for text in (self.criteria, *self._tail)]
+        head = f"\\caption{{{escaped(self.title)}: \\texttt{{{escaped(self.formula)}}}}}"
+        foot = "\\par\\smallskip\n\\footnotesize " + " \\\\\n".join(notes)
+        return "\n".join(["\\begin{table}", "\\centering", head, "\n\\par\n".join(tables), foot, "\\end{table}"])
 
     def _repr_html_(self) -> str:
         return self.as_html()
@@ -158,6 +165,18 @@ class Lme4Summary(SummaryExports):
 
     def __repr__(self) -> str:
         return self.as_text()
+
+
+def with_minus_signs(latex: str) -> str:
+    """LaTeX whose negative numbers have a minus, not a hyphen; p's column is called p.
+
+    Examples
+    --------
+    >>> print(with_minus_signs("a-b & -0.53 & 1.2e-05"))
+    a-b & $-$0.53 & 1.2e-05
+    """
+    signed = re.sub(r"(?<=[& ] )-(?=[\d.])|(?<=& )-(?=[\d.])|(?<=^)-(?=[\d.])", "$-$", latex, flags=re.MULTILINE)
+    return re.sub(r"Pr\(\$>\$\$\|\$(\w)\$\|\$\)", "$p$", signed)
 
 
 def _correlations(inference: Inference, which: np.ndarray) -> pd.DataFrame:
