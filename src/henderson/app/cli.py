@@ -1,4 +1,4 @@
-"""The command `henderson`: `demo`, `fit`, `datasets`.
+"""The command `henderson`: `demo`, `fit`, `report`, `datasets`.
 
 Tables go to stdout. What is wrong with the command or the data is one line on stderr and exit code 2;
 warnings are one line each on stderr. Ctrl-C ends with 130.
@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -92,31 +92,47 @@ def _parser() -> argparse.ArgumentParser:
         description="Fit one model and print its table.",
         epilog='example: henderson fit "Reaction ~ Days + (Days | Subject)" sleepstudy',
     )
-    fit.add_argument("formula", help="a formula with bars, or without when --groups is given")
-    fit.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
-    fit.add_argument("--ml", action="store_true", help="maximum likelihood (default: REML)")
-    fit.add_argument("--weights", metavar="COLUMN", help="prior weights")
-    fit.add_argument("--groups", metavar="COLUMN", help="fit as statsmodels' MixedLM does, by these groups")
-    fit.add_argument("--re-formula", metavar="FORMULA", help="with --groups: random slopes, such as '~ Days'")
-    fit.add_argument(
+    _add_model(fit)
+    fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
+    fit.set_defaults(run=_run_fit)
+
+    report = commands.add_parser(
+        "report",
+        help="fit one model and write a page about it",
+        description="Fit one model and write a self-contained HTML page about it.",
+        epilog='example: henderson report "Reaction ~ Days + (Days | Subject)" sleepstudy --out fit.html',
+    )
+    _add_model(report)
+    report.add_argument("--title", help="heading of the page")
+    report.add_argument("--out", metavar="FILE", default="report.html", help="the page (default: report.html)")
+    report.set_defaults(run=_run_report)
+
+    listing = commands.add_parser("datasets", help="list the data sets, or describe one")
+    listing.add_argument("name", nargs="?", help="describe this one")
+    listing.set_defaults(run=_run_datasets)
+    return parser
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    """The arguments that say what to fit to what."""
+    command.add_argument("formula", help="a formula with bars, or without when --groups is given")
+    command.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
+    command.add_argument("--ml", action="store_true", help="maximum likelihood (default: REML)")
+    command.add_argument("--weights", metavar="COLUMN", help="prior weights")
+    command.add_argument("--groups", metavar="COLUMN", help="fit as statsmodels' MixedLM does, by these groups")
+    command.add_argument("--re-formula", metavar="FORMULA", help="with --groups: random slopes, such as '~ Days'")
+    command.add_argument(
         "--vc",
         metavar="NAME=FORMULA",
         action="append",
         default=[],
         help="with --groups: a variance component, such as 'cask=0 + C(cask)'; may be repeated",
     )
-    fit.add_argument(
+    command.add_argument(
         "--open",
         action="store_true",
         help="let the formula run Python; by default it may use columns and the listed functions only",
     )
-    fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
-    fit.set_defaults(run=_run_fit)
-
-    listing = commands.add_parser("datasets", help="list the data sets, or describe one")
-    listing.add_argument("name", nargs="?", help="describe this one")
-    listing.set_defaults(run=_run_datasets)
-    return parser
 
 
 def _run_demo(args: argparse.Namespace) -> None:
@@ -138,6 +154,27 @@ def _run_datasets(args: argparse.Namespace) -> None:
 
 
 def _run_fit(args: argparse.Namespace) -> None:
+    result, text, messages = _fitted(args, lambda result: str(result.summary()).rstrip("\n"))
+    print(text)
+    for message in messages:
+        _say(f"warning: {message}")
+    if args.out is not None:
+        record = as_record(result, formula=args.formula, warned=messages)
+        Path(args.out).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _run_report(args: argparse.Namespace) -> None:
+    from henderson.plots.canvas import needed
+
+    needed()
+    _, place, messages = _fitted(args, lambda result: result.report(args.out, title=args.title))
+    print(place)
+    for message in messages:
+        _say(f"warning: {message}")
+
+
+def _fitted(args: argparse.Namespace, use: Callable[[Any], Any]) -> tuple[Any, Any, list[str]]:
+    """The fit, what `use` makes of it, and the warnings of both."""
     components = _components(args)
     if args.out is not None and not Path(args.out).absolute().parent.is_dir():
         raise ValueError(f"cannot write {args.out}: no such folder")
@@ -145,14 +182,8 @@ def _run_fit(args: argparse.Namespace) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = _fit(args, data, components)
-        text = str(result.summary()).rstrip("\n")
-    messages = [_one_line(str(w.message)) for w in caught if issubclass(w.category, UserWarning)]
-    print(text)
-    for message in messages:
-        _say(f"warning: {message}")
-    if args.out is not None:
-        record = as_record(result, formula=args.formula, warned=messages)
-        Path(args.out).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        used = use(result)
+    return result, used, [_one_line(str(w.message)) for w in caught if issubclass(w.category, UserWarning)]
 
 
 def _components(args: argparse.Namespace) -> dict[str, str]:

@@ -27,6 +27,7 @@ from henderson.results.planning_methods import PlanningMethods
 from henderson.results.plot_methods import PlotMethods
 from henderson.results.prediction_methods import PredictionMethods
 from henderson.results.refitting import Refitting
+from henderson.results.report_methods import ReportMethods
 from henderson.results.tidy_methods import TidyMethods
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class MixedModelResults(
     MeasuresMethods,
     DiagnosticMethods,
     PlotMethods,
+    ReportMethods,
     Refitting,
     TidyMethods,
     Keeping,
