@@ -329,3 +329,15 @@ def test_unknown_arguments():
 def test_public_names():
     for name in henderson.__all__:
         assert getattr(henderson, name) is not None
+
+
+def test_a_variance_that_no_data_identify_has_no_standard_error_and_is_warned_of():
+    # a treatment for each group; the standard error was that of wherever on the flat the search stopped, 1e21
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(8), 6)
+    data = pd.DataFrame({"y": rng.normal(size=48) + g, "g": g, "t": np.array(list("ABCDEFGH"))[g]})
+    with pytest.warns(ValueWarning, match="do not identify"):
+        fit = mixedlm("y ~ t", data, groups="g").fit()
+    assert fit.bse.isna().all()
+    assert np.isnan(fit.bse_cov_re["g Var"])
+    assert np.isfinite(fit.bse_cov_re["scale"])

@@ -55,6 +55,33 @@ def test_products_of_far_covariates(formula, row, far, ddf):
     assert moved.coef_table.df.iloc[1] == pytest.approx(near.inference.df(L)[0], abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("formula", "far", "digits"),
+    [
+        ("y ~ x * z * f1 + (1 | g)", 1e5, 1e-7),
+        ("y ~ x * z * x2 + (1 | g)", 1e3, 1e-6),
+        ("y ~ x * z * x2 + (1 | g)", 1e4, 1e-3),
+    ],
+)
+def test_a_product_of_three_far_covariates_has_the_digits_of_its_column(formula, far, digits):
+    # at 1e4 the column is 1e12, rounded to 1e-4, and varies by 1 beyond what the others explain; it was dropped
+    rng = np.random.default_rng(8)
+    x2, f1 = np.round(rng.normal(size=len(Y)) * 64) / 64, rng.integers(0, 2, size=len(Y)).astype(float)
+    near = lmer(formula, {"y": Y, "x": X, "z": Z, "x2": x2, "f1": f1, "g": G})
+    moved = lmer(formula, {"y": Y, "x": X + far, "z": Z + far, "x2": x2 + far, "f1": f1, "g": G})
+    assert not moved.dropped
+    assert moved.deviance == pytest.approx(near.deviance, abs=digits)
+    assert moved.coef_table.estimate.iloc[-1] == pytest.approx(near.coef_table.estimate.iloc[-1], abs=digits)
+    assert moved.coef_table.se.iloc[-1] == pytest.approx(near.coef_table.se.iloc[-1], rel=digits)
+
+
+def test_products_that_are_redundant_are_dropped():
+    z = X + 5.0
+    table = {"y": Y, "x": X + 1e4, "z": z + 1e4, "g": G, "f": F}
+    assert lmer("y ~ x + I(x**2) + x:z + (1 | g)", table).dropped == ["x:z"]
+    assert len(lmer("y ~ x * z + I(x * z) + f + (1 | g)", table | {"z": Z + 1e4}).dropped) == 1
+
+
 def test_a_slope_in_any_unit_keeps_its_variance():
     # ms and ns since 1970: the slope's own share of λ is below 1e-15 of the intercept's
     day = 20 + 11.5 * X

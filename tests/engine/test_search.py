@@ -9,6 +9,7 @@ from henderson import datasets, lmer
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.fit import fit_design
+from henderson.engine.search.basins import distinct
 from henderson.engine.search.optimize import minimize
 from henderson.engine.search.survey import Survey, spread
 
@@ -119,3 +120,52 @@ def test_the_last_digits_take_no_iteration_where_the_last_step_brings_them():
     assert 1e-14 < last < 1e-7 * before
     again = fit_design(design, rows, start=fit.theta)
     np.testing.assert_allclose(again.theta, fit.theta, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("seed", "theta"),
+    [
+        (67, [19.667, 15.777, 2.9557]),
+        (456, [1.578, -3.5169, 0.0]),
+        (513, [2.3471, -6.7297, 0.0]),
+        (646, [5.1258, -7.5698, 16.1117]),
+        (711, [8.0972, -2.5492, 0.0]),
+        (852, [3.6643, -5.7551, 26.2257]),
+    ],
+)
+def test_a_minimum_with_a_correlation_below_the_first_that_is_found(seed, theta):
+    # the first descent ends inside, with a certificate, 0.03 to 8 above the deviance at theta
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(9), [30, 1, 2, 3, 1, 2, 3, 1, 2])
+    x = rng.normal(size=len(g))
+    y = (rng.normal(size=len(g)) + 2 * rng.normal(size=9)[g]) * np.where(g == 0, 0.2, 1.0)
+    fit = fit_design(*design_from_formula("y ~ 1 + (x | g)", {"y": y, "x": x, "g": g}), reml=False)
+    assert fit.deviance < fit.criterion.deviance(np.array(theta)) + LOWER
+
+
+def test_where_the_deviance_is_flat_the_smallest_variance_is_reported():
+    # a treatment for each group: the restricted likelihood does not know the groups' variance
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(3), [5, 3, 9])
+    data = {"y": rng.normal(size=17) + g, "g": g, "t": np.array(list("ABC"))[g]}
+    fit = fit_design(*design_from_formula("y ~ t + (1 | g)", data))
+    assert fit.theta[0] < 0.05
+    assert fit.deviance == pytest.approx(fit.criterion.deviance(np.array([2.0])), abs=1e-9)
+    assert fit.optimum.starts == 1
+
+
+def test_of_equal_points_the_smallest_theta_stands_for_all():
+    theta = np.array([[3.0], [1.0], [2.0], [5.0], [4.0]])
+    assert distinct(theta, np.array([2.0, 2.0, 1.0, -np.inf, -np.inf])).tolist() == [4, 3, 2, 1]
+
+
+def test_a_model_too_wide_to_survey_is_tried_from_other_variances():
+    # 111 levels crossed with 130: the first descent ended with both variances at zero, 92 above this
+    rng = np.random.default_rng(0)
+    a = np.r_[np.zeros(500, int), np.arange(1, 111)]
+    b = rng.integers(0, 130, size=len(a))
+    y = rng.normal(size=len(a)) + (a > 0) * 2.0 * rng.normal(size=len(a))
+    fit = fit_design(*design_from_formula("y ~ 1 + (1 | a) + (1 | b)", {"y": y, "a": a, "b": b}), reml=False)
+    assert fit.optimum.surveyed == 0
+    assert fit.optimum.starts > 1
+    assert fit.deviance < fit.criterion.deviance(np.array([1.6364, 0.0])) + LOWER

@@ -87,8 +87,13 @@ class EffectsMethods(FittedModel):
 
     @property
     def optinfo(self) -> dict[str, Any]:
-        """How the optimum was found: evaluations, certificate, starts tried, points of the grid surveyed, seconds."""
+        """How the optimum was found: evaluations, certificate, starts tried, points of the grid surveyed, seconds.
+
+        ``elsewhere`` says whether lower minima were looked for: ``"searched"``, or ``"not searched"`` where one descent
+        was made and nothing else, since levels are alike, nothing ended at zero, or the model is too large.
+        """
         search = self.engine.optimum
+        searched = search.starts > 1 or search.surveyed > 0
         return {
             "evaluations": search.evaluations,
             "gradient_norm": search.gradient_norm,
@@ -98,6 +103,7 @@ class EffectsMethods(FittedModel):
             "converged": search.converged,
             "starts": search.starts,
             "surveyed": search.surveyed,
+            "elsewhere": "searched" if searched else "not searched",
             "seconds": search.seconds,
             "message": search.message,
         }

@@ -308,13 +308,15 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         -871.814 -875.970
         """
         from henderson.compat.statsmodels.fitting import FitRequest, fit_setup, warn_of_unused
-        from henderson.results.fit_warnings import warn_at_boundary, warn_unless_certified
+        from henderson.results.fit_warnings import warn_at_boundary, warn_unless_certified, warn_unless_identified
 
         options = warn_of_unused(fit_kwargs, niter_sa)
         request = FitRequest(start_params, reml, do_cg, fe_pen, cov_pen, free, full_output, method, options)
         outcome = fit_setup(self.setup, request)
         self.reml, self.fe_pen, self.cov_pen = reml, fe_pen, cov_pen
         warn_unless_certified(outcome.fit, outcome.converged, outcome.message)
+        if outcome.optimal:
+            warn_unless_identified(outcome.fit)
         warn_at_boundary(outcome.fit)
         return MixedLMResults(self, outcome)
 

@@ -220,18 +220,28 @@ class PackedResults(MixedModelResults):
 
     @cached_property
     def _cov(self) -> FloatArray:
-        """Covariance of params, (k, k)."""
-        if self._outcome.optimal and self.inference.cov_type != "hessian":
+        """Covariance of params, (k, k); NaN for what the data do not identify."""
+        out = self._joint_covariance
+        if not self._outcome.optimal:
+            return out
+        if self.inference.cov_type != "hessian":
             out = np.zeros_like(self._joint_covariance)
             out[self.k_fe :, self.k_fe :] = self._joint_covariance[self.k_fe :, self.k_fe :]
             out[: self.k_fe, : self.k_fe] = self.inference.known_cov
-            return out
-        if self._outcome.optimal and self.inference.unidentified is not None:
-            unknown = np.flatnonzero(np.isnan(np.diag(self.inference.known_cov)))
-            out = self._joint_covariance.copy()
+        if self.inference.unidentified is not None:
+            unknown = np.append(np.isnan(np.diag(self.inference.known_cov)), self._unidentified_variances)
+            out = out.copy()
             out[unknown] = out[:, unknown] = np.nan
-            return out
-        return self._joint_covariance
+        return out
+
+    @cached_property
+    def _unidentified_variances(self) -> np.ndarray:
+        """Which variance parameters of params the data do not identify, bool."""
+        index, unidentified = self._setup.packing.index, self.inference.unidentified
+        if unidentified is None:
+            return np.zeros(len(index), bool)
+        to_user = self.engine.criterion.to_user_g
+        return unidentified.flat.touches(np.column_stack([to_user, np.zeros(len(to_user))]))[index]
 
     @cached_property
     def bse_re(self) -> Any:
@@ -248,8 +258,10 @@ class PackedResults(MixedModelResults):
         See `joint.Joint.shown`.
         """
         var, var_scale = self._joint.shown(self.scale)
-        names = [*self._names[self.k_fe :], "scale"]
-        return pd.Series(root(np.append(var[self._setup.packing.index], var_scale)), index=pd.Index(names))
+        names, of_params = [*self._names[self.k_fe :], "scale"], var[self._setup.packing.index]
+        if self._outcome.optimal:
+            of_params = np.where(self._unidentified_variances, np.nan, of_params)
+        return pd.Series(root(np.append(of_params, var_scale)), index=pd.Index(names))
 
     def conf_int(  # type: ignore[override]  # arrays where the data came without labels
         self,

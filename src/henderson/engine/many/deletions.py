@@ -17,8 +17,7 @@ from henderson.engine.many.components import Components
 from henderson.engine.many.deleted import Deleter
 from henderson.engine.many.fits import LEAST_START, fit_batch
 from henderson.engine.many.refits import LARGEST, Refits, batched_components, start_of
-from henderson.engine.search.search import BALANCED, FEW, UNLIKE
-from henderson.engine.search.survey import spread
+from henderson.engine.search.look import Look
 from henderson.errors import DataError
 from henderson.numerics.threads import blas_threads
 
@@ -28,8 +27,6 @@ FloatArray = np.ndarray
 BATCH_DOUBLES = 4_000_000
 #: patterns × sets of a batch without: those are taken in slices that fit the cache
 PAIRS = 1 << 17
-#: relative standard deviations to descend from where there may be several minima
-STARTS = (0.1, 1.0, 4.0)
 #: sets of a batch
 FEWEST, MOST = 128, 2000
 
@@ -97,7 +94,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
     if parts is None or _is_slow(parts):
         return _one_by_one(fit, sets, range(sets.m), tell)
     start = start_of(fit, parts)
-    near, also = _is_inside(parts, start), STARTS if _may_have_several_minima(fit) else ()
+    near, elsewhere = _is_inside(parts, start), Look.of(fit.criterion).is_due
     deleter = Deleter(fit.design, fit.rows, parts)
     step = _sets_at_once(parts)
     out = []
@@ -119,7 +116,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
                     resampled=deleted[whole],
                     n_rows=n_rows[whole],
                     near=near,
-                    also=also,
+                    elsewhere=elsewhere,
                 )
             fits = Refits.of_batch(fit, parts, replace(batch, deviance=batch.deviance + lost))
             found, whole = [fits[batch.converged]], whole[batch.converged]
@@ -151,13 +148,6 @@ def _sets_at_once(parts: Components) -> int:
     if any(shape.is_large for shape in parts.shapes):
         return int(np.clip(BATCH_DOUBLES // (parts.doubles() - parts.n), 1, MOST))
     return int(np.clip(PAIRS // sum(len(shape.count) for shape in parts.shapes), FEWEST, MOST))
-
-
-def _may_have_several_minima(fit: Fit) -> bool:
-    """Whether the search of a single fit would look for other basins: few levels, or very unlike ones."""
-    unlike = spread(fit.criterion)
-    few = min(term.n_levels for term in fit.design.terms) < FEW
-    return unlike > UNLIKE or (unlike > BALANCED and few)
 
 
 def _is_slow(parts: Components) -> bool:

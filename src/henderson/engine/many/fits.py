@@ -11,7 +11,6 @@ from there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from henderson.covariance.layout import Layout
 from henderson.covariance.roots import triangular
 from henderson.engine.many.components import Components
 from henderson.engine.many.coordinates import chain, descent_off_boundary
+from henderson.engine.many.elsewhere import lower_elsewhere
 from henderson.engine.many.pieces import OtherRows, Pieces, Responses, pieces
 from henderson.numerics.newton import Evaluate, minimize_batch, minimize_nearby
 
@@ -28,8 +28,6 @@ FloatArray = np.ndarray
 
 #: what the deviance may still fall by at a fit that counts as optimal
 GAIN = 1e-8
-#: what another minimum's deviance must be lower by
-LOWER = 1e-6
 #: Newton decrement at which a fit near a known one takes its last step: the step is a quasi-Newton one
 FINE = 1e-12
 #: relative standard deviations that a start is kept away from zero, in the basis of orthonormal columns
@@ -93,7 +91,7 @@ def fit_batch(
     n_rows: FloatArray | None = None,
     near: bool = False,
     curvature: bool = False,
-    also: Sequence[float] = (),
+    elsewhere: bool = False,
 ) -> BatchFit:
     """Fit every response.
 
@@ -113,8 +111,8 @@ def fit_batch(
         Whether `BatchFit.at` has second derivatives.
     near : bool
         The start is the fit of all rows, and what is fitted lacks few of them: its curvature serves, and is updated.
-    also : sequence of float
-        Relative standard deviations from which each member descends, too; the lowest end is taken.
+    elsewhere : bool
+        Whether to look for lower minima from other starts too.
     """
     layout = parts.layout
     batch = responses.batch if resampled is None else len(resampled.yy)
@@ -150,12 +148,8 @@ def fit_batch(
         found = minimize_batch(_among(evaluate, rest), np.repeat(first, len(rest), 1))
         x[:, rest], value[rest], converged[rest] = found.x, found.value, found.converged
         evaluations += found.evaluations
-    for size in also:
-        beginning = _start(layout, size**2 * np.eye(layout.q))[:, None]
-        found = minimize_batch(evaluate, np.repeat(beginning, batch, 1))
-        lower = found.converged & ~(found.value >= value - LOWER)
-        x[:, lower], value[lower], converged[lower] = found.x[:, lower], found.value[lower], True
-        evaluations += found.evaluations
+    if elsewhere:
+        x, value, converged = lower_elsewhere(layout, evaluate, x, value, converged)
     members = np.flatnonzero(converged & _is_singular(layout, layout.lam(x)))
     for _ in range(5):
         if not len(members):

@@ -19,6 +19,7 @@ from henderson.engine.fit import Fit, refit
 from henderson.engine.many.components import Components, components
 from henderson.engine.many.fits import BatchFit, fit_batch
 from henderson.engine.many.pieces import Responses
+from henderson.engine.search.look import Look
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
@@ -156,11 +157,23 @@ class Refitter:
 
     def together(self, parts: Components, responses: Responses, curvature: bool = False) -> BatchFit:
         """Fits of responses as one computation; `curvature`: with second derivatives at the optima."""
-        return fit_batch(parts, responses, start_of(self.fit, parts), reml=self.fit.reml, curvature=curvature)
+        return fit_batch(
+            parts,
+            responses,
+            start_of(self.fit, parts),
+            reml=self.fit.reml,
+            curvature=curvature,
+            elsewhere=self.may_have_several_minima,
+        )
 
     def alone(self, y: FloatArray, tolerance: float = NEGLIGIBLE) -> Fit:
         """The fit of one response, from the original fit, with the last step at a predicted decrease of `tolerance`."""
         return refit(self.fit, y, near=self.near, tolerance=tolerance)
+
+    @cached_property
+    def may_have_several_minima(self) -> bool:
+        """Whether levels are so unlike, or so few, that other minima are looked for as in a single fit."""
+        return Look.of(self.fit.criterion).is_due
 
     @cached_property
     def near(self) -> Evaluation:

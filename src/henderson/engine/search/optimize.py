@@ -75,6 +75,8 @@ class Optimum(Generic[P]):
 
 #: predicted decrease at which a search is over, and below which not even the last step is taken
 TOLERANCE, EXACT = 3e-10, 1e-18
+#: predicted decrease of a step of relative length one below which there is a plateau, and no last step is taken
+PLATEAU = 1e-11
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
@@ -138,7 +140,8 @@ def minimize(
             further = True
         elif predicted <= tolerance or stalled >= 3:
             good, full = predicted <= max(ACCEPTABLE, tolerance), point
-            if good and predicted > EXACT:
+            length = float(np.linalg.norm(step)) / max(float(np.linalg.norm(point.theta)), 1.0)
+            if good and predicted > max(EXACT, PLATEAU * length**2):
                 last = evaluate(point.theta + step)
                 evaluations += 1
                 point = last if last.deviance <= point.deviance + 50 * rounding else point

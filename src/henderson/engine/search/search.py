@@ -6,8 +6,9 @@
 3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
    semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
 4. A certificate speaks of a neighbourhood, and there can be more than one minimum, each certified. Other basins of the
-   survey are descended into, and small models that end singular are searched from more starts; the lowest end stands.
-   Where the survey is cheap all of them descend at once (`screen`), and again only those that end lower.
+   survey are descended into, and small models that end singular are searched from more starts (`look` says where); the
+   lowest end stands. Where the survey is cheap all of them descend at once (`screen`), and again only those that end
+   lower; else only the lowest few do.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import numpy as np
 
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.search.basins import Basins
+from henderson.engine.search.look import BALANCED, UNLIKE, Look
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
 from henderson.engine.search.screen import ends, is_cheap
-from henderson.engine.search.start import other_starts, scored_theta, scoring_start
-from henderson.engine.search.survey import Basins, Survey, spread
+from henderson.engine.search.start import other_starts, scored_theta, scoring_start, widened_starts
+from henderson.engine.search.survey import Survey
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import singular_range
@@ -37,16 +40,16 @@ WORTHWHILE = 1e-7
 FAR = 100.0
 #: effects up to which a singular model is searched from other starts too
 SEARCH_AGAIN = 500
-#: spread of a factor's levels up to which it counts as balanced, and from which a survey looks at any number of levels
-BALANCED, UNLIKE = 1.0 + 1e-7, 25.0
-#: levels below which it looks at any unbalanced factor
-FEW = 50
+#: most starts from which descents are made one by one
+ONE_BY_ONE = 4
 #: sizes of λ that are tried when a start has no deviance
 RETREATS = (1.0, 0.1, 0.0)
 #: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
 PER_ROW = 3e-13
 #: predicted decrease that leaves nine digits of a variance, and rows times effects up to which that is seen to
 FINE, CHEAP = 1e-17, 100_000
+#: correlations that differ by less may be of one basin
+ALIKE = 0.2
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
@@ -123,21 +126,22 @@ def search(
         return point
 
     tolerance = max(tolerance, TOLERANCE, PER_ROW * criterion.system.cross.n)
-    unlike = spread(criterion)
-    basins = _basins(criterion) if unlike > UNLIKE or (unlike > BALANCED and _has_few_levels(criterion)) else None
+    look = Look.of(criterion)
+    basins = look.before()
     first = _first(criterion, evaluate, basins, start) if near is None else _after(criterion, evaluate, near)
     ended, starts = _descend(criterion, evaluate, first, tolerance=tolerance), 1
-    if basins is None and unlike > BALANCED and any(_is_singular(lam) for lam in ended.optimum.point.lam):
-        basins = _basins(criterion)
+    basins = look.after(any(_is_singular(lam) for lam in ended.optimum.point.lam)) if basins is None else basins
     seen = [ended.optimum.point]
     elsewhere = [
         (theta, promised)
-        for theta, promised in _elsewhere(criterion, ended.optimum.point, basins)
+        for theta, promised in _elsewhere(look, ended.optimum.point, basins)
         if promised <= ended.optimum.point.deviance and not _was_seen(criterion, basins, theta, seen)
     ]
-    if len(elsewhere) > 1 and (survey := Survey.of(criterion)) is not None and is_cheap(survey):
+    if elsewhere and look.survey is not None and is_cheap(look.survey):
         starts += len(elsewhere)
-        elsewhere, seen = _lower(survey, ended.optimum.point, elsewhere), []
+        elsewhere, seen = _lower(look.survey, ended.optimum.point, elsewhere), []
+    elif len(elsewhere) > 1:
+        elsewhere = _lowest(look, evaluate, elsewhere)
     for theta, promised in elsewhere:
         lowest = ended.optimum.point.deviance
         if promised > lowest or _was_seen(criterion, basins, theta, seen):
@@ -149,15 +153,6 @@ def search(
             seen.append(other.optimum.point)
             ended = other if other.optimum.point.deviance < lowest - WORTHWHILE else ended
     return replace(ended, starts=starts, surveyed=0 if basins is None else basins.surveyed)
-
-
-def _basins(criterion: Criterion) -> Basins | None:
-    survey = Survey.of(criterion)
-    return None if survey is None else survey.basins()
-
-
-def _has_few_levels(criterion: Criterion) -> bool:
-    return min((block.n_levels for block in criterion.blocks.blocks), default=FEW) < FEW
 
 
 def _first(
@@ -192,14 +187,35 @@ def _after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], n
     return scored if scored.deviance < point.deviance else point
 
 
-def _elsewhere(criterion: Criterion, point: Evaluation, basins: Basins | None) -> list[tuple[np.ndarray, float]]:
-    """Where else there may be a lower minimum, and the deviance promised there: other basins of the survey, and starts
-    elsewhere when a λ of several effects ended singular."""
+def _elsewhere(look: Look, point: Evaluation, basins: Basins | None) -> list[tuple[np.ndarray, float]]:
+    """Where else there may be a lower minimum, and the deviance promised there.
+
+    Other basins of the survey; starts anywhere when a λ of several effects ended singular, or has so many that a grid
+    sees little and levels are very unlike; in models too large for either, variances that ended at zero at sizes that
+    they might have.
+    """
+    blocks, singular = look.criterion.blocks, [_is_singular(lam) for lam in point.lam]
     out = [] if basins is None else list(zip(basins.theta, (basins.deviance - basins.error).tolist()))
-    singular = any(len(lam) > 1 and _is_singular(lam) for lam in point.lam)
-    if singular and sum(block.size for block in criterion.blocks.blocks) <= SEARCH_AGAIN:
-        out += [(theta, -np.inf) for theta in other_starts(criterion.blocks, spread(criterion) <= BALANCED)]
+    several = any(one and len(lam) > 1 for one, lam in zip(singular, point.lam))
+    wide = look.unlike > UNLIKE and any(len(lam) > 2 for lam in point.lam)
+    small = sum(block.size for block in blocks.blocks) <= SEARCH_AGAIN
+    if small and (several or (wide and look.survey is not None and is_cheap(look.survey))):
+        out += [(theta, -np.inf) for theta in other_starts(blocks, look.unlike <= BALANCED)]
+    if not out and any(singular) and look.is_due and not look.is_huge:
+        out += [(theta, -np.inf) for theta in widened_starts(blocks, point.lam, singular)]
     return out
+
+
+def _lowest(
+    look: Look, evaluate: Callable[[np.ndarray], Evaluation], elsewhere: list[tuple[np.ndarray, float]]
+) -> list[tuple[np.ndarray, float]]:
+    """The lower half of many starts, or fewer."""
+    theta = [one for one, _ in elsewhere]
+    deviance = (
+        [evaluate(one).deviance for one in theta] if look.survey is None else look.survey.deviances(np.array(theta))
+    )
+    kept = min(ONE_BY_ONE, len(elsewhere) // 2)
+    return [elsewhere[i] for i in np.argsort(deviance, kind="stable")[:kept]]
 
 
 def _lower(
@@ -213,17 +229,27 @@ def _lower(
 
 
 def _was_seen(criterion: Criterion, basins: Basins | None, theta: np.ndarray, ends: list[Evaluation]) -> bool:
-    """Whether a basin of the survey is that of an end known."""
+    """Whether a start of the survey is in the basin of an end known: much the same sizes, and correlations."""
     if basins is None or theta[basins.coordinates].min() <= 0:
         return False
-    sizes = [_standard_deviations(criterion, end)[basins.coordinates] for end in ends]
-    return any(basins.same(theta[basins.coordinates], sd) for sd in sizes)
+    lam = criterion.blocks.lam(theta)
+    sd = _standard_deviations(criterion, lam)[basins.coordinates]
+    return any(
+        basins.same(sd, _standard_deviations(criterion, end.lam)[basins.coordinates])
+        and all(np.abs(_correlation(one) - _correlation(other)).max() < ALIKE for one, other in zip(lam, end.lam))
+        for end in ends
+    )
 
 
-def _standard_deviations(criterion: Criterion, point: Evaluation) -> np.ndarray:
+def _standard_deviations(criterion: Criterion, lam: list[np.ndarray]) -> np.ndarray:
     """Working standard deviations of the effects, at the places of θ that are on the diagonals of the λ, (k,)."""
-    roots = [np.diag(np.sqrt((lam**2).sum(axis=1))) for lam in point.lam]
-    return criterion.blocks.theta(roots)
+    return criterion.blocks.theta([np.diag(np.sqrt((one**2).sum(axis=1))) for one in lam])
+
+
+def _correlation(lam: np.ndarray) -> np.ndarray:
+    """Correlations of a λ's effects; of one without variance 0."""
+    rows = lam / np.maximum(np.sqrt((lam**2).sum(axis=1, keepdims=True)), 1e-300)
+    return np.asarray(rows @ rows.T)
 
 
 def _descend(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Evaluation
 from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.blocks import Blocks
@@ -24,6 +25,8 @@ STEPS = 2
 #: starts drawn in models of few effects, how large, and what few means
 DRAWN_SIZES = (0.5, 2.0, 0.5, 5.0, 1.0, 20.0, 2.0, 0.2)
 DRAWN, SMALL = len(DRAWN_SIZES), 150
+#: standard deviations at which variances that ended at zero are tried again
+WIDENED = (1.0, 5.0)
 
 
 def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
@@ -74,3 +77,11 @@ def other_starts(blocks: Blocks, balanced: bool) -> list[np.ndarray]:
     many = DRAWN if not balanced and sum(block.size for block in blocks.blocks) <= SMALL else 1
     drawn = [size * rng.normal(size=blocks.n_theta) for size in DRAWN_SIZES[:many]]
     return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), *drawn]
+
+
+def widened_starts(blocks: Blocks, lam: list[np.ndarray], singular: list[bool]) -> list[np.ndarray]:
+    """θ of an end whose singular λ are of full rank again, of a natural size and of a large one."""
+    return [
+        blocks.theta([size * np.eye(len(one)) if zero else triangular(one) for one, zero in zip(lam, singular)])
+        for size in WIDENED
+    ]

@@ -8,17 +8,21 @@ model that is small enough everything is one array computation on the cross-prod
     2. [Z_r X y]'V_f⁻¹[Z_r X y] = [Z_r X y]'[Z_r X y] − Σ_A <(G⁻¹ + A)⁻¹, W_A>: one matrix product for all points
     3. bordered by Λ_r and I, its Cholesky factor has log|C_r|, log|X'V⁻¹X| and r² on the diagonal
 
-The grid is one of standard deviations; correlations are zero in it.
+The grid is one of standard deviations, λ = diag(sd) R: without correlations (R = I), and for every choice of signs s
+towards and at RR' = ss', where the effects are one, a direction in which a covariance of rank one can have a minimum of
+its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
 from henderson.engine.criterion import Criterion
+from henderson.engine.search.basins import Basins, distinct, low_points
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
@@ -37,53 +41,16 @@ MOST = 4_000_000
 POINTS, POINTS_CORRELATED = (48, 20, 10, 5, 4, 3, 3), (48, 9, 6, 4, 3, 3, 3)
 #: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
 BEYOND = 8.0
-#: ratio of neighbours on the grid from which on it does not see enough to begin from
-COARSE = 2.5
 #: t²A below which a variance is as good as zero, for the largest A
 SMALLEST = 1e-2
+#: standard deviation at which effects are as good as free, and the fixed effects beside them not yet rounding
+FREE = 1e3
+#: correlation of the grids between none and those of rank one, and a ratio of standard deviations half a step from 1
+CORRELATED, BETWEEN = 0.7, 1.6
+#: effects of a term up to which correlations are looked at, and grids for all terms together
+MOST_EFFECTS, MOST_GRIDS = 4, 50
 #: r² where all effects are free, by rows (y has unit variance), below which it is rounding
 SATURATED = 1e-8
-
-
-@dataclass(frozen=True)
-class Basins:
-    """What a survey saw.
-
-    Attributes
-    ----------
-    theta : (m, k) array
-        Near the bottom of each basin, the lowest first.
-    deviance : (m,) array
-        What parabolas through the grid promise there.
-    coordinates : (c,) int array
-        Which θ the grid varied.
-    least, ratio : (c,) arrays
-        Smallest value of each, and the ratio of neighbours.
-    surveyed : int
-        Points of the grid.
-    """
-
-    theta: FloatArray
-    deviance: FloatArray
-    coordinates: np.ndarray
-    least: FloatArray
-    ratio: FloatArray
-    surveyed: int
-
-    @property
-    def is_fine(self) -> bool:
-        """Whether its points are close enough to begin a descent from."""
-        return bool(self.ratio.max() < COARSE)
-
-    @property
-    def error(self) -> float:
-        """Deviance by which a promise may be wrong, by the distance of the points."""
-        return float(0.1 + 0.6 * (np.log(self.ratio) ** 2).max())
-
-    def same(self, one: FloatArray, other: FloatArray) -> bool:
-        """Whether two sets of standard deviations (c,) are within a step of the grid; zero is as good as its least."""
-        gaps = np.log(np.maximum(one, self.least) / np.maximum(other, self.least)) / np.log(self.ratio)
-        return bool((np.abs(gaps) <= 1.0).all())
 
 
 @dataclass(frozen=True)
@@ -163,7 +130,7 @@ class Survey:
     def least_r2(self) -> float:
         """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
         theta = np.zeros((1, self.blocks.n_theta))
-        theta[0, self._coordinates] = 1e4
+        theta[0, self._coordinates] = FREE
         r2 = self._factored(theta)[1][0, -1] ** 2
         return max(float(r2) / self.n, SATURATED) if np.isfinite(r2) else SATURATED
 
@@ -205,28 +172,59 @@ class Survey:
         C[:, on, on] += 1.0
         return log_det, _pivots(C)
 
-    def basins(self) -> Basins | None:
-        """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget."""
-        coordinates, axes = self._coordinates, self._axes()
+    def basins(self, *, correlated: bool = False, budget: float = BUDGET) -> Basins | None:
+        """Points of grids that are lower than all around them; None where not even a coarse one is in the budget.
+
+        Parameters
+        ----------
+        correlated : bool
+            Whether to look along correlations too, if the budget has room for that.
+        budget : float
+            Multiplications.
+        """
+        most = (budget + PER_ROW * self.n) / self.cost
+        grids = self._grids() if correlated else self._grids()[:1]
+        axes = self._axes(most / len(grids))
+        if axes is None and len(grids) > 1:
+            grids = grids[:1]
+            axes = self._axes(most)
         if not axes:  # too dear, or no θ is a standard deviation
             return None
-        shape = tuple(len(points) for points in axes)
-        theta = np.zeros((int(np.prod(shape)), self.blocks.n_theta))
-        for parameter, points, place in zip(coordinates, axes, np.indices(shape)):
-            theta[:, parameter] = points[place.ravel()]
-        values = self.deviances(theta).reshape(shape)
-        here = _low_points(values)
-        found, promised = np.zeros((len(here), self.blocks.n_theta)), values[tuple(here.T)]
-        for axis, (parameter, points) in enumerate(zip(coordinates, axes)):
-            shift, gain = _parabola(values, here, axis)
-            found[:, parameter] = np.exp(np.log(points[here[:, axis]]) + shift * np.log(points[1] / points[0]))
-            promised = promised - gain
-            promised[here[:, axis] == len(points) - 1] = -np.inf  # it falls to the edge: who knows how far
-        order = np.argsort(promised, kind="stable")
+        sizes = np.stack([points.ravel() for points in np.meshgrid(*axes, indexing="ij")], axis=1)
+        values = self.deviances(np.concatenate([sizes @ grid.T for grid in grids]))
+        low = [low_points(one.reshape([len(points) for points in axes]), axes) for one in np.split(values, len(grids))]
+        theta = np.concatenate([sd @ grid.T for grid, (sd, _) in zip(grids, low)])
+        deviance = np.concatenate([promised for _, promised in low])
+        order = distinct(theta, deviance)
         least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
-        return Basins(found[order], promised[order], coordinates, least, ratio / least, len(theta))
+        return Basins(theta[order], deviance[order], self._coordinates, least, ratio / least, len(values))
 
-    def _axes(self) -> list[FloatArray] | None:
+    def _grids(self) -> list[FloatArray]:
+        """What makes θ of standard deviations, (k, c) each: of uncorrelated effects first, then with correlations.
+
+        Each term's correlations are combined with each other's, while there are not too many.
+        """
+        columns = {theta: column for column, theta in enumerate(self._coordinates.tolist())}
+        plain = np.zeros((self.blocks.n_theta, len(columns)))
+        plain[self._coordinates, range(len(columns))] = 1.0
+        out = [plain]
+        for block in self.blocks.blocks:
+            steps = block.layout.root_directions(np.zeros(block.layout.n_theta))
+            for own, rows in zip(block.layout.theta_of, block.layout.terms):
+                parameters, (_, r, s) = block.parameters[own], np.nonzero(steps[own, rows, rows])
+                q = rows.stop - rows.start
+                roots = _correlations(q) if q <= MOST_EFFECTS else []
+                if q == 1 or len(r) != q * (q + 1) // 2 or len(out) * (1 + len(roots)) > MOST_GRIDS:
+                    continue
+                sd = np.array([columns[int(parameters[(r == effect) & (s == effect)][0])] for effect in range(q)])
+                for grid, root in list(product(out, roots)):
+                    turned = grid.copy()
+                    turned[parameters] = 0.0
+                    turned[parameters, sd[r]] = root[r, s]
+                    out.append(turned)
+        return out
+
+    def _axes(self, most: float) -> list[FloatArray] | None:
         """Values of each standard deviation, from as good as zero to where more of it explains nothing more.
 
         Along one variance g, d' = Σ a/(1 + ga) + ν (log r²)' and r² falls by less than n/g: d rises once g > νn/(J r²).
@@ -234,7 +232,6 @@ class Survey:
         c = len(self._scales)
         table = POINTS if c == self.blocks.n_theta else POINTS_CORRELATED
         points = table[c - 1] if c <= len(table) else 0
-        most = (BUDGET + PER_ROW * self.n) / self.cost
         while points**c > most and points > 0:
             points -= 1
         if points < 3:
@@ -337,53 +334,6 @@ def _pivots(C: FloatArray) -> FloatArray:
         return np.concatenate([_pivots(C[:half]), _pivots(C[half:])])
 
 
-def _low_points(values: FloatArray) -> np.ndarray:
-    """Places (m, c) on a grid where there may be a basin.
-
-    Those that are lower than all around them; and as a narrow valley that runs askew hides its lowest points between
-    those of the grid, those where the profile of an axis (least over the others, by parabolas) is low, its end at zero
-    among them.
-    """
-    least = values
-    for axis in range(values.ndim):
-        least = np.minimum(least, np.minimum(_moved(least, axis, 1), _moved(least, axis, -1)))
-    low = (values <= least) & np.isfinite(values)
-    for axis in range(values.ndim if values.ndim > 1 else 0):
-        along = np.moveaxis(values, axis, 0)
-        place = np.array(np.unravel_index(along.reshape(len(along), -1).argmin(axis=1), along.shape[1:]))
-        here = np.insert(place, axis, np.arange(len(along)), axis=0).T
-        profile = values[tuple(here.T)]
-        for other in range(values.ndim):
-            if other != axis:
-                profile = profile - _parabola(values, here, other)[1]
-        below = profile <= np.minimum(_moved(profile, 0, 1), _moved(profile, 0, -1))
-        below[0] = True
-        low[tuple(here[below & np.isfinite(profile)].T)] = True
-    return np.argwhere(low)
-
-
-def _moved(values: FloatArray, axis: int, by: int) -> FloatArray:
-    """The neighbours along an axis; at the edge a point is its own."""
-    place = np.clip(np.arange(values.shape[axis]) + by, 0, values.shape[axis] - 1)
-    return values.take(place, axis)
-
-
-def _parabola(values: FloatArray, here: np.ndarray, axis: int) -> tuple[FloatArray, FloatArray]:
-    """How far from points `here` (m, c), and how far below them, the parabola through their neighbours is least."""
-    place = here[:, axis]
-    inner = (place > 0) & (place < values.shape[axis] - 1)
-    before, after = here.copy(), here.copy()
-    before[:, axis] -= inner
-    after[:, axis] += inner
-    low, middle, high = (values[tuple(one.T)] for one in (before, here, after))
-    with np.errstate(invalid="ignore"):  # infinite beside infinite
-        curvature, slope = low - 2 * middle + high, (high - low) / 2
-    good = inner & np.isfinite(curvature) & np.isfinite(slope) & (curvature > 0)
-    curvature, slope = np.where(good, curvature, 1.0), np.where(good, slope, 0.0)
-    shift = np.clip(-slope / curvature, -0.5, 0.5)
-    return shift, -(slope * shift + 0.5 * curvature * shift**2)
-
-
 def _alike(zz: FloatArray) -> tuple[np.ndarray, np.ndarray]:
     """Levels sorted so that those with one A stand together (J,), and where each kind begins (a,)."""
     q, _, n_levels = zz.shape
@@ -396,3 +346,18 @@ def _alike(zz: FloatArray) -> tuple[np.ndarray, np.ndarray]:
         key = np.round(np.sqrt(np.arange(2.0, q * q + 2)) @ flat / np.abs(flat).max(), 9)
     order = np.argsort(key, kind="stable")
     return order, np.flatnonzero(np.diff(key[order], prepend=np.nan) != 0)
+
+
+def _correlations(q: int) -> list[FloatArray]:
+    """Roots R (q, q) of what a survey looks at besides no correlation; of two effects, rank one in directions between
+    those of the grid too: a large level leaves a narrow valley along the one direction that it says nothing of."""
+    out = []
+    for signs in product([1.0, -1.0], repeat=q - 1):
+        one = np.outer(s := np.array([1.0, *signs]), s)
+        out.append(np.linalg.cholesky(np.eye(q) + CORRELATED * (one - np.eye(q))))
+        for stretch in (1.0, BETWEEN) if q == 2 else (1.0,):
+            first = np.zeros((q, q))
+            first[:, 0] = s
+            first[-1] *= stretch
+            out.append(first)
+    return out

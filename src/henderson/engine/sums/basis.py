@@ -39,6 +39,8 @@ RANK_TOLERANCE = 1e-7
 ROUNDING = 1e-13
 #: least eigenvalue of the inner products of a term's unit columns, below which they are made straight on the rows
 WELL = 1e-5
+#: the same for a column that is the product of two others, relative to its size: rounding of it
+PRODUCT = 64 * np.finfo(float).eps
 #: residual of y, relative to its size, that is rounding of it
 EXACT = 8 * np.finfo(float).eps
 #: share of y's sum of squares below which what the fixed effects leave is measured on the rows
@@ -246,17 +248,33 @@ def _tolerance(chunks: Iterable[Rows], j: int) -> float:
     """Length of what the earlier columns leave of column j of X, from which it is not redundant.
 
     It is relative to the column's spread where it is not zero, so that it does not matter how far from zero a covariate
-    is, also in one group only; and more than rounding of the column itself.
+    is, also in one group only; and more than rounding of the column itself. Of the product of covariates far from zero
+    the earlier columns explain all but the product of their small deviations, however much that says: there rounding
+    alone decides.
     """
     count = total = square = 0.0
     for rows in chunks:
         x = rows.X[:, j]
         count, total, square = count + np.count_nonzero(x), total + x.sum(), square + x @ x
     mean = total / max(count, 1.0)
+    if _is_product(chunks, j):
+        return PRODUCT * float(np.sqrt(square))
     spread = np.sqrt(sum((((rows.X[:, j] - mean) * (rows.X[:, j] != 0)) ** 2).sum() for rows in chunks))
     return max(
         RANK_TOLERANCE * float(spread if spread > EXACT * np.sqrt(square) else np.sqrt(square)), EXACT * np.sqrt(square)
     )
+
+
+def _is_product(chunks: Iterable[Rows], j: int) -> bool:
+    """Whether column j of X is the product of two earlier ones, or the square of one, none of them constant."""
+    first = next(iter(chunks)).X[:CHUNK, : j + 1]
+    varies = np.flatnonzero(np.ptp(first[:, :j], axis=0) > 0)
+    pairs = [(i, k) for i in varies for k in varies[varies >= i] if _is_close(first[:, i] * first[:, k], first[:, j])]
+    return any(all(_is_close(rows.X[:, i] * rows.X[:, k], rows.X[:, j]) for rows in chunks) for i, k in pairs)
+
+
+def _is_close(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool((np.abs(one - other) <= EXACT * np.abs(other)).all())
 
 
 def _stack(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
