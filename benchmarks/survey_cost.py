@@ -10,23 +10,32 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from henderson.engine.search import search
+from henderson.engine.search import look
+from henderson.engine.search.survey import Survey
 
 #: fits with and without, at the least
 FEWEST = 3
 
 
+class _NoSurvey:
+    """In place of `Survey`: no model has one."""
+
+    @staticmethod
+    def of(criterion: Any) -> None:
+        """None."""
+
+
 def added(fit: Callable[[], Any], seconds: float = 0.5) -> float:
     """Share of its time without a survey that a fit takes longer with it; the quickest of each kind are compared."""
-    ways = {True: search._basins, False: lambda criterion: None}
+    ways: dict[bool, Any] = {True: Survey, False: _NoSurvey}
     spent: dict[bool, list[float]] = {True: [], False: []}
     try:
         while len(spent[False]) < FEWEST or sum(map(sum, spent.values())) < seconds:
-            for way, basins in ways.items():
-                search._basins = basins
+            for way, survey in ways.items():
+                look.Survey = survey  # type: ignore[misc]  # for the time of a fit
                 begin = time.process_time()
                 fit()
                 spent[way].append(time.process_time() - begin)
     finally:
-        search._basins = ways[True]
+        look.Survey = Survey  # type: ignore[misc]
     return min(spent[True]) / min(spent[False]) - 1
