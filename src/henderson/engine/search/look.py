@@ -17,7 +17,7 @@ from henderson.engine.search.survey import BUDGET, Survey, spread
 #: spread of a factor's levels up to which it counts as balanced, and from which a survey looks at any number of levels
 BALANCED, UNLIKE = 1.0 + 1e-7, 25.0
 #: spread from which it looks along correlations
-ASKEW = 10.0
+ASKEW = 20.0
 #: levels below which it looks at any unbalanced factor
 FEW = 50
 #: multiplications of a survey after a descent that ended singular
