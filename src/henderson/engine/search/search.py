@@ -236,9 +236,15 @@ def _was_seen(criterion: Criterion, basins: Basins | None, theta: np.ndarray, en
     sd = _standard_deviations(criterion, lam)[basins.coordinates]
     return any(
         basins.same(sd, _standard_deviations(criterion, end.lam)[basins.coordinates])
-        and all(np.abs(_correlation(one) - _correlation(other)).max() < ALIKE for one, other in zip(lam, end.lam))
+        and all(_is_alike(one, other) for one, other in zip(lam, end.lam))
         for end in ends
     )
+
+
+def _is_alike(lam: np.ndarray, end: np.ndarray) -> bool:
+    """Whether the correlations of a start are an end's; without any it stands for all."""
+    plain = not np.tril(lam, -1).any()
+    return plain or bool(np.abs(_correlation(lam) - _correlation(end)).max() < ALIKE)
 
 
 def _standard_deviations(criterion: Criterion, lam: list[np.ndarray]) -> np.ndarray:
