@@ -9,10 +9,11 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import __version__, datasets
+from henderson import __version__, datasets, lmer, load
 from henderson.app import cli
 
 # The table of statsmodels 0.15 for this model, to the character.
@@ -288,3 +289,41 @@ def test_plain_turns_everything_into_json():
     assert record["t"] == [{"a": 1.0}, {"a": None}]
     assert record["x"] is None
     assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_tables_that_are_asked_for(capsys):
+    formula = "angle ~ recipe + temp + (1 | recipe:replicate)"
+    code, out, err = run(capsys, "fit", formula, "cake", "--ddf", "KR", "--anova", "--emmeans", "recipe")
+    fit = lmer(formula, datasets.load("cake")).with_inference(ddf="kenward-roger")
+    assert (code, err) == (0, "")
+    assert out == f"{fit.summary()}\n\n{fit.anova()}\n\n{fit.emmeans('recipe')}\n"
+
+
+def test_an_unknown_method_of_degrees_of_freedom_is_said_before_work(capsys):
+    code, out, err = run(capsys, "fit", SLEEP, "no_such.csv", "--ddf", "guess")
+    assert (code, out) == (2, "")
+    assert "unknown ddf 'guess'" in err
+
+
+@pytest.mark.parametrize("door", [(SLEEP,), ("Reaction ~ Days", "--groups", "Subject")])
+def test_a_saved_model_predicts(capsys, tmp_path, door):
+    saved, out = tmp_path / "sleep.henderson", tmp_path / "new.csv"
+    assert run(capsys, "fit", door[0], "sleepstudy", *door[1:], "--save", saved)[0] == 0
+    data = datasets.load("sleepstudy")
+    fit = load(saved)
+    code, text, err = run(capsys, "predict", saved, "sleepstudy", "--re", "none")
+    assert (code, err) == (0, "")
+    plain = pd.read_csv(io.StringIO(text), index_col="row")["estimate"]
+    assert plain.to_numpy() == pytest.approx(np.asarray(fit.predict(data, re="none")), rel=1e-12)
+    assert run(capsys, "predict", saved, "sleepstudy", "--interval", "prediction", "--out", out) == (0, "", "")
+    wanted = fit.predict(data, re="all", interval="prediction")
+    found = pd.read_csv(out, index_col="row")
+    assert list(found.columns) == list(wanted.columns)
+    assert found.to_numpy() == pytest.approx(wanted.to_numpy(), rel=1e-12)
+
+
+def test_only_models_without_code_are_read(capsys, tmp_path):
+    assert run(capsys, "predict", tmp_path / "fit.pkl", "sleepstudy")[0] == 2
+    code, _, err = run(capsys, "predict", tmp_path / "fit.henderson", "sleepstudy")
+    assert code == 2
+    assert "no such file" in err

@@ -155,6 +155,14 @@ def test_names_are_text(tmp_path):
     assert '<b>&"y' in page.texts["model"]
 
 
+def test_dollars_in_names_are_no_mathematics(tmp_path):
+    data = datasets.load("cake").rename(columns={"angle": r"cost $\frac$"})
+    data["recipe"] = data["recipe"].astype(str).replace({"A": "$5 to $10", "B": "$_$"})
+    page = page_of(lmer(r"`cost $\frac$` ~ recipe + (1 | replicate)", data), tmp_path)
+    assert [row[0] for row in page.tables["means"][0][1:4]] == ["$5 to $10", "$_$", "C"]
+    assert len(page.images) == 4
+
+
 SLEEP = datasets.load("sleepstudy")
 DOORS = {
     "no factors": lambda: lmer("Reaction ~ 1 + (1 | Subject)", SLEEP),

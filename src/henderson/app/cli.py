@@ -1,4 +1,4 @@
-"""The command `henderson`: `demo`, `fit`, `report`, `datasets`.
+"""The command `henderson`: `demo`, `fit`, `predict`, `report`, `datasets`.
 
 Tables go to stdout. What is wrong with the command or the data is one line on stderr and exit code 2;
 warnings are one line each on stderr. Ctrl-C ends with 130.
@@ -93,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog='example: henderson fit "Reaction ~ Days + (Days | Subject)" sleepstudy',
     )
     _add_model(fit)
+    fit.add_argument("--anova", action="store_true", help="also print the F tests of the terms")
+    fit.add_argument(
+        "--emmeans", metavar="FACTOR", action="append", default=[], help="also print marginal means; may be repeated"
+    )
+    fit.add_argument("--save", metavar="FILE", help="save the model, for predict: FILE.henderson")
     fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
     fit.set_defaults(run=_run_fit)
 
@@ -106,6 +111,22 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--title", help="heading of the page")
     report.add_argument("--out", metavar="FILE", default="report.html", help="the page (default: report.html)")
     report.set_defaults(run=_run_report)
+
+    predict = commands.add_parser(
+        "predict",
+        help="predictions of a saved model for a table",
+        description="Predictions of a saved model for the rows of a table, as CSV.",
+        epilog="example: henderson predict sleep.henderson new.csv --interval confidence --out predictions.csv",
+    )
+    predict.add_argument("model", help="a file that fit --save wrote: FILE.henderson")
+    predict.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
+    predict.add_argument(
+        "--re", choices=("all", "none"), default="all", help="with random effects (default) or without"
+    )
+    predict.add_argument("--interval", choices=("confidence", "prediction"), help="add standard errors and limits")
+    predict.add_argument("--new-levels", choices=("raise", "population"), default="raise", help="levels not in the fit")
+    predict.add_argument("--out", metavar="FILE", help="write there instead of to stdout")
+    predict.set_defaults(run=_run_predict)
 
     listing = commands.add_parser("datasets", help="list the data sets, or describe one")
     listing.add_argument("name", nargs="?", help="describe this one")
@@ -128,6 +149,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
         default=[],
         help="with --groups: a variance component, such as 'cask=0 + C(cask)'; may be repeated",
     )
+    command.add_argument("--ddf", metavar="METHOD", help="degrees of freedom: satterthwaite, kenward-roger, …")
     command.add_argument(
         "--open",
         action="store_true",
@@ -154,13 +176,58 @@ def _run_datasets(args: argparse.Namespace) -> None:
 
 
 def _run_fit(args: argparse.Namespace) -> None:
-    result, text, messages = _fitted(args, lambda result: str(result.summary()).rstrip("\n"))
+    if args.save is not None:
+        _need_model_name(args.save)
+        _need_folder(args.save)
+    result, text, messages = _fitted(args, lambda result: _tables(result, args))
     print(text)
     for message in messages:
         _say(f"warning: {message}")
+    if args.save is not None:
+        result.save(args.save)
     if args.out is not None:
         record = as_record(result, formula=args.formula, warned=messages)
         Path(args.out).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _tables(result: Any, args: argparse.Namespace) -> str:
+    """The summary, and the tables that were asked for."""
+    parts = [str(result.summary()).rstrip("\n")]
+    if args.anova:
+        parts.append(str(result.anova()))
+    parts += [str(result.emmeans(specs)) for specs in args.emmeans]
+    return "\n\n".join(parts)
+
+
+def _run_predict(args: argparse.Namespace) -> None:
+    from henderson import load
+
+    _need_model_name(args.model)
+    if args.out is not None:
+        _need_folder(args.out)
+    if not Path(args.model).exists():
+        raise ValueError(f"no such file: {args.model}")
+    options: dict[str, Any] = {"re": args.re, "new_levels": args.new_levels}
+    if args.interval is not None:
+        options["interval"] = args.interval
+    found: Any = load(args.model).predict(read_table(args.data), **options)
+    table = found.rename("estimate").to_frame() if args.interval is None else found
+    text = table.to_csv(index_label="row")
+    if args.out is None:
+        print(text, end="")
+    else:
+        Path(args.out).write_text(text, encoding="utf-8")
+
+
+def _need_folder(place: str) -> None:
+    if not Path(place).absolute().parent.is_dir():
+        raise ValueError(f"cannot write {place}: no such folder")
+
+
+def _need_model_name(place: str) -> None:
+    """Models go in the format that holds no code: a pickle from elsewhere would run it."""
+    if Path(place).suffix != ".henderson":
+        raise ValueError(f"{place}: a saved model is a .henderson file")
 
 
 def _run_report(args: argparse.Namespace) -> None:
@@ -175,13 +242,18 @@ def _run_report(args: argparse.Namespace) -> None:
 
 def _fitted(args: argparse.Namespace, use: Callable[[Any], Any]) -> tuple[Any, Any, list[str]]:
     """The fit, what `use` makes of it, and the warnings of both."""
+    from henderson.inference.names import InferenceRequest
+
     components = _components(args)
-    if args.out is not None and not Path(args.out).absolute().parent.is_dir():
-        raise ValueError(f"cannot write {args.out}: no such folder")
+    if args.out is not None:
+        _need_folder(args.out)
+    InferenceRequest.of(args.ddf, None)
     data = read_table(args.data)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = _fit(args, data, components)
+        if args.ddf is not None:
+            result = result.with_inference(ddf=args.ddf)
         used = use(result)
     return result, used, [_one_line(str(w.message)) for w in caught if issubclass(w.category, UserWarning)]
 

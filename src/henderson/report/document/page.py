@@ -38,13 +38,15 @@ figure { margin: 1rem 0 1.6rem; } figure img { display: block; max-width: 100%; 
 .checks .problem { border-color: var(--problem); }
 .status { font-weight: 600; display: inline-block; min-width: 4.2rem; }
 .ok .status { color: var(--ok); } .look .status { color: var(--look); } .problem .status { color: var(--problem); }
-pre { background: var(--tint); padding: 0.8rem 0.9rem; border-radius: 6px; overflow-x: auto; font-size: 0.88rem; }
-@media (max-width: 36rem) { body { font-size: 15px; padding: 1rem 0.9rem 2rem; } h1 { font-size: 1.4rem; } }
+pre { background: var(--tint); padding: 0.8rem 0.9rem; border-radius: 6px; overflow-x: auto; font-size: 0.88rem;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (max-width: 36rem) { body { font-size: 15px; padding: 1rem 0.9rem 2rem; } h1 { font-size: 1.4rem; }
+  table { font-size: 0.85rem; } th, td { padding-right: 0.5rem; } }
 @media print { :root { --ink: #000; --soft: #444; --page: #fff; --line: #bbb; --tint: #f4f4f4; --accent: #000;
   --ok: #000; --look: #000; --problem: #000; color-scheme: light; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav { display: none; } h2 { break-after: avoid; }
   figure, tr, .checks li { break-inside: avoid; } .wide { overflow: visible; } td { white-space: normal; }
-  pre { white-space: pre-wrap; } @page { margin: 18mm 16mm; } }
+ @page { margin: 18mm 16mm; } }
 """
 
 

@@ -14,7 +14,7 @@ from henderson.prediction.level_lines import grouping_factors, variables
 from henderson.report.document.page import text
 
 #: pictures of effects, panels of levels; factors with more levels than this have no caterpillar
-MOST_EFFECTS, MOST_PANELS, MOST_LEVELS = 4, 4, 100
+MOST_EFFECTS, MOST_PANELS, MOST_LEVELS = 4, 3, 100
 #: rows above which data are not drawn point by point behind an effect
 MOST_ROWS = 10_000
 
@@ -30,12 +30,14 @@ def figure(draw: Callable[[Any], Any], caption: str, size: tuple[float, float]) 
     size : tuple of two floats
         In inches.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    canvas = Figure(figsize=size, layout="constrained")
-    draw(canvas)
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    with rc_context({"text.parse_math": False}):  # a level called "$5" or "a_$b$" is a name, not mathematics
+        canvas = Figure(figsize=size, layout="constrained")
+        draw(canvas)
+        canvas.savefig(buffer, format="svg", metadata={"Date": None}, bbox_inches="tight")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     wide = f"{96 * size[0]:.0f}"
     image = f'<img width="{wide}" alt="{text(caption)}" src="data:image/svg+xml;base64,{data}">'

@@ -17,6 +17,7 @@ from henderson.report.document.pictures import pictures
 from henderson.report.document.words import equation, in_words
 from henderson.report.notes import notes_of
 from henderson.report.varcorr import varcorr_grid
+from henderson.tables.digits import four_digits
 from henderson.tables.table import Table
 from henderson.version import __version__
 
@@ -47,7 +48,9 @@ def data(results: Any) -> str:
         else "No row has a missing value in a variable of the model."
     )
     numbers = {"mean": y.mean(), "sd": y.std(ddof=1), "min": y.min(), "median": np.median(y), "max": y.max()}
-    response = pd.DataFrame({"response": [design.y_name]} | {name: [float(v)] for name, v in numbers.items()})
+    response = pd.DataFrame(
+        {"response": [design.y_name]} | {name: [four_digits(float(v))] for name, v in numbers.items()}
+    )
     terms = {design.terms[k].group: design.terms[k].n_levels for k in lme4_order(design.terms)}
     groups = pd.DataFrame({"grouping factor": list(terms), "levels": list(terms.values())})
     groups["rows per level"] = [design.n / n for n in terms.values()]
@@ -112,7 +115,7 @@ def means(results: Any) -> str:
     known = model_terms(design).levels
     factors = [name for name in reference_grid(design).values if name in known]
     if not factors:
-        return paragraph("The fixed part has no factors: the estimates above are its slopes.")
+        return paragraph("The fixed part has no factors, so there are no means to compare.")
     parts = [paragraph("Means that the model expects at each level, the other variables averaged or at their means.")]
     for name in factors:
         parts.append(f"<h3>{text(name)}</h3>")
