@@ -10,7 +10,7 @@ demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
 
 test: lint
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check src tests benchmarks examples

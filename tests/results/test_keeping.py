@@ -167,6 +167,8 @@ def test_tables_stay_and_the_rest_refuses(name, tmp_path):
         light = how(results, tmp_path / "fit")
         assert type(light) is type(results)
         for what, function in STAYS.items():
+            if what == "profile" and how is not in_format:
+                continue  # dear, and the same whichever way the rows went
             after = outcome(function, light)
             assert same(before[what], after, PROFILED if what == "profile" else SAME), (how.__name__, what, after)
         for what, function in GOES.items():
