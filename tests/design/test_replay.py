@@ -19,7 +19,7 @@ def test_new_data_get_the_same_columns(text):
     design = pickle.loads(pickle.dumps(design))
     np.testing.assert_allclose(fixed_columns(design, data.iloc[5:9]), rows.X[5:9], atol=1e-12)
     np.testing.assert_allclose(fixed_columns(design, data.iloc[[7]]), rows.X[[7]], atol=1e-12)
-    new = new_columns(design, polars.from_pandas(data.iloc[5:9]))
+    new = new_columns(design, polars.from_pandas(data.iloc[5:9]), ["known"])
     np.testing.assert_allclose(new.X, rows.X[5:9], atol=1e-12)
     np.testing.assert_array_equal(new.terms[0].codes, rows.terms[0].codes[5:9])
     np.testing.assert_allclose(new.terms[0].columns, rows.terms[0].columns[5:9])
@@ -32,7 +32,7 @@ def test_new_levels_and_missing_values_in_new_data():
     new["g"] = [0, 77, 2, 3]
     new.loc[2, "x"] = np.nan
     new.loc[3, "h"] = None
-    made = new_columns(design, new)
+    made = new_columns(design, new, ["known", "known"])
     assert made.terms[0].codes.tolist() == [0, -1, 2, 3]
     assert made.terms[1].codes.tolist() == [rows.terms[1].codes[0], -1, rows.terms[1].codes[2], -1]
     assert np.isnan(made.X[2]).all()

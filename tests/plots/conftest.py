@@ -1,4 +1,4 @@
-"""Pictures are drawn without a screen, and closed after each test."""
+"""Pictures are drawn without a screen; each test begins and ends without figures."""
 
 import matplotlib
 import pytest
@@ -10,5 +10,6 @@ matplotlib.use("Agg")
 def _closed():
     from matplotlib import pyplot
 
+    pyplot.close("all")  # other rooms' tests and examples leave theirs
     yield
     pyplot.close("all")

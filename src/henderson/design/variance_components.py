@@ -167,6 +167,8 @@ def component(
     if all(_is_number(expr, columns) for term in terms for expr in term):
         part, matrix = _matrix(terms, columns, len(codes), env)
         k = len(part.names)
+        if not k:
+            raise _without_columns(name)
         index = pd.MultiIndex.from_product([levels, part.names], names=[group_name, name])
         loadings = indicator_columns(codes, matrix, len(levels))
         term, loads = _from_loadings(name, group_name, loadings, codes * k, index)
@@ -183,10 +185,14 @@ def component(
         parts.append(part)
     term, loads = from_blocks(name, group_name, blocks, rows, [part.names for part in parts], levels)
     if not any(part.names for part in parts):
-        raise FormulaError(f"the variance component {name!r} has no columns: nothing varies in it")
+        raise _without_columns(name)
     labels = pd.MultiIndex.from_tuples([(level, own) for level, part in zip(levels, parts) for own in part.names])
     places = np.split(term.levels.get_indexer(labels), np.cumsum([len(part.names) for part in parts])[:-1])
     return term, loads, ComponentSpec(name, column, levels, None, None, tuple(parts), tuple(places))
+
+
+def _without_columns(name: str) -> FormulaError:
+    return FormulaError(f"the variance component {name!r} has no columns: nothing varies in it")
 
 
 def _one_term(
