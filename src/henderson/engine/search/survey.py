@@ -164,10 +164,8 @@ class Survey:
                 C[:, rows] *= lam[k]
                 C[:, :, rows] *= lam[k]
                 continue
-            by_level = C[:, rows].reshape(batch, block.n_levels, block.q, M)
-            C[:, rows] = np.einsum("bsr,bjsx->bjrx", lam[k], by_level).reshape(batch, block.size, M)
-            by_level = C[:, :, rows].reshape(batch, M, block.n_levels, block.q)
-            C[:, :, rows] = np.einsum("bxjs,bsr->bxjr", by_level, lam[k]).reshape(batch, M, block.size)
+            _turn_levels(C[:, rows], lam[k])
+            _turn_levels(C.transpose(0, 2, 1)[:, rows], lam[k])
         on = np.arange(blocks.n_rest)
         C[:, on, on] += 1.0
         return log_det, _pivots(C)
@@ -321,6 +319,18 @@ def _turned(lam: FloatArray, zz: FloatArray) -> FloatArray:
     q = len(zz)
     right = np.tensordot(lam, zz, ([1], [0]))  # (B, q of λ', q of A, a)
     return np.matmul(right.transpose(1, 0, 3, 2), lam[None]).transpose(0, 3, 1, 2) if q else right
+
+
+def _turn_levels(C: FloatArray, lam: FloatArray) -> None:
+    """λ'C of each level's q rows, in place: (B, J q, M). In passes along M: einsum takes one product at a time."""
+    q = lam.shape[1]
+    new = C.reshape(len(C), -1, q, C.shape[2])  # an axis that is split stays a view
+    old = new.copy()
+    for r in range(q):
+        new[:, :, r] *= lam[:, r, r, None, None]
+        for s in range(q):
+            if s != r and lam[:, s, r].any():
+                new[:, :, r] += lam[:, s, r, None, None] * old[:, :, s]
 
 
 def _pivots(C: FloatArray) -> FloatArray:
