@@ -37,5 +37,5 @@ def added(fit: Callable[[], Any], seconds: float = 0.5) -> float:
                 fit()
                 spent[way].append(time.process_time() - begin)
     finally:
-        look.Survey = Survey  # type: ignore[misc]
+        look.Survey = Survey  # type: ignore[misc]  # as it was
     return min(spent[True]) / min(spent[False]) - 1

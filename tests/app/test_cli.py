@@ -15,6 +15,7 @@ import pytest
 
 from henderson import __version__, datasets, lmer, load
 from henderson.app import cli
+from henderson.app import record as records
 
 # The table of statsmodels 0.15 for this model, to the character.
 NBA_TABLE = """\
@@ -285,7 +286,7 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 def test_plain_turns_everything_into_json():
     table = pd.DataFrame({"a": [1.0, float("nan")]})
-    record = cli._plain({"t": table, "s": table["a"], "x": float("inf"), "o": object, "l": (1, "b", None)})
+    record = records._plain({"t": table, "s": table["a"], "x": float("inf"), "o": object, "l": (1, "b", None)})
     assert record["t"] == [{"a": 1.0}, {"a": None}]
     assert record["x"] is None
     assert json.loads(json.dumps(record, allow_nan=False)) == record

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import reference
+from at_theta import deviance_and_gradient, theta_for
 from designs import KINDS, design
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor import connected as components
@@ -20,23 +21,6 @@ from henderson.engine.moments_at import moments_of
 @pytest.fixture(params=KINDS)
 def kind(request) -> str:
     return request.param
-
-
-def theta_for(criterion: Criterion, singular: bool) -> np.ndarray:
-    theta = 0.3 + 0.5 * np.random.default_rng(5).normal(size=criterion.blocks.n_theta)
-    if singular:
-        theta[1:] = 0.0
-    return theta
-
-
-def deviance_and_gradient(criterion: Criterion, theta: np.ndarray) -> tuple[float, np.ndarray]:
-    """At a user's θ: half of ∂d/∂λ in the basis is `products`, and λ̃ = T⁻¹λ."""
-    point = criterion.at_lam(criterion.lam_of(theta), theta)
-    gradient = np.zeros(len(theta))
-    for block, T, product_ in zip(criterion.blocks.blocks, criterion.basis.roots, point.products):
-        own = theta[block.parameters]
-        gradient[block.parameters] = 2.0 * block.layout.pull_back(own, np.linalg.solve(T.T, product_))
-    return point.deviance, gradient
 
 
 @pytest.mark.parametrize("which", ["crossed", "crossed slopes", "three crossed", "loadings"])

@@ -12,34 +12,16 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from henderson import __version__, datasets
+from henderson.app.record import as_record
+from henderson.app.tables import read_table
 from henderson.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-PARQUET = (".parquet", ".pq")
-TABS = (".tsv", ".tab")
-#: files that are tables to their users, and what they are
-OTHERS = {
-    ".xlsx": "it is an Excel workbook",
-    ".xls": "it is an Excel workbook",
-    ".ods": "it is a spreadsheet",
-    ".json": "it is JSON",
-    ".jsonl": "it is JSON",
-    ".feather": "it is a Feather file",
-    ".rds": "it is an R object",
-    ".rdata": "it is an R workspace",
-    ".sas7bdat": "it is a SAS data set",
-    ".sav": "it is an SPSS data set",
-    ".dta": "it is a Stata data set",
-    ".pkl": "it is a pickle, which can run code",
-    ".h5": "it is an HDF5 file",
-}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -292,131 +274,6 @@ def _fit(args: argparse.Namespace, data: pd.DataFrame, components: dict[str, str
         eval_env=env,
     )
     return model.fit(reml=not args.ml)
-
-
-def read_table(place: str) -> pd.DataFrame:
-    """A table from a file, or an example data set.
-
-    Parameters
-    ----------
-    place : str
-        Path of a CSV (`.csv`, compressed or not), tab-separated (`.tsv`) or Parquet (`.parquet`) file;
-        otherwise a name that `henderson.datasets` knows. A file goes before a data set.
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Raises
-    ------
-    ValueError
-        There is neither such a file nor such a data set, or the file cannot be read as what its name says.
-    ImportError
-        A Parquet file, and pyarrow is not installed.
-    """
-    path = Path(place)
-    if not place or not path.exists():
-        if path.suffix or path.name != place:
-            raise ValueError(f"no such file: {place}")
-        return datasets.load(place)
-    if path.is_dir():
-        raise ValueError(f"{place} is a folder; give a .csv, .tsv or .parquet file")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] and suffixes[-1] in OTHERS:
-        raise ValueError(f"cannot read {place}: {OTHERS[suffixes[-1]]}; save it as .csv, .tsv or .parquet")
-    import lzma
-    import tarfile
-    import zipfile
-    import zlib
-
-    import pandas as pd
-
-    # a file that is cut off or is not what its name says; pandas leaves these as the decompressors raise them
-    broken = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
-    try:
-        if suffixes[-1:] and suffixes[-1] in PARQUET:
-            return _read_parquet(path)
-        return pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
-    except (ValueError, OSError, *broken) as error:
-        raise ValueError(f"cannot read {place}: {error or type(error).__name__}") from error
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        import pyarrow  # noqa: F401 - pandas' own message does not say which extra brings it
-    except ImportError:
-        raise ImportError("reading Parquet needs pyarrow: pip install 'henderson[io]'") from None
-    return pd.read_parquet(path, engine="pyarrow")
-
-
-def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[str, Any]:
-    """A result as JSON-ready numbers and text.
-
-    Parameters
-    ----------
-    result : MixedLMResults
-    formula : str
-        As the user wrote it.
-    warned : sequence of str
-        Warnings of the fit.
-
-    Returns
-    -------
-    dict
-        Full precision throughout; NaN and infinity are None.
-    """
-    fixed = result.coef_table.rename_axis("name").reset_index()
-    record = {
-        "henderson": __version__,
-        "formula": formula,
-        "method": result.method,
-        "nobs": result.nobs,
-        "missing": result.design.n_missing,
-        "groups": result.ngrps,
-        "fixed": fixed,
-        "varcorr": result.varcorr,
-        "sigma": result.sigma,
-        "theta": result.theta,
-        "deviance": result.deviance,
-        "loglik": result.llf,
-        "aic": result.aic,
-        "bic": result.bic,
-        "singular": result.is_singular,
-        "converged": result.converged,
-        "optimum": result.optinfo,
-        "warnings": list(warned),
-    }
-    return {key: _plain(value) for key, value in record.items()}
-
-
-def _plain(value: Any) -> Any:
-    """The nearest thing that JSON can say; whatever has no number or text in it becomes its `str`."""
-    import math
-
-    import numpy as np
-    import pandas as pd
-
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.to_dict(orient="records")]
-    if isinstance(value, pd.Series):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value)
 
 
 def _say(message: str) -> None:

@@ -1,0 +1,87 @@
+"""What the command line takes for a table: a file by its ending, or an example data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from henderson import datasets
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARQUET = (".parquet", ".pq")
+TABS = (".tsv", ".tab")
+#: files that are tables to their users, and what they are
+OTHERS = {
+    ".xlsx": "it is an Excel workbook",
+    ".xls": "it is an Excel workbook",
+    ".ods": "it is a spreadsheet",
+    ".json": "it is JSON",
+    ".jsonl": "it is JSON",
+    ".feather": "it is a Feather file",
+    ".rds": "it is an R object",
+    ".rdata": "it is an R workspace",
+    ".sas7bdat": "it is a SAS data set",
+    ".sav": "it is an SPSS data set",
+    ".dta": "it is a Stata data set",
+    ".pkl": "it is a pickle, which can run code",
+    ".h5": "it is an HDF5 file",
+}
+
+
+def read_table(place: str) -> pd.DataFrame:
+    """A table from a file, or an example data set.
+
+    Parameters
+    ----------
+    place : str
+        Path of a CSV (`.csv`, compressed or not), tab-separated (`.tsv`) or Parquet (`.parquet`) file;
+        otherwise a name that `henderson.datasets` knows. A file goes before a data set.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    ValueError
+        There is neither such a file nor such a data set, or the file cannot be read as what its name says.
+    ImportError
+        A Parquet file, and pyarrow is not installed.
+    """
+    path = Path(place)
+    if not place or not path.exists():
+        if path.suffix or path.name != place:
+            raise ValueError(f"no such file: {place}")
+        return datasets.load(place)
+    if path.is_dir():
+        raise ValueError(f"{place} is a folder; give a .csv, .tsv or .parquet file")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] and suffixes[-1] in OTHERS:
+        raise ValueError(f"cannot read {place}: {OTHERS[suffixes[-1]]}; save it as .csv, .tsv or .parquet")
+    import lzma
+    import tarfile
+    import zipfile
+    import zlib
+
+    import pandas as pd
+
+    # a file that is cut off or is not what its name says; pandas leaves these as the decompressors raise them
+    broken = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, RuntimeError)
+    try:
+        if suffixes[-1:] and suffixes[-1] in PARQUET:
+            return _read_parquet(path)
+        return pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
+    except (ValueError, OSError, *broken) as error:
+        raise ValueError(f"cannot read {place}: {error or type(error).__name__}") from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        import pyarrow  # noqa: F401 - pandas' own message does not say which extra brings it
+    except ImportError:
+        raise ImportError("reading Parquet needs pyarrow: pip install 'henderson[io]'") from None
+    return pd.read_parquet(path, engine="pyarrow")
