@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from henderson.contract.residual import ResidualTerm
+
 
 @dataclass(frozen=True)
 class RandomTerm:
@@ -71,6 +73,8 @@ class Design:
         Whether the rows have prior weights (Var ε_i = σ²/w_i), and a known part of the mean.
     specs : Specs, or None
         What replays the formula on new data; None for a model given by arrays.
+    residual : ResidualTerm, or None
+        Covariance of the residuals; None: independent, Var ε_i = σ²/w_i.
     """
 
     terms: tuple[RandomTerm, ...]
@@ -82,6 +86,7 @@ class Design:
     weighted: bool = False
     has_offset: bool = False
     specs: Any = None
+    residual: ResidualTerm | None = None
 
     def without_rows(self) -> Design:
         """The same without vectors of the caller that stood for columns of the data."""

@@ -6,7 +6,7 @@ design's rows are one such chunk in memory, or any number of them: their sums ad
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from henderson.contract.residual import ResidualRows
 from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
@@ -145,6 +146,8 @@ class Rows:
         Level of each row in the groups given beside the formula.
     make : {"pandas", "polars"}
         Of the columns that results return, one number a row: that of the table that was given.
+    residual : ResidualRows, or None
+        Where the rows stand in their series, when the design's residuals have a structure.
     """
 
     y: FloatArray
@@ -158,6 +161,7 @@ class Rows:
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
     groups: np.ndarray | None = None
     make: str = "pandas"
+    residual: ResidualRows | None = None
 
     @property
     def n(self) -> int:
@@ -214,21 +218,33 @@ class Rows:
             {name: codes[rows] for name, codes in self.factors.items()},
             part(self.groups),
             self.make,
+            None if self.residual is None else self.residual[rows],
         )
 
     def chunks(self, size: int) -> Iterator[Rows]:
-        """The engine's part of the rows (y, X, terms, weights, offset), `size` at a time; views."""
+        """The engine's part of the rows (y, X, terms, weights, offset, residual), `size` at a time; views.
+
+        Where the residuals have a structure a chunk holds whole series, about `size` rows; series that are scattered
+        over the rows are put together first, which copies.
+        """
         if 0 < self.n <= size:
             yield self
             return
-        for start in range(0, self.n, size):
-            here = slice(start, start + size)
+        source, series, start = self, self.residual, 0
+        ends: Iterable[int] = range(size, self.n + size, size)
+        if series is not None:
+            if (order := series.by_series) is not None:
+                source, series = self[order], series[order]
+            ends = series.cuts(size)
+        for end in ends:
+            here, start = slice(start, end), end
             yield Rows(
-                self.y[here],
-                self.X[here],
-                tuple(term[here] for term in self.terms),
-                None if self.weights is None else self.weights[here],
-                None if self.offset is None else self.offset[here],
+                source.y[here],
+                source.X[here],
+                tuple(term[here] for term in source.terms),
+                None if source.weights is None else source.weights[here],
+                None if source.offset is None else source.offset[here],
+                residual=None if series is None else series[here],
             )
 
     def __getstate__(self) -> dict[str, Any]:

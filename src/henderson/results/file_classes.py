@@ -40,6 +40,8 @@ CLASSES = {
     "Layout": "henderson.covariance.layout",
     "Design": "henderson.contract.design",
     "RandomTerm": "henderson.contract.design",
+    "ResidualTerm": "henderson.contract.residual",
+    "VarianceTerm": "henderson.contract.residual",
     "Digest": "henderson.contract.digest",
     "Specs": "henderson.design.specs",
     "RandomSpec": "henderson.design.random_terms",
