@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import __version__, datasets, lmer, load
+from henderson import __version__, compare, datasets, lmer, load
 from henderson.app import cli
 from henderson.app import record as records
+from henderson.errors import DataError
 
 # The table of statsmodels 0.15 for this model, to the character.
 NBA_TABLE = """\
@@ -328,3 +329,104 @@ def test_only_models_without_code_are_read(capsys, tmp_path):
     code, _, err = run(capsys, "predict", tmp_path / "fit.henderson", "sleepstudy")
     assert code == 2
     assert "no such file" in err
+
+
+MODELS = {"slopes": SLEEP, "intercepts": "Reaction ~ Days + (1 | Subject)", "null": "Reaction ~ 1 + (1 | Subject)"}
+
+
+@pytest.fixture
+def saved_models(capsys, tmp_path):
+    """Three models of sleepstudy, as records and as saved models."""
+    for name, formula in MODELS.items():
+        out, save = tmp_path / f"{name}.json", tmp_path / f"{name}.henderson"
+        assert run(capsys, "fit", formula, "sleepstudy", "--out", out, "--save", save)[0] == 0
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("files", "method"),
+    [
+        (("intercepts.json", "slopes.json"), "lr"),
+        (("slopes.json", "intercepts.henderson", "null.json"), "lr"),
+        (("null.henderson", "slopes.json"), "kenward-roger"),
+    ],
+)
+def test_saved_models_are_compared(capsys, saved_models, files, method):
+    fits = [lmer(MODELS[name.split(".")[0]], datasets.load("sleepstudy")) for name in files]
+    code, out, err = run(capsys, "compare", *(saved_models / name for name in files), "--method", method)
+    assert (code, err) == (0, "")
+    assert out == f"{compare(*fits, method=method)}\n"
+
+
+def test_a_record_is_a_saved_model(capsys, saved_models):
+    code, text, _ = run(capsys, "predict", saved_models / "slopes.json", "sleepstudy")
+    fit = lmer(SLEEP, datasets.load("sleepstudy"))
+    assert code == 0
+    assert pd.read_csv(io.StringIO(text))["estimate"].to_numpy() == pytest.approx(fit.fittedvalues.to_numpy())
+    assert load(saved_models / "slopes.json").deviance == pytest.approx(fit.deviance, rel=1e-12)
+
+
+def _not_comparable(place):
+    record = json.loads((place / "slopes.json").read_text())
+    texts = {
+        "cut.json": json.dumps(record)[:-200],
+        "old.json": json.dumps({key: value for key, value in record.items() if key != "model"}),
+        "none.json": json.dumps(record | {"model": None}),
+        "damaged.json": json.dumps(record | {"model": record["model"][:4000]}),
+        "letters.json": json.dumps(record | {"model": "no base 64!"}),
+        "list.json": "[1, 2]",
+        "empty.json": "",
+        "cut.henderson": "PK",
+    }
+    for name, text in texts.items():
+        (place / name).write_text(text)
+    (place / "folder.json").mkdir()
+    return [(name, "slopes.json") for name in [*texts, "missing.json", "fit.pkl", "folder.json"]] + [("slopes.json",)]
+
+
+def test_what_cannot_be_compared_is_one_line_and_exit_code_2(capsys, saved_models):
+    cases = _not_comparable(saved_models)
+    for names in cases:
+        code, out, err = run(capsys, "compare", *(saved_models / name for name in names))
+        assert (code, out, err.count("\n")) == (2, "", 1), names
+        if len(names) == 2:
+            assert names[0] in err
+    assert len(cases) == 12
+
+
+def test_models_of_other_rows_are_not_compared(capsys, saved_models):
+    other = saved_models / "cake.json"
+    assert run(capsys, "fit", "angle ~ temp + (1 | replicate)", "cake", "--out", other)[0] == 0
+    code, out, err = run(capsys, "compare", saved_models / "slopes.json", other)
+    assert (code, out, err) == (2, "", "henderson: error: the models are fitted to different rows: 180 and 270\n")
+    code, _, err = run(capsys, "compare", saved_models / "slopes.json", other, "--method", "guess")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_record_says_why_it_has_no_model(capsys, tmp_path, monkeypatch):
+    def refused(*args, **kwargs):
+        raise DataError("the formula uses 'f', which has no place in a file")
+
+    monkeypatch.setattr("henderson.results.saved.model_text", refused)
+    out = tmp_path / "fit.json"
+    code, _, err = run(capsys, "fit", SLEEP, "sleepstudy", "--out", out)
+    assert code == 0
+    record = json.loads(out.read_text())
+    why = "no model in this file: the formula uses 'f', which has no place in a file"
+    assert (record["model"], record["warnings"], err) == (None, [why], f"henderson: warning: {why}\n")
+
+
+def test_predictions_by_another_method_and_level(capsys, saved_models):
+    options = ("--interval", "confidence", "--ddf", "KR", "--level", "0.8")
+    code, text, err = run(capsys, "predict", saved_models / "slopes.henderson", "sleepstudy", *options)
+    data = datasets.load("sleepstudy")
+    wanted = lmer(SLEEP, data).predict(data, re="all", interval="confidence", ddf="KR", level=0.8)
+    assert (code, err) == (0, "")
+    assert pd.read_csv(io.StringIO(text), index_col="row").to_numpy() == pytest.approx(wanted.to_numpy(), rel=1e-7)
+    for bad in (
+        ("--ddf", "KR"),
+        ("--interval", "confidence", "--level", "95"),
+        ("--interval", "confidence", "--ddf", "x"),
+    ):
+        code, out, err = run(capsys, "predict", saved_models / "slopes.henderson", "sleepstudy", *bad)
+        assert (code, out, err.count("\n")) == (2, "", 1)

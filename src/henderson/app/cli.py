@@ -1,4 +1,4 @@
-"""The command `henderson`: `demo`, `fit`, `predict`, `report`, `datasets`.
+"""The command `henderson`: `demo`, `fit`, `predict`, `compare`, `report`, `datasets`.
 
 Tables go to stdout. What is wrong with the command or the data is one line on stderr and exit code 2;
 warnings are one line each on stderr. Ctrl-C ends with 130.
@@ -22,6 +22,12 @@ from henderson.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: what holds a model
+SAVED = "a file that fit wrote: FILE.henderson (--save) or FILE.json (--out)"
+#: their endings
+ENDINGS = (".henderson", ".json")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument(
         "--emmeans", metavar="FACTOR", action="append", default=[], help="also print marginal means; may be repeated"
     )
-    fit.add_argument("--save", metavar="FILE", help="save the model, for predict: FILE.henderson")
-    fit.add_argument("--out", metavar="FILE", help="write estimates and certificate to FILE as JSON")
+    fit.add_argument("--save", metavar="FILE", help="save the model, for predict and compare: FILE.henderson")
+    fit.add_argument("--out", metavar="FILE", help="write estimates, certificate and model to FILE as JSON")
     fit.set_defaults(run=_run_fit)
 
     report = commands.add_parser(
@@ -100,15 +106,29 @@ def _parser() -> argparse.ArgumentParser:
         description="Predictions of a saved model for the rows of a table, as CSV.",
         epilog="example: henderson predict sleep.henderson new.csv --interval confidence --out predictions.csv",
     )
-    predict.add_argument("model", help="a file that fit --save wrote: FILE.henderson")
+    predict.add_argument("model", help=SAVED)
     predict.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
     predict.add_argument(
         "--re", choices=("all", "none"), default="all", help="with random effects (default) or without"
     )
     predict.add_argument("--interval", choices=("confidence", "prediction"), help="add standard errors and limits")
+    predict.add_argument("--level", type=float, default=0.95, help="of the limits (default: 0.95)")
+    predict.add_argument("--ddf", metavar="METHOD", help="degrees of freedom of the limits; by default the model's")
     predict.add_argument("--new-levels", choices=("raise", "population"), default="raise", help="levels not in the fit")
     predict.add_argument("--out", metavar="FILE", help="write there instead of to stdout")
     predict.set_defaults(run=_run_predict)
+
+    compare = commands.add_parser(
+        "compare",
+        help="compare saved models",
+        description="Compare saved models of the same rows: likelihood ratios, AIC, BIC.",
+        epilog="example: henderson compare intercepts.json slopes.json",
+    )
+    compare.add_argument("models", nargs="+", metavar="MODEL", help=f"two or more: {SAVED}")
+    compare.add_argument(
+        "--method", choices=("lr", "kenward-roger"), default="lr", help="likelihood ratios (default) or an F test"
+    )
+    compare.set_defaults(run=_run_compare)
 
     listing = commands.add_parser("datasets", help="list the data sets, or describe one")
     listing.add_argument("name", nargs="?", help="describe this one")
@@ -159,16 +179,17 @@ def _run_datasets(args: argparse.Namespace) -> None:
 
 def _run_fit(args: argparse.Namespace) -> None:
     if args.save is not None:
-        _need_model_name(args.save)
+        if Path(args.save).suffix != ".henderson":
+            raise ValueError(f"{args.save}: a saved model is a .henderson file")
         _need_folder(args.save)
     result, text, messages = _fitted(args, lambda result: _tables(result, args))
     print(text)
-    for message in messages:
+    record = None if args.out is None else as_record(result, formula=args.formula, warned=messages)
+    for message in messages if record is None else record["warnings"]:
         _say(f"warning: {message}")
     if args.save is not None:
         result.save(args.save)
-    if args.out is not None:
-        record = as_record(result, formula=args.formula, warned=messages)
+    if record is not None:
         Path(args.out).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -182,17 +203,15 @@ def _tables(result: Any, args: argparse.Namespace) -> str:
 
 
 def _run_predict(args: argparse.Namespace) -> None:
-    from henderson import load
-
-    _need_model_name(args.model)
     if args.out is not None:
         _need_folder(args.out)
-    if not Path(args.model).exists():
-        raise ValueError(f"no such file: {args.model}")
-    options: dict[str, Any] = {"re": args.re, "new_levels": args.new_levels}
+    model = _saved(args.model)
+    options: dict[str, Any] = {"re": args.re, "new_levels": args.new_levels, "ddf": args.ddf, "level": args.level}
     if args.interval is not None:
         options["interval"] = args.interval
-    found: Any = load(args.model).predict(read_table(args.data), **options)
+    elif args.ddf is not None:
+        raise ValueError("--ddf goes with --interval")
+    found: Any = model.predict(read_table(args.data), **options)
     table = found.rename("estimate").to_frame() if args.interval is None else found
     text = table.to_csv(index_label="row")
     if args.out is None:
@@ -206,10 +225,23 @@ def _need_folder(place: str) -> None:
         raise ValueError(f"cannot write {place}: no such folder")
 
 
-def _need_model_name(place: str) -> None:
-    """Models go in the format that holds no code: a pickle from elsewhere would run it."""
-    if Path(place).suffix != ".henderson":
-        raise ValueError(f"{place}: a saved model is a .henderson file")
+def _run_compare(args: argparse.Namespace) -> None:
+    from henderson import compare
+
+    if len(args.models) < 2:
+        raise ValueError("compare needs at least two models")
+    print(compare(*[_saved(place) for place in args.models], method=args.method))
+
+
+def _saved(place: str) -> Any:
+    """The model in a file, which must be one that holds no code: a pickle from elsewhere would run it."""
+    from henderson import load
+
+    if Path(place).suffix not in ENDINGS:
+        raise ValueError(f"{place}: a saved model is a {' or a '.join(ENDINGS)} file")
+    if not Path(place).exists():
+        raise ValueError(f"no such file: {place}")
+    return load(place)
 
 
 def _run_report(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from henderson import __version__
+from henderson.errors import DataError
 
 
 def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[str, Any]:
@@ -23,8 +24,11 @@ def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[
     Returns
     -------
     dict
-        Full precision throughout; NaN and infinity are None.
+        Full precision throughout; NaN and infinity are None. ``model`` is the saved model itself, for
+        `henderson.load`; None where the format has no place for what it uses, and ``warnings`` say what.
     """
+    from henderson.results.saved import model_text
+
     fixed = result.coef_table.rename_axis("name").reset_index()
     record = {
         "henderson": __version__,
@@ -46,6 +50,10 @@ def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[
         "optimum": result.optinfo,
         "warnings": list(warned),
     }
+    try:
+        record["model"] = model_text(result)
+    except DataError as error:  # such as a formula with functions of the user's own
+        record["model"], record["warnings"] = None, [*warned, f"no model in this file: {error}"]
     return {key: _plain(value) for key, value in record.items()}
 
 

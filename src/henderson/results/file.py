@@ -24,7 +24,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -48,8 +48,8 @@ _DAMAGES = (
 )
 
 
-def write(results: Any, fname: Any) -> None:
-    """Write results without rows to a file.
+def write(results: Any, file: Path | IO[bytes]) -> None:
+    """Write results without rows to a file, or into one that is open.
 
     Raises
     ------
@@ -61,8 +61,7 @@ def write(results: Any, fname: Any) -> None:
     writer = Writer()
     content = writer.encode(results, "results")
     head = {"format": "henderson", "version": VERSION, "henderson": __version__, "results": content}
-    path = Path(fname)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.json", json.dumps(head, ensure_ascii=False, allow_nan=False))
         for number, array in enumerate(writer.arrays):
             buffer = io.BytesIO()
@@ -70,8 +69,8 @@ def write(results: Any, fname: Any) -> None:
             archive.writestr(f"arrays/{number}.npy", buffer.getvalue())
 
 
-def read(path: Path, env: Mapping[str, Any] | None = None) -> Any:
-    """Results from a file that `write` wrote.
+def read(file: Path | IO[bytes], name: str, env: Mapping[str, Any] | None = None) -> Any:
+    """Results from a file that `write` wrote; errors call it `name`.
 
     Raises
     ------
@@ -79,22 +78,22 @@ def read(path: Path, env: Mapping[str, Any] | None = None) -> Any:
         When the file is damaged, of an unknown version, or no file of this format.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             if (bad := archive.testzip()) is not None:
-                raise DataError(f"{path.name} is damaged: {bad}")
+                raise DataError(f"{name} is damaged: {bad}")
             head = json.loads(archive.read("model.json"))
             if not isinstance(head, dict) or head.get("format") != "henderson":
-                raise DataError(f"{path.name} holds no saved results")
+                raise DataError(f"{name} holds no saved results")
             if head.get("version") != VERSION:
                 raise DataError(
-                    f"{path.name} is of version {head.get('version')!r} of the format, written by henderson "
+                    f"{name} is of version {head.get('version')!r} of the format, written by henderson "
                     f"{head.get('henderson')}; this henderson reads version {VERSION}"
                 )
-            names = [name for name in archive.namelist() if name.startswith("arrays/")]
-            loaded = {name: np.load(io.BytesIO(archive.read(name)), allow_pickle=False) for name in names}
-        reader = Reader([loaded[f"arrays/{number}.npy"] for number in range(len(names))], env or {})
+            members = [one for one in archive.namelist() if one.startswith("arrays/")]
+            loaded = {one: np.load(io.BytesIO(archive.read(one)), allow_pickle=False) for one in members}
+        reader = Reader([loaded[f"arrays/{number}.npy"] for number in range(len(members))], env or {})
         return reader.decode(head["results"])
     except DataError:
         raise
     except _DAMAGES as error:
-        raise DataError(f"{path.name} is damaged, or no file of saved results: {error}") from error
+        raise DataError(f"{name} is damaged, or no file of saved results: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,7 +38,7 @@ class Keeping(FittedModel):
 
         Parameters
         ----------
-        fname : str or path
+        fname : str, path, or binary file
         remove_data : bool
             Leave out everything with one entry a row; see `remove_data`. The format "henderson" always does.
         format : {"pickle", "henderson"}, optional
@@ -69,9 +70,9 @@ class Keeping(FittedModel):
         if kind == "henderson":
             from henderson.results.file import write
 
-            write(results, fname)
+            write(results, fname if hasattr(fname, "write") else Path(fname))
             return
-        with Path(fname).open("wb") as file:
+        with nullcontext(fname) if hasattr(fname, "write") else Path(fname).open("wb") as file:
             pickle.dump(results, file, protocol=pickle.HIGHEST_PROTOCOL)
 
     @classmethod

@@ -12,7 +12,8 @@ from henderson.results.saved import read_saved
 def load(fname: Any, env: Mapping[str, Any] | None = None) -> MixedModelResults:
     """Results that their method `save` wrote.
 
-    A file in the format "henderson" is safe to load, whoever wrote it. A pickle can run code: load only what you trust.
+    A file in the format "henderson", or a record of a fit that ``henderson fit --out fit.json`` wrote, is safe to load,
+    whoever wrote it. A pickle can run code: load only what you trust.
 
     Parameters
     ----------
