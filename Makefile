@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint fuzz bench wheel clean
+.PHONY: demo test lint docs fuzz bench wheel clean
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
@@ -13,8 +13,14 @@ test: lint
 	$(PY) -m pytest --numprocesses auto
 
 lint: $(VENV)/test.stamp
-	$(PY) -m ruff check src tests benchmarks examples
+	$(PY) -m ruff check src tests benchmarks examples docs
 	$(PY) -m mypy
+
+# The site, in docs/_build/html, made afresh; a warning is an error. (`make test` builds it too, as one of the tests.)
+docs: $(VENV)/docs.stamp
+	rm -rf docs/_build docs/api/generated docs/pictures_made
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # 100,000 random models against dense algebra, about an hour; EXAMPLES=1000 for fewer.
 fuzz: $(VENV)/test.stamp
@@ -44,7 +50,11 @@ $(VENV)/demo.stamp: pyproject.toml | $(PY)
 
 $(VENV)/test.stamp: pyproject.toml | $(PY)
 	$(PIP) -e ".[test]"
+	touch $@ $(VENV)/demo.stamp $(VENV)/docs.stamp
+
+$(VENV)/docs.stamp: pyproject.toml | $(PY)
+	$(PIP) -e ".[docs]"
 	touch $@ $(VENV)/demo.stamp
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist docs/_build docs/api/generated docs/pictures_made

@@ -387,7 +387,7 @@ class PlotAccessor:
         which, level, reml
             As for `profile`; a parameter a panel.
         absolute : bool
-            |ζ|.
+            `|ζ|`.
         ax, axes : matplotlib Axes or array of them, optional
             One a parameter.
         fig : matplotlib Figure or SubFigure, optional

@@ -1,0 +1,49 @@
+"""The pages of the API list every public name, every public member of the results and their pictures, and no other."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import henderson
+from henderson.results.plot_accessor import PlotAccessor
+
+API = Path(__file__).parents[2] / "docs" / "api"
+LISTED = {
+    name for page in API.glob("*.md") for name in re.findall(r"^   ~([\w.]+)$", page.read_text("utf-8"), re.MULTILINE)
+}
+
+
+def members(owner: type, beyond: type = object) -> list[str]:
+    """Public members of a class, those left out that `beyond` has from the same place."""
+    return [
+        name
+        for name in dir(owner)
+        if not name.startswith("_")
+        and inspect.getattr_static(owner, name) is not inspect.getattr_static(beyond, name, None)
+    ]
+
+
+#: every name that must be listed, as the pages write it
+NAMES = [
+    *(name for name in henderson.__all__ if name not in ("__version__", "datasets")),
+    *(f"datasets.{name}" for name in henderson.datasets.__all__),
+    *(f"MixedModelResults.{name}" for name in members(henderson.MixedModelResults)),
+    *(f"MixedLMResults.{name}" for name in members(henderson.MixedLMResults, henderson.MixedModelResults)),
+    *(f"results.plot_accessor.PlotAccessor.{name}" for name in members(PlotAccessor)),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_listed(name):
+    assert name in LISTED
+
+
+@pytest.mark.parametrize("name", sorted(LISTED))
+def test_what_is_listed_is_there(name):
+    found = henderson
+    for part in name.split("."):
+        found = getattr(found, part)
