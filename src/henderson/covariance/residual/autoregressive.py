@@ -1,0 +1,72 @@
+"""Visits one apart: ar1 (SAS AR(1)) v ρ^|s−t|, and ar1h (ARH(1)) √(v_s v_t) ρ^|s−t|."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from henderson.covariance.residual.scaled import Correlation, EachVariance, OneVariance
+from henderson.covariance.residual.structure import Pairs
+from henderson.covariance.residual.toeplitz import lags
+from henderson.numerics.jets import tanh
+
+FloatArray = np.ndarray
+
+
+class LagPower(Correlation):
+    """C_st = ρ^|s−t|, ρ = tanh φ."""
+
+    @property
+    def n_parameters(self) -> int:
+        """One."""
+        return 1
+
+    def names(self, visits: Sequence[str]) -> tuple[str, ...]:
+        """``Corr``."""
+        return ("Corr",)
+
+    def matrix(self, r: FloatArray) -> FloatArray:
+        """ρ^lag."""
+        return r[0] ** lags(self.n_visits)
+
+    def first(self, r: FloatArray) -> FloatArray:
+        """lag ρ^(lag − 1)."""
+        apart = lags(self.n_visits)
+        return (apart * r[0] ** np.maximum(apart - 1, 0))[None]
+
+    def second(self, r: FloatArray) -> FloatArray:
+        """lag (lag − 1) ρ^(lag − 2)."""
+        apart = lags(self.n_visits)
+        return (apart * (apart - 1) * r[0] ** np.maximum(apart - 2, 0))[None, None]
+
+    def natural(self, phi: Any) -> Any:
+        """tanh φ."""
+        return tanh(phi)
+
+    def working(self, r: FloatArray) -> FloatArray:
+        """artanh ρ."""
+        return np.arctanh(r)
+
+    def start(self, pairs: Pairs) -> FloatArray:
+        """The mean correlation at lag one; without such pairs the root of that at the smallest lag."""
+        for lag in range(1, self.n_visits):
+            found = pairs.mean_correlation(lag)
+            if found:
+                return np.array([np.clip(np.sign(found) * abs(found) ** (1 / lag), -0.9, 0.95)])
+        return np.zeros(1)
+
+
+class Autoregressive(OneVariance):
+    """v ρ^|s−t|."""
+
+    name = "ar1"
+    correlation = LagPower
+
+
+class HeterogeneousAutoregressive(EachVariance):
+    """√(v_s v_t) ρ^|s−t|."""
+
+    name = "ar1h"
+    correlation = LagPower

@@ -1,0 +1,64 @@
+"""Products of the residuals of a series, from which a search begins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from henderson.covariance.residual.distance import distances
+from henderson.covariance.residual.structure import Pairs
+
+FloatArray = np.ndarray
+
+#: pairs of rows whose distances are looked at, about
+MOST_PAIRS = 200_000
+#: rows of a series that are paired with each other
+MOST_ROWS = 200
+
+
+def pairs_of(e: FloatArray, codes: np.ndarray, where: np.ndarray, n_visits: int) -> Pairs:
+    """Mean products by pair of visits, or products with distances.
+
+    Parameters
+    ----------
+    e : (n,) array
+    codes : (n,) intp array
+        Series.
+    where : (n,) intp array or (n, d) array
+    n_visits : int
+    """
+    nothing = np.zeros(0)
+    variance = float(e @ e / len(e)) if len(e) else 1.0
+    if where.ndim == 1:
+        cov, counts = by_visit(e, codes, where, n_visits)
+        return Pairs(cov, counts, variance, nothing, nothing)
+    distance, product = by_distance(e, codes, where) if where.shape[1] else (nothing, nothing)
+    return Pairs(np.zeros((0, 0)), np.zeros((0, 0)), variance, distance, product)
+
+
+def by_visit(e: FloatArray, codes: np.ndarray, visits: np.ndarray, n_visits: int) -> tuple[FloatArray, FloatArray]:
+    """Mean product of each pair of visits, NaN where no series has both, and how many there are, (T, T) each."""
+    _, series = np.unique(codes, return_inverse=True)
+    table, there = np.zeros((2, int(series.max(initial=-1)) + 1, n_visits))
+    table[series, visits], there[series, visits] = e, 1.0
+    counts = there.T @ there
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return table.T @ table / counts, counts
+
+
+def by_distance(e: FloatArray, codes: np.ndarray, where: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Distances and products of pairs of different rows of a series, of some series when there are many."""
+    order = np.argsort(codes, kind="stable")
+    ends = np.flatnonzero(np.diff(codes[order])) + 1
+    found: list[tuple[FloatArray, FloatArray]] = []
+    total = 0
+    series = np.split(order, ends)
+    for step in range(len(series)):
+        own = series[(step * 7919) % len(series)] if len(series) % 7919 else series[step]
+        own = own[:MOST_ROWS]
+        upper = np.triu_indices(len(own), 1)
+        found.append((distances(where[own])[upper], np.multiply.outer(e[own], e[own])[upper]))
+        total += len(upper[0])
+        if total > MOST_PAIRS:
+            break
+    d, product = (np.concatenate(parts) for parts in zip(*found))
+    return d[d > 0], product[d > 0]

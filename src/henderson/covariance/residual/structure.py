@@ -1,0 +1,244 @@
+"""`ResidualStructure`: what the rest of the library asks of a covariance within a series; one class a kind.
+
+A structure has two sets of coordinates:
+
+- ψ, the *natural* parameters, SAS's: variances, covariances or correlations, the overall variance among them; ψ₀ is a
+  variance. Moments, information and Kenward and Roger's second derivatives are computed there: ∂V/∂ψ, ∂²V/∂ψ∂ψ'.
+- φ, the *working* ones, on which a search runs: any φ in ℝᵏ gives a positive definite covariance.
+
+A new structure says its parameters, `cov`, `first`, `second`, the map between the coordinates and a start, and a line
+in `structures` makes it known.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from henderson.numerics.jets import Jet
+
+FloatArray = np.ndarray
+#: of a natural parameter; variances and covariances scale with σ², the others do not
+Kind = Literal["variance", "covariance", "correlation", "range", "smoothness", "ratio", "exponent"]
+
+#: what says where a row stands
+PlaceKind = Literal["visits", "time", "coordinates", "none"]
+
+#: distance from the end of its range (of a correlation: from ±1) at which a parameter counts as at the boundary
+AT_END = 1e-6
+
+
+class ResidualStructure(ABC):
+    """A kind of covariance matrix of the residuals of one series.
+
+    Parameters
+    ----------
+    n_visits : int
+        T, number of visits; zero where places are numbers.
+    largest : int
+        Rows of the largest series.
+
+    Attributes
+    ----------
+    name : str
+        What `ResidualTerm.structure` calls it.
+    places : {"visits", "time", "coordinates", "none"}
+        What says where a row stands in its series.
+    linear : bool
+        Whether the covariance is linear in ψ.
+    ordered : bool
+        Whether the order of visits matters, or the distance of places.
+    """
+
+    name: ClassVar[str]
+    places: ClassVar[PlaceKind] = "visits"
+    linear: ClassVar[bool] = False
+    ordered: ClassVar[bool] = True
+
+    def __init__(self, n_visits: int, largest: int) -> None:
+        self.n_visits, self.largest = n_visits, largest
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.n_visits, self.largest))
+
+    # ---- parameters
+
+    @property
+    @abstractmethod
+    def kinds(self) -> tuple[Kind, ...]:
+        """What each natural parameter is, (k,); the first is a variance."""
+
+    @abstractmethod
+    def names(self, visits: Sequence[str]) -> tuple[str, ...]:
+        """Names of the natural parameters, for labels of the T visits."""
+
+    @property
+    def n_parameters(self) -> int:
+        """k."""
+        return len(self.kinds)
+
+    # ---- covariance at places; where is (..., n) visits, or (..., n, d) coordinates
+
+    @abstractmethod
+    def cov(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
+        """The covariance of rows that stand there, (..., n, n)."""
+
+    @abstractmethod
+    def first(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
+        """Its derivatives in ψ, (k, ..., n, n)."""
+
+    @abstractmethod
+    def second(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
+        """Its second derivatives, (k, k, ..., n, n)."""
+
+    # ---- coordinates for a search
+
+    @abstractmethod
+    def working(self, psi: FloatArray) -> FloatArray:
+        """φ of ψ, (k,)."""
+
+    @abstractmethod
+    def natural(self, phi: FloatArray) -> FloatArray:
+        """ψ of φ, (k,)."""
+
+    @abstractmethod
+    def jacobian(self, phi: FloatArray) -> FloatArray:
+        """∂ψ_i/∂φ_a, (k, k)."""
+
+    @abstractmethod
+    def curvature(self, phi: FloatArray, slope: FloatArray) -> FloatArray:
+        """Σ_i slope_i ∂²ψ_i/∂φ_a∂φ_b, (k, k): what a gradient in ψ adds to a Hessian in φ."""
+
+    # ---- a start, and ends
+
+    @abstractmethod
+    def start(self, pairs: Pairs) -> FloatArray:
+        """ψ near what products of residuals of a series say, inside its range."""
+
+    @abstractmethod
+    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+        """Which parameters are at an end of their range, (k,) bool."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Products of residuals of one series, for a start.
+
+    Attributes
+    ----------
+    cov : (T, T) array
+        Mean product of each pair of visits, NaN where no series has both; (0, 0) where places are numbers.
+    counts : (T, T) array
+        How many there are.
+    variance : float
+        Mean square.
+    distance, product : (m,) arrays
+        Of pairs of different rows, where places are numbers.
+    """
+
+    cov: FloatArray
+    counts: FloatArray
+    variance: float
+    distance: FloatArray
+    product: FloatArray
+
+    @property
+    def independent(self) -> Pairs:
+        """The same with products of nearly zero."""
+        return replace(
+            self,
+            cov=np.where(np.eye(len(self.cov), dtype=bool), self.cov, 0.05 * self.cov),
+            product=0.05 * self.product,
+        )
+
+    @property
+    def variances(self) -> FloatArray:
+        """Of each visit, (T,), where nothing is known the mean."""
+        own = np.diag(self.cov)
+        return np.where(np.isfinite(own) & (own > 1e-4 * self.variance), own, self.variance)
+
+    @property
+    def correlations(self) -> FloatArray:
+        """Of the visits, NaN where no series has both, (T, T), within ±0.95."""
+        sd = np.sqrt(self.variances)
+        return np.clip(self.cov / np.outer(sd, sd), -0.95, 0.95)
+
+    def mean_correlation(self, lag: int | None = None) -> float:
+        """Mean over all pairs of visits, or those of a lag; zero where there are none."""
+        T = len(self.cov)
+        apart = np.abs(np.subtract.outer(np.arange(T), np.arange(T)))
+        own = (apart > 0) if lag is None else (apart == lag)
+        own &= np.isfinite(self.cov)
+        weight = np.where(own, self.counts, 0.0)
+        total = weight.sum()
+        return float((weight * np.where(own, self.correlations, 0.0)).sum() / total) if total else 0.0
+
+
+class Mapped(ResidualStructure):
+    """Structures whose map φ → ψ is written once, for arrays and jets (`_natural`)."""
+
+    @abstractmethod
+    def _natural(self, phi: Any) -> Any:
+        """ψ of φ: arrays → arrays, jets → jets."""
+
+    def natural(self, phi: FloatArray) -> FloatArray:
+        """ψ of φ."""
+        return np.asarray(self._natural(np.asarray(phi, float)))
+
+    def jacobian(self, phi: FloatArray) -> FloatArray:
+        """∂ψ/∂φ, by forward differentiation."""
+        return np.asarray(self._natural(Jet.variables(phi)).first)
+
+    def curvature(self, phi: FloatArray, slope: FloatArray) -> FloatArray:
+        """Σ slope_i ∂²ψ_i, by forward differentiation."""
+        return np.tensordot(slope, self._natural(Jet.variables(phi)).second, 1)
+
+
+class ByVisit(ResidualStructure):
+    """Structures of T visits, whose rows' covariance is cut out of one T × T matrix."""
+
+    @abstractmethod
+    def matrix(self, psi: FloatArray) -> FloatArray:
+        """Covariance of all visits, (T, T)."""
+
+    @abstractmethod
+    def first_matrix(self, psi: FloatArray) -> FloatArray:
+        """Its derivatives, (k, T, T)."""
+
+    def second_matrix(self, psi: FloatArray) -> FloatArray:
+        """Its second derivatives, (k, k, T, T)."""
+        k, T = self.n_parameters, self.n_visits
+        return np.zeros((k, k, T, T))
+
+    def cov(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
+        """Rows and columns of the matrix."""
+        return self.matrix(psi)[_pairs(where)]
+
+    def first(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
+        """Rows and columns of its derivatives."""
+        return self.first_matrix(psi)[(slice(None), *_pairs(where))]
+
+    def second(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
+        """Rows and columns of its second derivatives."""
+        return self.second_matrix(psi)[(slice(None), slice(None), *_pairs(where))]
+
+
+def _pairs(where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return where[..., :, None], where[..., None, :]
+
+
+def several(kind: Kind, n: int) -> tuple[Kind, ...]:
+    """`kind`, n times."""
+    return (kind,) * n
+
+
+def visit_labels(kind: str, visits: Sequence[str]) -> tuple[str, ...]:
+    """``Var(VIS1)``, …"""
+    return tuple(f"{kind}({visit})" for visit in visits)
