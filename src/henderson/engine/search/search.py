@@ -168,7 +168,7 @@ def _first(
     elif basins is not None and basins.is_fine and len(basins.coordinates) == blocks.n_theta:
         point = evaluate(basins.theta[0])
     else:
-        point = scoring_start(blocks, criterion.system.cross, evaluate)
+        point = scoring_start(criterion, evaluate)
     for size in RETREATS:
         if np.isfinite(point.deviance):
             return point
@@ -183,7 +183,9 @@ def _after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], n
     point = criterion.at_known(near)
     if not np.isfinite(point.deviance):
         return _first(criterion, evaluate, None, None)
-    scored = evaluate(scored_theta(criterion.blocks, point))
+    theta, _ = scored_theta(criterion.blocks, point)
+    point.lighten()
+    scored = evaluate(theta)
     return scored if scored.deviance < point.deviance else point
 
 

@@ -2,7 +2,8 @@
 
 V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE,
 Rao 1971) with that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the
-optimum of almost every model. Each is cut back to a positive definite matrix.
+optimum of almost every model. Each is cut back to a positive definite matrix. In balanced data the moment estimate is
+the optimum already; where a step from it promises nothing, none is taken.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from collections.abc import Callable
 import numpy as np
 
 from henderson.covariance.roots import triangular
-from henderson.engine.criterion import Evaluation
+from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.blocks import Blocks
-from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics.lapack import eigen, symmetric_solve
 from henderson.numerics.matrices import combination, inner_products
 
 #: smallest and largest variance that a start may have, relative to the residual's share
 FLOOR, CEILING = 0.002, 50.0
 STEPS = 2
+#: decrease of the deviance for which no step is taken
+NOTHING = 1e-12
 #: starts drawn in models of few effects, how large, and what few means
 DRAWN_SIZES = (0.5, 2.0, 0.5, 5.0, 1.0, 20.0, 2.0, 0.2)
 DRAWN, SMALL = len(DRAWN_SIZES), 150
@@ -29,34 +31,36 @@ DRAWN, SMALL = len(DRAWN_SIZES), 150
 WIDENED = (1.0, 5.0)
 
 
-def scoring_start(blocks: Blocks, cross: CrossProducts, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
+def scoring_start(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
     """The criterion at the start: scoring steps from the moment estimate, or where that is dear from λ = I."""
-    moments = moment_covariances(blocks, cross)
+    blocks = criterion.blocks
+    moments = moment_covariances(blocks, criterion.system.cross, reml=criterion.reml)
     guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
     point = evaluate(_within(blocks, guess))
     for _ in range(STEPS if moments is None else 1):
         if not np.isfinite(point.deviance):
             break
-        point = evaluate(scored_theta(blocks, point))
+        theta, promised = scored_theta(blocks, point)
+        if promised <= NOTHING:
+            break
+        point.lighten()
+        point = evaluate(theta)
     return point
 
 
-def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
-    """θ after one scoring step in the free entries of G."""
+def scored_theta(blocks: Blocks, point: Evaluation) -> tuple[np.ndarray, float]:
+    """θ after one scoring step in the free entries of G, and the decrease of the deviance that it promises."""
     bases = [block.layout.basis() for block in blocks.blocks]
     information = point.information(bases, expected=True, in_g=True)
     gradient = np.zeros(blocks.n_g)
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
         gradient[block.g_parameters] = inner_products(basis, N)
-    point.lighten()
     step = -symmetric_solve(information, gradient, 1e-10)
-    return _within(
-        blocks,
-        [
-            one @ one.T + combination(step[block.g_parameters], basis)
-            for block, basis, one in zip(blocks.blocks, bases, point.lam)
-        ],
-    )
+    covariances = [
+        one @ one.T + combination(step[block.g_parameters], basis)
+        for block, basis, one in zip(blocks.blocks, bases, point.lam)
+    ]
+    return _within(blocks, covariances), -0.5 * float(gradient @ step)
 
 
 def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
