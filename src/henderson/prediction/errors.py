@@ -27,6 +27,7 @@ from henderson.inference.identified import Flat, not_identified
 from henderson.inference.information import coordinates, curvature
 from henderson.numerics.linalg import positive_inverse
 from henderson.numerics.threads import blas_threads
+from henderson.prediction.combinations import combinations_of
 from henderson.prediction.loads import loads_of
 from henderson.prediction.row_errors import ErrorKernels
 
@@ -167,32 +168,43 @@ class JointErrors:
                 "standard errors of predictions with random effects need the cross-products of the data, which were "
                 "left out of the file: save with crossproducts=True to keep them"
             )
-        loads, fresh = loads_of(criterion, self.fit.at_optimum().lam, X, terms)
-        m, kernels = len(X), self._kernels
-        variance, added = np.empty(m), np.empty(m)
-        gradient = np.empty((m, kernels.n_g))
-        order = np.argsort(loads.level, kind="stable")  # what rows of one level of the front share is made once
-        for start in range(0, m, CHUNK):
-            here = order[start : start + CHUNK]
-            found = kernels(loads[here])
-            variance[here], gradient[here], added[here] = found.variance, found.gradient, found.added
-            if observed and kernels.omega is not None:
-                added[here] = ((found.moved @ kernels.omega) * found.moved).sum(1) / self._scale
-        variance += fresh.variance + own
-        df = self._df(variance, gradient + fresh.gradient[:, : kernels.n_g])
+        k = self._kernels.n_g
+        many = combinations_of(X, terms)
+        forms = partial(self._forms, observed=observed)
+        found = forms(X, terms) if many is None else many.quadratic(forms)
+        variance = found[:, 0] + own
         scale = self.fit.sigma**2
         times = 0.0 if self.rule is None else self.rule.times
-        return RowVariances(scale * variance, scale * times * added, df)
+        added = np.maximum(found[:, k + 1], 0.0)
+        return RowVariances(scale * variance, scale * times * added, self._df(variance, found[:, 1 : k + 1]))
+
+    def _forms(self, X: FloatArray, terms: Sequence[NewTerm | None], observed: bool) -> FloatArray:
+        """Variance, its gradient and what is added, (m, k + 2), all quadratic in what the rows load on."""
+        loads, fresh = loads_of(self.fit.criterion, self.fit.at_optimum().lam, X, terms)
+        kernels = self._kernels
+        out = np.empty((len(X), kernels.n_g + 2))
+        order = np.argsort(loads.level, kind="stable")  # what rows of one level of the front share is made once
+        for start in range(0, len(X), CHUNK):
+            here = order[start : start + CHUNK]
+            found = kernels(loads[here])
+            added = found.added
+            if observed and kernels.omega is not None:
+                added = ((found.moved @ kernels.omega) * found.moved).sum(1) / self._scale
+            out[here] = np.column_stack([found.variance, found.gradient, added])
+        out[:, 0] += fresh.variance
+        out[:, 1:-1] += fresh.gradient[:, : kernels.n_g]
+        return out
 
     def _df(self, variance: FloatArray, gradient: FloatArray) -> FloatArray:
         if self.rule is None:
             return np.full(len(variance), np.inf)
-        slope = np.column_stack([gradient, variance - gradient @ self._g])
+        slope = np.empty((len(variance), gradient.shape[1] + 1))
+        slope[:, :-1], slope[:, -1] = gradient, variance - gradient @ self._g
         unknown = np.zeros(len(variance), bool) if self._flat is None else self._flat.touches(slope)
         if self.rule.df is not None:
             df = np.full(len(variance), self.rule.df(self.fit))
         else:
-            spread = ((slope @ self._omega) * slope).sum(1)
+            spread = np.einsum("mi,mi->m", slope @ self._omega, slope)
             with np.errstate(divide="ignore", invalid="ignore"):
                 df = 2 * variance**2 / spread
         return np.where(unknown, np.nan, df)
