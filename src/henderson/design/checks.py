@@ -27,7 +27,10 @@ def check_design(design: Design, rows: Rows, *, strict: bool = True, check_ident
     check_response(rows.y, design.y_name)
     check_rows(design.n, design.x_names)
     check_factors(design.terms)
-    check_terms(design.terms, design.n, strict=strict, check_identified=check_identified)
+    if design.residual is None:  # else what its residuals leave of the terms is seen in `residual_checks`
+        check_terms(design.terms, design.n, strict=strict, check_identified=check_identified)
+    else:
+        check_several(design.terms)
 
 
 def check_factors(terms: Sequence[RandomTerm]) -> None:
@@ -89,22 +92,18 @@ def check_weights(weights: np.ndarray, name: str, rows: np.ndarray | None = None
 def check_terms(
     terms: Sequence[RandomTerm], n: int, *, strict: bool = True, check_identified: Reaction = "raise"
 ) -> None:
-    """Each term must have more than one level, and fewer levels, `strict`: fewer effects, than there are rows.
+    """Each term must have several levels, and fewer of them, `strict`: fewer effects, than there are rows.
 
     With as many levels as rows a term cannot be told from the residual. With as many effects it can where levels have
     several rows, though hardly; lme4 refuses unless told otherwise, statsmodels does not. Effects on which rows load
     several times are left to the fit.
     """
     hint = "; check_identified='warn' fits it all the same" if strict and check_identified == "raise" else ""
+    check_several(terms)
     for term in terms:
         if term.loaded:
             continue
         levels, effects = term.n_levels, term.n_levels * term.n_columns
-        if levels < 2:
-            raise DataError(
-                f"the grouping factor {term.group!r} has one level ({shown_label(term.levels[0])}): "
-                "a variance between levels needs at least two"
-            )
         if levels >= n:
             _react(
                 f"the grouping factor {term.group!r} has as many levels ({levels}) as there are rows ({n}): "
@@ -117,6 +116,16 @@ def check_terms(
                 f"({term.n_columns} for each of {levels} levels) and there are {n} rows: "
                 "its covariance and the residual variance cannot be told apart" + hint,
                 check_identified,
+            )
+
+
+def check_several(terms: Sequence[RandomTerm]) -> None:
+    """Each term must have more than one level."""
+    for term in terms:
+        if term.n_levels < 2 and not term.loaded:
+            raise DataError(
+                f"the grouping factor {term.group!r} has one level ({shown_label(term.levels[0])}): "
+                "a variance between levels needs at least two"
             )
 
 

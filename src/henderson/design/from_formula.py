@@ -23,6 +23,8 @@ from henderson.design import checks
 from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
 from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
+from henderson.design.residual_checks import check_residual
+from henderson.design.residual_term import residual_term
 from henderson.design.specs import Specs
 from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
@@ -31,6 +33,7 @@ from henderson.formula.coding import fill, make_part
 from henderson.formula.environment import Env, Environment, capture, environment
 from henderson.formula.evaluate import FactorSpec, Values, as_number, is_plain, learn
 from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
+from henderson.formula.residual import parse_residual
 from henderson.formula.terms import shown
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
@@ -55,6 +58,7 @@ def design_from_formula(
     order: Literal["degree", "patsy"] = "degree",
     strict: bool = True,
     check_identified: checks.Reaction = "raise",
+    residual: str | None = None,
 ) -> tuple[Design, Rows]:
     """The design of a model given by a formula, and its rows.
 
@@ -90,6 +94,8 @@ def design_from_formula(
         Refuse terms with as many effects as rows, as lme4 does.
     check_identified : {"raise", "warn", "ignore"}
         What to do about such terms, and about those with as many levels as rows.
+    residual : str, optional
+        Covariance of the residuals within a series: ``"ar1(visit | patient)"``; see `henderson.formula.residual`.
 
     Returns
     -------
@@ -123,7 +129,8 @@ def design_from_formula(
     parsed = parse(formula)
     table = read_table(data)
     names = environment(capture(env), patsy=order == "patsy")
-    plan = make_plan(parsed, table, names, groups, re_formula, vc_formula, weights, offset)
+    series = None if residual is None else parse_residual(residual)
+    plan = make_plan(parsed, table, names, groups, re_formula, vc_formula, weights, offset, series)
     rows = find_rows(subset, table, data)
     fetched = _fetch(plan, table, names)
     source = _Source(fetched, rows if names.patsy else None, names, dict(contrasts or {}))
@@ -136,6 +143,8 @@ def design_from_formula(
     design = replace(design, n_missing=n_missing + more, formula=formula)
     design = spelled(design, STATSMODELS if order == "patsy" else LME4)
     checks.check_design(design, made, strict=strict, check_identified=check_identified)
+    if design.residual is not None:
+        check_residual(design, made)
     return design, made
 
 
@@ -292,6 +301,13 @@ def _assemble(
     if known:
         offset = np.sum(known, axis=0)
         check_finite(offset, ["offset"], rows)
+    series = None
+    if plan.residual is not None:
+        numbers = {
+            expr: _one_column(expr, factors, values, f"in {plan.residual.label},") for expr in plan.residual.numbers
+        }
+        check_finite(np.column_stack([y, *numbers.values()])[:, 1:], list(numbers), rows)
+        series = residual_term(plan.residual, columns, numbers, factors, groups, n)
     found, codes_of = fixed_terms(fixed, values, columns, offset, _offset_variables(plan, factors))
     places = [(name, fixed.place_of(name)) for name in fixed.variables]
     specs = Specs(
@@ -308,6 +324,7 @@ def _assemble(
         plan.groups_column,
         factors.get(plan.weights) if plan.weights is not None else None,
         plan.weights_column,
+        None if series is None else series.spec,
     )
     design = Design(
         tuple(terms),
@@ -317,6 +334,7 @@ def _assemble(
         weighted=weights is not None,
         has_offset=offset is not None,
         specs=specs,
+        residual=None if series is None else series.term,
     )
     made = Rows(
         y,
@@ -327,6 +345,7 @@ def _assemble(
         columns={name: X[:, at] if at is not None else columns[name] for name, at in places if name not in codes_of},
         factors=codes_of,
         groups=None if own_groups is None else own_groups[0],
+        residual=None if series is None else series.rows,
     )
     return design, made
 

@@ -136,7 +136,7 @@ def known_part(design: Design, newdata: Any) -> np.ndarray:
     table, specs = read_table(newdata), design.specs
     known = np.zeros(table.n)
     for spec in specs.offsets:
-        known = known + _numeric(spec, table, specs.environment)
+        known = known + numeric_column(spec, table, specs.environment)
     if specs.offset_column is not None:
         known = known + to_float(table[specs.offset_column], specs.offset_column)
     return known
@@ -168,7 +168,7 @@ def new_weights(design: Design, newdata: Any, weights: Any = None) -> np.ndarray
     elif weights is not None:
         name, found = "weights", to_float(_beside(weights, table, "weights"), "weights")
     elif specs.weights is not None:
-        name, found = specs.weights.expr, _numeric(specs.weights, table, specs.environment)
+        name, found = specs.weights.expr, numeric_column(specs.weights, table, specs.environment)
     else:
         raise DataError("the weights were given as an array: give weights=, those of the new rows")
     check_weights(found, name)
@@ -353,7 +353,7 @@ def _complete(names: Sequence[str], table: Table) -> tuple[Columns, np.ndarray |
     return {name: settle(values[keep]) for name, values in columns.items()}, keep
 
 
-def _numeric(spec: FactorSpec, table: Table, env: Environment) -> np.ndarray:
+def numeric_column(spec: FactorSpec, table: Table, env: Environment) -> np.ndarray:
     """A one-column factor of new rows."""
     out = np.full(table.n, np.nan)
     columns, keep = _complete(spec.variables, table)

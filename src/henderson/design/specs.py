@@ -8,6 +8,7 @@ import pandas as pd
 
 from henderson.design.fixed_terms import FixedTerms
 from henderson.design.random_terms import RandomSpec
+from henderson.design.residual_term import ResidualSpec
 from henderson.design.variance_components import ComponentSpec
 from henderson.formula.coding import Part
 from henderson.formula.environment import Environment
@@ -43,6 +44,8 @@ class Specs:
         Of a column or an expression given as `weights`.
     weights_column : str or None
         Where weights that were given as a Series are in new data.
+    residual : ResidualSpec or None
+        Where rows stand in the series of a residual covariance.
     """
 
     fixed: Part
@@ -58,6 +61,7 @@ class Specs:
     group_column: str | None = None
     weights: FactorSpec | None = None
     weights_column: str | None = None
+    residual: ResidualSpec | None = None
 
     def without_rows(self, n: int) -> Specs:
         """The same without the caller's vectors of n entries or more: columns, which new data have of their own."""

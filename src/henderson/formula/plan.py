@@ -12,6 +12,7 @@ from henderson.errors import FormulaError
 from henderson.formula.bars import Bar, ParsedFormula, label_bars, with_intercept
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import variables_of
+from henderson.formula.residual import ParsedResidual
 from henderson.formula.terms import Term, plain_column, shown, written_terms
 from henderson.formula.tokens import backticked, tokens, written
 from henderson.sources.alignment import aligned
@@ -31,7 +32,7 @@ class Plan:
     `groups_column`, `offset_column` and `weights_column` hold the groups, the offset and the weights in new data: of a
     Series that was given, the column of its name.
     `weights` is such a name or an expression, `offset` such a name: a text given as offset is among `offsets`.
-    `uses` has the columns of each factor.
+    `uses` has the columns of each factor. `residual` is the covariance of the residuals, when they have one.
     """
 
     response: str
@@ -48,15 +49,16 @@ class Plan:
     groups_column: str | None = None
     offset_column: str | None = None
     weights_column: str | None = None
+    residual: ParsedResidual | None = None
 
     @property
     def factors(self) -> tuple[str, ...]:
         """All factors to evaluate."""
         terms = [*self.fixed, *(term for _, own in self.bars for term in own)]
         weights = [] if self.weights is None or self.weights in self.given else [self.weights]
-        return tuple(
-            dict.fromkeys([self.response, *self.offsets, *weights, *(expr for term in terms for expr in term)])
-        )
+        of_residual = () if self.residual is None else self.residual.numbers
+        exprs = [self.response, *self.offsets, *weights, *of_residual, *(expr for term in terms for expr in term)]
+        return tuple(dict.fromkeys(exprs))
 
 
 def make_plan(
@@ -68,6 +70,7 @@ def make_plan(
     vc_formula: Mapping[str, str] | None,
     weights: Any,
     offset: Any,
+    residual: ParsedResidual | None = None,
 ) -> Plan:
     """The plan of a model.
 
@@ -78,6 +81,7 @@ def make_plan(
     env : Environment
     groups, re_formula, vc_formula, weights, offset
         As for `design_from_formula`.
+    residual : ParsedResidual, optional
     """
     bars, given = list(parsed.bars), {}
     own = groups_column = None
@@ -112,7 +116,7 @@ def make_plan(
             )
     elif re_formula is not None or vc_formula:
         raise FormulaError("re_formula and vc_formula need groups")
-    if not bars and not vc_formula:
+    if not bars and not vc_formula and residual is None:
         raise FormulaError(f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given")
     fixed = written_terms(_without_dot(parsed, table, bars, own))
     with_terms = tuple((bar, written_terms(bar.columns)) for bar in label_bars(bars))
@@ -138,6 +142,12 @@ def make_plan(
     if roles.get("weights", "") not in {"", *given}:
         uses[roles["weights"]] = variables_of(roles["weights"], table, env)
         variables += uses[roles["weights"]]
+    if residual is not None:
+        for name in residual.columns:
+            variables += variables_of(backticked(name), table, env)
+        for expr in residual.numbers:
+            uses[expr] = variables_of(expr, table, env)
+            variables += uses[expr]
     return Plan(
         parsed.response,
         fixed,
@@ -153,6 +163,7 @@ def make_plan(
         groups_column,
         None if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
         None if isinstance(weights, str) else _name_in_new_data(weights, given.get(GIVEN.format("weights")), table),
+        residual,
     )
 
 

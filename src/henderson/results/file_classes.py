@@ -44,6 +44,8 @@ CLASSES = {
     "VarianceTerm": "henderson.contract.residual",
     "Digest": "henderson.contract.digest",
     "Specs": "henderson.design.specs",
+    "ResidualSpec": "henderson.design.residual_term",
+    "Labels": "henderson.design.residual_term",
     "RandomSpec": "henderson.design.random_terms",
     "ComponentSpec": "henderson.design.variance_components",
     "FixedTerms": "henderson.design.fixed_terms",

