@@ -1,6 +1,6 @@
 """Example data: the tables on which mixed models are usually explained, ready for a formula.
 
-The numbers are facts from published studies; each description says where they were first published.
+The numbers are facts from published studies; each description says where they were first published, or who made them.
 A small table is a CSV file, a large one a compressed archive with one array a column
 (for a factor, the codes, and the levels under `<column>.levels`).
 
@@ -128,7 +128,7 @@ def _from_archive(path: Path, dataset: Dataset) -> pd.DataFrame:
         for column in dataset.columns:
             values = archive[column]
             if column not in dataset.factors:
-                columns[column] = values.astype(np.int64)
+                columns[column] = values if values.dtype.kind == "f" else values.astype(np.int64)
                 continue
             levels = archive[f"{column}.levels"]
             as_text = levels.dtype.kind == "S"

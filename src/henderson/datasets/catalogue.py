@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from textwrap import wrap
 
 _FACTS = "Published facts, redistributed as data; cite the source."
+_MMRM = "Simulated patients, no persons: the R package mmrm 0.3.18 (D. Sabanés Bové and others), data set {}."
+_APACHE = "Apache License 2.0 (data/LICENSE-Apache-2.0.txt); numbers unchanged, text stored as codes of levels."
 _DAVIES = (
     "Davies, O. L. and Goldsmith, P. L. (eds) (1972). Statistical Methods in Research and Production, "
     "4th ed., Oliver and Boyd, section "
@@ -166,6 +168,45 @@ _ALL = (
             "Cook, F. E. (1938). Chocolate cake, I: Optimum baking temperature. Master's thesis, Iowa State "
             "College; in Cochran, W. G. and Cox, G. M. (1957). Experimental Designs, 2nd ed., Wiley, p. 300."
         ),
+    ),
+    Dataset(
+        name="fev",
+        title="Forced expired volume of 200 simulated patients of two arms, planned at four visits",
+        rows=800,
+        columns={
+            "USUBJID": "the patient",
+            "AVISIT": "the visit",
+            "ARMCD": "the arm: placebo (PBO) or treatment (TRT)",
+            "RACE": "race of the patient",
+            "SEX": "sex of the patient",
+            "FEV1_BL": "forced expired volume in one second at baseline",
+            "FEV1": "the same at the visit; missing where the visit did not take place",
+            "WEIGHT": "a weight of the observation",
+            "VISITN": "number of the visit",
+            "VISITN2": "a coordinate of the visit, random numbers",
+        },
+        factors=("USUBJID", "AVISIT", "ARMCD", "RACE", "SEX"),
+        formula="FEV1 ~ RACE + SEX + ARMCD * AVISIT + (1 | USUBJID)",
+        source=_MMRM.format("fev_data"),
+        licence=_APACHE,
+    ),
+    Dataset(
+        name="bcva",
+        title="Change of visual acuity of 1,000 simulated patients of two arms, up to ten visits",
+        rows=8605,
+        columns={
+            "USUBJID": "the patient",
+            "VISITN": "number of the visit",
+            "AVISIT": "the visit",
+            "ARMCD": "the arm: control (CTL) or treatment (TRT)",
+            "RACE": "race of the patient",
+            "BCVA_BL": "best corrected visual acuity at baseline",
+            "BCVA_CHG": "its change since then",
+        },
+        factors=("USUBJID", "AVISIT", "ARMCD", "RACE"),
+        formula="BCVA_CHG ~ BCVA_BL + RACE + ARMCD * AVISIT + (1 | USUBJID)",
+        source=_MMRM.format("bcva_data"),
+        licence=_APACHE,
     ),
     Dataset(
         name="VerbAgg",
