@@ -8,6 +8,8 @@ they print, by tests/app/test_readme.py; the examples of docstrings are doctests
 import sys
 from pathlib import Path
 
+from sphinx_gallery.sorting import ExplicitOrder
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
@@ -51,7 +53,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "pictures_made",
     "filename_pattern": r"/\w+\.py",
     "copyfile_regex": r".*\.rst",
-    "within_subsection_order": "FileNameSortKey",
+    "subsection_order": ExplicitOrder([f"gallery/{part}" for part in ("model", "means", "check", "planning")]),
+    "nested_sections": False,
     "download_all_examples": False,
     "show_memory": False,
     "min_reported_time": 1e9,

@@ -6,11 +6,32 @@ import sys
 
 
 class FormulaError(ValueError):
-    """The text of a model cannot be read."""
+    """The text of a model cannot be read.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> try:
+    ...     henderson.lmer("Reaction ~ Days + (Days | Subject", henderson.datasets.load("sleepstudy"))
+    ... except henderson.FormulaError as error:
+    ...     print(error)
+    unbalanced '(' at position 18 of 'Reaction ~ Days + (Days | Subject'
+    """
 
 
 class DataError(ValueError):
-    """The data do not fit the model; the message names the column or the term."""
+    """The data do not fit the model; the message names the column or the term.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> sleepstudy = henderson.datasets.load("sleepstudy")
+    >>> try:
+    ...     henderson.lmer("Reaction ~ Days + (1 | Subject)", sleepstudy.assign(Subject=1))
+    ... except henderson.DataError as error:
+    ...     print(error)
+    the grouping factor 'Subject' has one level (1): a variance between levels needs at least two
+    """
 
 
 class NotAvailable(DataError, AttributeError):
@@ -18,15 +39,47 @@ class NotAvailable(DataError, AttributeError):
 
 
 class ConvergenceWarning(UserWarning):
-    """A fit ended without a certificate of optimality."""
+    """A fit ended without a certificate of optimality.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import henderson
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", henderson.ConvergenceWarning)  # a program that would rather stop
+    ...     fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    """
 
 
 class SingularMatrixWarning(UserWarning):
-    """A matrix that should be invertible is not."""
+    """A matrix that should be invertible is not.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import henderson
+    >>> with warnings.catch_warnings(record=True) as said:
+    ...     warnings.simplefilter("always")
+    ...     fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff2"))
+    >>> said[0].category.__name__
+    'SingularMatrixWarning'
+    """
 
 
 class ValueWarning(UserWarning):
-    """A value was accepted but is probably not what was meant."""
+    """A value was accepted but is probably not what was meant.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import henderson
+    >>> data = henderson.datasets.load("sleepstudy").assign(Hours=lambda table: 24 * table["Days"])
+    >>> with warnings.catch_warnings(record=True) as said:
+    ...     warnings.simplefilter("always")
+    ...     fit = henderson.lmer("Reaction ~ Days + Hours + (1 | Subject)", data)
+    >>> said[0].category.__name__, fit.dropped
+    ('ValueWarning', ['Hours'])
+    """
 
 
 def users_level() -> int:

@@ -42,7 +42,7 @@ def names_without_page(site):
 
 def gallery_without_pictures(site):
     """Programs of the gallery that drew nothing."""
-    programs = sorted((DOCS / "gallery").glob("*.py"))
+    programs = sorted((DOCS / "gallery").rglob("*.py"))
     return [path.stem for path in programs if not list((site / "_images").glob(f"sphx_glr_{path.stem}_0*.png"))]
 
 

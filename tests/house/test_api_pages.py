@@ -1,4 +1,4 @@
-"""The pages of the API list every public name, every public member of the results and their pictures, and no other."""
+"""The pages of the API list every public name and every member of the results; each has an example."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def test_a_public_name_is_listed(name):
 
 
 @pytest.mark.parametrize("name", sorted(LISTED))
-def test_what_is_listed_is_there(name):
+def test_what_is_listed_has_an_example(name):
+    """The examples are doctests: they run with the tests of `src`."""
     found = henderson
     for part in name.split("."):
         found = getattr(found, part)
+    assert ">>>" in (inspect.getdoc(found) or "")

@@ -36,6 +36,20 @@ class Dataset:
         Where the numbers were first published.
     licence : str
         On what terms they are here.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> print(henderson.datasets.describe("Dyestuff"))
+    Dyestuff: Yield of dyestuff from six batches of an intermediate product (30 rows)
+    <BLANKLINE>
+      Batch  batch of the intermediate product (factor)
+      Yield  yield, in grams of standard colour
+    <BLANKLINE>
+    Model:   Yield ~ 1 + (1 | Batch)
+    Source:  Davies, O. L. and Goldsmith, P. L. (eds) (1972). Statistical Methods in Research and
+             Production, 4th ed., Oliver and Boyd, section 6.4.
+    Licence: Published facts, redistributed as data; cite the source.
     """
 
     name: str

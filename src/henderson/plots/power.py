@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from henderson.plots.canvas import axes_for
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -30,13 +32,9 @@ def draw(frame: pd.DataFrame, factors: Sequence[str], target: float, effect: str
     -------
     Axes
     """
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator, PercentFormatter
-    except ImportError as error:
-        raise ImportError("plots need matplotlib: pip install henderson[plot]") from error
-    if ax is None:
-        ax = Figure(figsize=(5.2, 3.6), layout="constrained").add_subplot()
+    ax = axes_for(ax, (5.2, 3.6))
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     along = max(factors, key=lambda name: frame[name].nunique(), default="rows")
     others = [name for name in factors if name != along and frame[name].nunique() > 1]
     groups: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(others)) if others else [((), frame)]

@@ -43,29 +43,69 @@ class FittedModel:
 
     @property
     def design(self) -> Design:
-        """Terms, names and levels of the model."""
+        """Terms, names and levels of the model.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.design.x_names, [term.group for term in fit.design.terms]
+        (('(Intercept)', 'Days'), ['Subject'])
+        """
         return self.engine.design
 
     @property
     def nobs(self) -> int:
-        """Number of rows used."""
+        """Number of rows used.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.nobs
+        180
+        """
         return self.design.n
 
     @property
     def df_resid(self) -> int:
-        """Rows less independent fixed effects."""
+        """Rows less independent fixed effects.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.df_resid
+        178
+        """
         return self.nobs - int(self.engine.kept.sum())
 
     @cached_property
     def inference(self) -> Inference:
-        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow."""
+        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.inference.ddf, fit.inference.cov_type
+        ('satterthwaite', 'model')
+        """
         from henderson.inference.choose import infer
 
         return infer(self.engine, ddf=self._request.ddf, cov=self._request.cov, cluster=self._request.cluster)
 
     @property
     def use_t(self) -> bool:
-        """Whether tests are t and F rather than z and χ²."""
+        """Whether tests are t and F rather than z and χ².
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.use_t, fit.with_inference(ddf="asymptotic").use_t
+        (True, False)
+        """
         return self.inference.ddf != "asymptotic"
 
     def with_inference(self, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Self:
@@ -85,6 +125,17 @@ class FittedModel:
         -------
         results
             A new object; nothing is fitted again.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> robust = fit.with_inference(cov="CR2")
+        >>> robust.coef_table[["estimate", "se", "df"]].round(3)
+                     estimate     se    df
+        coefficient
+        (Intercept)   251.405  6.825  17.0
+        Days           10.467  1.546  17.0
         """
         return self._again(InferenceRequest.of(ddf, cov, cluster))
 

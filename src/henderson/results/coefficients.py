@@ -21,17 +21,47 @@ class CoefficientMethods(FittedModel):
 
     @cached_property
     def params(self) -> pd.Series:
-        """Fixed effects, (p,)."""
+        """Fixed effects, (p,).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.params.round(3)
+        (Intercept)    251.405
+        Days            10.467
+        dtype: float64
+        """
         return self._labelled(np.array(self.engine.beta), self._names)
 
     @property
     def fe_params(self) -> pd.Series:
-        """Fixed effects, (p,): statsmodels' name of them."""
+        """Fixed effects, (p,): statsmodels' name of them.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.fe_params.round(3).to_dict()
+        {'(Intercept)': 251.405, 'Days': 10.467}
+        """
         return self._labelled(np.array(self.engine.beta), list(self.design.x_names))
 
     @property
     def dropped(self) -> list[str]:
-        """Fixed-effects columns that were dropped as redundant."""
+        """Fixed-effects columns that were dropped as redundant.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy").assign(Hours=lambda table: 24 * table["Days"])
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", henderson.ValueWarning)
+        ...     fit = henderson.lmer("Reaction ~ Days + Hours + (1 | Subject)", data)
+        >>> fit.dropped
+        ['Hours']
+        """
         return [name for name, kept in zip(self.design.x_names, self.engine.kept) if not kept]
 
     @cached_property
@@ -88,36 +118,86 @@ class CoefficientMethods(FittedModel):
 
     @property
     def normalized_cov_params(self) -> pd.DataFrame:
-        """cov_params relative to the residual variance."""
+        """cov_params relative to the residual variance.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> (fit.normalized_cov_params * fit.scale).round(2)
+                     (Intercept)  Days
+        (Intercept)        46.57 -1.45
+        Days               -1.45  2.39
+        """
         return self._labelled(self._cov / self.engine.sigma**2, self._names)
 
     @cached_property
     def bse(self) -> pd.Series:
-        """Standard errors of `params`."""
+        """Standard errors of `params`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.bse.round(3).to_dict()
+        {'(Intercept)': 6.825, 'Days': 1.546}
+        """
         return self._labelled(root(np.diag(self._cov)), self._names)
 
     @cached_property
     def bse_fe(self) -> pd.Series:
-        """Standard errors of the fixed effects."""
+        """Standard errors of the fixed effects.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.bse_fe.round(3).to_dict()
+        {'(Intercept)': 6.825, 'Days': 1.546}
+        """
         p = len(self.engine.beta)
         return self._labelled(root(np.diag(self._cov)[:p]), list(self.design.x_names))
 
     @cached_property
     def tvalues(self) -> pd.Series:
-        """params / bse."""
+        """params / bse.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.tvalues.round(3).to_dict()
+        {'(Intercept)': 36.838, 'Days': 6.771}
+        """
         values = np.asarray(self.params) / np.where(np.asarray(self.bse) > 0, np.asarray(self.bse), np.nan)
         return self._labelled(values, self._names)
 
     @cached_property
     def df_inference(self) -> FloatArray:
-        """Degrees of freedom of each parameter, (k,); infinite for z."""
+        """Degrees of freedom of each parameter, (k,); infinite for z.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.df_inference.round(2)
+        array([17., 17.])
+        """
         df, p = np.full(len(self._names), np.inf), len(self.engine.beta)
         df[:p] = self.inference.df(np.eye(p))
         return df
 
     @cached_property
     def pvalues(self) -> pd.Series:
-        """Two-sided p-values of `params`."""
+        """Two-sided p-values of `params`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> bool((fit.pvalues < 0.001).all())
+        True
+        """
         from henderson.numerics.distributions import t_pvalue
 
         return self._labelled(t_pvalue(np.asarray(self.tvalues), self.df_inference), self._names)
@@ -134,6 +214,17 @@ class CoefficientMethods(FittedModel):
         """The fixed effects with their tests and 95 % limits, as the results' inference has them.
 
         Index: coefficient; columns estimate, se, df, statistic, p, lower, upper. Limits at another level: `conf_int`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.coef_table
+        Fixed effects (model covariance, satterthwaite degrees of freedom)
+        <BLANKLINE>
+        coefficient  estimate    se    df  statistic        p   lower   upper
+        (Intercept)    251.41  6.82  17.0     36.838  <0.0001  237.01  265.80
+        Days            10.47  1.55  17.0      6.771  <0.0001    7.21   13.73
         """
         from henderson.inference.hypotheses import coef_table
 

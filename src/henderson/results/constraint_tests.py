@@ -166,6 +166,14 @@ class ConstraintTests(CoefficientMethods):
 
         Parameters and returns are those of `wald_test`; F has `df_resid` denominator degrees of freedom where the
         results' own tests are χ² tests.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> found = fit.f_test("Days = 10")
+        >>> round(float(found.fvalue), 4), round(float(found.pvalue), 4)
+        (0.0914, 0.7661)
         """
         return self.wald_test(r_matrix, cov_p=cov_p, invcov=invcov, use_f=True)
 
@@ -193,6 +201,18 @@ class ConstraintTests(CoefficientMethods):
         WaldTestResults
             With `table`, one row a term. Of a term of which columns were dropped as redundant, what is left is tested;
             NaN when nothing is.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+        >>> fit.wald_test_terms()
+        <class 'henderson.results.contrast_results.WaldTestResults'>
+                             F           P>F  df constraint    df denom
+        (Intercept)   0.162482  6.872205e-01              1  254.015758
+        recipe        0.095678  9.087894e-01              2  254.015758
+        temp         29.696131  1.339033e-07              1  222.000000
+        recipe:temp   0.041692  9.591722e-01              2  222.000000
         """
         spec = getattr(self.design.specs, "fixed", None)
         if spec is None:

@@ -20,17 +20,41 @@ class EffectsMethods(FittedModel):
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation."""
+        """Residual standard deviation.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> round(fit.sigma, 3)
+        25.592
+        """
         return float(self.engine.sigma)
 
     @property
     def theta(self) -> FloatArray:
-        """Free entries of the relative covariance factors, term after term, column by column."""
+        """Free entries of the relative covariance factors, term after term, column by column.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.theta.round(3)
+        array([0.967, 0.015, 0.231])
+        """
         return self.engine.theta
 
     @cached_property
     def fixef(self) -> pd.Series:
-        """Fixed effects."""
+        """Fixed effects.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.fixef.round(3).to_dict()
+        {'(Intercept)': 251.405, 'Days': 10.467}
+        """
         return pd.Series(np.array(self.engine.beta), index=pd.Index(self.design.x_names), name="fixef")
 
     @cached_property
@@ -38,6 +62,17 @@ class EffectsMethods(FittedModel):
         """Variances and covariances: columns grp, var1, var2, vcov, sdcor; the residual's last.
 
         sdcor is a standard deviation, and in rows with a var2 a correlation.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.varcorr.round(3)
+                grp         var1  var2     vcov   sdcor
+        0   Subject  (Intercept)  None  612.090  24.740
+        1   Subject         Days  None   35.072   5.922
+        2   Subject  (Intercept)  Days    9.604   0.066
+        3  Residual         None  None  654.941  25.592
         """
         from henderson.report.varcorr import varcorr_frame
 
@@ -45,18 +80,51 @@ class EffectsMethods(FittedModel):
 
     @cached_property
     def ranef(self) -> dict[str, pd.DataFrame]:
-        """Conditional modes of the random effects: grouping factor → table of levels × effects."""
+        """Conditional modes of the random effects: grouping factor → table of levels × effects.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.ranef["Subject"].head(2).round(2)
+                 (Intercept)  Days
+        Subject
+        308             2.26  9.20
+        309           -40.40 -8.62
+        """
         return by_factor(self.design, list(self.engine.b))
 
     @cached_property
     def ranef_sd(self) -> dict[str, pd.DataFrame]:
-        """Conditional standard deviations of the random effects, as `ranef`."""
+        """Conditional standard deviations of the random effects, as `ranef`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.ranef_sd["Subject"].head(2).round(2)
+                 (Intercept)  Days
+        Subject
+        308            12.07   2.3
+        309            12.07   2.3
+        """
         sds = [np.sqrt(np.maximum(np.einsum("jaa->ja", cov), 0.0)) for cov in self.engine.b_cov()]
         return by_factor(self.design, sds)
 
     @cached_property
     def ranef_cov(self) -> tuple[FloatArray, ...]:
-        """Conditional covariances of the random effects, (J, q, q) for each term of the design."""
+        """Conditional covariances of the random effects, (J, q, q) for each term of the design.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.ranef_cov[0].shape
+        (18, 2, 2)
+        >>> fit.ranef_cov[0][0].round(1)
+        array([[145.7, -21.4],
+               [-21.4,   5.3]])
+        """
         return self.engine.b_cov()
 
     @cached_property
@@ -64,6 +132,16 @@ class EffectsMethods(FittedModel):
         """Coefficients of each level: fixed effects plus random effects, by grouping factor.
 
         An effect that several terms on one factor have is the sum of theirs.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.coef["Subject"].head(2).round(2)
+                 (Intercept)   Days
+        Subject
+        308           253.66  19.67
+        309           211.01   1.85
         """
         fixed = self.fixef
         out = {}
@@ -80,6 +158,13 @@ class EffectsMethods(FittedModel):
         """Whether some combination of a term's effects has no variance.
 
         Columns are scaled to unit mean square, so that the answer does not depend on their units.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.is_singular
+        False
         """
         from henderson.engine.boundary import is_singular
 
@@ -91,6 +176,13 @@ class EffectsMethods(FittedModel):
 
         ``elsewhere`` says whether lower minima were looked for: ``"searched"``, or ``"not searched"`` where one descent
         was made and nothing else, since levels are alike, nothing ended at zero, or the model is too large.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.optinfo["converged"], fit.optinfo["boundary_gain"], fit.optinfo["message"]
+        (True, 0.0, 'converged')
         """
         search = self.engine.optimum
         searched = search.starts > 1 or search.surveyed > 0
@@ -110,7 +202,15 @@ class EffectsMethods(FittedModel):
 
     @cached_property
     def ngrps(self) -> dict[str, int]:
-        """Levels of each grouping factor."""
+        """Levels of each grouping factor.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.ngrps
+        {'Subject': 18}
+        """
         return {self.design.terms[k].group: self.design.terms[k].n_levels for k in lme4_order(self.design.terms)}
 
 

@@ -63,32 +63,80 @@ class MixedModelResults(
 
     @cached_property
     def model(self) -> ModelFacts:
-        """What was fitted, by statsmodels' names: formula, endog_names, exog_names."""
+        """What was fitted, by statsmodels' names: formula, endog_names, exog_names.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.model.formula, fit.model.endog_names, fit.model.exog_names
+        ('Reaction ~ Days + (Days | Subject)', 'Reaction', ['(Intercept)', 'Days'])
+        """
         return ModelFacts(self.engine)
 
     @property
     def reml(self) -> bool:
-        """Whether the restricted likelihood was maximised."""
+        """Whether the restricted likelihood was maximised.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.reml
+        True
+        """
         return self.engine.reml
 
     @property
     def method(self) -> str:
-        """``"REML"`` or ``"ML"``."""
+        """``"REML"`` or ``"ML"``.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.method
+        'REML'
+        """
         return "REML" if self.engine.reml else "ML"
 
     @property
     def scale(self) -> float:
-        """Residual variance."""
+        """Residual variance.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> round(fit.scale, 2)
+        654.94
+        """
         return float(self.engine.sigma**2)
 
     @property
     def converged(self) -> bool:
-        """Whether the optimum is certified."""
+        """Whether the optimum is certified.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.converged
+        True
+        """
         return self.engine.optimum.converged
 
     @property
     def message(self) -> str:
-        """What there is to say of the optimum, and of what the data do not identify."""
+        """What there is to say of the optimum, and of what the data do not identify.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.message
+        'converged'
+        """
         from henderson.inference.identified import not_identified
 
         found = self.engine.optimum.message
@@ -107,6 +155,30 @@ class MixedModelResults(
         -------
         Lme4Summary
             With `tables`, `as_text`, `as_html` and `as_latex`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> print(fit.summary())
+        Linear mixed model fit by REML. t-tests use Satterthwaite's method
+        Formula: Yield ~ 1 + (1 | Batch)
+        <BLANKLINE>
+        REML criterion at convergence: 319.7
+        <BLANKLINE>
+        Scaled residuals:
+            Min      1Q Median     3Q    Max
+        -1.4117 -0.7634 0.1418 0.7792 1.8296
+        <BLANKLINE>
+        Random effects:
+         Groups   Name        Variance Std.Dev.
+         Batch    (Intercept) 1764     42.00
+         Residual             2451     49.51
+        Number of obs: 30, groups:  Batch, 6
+        <BLANKLINE>
+        Fixed effects:
+                    Estimate Std. Error   df t value Pr(>|t|)
+        (Intercept)  1527.50      19.38 5.00    78.8 6.23e-09
         """
         from henderson.report.summary import Lme4Summary
 

@@ -33,6 +33,18 @@ class InferenceMethods(FittedModel):
         -------
         DataFrame
             Index: term; columns num_df, den_df, F, p.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+        >>> fit.anova(ddf="kenward-roger")
+        Type III analysis of variance (kenward-roger degrees of freedom)
+        <BLANKLINE>
+        term         num_df  den_df       F        p
+        recipe            2   254.0   0.096   0.9088
+        temp              1   222.0  94.163  <0.0001
+        recipe:temp       2   222.0   0.042   0.9592
         """
         from henderson.inference.anova.anova import anova
 
@@ -71,6 +83,16 @@ class InferenceMethods(FittedModel):
         -------
         DataFrame
             Index: what was removed; columns npar, loglik, aic, statistic, df, p, p_chibar.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.ranova()[["npar", "statistic", "df"]].round(3)
+                                  npar  statistic   df
+        term
+        <none>                       6        NaN  NaN
+        Days in (Days | Subject)     4     42.837  2.0
         """
         from henderson.inference.comparison.ranova import ranova
 
@@ -85,6 +107,14 @@ class InferenceMethods(FittedModel):
             Label of the random term; not needed when there is only one.
         n, seed : int
             Statistics to simulate, and the seed.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> found = fit.rlrt(seed=1)
+        >>> round(found.statistic, 3), bool(found.p < 0.01)
+        (6.369, True)
         """
         from henderson.inference.comparison.rlrt import rlrt
 
@@ -101,6 +131,18 @@ class InferenceMethods(FittedModel):
         -------
         DataFrame
             Index: parameter; columns estimate, se.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.variance_errors().round(3)
+                                      estimate     se
+        parameter
+        sd_(Intercept)|Subject          24.740  5.836
+        cor_Days.(Intercept)|Subject     0.066  0.325
+        sd_Days|Subject                  5.922  1.248
+        sigma                           25.592  1.508
         """
         from henderson.intervals.variance_errors import standard_errors
 

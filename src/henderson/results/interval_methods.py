@@ -107,6 +107,18 @@ class IntervalMethods(CoefficientMethods):
         -------
         Profile
             With `interval(level)`, `plot()` and the curves.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> found = fit.profile()
+        >>> found.interval().round(2)
+                                lower    upper
+        parameter
+        sd_(Intercept)|Batch    12.20    84.06
+        sigma                   38.23    67.66
+        (Intercept)           1486.45  1568.55
         """
         from henderson.intervals.profile import profile_fit
 
@@ -146,6 +158,14 @@ class IntervalMethods(CoefficientMethods):
         -------
         Bootstrap
             With `frame`, `interval(kind, level)`, `se`, `bias`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> found = fit.bootstrap(200, seed=1)
+        >>> found.interval("percentile").shape
+        (3, 2)
         """
         from henderson.intervals.bootstrap.bootstrap import bootstrap_fit
 

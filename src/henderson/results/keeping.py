@@ -86,6 +86,16 @@ class Keeping(FittedModel):
         Returns
         -------
         results
+
+        Examples
+        --------
+        >>> import henderson
+        >>> import pathlib, tempfile
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "fit.henderson"
+        >>> fit.save(path)
+        >>> type(fit).load(path).params.round(3).to_dict()
+        {'(Intercept)': 251.405, 'Days': 10.467}
         """
         from henderson.results.saved import read_saved
 
@@ -97,6 +107,14 @@ class Keeping(FittedModel):
         All that needs no rows stays and gives the same numbers: tables, tests, marginal means, comparisons, predictions
         for new rows. What does need rows (fitted values, the bootstrap, cluster-robust covariances, `ranova`, …) raises
         an error that says so.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.remove_data()
+        >>> fit.predict({"Days": [10]}).round(2)
+        array([356.08])
         """
         if not self.engine.has_rows:
             return

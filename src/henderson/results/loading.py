@@ -30,5 +30,15 @@ def load(fname: Any, env: Mapping[str, Any] | None = None) -> MixedModelResults:
     ------
     DataError
         When the file is neither, is not whole, or was written by a version that this one does not know.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> import pathlib, tempfile
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "fit.henderson"
+    >>> fit.save(path)
+    >>> henderson.load(path).params.round(3).to_dict()
+    {'(Intercept)': 251.405, 'Days': 10.467}
     """
     return cast(MixedModelResults, read_saved(fname, env))  # nothing else is a FittedModel that can be saved

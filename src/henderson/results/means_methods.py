@@ -66,6 +66,21 @@ class MeansMethods(FittedModel):
         -------
         EMMeans
             With `.frame`, `.contrasts(...)`, `.summary(...)`, `.joint()`, and exports.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+        >>> fit.emmeans("recipe")
+        recipe  estimate    se    df  lower  upper  statistic        p
+        A          33.12  1.74  42.0  29.62  36.63     19.070  <0.0001
+        B          31.64  1.74  42.0  28.14  35.15     18.220  <0.0001
+        C          31.60  1.74  42.0  28.09  35.11     18.194  <0.0001
+        <BLANKLINE>
+        NOTE: Results may be misleading due to involvement in interactions
+        Covariates: temp = 200
+        Degrees of freedom: satterthwaite
+        Confidence level: 0.95
         """
         from henderson.means.emmeans import emmeans
         from henderson.means.options import TestOptions
@@ -176,6 +191,20 @@ class MeansMethods(FittedModel):
         -------
         DataFrame
             One row a term, and a level of `by`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+        >>> fit.joint_tests()
+        Joint tests
+        <BLANKLINE>
+        term         num_df  den_df       F        p
+        recipe            2    42.0   0.249   0.7809
+        temp              1   222.0  94.163  <0.0001
+        recipe:temp       2   222.0   0.042   0.9592
+        <BLANKLINE>
+        Degrees of freedom: satterthwaite
         """
         from henderson.means.term_tests import joint_tests
 

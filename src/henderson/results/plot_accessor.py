@@ -20,6 +20,13 @@ class PlotAccessor:
     Parameters
     ----------
     results : MixedModelResults
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.plot
+    Pictures: plot(), plot.effects(), plot.ranef(), plot.fits(), ...
     """
 
     def __init__(self, results: Any) -> None:
@@ -44,6 +51,13 @@ class PlotAccessor:
         Returns
         -------
         (2, 2) array of matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.plot()[0, 0].get_ylabel()
+        'residual of Reaction'
         """
         from henderson.diagnostics.normal_quantiles import normal_quantiles
         from henderson.diagnostics.standardised_modes import standardised_modes
@@ -163,6 +177,13 @@ class PlotAccessor:
         Returns
         -------
         array of matplotlib Axes (`ax` itself, where it is one)
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> [ax.get_title() for ax in fit.plot.ranef()]
+        ['(Intercept) by Subject', 'Days by Subject']
         """
         if kind not in ("caterpillar", "pairs"):
             raise ValueError(f"kind must be 'caterpillar' or 'pairs', not {kind!r}")
@@ -234,6 +255,13 @@ class PlotAccessor:
         Returns
         -------
         array of matplotlib Axes, one a level
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> len(fit.plot.fits("Subject", levels=[308, 335]))
+        2
         """
         from henderson.prediction import level_lines as of
 
@@ -291,6 +319,14 @@ class PlotAccessor:
         Returns
         -------
         matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> ax = fit.plot.residuals("Days")
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('Days', 'residual of Reaction')
         """
         from henderson.prediction.level_lines import grouping_factors, variables
 
@@ -396,6 +432,13 @@ class PlotAccessor:
         Returns
         -------
         array of matplotlib Axes (`ax` itself, where it is one)
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> [ax.get_title() for ax in fit.plot.profile(["sigma", "Days"])]
+        ['sigma', 'Days']
         """
         curves = self._results.profile(which, level=level, reml=reml).named_curves()
         return _handed(profile.draw(curves, absolute, axes=_given(ax, axes), fig=fig), ax)
@@ -429,6 +472,13 @@ class PlotAccessor:
         Returns
         -------
         array of matplotlib Axes (`ax` itself, where it is one)
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> len(fit.plot.varcorr())
+        3
         """
         from henderson.intervals.blocks import blocks
 

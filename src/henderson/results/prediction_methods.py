@@ -23,14 +23,30 @@ class PredictionMethods(FittedModel):
 
     @cached_property
     def fittedvalues(self) -> pd.Series:
-        """Xβ + Zb, and the offset; (n,), with the labels of the rows."""
+        """Xβ + Zb, and the offset; (n,), with the labels of the rows.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.fittedvalues.head(2).round(2).to_dict()
+        {0: 253.66, 1: 273.33}
+        """
         from henderson.prediction.fitted import fitted_values
 
         return self._by_row(fitted_values(self.engine))
 
     @cached_property
     def resid(self) -> pd.Series:
-        """Response less fitted values."""
+        """Response less fitted values.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.resid.head(2).round(2).to_dict()
+        {0: -4.1, 1: -14.63}
+        """
         return self._by_row(self.engine.rows_for("resid").y - np.asarray(self.fittedvalues))
 
     def predict(

@@ -58,7 +58,16 @@ class TidyMethods(FittedModel):
         return in_backend(tidy(self.engine, self._inference_with(ddf), effects, conf_int, level), backend)
 
     def glance(self, *, backend: Backend | None = None) -> Any:
-        """One row that says what the fit is: nobs, sigma, logLik, AIC, BIC, REMLcrit or deviance, df.residual."""
+        """One row that says what the fit is: nobs, sigma, logLik, AIC, BIC, REMLcrit or deviance, df.residual.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.glance()[["nobs", "sigma", "logLik"]].round(2)
+           nobs  sigma  logLik
+        0   180  25.59 -871.81
+        """
         from henderson.report.tidy import glance
         from henderson.tables.backend import in_backend
 
@@ -83,6 +92,15 @@ class TidyMethods(FittedModel):
         ------
         DataError
             When `data` are not the rows that were fitted.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.augment()[["Reaction", ".fitted", ".resid"]].head(2).round(2)
+           Reaction  .fitted  .resid
+        0    249.56   253.66   -4.10
+        1    258.70   273.33  -14.63
         """
         from henderson.report.tidy import row_columns
         from henderson.sources.frames import as_pandas, beside

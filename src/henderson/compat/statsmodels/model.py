@@ -250,6 +250,16 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         -------
         Distribution
             With a method ``rvs(n, rng=None)``.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> drawn = model.get_distribution(fit.params, fit.scale).rvs(1)
+        >>> drawn.shape
+        (180,)
         """
         return Distribution.of(self.setup, params, scale, exog)
 
@@ -350,6 +360,15 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         Returns
         -------
         MixedLMResults
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit_regularized(alpha=0.1)
+        >>> fit.fe_params.shape
+        (2,)
         """
         from henderson.compat.statsmodels.regularized import penalised_fixed_effects
 

@@ -120,6 +120,15 @@ class ModelLikelihood:
         score_fe : (k_fe,) array
         score_re : (k_re2,) array
         score_vc : (k_vc,) array
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> [part.shape for part in model.score_full(fit.params_object)]
+        [(2,), (3,), (0,)]
         """
         params = self.setup.unpack(params, has_fe=True)
         beta = np.asarray(params.fe_params, float)
@@ -137,6 +146,15 @@ class ModelLikelihood:
         """Gradient of `loglike` in fe_params, the lower square root of cov_re, and the roots of vcomp.
 
         Parameters and returns are those of `score_full`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> [part.shape for part in model.score_sqrt(fit.params_object)]
+        [(2,), (3,), (0,)]
         """
         from henderson.covariance.roots import factor_of
 
@@ -161,6 +179,15 @@ class ModelLikelihood:
             NaN for columns that were dropped as redundant.
         singular : bool
             Whether the covariance of the random effects is.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> model.hessian(fit.params_object)[0].shape
+        (5, 5)
         """
         params = self.setup.unpack(params, has_fe=True)
         kept = self._kept
@@ -191,6 +218,16 @@ class ModelLikelihood:
         fe_params : (k_fe,) array
         singular : bool
             Whether a variance, or an eigenvalue of cov_re, is below `tol`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> beta, singular = model.get_fe_params(fit.cov_re_unscaled, fit.vcomp)
+        >>> beta.round(2), singular
+        (array([251.41,  10.47]), False)
         """
         moments = moments_of(self.setup.criterion(self.reml), self.setup.packing.g(cov_re, vcomp))
         beta = self._spread(likelihood.profile_beta(moments))
@@ -210,6 +247,15 @@ class ModelLikelihood:
         -------
         float
             (y − Xβ)'V⁻¹(y − Xβ) over n, or over n − p when the last fit was by REML.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> round(model.get_scale(fit.fe_params, fit.cov_re_unscaled, fit.vcomp), 2)
+        654.94
         """
         params = MixedLMParams.from_components(np.asarray(fe_params), cov_re=np.asarray(cov_re), vcomp=vcomp)
         return likelihood.scale(self._point(params), np.asarray(fe_params, float)[self._kept])
@@ -227,6 +273,15 @@ class ModelLikelihood:
         Returns
         -------
         (m,) array
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> model = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days")
+        >>> fit = model.fit()
+        >>> model.predict(fit.fe_params)[:2].round(2)
+        array([251.41, 261.87])
         """
         exog = self.setup.rows.X if exog is None else np.asarray(exog, float)
         beta = params.fe_params if isinstance(params, MixedLMParams) else np.asarray(params)[: self.setup.k_fe]

@@ -66,57 +66,158 @@ class PackedResults(MixedModelResults):
 
     @property
     def params_object(self) -> MixedLMParams:
-        """Parameters by their parts, variances relative to `scale`."""
+        """Parameters by their parts, variances relative to `scale`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.params_object.cov_re.round(3)
+        array([[0.935, 0.015],
+               [0.015, 0.054]])
+        """
         return self._outcome.params
 
     @property
     def converged(self) -> bool:
-        """Whether the optimum is certified."""
+        """Whether the optimum is certified.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.converged
+        True
+        """
         return self._outcome.converged
 
     @property
     def message(self) -> str:
-        """What there is to say of the optimum."""
+        """What there is to say of the optimum.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.message
+        'converged'
+        """
         return self._outcome.message
 
     @property
     def hist(self) -> list[dict[str, Any]] | None:
-        """How the optimum was found, with ``full_output=True``."""
+        """How the optimum was found, with ``full_output=True``.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.hist is None
+        True
+        """
         return self._outcome.hist
 
     @property
     def freepat(self) -> MixedLMParams | None:
-        """The mask of the fit."""
+        """The mask of the fit.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.freepat is None
+        True
+        """
         return self._outcome.freepat
 
     @property
     def cov_pen(self) -> Any:
-        """The penalty of the fit on cov_re."""
+        """The penalty of the fit on cov_re.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.cov_pen is None
+        True
+        """
         return self._outcome.cov_pen
 
     @property
     def use_sqrt(self) -> bool:
-        """Whether packed covariance parameters are those of the lower square root."""
+        """Whether packed covariance parameters are those of the lower square root.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.use_sqrt
+        True
+        """
         return self._setup.use_sqrt
 
     @property
     def k_fe(self) -> int:
-        """Number of fixed effects."""
+        """Number of fixed effects.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.k_fe
+        2
+        """
         return self._setup.k_fe
 
     @property
     def k_re(self) -> int:
-        """Rows of cov_re."""
+        """Rows of cov_re.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.k_re
+        2
+        """
         return self._setup.k_re
 
     @property
     def k_re2(self) -> int:
-        """Free entries of cov_re."""
+        """Free entries of cov_re.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.k_re2
+        3
+        """
         return self._setup.k_re2
 
     @property
     def k_vc(self) -> int:
-        """Number of variance components."""
+        """Number of variance components.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Pastes")
+        >>> parts = {"cask": "0 + C(cask)"}
+        >>> fit = henderson.mixedlm("strength ~ 1", data, groups="batch", re_formula="~1", vc_formula=parts).fit()
+        >>> fit.k_vc
+        1
+        """
         return self._setup.k_vc
 
     # labels: arrays where the data came without any
@@ -136,50 +237,132 @@ class PackedResults(MixedModelResults):
 
     @cached_property
     def params(self) -> Any:
-        """All parameters, (k,); variances relative to `scale`."""
+        """All parameters, (k,); variances relative to `scale`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.params.round(3)
+        Intercept             251.405
+        Days                   10.467
+        Subject Var             0.935
+        Subject x Days Cov      0.015
+        Days Var                0.054
+        dtype: float64
+        """
         own = self._outcome.params
         entries = own.cov_re[tuple(self._setup.packing.entries.T)]
         return self._labelled(np.concatenate([own.fe_params, entries, own.vcomp]), self._names)
 
     @cached_property
     def cov_re(self) -> Any:
-        """Covariance of the random effects, (k_re, k_re)."""
+        """Covariance of the random effects, (k_re, k_re).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.cov_re.round(2)
+                 Subject   Days
+        Subject   612.09   9.60
+        Days        9.60  35.07
+        """
         given = self._outcome.cov_re
         values = self.scale * self._outcome.params.cov_re if given is None else given
         return self._labelled(values, self._setup.names.exog_re_names)
 
     @cached_property
     def cov_re_unscaled(self) -> Any:
-        """Covariance of the random effects relative to `scale`, (k_re, k_re)."""
+        """Covariance of the random effects relative to `scale`, (k_re, k_re).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> (fit.cov_re_unscaled * fit.scale).round(2)
+                 Subject   Days
+        Subject   612.09   9.60
+        Days        9.60  35.07
+        """
         return self._labelled(np.array(self._outcome.params.cov_re), self._setup.names.exog_re_names)
 
     @cached_property
     def vcomp(self) -> FloatArray:
-        """Variance components, (k_vc,)."""
+        """Variance components, (k_vc,).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Pastes")
+        >>> parts = {"cask": "0 + C(cask)"}
+        >>> fit = henderson.mixedlm("strength ~ 1", data, groups="batch", re_formula="~1", vc_formula=parts).fit()
+        >>> fit.vcomp.round(3)
+        array([8.434])
+        """
         return self.scale * self._outcome.params.vcomp if self._outcome.vcomp is None else self._outcome.vcomp
 
     @property
     def df_modelwc(self) -> int:
-        """Number of parameters estimated, the residual variance left out."""
+        """Number of parameters estimated, the residual variance left out.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.df_modelwc
+        5
+        """
         if (free := self._outcome.freepat) is not None:
             return int(free.get_packed(use_sqrt=False, has_fe=True).sum())
         return super().df_modelwc
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion; NaN under REML, as in statsmodels."""
+        """Akaike's criterion; NaN under REML, as in statsmodels.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Dyestuff")
+        >>> fit = henderson.mixedlm("Yield ~ 1", data, groups="Batch").fit(reml=False)
+        >>> round(fit.aic, 2)
+        333.33
+        """
         return np.nan if self.reml else -2 * self.llf + 2 * (self.df_modelwc + 1)
 
     @property
     def bic(self) -> float:
-        """Schwarz' criterion; NaN under REML, as in statsmodels."""
+        """Schwarz' criterion; NaN under REML, as in statsmodels.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Dyestuff")
+        >>> fit = henderson.mixedlm("Yield ~ 1", data, groups="Batch").fit(reml=False)
+        >>> round(fit.bic, 2)
+        337.53
+        """
         return np.nan if self.reml else -2 * self.llf + float(np.log(self.nobs)) * (self.df_modelwc + 1)
 
     # uncertainty
 
     @cached_property
     def moments(self) -> Moments:
-        """`Moments` of the model's design at the estimates."""
+        """`Moments` of the model's design at the estimates.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.moments.f0.shape  # X and y
+        (3, 3)
+        """
         if self._outcome.same_design:
             from henderson.inference.fit_moments import FitMoments
 
@@ -209,7 +392,16 @@ class PackedResults(MixedModelResults):
 
     @cached_property
     def inference(self) -> Inference:
-        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow."""
+        """The covariance of the fixed effects, their degrees of freedom, and the tests that follow.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.inference.ddf, fit.inference.cov_type
+        ('asymptotic', 'hessian')
+        """
         if self._outcome.optimal:
             return super().inference
         from henderson.inference.choose import infer
@@ -248,6 +440,17 @@ class PackedResults(MixedModelResults):
         """statsmodels' standard errors of the variance parameters, √scale times those of params.
 
         They are neither on the scale of `cov_re` nor on that of `params`; see `bse_cov_re`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.bse_re.round(3)
+        Subject Var           11.881
+        Subject x Days Cov     1.821
+        Days Var               0.610
+        dtype: float64
         """
         return self._labelled(root(self.scale * np.diag(self._cov)[self.k_fe :]), self._names[self.k_fe :])
 
@@ -256,6 +459,18 @@ class PackedResults(MixedModelResults):
         """Standard errors of the entries of cov_re, of vcomp and of scale, as they are shown (delta method).
 
         See `joint.Joint.shown`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.bse_cov_re.round(2)
+        Subject Var           288.78
+        Subject x Days Cov     46.68
+        Days Var               14.78
+        scale                  77.19
+        dtype: float64
         """
         var, var_scale = self._joint.shown(self.scale)
         names, of_params = [*self._names[self.k_fe :], "scale"], var[self._setup.packing.index]
@@ -305,6 +520,19 @@ class PackedResults(MixedModelResults):
         -------
         DataFrame or array
             (k, 2).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.conf_int().round(2)
+                                 0       1
+        Intercept           238.03  264.78
+        Days                  7.44   13.50
+        Subject Var           0.02    1.84
+        Subject x Days Cov   -0.12    0.15
+        Days Var              0.01    0.10
         """
         if method in (None, "wald") and parameters is None:
             limits = self._wald_limits(alpha if level is None else 1 - level)

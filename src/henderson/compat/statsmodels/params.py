@@ -96,6 +96,13 @@ class MixedLMParams:
         Returns
         -------
         MixedLMParams
+
+        Examples
+        --------
+        >>> import henderson
+        >>> found = henderson.MixedLMParams.from_packed([1.0, 4.0], 1, 1, use_sqrt=False, has_fe=True)
+        >>> found.fe_params, found.cov_re
+        (array([1.]), array([[4.]]))
         """
         params = np.asarray(params, dtype=float)
         k_re2 = k_re * (k_re + 1) // 2
@@ -126,6 +133,13 @@ class MixedLMParams:
         Returns
         -------
         MixedLMParams
+
+        Examples
+        --------
+        >>> import henderson
+        >>> found = henderson.MixedLMParams.from_components(fe_params=[1.0], cov_re=[[4.0]])
+        >>> found.fe_params, found.cov_re
+        ([1.0], [[4.0]])
         """
         fe_params = np.empty(0) if fe_params is None else fe_params
         vcomp = np.empty(0) if vcomp is None else vcomp
@@ -147,7 +161,15 @@ class MixedLMParams:
         return MixedLMParams.from_components(fe_params, cov_re=cov_re, vcomp=vcomp)
 
     def copy(self) -> MixedLMParams:
-        """An independent copy."""
+        """An independent copy.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> one = henderson.MixedLMParams.from_components(fe_params=[1.0], cov_re=[[4.0]])
+        >>> one.copy().cov_re
+        array([[4.]])
+        """
         out = MixedLMParams(self.k_fe, self.k_re, self.k_vc)
         out.fe_params = np.array(self.fe_params)
         out.cov_re = np.array(self.cov_re)
@@ -167,6 +189,13 @@ class MixedLMParams:
         Returns
         -------
         ([k_fe +] k_re2 + k_vc,) array
+
+        Examples
+        --------
+        >>> import henderson
+        >>> one = henderson.MixedLMParams.from_components(fe_params=[1.0], cov_re=[[4.0]])
+        >>> one.get_packed(use_sqrt=True, has_fe=True)
+        array([1., 2.])
         """
         cov_re, vcomp = np.asarray(self.cov_re, float), np.asarray(self.vcomp, float)
         if use_sqrt:

@@ -46,13 +46,32 @@ class MixedLMResults(PackedResults):
     converged : bool
         Whether the optimum is certified.
     hist : list, or None
+
+    Examples
+    --------
+    >>> import henderson
+    >>> data = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+    >>> fit.fe_params.round(2).to_dict(), fit.cov_re.shape, round(fit.scale, 2)
+    ({'Intercept': 251.41, 'Days': 10.47}, (2, 2), 654.94)
     """
 
     # random effects by group
 
     @cached_property
     def random_effects(self) -> dict[Any, pd.Series]:
-        """Conditional modes of the random effects: group → Series."""
+        """Conditional modes of the random effects: group → Series.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.random_effects[308].round(2)
+        Subject    2.26
+        Days       9.20
+        dtype: float64
+        """
         from henderson.compat.statsmodels.groups import effects_by_group
 
         setup = self._setup
@@ -62,7 +81,18 @@ class MixedLMResults(PackedResults):
 
     @cached_property
     def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
-        """Conditional covariances of the random effects: group → DataFrame."""
+        """Conditional covariances of the random effects: group → DataFrame.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> fit = henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+        >>> fit.random_effects_cov[308].round(1)
+                 Subject  Days
+        Subject    145.7 -21.4
+        Days       -21.4   5.3
+        """
         from henderson.compat.statsmodels.groups import covariances_by_group
 
         setup = self._setup
@@ -118,6 +148,15 @@ class MixedLMResults(PackedResults):
         See Also
         --------
         profile : Profiles with intervals, in fewer evaluations.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Dyestuff")
+        >>> fit = henderson.mixedlm("Yield ~ 1", data, groups="Batch").fit()
+        >>> found = fit.profile_re(0, "re", num_low=1, num_high=1, dist_low=0.1, dist_high=0.1)
+        >>> found.shape  # variance relative to scale, log-likelihood
+        (3, 2)
         """
         from henderson.compat.statsmodels.profile_re import profile_re
 
@@ -161,6 +200,27 @@ class MixedLMResults(PackedResults):
         -------
         Summary
             With `tables`, `as_text`, `as_html` and `as_latex`.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Dyestuff")
+        >>> fit = henderson.mixedlm("Yield ~ 1", data, groups="Batch").fit()
+        >>> print(fit.summary())
+                  Mixed Linear Model Regression Results
+        ==========================================================
+        Model:             MixedLM  Dependent Variable:  Yield
+        No. Observations:  30       Method:              REML
+        No. Groups:        6        Scale:               2451.2500
+        Min. group size:   5        Log-Likelihood:      -159.8271
+        Max. group size:   5        Converged:           Yes
+        Mean group size:   5.0
+        ----------------------------------------------------------
+                   Coef.   Std.Err.   z    P>|z|  [0.025   0.975]
+        ----------------------------------------------------------
+        Intercept 1527.500   19.383 78.804 <.001 1489.509 1565.491
+        Batch Var 1764.050   31.655
+        ==========================================================
         """
         from henderson.compat.statsmodels.summary import mixedlm_summary
 
