@@ -79,10 +79,9 @@ def two_values(column: np.ndarray) -> tuple[np.ndarray, pd.Index] | None:
     >>> two_values(np.array([3.0, 1.0, 2.0])) is None
     True
     """
-    for head in (column[:64], column):
-        low, high = head.min(initial=np.inf), head.max(initial=-np.inf)
-        if not np.all((head == low) | (head == high)):
-            return None
-    if not low < high:
+    if len(set(column[:64].tolist())) > 2:
+        return None
+    low, high = column.min(initial=np.inf), column.max(initial=-np.inf)
+    if not low < high or not np.all((column == low) | (column == high)):
         return None
     return (column == high).astype(np.intp), pd.Index([low, high])

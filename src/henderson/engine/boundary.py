@@ -41,7 +41,7 @@ def is_singular(fit: Fit) -> bool:
     criterion = fit.criterion
     return any(
         smallest_singular_value(lam[part, part]) < SINGULAR
-        for block, lam in zip(criterion.blocks.blocks, criterion.lam_of(fit.theta))
+        for block, lam in zip(criterion.blocks.blocks, fit.working_lam)
         for part in block.layout.terms
     )
 

@@ -207,6 +207,11 @@ class Fit:
         blocks = self.criterion.blocks
         return blocks.g([one @ one.T for one in blocks.lam(self.theta)])
 
+    @property
+    def working_lam(self) -> list[np.ndarray]:
+        """λ of every block in the working basis, but for a rotation of its columns."""
+        return self.criterion.lam_of(self.theta) if self._point is None else self._point.lam
+
     def near(self) -> Evaluation:
         """The criterion at the optimum, or a step from it: the last point with all derivatives, where that is light."""
         return self._near or self.criterion.at(working_theta(self.criterion, self.theta))
@@ -261,10 +266,11 @@ def fit_design(
     if not isinstance(reml, bool | int | np.bool_):
         raise ValueError(f"REML must be True or False, not {reml!r}")
     began = time.perf_counter()
-    with blas_threads(products=_products(design)):
+    products = _products(design)
+    with blas_threads(products=products):
         criterion = Criterion.of(design, rows, reml=bool(reml))
         with (
-            blas_threads(criterion.order, products=_products(design)),
+            blas_threads(criterion.order, products=products),
             progress_bar("Fitting, evaluations", None, progress) as tell,
         ):
             ended = search(criterion, start, tell)

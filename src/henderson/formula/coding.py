@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import lru_cache
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 
 from henderson.formula.evaluate import FactorSpec, Values
 from henderson.formula.terms import Term
+from henderson.numerics.lazy import lazy
 
 Piece = tuple[tuple[str, bool], ...]
 """Factors of a product of columns, each with True when it is coded in full."""
@@ -50,18 +52,27 @@ class Part:
                 return j
         return None
 
-    @cached_property
+    @lazy
     def columns(self) -> tuple[tuple[Piece, int], ...]:
         """What each of the p columns is: a product of factors, and its place among that product's columns."""
         return tuple(
             (piece, k) for made in self.pieces for piece in made for k in range(len(_names(piece, self.factors)))
         )
 
-    @cached_property
+    @lazy
     def variables(self) -> tuple[str, ...]:
         """Columns of the data that the part uses."""
         used = (name for term in self.terms for expr in term for name in self.factors[expr].variables)
         return tuple(dict.fromkeys(used))
+
+
+class Coded(NamedTuple):
+    """What the columns of terms depend on in a factor: not its levels or values, but its columns' names."""
+
+    expr: str
+    names: tuple[str, ...]
+    reduced_names: tuple[str, ...]
+    spans_intercept: bool
 
 
 def make_part(terms: Sequence[Term], factors: Mapping[str, FactorSpec], *, order: str = "degree") -> Part:
@@ -77,7 +88,18 @@ def make_part(terms: Sequence[Term], factors: Mapping[str, FactorSpec], *, order
         ``"patsy"``: terms with the same numeric factors stand together, those without any first; each by
         degree.
     """
-    terms = _patsy_order(terms, factors) if order == "patsy" else sorted(terms, key=len)
+    terms = tuple(_patsy_order(terms, factors) if order == "patsy" else sorted(terms, key=len))
+    used = {expr: factors[expr] for term in terms for expr in term}
+    coded = tuple(Coded(expr, spec.names, spec.reduced_names, spec.spans_intercept) for expr, spec in used.items())
+    return Part(terms, *_columns_of(terms, coded, order), used)
+
+
+@lru_cache(maxsize=32)
+def _columns_of(
+    terms: tuple[Term, ...], coded: tuple[Coded, ...], order: str
+) -> tuple[tuple[tuple[Piece, ...], ...], tuple[str, ...], tuple[slice, ...]]:
+    """Pieces, names and slices of terms in their order."""
+    factors = {one.expr: one for one in coded}
     spanned: set[frozenset[str]] = set()
     pieces: list[tuple[Piece, ...]] = []
     names: list[str] = []
@@ -88,8 +110,7 @@ def make_part(terms: Sequence[Term], factors: Mapping[str, FactorSpec], *, order
         names += [name for piece in made for name in _names(piece, factors)]
         pieces.append(made)
         slices.append(slice(start, len(names)))
-    used = {expr: factors[expr] for term in terms for expr in term}
-    return Part(tuple(terms), tuple(pieces), _distinct(names, order), tuple(slices), used)
+    return tuple(pieces), _distinct(names, order), tuple(slices)
 
 
 def _distinct(names: Sequence[str], order: str) -> tuple[str, ...]:
@@ -115,7 +136,7 @@ def _patsy_order(terms: Sequence[Term], factors: Mapping[str, FactorSpec]) -> li
     return [term for group in together.values() for term in sorted(group, key=len)]
 
 
-def _pieces(term: Term, factors: Mapping[str, FactorSpec], spanned: set[frozenset[str]]) -> tuple[Piece, ...]:
+def _pieces(term: Term, factors: Mapping[str, Coded], spanned: set[frozenset[str]]) -> tuple[Piece, ...]:
     """Products that add what `term` spans to what is `spanned`, which grows by it."""
     choices = [((expr,), ()) if factors[expr].spans_intercept else ((expr,),) for expr in term]
     subterms = [tuple(expr for choice in chosen for expr in choice) for chosen in product(*choices)]
@@ -143,7 +164,7 @@ def _absorb(made: list[Piece], piece: Piece) -> list[Piece]:
     return [*made, piece]
 
 
-def _names(piece: Piece, factors: Mapping[str, FactorSpec]) -> list[str]:
+def _names(piece: Piece, factors: Mapping[str, FactorSpec] | Mapping[str, Coded]) -> list[str]:
     """Names of a product's columns, the first factor varying fastest."""
     if not piece:
         return ["Intercept"]

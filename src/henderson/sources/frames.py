@@ -42,7 +42,7 @@ def read_table(data: Any) -> Table:
 
 
 def _read_pandas(data: pd.DataFrame) -> Table:
-    return Table(tuple(data.columns), len(data), data.index, lambda name: to_array(data[name], name), True)
+    return Table(data.columns, len(data), data.index, lambda name: to_array(data[name], name), True)
 
 
 def _read_records(data: np.ndarray) -> Table:

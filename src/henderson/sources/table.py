@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from henderson.errors import DataError
+from henderson.numerics.lazy import lazy
 from henderson.sources.columns import Array
 
 
@@ -19,7 +20,7 @@ class Table:
 
     Attributes
     ----------
-    names : tuple
+    labels : tuple or pandas.Index
         Column names in order, as the data has them (duplicates included).
     n : int
         Number of rows.
@@ -30,17 +31,28 @@ class Table:
         Whether the data has an index of its own (else `index` counts the rows).
     """
 
-    names: tuple[Any, ...]
+    labels: tuple[Any, ...] | pd.Index
     n: int
     index: pd.Index
     read: Callable[[str], Array]
     labelled: bool = False
 
+    @lazy
+    def names(self) -> tuple[Any, ...]:
+        """The labels one by one."""
+        return tuple(self.labels)
+
+    def _count(self, name: object) -> int:
+        """How many columns have a name; pandas knows without listing them, where all are different."""
+        if type(self.labels) is pd.Index and self.labels.is_unique:
+            return int(name in self.labels)
+        return self.names.count(name)
+
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return self._count(name) > 0
 
     def __getitem__(self, name: str) -> Array:
-        count = self.names.count(name)
+        count = self._count(name)
         if count == 0:
             raise DataError(unknown_column(name, self.names))
         if count > 1:

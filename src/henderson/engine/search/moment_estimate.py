@@ -104,7 +104,7 @@ def _scalar_squares(blocks: Blocks, cross: CrossProducts) -> dict[tuple[int, int
 def _squares(blocks: Blocks, cross: CrossProducts) -> dict[tuple[int, int], np.ndarray]:
     """Σ_jj' A_jj'[a, c] A_jj'[b, d] as (q_k, q_k, q_l, q_l)[a, b, c, d]."""
     out = {}
-    places, rr = _places(blocks), cross.rr.toarray()
+    places = _places(blocks)
     if (f := blocks.front) is not None:
         q = blocks.blocks[f].q
         flat = cross.zz.reshape(q * q, -1)
@@ -113,6 +113,7 @@ def _squares(blocks: Blocks, cross: CrossProducts) -> dict[tuple[int, int], np.n
         for l, place in places.items():
             out[f, l] = _gram(zr[:, :, place], q, blocks.blocks[l].q)
             out[l, f] = out[f, l].transpose(2, 3, 0, 1)
+    rr = cross.rr.toarray() if places else np.zeros((0, 0))
     for k, rows in places.items():
         q = blocks.blocks[k].q
         for l, columns in places.items():

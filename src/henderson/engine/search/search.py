@@ -183,9 +183,7 @@ def _after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], n
     point = criterion.at_known(near)
     if not np.isfinite(point.deviance):
         return _first(criterion, evaluate, None, None)
-    theta, _ = scored_theta(criterion.blocks, point)
-    point.lighten()
-    scored = evaluate(theta)
+    scored = evaluate(scored_theta(criterion.blocks, point))
     return scored if scored.deviance < point.deviance else point
 
 

@@ -3,7 +3,7 @@
 V is linear in the entries of G, so a scoring step from any G is close to a quadratic unbiased estimate (MINQUE,
 Rao 1971) with that G as its guess; it is exact in balanced one-way data. A second step, from there, lands close to the
 optimum of almost every model. Each is cut back to a positive definite matrix. In balanced data the moment estimate is
-the optimum already; where a step from it promises nothing, none is taken.
+the optimum already, and no step is taken.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from henderson.numerics.matrices import combination, inner_products
 #: smallest and largest variance that a start may have, relative to the residual's share
 FLOOR, CEILING = 0.002, 50.0
 STEPS = 2
-#: decrease of the deviance for which no step is taken
-NOTHING = 1e-12
+#: ∂d/∂G relative to the trace in it below which a start is an optimum
+STATIONARY = 1e-8
 #: starts drawn in models of few effects, how large, and what few means
 DRAWN_SIZES = (0.5, 2.0, 0.5, 5.0, 1.0, 20.0, 2.0, 0.2)
 DRAWN, SMALL = len(DRAWN_SIZES), 150
@@ -38,29 +38,34 @@ def scoring_start(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluat
     guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
     point = evaluate(_within(blocks, guess))
     for _ in range(STEPS if moments is None else 1):
-        if not np.isfinite(point.deviance):
+        if not np.isfinite(point.deviance) or _is_stationary(point):
             break
-        theta, promised = scored_theta(blocks, point)
-        if promised <= NOTHING:
-            break
-        point.lighten()
-        point = evaluate(theta)
+        point = evaluate(scored_theta(blocks, point))
     return point
 
 
-def scored_theta(blocks: Blocks, point: Evaluation) -> tuple[np.ndarray, float]:
-    """θ after one scoring step in the free entries of G, and the decrease of the deviance that it promises."""
+def _is_stationary(point: Evaluation) -> bool:
+    """Whether the derivatives ∂d/∂G_k are rounding of the traces and squares of which they are differences."""
+    traces = point.factor.traces[1]
+    return all(np.abs(N).max() <= STATIONARY * np.abs(own).max() for N, own in zip(point.certificate, traces))
+
+
+def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
+    """θ after one scoring step in the free entries of G."""
     bases = [block.layout.basis() for block in blocks.blocks]
     information = point.information(bases, expected=True, in_g=True)
     gradient = np.zeros(blocks.n_g)
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
         gradient[block.g_parameters] = inner_products(basis, N)
+    point.lighten()
     step = -symmetric_solve(information, gradient, 1e-10)
-    covariances = [
-        one @ one.T + combination(step[block.g_parameters], basis)
-        for block, basis, one in zip(blocks.blocks, bases, point.lam)
-    ]
-    return _within(blocks, covariances), -0.5 * float(gradient @ step)
+    return _within(
+        blocks,
+        [
+            one @ one.T + combination(step[block.g_parameters], basis)
+            for block, basis, one in zip(blocks.blocks, bases, point.lam)
+        ],
+    )
 
 
 def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:

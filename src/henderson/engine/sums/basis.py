@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from henderson.engine.sums.gram import CHUNK, MILD, centred, constant_in, gram_o
 from henderson.engine.sums.straight import straighten, upper_inverse
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen, solve
+from henderson.numerics.lazy import lazy
 from henderson.numerics.matrices import block_diagonal
 
 #: a column whose part orthogonal to the earlier ones is smaller than this is redundant (R's `lm` has the same)
@@ -127,14 +127,14 @@ class Basis:
         )
         if not plain:
             return basis._with_least_squares(chunks, design.y_name)
-        inner = straight.gram[np.ix_(kept, kept)]
+        inner = straight.gram if kept.all() else straight.gram[np.ix_(kept, kept)]
         along = solve(inner, gram[:-1, -1][kept] / scale[kept]) / scale[kept]
         residual = float(gram[-1, -1] - gram[:-1, -1][kept] @ along)
         moved = float((shift - all_shift[kept]) @ along)
-        basis = replace(basis, gamma=rms * along + moved * (basis.from_beta @ basis.ones))
+        gamma = rms * along + moved * (basis.from_beta @ basis.ones)
         if not residual > SUBTRACTED * gram[-1, -1]:
-            return basis._with_least_squares(chunks, design.y_name)
-        return replace(basis, y_scale=float(np.sqrt(residual / n)))
+            return replace(basis, gamma=gamma)._with_least_squares(chunks, design.y_name)
+        return replace(basis, gamma=gamma, y_scale=float(np.sqrt(residual / n)))
 
     def _with_least_squares(self, chunks: Iterable[Rows], y_name: str) -> Basis:
         """The same with γ and the scale of y measured on the rows, where inner products would lose them."""
@@ -211,14 +211,14 @@ class Basis:
         if rows.weights is not None:
             out *= np.sqrt(rows.weights)[:, None]
 
-    @cached_property
+    @lazy
     def to_beta(self) -> np.ndarray:
         """B⁻¹: coefficients of X from those of X̃, (p, p)."""
         unmix = np.eye(self.p) if self.unmix is None else self.unmix
         turned = unmix / self.scale[:, None]
         return np.asarray(turned - self.ones[:, None] * (self.shift @ turned), float)
 
-    @cached_property
+    @lazy
     def from_beta(self) -> np.ndarray:
         """B, X = X̃B: coefficients of X̃ from those of X, (p, p)."""
         mix = np.eye(self.p) if self.unmix is None else upper_inverse(self.unmix)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from henderson.contract.design import RandomTerm
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import Layout
+from henderson.numerics.lazy import lazy
 
 #: levels from which a block of the rest is put in order of frequency
 MANY = 1024
@@ -67,7 +69,7 @@ class Block:
         """An array with the engine's levels first, in the design's order."""
         return by_level if self.rank is None else by_level[self.rank]
 
-    @cached_property
+    @lazy
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the block's θ stand in a matrix over the model's."""
         return self.parameters[:, None], self.parameters
@@ -81,6 +83,16 @@ class Block:
     def size(self) -> int:
         """Effects in all."""
         return self.layout.q * self.n_levels
+
+
+class Sizes(NamedTuple):
+    """What the arrangement of blocks depends on in a term; `factor` is its number where rows have loadings."""
+
+    factor: str | int
+    n_columns: int
+    structure: str
+    n_levels: int
+    loaded: bool
 
 
 @dataclass(frozen=True)
@@ -111,25 +123,20 @@ class Blocks:
     @classmethod
     def of(cls, terms: Sequence[RandomTerm], chunks: Iterable[Rows]) -> Blocks:
         """Merge the terms of each grouping factor (they share its name), and choose the front."""
-        members: dict[object, list[int]] = {}
-        for i, term in enumerate(terms):
-            members.setdefault(("loadings", i) if term.loaded else term.group, []).append(i)
-        sizes = [term.n_columns for term in terms]
-        every = Layout.of(sizes, [term.structure for term in terms])
-        blocks = []
-        for those in members.values():
-            layout = Layout.of([sizes[i] for i in those], [terms[i].structure for i in those])
-            places = (np.r_[tuple(where[i] for i in those)] for where in (every.theta_of, every.g_of))
-            blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, *places))
-        candidates = [k for k, block in enumerate(blocks) if not terms[block.terms[0]].loaded]
-        front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
-        rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
-        for k in rest:
-            first = blocks[k].terms[0]
-            if not terms[first].loaded and blocks[k].n_levels >= MANY:
-                blocks[k] = replace(blocks[k], rank=_by_frequency(chunks, first, blocks[k].n_levels))
-        ends = np.cumsum([0, *(blocks[k].size for k in rest)])
-        return cls(tuple(blocks), front, rest, dict(zip(rest, ends.tolist())), int(ends[-1]), every.n_theta, every.n_g)
+        blocks = _arranged(
+            tuple(
+                Sizes(i if term.loaded else term.group, term.n_columns, term.structure, term.n_levels, term.loaded)
+                for i, term in enumerate(terms)
+            )
+        )
+        by_frequency = {
+            k: replace(block, rank=_by_frequency(chunks, block.terms[0], block.n_levels))
+            for k in blocks.rest
+            if (block := blocks.blocks[k]).n_levels >= MANY and not terms[block.terms[0]].loaded
+        }
+        if not by_frequency:
+            return blocks
+        return replace(blocks, blocks=tuple(by_frequency.get(k, block) for k, block in enumerate(blocks.blocks)))
 
     def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:
         """Effects front (q, k, J) and rest (R, k), block by block as (q, k, J)."""
@@ -173,3 +180,24 @@ class Blocks:
         for block, one in zip(self.blocks, covariances):
             g[block.g_parameters] = block.layout.g(one)
         return g
+
+
+@lru_cache(maxsize=64)
+def _arranged(terms: tuple[Sizes, ...]) -> Blocks:
+    """The blocks of some terms, levels in the design's order; one object for equal ones, since it never changes."""
+    members: dict[str | int, list[int]] = {}
+    for i, term in enumerate(terms):
+        members.setdefault(term.factor, []).append(i)
+    sizes = [term.n_columns for term in terms]
+    every = Layout.of(sizes, [term.structure for term in terms])
+    blocks = []
+    for those in members.values():
+        layout = Layout.of([sizes[i] for i in those], [terms[i].structure for i in those])
+        places = (np.r_[tuple(where[i] for i in those)] for where in (every.theta_of, every.g_of))
+        blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, *places))
+    candidates = [k for k, block in enumerate(blocks) if not terms[block.terms[0]].loaded]
+    front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
+    rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
+    ends = np.cumsum([0, *(blocks[k].size for k in rest)])
+    offsets = dict(zip(rest, ends.tolist()))
+    return Blocks(tuple(blocks), front, rest, offsets, int(ends[-1]), every.n_theta, every.n_g)

@@ -16,14 +16,12 @@ MILD = 3.0
 
 def _constant_column(chunks: Iterable[Rows]) -> tuple[int, float]:
     """Index and value of the first column that is one nonzero number; −1 and 1 when there is none."""
-    left = None
-    for rows in chunks:
-        X = rows.X
-        if left is None:
-            left = {int(j): X[0, j] for j in np.flatnonzero((X[0] == X[-1]) & (X[0] != 0))} if len(X) else {}
-        left = {j: value for j, value in left.items() if (X[:, j] == value).all()}
-    for j, value in (left or {}).items():
-        return j, float(value)
+    first = next(iter(chunks)).X
+    if len(first):
+        for j in np.flatnonzero((first[0] == first[-1]) & (first[0] != 0)).tolist():
+            value = float(first[0, j])
+            if all((rows.X[:, j] == value).all() for rows in chunks):
+                return j, value
     return -1, 1.0
 
 
