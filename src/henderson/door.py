@@ -29,6 +29,7 @@ def lmer(
     ddf: str = "satterthwaite",
     cov: str | None = None,
     check_identified: Literal["raise", "warn", "ignore"] = "raise",
+    doublevert: Literal["diag_special", "split"] = "diag_special",
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -37,7 +38,8 @@ def lmer(
     Parameters
     ----------
     formula : str
-        lme4's language: ``"y ~ x + (x | g) + (1 | a/b)"``; the fixed part is formulaic's.
+        lme4's language: ``"y ~ x + (x | g) + (1 | a/b)"``; the fixed part is formulaic's. A bar may have a structure,
+        as in lme4 2.0 and glmmTMB: ``ar1(0 + t | g)``, ``cs(f | g, hom=True)`` (see docs/structures.md).
     data : pandas or polars DataFrame, pyarrow Table, dict of arrays
     REML : bool
         Restricted likelihood rather than the likelihood.
@@ -62,6 +64,9 @@ def lmer(
         ``check.nobs.vs.nRE`` and ``check.nobs.vs.nlev``), as in the unstructured ``(0 + visit | patient)`` of a trial:
         its covariance and the residual variance cannot be told apart, but their sum can, and with it the fixed
         effects, their standard errors and degrees of freedom.
+    doublevert : {"diag_special", "split"}
+        What ``(f || g)`` is with a factor f (lme4's option of that name): ``diag(f | g)``, independent effects; or, as
+        in lme4's default, ``(1 | g) + (0 + f | g)``, where the effects of f's levels are correlated.
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -110,6 +115,7 @@ def lmer(
         contrasts=contrasts,
         env=capture(env),
         check_identified=check_identified,
+        doublevert=doublevert,
     )
     theta = None if start is None else numbers(start, "start")
     fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)

@@ -65,5 +65,7 @@ def test_double_bars_with_a_factor_say_what_they_do():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularMatrixWarning)
         fit = lmer("Reaction ~ half + (half || Subject)", data)
-    assert "|| with the factor half" in str(fit.summary())
+        split = lmer("Reaction ~ half + (half || Subject)", data, doublevert="split")
+    assert "|| with the factor half: its effects are independent" in str(fit.summary())
+    assert "|| with the factor half: the effects of its levels are correlated" in str(split.summary())
     assert "||" not in "".join(lmer("Reaction ~ Days + (Days || Subject)", data).summary().notes)

@@ -179,11 +179,7 @@ class Layout:
         """∂²G/∂θ_i∂θ_j, (n_theta, n_theta, q, q)."""
         out = np.zeros((self.n_theta, self.n_theta, self.q, self.q))
         for one, rows, place, q in self._parts():
-            step = one.jacobian(theta[place], q)
-            half = np.einsum("ars,bts->abrt", step, step)
-            if not one.linear:
-                half = half + one.second(theta[place], q) @ one.lam(theta[place], q).T
-            out[place, place, rows, rows] = half + half.transpose(0, 1, 3, 2)
+            out[place, place, rows, rows] = one.second_covariance(theta[place], q)
         return out
 
     # ---- G parameters
@@ -219,13 +215,16 @@ class Layout:
 
     # ---- the boundary
 
-    def off_boundary(self, N: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+    def off_boundary(self, N: FloatArray, lam: FloatArray | None = None) -> list[tuple[FloatArray, FloatArray]]:
         """For each term, where a function with ∂f/∂G = N (..., q, q) falls fastest when G gains a rank.
 
-        See `Structure.off_boundary`; the direction is (..., q, q), zero outside the term.
+        See `Structure.off_boundary`; the direction is (..., q, q), zero outside the term. At λ other than zero a term
+        whose covariances are not convex has no such direction, and is left out.
         """
         found = []
         for one, rows in zip(self.structures, self.terms):
+            if lam is not None and not one.convex and lam[rows, rows].any():
+                continue
             slope, own = one.off_boundary(N[..., rows, rows])
             direction = np.zeros_like(N)
             direction[..., rows, rows] = own

@@ -56,10 +56,13 @@ class Inside:
         dG.
     root_change : (q, s) array, or None
         The change of a root of G, where G is not linear along the direction: ∂²G/∂a∂b = R_aR_b' + R_bR_a'.
+    bent : (m, q, q) array, or None
+        Where that does not say how G bends: ∂²G along this direction and each of the term's m directions.
     """
 
     change: FloatArray
     root_change: FloatArray | None = None
+    bent: FloatArray | None = None
 
 
 class Structure(ABC):
@@ -75,12 +78,15 @@ class Structure(ABC):
         Whether a level's effects are independent with one variance (what statsmodels calls a variance component).
     any_order : bool
         Whether every G is allowed: a triangular root in any order of the effects is then a root of the structure.
+    convex : bool
+        Whether a sum of two of its covariances is one: then it can grow into a direction from every λ, else from λ = 0.
     """
 
     name: ClassVar[str]
     linear: ClassVar[bool] = True
     one_variance: ClassVar[bool] = False
     any_order: ClassVar[bool] = False
+    convex: ClassVar[bool] = True
 
     # ---- coordinates
 
@@ -113,6 +119,14 @@ class Structure(ABC):
         n = self.n_theta(q)
         return np.zeros((n, n, q, q))
 
+    def second_covariance(self, theta: FloatArray, q: int) -> FloatArray:
+        """∂²G/∂θ_i∂θ_j, (n_theta, n_theta, q, q)."""
+        step = self.jacobian(theta, q)
+        half = np.einsum("ars,bts->abrt", step, step)
+        if not self.linear:
+            half = half + self.second(theta, q) @ self.lam(theta, q).T
+        return half + half.transpose(0, 1, 3, 2)
+
     # ---- among other structures
 
     def independent(self, q: int) -> bool:
@@ -120,12 +134,15 @@ class Structure(ABC):
         return not (self.basis(q) != 0).any(axis=0)[~np.eye(q, dtype=bool)].any()
 
     def holds(self, other: Structure, q: int) -> bool:
-        """Whether the covariances of another structure are among its own: seen at one without special values."""
+        """Whether the covariances of another structure are among its own: seen at two without special values."""
         if q == 1:
             return True
-        step = np.arange(1.0, other.n_theta(q) + 1)
-        root = other.lam(1 + 0.5 * np.sin(step), q)
-        mine = self.lam(self.theta_of_cov(root @ root.T), q)
+        step = 1 + 0.5 * np.sin(np.arange(1.0, other.n_theta(q) + 1))
+        return all(self._has(other.lam(sign * step, q)) for sign in (1.0, -1.0))
+
+    def _has(self, root: FloatArray) -> bool:
+        """Whether the covariance of a root is its own."""
+        mine = self.lam(self.theta_of_cov(root @ root.T), len(root))
         return bool(np.allclose(mine @ mine.T, root @ root.T, rtol=0, atol=1e-9 * np.abs(root).max(initial=0.0) ** 2))
 
     # ---- units
@@ -204,6 +221,10 @@ class Structure(ABC):
             own = names[r] if r == s else f"{names[r]}.{names[s]}"
             rows.append(Shown(r, s, own if len(places) == 1 else ".".join(names)))
         return tuple(sorted(rows, key=lambda row: (row.column, row.row)))
+
+    def meaning(self, names: Sequence[str]) -> str:
+        """What the rows of `display` say of other entries of G, for a note; empty where they are all there are."""
+        return ""
 
     def mixture(self, had: Structure | None, r: int, q: int) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
         """Degrees of freedom and weights of χ̄², the law of the likelihood-ratio statistic against a smaller term.

@@ -26,13 +26,14 @@ from henderson.design.random_terms import Groups, RandomSpec, columns_of, random
 from henderson.design.residual_checks import check_residual
 from henderson.design.residual_term import residual_term
 from henderson.design.specs import Specs
+from henderson.design.structured_effects import structured_effects
 from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
 from henderson.formula.coding import fill, make_part
 from henderson.formula.environment import Env, Environment, capture, environment
 from henderson.formula.evaluate import FactorSpec, Values, as_number, is_plain, learn
-from henderson.formula.plan import Plan, make_plan, plain_name, shown_name
+from henderson.formula.plan import Plan, make_plan, plain_name, shown_name, with_diagonal_bars
 from henderson.formula.residual import parse_residual
 from henderson.formula.terms import shown
 from henderson.sources.alignment import aligned
@@ -58,6 +59,7 @@ def design_from_formula(
     order: Literal["degree", "patsy"] = "degree",
     strict: bool = True,
     check_identified: checks.Reaction = "raise",
+    doublevert: Literal["diag_special", "split"] = "diag_special",
     residual: str | None = None,
 ) -> tuple[Design, Rows]:
     """The design of a model given by a formula, and its rows.
@@ -94,6 +96,8 @@ def design_from_formula(
         Refuse terms with as many effects as rows, as lme4 does.
     check_identified : {"raise", "warn", "ignore"}
         What to do about such terms, and about those with as many levels as rows.
+    doublevert : {"diag_special", "split"}
+        What ``(f || g)`` is with a factor f: ``diag(f | g)``, or ``(1 | g) + (0 + f | g)``.
     residual : str, optional
         Covariance of the residuals within a series: ``"ar1(visit | patient)"``; see `henderson.formula.residual`.
 
@@ -122,6 +126,8 @@ def design_from_formula(
         raise DataError(f"missing must be 'drop', 'raise' or 'none', not {missing!r}")
     if check_identified not in get_args(checks.Reaction):
         raise ValueError(f"check_identified must be 'raise', 'warn' or 'ignore', not {check_identified!r}")
+    if doublevert not in ("diag_special", "split"):
+        raise ValueError(f"doublevert must be 'diag_special' or 'split', not {doublevert!r}")
     if contrasts is not None and not isinstance(contrasts, Mapping):
         raise FormulaError(
             f"contrasts is a dict of factors and their contrasts, as in {{'a': 'sum'}}, not {type(contrasts).__name__}"
@@ -137,6 +143,8 @@ def design_from_formula(
     columns, kept, n_missing = _complete(fetched, rows, missing)
     factors, values, columns, kept, more = _evaluate(plan, source, columns, kept, missing)
     checks.check_contrasts(source.contrasts, factors)
+    if doublevert == "diag_special":
+        plan = with_diagonal_bars(plan, lambda expr: factors[expr].levels is not None)
     design, made = _assemble(plan, columns, factors, values, kept, order, names)
     names.forget()
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept, make=make_of(data))
@@ -272,7 +280,8 @@ def _assemble(
         if not np.may_share_memory(varying, X):
             check_finite(varying, part.names, rows)
         codes, levels = groups[bar.group]
-        terms.append(random_term(bar.name, bar.label, levels, part.names, bar.structure))
+        structure, part = structured_effects(bar, part, columns)
+        terms.append(random_term(bar.name, bar.label, levels, part.names, structure))
         loads.append(TermRows(codes, varying))
         columns_in_data = (plan.groups_column or "",) if _is_given(bar.group) else bar.group
         random.append(RandomSpec(columns_in_data, part, terms[-1].levels, groups.crossings.get(bar.group)))

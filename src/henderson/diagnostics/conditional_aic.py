@@ -86,11 +86,14 @@ class CovarianceDirection:
         dG.
     root_change : (q, s) array, or None
         dR where G = RR' moves through its root; then G is curved along it.
+    bent : (m, q, q) array, or None
+        ∂²G along it and each of the term's directions, where `root_change` does not say it.
     """
 
     term: int
     change: np.ndarray
     root_change: np.ndarray | None = None
+    bent: np.ndarray | None = None
 
 
 @blas_threads()
@@ -130,7 +133,7 @@ def directions(fitted: FitMoments) -> list[CovarianceDirection]:
     found = []
     for t, (term, lam) in enumerate(zip(fitted.design.terms, fitted.lam)):
         for one in structure_called(term.structure).inside(lam, _ZERO * largest):
-            found.append(CovarianceDirection(t, one.change, one.root_change))
+            found.append(CovarianceDirection(t, one.change, one.root_change, one.bent))
     return found
 
 
@@ -166,12 +169,23 @@ def _hessian(fitted: FitMoments, along: list[CovarianceDirection]) -> tuple[np.n
     q = D @ forms
     B = D @ at.observed[:k, :k] @ D.T - np.outer(q, q) / (scale * r2)
     for a, d in enumerate(along):
-        for b, e in enumerate(along):
-            if d.term == e.term and d.root_change is not None and e.root_change is not None:
-                bend = d.root_change @ e.root_change.T
-                place = slice(starts[d.term], starts[d.term + 1])
-                B[a, b] += at.gradient[place] @ layouts[d.term].g(bend + bend.T)
+        own = [b for b, e in enumerate(along) if e.term == d.term]
+        place = slice(starts[d.term], starts[d.term + 1])
+        for b, bend in zip(own, _bends(d, [along[b] for b in own])):
+            if bend is not None:
+                B[a, b] += at.gradient[place] @ layouts[d.term].g(bend)
     return B, q, r2
+
+
+def _bends(one: CovarianceDirection, term: list[CovarianceDirection]) -> list[np.ndarray | None]:
+    """∂²G along a direction and each of its term's; None where G is linear."""
+    if one.bent is not None:
+        return list(one.bent)
+    halves = [
+        None if one.root_change is None or other.root_change is None else one.root_change @ other.root_change.T
+        for other in term
+    ]
+    return [None if half is None else half + half.T for half in halves]
 
 
 def _products(fit: Fit, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

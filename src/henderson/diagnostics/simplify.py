@@ -219,4 +219,6 @@ def _bar(fit: Fit, k: int) -> str:
     """``(1 + x || g)`` where a term with several effects has no correlations."""
     term = fit.design.terms[k]
     text = label_of(fit.design, k)
-    return text.replace(" | ", " || ", 1) if term.structure == "diagonal" and term.n_columns > 1 else text
+    if term.structure != "diagonal":
+        return text
+    return text.removeprefix("diag").replace(" | ", " || " if term.n_columns > 1 else " | ", 1)

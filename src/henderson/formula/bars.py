@@ -8,16 +8,18 @@ with ``|`` or ``||`` in it that stands as an additive term of its own. The steps
 2. `parse` splits at ``~``, then at the ``+`` and ``-`` outside brackets, and sorts the pieces into bars,
    ``offset(...)`` and the fixed part.
 3. `_read_bar` expands one bar into terms: ``||`` into one term per model term, ``a/b`` into ``b:a`` and
-   ``a``.
+   ``a``. A bar may be the argument of a word for its structure, ``ar1(0 + t | g)`` (`bar_kinds`).
+4. What ``||`` means of a factor is not seen in the text: `as_diagonal` puts its terms together again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from henderson.errors import FormulaError
+from henderson.formula.bar_kinds import kind_of_piece, structured
 from henderson.formula.terms import as_text, is_condition, plain_column, terms_of
 from henderson.formula.tokens import Token, is_unary, tokens, written
 
@@ -38,6 +40,8 @@ class Bar:
         Covariance of one level's effects.
     label : str
         What a table calls the term: ``"g"``, then ``"g.1"`` for the second term on ``g``.
+    double : str
+        Of a term that ``||`` made: everything on its left, with the intercept written out.
     """
 
     columns: str
@@ -45,6 +49,7 @@ class Bar:
     name: str
     structure: str = "unstructured"
     label: str = ""
+    double: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,8 +180,9 @@ def _parse(formula: str) -> ParsedFormula:
     pieces = _pieces(formula[tildes[0].end :])
     if not pieces:
         raise FormulaError(f"nothing follows '~' in {formula!r}")
-    for sign, piece in pieces:
-        if _bars(piece):
+    for sign, text in pieces:
+        piece = _bare(text)
+        if _bars(piece) or kind_of_piece(piece):
             if sign == "-":
                 raise FormulaError(f"a random-effects term cannot be subtracted: - {piece}")
             bars.extend(_read_bar(piece))
@@ -187,6 +193,14 @@ def _parse(formula: str) -> ParsedFormula:
         else:
             fixed.append((sign, piece))
     return ParsedFormula(formula, written(tokens(response)), _join(fixed), label_bars(bars), tuple(offsets))
+
+
+def _bare(piece: str) -> str:
+    """A piece without parentheses around a bar with a structure."""
+    inner = piece
+    while (nested := _inside(inner)) is not None:
+        inner = nested
+    return inner if kind_of_piece(inner) else piece
 
 
 def _offset(piece: str) -> str | None:
@@ -211,6 +225,9 @@ def label_bars(bars: Sequence[Bar]) -> tuple[Bar, ...]:
 
 def _read_bar(piece: str) -> list[Bar]:
     """The terms of an additive piece that has a bar in it."""
+    if kind := kind_of_piece(piece):
+        left, right, structure = structured(piece, kind)
+        return [Bar(with_intercept(left), group, name, structure) for group, name in _groups(right, piece)]
     inner = _inside(piece)
     while inner is not None and (nested := _inside(inner)) is not None:
         inner = nested
@@ -230,11 +247,32 @@ def _read_bar(piece: str) -> list[Bar]:
     left, right = inner[: bar.start].strip(), inner[bar.end :].strip()
     if not left or not right:
         raise FormulaError(f"nothing {'before' if not left else 'after'} the bar in {piece!r}")
+    whole, double = with_intercept(left), bar.text == "||"
     return [
-        Bar(columns, group, name)
-        for columns in (_split_terms(left) if bar.text == "||" else [with_intercept(left)])
+        Bar(columns, group, name, double=whole if double else "")
+        for columns in (_split_terms(left) if double else [whole])
         for group, name in _groups(right, piece)
     ]
+
+
+def as_diagonal(bars: Sequence[Bar], is_one: Callable[[Bar], bool]) -> tuple[Bar, ...]:
+    """Bars with the terms of a ``||`` that `is_one` put together: one diagonal term for each group.
+
+    Parameters
+    ----------
+    bars : sequence of Bar
+    is_one : callable
+        Whether a bar's `double` is one term; it has a factor in it.
+    """
+    out: list[Bar] = []
+    for bar in bars:
+        if not bar.double or not is_one(bar):
+            out.append(bar)
+            continue
+        whole = replace(bar, columns=bar.double, structure="diagonal", label="")
+        if whole not in out:
+            out.append(whole)
+    return label_bars(out)
 
 
 def with_intercept(columns: str) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 
 from henderson.errors import DataError, FormulaError
 from henderson.formula import functions, tree
+from henderson.formula.bar_kinds import KINDS
 from henderson.formula.categories import Category, as_category, coding_of
 from henderson.formula.environment import Environment
 from henderson.formula.expression import read
@@ -125,7 +126,9 @@ def variables_of(expr: str, known: Any, env: Environment) -> tuple[str, ...]:
         if env.function(name) is env.absent and not functions.is_listed(name) and env.builtin(name) is env.absent:
             if name in functions.REFUSED:
                 raise FormulaError(f"there is no {name}() here: {functions.REFUSED[name]}")
-            raise FormulaError(unknown_column(name, known.names).replace("column", "column or function", 1))
+            said = unknown_column(name, known.names).replace("column", "column or function", 1)
+            structures = f"; the words before a bar are {', '.join(KINDS)}" if "|" in expr else ""
+            raise FormulaError(said + structures)
     used = []
     for name in names:
         if name in known or _is_column_like(env.vector(name), known.n):

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from henderson.errors import FormulaError
-from henderson.formula.bars import Bar, ParsedFormula, label_bars, with_intercept
+from henderson.formula.bar_kinds import KINDS, is_ordered
+from henderson.formula.bars import Bar, ParsedFormula, as_diagonal, label_bars, with_intercept
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import variables_of
 from henderson.formula.residual import ParsedResidual
 from henderson.formula.terms import Term, plain_column, shown, written_terms
 from henderson.formula.tokens import backticked, tokens, written
 from henderson.sources.alignment import aligned
-from henderson.sources.columns import Array
+from henderson.sources.columns import Array, kind_of
 from henderson.sources.grouping import one_grouping
 from henderson.sources.table import Table, unknown_column
 
 GIVEN = "given as {}"
 """Name of a column that was given as an array."""
+
+#: kinds of columns whose values are times
+ORDERED_KINDS = ("number", "number objects", "time")
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,12 @@ def make_plan(
     elif re_formula is not None or vc_formula:
         raise FormulaError("re_formula and vc_formula need groups")
     if not bars and not vc_formula and residual is None:
-        raise FormulaError(f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given")
+        hint = f"; the words before a bar are {', '.join(KINDS)}" if "|" in parsed.fixed else ""
+        raise FormulaError(
+            f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given{hint}"
+        )
     fixed = written_terms(_without_dot(parsed, table, bars, own))
-    with_terms = tuple((bar, written_terms(bar.columns)) for bar in label_bars(bars))
+    with_terms = tuple((bar, _varying(bar, table)) for bar in label_bars(bars))
     components = tuple((name, written_terms(_right_side(text))) for name, text in sorted((vc_formula or {}).items()))
     sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
     roles: dict[str, str] = {}
@@ -165,6 +172,30 @@ def make_plan(
         None if isinstance(weights, str) else _name_in_new_data(weights, given.get(GIVEN.format("weights")), table),
         residual,
     )
+
+
+def with_diagonal_bars(plan: Plan, is_factor: Callable[[str], bool]) -> Plan:
+    """The plan with one diagonal term for what ``||`` took apart, where a factor is among it."""
+
+    def has_factor(bar: Bar) -> bool:
+        return any(is_factor(expr) for term in written_terms(bar.double) for expr in term)
+
+    if not any(bar.double for bar, _ in plan.bars):
+        return plan
+    terms = {bar.columns: own for bar, own in plan.bars}
+    bars = as_diagonal([bar for bar, _ in plan.bars], has_factor)
+    return replace(plan, bars=tuple((bar, terms.get(bar.columns) or written_terms(bar.columns)) for bar in bars))
+
+
+def _varying(bar: Bar, table: Table) -> tuple[Term, ...]:
+    """Terms of a bar; a column of numbers is a factor where its values are the times of the effects."""
+    terms = written_terms(bar.columns)
+    if not is_ordered(bar.structure) or len(terms) != 1 or len(terms[0]) != 1:
+        return terms
+    plain = plain_column(terms[0][0])
+    if plain is None or plain[1] or plain[0] not in table or kind_of(table[plain[0]]) not in ORDERED_KINDS:
+        return terms
+    return ((f"factor({terms[0][0]})",),)
 
 
 def _name_in_new_data(given: Any, values: Array, table: Table) -> str | None:

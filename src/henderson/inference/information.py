@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
 from henderson.covariance.layout import consecutive, layouts_of
@@ -98,6 +99,22 @@ def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
     jacobian[k, n] = 1.0
     second[:k, :n, n] = second[:k, n, :n] = jacobian[:k, :n]
     return Coordinates(jacobian, second)
+
+
+def tangent(design: Design, lam: tuple[FloatArray, ...]) -> FloatArray | None:
+    """Directions in which g can move, (k + 1, m); None where it can in all.
+
+    A structure whose λ is not linear in θ has covariances on a surface within the span of its basis: there the columns
+    are ∂g/∂θ. Of the other terms, and of the residual, they are the G parameters themselves.
+    """
+    layouts = layouts_of(design.terms)
+    if all(layout.linear for layout in layouts):
+        return None
+    own = [
+        np.eye(layout.n_g) if layout.linear else layout.g(layout.directions(layout.theta(one)).transpose(1, 2, 0))
+        for layout, one in zip(layouts, lam)
+    ]
+    return np.asarray(block_diag(*own, 1.0))
 
 
 def hessian_theta(fitted: FitMoments, at: Curvature, to: Coordinates) -> FloatArray:

@@ -13,8 +13,9 @@ from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
 from henderson.design.replay import Wanted
 from henderson.errors import FormulaError
+from henderson.formula.bar_kinds import bar_text
 from henderson.formula.bars import Bar, parse
-from henderson.formula.terms import terms_of
+from henderson.formula.terms import plain_column, terms_of
 
 INTERVALS = ("confidence", "prediction")
 SCALES = ("link", "response")
@@ -177,7 +178,7 @@ def _matching(design: Design, text: Any) -> list[int]:
     if not isinstance(text, str):
         raise ValueError(f"re: {text!r} is no random term; there are {shown}")
     if "|" in text:
-        found = [_of_bar(design, bar) for bar in _bars(text, shown)]
+        found = [_of_bar(design, bar, bar.double) or _of_bar(design, bar, bar.columns) for bar in _bars(text, shown)]
     else:
         on_factor = [k for k, term in enumerate(design.terms) if term.group == text]
         found = [on_factor or [k for k, term in enumerate(design.terms) if term.label == text]]
@@ -197,7 +198,7 @@ def term_text(term: RandomTerm) -> str:
     """
     if "/" in term.group and term.label != term.group:
         return term.label
-    return f"({' + '.join(term.names)} | {term.group})"
+    return bar_text(term.structure, " + ".join(term.names), term.group)
 
 
 def _bars(text: str, shown: str) -> tuple[Bar, ...]:
@@ -209,15 +210,22 @@ def _bars(text: str, shown: str) -> tuple[Bar, ...]:
         raise ValueError(f"re: {text!r} is no random term ({error}); there are {shown}") from None
 
 
-def _of_bar(design: Design, bar: Bar) -> list[int]:
-    """Terms on the bar's factor that vary in what the bar says."""
-    out, varying = [], set(terms_of(bar.columns))
+def _of_bar(design: Design, bar: Bar, columns: str) -> list[int]:
+    """Terms on the bar's factor that vary in what the bar says: its `columns`, or all that ``||`` took apart."""
+    if not columns:
+        return []
+    out, varying = [], {_plain(names) for names in terms_of(columns)}
     for k, term in enumerate(design.terms):
         spec = None if design.specs is None else design.specs.random[k]
         if isinstance(spec, RandomSpec):
-            same, own = set(spec.group) == set(bar.group), set(spec.part.terms)
+            same, own = set(spec.group) == set(bar.group), {_plain(names) for names in spec.part.terms}
         else:
             same, own = False, {() if intercept_at((name,)) == 0 else (name,) for name in term.names}
         if (same or term.group == bar.name) and own == varying:
             out.append(k)
     return out
+
+
+def _plain(names: tuple[str, ...]) -> tuple[str, ...]:
+    """A term's factors, ``factor(t)`` as the column that it is of."""
+    return tuple(plain[0] if (plain := plain_column(name)) else name for name in names)

@@ -18,17 +18,34 @@ def notes_of(fit: Fit) -> tuple[str, ...]:
         notes.append(f"boundary (singular) fit: {singular}")
     if not fit.optimum.converged:
         notes.append(f"the optimum is not certified: {fit.optimum.message}")
-    return (*notes, *double_bar_notes(fit))
+    return (*notes, *structure_notes(fit), *double_bar_notes(fit))
+
+
+def structure_notes(fit: Fit) -> tuple[str, ...]:
+    """What the correlations are that stand for those of a term with a structure."""
+    notes = []
+    for term in fit.design.terms:
+        if term.n_columns > 1 and (meaning := structure_called(term.structure).meaning(term.names)):
+            notes.append(f"{term.label or term.group}: {meaning}")
+    return tuple(notes)
 
 
 def double_bar_notes(fit: Fit) -> tuple[str, ...]:
-    """``(f || g)`` takes the terms of the bar apart, not the columns of a factor: as in lme4, and said."""
+    """What ``(f || g)`` is of a factor f, which lme4 reads otherwise unless it is told."""
     groups = [text.strip() for text in re.findall(r"\|\|([^()|]+)", fit.design.formula)]
     notes = []
     for term in fit.design.terms if groups else ():
-        several = "[" in term.names[0] and not structure_called(term.structure).independent(term.n_columns)
-        if several and any(term.group.split(":")[-1] in re.split(r"[/:\s]+", group) for group in groups):
-            factor = term.names[0].split("[")[0]
+        factors = [name for name in term.names if "[" in name]
+        ours = any(term.group.split(":")[-1] in re.split(r"[/:\s]+", group) for group in groups)
+        if not ours or not factors or term.n_columns < 2:
+            continue
+        factor = factors[0].split("[")[0]
+        if structure_called(term.structure).independent(term.n_columns):
+            notes.append(
+                f"|| with the factor {factor}: its effects are independent of each other, as diag() in lme4 2.0; "
+                "lme4's default correlates them (doublevert='split')"
+            )
+        else:
             notes.append(
                 f"|| with the factor {factor}: the effects of its levels are correlated with each other "
                 f"(as in lme4), not with the other terms on {term.group}"

@@ -36,13 +36,12 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
         term, cov = fit.design.terms[k], scale * fit.lam[k] @ fit.lam[k].T
         sd = np.sqrt(np.diag(cov))
         label = term.label or term.group
-        entries = [(one.row, one.column) for one in structure_called(term.structure).display(term.names)]
-        rows += [(label, term.names[r], None, cov[r, r], sd[r]) for r, s in entries if r == s]
-        for r, s in entries:
-            if r != s:
-                size = sd[r] * sd[s]
-                correlation = cov[r, s] / size if size > 0 else np.nan
-                rows.append((label, term.names[s], term.names[r], cov[r, s], correlation))
+        shown = structure_called(term.structure).display(term.names)
+        rows += [(label, one.label, None, cov[one.row, one.row], sd[one.row]) for one in shown if one.kind == "sd"]
+        for r, s in [(one.row, one.column) for one in shown if one.kind == "cor"]:
+            size = sd[r] * sd[s]
+            correlation = cov[r, s] / size if size > 0 else np.nan
+            rows.append((label, term.names[s], term.names[r], cov[r, s], correlation))
     rows.append(("Residual", None, None, scale, np.sqrt(scale)))
     names = ["grp", "var1", "var2", "vcov", "sdcor"]
     table = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
@@ -50,14 +49,19 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
 
 
 def varcorr_grid(varcorr: pd.DataFrame) -> Grid:
-    """Variances, standard deviations and correlations, one row an effect; a factor is named in its first."""
+    """Variances, standard deviations and correlations, one row an effect; a factor is named in its first.
+
+    Correlations stand beside the second of their effects; where effects share a variance, beside that.
+    """
     variances = varcorr[varcorr["var2"].isna()]
     correlations = varcorr[varcorr["var2"].notna()]
     header = ("Groups", "Name", "Variance", "Std.Dev.", *(["Corr"] if len(correlations) else []))
     rows, previous = [], None
     numbers = (significant(variances[column].to_numpy(float), 4) for column in ("vcov", "sdcor"))
     for grp, name, variance, sd in zip(variances["grp"], variances["var1"], *numbers):
-        own = correlations[(correlations["grp"] == grp) & (correlations["var2"] == name)]
+        of_term = correlations[correlations["grp"] == grp]
+        single = (variances["grp"] == grp).sum() == 1
+        own = of_term if single else of_term[of_term["var2"] == name]
         cells = ["" if grp == previous else str(grp), name or "", variance, sd]
         rows.append((*cells, " ".join(f"{value:.2f}".rjust(5) for value in own["sdcor"]))[: len(header)])
         previous = grp

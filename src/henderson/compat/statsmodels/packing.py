@@ -14,7 +14,10 @@ import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.covariance.layout import Layout, layouts_of
+from henderson.covariance.structure import Filled
 from henderson.covariance.structures import structure_called
+from henderson.errors import FormulaError
+from henderson.formula.bar_kinds import kind_of_structure
 
 FloatArray = np.ndarray
 
@@ -73,6 +76,11 @@ class Packing:
         vc_terms = tuple(k for k in range(len(layouts)) if k not in re_terms)
         entries, re_index, row = [], [], 0
         for k in re_terms:
+            if not isinstance(structure_called(design.terms[k].structure), Filled):
+                word, _ = kind_of_structure(design.terms[k].structure)
+                raise FormulaError(
+                    f"cov_re has a parameter for each of its entries, which {word}() has not; lmer() takes {word}()"
+                )
             own = [tuple(np.argwhere(np.tril(one)).tolist()[0]) for one in layouts[k].basis()]
             for (r, s), i in sorted(zip(own, range(len(own)))):
                 entries.append((row + r, row + s))

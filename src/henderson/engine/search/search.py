@@ -329,7 +329,7 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     worst = (0.0, 0, np.zeros((0, 0)))
     for k, (block, N) in enumerate(zip(blocks.blocks, point.certificate)):
         if singular[k]:
-            for slope, direction in block.layout.off_boundary((N + N.T) / 2):
+            for slope, direction in block.layout.off_boundary((N + N.T) / 2, point.lam[k]):
                 if slope < worst[0]:
                     worst = (float(slope), k, direction)
     value, k, along = worst

@@ -19,6 +19,7 @@ from henderson.covariance.layout import consecutive
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
 from henderson.engine.fit import Fit
+from henderson.formula.bar_kinds import bar_text
 from henderson.formula.coding import Part
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, likelihood_without
@@ -172,4 +173,4 @@ def label_of(design: Design, k: int) -> str:
     written = [":".join(names) for names in terms if names]
     if () not in terms:
         written.insert(0, "0")
-    return f"({' + '.join(written) or '1'} | {term.group})"
+    return bar_text(term.structure, " + ".join(written) or "1", term.group)

@@ -31,7 +31,7 @@ import numpy as np
 from henderson.inference.contrast_rows import independent_rows, wald_f
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions, natural_sizes
-from henderson.inference.information import curvature
+from henderson.inference.information import curvature, tangent
 from henderson.numerics.linalg import positive_inverse, symmetric
 
 FloatArray = np.ndarray
@@ -157,14 +157,21 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
     """
     refuse_ml(fitted.fit.reml)
     fitted = fitted.working
-    inverse = positive_inverse(getattr(curvature(fitted), information) / 2, 1e-11, natural_sizes(fitted))
+    at, along = curvature(fitted), tangent(fitted.design, fitted.lam)
+    if along is None:
+        inverse = positive_inverse(getattr(at, information) / 2, 1e-11, natural_sizes(fitted))
+        matrix = inverse.matrix
+    else:
+        inside = along.T @ getattr(at, information) @ along / 2
+        inverse = positive_inverse(inside, 1e-11, np.sqrt(np.maximum(np.diag(inside), 1e-300)))
+        matrix = along @ inverse.matrix @ along.T
     if not inverse.n_flat + inverse.n_negative:
-        return inverse.matrix, ()
+        return matrix, ()
     note = (
         f"the {information} information of the variance parameters is not positive definite; "
         "Kenward-Roger uses its pseudoinverse"
     )
-    return inverse.matrix, (note,)
+    return matrix, (note,)
 
 
 def kenward_roger(fitted: FitMoments, information: str = "expected") -> KenwardRoger:

@@ -8,6 +8,7 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
+from henderson.formula.bar_kinds import kind_of_structure
 from henderson.report.document.page import text
 
 INTERCEPTS = ("(Intercept)", "Intercept")
@@ -49,7 +50,9 @@ def _random_words(term: RandomTerm) -> str:
     if term.n_columns == 1:
         return f"{own}, drawn from a normal distribution around 0 (a random effect)."
     apart = structure_called(term.structure).independent(term.n_columns)
-    how = "independent of each other" if apart else "which may be correlated"
+    word, _ = kind_of_structure(term.structure)
+    how = "which may be correlated" if word == "us" else f"with covariances of the structure {word}"
+    how = "independent of each other" if apart else how
     return f"{own}, {how}, drawn from a normal distribution around 0 (random effects)."
 
 
