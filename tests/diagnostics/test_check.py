@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from henderson import DataError, datasets, lmer, mixedlm
+from henderson.diagnostics import questions
 from henderson.diagnostics.check import QUESTIONS
 from henderson.diagnostics.collinearity import variance_inflation
 from oracle_data import frame
@@ -161,3 +162,23 @@ def test_without_rows_it_is_refused():
     fit.remove_data()
     with pytest.raises(DataError, match=r"check\(\)"):
         fit.check()
+
+
+def test_of_many_levels_the_foremost_are_left_out(monkeypatch):
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame({"g": np.repeat(np.arange(150), 4), "h": np.tile(np.arange(30), 20)})
+    table["x"] = rng.normal(size=600)
+    table["y"] = table.x + rng.normal(size=150)[table.g] + rng.normal(size=30)[table.h] + rng.normal(size=600)
+    table.loc[table["g"] == 77, "y"] += 6 * table["x"]
+    fit = quiet("y ~ x + (1 | g) + (1 | h)", table)
+    monkeypatch.setattr(questions, "EXACT_WORK", 0)
+    monkeypatch.setattr(questions, "MOST_LEVELS", 12)
+    found = fit.check()
+    for factor, n in (("g", 150), ("h", 30)):
+        answer = found[f"does one {factor} decide"]
+        moves = fit.influence(factor, exact=False).filter(like="dfbetas[").abs()
+        assert answer.number == pytest.approx(moves.max(axis=None), rel=1e-9)
+        assert f"(variances held; the 12 of {n} left out that promised to move it most)" in answer.verdict
+    monkeypatch.setattr(questions, "MOST_LEVELS", 200)
+    assert found["does one g"].number == fit.check()["does one g"].number
+    assert "(variances held)" in fit.check()["does one g"].verdict

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from henderson import DataError, MixedLM, datasets, lmer, mixedlm
+from henderson.diagnostics import one_step
+from henderson.engine import row_forms
 from oracle_data import cases, frame, normal
 
 # of a measure that is 1 or so: both searches end where the deviance is flat, and know variances to half the digits
@@ -99,10 +101,14 @@ def test_the_definitions_are_those_of_lme4():
         ("strength ~ 1 + (1 | batch/cask)", "Pastes", None, "batch"),
     ],
 )
-def test_one_step_holds_the_variances(formula, data, weights, by):
+@pytest.mark.parametrize("path", ["dense and Cholesky", "sparse and eigenvalues"])
+def test_one_step_holds_the_variances(formula, data, weights, by, path, monkeypatch):
     """GLS without the rows, with V and σ of the fit: n × n algebra."""
     from reference import at_fit
 
+    if path == "sparse and eigenvalues":
+        monkeypatch.setattr(row_forms, "FEW_EFFECTS", 0)
+        monkeypatch.setattr(one_step, "WELL_CONDITIONED", 2.0)
     table = frame("inference", data)
     fit = lmer(formula, table, weights=weights)
     engine, V = fit.engine, at_fit(fit.engine).V

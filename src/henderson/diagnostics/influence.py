@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 
 from henderson.design.variance_parameters import VarianceParameter, variance_parameters
-from henderson.diagnostics.one_step import one_step
+from henderson.diagnostics.one_step import foremost, one_step
 from henderson.diagnostics.row_sets import row_sets
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import fits_without
 from henderson.engine.many.refits import Refits
-from henderson.engine.row_forms import row_forms
+from henderson.engine.row_forms import RowForms, row_forms
 from henderson.progress import progress_bar
 from henderson.tables.result_frame import ResultFrame
 
@@ -86,6 +86,26 @@ def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = N
     notes = _notes(beta, fit, chosen.labels)
     index = chosen.labels if chosen.name is not None else chosen.labels.rename(chosen.labels.name or "row")
     return ResultFrame.of(pd.DataFrame(columns, index=index), f"Influence by {name} ({kind})", notes)
+
+
+def largest_moves(fit: Fit, by: str, most: int, forms: RowForms) -> pd.DataFrame:
+    """DFBETAS, variances held, of the levels that are likely to have the largest ones.
+
+    Parameters
+    ----------
+    fit : Fit
+    by : str
+    most : int
+        How many levels are left out.
+    forms : RowForms
+        Of the fit.
+    """
+    chosen = row_sets(fit, by, "check()")
+    which = foremost(fit, chosen.sets, forms, most)
+    held = one_step(fit, chosen.sets.chosen(which), forms)
+    return pd.DataFrame(_of_fixed_effects(fit, held.beta, held.vcov), index=chosen.labels[which]).filter(
+        like="dfbetas["
+    )
 
 
 def _of_fixed_effects(fit: Fit, beta: FloatArray, vcov: FloatArray) -> dict[str, FloatArray]:

@@ -13,11 +13,12 @@ import pandas as pd
 
 from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.collinearity import variance_inflation
-from henderson.diagnostics.influence import influence
+from henderson.diagnostics.influence import influence, largest_moves
 from henderson.diagnostics.residuals import residuals
 from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.boundary import is_singular, smallest_sd, term_sizes
 from henderson.engine.fit import Fit
+from henderson.engine.row_forms import RowForms, row_forms
 from henderson.inference.identified import not_identified
 from henderson.sources.factors import shown_label
 
@@ -26,6 +27,8 @@ Status = Literal["ok", "look", "problem"]
 
 #: rows × levels up to which levels are left out exactly
 EXACT_WORK = 1_000_000
+#: above that: levels left out at most, and their rows together (of levels of average size)
+MOST_LEVELS, MOST_LEFT_OUT = 100, 20_000
 #: standard errors that an estimate may move when a level is left out: to be looked at, and a problem
 MOVES, MOVES_FAR = 0.5, 1.0
 #: skewness and excess kurtosis to be looked at
@@ -126,17 +129,26 @@ def levels(fit: Fit) -> list[Answer]:
 def influential(fit: Fit) -> list[Answer]:
     """How far do fixed effects move when one level is left out?"""
     out: list[Answer] = []
+    forms: RowForms | None = None
     for k in lme4_order(fit.design.terms):
         term, what = fit.design.terms[k], f"Does one {fit.design.terms[k].group} decide?"
         if fit.rows.terms[k].codes is None or any(what == answer.question for answer in out):
             continue
-        exact = fit.n * term.n_levels <= EXACT_WORK
-        table = influence(fit, term.group, exact=exact, progress=False)
-        out.append(_of_levels(what, table.filter(like="dfbetas[").abs()))
+        how = ""
+        if fit.n * term.n_levels <= EXACT_WORK:
+            moves = influence(fit, term.group, progress=False).filter(like="dfbetas[")
+        else:
+            forms = row_forms(fit) if forms is None else forms
+            most = max(3, min(MOST_LEVELS, MOST_LEFT_OUT * term.n_levels // fit.n))
+            moves = largest_moves(fit, term.group, most, forms)
+            how = " (variances held)"
+            if len(moves) < term.n_levels:
+                how = f" (variances held; the {len(moves)} of {term.n_levels:,} left out that promised to move it most)"
+        out.append(_of_levels(what, moves.abs(), how))
     return out
 
 
-def _of_levels(what: str, moves: pd.DataFrame) -> Answer:
+def _of_levels(what: str, moves: pd.DataFrame, how: str = "") -> Answer:
     values = moves.to_numpy()
     if not values.shape[1]:
         return Answer(what, "ok", 0, "there are no fixed effects that it could move")
@@ -147,9 +159,11 @@ def _of_levels(what: str, moves: pd.DataFrame) -> Answer:
     coefficient = str(moves.columns[int(column)]).removeprefix("dfbetas[").removesuffix("]")
     verdict = f"without {level} the estimate of {coefficient} moves by {number:.2f} standard errors"
     if number < MOVES:
-        return Answer(what, "ok", number, f"no: {verdict}, no other moves more")
+        return Answer(what, "ok", number, f"no: {verdict}, no other moves more{how}")
     status: Status = "problem" if number >= MOVES_FAR else "look"
-    return Answer(what, status, number, verdict, "report the fit without it, too; results.influence(by) shows all")
+    return Answer(
+        what, status, number, verdict + how, "report the fit without it, too; results.influence(by) shows all"
+    )
 
 
 def shape(fit: Fit) -> list[Answer]:

@@ -31,6 +31,8 @@ FloatArray = np.ndarray
 
 #: numbers in a dense slice of rows × effects of the rest
 SLICE = 2_000_000
+#: effects of the rest up to which the rows of a set load on a dense matrix
+FEW_EFFECTS = 256
 
 
 @dataclass(frozen=True)
@@ -225,12 +227,32 @@ class RowLoads:
         out = half.T @ half
         if len(self.codes):
             out *= self.codes[rows, None] == self.codes[rows]
-        if self.rest is not None:
-            s = self.rest[rows]
-            for moved, zr in zip(self.moved, self.zr):
-                s = s - sparse.diags_array(moved[rows]) @ zr[self.codes[rows]]
-            out += _dense(_dense(s @ self.W) @ s.T)
-        return out
+        if self.rest is None:
+            return out
+        row, column, value = self._asked(self.rest, rows, rows, None)
+        found = [(row, column, value)]
+        for moved, zr in zip(self.moved, self.zr):
+            found.append(self._asked(zr, self.codes[rows], rows, -moved))
+        row, column, value = (np.concatenate(parts) for parts in zip(*found))
+        effects, place = np.unique(column, return_inverse=True)
+        if len(effects) <= FEW_EFFECTS:
+            s = np.bincount(row * len(effects) + place, value, len(rows) * len(effects)).reshape(len(rows), -1)
+            W = self.W[np.ix_(effects, effects)] if isinstance(self.W, np.ndarray) else self.W[effects][:, effects]
+            return out + s @ (W @ s.T)
+        asked = sparse.csr_array((value, (row, column)), shape=(len(rows), self.rest.shape[1]))
+        return out + _dense(_dense(asked @ self.W) @ asked.T)
+
+    @staticmethod
+    def _asked(
+        matrix: sparse.csr_array, at: np.ndarray, rows: np.ndarray, weights: FloatArray | None
+    ) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+        """Entries of a matrix's rows `at`, one for each of `rows`, times their weights: places among rows, columns."""
+        first = matrix.indptr[at]
+        count = matrix.indptr[at + 1] - first
+        place = np.repeat(np.arange(len(rows)), count)
+        entry = np.arange(len(place)) + np.repeat(first - (np.cumsum(count) - count), count)
+        value = matrix.data[entry]
+        return place, matrix.indices[entry], value if weights is None else value * weights[rows][place]
 
 
 def _row_sums(one: sparse.csr_array, other: RestMatrix) -> FloatArray:

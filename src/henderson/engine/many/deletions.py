@@ -65,6 +65,11 @@ class Sets:
     def __getitem__(self, which: int) -> np.ndarray:
         return self.rows[self.starts[which] : self.starts[which + 1]]
 
+    def chosen(self, which: np.ndarray) -> Sets:
+        """Some of the sets, (k,)."""
+        rows = [self[one] for one in which]
+        return Sets(np.concatenate([self.rows[:0], *rows]), np.cumsum([0, *map(len, rows)]))
+
     def some(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the sets from start to stop, and the number of each one's set among these."""
         edges = self.starts[start : stop + 1]
