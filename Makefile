@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint docs fuzz bench wheel clean
+.PHONY: demo test lint docs browser fuzz bench wheel clean
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
@@ -21,6 +21,11 @@ docs: $(VENV)/docs.stamp
 	rm -rf docs/_build docs/api/generated docs/pictures_made
 	$(PY) -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
+
+# The report in Chromium, which does not come from PyPI: apt-get install chromium, or CHROMIUM=/path/to/chrome.
+browser: $(VENV)/test.stamp
+	$(PIP) -e ".[browser]"
+	$(PY) -m pytest tests/browser/report_in_browser.py
 
 # 100,000 random models against dense algebra, about an hour; EXAMPLES=1000 for fewer.
 fuzz: $(VENV)/test.stamp
