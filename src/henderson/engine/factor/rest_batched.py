@@ -70,7 +70,7 @@ class BatchedComponents:
 
     def weight_stack(self) -> np.ndarray:
         """W, a new array (C, m, m)."""
-        return np.ascontiguousarray(self.W.transpose(2, 0, 1))
+        return self.W.transpose(2, 0, 1).copy()  # of components of one effect the transpose is contiguous already
 
     def schur_stack(self) -> np.ndarray:
         """S, (C, m, m)."""
