@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.rows import Rows, present
+from henderson.numerics.hashing import mixed
 
 FloatArray = np.ndarray
 
@@ -100,7 +101,7 @@ class Digest:
         out = np.zeros((BLOCKS, BUCKETS, X.shape[1]))
         for start in range(0, len(X), CHUNK):
             here = X[start : start + CHUNK]
-            hashed = _mixed(np.arange(start, start + len(here), dtype=np.uint64))
+            hashed = mixed(np.arange(start, start + len(here), dtype=np.uint64))
             for block in range(BLOCKS):
                 # a byte of the hash: seven bits are the place, one the sign
                 byte = (hashed >> np.uint64(8 * block)).astype(np.uint8).astype(np.intp)
@@ -116,15 +117,6 @@ class Digest:
         labels = pd.util.hash_pandas_object(rows.index).to_numpy()
         arrays = {"labels": labels, "response": rows.y, "weights": rows.unit_weights, "offset": rows.known}
         return {name: _fingerprint(array) for name, array in arrays.items()}
-
-
-def _mixed(x: np.ndarray) -> np.ndarray:
-    """A hash of 64-bit integers (the finaliser of SplitMix64)."""
-    with np.errstate(over="ignore"):
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
 
 
 def _fingerprint(array: np.ndarray) -> str:

@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.covariance.residual.residual import Residual
 from henderson.covariance.structures import structure_called
 
 FloatArray = np.ndarray
@@ -32,11 +33,11 @@ class VarianceParameter:
         covariate of that name).
     alias : str
         lme4's ``".sig01"``, ``".sigma"``.
-    kind : {"sd", "cor", "sigma"}
+    kind : {"sd", "cor", "sigma", "residual"}
     term : int
-        Number of the term in the design (−1 for σ).
+        Number of the term in the design (−1 for σ and what the residual's structure has in its place).
     row, column : int
-        Place in the term's covariance matrix (column < row for a correlation).
+        Place in the term's covariance matrix (column < row for a correlation); of the residual's parameter, its number.
     """
 
     name: str
@@ -48,13 +49,18 @@ class VarianceParameter:
 
 
 def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
-    """The parameters of a design's covariance, in lme4's order, σ last."""
+    """The parameters of a design's covariance, in lme4's order, σ last; where residuals have a structure, in place of σ
+    its natural parameters (variances, correlations, …): ``"residual Var(VIS1)"``."""
     out: list[VarianceParameter] = []
     for k in lme4_order(design.terms):
         term = design.terms[k]
         for one in structure_called(term.structure).display(term.names):
             name = f"{one.kind}_{one.label}|{term.group or term.label}"
             out.append(VarianceParameter(name, f".sig{len(out) + 1:02d}", one.kind, k, one.row, one.column))
+    if design.residual is not None:
+        own = Residual.of(design.residual, 1).names
+        out += [VarianceParameter(f"residual {name}", f".res{i + 1:02d}", "residual", -1, i) for i, name in enumerate(own)]
+        return _distinct(tuple(out))
     sigma = ".sigma" if "sigma" in design.x_names else "sigma"
     return _distinct((*out, VarianceParameter(sigma, ".sigma", "sigma", -1)))
 
@@ -87,7 +93,12 @@ def _distinct(parameters: Sequence[VarianceParameter]) -> tuple[VarianceParamete
     )
 
 
-def shown(parameters: Sequence[VarianceParameter], cov: Sequence[FloatArray], sigma: FloatArray) -> FloatArray:
+def shown(
+    parameters: Sequence[VarianceParameter],
+    cov: Sequence[FloatArray],
+    sigma: FloatArray,
+    psi: FloatArray | None = None,
+) -> FloatArray:
     """Values of the parameters of B fits.
 
     Parameters
@@ -96,6 +107,8 @@ def shown(parameters: Sequence[VarianceParameter], cov: Sequence[FloatArray], si
     cov : sequence of (B, q, q) arrays
         Relative covariance G of each term of the design.
     sigma : (B,) array
+    psi : (B, r) array, optional
+        Natural parameters of the residual's structure.
 
     Returns
     -------
@@ -106,6 +119,9 @@ def shown(parameters: Sequence[VarianceParameter], cov: Sequence[FloatArray], si
     for i, p in enumerate(parameters):
         if p.kind == "sigma":
             out[:, i] = sigma
+        elif p.kind == "residual":
+            assert psi is not None
+            out[:, i] = psi[:, p.row]
         elif p.kind == "sd":
             out[:, i] = sigma * np.sqrt(np.maximum(cov[p.term][:, p.row, p.row], 0.0))
         else:

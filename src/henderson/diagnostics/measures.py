@@ -7,7 +7,8 @@ Nakagawa's R² with Johnson's extension to slopes, over the rows of the data:
     σ²_f = var(Xβ̂),   σ²_r = Σ_terms mean_i z_i' G z_i σ²  (z_i the row's covariates; for a random intercept
     its variance)
 
-With prior weights σ² is the variance of an observation of weight one. (Nakagawa and Schielzeth 2013; Johnson
+With prior weights σ² is the variance of an observation of weight one; of residuals with a structure it is their mean
+variance over the rows. (Nakagawa and Schielzeth 2013; Johnson
 2014; Nakagawa, Johnson and Schielzeth 2017.)
 """
 
@@ -22,6 +23,8 @@ import pandas as pd
 
 from henderson.design.intercept import intercept_at
 from henderson.design.variance_parameters import lme4_order
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.rows import effective_df as structured_effective_df
 from henderson.inference.fit_moments import FitMoments
 from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
@@ -90,7 +93,7 @@ def variance_shares(fit: Fit) -> VarianceShares:
         at = intercept_at(term.names) or 0
         intercept.append(G[at, at])
     fixed = float(linear @ linear) / (fit.n - 1)
-    return VarianceShares(fixed, np.array(random), np.array(intercept), scale)
+    return VarianceShares(fixed, np.array(random), np.array(intercept), fit.residual_variance)
 
 
 def total_sd(fit: Fit, without: Sequence[bool] = ()) -> float:
@@ -108,7 +111,7 @@ def total_sd(fit: Fit, without: Sequence[bool] = ()) -> float:
         for gram, lam, out in zip(fit.digest.grams, fit.lam, leave)
         if not out
     )
-    return fit.sigma * float(np.sqrt(1.0 + sum(shares)))
+    return float(np.sqrt(fit.residual_variance + fit.sigma**2 * sum(shares)))
 
 
 def r2(fit: Fit) -> R2:
@@ -155,18 +158,19 @@ def icc(fit: Fit) -> pd.DataFrame:
 
 
 def aic(fit: Fit) -> float:
-    """d + 2k, d the deviance as fitted (under REML the REML criterion) and k `Fit.n_parameters`."""
-    return fit.deviance + 2 * fit.n_parameters
+    """d + 2k, d the deviance as fitted (under REML the REML criterion) and k `Fit.n_parameters`; where residuals have a
+    structure k is SAS's and mmrm's, under REML the variance parameters alone (`Fit.penalty`)."""
+    return fit.deviance + 2 * fit.penalty.parameters
 
 
 def bic(fit: Fit) -> float:
-    """d + k log n, as `aic`."""
-    return fit.deviance + float(np.log(fit.n)) * fit.n_parameters
+    """d + k log n, as `aic`; where residuals have a structure n counts independent series."""
+    return fit.deviance + float(np.log(fit.penalty.n_bic)) * fit.penalty.parameters
 
 
 def aicc(fit: Fit) -> float:
     """AIC + 2k(k + 1) / (n − k − 1), AIC from the deviance as fitted; NaN where n ≤ k + 1."""
-    k, n = fit.n_parameters, fit.n
+    k, _, n = fit.penalty
     if n <= k + 1:
         return np.nan
     return aic(fit) + 2 * k * (k + 1) / (n - k - 1)
@@ -177,6 +181,8 @@ def effective_df(fit: Fit) -> float:
 
     ŷ = y − V₀Py, so tr H = n − tr PV₀ = n − t1_0 + tr Φ X'V⁻¹V₀V⁻¹X, with V₀ = W⁻¹ the residual's.
     """
+    if isinstance(fit, StructuredFit):
+        return structured_effective_df(fit.blocks, fit.block_point)
     fitted = FitMoments.of(fit).working
     moments = fitted.moments
     p = moments.p

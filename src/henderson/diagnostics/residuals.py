@@ -22,8 +22,10 @@ from functools import cached_property
 import numpy as np
 
 from henderson.diagnostics.scaled_residuals import scaled
+from henderson.diagnostics.structured_residuals import structured_residuals
 from henderson.engine.fit import Fit
 from henderson.engine.given import check_estimated
+from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.row_forms import RowForms, row_forms
 
 FloatArray = np.ndarray
@@ -142,6 +144,8 @@ def residuals(fit: Fit, kind: str = "raw", level: str = "conditional") -> FloatA
     array([ 0.775, -1.544, -1.544])
     """
     check_level(level)
+    if isinstance(fit, StructuredFit):
+        return structured_residuals(fit, kind, level)
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join([*KINDS, 'quantile'])}, not {kind!r}")
     fit.rows_for("residuals()")

@@ -38,12 +38,7 @@ def is_singular(fit: Fit) -> bool:
     It is looked for in the working basis, whose columns are uncorrelated where the structure lets them: a slope on a
     covariate far from zero is all but a multiple of its intercept.
     """
-    criterion = fit.criterion
-    return any(
-        smallest_singular_value(lam[part, part]) < SINGULAR
-        for block, lam in zip(criterion.blocks.blocks, fit.working_lam)
-        for part in block.layout.terms
-    )
+    return any(smallest_singular_value(lam) < SINGULAR for lam in fit.working_terms)
 
 
 @dataclass(frozen=True)

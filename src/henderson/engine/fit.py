@@ -7,21 +7,18 @@ turned back into the user's units here.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from henderson.contract.design import Design
-from henderson.contract.digest import Digest
-from henderson.contract.rows import Rows, present
+from henderson.contract.rows import Rows
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
-from henderson.engine.moments import Moments
-from henderson.engine.moments_at import moments_at, working_moments
-from henderson.engine.search.search import Certified, search, working_theta
+from henderson.engine.fitted import Fit as Fit
+from henderson.engine.fitted import Search as Search
+from henderson.engine.residual.fit import fit_structured, refit_structured
+from henderson.engine.search.search import Certified, search
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import block_diagonal
@@ -30,213 +27,6 @@ from henderson.progress import progress_bar
 
 #: relative error of r², by rounding, from which it is no number to be shown
 LOST = 1e-4
-
-
-@dataclass(frozen=True)
-class Search:
-    """How an optimum was found and how sure it is.
-
-    Attributes
-    ----------
-    evaluations : int
-        Points at which the deviance was computed.
-    gradient_norm : float
-        Largest |∂d/∂θ| before the last step, in the working basis (unit mean-square columns), by the number of rows.
-    predicted_decrease : float
-        Deviance that a Newton step would still gain.
-    boundary_gain : float
-        Deviance that stepping off the boundary would gain: half the squared most negative eigenvalue of N = ∂d/∂G over
-        the information along its vector. Zero inside the parameter space.
-    smallest_curvature : float
-        Smallest eigenvalue of N over the singular blocks; nonnegative (to rounding) at a boundary optimum.
-    converged : bool
-        Whether both are too small to matter: the certificate.
-    seconds : float
-    message : str
-    history : tuple of (deviance, predicted decrease)
-    starts : int
-        Descents that were tried, the lowest end of which this is.
-    surveyed : int
-        Points of the grid on which the deviance was looked at before them (0: too large a model for that).
-    flattest : float
-        Smallest eigenvalue of the model of the Hessian in the working θ, each in units of max(|θ|, 1): a deviance.
-        As good as zero where the data do not identify the variances.
-    """
-
-    evaluations: int
-    gradient_norm: float
-    predicted_decrease: float
-    boundary_gain: float
-    smallest_curvature: float
-    converged: bool
-    seconds: float
-    message: str
-    history: tuple[tuple[float, float], ...]
-    starts: int = 1
-    surveyed: int = 0
-    flattest: float = np.inf
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One fit, in the user's units and column order.
-
-    Attributes
-    ----------
-    design : Design
-    reml : bool
-    theta : (k,) array
-        Free entries of every term's λ, term after term, diagonals ≥ 0.
-    lam : tuple of (q, q) arrays
-        Relative covariance factor of each term (in the design's order): Var(b_j) = σ² λλ'.
-    beta : (p,) array
-        Fixed effects; NaN where a redundant column was dropped.
-    kept : (p,) bool array
-        Columns of X that were kept.
-    sigma : float
-        Residual standard deviation σ (REML: r²/(n−p), ML: r²/n).
-    vcov : (p_kept, p_kept) array
-        σ² (X'V⁻¹X)⁻¹ over the columns kept.
-    b : tuple of (J, q) arrays
-        Conditional modes of the random effects, one array a term.
-    deviance : float
-        −2 log-likelihood, or −2 log restricted likelihood (lme4's REML criterion), at the optimum.
-    optimum : Search
-        How the optimum was found: evaluations, gradient norm, certificate, seconds, message.
-    """
-
-    design: Design
-    reml: bool
-    theta: np.ndarray
-    lam: tuple[np.ndarray, ...]
-    beta: np.ndarray
-    kept: np.ndarray
-    sigma: float
-    vcov: np.ndarray
-    b: tuple[np.ndarray, ...]
-    deviance: float
-    optimum: Search
-    _rows: Rows | None = field(default=None, repr=False, compare=False)
-    _built: Criterion | None = field(default=None, repr=False, compare=False)
-    _near: Evaluation | None = field(default=None, repr=False, compare=False)
-    _point: Evaluation | None = field(default=None, repr=False, compare=False)
-    _kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def n(self) -> int:
-        """Rows that were fitted, whether or not they are still there."""
-        return self.design.n
-
-    @property
-    def n_parameters(self) -> int:
-        """Fixed effects kept, covariance parameters, and σ."""
-        return int(self.kept.sum()) + len(self.theta) + 1
-
-    @property
-    def rows(self) -> Rows:
-        """The rows that were fitted.
-
-        Raises
-        ------
-        DataError
-            When they were let go.
-        """
-        return self.rows_for("not possible any more")
-
-    def rows_for(self, what: str) -> Rows:
-        """The rows, for `what` (a method's name, say), which an error names when they were let go."""
-        return present(self._rows, what)
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether the rows are still there."""
-        return self._rows is not None
-
-    @cached_property
-    def digest(self) -> Digest:
-        """What tables need of the rows."""
-        return self._kept.get("digest") or Digest(self._rows, self.design.x_names)
-
-    @cached_property
-    def residual_quantiles(self) -> np.ndarray:
-        """Minimum, quartiles and maximum of √w (y − ŷ) / σ, (5,)."""
-        if "residual_quantiles" in self._kept:
-            return self._kept["residual_quantiles"]
-        rows = self.rows_for("residuals")
-        residuals = rows.y - rows.mean(self.beta, self.kept) - rows.random_part(self.b)
-        return np.quantile(residuals / self.sigma * np.sqrt(rows.unit_weights), [0, 0.25, 0.5, 0.75, 1])
-
-    def remembered(self, name: str) -> Any:
-        """What was computed under a name before the rows were let go; None when nothing was."""
-        return self._kept.get(name)
-
-    def without_rows(self, remember: Mapping[str, Any] | None = None) -> Fit:
-        """The same fit, light: estimates, sums over rows, and what else is to be remembered."""
-        if not self.has_rows:
-            return self
-        kept = {
-            "digest": self.digest.complete(),
-            "residual_quantiles": self.residual_quantiles,
-            **(remember or {}),
-        }
-        light = replace(self, design=self.design.without_rows(), _near=None, _point=None)
-        return replace(light, _rows=None, _built=self.criterion, _kept=kept)
-
-    def without_sums(self) -> Fit:
-        """A light fit without cross-products: tests at the estimates stay, the likelihood elsewhere does not."""
-        if self.has_rows or not self.criterion.has_sums:
-            return self
-        kept = {**self._kept, "moments": self.moments.complete(), "b_cov": self.b_cov()}
-        return replace(self, _built=self.criterion.without_sums(), _near=None, _point=None, _kept=kept)
-
-    @cached_property
-    def criterion(self) -> Criterion:
-        """The function that was minimised; summed again from the rows after unpickling."""
-        return self._built or Criterion.of(self.design, self.rows_for("this likelihood"), reml=self.reml)
-
-    @cached_property
-    def moments(self) -> Moments:
-        """What inference needs of the data at this fit, in the working basis; kept while the fit lives."""
-        if "moments" in self._kept:
-            return self._kept["moments"]
-        return working_moments(self.criterion, self.theta) if self._point is None else moments_at(self._point)
-
-    @property
-    def g(self) -> np.ndarray:
-        """The G parameters, (n_g,): of most structures the free entries of λλ'."""
-        blocks = self.criterion.blocks
-        return blocks.g([one @ one.T for one in blocks.lam(self.theta)])
-
-    @property
-    def working_lam(self) -> list[np.ndarray]:
-        """λ of every block in the working basis, but for a rotation of its columns."""
-        return self.criterion.lam_of(self.theta) if self._point is None else self._point.lam
-
-    def near(self) -> Evaluation:
-        """The criterion at the optimum, or a step from it: the last point with all derivatives, where that is light."""
-        return self._near or self.criterion.at(working_theta(self.criterion, self.theta))
-
-    def at_optimum(self) -> Evaluation:
-        """The criterion at the optimum itself."""
-        return self._point or self.criterion.at_lam(self.criterion.lam_of(self.theta), self.theta)
-
-    def b_cov(self) -> tuple[np.ndarray, ...]:
-        """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
-        if "b_cov" in self._kept:
-            return self._kept["b_cov"]
-        criterion = self.criterion
-        out: list[Any] = [None] * len(self.design.terms)
-        with blas_threads(criterion.order):
-            covariances = self.at_optimum().factor.conditional_covariances()
-        for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
-            user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
-            for i, part in zip(block.terms, block.layout.terms):
-                out[i] = user[:, part, part]
-        return tuple(out)
-
-    def __getstate__(self) -> dict[str, Any]:
-        fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
-        return {**fields, "_built": self._built if self._rows is None else None, "_near": None, "_point": None}
 
 
 def fit_design(
@@ -265,6 +55,8 @@ def fit_design(
     """
     if not isinstance(reml, bool | int | np.bool_):
         raise ValueError(f"REML must be True or False, not {reml!r}")
+    if design.residual is not None:
+        return fit_structured(design, rows, reml=bool(reml), start=start, progress=progress)
     began = time.perf_counter()
     products = _products(design)
     with blas_threads(products=products):
@@ -305,6 +97,8 @@ def refit(
     -------
     Fit
     """
+    if fit.design.residual is not None:
+        return refit_structured(fit, y, reml=reml, progress=progress)
     began, design, rows = time.perf_counter(), fit.design, fit._rows
     with blas_threads(fit.criterion.order, products=_products(design)):
         criterion = fit.criterion if reml is None else replace(fit.criterion, reml=reml)

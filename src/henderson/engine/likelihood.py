@@ -107,7 +107,12 @@ def first_derivatives(m: Moments, v: FloatArray, phi: FloatArray | None) -> Firs
 
 def second_derivatives(m: Moments, v: FloatArray, phi: FloatArray | None) -> SecondOrder:
     """Second derivatives at v = (−β, 1); Φ for REML, None for ML."""
-    return SecondOrder(-information(m, phi), symmetric(2 * m.forms(v)))
+    logdet = m.second.curved_traces() - information(m, phi)
+    if phi is not None and m.p:
+        wide = np.zeros(m.f0.shape)
+        wide[: m.p, : m.p] = phi
+        logdet = logdet - m.second.curved_forms(wide)
+    return SecondOrder(logdet, symmetric(2 * m.forms(v)) - m.second.curved_forms(np.outer(v, v)))
 
 
 def information(m: Moments, phi: FloatArray | None) -> FloatArray:

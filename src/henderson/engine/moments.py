@@ -27,7 +27,11 @@ FloatArray = np.ndarray
 
 
 class Second(Protocol):
-    """F2 and T2 at one G, by what they are asked for; B are columns (p + 1, s)."""
+    """F2 and T2 at one G, by what they are asked for; B are columns (p + 1, s).
+
+    Where V is not linear in its parameters (correlations), V_ij = ∂²V/∂g_i∂g_j adds C_ij = c'V⁻¹V_ijV⁻¹c and tr V⁻¹V_ij:
+    zero here, and for every model of G alone.
+    """
 
     def forms(self, B: FloatArray) -> FloatArray:
         """B'F2_ijB, (k, k, s, s)."""
@@ -38,9 +42,25 @@ class Second(Protocol):
     def traces(self) -> FloatArray:
         """T2, (k, k)."""
 
+    def weighted(self, w: FloatArray, width: int) -> FloatArray:
+        """Σ_ij w_ij F2_ij for symmetric w (k, k), (width, width) with width = p + 1."""
+        return np.tensordot(w, self.forms(np.eye(width)), 2)
+
+    def curved_traces(self) -> FloatArray | float:
+        """tr V⁻¹V_ij, (k, k)."""
+        return 0.0
+
+    def curved_forms(self, Q: FloatArray) -> FloatArray | float:
+        """tr QC_ij for symmetric Q (p + 1, p + 1): (k, k)."""
+        return 0.0
+
+    def curved_weighted(self, w: FloatArray) -> FloatArray | float:
+        """Σ_ij w_ij C_ij for symmetric w (k, k): (p + 1, p + 1)."""
+        return 0.0
+
 
 @dataclass(frozen=True)
-class Known:
+class Known(Second):
     """F2 and T2 as numbers, see `Second`.
 
     Attributes
@@ -84,6 +104,8 @@ class Moments:
         y'Py = min over β of (y − Xβ)'V⁻¹(y − Xβ); known to more digits than `f0` tells.
     second : Second
         Where F2 and T2 come from.
+    has_residual : bool
+        Whether the residual's parameters are among g already, and `g` is all of Var(y)'s parameters.
     """
 
     n: int
@@ -95,6 +117,7 @@ class Moments:
     log_det: float
     r2: float
     second: Second
+    has_residual: bool = False
 
     @cached_property
     def f2(self) -> FloatArray:
@@ -129,6 +152,8 @@ class Moments:
         From V = V_0 + Σ G_i V_i: V⁻¹V_0V⁻¹ = V⁻¹ − Σ G_i V⁻¹V_iV⁻¹. With it V is linear in *all* k + 1 parameters, and
         σ² g are the variance components of Var(y).
         """
+        if self.has_residual:
+            return self
         g = self.g
         return replace(
             self,
@@ -136,6 +161,7 @@ class Moments:
             f1=np.concatenate([self.f1, (self.f0 - np.tensordot(g, self.f1, 1))[None]]),
             t1=np.append(self.t1, self.n - g @ self.t1),
             second=_WithResidual(self),
+            has_residual=True,
         )
 
     def turned(self, columns: FloatArray, parameters: FloatArray) -> Moments:
@@ -161,7 +187,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class _Turned:
+class _Turned(Second):
     """`Second` of other columns and parameters."""
 
     base: Moments
@@ -183,9 +209,30 @@ class _Turned:
         """See `Second.traces`."""
         return self._mixed(self.base.t2)
 
+    def weighted(self, w: FloatArray, width: int) -> FloatArray:
+        """See `Second.weighted`."""
+        found = self.base.second.weighted(self.back @ w @ self.back.T, len(self.columns))
+        return self.columns.T @ found @ self.columns
+
+    def curved_traces(self) -> FloatArray | float:
+        """See `Second.curved_traces`."""
+        return self._curved(self.base.second.curved_traces())
+
+    def curved_forms(self, Q: FloatArray) -> FloatArray | float:
+        """See `Second.curved_forms`."""
+        return self._curved(self.base.second.curved_forms(self.columns @ Q @ self.columns.T))
+
+    def curved_weighted(self, w: FloatArray) -> FloatArray | float:
+        """See `Second.curved_weighted`."""
+        found = self.base.second.curved_weighted(self.back @ w @ self.back.T)
+        return found if isinstance(found, float) else self.columns.T @ found @ self.columns
+
+    def _curved(self, own: FloatArray | float) -> FloatArray | float:
+        return own if isinstance(own, float) else self._mixed(own)
+
 
 @dataclass(frozen=True)
-class _WithResidual:
+class _WithResidual(Second):
     """`Second` with the residual's parameter: V⁻¹V_0V⁻¹ = V⁻¹ − Σ G_i V⁻¹V_iV⁻¹ once more."""
 
     base: Moments

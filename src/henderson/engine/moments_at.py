@@ -17,7 +17,7 @@ import numpy as np
 from henderson.covariance.roots import semidefinite_root
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.squares import squares
-from henderson.engine.moments import Moments
+from henderson.engine.moments import Moments, Second
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
@@ -27,7 +27,7 @@ AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class SecondAt:
+class SecondAt(Second):
     """F2 and T2 at a point, see `moments.Second`; what was asked before is remembered.
 
     Attributes

@@ -17,7 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.units import blocks_of
 from henderson.errors import DataError
 from henderson.inference.fit_moments import FitMoments
 
@@ -55,7 +58,13 @@ def cluster_codes(fit: Fit, labels: Any = None) -> FloatArray:
         When there is no factor that nests the others, or a level occurs in two clusters.
     """
     codes = _top(fit) if labels is None else _given(fit, labels)
-    for term, rows in zip(fit.design.terms, fit.rows.terms):
+    rows_of = fit.observed
+    if rows_of.residual is not None and _splits(rows_of.residual.codes, codes):
+        raise DataError(
+            f"rows of one {fit.design.residual.group!r} are spread over several clusters, so clusters are not "  # type: ignore[union-attr]
+            "independent; give cluster= a column that nests the series of residuals"
+        )
+    for term, rows in zip(fit.design.terms, rows_of.terms):
         if rows.owners(codes, term.n_levels) is None:
             raise DataError(
                 f"the levels of {term.group!r} are spread over several clusters, so clusters are not independent; "
@@ -66,11 +75,13 @@ def cluster_codes(fit: Fit, labels: Any = None) -> FloatArray:
 
 def _given(fit: Fit, labels: Any) -> FloatArray:
     """Codes of labels: a grouping factor's or a column's name, or one label a row of the design or of the data."""
-    design, rows = fit.design, fit.rows
+    design, rows = fit.design, fit.observed
     if isinstance(labels, str):
         for term, own in zip(design.terms, rows.terms):
             if labels in (term.group, term.label) and own.codes is not None:
                 return own.codes
+        if design.residual is not None and labels == design.residual.group and rows.residual is not None:
+            return rows.residual.codes
         columns = {**rows.columns, **rows.factors}
         if labels not in columns:
             known = ", ".join(dict.fromkeys([*(term.group for term in design.terms), *columns]))
@@ -89,7 +100,16 @@ def _given(fit: Fit, labels: Any) -> FloatArray:
     return np.asarray(codes)
 
 
+def _splits(codes: FloatArray, clusters: FloatArray) -> bool:
+    """Whether rows with one code are of several clusters."""
+    of_code = np.zeros(int(codes.max()) + 1, np.intp)
+    of_code[codes] = clusters
+    return bool((of_code[codes] != clusters).any())
+
+
 def _top(fit: Fit) -> FloatArray:
+    if fit.design.residual is not None:
+        return np.unique(blocks_of(fit.design, fit.observed), return_inverse=True)[1].ravel()
     terms = list(zip(fit.design.terms, fit.rows.terms))
     for _, rows in sorted(terms, key=lambda one: one[0].n_levels):
         codes = rows.codes
@@ -104,11 +124,14 @@ def _top(fit: Fit) -> FloatArray:
 
 def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBlock]:
     """The clusters, in batches of one size."""
-    fit, rows = fitted.fit, fitted.fit.rows_for("a cluster-robust covariance")
+    fit, rows = fitted.fit, fitted.fit.observed_for("a cluster-robust covariance")
     codes = cluster_codes(fit, labels)
     count = int(codes.max()) + 1
     if count < 2:
         raise DataError("a cluster-robust covariance needs at least two clusters")
+    if isinstance(fit, StructuredFit):
+        yield from _structured(fit, rows, codes)
+        return
     weights = rows.unit_weights
     low = np.full(count, np.inf)
     np.minimum.at(low, codes, weights)
@@ -128,6 +151,34 @@ def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBl
     yield from _reduced(z, g, x, e, codes, owner, low, np.flatnonzero(equal))
     for cluster in np.flatnonzero(~equal):
         yield _whole(z, g, x, e, weights, np.flatnonzero(codes == cluster))
+
+
+def _structured(fit: StructuredFit, rows: Rows, codes: FloatArray) -> Iterator[ClusterBlock]:
+    """Clusters of a model whose residuals have a structure, relative to the fit's scale; those of one size together."""
+    model, point = fit.blocks, fit.block_point
+    x, root = rows.X[:, fit.kept], np.sqrt(rows.unit_weights)
+    e = rows.response - x @ fit.beta[fit.kept]
+    sizes = np.bincount(codes)
+    if int(sizes.max()) > LARGEST:
+        raise DataError(f"a cluster of {sizes.max()} rows; cluster-robust covariances take up to {LARGEST}")
+    order = np.argsort(codes, kind="stable")
+    place, starts = np.empty(fit.n, np.intp), np.concatenate([[0], np.cumsum(sizes)])
+    place[order] = np.arange(fit.n) - np.repeat(starts[:-1], sizes)  # of each row within its cluster
+    for size in np.unique(sizes):
+        of_size = np.flatnonzero(sizes == size)
+        rank = np.full(len(sizes), -1)
+        rank[of_size] = np.arange(len(of_size))
+        V = np.zeros((len(of_size), size, size))
+        for part in model.parts:
+            at = part.batch.rows
+            mine = rank[codes[at[:, 0]]]
+            chosen = mine >= 0
+            own, unit = at[chosen], part.batch.unit_of[chosen]
+            inside = place[own]
+            weighted = model.cov(point.psi, part.batch)[unit] / (root[own][:, :, None] * root[own][:, None, :])
+            V[mine[chosen][:, None, None], inside[:, :, None], inside[:, None, :]] = weighted
+        of_rows = order[starts[of_size][:, None] + np.arange(size)]
+        yield ClusterBlock(V, x[of_rows], e[of_rows])
 
 
 def _owners(z: sparse.csr_array, codes: FloatArray) -> FloatArray:

@@ -83,7 +83,7 @@ def variables_of_part(part: Part) -> list[tuple[frozenset[str], slice]]:
 def random_effects(fit: Fit) -> list[Effect]:
     """Every random effect, those with fewest levels first (so that nested ones come after what nests them)."""
     effects, design = [], fit.design
-    for k, (term, rows) in enumerate(zip(design.terms, fit.rows.terms)):
+    for k, (term, rows) in enumerate(zip(design.terms, fit.observed.terms)):
         spec = design.specs.random[k] if design.specs is not None else None
         group = frozenset(filter(None, spec.group if spec is not None else ())) or frozenset([term.group])
         if rows.codes is None:

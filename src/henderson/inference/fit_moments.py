@@ -12,7 +12,7 @@ do: a covariate in calendar years. Degrees of freedom and covariances are comput
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,6 @@ from henderson.contract.design import Design
 from henderson.covariance.roots import triangular
 from henderson.engine.fit import Fit
 from henderson.engine.moments import Moments
-from henderson.engine.moments_at import in_user_units
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
@@ -62,34 +61,30 @@ class FitMoments:
         """B̃ with β = β₀ + B̃β̃, (p, p); the identity in the user's units."""
         if not self.in_working_basis:
             return np.eye(int(self.kept.sum()))
-        return self.fit.criterion.basis.to_beta
+        return self.fit.basis.to_beta
 
     @cached_property
     def to_g(self) -> FloatArray:
         """M with g = Mg̃, the residual's last, (k + 1, k + 1); the identity in the user's units."""
-        k = len(self.relative.g)
-        out = np.eye(k + 1)
+        out = np.eye(len(self.moments.g))
         if self.in_working_basis:
-            out[:k, :k] = self.fit.criterion.to_user_g
+            turned = self.fit.to_user_g
+            out[: len(turned), : len(turned)] = turned
         return out
 
     @cached_property
     def roots(self) -> tuple[FloatArray, ...]:
         """T of each term, G = T G̃ T' in the user's units; the identity in those."""
-        terms = [np.eye(len(one)) for one in self.fit.lam]
-        if self.in_working_basis:
-            criterion = self.fit.criterion
-            for block, T in zip(criterion.blocks.blocks, criterion.basis.roots):
-                for i, part in zip(block.terms, block.layout.terms):
-                    terms[i] = T[part, part]
-        return tuple(terms)
+        return self.fit.roots if self.in_working_basis else tuple(np.eye(len(one)) for one in self.fit.lam)
 
     @cached_property
     def lam(self) -> tuple[FloatArray, ...]:
-        """λ of each term, lower triangular."""
+        """λ of each term, lower triangular, relative to the fit's scale."""
+        relative = self.fit.sigma / np.sqrt(self.fit.scale)
+        lam = self.fit.lam if relative == 1.0 else tuple(relative * one for one in self.fit.lam)
         if not self.in_working_basis:
-            return self.fit.lam
-        return tuple(triangular(np.linalg.solve(T, one)) for T, one in zip(self.roots, self.fit.lam))
+            return lam
+        return tuple(triangular(np.linalg.solve(T, one)) for T, one in zip(self.roots, lam))
 
     @property
     def design(self) -> Design:
@@ -107,14 +102,14 @@ class FitMoments:
 
     @property
     def scale(self) -> float:
-        """σ²."""
-        return float(self.fit.sigma) ** 2
+        """σ²; for residuals with a structure the unit of y, squared."""
+        return self.fit.scale
 
     @cached_property
     def relative(self) -> Moments:
         """Moments at the fit, without the residual."""
         found = self.fit.moments
-        return found if self.in_working_basis else replace(in_user_units(self.fit.criterion, found), g=self.fit.g)
+        return found if self.in_working_basis else self.fit.moments_in_user_units
 
     @cached_property
     def moments(self) -> Moments:

@@ -80,7 +80,7 @@ def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
         for term, place in zip(terms, places)
         if (share[:, place] > ALONG).any()
     ]
-    if (share[:, -1] > ALONG).any():
+    if (share[:, sum(place.stop - place.start for place in places) :] > ALONG).any():
         named.append("the residual")
     note = f"the data do not identify all variances of {' and '.join(named)}; what depends on them is NaN"
     return Flat(directions, 1 / size, note)

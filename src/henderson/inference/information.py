@@ -85,6 +85,19 @@ class Coordinates:
     second: FloatArray
 
 
+def coordinates_of(fitted: FitMoments) -> Coordinates:
+    """The coordinates of a fit: (θ, ρ); where the residual has a structure (θ, ψ), λ relative to the fit's scale."""
+    own = coordinates(fitted.design, fitted.lam)
+    if fitted.design.residual is None:
+        return own
+    n, k = own.jacobian.shape[1] - 1, len(own.jacobian) - 1
+    f = n + len(fitted.moments.g) - k
+    jacobian, second = np.zeros((len(fitted.moments.g), f)), np.zeros((len(fitted.moments.g), f, f))
+    jacobian[:k, :n], jacobian[k:, n:] = own.jacobian[:k, :n], np.eye(f - n)
+    second[:k, :n, :n] = own.second[:k, :n, :n]
+    return Coordinates(jacobian, second)
+
+
 def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
     """Derivatives of G(θ) = λλ' at the places that the structures leave free, and of the scale."""
     layouts = layouts_of(design.terms)
@@ -101,20 +114,21 @@ def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
     return Coordinates(jacobian, second)
 
 
-def tangent(design: Design, lam: tuple[FloatArray, ...]) -> FloatArray | None:
+def tangent(fitted: FitMoments) -> FloatArray | None:
     """Directions in which g can move, (k + 1, m); None where it can in all.
 
     A structure whose λ is not linear in θ has covariances on a surface within the span of its basis: there the columns
     are ∂g/∂θ. Of the other terms, and of the residual, they are the G parameters themselves.
     """
-    layouts = layouts_of(design.terms)
+    layouts, lam = layouts_of(fitted.design.terms), fitted.lam
     if all(layout.linear for layout in layouts):
         return None
+    of_residual = len(fitted.moments.g) - sum(layout.n_g for layout in layouts)
     own = [
         np.eye(layout.n_g) if layout.linear else layout.g(layout.directions(layout.theta(one)).transpose(1, 2, 0))
         for layout, one in zip(layouts, lam)
     ]
-    return np.asarray(block_diag(*own, 1.0))
+    return np.asarray(block_diag(*own, np.eye(of_residual)))
 
 
 def hessian_theta(fitted: FitMoments, at: Curvature, to: Coordinates) -> FloatArray:

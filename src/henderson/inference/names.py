@@ -17,6 +17,8 @@ _DDF = {
     "kenwardroger": "kenward-roger",
     "kr2": "kenward-roger-2009",
     "kenwardroger2": "kenward-roger-2009",
+    "krl": "kenward-roger-linear",
+    "firstorder": "kenward-roger-linear",
     "satterth": "satterthwaite",
     "satt": "satterthwaite",
     "sat": "satterthwaite",

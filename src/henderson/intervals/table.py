@@ -13,6 +13,7 @@ from henderson.contract.design import Design
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, variance_parameters
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
 from henderson.tables.result_frame import ResultFrame
@@ -35,13 +36,36 @@ def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -
     errors = standard_errors(fit)
     half = t_quantile((1 + level) / 2, np.inf) * errors["se"]
     low, high = errors["estimate"] - half, errors["estimate"] + half
+    of_residual = {p.name: p for p in variance_parameters(fit.design) if p.kind == "residual"}
+    if isinstance(fit, StructuredFit) and of_residual:
+        kinds = fit.structure.kinds
+        free = [name for name, p in of_residual.items() if kinds[p.row] != "variance"]
+        low, high = _of_variances(errors, [name for name in of_residual if name not in free], low, high, level)
+    else:
+        free = []
     is_correlation = errors.index.str.startswith("cor_")
-    low = low.where(low > np.where(is_correlation, -1, 0), np.where(is_correlation, -1.0, 0.0))
+    signed = is_correlation | errors.index.isin(free)
+    floor = np.where(is_correlation, -1.0, np.where(signed, -np.inf, 0.0))
+    low = low.where(low > floor, floor)
     high = high.where(~is_correlation | (high < 1), 1.0)
     variances = pd.DataFrame({"lower": low, "upper": high}).where(errors["se"].notna(), np.nan)
     table = pd.concat([variances, fixed])
     table.attrs["notes"] = errors.attrs.get("notes", ())
     return table
+
+
+def _of_variances(
+    errors: pd.DataFrame, names: Sequence[str], low: pd.Series, high: pd.Series, level: float
+) -> tuple[pd.Series, pd.Series]:
+    """Limits of variances of the residuals from χ² with 2 (estimate/se)² degrees of freedom, as SAS has them."""
+    from scipy.special import chdtri
+
+    low, high = low.copy(), high.copy()
+    estimate, se = errors.loc[names, "estimate"], errors.loc[names, "se"]
+    df = 2 * (estimate / se) ** 2
+    low[names] = df * estimate / chdtri(df, (1 - level) / 2)
+    high[names] = df * estimate / chdtri(df, (1 + level) / 2)
+    return low, high
 
 
 def profile(

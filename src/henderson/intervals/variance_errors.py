@@ -21,9 +21,11 @@ from henderson.contract.design import Design
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.model import to_user_units
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import flat_directions
-from henderson.inference.information import coordinates, curvature, hessian_theta
+from henderson.inference.information import coordinates_of, curvature, hessian_theta
 from henderson.numerics.linalg import positive_inverse, symmetric
 from henderson.tables.result_frame import ResultFrame
 
@@ -31,7 +33,8 @@ FloatArray = np.ndarray
 
 
 def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
-    """Asymptotic covariance of the entries of σ²G (in the order of θ) and, last, σ², (k + 1, k + 1).
+    """Asymptotic covariance of the entries of σ²G (in the order of θ) and, last, σ², (k + 1, k + 1); of residuals with a
+    structure its natural parameters are last, in their order.
 
     Parameters
     ----------
@@ -41,12 +44,15 @@ def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
     if information not in ("observed", "expected"):
         raise ValueError(f"unknown information {information!r}; there are observed, expected")
     fitted = FitMoments.of(fit).working
-    at, to = curvature(fitted), coordinates(fitted.design, fitted.lam)
+    at, to = curvature(fitted), coordinates_of(fitted)
     if information == "observed":
         hessian = hessian_theta(fitted, at, to)
     else:
         hessian = to.jacobian.T @ at.expected @ to.jacobian
     inverse = positive_inverse(hessian).matrix
+    if isinstance(fitted.fit, StructuredFit):
+        jacobian = to_user_units(fitted.fit.blocks) @ to.jacobian
+        return 2 * symmetric(jacobian @ inverse @ jacobian.T)
     jacobian = fitted.to_g @ to.jacobian
     return 2 * fitted.scale**2 * symmetric(jacobian @ inverse @ jacobian.T)
 
@@ -82,10 +88,11 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     design, lam = fitted.design, fitted.fit.lam
     parameters = variance_parameters(design)
     cov = variance_covariance(fitted, information)
-    jacobian = _jacobian(design, parameters, lam, fitted.scale)
+    jacobian = _jacobian(design, parameters, lam, fitted.fit.sigma**2, len(cov))
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.einsum("ai,ij,aj->a", jacobian, cov, jacobian))
-    values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([np.sqrt(fitted.scale)]))[0]
+    psi = fitted.fit.psi[None] if isinstance(fitted.fit, StructuredFit) else None
+    values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([fitted.fit.sigma]), psi)[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     boundary = [p.name for p in parameters if _on_boundary(design, p, lam)]
     frame.loc[boundary, "se"] = np.nan
@@ -94,22 +101,27 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     )
     flat = flat_directions(fitted.working, curvature(fitted.working))
     if flat.note:
-        frame.loc[flat.touches(jacobian @ fitted.working.to_g), "se"] = np.nan
+        structured = isinstance(fitted.fit, StructuredFit)
+        turn = to_user_units(fitted.fit.blocks) if structured else fitted.working.to_g
+        frame.loc[flat.touches(jacobian @ turn), "se"] = np.nan
         notes.append(flat.note)
     return ResultFrame.of(frame, notes=tuple(notes))
 
 
 def _jacobian(
-    design: Design, parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray], scale: float
+    design: Design, parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray], scale: float, k: int
 ) -> FloatArray:
-    """∂(shown)/∂τ, (len(parameters), k + 1)."""
+    """∂(shown)/∂τ, (len(parameters), k)."""
     layouts = layouts_of(design.terms)
     place = consecutive([layout.n_g for layout in layouts])
-    out = np.zeros((len(parameters), sum(layout.n_g for layout in layouts) + 1))
+    out, n_g = np.zeros((len(parameters), k)), sum(layout.n_g for layout in layouts)
     with np.errstate(divide="ignore", invalid="ignore"):
         for a, p in enumerate(parameters):
             if p.kind == "sigma":
                 out[a, -1] = 0.5 / np.sqrt(scale)
+                continue
+            if p.kind == "residual":
+                out[a, n_g + p.row] = 1.0
                 continue
             tau, basis = scale * lam[p.term] @ lam[p.term].T, layouts[p.term].basis()
             r, s = p.row, p.column
@@ -127,7 +139,7 @@ def _jacobian(
 
 def _on_boundary(design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray]) -> bool:
     """Whether an effect of the parameter is on the boundary, as the term's structure has it."""
-    if parameter.kind == "sigma":
+    if parameter.kind in ("sigma", "residual"):
         return False
     at_zero = structure_called(design.terms[parameter.term].structure).at_zero(lam[parameter.term])
     return bool(at_zero[parameter.row] or at_zero[parameter.column])

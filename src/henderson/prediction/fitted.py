@@ -11,5 +11,5 @@ FloatArray = np.ndarray
 
 def fitted_values(fit: Fit) -> FloatArray:
     """ŷ of the rows, (n,)."""
-    rows = fit.rows_for("fittedvalues")
+    rows = fit.observed_for("fittedvalues")
     return rows.mean(fit.beta, fit.kept) + rows.random_part(fit.b)

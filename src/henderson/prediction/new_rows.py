@@ -65,7 +65,7 @@ class Targets:
 
 def own_targets(fit: Fit, wanted: Sequence[Wanted], what: str) -> Targets:
     """The rows that were fitted, for `what` (a method's name), which the error names when they were let go."""
-    rows = fit.rows_for(what)
+    rows = fit.observed_for(what)
     terms: list[NewTerm | None] = []
     for term, own, which in zip(fit.design.terms, rows.terms, wanted):
         if which is None:

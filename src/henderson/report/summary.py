@@ -52,6 +52,8 @@ class Lme4Summary(SummaryExports):
     correlations : DataFrame, or None
         Of the fixed effects.
     notes : tuple of str
+    variances : str
+        Heading of the variances.
     """
 
     title: str
@@ -63,6 +65,7 @@ class Lme4Summary(SummaryExports):
     coefficients: pd.DataFrame
     correlations: pd.DataFrame | None
     notes: tuple[str, ...]
+    variances: str = "Random effects"
 
     @classmethod
     def of(cls, fit: Fit, inference: Inference, correlation: bool | None = None) -> Lme4Summary:
@@ -93,6 +96,7 @@ class Lme4Summary(SummaryExports):
             _coefficients(table, shown),
             correlations,
             (*map(str, table.attrs.get("notes", ())), *notes_of(fit)),
+            variances_of(fit),
         )
 
     @property
@@ -105,7 +109,7 @@ class Lme4Summary(SummaryExports):
         parts = [f"{self.title}\nFormula: {self.formula}", self.criteria]
         if self.scaled_residuals is not None:
             parts.append("Scaled residuals: \n" + quantile_text(self.scaled_residuals))
-        parts.append("Random effects:\n" + varcorr_text(self.varcorr) + "\n" + self.counts)
+        parts.append(f"{self.variances}:\n" + varcorr_text(self.varcorr) + "\n" + self.counts)
         parts.append("Fixed effects:\n" + coefficient_text(self.coefficients))
         if self.correlations is not None:
             parts.append("Correlation of Fixed Effects:\n" + correlation_text(self.correlations))
@@ -115,7 +119,7 @@ class Lme4Summary(SummaryExports):
 
     def _grids(self) -> list[tuple[str, Grid]]:
         """What the text says in columns: heading and cells of each part."""
-        parts = [("Random effects", varcorr_grid(self.varcorr))]
+        parts = [(self.variances, varcorr_grid(self.varcorr))]
         if len(self.coefficients):
             parts.append(("Fixed effects", coefficient_grid(self.coefficients)))
         if self.scaled_residuals is not None:
@@ -146,7 +150,7 @@ class Lme4Summary(SummaryExports):
 
     def as_latex(self) -> str:
         """The summary as one floating LaTeX table: random and fixed effects with booktabs' rules, the rest as notes."""
-        wanted = ("Random effects", "Fixed effects")
+        wanted = (self.variances, "Fixed effects")
         tables = [
             f"\\smallskip\n\\textit{{{title}}}\\par\\smallskip\n{with_minus_signs(grid.latex())}"
             for title, grid in self._grids()
@@ -186,17 +190,30 @@ def _correlations(inference: Inference, which: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(cov / size[:, None] / size, index=names, columns=names)
 
 
+def variances_of(fit: Fit) -> str:
+    """Heading of the variances: what the random effects are, and the structure of the residuals."""
+    residual = fit.design.residual
+    if residual is None:
+        return "Random effects"
+    return f"Random effects, and residuals {residual.label}" if fit.design.terms else f"Residuals, {residual.label}"
+
+
 def title_of(fit: Fit) -> str:
     """What was fitted how."""
-    return f"Linear mixed model fit by {'REML' if fit.reml else 'maximum likelihood'}"
+    kind = "Linear mixed model" if fit.design.terms or fit.design.residual is None else "Model for repeated measures"
+    return f"{kind} fit by {'REML' if fit.reml else 'maximum likelihood'}"
 
 
 def _title(fit: Fit, inference: Inference) -> str:
     title = title_of(fit)
-    names = {"satterthwaite": "Satterthwaite's method", "kenward-roger": "Kenward-Roger's method"}
+    names = {
+        "satterthwaite": "Satterthwaite's method",
+        "kenward-roger": "Kenward-Roger's method",
+        "kenward-roger-linear": "Kenward-Roger's method without second derivatives",
+    }
     if inference.ddf != "asymptotic":
         title += f". t-tests use {names.get(inference.ddf, inference.ddf + ' degrees of freedom')}"
-    if inference.cov_type not in ("model", "kenward-roger"):
+    if inference.cov_type not in ("model", "kenward-roger", "kenward-roger-linear"):
         title += f". Standard errors: {inference.cov_type}"
     return title
 
@@ -218,6 +235,8 @@ def counts_of(fit: Fit) -> str:
     """Numbers of rows and of levels."""
     design = fit.design
     levels = {design.terms[k].group: design.terms[k].n_levels for k in lme4_order(design.terms)}
+    if design.residual is not None and design.residual.group:
+        levels.setdefault(design.residual.group, design.residual.n_series)
     groups = "; ".join(f"{name}, {n}" for name, n in levels.items())
     n = design.n_missing
     missing = f" ({n} row{'s' * (n > 1)} with missing values left out)" if n else ""

@@ -11,6 +11,7 @@ import pandas as pd
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.tables.digits import significant
 from henderson.tables.grid import Grid
 from henderson.tables.result_frame import ResultFrame
@@ -28,7 +29,8 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns grp, var1, var2, vcov, sdcor.
+        Columns grp, var1, var2, vcov, sdcor. Where residuals have a covariance structure, its natural parameters in
+        place of the residual's variance, by name.
     """
     scale = fit.sigma**2
     rows: list[tuple[Any, ...]] = []
@@ -42,10 +44,44 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
             size = sd[r] * sd[s]
             correlation = cov[r, s] / size if size > 0 else np.nan
             rows.append((label, term.names[s], term.names[r], cov[r, s], correlation))
-    rows.append(("Residual", None, None, scale, np.sqrt(scale)))
+    if isinstance(fit, StructuredFit):
+        rows += _residual_rows(fit)
+    else:
+        rows.append(("Residual", None, None, scale, np.sqrt(scale)))
     names = ["grp", "var1", "var2", "vcov", "sdcor"]
     table = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
     return ResultFrame.of(table.astype({"vcov": float, "sdcor": float}))
+
+
+def _residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
+    """The parameters of a structure: variances with their standard deviations, covariances with the correlations that
+    they make; what is neither (correlations, ranges, exponents) in sdcor alone, by name."""
+    residual, term = fit.structure, fit.structure.term
+    size = dict(zip(residual.names, fit.psi))
+    visits = [] if term.visits is None else [str(label) for label in term.visits]
+    prefixes = [f"{label}: " for label in term.strata] or [""]
+    of_visit = {f"{before}Var({one})": f"{before}{one}" for before in prefixes for one in visits}
+    of_pair = {
+        f"{before}Cov({one}, {two})": (f"{before}{one}", f"{before}{two}")
+        for before in prefixes
+        for one in visits
+        for two in visits
+    }
+    variances, others = [], []
+    for name, kind, value in zip(residual.names, residual.kinds, fit.psi):
+        before = next((text for text in prefixes if name.startswith(text)), "")
+        if kind == "variance":
+            shown = None if name == "Var" else of_visit.get(name, name)
+            variances.append(("Residual", shown, None, value, np.sqrt(value)))
+        elif name in of_pair:
+            one, two = of_pair[name]
+            sd = np.sqrt(size[f"{before}Var({one.removeprefix(before)})"] * size[f"{before}Var({two.removeprefix(before)})"])
+            others.append(("Residual", two, one, value, value / sd))
+        elif kind == "covariance":
+            others.append(("Residual", name, None, value, value / size[f"{before}Var"]))
+        else:
+            others.append(("Residual", name, None, np.nan, value))
+    return [*variances, *others]
 
 
 def varcorr_grid(varcorr: pd.DataFrame) -> Grid:
@@ -63,6 +99,7 @@ def varcorr_grid(varcorr: pd.DataFrame) -> Grid:
         single = (variances["grp"] == grp).sum() == 1
         own = of_term if single else of_term[of_term["var2"] == name]
         cells = ["" if grp == previous else str(grp), name or "", variance, sd]
+        cells[2:] = ["" if text in ("nan", "NaN") else text for text in cells[2:]]
         rows.append((*cells, " ".join(f"{value:.2f}".rjust(5) for value in own["sdcor"]))[: len(header)])
         previous = grp
     return Grid(header, tuple(rows), (False, False, True, True, False)[: len(header)])

@@ -163,7 +163,7 @@ class FittedModel:
 
     def _by_row(self, values: FloatArray, names: Sequence[str] | None = None) -> Any:
         """One number a row, or columns (n, k) of these names, with the rows' labels; polars' where the data were."""
-        rows = self.engine.rows
+        rows = self.engine.observed
         if rows.make == "polars":
             import polars as pl
 

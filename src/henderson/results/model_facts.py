@@ -39,17 +39,17 @@ class ModelFacts:
     @property
     def endog(self) -> np.ndarray:
         """Response, (n,)."""
-        return self._fit.rows_for("model.endog").y
+        return self._fit.observed_for("model.endog").y
 
     @property
     def exog(self) -> np.ndarray:
         """Fixed-effects columns, (n, p)."""
-        return self._fit.rows_for("model.exog").X
+        return self._fit.observed_for("model.exog").X
 
     @property
     def k_constant(self) -> int:
         """1 when the fixed effects span a constant, else 0."""
-        return int(spans_constant(self._fit.rows_for("model.k_constant").X))
+        return int(spans_constant(self._fit.observed_for("model.k_constant").X))
 
     @property
     def nobs(self) -> int:

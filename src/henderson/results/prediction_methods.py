@@ -47,7 +47,7 @@ class PredictionMethods(FittedModel):
         >>> fit.resid.head(2).round(2).to_dict()
         {0: -4.1, 1: -14.63}
         """
-        return self._by_row(self.engine.rows_for("resid").y - np.asarray(self.fittedvalues))
+        return self._by_row(self.engine.observed_for("resid").y - np.asarray(self.fittedvalues))
 
     def predict(
         self,

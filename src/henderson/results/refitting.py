@@ -61,7 +61,7 @@ class Refitting(FittedModel):
 
 def response_for(fit: Fit, y: Any) -> np.ndarray:
     """A response for the rows of a fit, (n,) float64."""
-    rows = fit.rows_for("refit()")
+    rows = fit.observed_for("refit()")
     if isinstance(y, pd.Series) and not y.index.equals(rows.index):
         if not y.index.is_unique or not rows.index.is_unique or not rows.index.isin(y.index).all():
             raise DataError("refit: the index of y must have the labels of the rows that were fitted, each once")

@@ -58,8 +58,8 @@ def _model(fitted: FitMoments, cluster: Any) -> Covariance:
     return Covariance(fitted.fit.vcov)
 
 
-def _kenward_roger(information: str, fitted: FitMoments, cluster: Any) -> Covariance:
-    return Covariance(adjusted_covariance(fitted, information))
+def _kenward_roger(information: str, curved: bool, fitted: FitMoments, cluster: Any) -> Covariance:
+    return Covariance(adjusted_covariance(fitted, information, curved))
 
 
 def _robust(kind: str, fitted: FitMoments, cluster: Any) -> Covariance:
@@ -71,8 +71,9 @@ def _robust(kind: str, fitted: FitMoments, cluster: Any) -> Covariance:
 COV: dict[str, Callable[[FitMoments, Any], Covariance]] = {
     "hessian": _hessian,
     "model": _model,
-    "kenward-roger": partial(_kenward_roger, "expected"),
-    "kenward-roger-observed": partial(_kenward_roger, "observed"),
+    "kenward-roger": partial(_kenward_roger, "expected", True),
+    "kenward-roger-observed": partial(_kenward_roger, "observed", True),
+    "kenward-roger-linear": partial(_kenward_roger, "expected", False),
     **{kind: partial(_robust, kind) for kind in KINDS},
 }
 

@@ -7,7 +7,9 @@ are the smallest of these among the effects that contain it, or, when there is n
 **Between-within** (DDFM=BETWITHIN): n − rank X is divided into a part between subjects, N − the rank of what X spans
 that is constant within every subject, and the rest, within. A term gets the former when all its columns are constant
 within subjects, the latter when not. When several within-subject factors are involved, each term gets the rank that
-the interaction of subject with its within-subject variables adds. Subjects are the top grouping factor.
+the interaction of subject with its within-subject variables adds. Subjects are the top grouping factor; where residuals
+have a covariance structure, its series. With the unstructured one and no random effects SAS gives all effects the df
+between subjects.
 
 In an analysis of variance a term gets its own df. A contrast that involves several terms gets the smallest of their
 df; the intercept counts only where it stands alone.
@@ -119,7 +121,7 @@ def containment(fitted: FitMoments) -> ByTerm:
     fit = fitted.fit
     if (found := remembered(fit, "containment")) is not None:
         return found
-    x = fit.rows_for("ddf='containment'").X
+    x = fit.observed_for("ddf='containment'").X
     x = x if fitted.kept.all() else x[:, fitted.kept]
     effects = random_effects(fit)
     counted = Ranks(x)
@@ -145,7 +147,9 @@ def between_within(fitted: FitMoments) -> ByTerm:
     fit = fitted.fit
     if (found := remembered(fit, "between-within")) is not None:
         return found
-    x, kept = fit.rows_for("ddf='between-within'").X, fitted.kept
+    if fit.design.residual is not None and fit.design.residual.structure == "us" and not fit.design.terms:
+        return _all_between(fitted)
+    x, kept = fit.observed_for("ddf='between-within'").X, fitted.kept
     subject = cluster_codes(fit)
     count = int(subject.max()) + 1
     varies = _varies_within(x, subject, count)
@@ -171,12 +175,23 @@ def between_within(fitted: FitMoments) -> ByTerm:
     return _by_term(fitted, terms, values)
 
 
+def _all_between(fitted: FitMoments) -> ByTerm:
+    """SAS's exception: with an unstructured covariance of the residuals and no random effects all effects have the df
+    between subjects, N − rank of what X spans that is constant within every subject."""
+    fit = fitted.fit
+    x, kept, subject = fit.observed_for("ddf='between-within'").X, fitted.kept, cluster_codes(fit)
+    effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
+    between = Ranks(x[:, kept]).of(effects) - int(kept.sum())
+    terms = _fixed_terms(fit)
+    return _by_term(fitted, terms, [float(between)] * len(terms))
+
+
 def _within_components(fit: Fit, subject: FloatArray, terms: Sequence[_FixedTerm | None]) -> dict[int, frozenset[str]]:
     """For each within-subject term with a factor that varies within subjects: its variables that do."""
     if fit.design.specs is None:
         return {}
     count = int(subject.max()) + 1
-    factors, columns = fit.rows.factors, fit.rows.columns
+    factors, columns = fit.observed.factors, fit.observed.columns
     varying = {
         name
         for name in fit.design.specs.fixed.variables
@@ -190,7 +205,7 @@ def _within_components(fit: Fit, subject: FloatArray, terms: Sequence[_FixedTerm
 
 def _cells(fit: Fit, variables: frozenset[str]) -> tuple[FloatArray, FloatArray]:
     """Cell of each row in the factors among the variables, (n,), and the product of the covariates, (n,)."""
-    factors, columns = fit.rows.factors, fit.rows.columns
+    factors, columns = fit.observed.factors, fit.observed.columns
     cell, product = np.zeros(fit.n, int), np.ones(fit.n)
     for name in sorted(variables):
         if name in factors:

@@ -20,6 +20,14 @@ that term is zero: "kenward-roger-2009" therefore equals "kenward-roger" for eve
 
 "kenward-roger-observed" is SAS's: W the inverse of the *observed* information. Prior weights are part of Σ throughout;
 pbkrtest leaves them out, so it is no judge of weighted models.
+
+Where the residuals have a covariance structure, Σ need not be linear in its parameters (correlations). With R_ij =
+X'Σ⁻¹Σ_ijΣ⁻¹X, Σ_ij its second derivatives in SAS's parameters,
+
+    Φ_A = Φ + 2 Φ {Σ_ij W_ij (Q_ij − P_iΦP_j − ¼ R_ij)} Φ
+
+and "kenward-roger" is what SAS (DDFM=KENWARDROGER) and mmrm compute there: with R_ij, W from the observed information.
+"kenward-roger-linear" leaves R_ij out, as SAS's FIRSTORDER and mmrm's Kenward-Roger-Linear do.
 """
 
 from __future__ import annotations
@@ -131,13 +139,15 @@ def _ratio(above: float, below: float) -> float:
     return 1.0 if max(abs(above), abs(below)) < ZERO else above / below
 
 
-def adjusted_covariance(fitted: FitMoments, information: str = "expected") -> FloatArray:
-    """σ² Φ_A, (p, p)."""
+def adjusted_covariance(fitted: FitMoments, information: str = "expected", curved: bool = True) -> FloatArray:
+    """σ² Φ_A, (p, p); `curved`: with second derivatives of Σ, where it has any."""
     fitted = fitted.working
-    phi, p = fitted.phi, fitted.P
+    phi, p, second, size = fitted.phi, fitted.P, fitted.moments.second, fitted.moments.p
     w = parameter_covariance(fitted, information)[0]
-    middle = np.einsum("ij,ijab->ab", w, fitted.Q)
-    middle -= np.einsum("ij,iab,bc,jcd->ad", w, p, phi, p, optimize=True)
+    middle = second.weighted(w, size + 1)[:size, :size]
+    if curved and not isinstance(bent := second.curved_weighted(w), float):
+        middle = middle - bent[:size, :size] / 4
+    middle = middle - np.einsum("iab,ibc->ac", p @ phi, np.tensordot(w, p, 1), optimize=True)
     return fitted.scale * fitted.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ fitted.to_beta.T
 
 
@@ -150,6 +160,8 @@ def refuse_ml(reml: bool) -> None:
 def parameter_covariance(fitted: FitMoments, information: str = "expected") -> tuple[FloatArray, tuple[str, ...]]:
     """W (k + 1, k + 1) from the expected or the observed information, and notes.
 
+    Of residuals with a structure the observed one, whatever is asked for: as SAS and mmrm.
+
     Raises
     ------
     ValueError
@@ -157,7 +169,9 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
     """
     refuse_ml(fitted.fit.reml)
     fitted = fitted.working
-    at, along = curvature(fitted), tangent(fitted.design, fitted.lam)
+    if fitted.design.residual is not None:
+        information = "observed"
+    at, along = curvature(fitted), tangent(fitted)
     if along is None:
         inverse = positive_inverse(getattr(at, information) / 2, 1e-11, natural_sizes(fitted))
         matrix = inverse.matrix
@@ -181,6 +195,11 @@ def kenward_roger(fitted: FitMoments, information: str = "expected") -> KenwardR
     flat = flat_directions(fitted, curvature(fitted))
     notes = (*notes, flat.note) if flat.note else notes
     return KenwardRoger(fitted.to_beta, fitted.phi, fitted.P, w, Unidentified.of(fitted, flat), notes)
+
+
+def kenward_roger_linear(fitted: FitMoments) -> KenwardRoger:
+    """The same: df do not depend on second derivatives of Σ; the covariance that goes with it does."""
+    return kenward_roger(fitted)
 
 
 def kenward_roger_observed(fitted: FitMoments) -> KenwardRoger:

@@ -9,7 +9,11 @@ from collections.abc import Callable
 
 from henderson.inference.ddf.containment import between_within, containment
 from henderson.inference.ddf.counting import asymptotic, residual
-from henderson.inference.ddf.kenward_roger import kenward_roger, kenward_roger_observed
+from henderson.inference.ddf.kenward_roger import (
+    kenward_roger,
+    kenward_roger_linear,
+    kenward_roger_observed,
+)
 from henderson.inference.ddf.satterthwaite import satterthwaite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.inference import DdfMethod
@@ -24,6 +28,7 @@ DDF: dict[str, Callable[[FitMoments], DdfMethod]] = {
     "kenward-roger": kenward_roger,
     "kenward-roger-2009": kenward_roger,
     "kenward-roger-observed": kenward_roger_observed,
+    "kenward-roger-linear": kenward_roger_linear,
 }
 
 
@@ -32,6 +37,7 @@ IMPLIED = {
     "kenward-roger": "kenward-roger",
     "kenward-roger-2009": "kenward-roger",
     "kenward-roger-observed": "kenward-roger-observed",
+    "kenward-roger-linear": "kenward-roger-linear",
 }
 
 

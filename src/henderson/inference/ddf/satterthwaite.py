@@ -20,7 +20,7 @@ import numpy as np
 
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions
-from henderson.inference.information import coordinates, curvature, hessian_theta
+from henderson.inference.information import coordinates_of, curvature, hessian_theta
 from henderson.numerics.linalg import positive_inverse
 
 FloatArray = np.ndarray
@@ -94,7 +94,7 @@ def matched_df(nu: FloatArray) -> float:
 def satterthwaite(fitted: FitMoments) -> Satterthwaite:
     """Satterthwaite's method at a fit, ML or REML."""
     fitted = fitted.working
-    at, to = curvature(fitted), coordinates(fitted.design, fitted.lam)
+    at, to = curvature(fitted), coordinates_of(fitted)
     inverse = positive_inverse(hessian_theta(fitted, at, to))
     notes = []
     if inverse.n_negative:

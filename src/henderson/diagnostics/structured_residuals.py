@@ -1,0 +1,108 @@
+"""Residuals of a model whose residuals have a covariance structure; see `residuals` for the kinds.
+
+    marginal     r = y − Xβ̂          Var(y) = V              Var r = V − XΦX'
+    conditional  r = y − Xβ̂ − Zb̂     Var(y | b) = R          Var r = RPR
+    scaled       L⁻¹r, V = LL' by blocks, rows in the order of series and place
+
+As SAS has them (PROC MIXED, RESIDUAL and VCIRY); external residuals, which need σ̂ without a row, are not made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.rows import (
+    fixed_variances,
+    left_variances,
+    pearson,
+    scaled_residuals,
+    total_variances,
+)
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class StructuredParts:
+    """What residuals of a fit are made of.
+
+    Attributes
+    ----------
+    fit : StructuredFit
+    conditional : bool
+    """
+
+    fit: StructuredFit
+    conditional: bool
+
+    @cached_property
+    def raw(self) -> FloatArray:
+        """Response less mean, (n,)."""
+        rows = self.fit.observed_for("residuals()")
+        marginal = rows.y - rows.mean(self.fit.beta, self.fit.kept)
+        return marginal - rows.random_part(self.fit.b) if self.conditional else marginal
+
+    @cached_property
+    def variance(self) -> FloatArray:
+        """Var(y), or Var(y | b), of each row, (n,)."""
+        fit, rows = self.fit, self.fit.observed
+        if self.conditional:
+            return pearson(fit.blocks, fit.psi_working, rows) ** 2
+        return total_variances(fit.blocks, fit.block_point, rows)
+
+    @cached_property
+    def own_variance(self) -> FloatArray:
+        """Variance of the residual itself, (n,); NaN where a row is fitted exactly."""
+        fit, rows = self.fit, self.fit.observed
+        if self.conditional:
+            found = left_variances(fit.blocks, fit.block_point, rows)
+        else:
+            found = self.variance - fixed_variances(fit.blocks, fit.block_point, rows)
+        return np.where(found > 1e-12 * self.variance, found, np.nan)
+
+
+def _raw(parts: StructuredParts) -> FloatArray:
+    return parts.raw
+
+
+def _pearson(parts: StructuredParts) -> FloatArray:
+    return parts.raw / np.sqrt(parts.variance)
+
+
+def _studentized(parts: StructuredParts) -> FloatArray:
+    return parts.raw / np.sqrt(parts.own_variance)
+
+
+def _scaled(parts: StructuredParts) -> FloatArray:
+    if parts.conditional:
+        return _pearson(parts)
+    return scaled_residuals(parts.fit.blocks, parts.fit.block_point, parts.fit.observed)
+
+
+#: kind of residual → how it is made of the parts
+KINDS: dict[str, Callable[[StructuredParts], FloatArray]] = {
+    "raw": _raw,
+    "pearson": _pearson,
+    "studentized": _studentized,
+    "scaled": _scaled,
+}
+
+
+def structured_residuals(fit: StructuredFit, kind: str, level: str) -> FloatArray:
+    """Residuals of the rows of a fit, (n,); see `residuals`.
+
+    Raises
+    ------
+    ValueError
+        For a kind that there is not; the message lists those there are.
+    """
+    if kind not in KINDS:
+        raise ValueError(
+            f"kind must be one of {', '.join(KINDS)} for a model with a residual structure, not {kind!r}"
+        )
+    return KINDS[kind](StructuredParts(fit, level == "conditional"))

@@ -1,0 +1,1 @@
+"""The likelihood where residuals of a series are correlated: independent blocks of rows, each with its covariance."""

@@ -1,0 +1,289 @@
+"""From a design whose residuals have a structure to a `StructuredFit`, the numbers in the user's units.
+
+Var(y) = W^{-1/2} R(ψ) W^{-1/2} + ΣZ_kG_kZ_k', all of ψ and G in the units of y². What other fits say relative to σ²
+is here relative to ψ₀, the structure's first variance (the common one, or the first visit's): σ² = ψ₀, G_k = σ²λ_kλ_k'.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows
+from henderson.covariance.residual.residual import Residual
+from henderson.covariance.roots import semidefinite_root, triangular
+from henderson.engine.fitted import Fit, Penalty, Search
+from henderson.engine.moments import Moments
+from henderson.engine.residual.model import BlockModel, BlockPoint, to_user_units
+from henderson.engine.residual.moments import moments_of_blocks
+from henderson.engine.residual.rows import (
+    conditional_covariances,
+    conditional_modes,
+    mean_residual_variance,
+    pearson,
+)
+from henderson.engine.residual.search import Found, at_edge, search_blocks
+from henderson.engine.sums.basis import Basis
+from henderson.errors import DataError
+from henderson.numerics.threads import blas_threads
+from henderson.progress import progress_bar
+
+FloatArray = np.ndarray
+
+#: rounds of a variance function of the fitted values, and the change of its parameters that ends them
+ROUNDS, SETTLED = 50, 1e-9
+
+
+@dataclass(frozen=True)
+class StructuredFit(Fit):
+    """A fit whose residuals have a covariance structure; see `Fit`.
+
+    Attributes
+    ----------
+    psi : (r,) array
+        The structure's natural parameters, in the user's units.
+    at_end : bool
+        Whether a parameter of the structure is at the end of its range.
+    """
+
+    psi: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    at_end: bool = False
+    _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
+    _block_point: BlockPoint | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def n_variances(self) -> int:
+        """Variance parameters: the random effects' and the structure's."""
+        return len(self.theta) + len(self.psi)
+
+    @property
+    def penalty(self) -> Penalty:
+        """As SAS and mmrm count: under REML the variance parameters only, n − p observations; independent blocks of
+        rows, mostly the series, as BIC's observations."""
+        p = int(self.kept.sum())
+        blocks = sum(int(part.batch.counts.sum()) for part in self.blocks.parts)
+        return Penalty(self.n_variances + (0 if self.reml else p), blocks, self.n - (p if self.reml else 0))
+
+    @cached_property
+    def blocks(self) -> BlockModel:
+        """The likelihood; made again from the rows after unpickling."""
+        return self._blocks or BlockModel.of(self.design, self.observed_for("this likelihood"), reml=self.reml)
+
+    @cached_property
+    def block_point(self) -> BlockPoint:
+        """The likelihood at the optimum."""
+        if self._block_point is not None:
+            return self._block_point
+        return self.blocks.at_psi(self.psi_working)
+
+    @property
+    def residual_variance(self) -> float:
+        """Variance of the residual of a row of weight one, on average over the rows."""
+        return mean_residual_variance(self.blocks, self.psi_working)
+
+    @property
+    def structure(self) -> Residual:
+        """The structure of the residuals."""
+        return self.blocks.residual
+
+    @property
+    def psi_working(self) -> FloatArray:
+        """(G, ψ) of the working basis, (k,)."""
+        blocks = self.blocks
+        user = np.concatenate([self.g * self.sigma**2, self.psi])
+        return np.linalg.solve(to_user_units(blocks), user)
+
+    @property
+    def moments_in_user_units(self) -> Moments:
+        """The same in the user's columns and of G there; still relative to `scale`."""
+        columns = self.basis.to_user()
+        columns[-1, -1] = 1.0  # y is in its own unit already
+        parameters = np.eye(self.blocks.k)
+        parameters[: self.blocks.n_g, : self.blocks.n_g] = self.to_user_g
+        return self.moments.turned(columns, parameters)
+
+    @property
+    def to_user_g(self) -> FloatArray:
+        """M with g = M g̃, both relative to `scale`."""
+        return self.blocks.to_user_g
+
+    @property
+    def scale(self) -> float:
+        """The variance to which `moments` are relative: the working basis' unit of y, squared."""
+        return float(self.blocks.basis.y_scale) ** 2
+
+    @property
+    def basis(self) -> Basis:
+        """The working basis."""
+        return self.blocks.basis
+
+    @property
+    def roots(self) -> tuple[FloatArray, ...]:
+        """T of each term."""
+        return self.blocks.roots
+
+    @property
+    def working_terms(self) -> list[FloatArray]:
+        """λ of every term in the working basis, relative to `scale`."""
+        relative = self.sigma / np.sqrt(self.scale)
+        return [relative * np.linalg.solve(T, lam) for T, lam in zip(self.roots, self.lam)]
+
+    @property
+    def g(self) -> FloatArray:
+        """The G parameters relative to σ², (n_g,)."""
+        layouts = self.blocks.layouts
+        return np.concatenate([np.zeros(0), *(layout.g(one @ one.T) for layout, one in zip(layouts, self.lam))])
+
+    @cached_property
+    def moments(self) -> Moments:
+        """What inference needs of the data at this fit, in the working basis; kept while the fit lives."""
+        with blas_threads(self.blocks.largest):
+            return moments_of_blocks(self.block_point)
+
+    @cached_property
+    def residual_quantiles(self) -> FloatArray:
+        """Minimum, quartiles and maximum of the residuals over their own standard deviations, (5,)."""
+        if "residual_quantiles" in self._kept:
+            return self._kept["residual_quantiles"]
+        rows = self.observed_for("residuals")
+        left = rows.y - rows.mean(self.beta, self.kept) - rows.random_part(self.b)
+        return np.quantile(left / pearson(self.blocks, self.psi_working, rows), [0, 0.25, 0.5, 0.75, 1])
+
+    def b_cov(self) -> tuple[FloatArray, ...]:
+        """Conditional covariances Var(b_j | y), given β and the variances, (J, q, q) a term."""
+        if "b_cov" in self._kept:
+            return self._kept["b_cov"]
+        rows = self.observed_for("conditional covariances")
+        return conditional_covariances(self.blocks, self.block_point, rows)
+
+    def without_rows(self, remember: Any = None) -> StructuredFit:
+        """The same fit, light."""
+        if not self.has_rows:
+            return self
+        kept = {
+            "digest": self.digest.complete(),
+            "residual_quantiles": self.residual_quantiles,
+            "b_cov": self.b_cov(),
+            **(remember or {}),
+        }
+        blocks = self.blocks.without_rows(self.design.without_rows())
+        return replace(
+            self, design=self.design.without_rows(), _rows=None, _blocks=blocks, _block_point=None, _kept=kept
+        )
+
+    def without_sums(self) -> StructuredFit:
+        """The same: its sums are small."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
+        blocks = self._blocks if self._rows is None else None
+        return {**fields, "_blocks": blocks, "_block_point": None}
+
+
+def fit_structured(
+    design: Design,
+    rows: Rows,
+    *,
+    reml: bool = True,
+    start: FloatArray | None = None,
+    progress: bool | None = None,
+    near: FloatArray | None = None,
+) -> StructuredFit:
+    """Fit a design whose residuals have a structure, by REML or ML.
+
+    Parameters
+    ----------
+    design : Design
+    rows : Rows
+    reml : bool
+    start : array, optional
+        Not taken here: a search begins from the residuals.
+    progress : bool, optional
+    near : (k,) array, optional
+        Variance parameters (G, ψ) in the user's units, close to the optimum.
+
+    Raises
+    ------
+    ValueError
+        When a θ to begin from is given.
+    """
+    if start is not None:
+        raise ValueError("start= is for models with independent residuals; with residual= the search finds its own")
+    began = time.perf_counter()
+    with blas_threads(1):
+        model = BlockModel.of(design, rows, reml=reml)
+        with progress_bar("Fitting, evaluations", None, progress) as tell:
+            found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near))
+        return _in_user_units(model, rows, found, began)
+
+
+def refit_structured(
+    fit: StructuredFit, y: FloatArray | None = None, *, reml: bool | None = None, progress: bool | None = None
+) -> StructuredFit:
+    """The same model fitted to another response, or by the other likelihood, from the fit's own optimum."""
+    rows = fit.observed_for("refit")
+    rows = rows if y is None else rows.with_response(y)
+    near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
+    return fit_structured(
+        fit.design, rows, reml=fit.reml if reml is None else reml, progress=progress, near=near
+    )
+
+
+def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) -> StructuredFit:
+    """The end of a search as a fit: β = B⁻¹β̃ + β₀, G = s² T G̃ T', ψ times s² where it is a variance."""
+    optimum, basis = found.optimum, model.basis
+    point = optimum.point
+    user = to_user_units(model) @ point.psi
+    psi = user[model.n_g :]
+    sigma = float(np.sqrt(psi[0]))
+    lam = [
+        triangular(semidefinite_root(layout.covariance(user[to]))) / sigma
+        for layout, to in zip(model.layouts, model.g_of)
+    ]
+    theta = np.concatenate([np.zeros(0), *(layout.theta(one) for layout, one in zip(model.layouts, lam))])
+    beta = np.full(len(basis.kept), np.nan)
+    beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
+    edge = bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
+    message = optimum.message
+    if edge:
+        names = [name for name, end in zip(model.residual.names, model.residual.at_boundary(psi)) if end]
+        message = f"{message}; at the end of its range: {', '.join(names)}"
+    gradient = (optimum.full or point).gradient
+    ended = Search(
+        model.evaluations,
+        float(np.abs(gradient).max(initial=0.0)) / model.n,
+        optimum.predicted_decrease,
+        0.0,
+        min(found.smallest, 0.0),
+        optimum.converged,
+        time.perf_counter() - began,
+        message,
+        optimum.history,
+        found.starts,
+        0,
+        found.smallest,
+    )
+    return StructuredFit(
+        model.design,
+        model.reml,
+        theta,
+        tuple(lam),
+        beta,
+        basis.kept,
+        sigma,
+        basis.y_scale**2 * basis.to_beta @ point.phi @ basis.to_beta.T,
+        conditional_modes(model, point, rows),
+        point.deviance,
+        ended,
+        rows,
+        psi=psi,
+        at_end=edge,
+        _blocks=model,
+        _block_point=point,
+    )

@@ -1,0 +1,169 @@
+"""What depends on single rows: conditional modes of random effects and of residuals, scaled residuals, blocks' V.
+
+With e = y − Xβ̂ and V = Var(y) of a block, in the working basis (rows times √w, y in units of s):
+
+    b̂_j = GZ_j'V⁻¹e      Var(b_j | y) = G − GZ_j'V⁻¹Z_jG      ε̂ = RV⁻¹e      L⁻¹e, V = LL' (scaled residuals)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from henderson.contract.rows import Rows
+from henderson.engine.residual.model import BlockModel, BlockPoint, Factored, Part
+from henderson.engine.residual.units import Batch
+
+FloatArray = np.ndarray
+
+
+def working_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """√w (y − Xβ̂)/s of every row, (n,)."""
+    c = np.empty((rows.n, model.p + 1))
+    model.basis.rows(rows, c)
+    return c @ point.v
+
+
+def _weighted(point: BlockPoint, e: FloatArray) -> Iterator[tuple[Part, Factored, np.ndarray, FloatArray]]:
+    """Of every part: itself, its factors, the unit of each block (B,), and V⁻¹e of each block (B, n)."""
+    for part, at in zip(point.model.parts, point.factored):
+        unit = part.batch.unit_of
+        yield part, at, unit, np.einsum("bnm,bm->bn", at.S[unit], e[part.batch.rows], optimize=True)
+
+
+def conditional_modes(model: BlockModel, point: BlockPoint, rows: Rows) -> tuple[FloatArray, ...]:
+    """b̂ of each term in the user's units, (J, q)."""
+    if not model.layouts:
+        return ()
+    e, solved = working_residuals(model, point, rows), np.empty(rows.n)
+    for part, _, _, own in _weighted(point, e):
+        solved[part.batch.rows] = own
+    if rows.weights is not None:
+        solved = solved * np.sqrt(rows.weights)
+    out = []
+    for term, own, layout, to, T in zip(model.design.terms, rows.terms, model.layouts, model.g_of, model.roots):
+        G = T @ layout.covariance(point.psi[to]) @ T.T
+        out.append(model.basis.y_scale * own.gather(solved, term.n_levels) @ G)
+    return tuple(out)
+
+
+def conditional_covariances(model: BlockModel, point: BlockPoint, rows: Rows) -> tuple[FloatArray, ...]:
+    """Var(b_j | y), given β and the variances, in the user's units, (J, q, q) a term."""
+    out = []
+    for k, (term, own, layout, to, T) in enumerate(
+        zip(model.design.terms, rows.terms, model.layouts, model.g_of, model.roots)
+    ):
+        G = layout.covariance(point.psi[to])
+        inner = np.zeros((term.n_levels, layout.q, layout.q))
+        for part, at in zip(model.parts, point.factored):
+            for block, unit in zip(part.batch.rows, part.batch.unit_of):
+                _add_inner(inner, own, part.batch, k, block, int(unit), at.S[unit], T, rows)
+        found = G - G @ inner @ G
+        out.append(model.basis.y_scale**2 * (T @ found @ T.T))
+    return tuple(out)
+
+
+def _add_inner(
+    inner: FloatArray,
+    own: object,
+    batch: Batch,
+    k: int,
+    block: np.ndarray,
+    unit: int,
+    S: FloatArray,
+    T: FloatArray,
+    rows: Rows,
+) -> None:
+    """Add Z_j'SZ_j of one block to those of the levels that it has."""
+    codes = own.codes  # type: ignore[attr-defined]  # of TermRows
+    if codes is None:
+        loads = own.given_loadings[block].toarray() * T[0, 0]  # type: ignore[attr-defined]
+        loads = loads if rows.weights is None else loads * np.sqrt(rows.weights[block])[:, None]
+        inner[:, 0, 0] += np.einsum("ij,ik,kj->j", loads, S, loads, optimize=True)
+        return
+    z, levels = batch.terms[k].columns[unit], codes[block]
+    for level in np.unique(levels):
+        here = levels == level
+        inner[level] += z[here].T @ S[np.ix_(here, here)] @ z[here]
+
+
+def scaled_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """L⁻¹e of each block, rows in the order of series and place: independent with variance one, (n,)."""
+    e, out = working_residuals(model, point, rows), np.empty(rows.n)
+    for part, at in zip(point.model.parts, point.factored):
+        unit = part.batch.unit_of
+        out[part.batch.rows] = np.einsum("bnm,bm->bn", at.inverse_low[unit], e[part.batch.rows], optimize=True)
+    return out
+
+
+def residual_modes(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """ε̂ = RV⁻¹e in units of y, (n,): what of y − Xβ̂ is not the random effects'."""
+    e, out = working_residuals(model, point, rows), np.empty(rows.n)
+    for part, _, unit, own in _weighted(point, e):
+        R = model.residual_cov(point.psi, part.batch)
+        out[part.batch.rows] = np.einsum("bnm,bm->bn", R[unit], own, optimize=True)
+    out *= model.basis.y_scale
+    return out if rows.weights is None else out / np.sqrt(rows.weights)
+
+
+def pearson(model: BlockModel, psi: FloatArray, rows: Rows) -> FloatArray:
+    """Standard deviation of each row's residual, in units of y, (n,)."""
+    out = np.empty(rows.n)
+    for part in model.parts:
+        R = model.residual_cov(psi, part.batch)
+        out[part.batch.rows] = np.sqrt(np.einsum("unn->un", R))[part.batch.unit_of]
+    out *= model.basis.y_scale
+    return out if rows.weights is None else out / np.sqrt(rows.weights)
+
+
+def total_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """Var(y) of each row, in its own unit, (n,)."""
+    out = np.empty(rows.n)
+    for part in model.parts:
+        V = model.cov(point.psi, part.batch)
+        out[part.batch.rows] = np.einsum("unn->un", V)[part.batch.unit_of]
+    out *= model.basis.y_scale**2
+    return out if rows.weights is None else out / rows.weights
+
+
+def fixed_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """Var(x'β̂) of each row, (n,)."""
+    c = np.empty((rows.n, model.p))
+    model.basis.fixed(rows, c)
+    return model.basis.y_scale**2 * np.einsum("ia,ab,ib->i", c, point.phi, c, optimize=True)
+
+
+def left_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """Variance of the residuals y − Xβ̂ − Zb̂, diag RPR with P = V⁻¹ − V⁻¹XΦX'V⁻¹, (n,)."""
+    c, out = np.empty((rows.n, model.p + 1)), np.empty(rows.n)
+    model.basis.rows(rows, c)
+    low = np.linalg.cholesky(point.phi) if model.p else np.zeros((0, 0))
+    for part, at in zip(model.parts, point.factored):
+        unit = part.batch.unit_of
+        RS = model.residual_cov(point.psi, part.batch) @ at.S
+        whole = np.einsum("unm,unm->un", RS, model.residual_cov(point.psi, part.batch))
+        along = RS[unit] @ c[part.batch.rows][:, :, : model.p] @ low
+        out[part.batch.rows] = whole[unit] - (along**2).sum(axis=2)
+    out *= model.basis.y_scale**2
+    return out if rows.weights is None else out / rows.weights
+
+
+def effective_df(model: BlockModel, point: BlockPoint) -> float:
+    """Trace of the matrix that gives Xβ̂ + Zb̂ from y, n − tr RP."""
+    trace, p = 0.0, model.p
+    for part, at in zip(model.parts, point.factored):
+        R = model.residual_cov(point.psi, part.batch)
+        trace += float(part.batch.counts @ np.einsum("unm,unm->u", R, at.S))
+        inner = part.data.weigh((at.S @ R @ at.S)[None])[0][:p, :p]
+        trace -= float(np.sum(point.phi * inner))
+    return model.n - trace
+
+
+def mean_residual_variance(model: BlockModel, psi: FloatArray) -> float:
+    """Mean over the rows of the residual's variance for weight one, in the unit of y squared."""
+    total = 0.0
+    for part in model.parts:
+        R = model.residual_cov(psi, part.batch)
+        total += float(part.batch.counts @ np.einsum("unn->u", R))
+    return model.basis.y_scale**2 * total / model.n

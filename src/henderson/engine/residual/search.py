@@ -1,0 +1,151 @@
+"""The search for the optimum of a model of correlated rows.
+
+Newton's method with the exact Hessian in φ, within a trust region (`search.optimize`), from starts that the structure
+makes of the least-squares residuals. Its end is certified by the Hessian there: at a variance of zero, where the
+gradient in λ vanishes by symmetry, a lower deviance nearby shows as negative curvature, which the search follows. An
+end with a singular λ or a structure at the end of its range is not taken before other starts have been tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from henderson.contract.rows import Rows
+from henderson.engine.residual.model import BlockModel, BlockPoint
+from henderson.engine.search.optimize import Optimum, minimize
+from henderson.errors import DataError
+from henderson.numerics.lapack import eigen
+
+FloatArray = np.ndarray
+
+#: share of the variance that random effects begin with: of the first start, and of the others
+SHARES = (0.3, 0.05, 0.7)
+#: a singular value of a working λ below which it is singular
+SINGULAR = 1e-4
+#: deviance by which another end must be lower to be taken
+LOWER = 1e-7
+#: an eigenvalue of the Hessian, each coordinate in its own unit, below minus this is a direction to go on in
+NEGATIVE = 1e-4
+#: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
+LEFT, FLAT = 1e-6, 1e-12
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the search ended.
+
+    Attributes
+    ----------
+    optimum : Optimum
+    starts : int
+        Descents made.
+    smallest : float
+        Smallest eigenvalue of the Hessian in φ, each coordinate in units of max(|φ|, 1).
+    """
+
+    optimum: Optimum[BlockPoint]
+    starts: int
+    smallest: float
+
+
+def search_blocks(
+    model: BlockModel,
+    rows: Rows,
+    start: FloatArray | None = None,
+    tell: Callable[[int], object] | None = None,
+    near: FloatArray | None = None,
+) -> Found:
+    """The optimum of a model.
+
+    Parameters
+    ----------
+    model : BlockModel
+    rows : Rows
+        Of the model, for starts.
+    start : (f,) array, optional
+        A φ to begin from.
+    tell : callable, optional
+        Told the number of evaluations.
+    near : (f,) array, optional
+        A φ close to the optimum: no other start is tried unless that ends at a boundary.
+    """
+
+    def evaluate(phi: FloatArray) -> BlockPoint:
+        point = model.at(phi)
+        if tell is not None:
+            tell(model.evaluations)
+        return point
+
+    def descend(phi: FloatArray) -> Optimum[BlockPoint] | None:
+        first = evaluate(phi)
+        return minimize(evaluate, first) if np.isfinite(first.deviance) else None
+
+    candidates = [phi for phi in (start, near) if phi is not None] or [next(_starts(model, rows))]
+    best, tried = None, 0
+    for phi in candidates:
+        best, tried = descend(phi), tried + 1
+        if best is not None:
+            break
+    if best is None or not best.converged or at_edge(model, best.point):
+        for phi in _starts(model, rows):
+            other = descend(phi)
+            tried += 1
+            if other is not None and (best is None or _is_better(other, best)):
+                best = other
+            if best is not None and best.converged and not at_edge(model, best.point):
+                break
+    if best is None:
+        raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
+    smallest, left = _certificate(best.point)
+    if best.converged and (left > LEFT or smallest < -NEGATIVE):
+        best = replace(best, converged=False, message="the deviance still falls: its least may lie where no variance is left")
+    return Found(best, tried, smallest)
+
+
+def _is_better(other: Optimum[BlockPoint], best: Optimum[BlockPoint]) -> bool:
+    lower = other.point.deviance < best.point.deviance - LOWER
+    return lower or (other.converged and not best.converged and other.point.deviance < best.point.deviance + LOWER)
+
+
+def _starts(model: BlockModel, rows: Rows):  # type: ignore[no-untyped-def]  # an iterator of arrays
+    """Coordinates to begin from, the best guess first."""
+    c = np.empty((rows.n, model.p + 1))
+    model.basis.rows(rows, c)
+    e = c[:, -1] if rows.weights is None else c[:, -1] / np.sqrt(rows.weights)
+    found = model.residual.starts(e, rows.residual, rows.weights)
+    degree = model.residual.degree
+    shares = SHARES if model.layouts else (0.0,)
+    for share in shares:
+        for psi in found:
+            of_g = [
+                layout.theta_of_cov(np.eye(layout.q) * share / len(model.layouts) / layout.q)
+                for layout in model.layouts
+            ]
+            own = np.where(degree > 0, (1 - share) * psi, psi)
+            yield np.concatenate([*of_g, model.residual.working(own)])
+
+
+def at_edge(model: BlockModel, point: BlockPoint) -> bool:
+    """Whether a λ is singular, or the structure at an end of its range."""
+    return has_singular(model, point.psi) or bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
+
+
+def has_singular(model: BlockModel, psi: FloatArray) -> bool:
+    """Whether some combination of a term's effects has no variance."""
+    for layout, to in zip(model.layouts, model.g_of):
+        covariance = layout.covariance(psi[to])
+        if len(covariance) and eigen(covariance)[0][0] < SINGULAR**2:
+            return True
+    return False
+
+
+def _certificate(point: BlockPoint) -> tuple[float, float]:
+    """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards."""
+    unit = np.maximum(np.abs(point.theta), 1.0)
+    values, vectors = eigen(point.hessian_model * (unit[:, None] * unit))
+    along = (unit * point.gradient) @ vectors
+    curved = values > FLAT * values.max(initial=0.0)
+    return float(values.min(initial=np.inf)), float((along[curved] ** 2 / values[curved]).sum() / 2)

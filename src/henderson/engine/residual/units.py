@@ -1,0 +1,293 @@
+"""Independent blocks of rows, and which of them have the same covariance matrix.
+
+Rows are tied by their series and by the levels of random effects that they share; what is tied is a block, and blocks
+are independent. The covariance of a block is a function of where its rows stand (visits or times, strata, covariates of
+variance functions) and of its columns of Z. Blocks that agree in all of that share one matrix: they are a *unit*. A
+trial with dropout has few units, one for each pattern of visits.
+
+1. the blocks are the connected components of rows, series and levels
+2. within a block rows are put in order of series and place
+3. blocks of one size are compared by a hash of their rows; units of one size make a `Batch`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows
+from henderson.errors import DataError
+from henderson.numerics.hashing import mixed
+
+FloatArray = np.ndarray
+IntArray = np.ndarray
+
+#: rows of one block, above which its dense matrices are refused
+LARGEST = 4000
+#: doubles of one array of a chunk of units
+AT_ONCE = 1 << 21
+
+
+@dataclass(frozen=True)
+class TermPlaces:
+    """Where the rows of a batch's units stand in one random term.
+
+    Attributes
+    ----------
+    columns : (U, n, q) array
+        Covariates whose coefficients vary by level.
+    codes : (U, n) int array, or None
+        Level of each row, numbered within the unit; None with `kernel`.
+    kernel : (U, n, n) array, or None
+        zz' of rows that may load on several levels.
+    """
+
+    columns: FloatArray
+    codes: IntArray | None
+    kernel: FloatArray | None = None
+
+    def kernel_of(self, G: FloatArray) -> FloatArray:
+        """ZGZ' of each unit for a level's covariance G (q, q): (U, n, n)."""
+        if self.kernel is not None:
+            return G[0, 0] * self.kernel
+        assert self.codes is not None
+        found = self.columns @ G @ self.columns.transpose(0, 2, 1)
+        return found if self.one_level else np.where(self.same, found, 0.0)
+
+    @cached_property
+    def one_level(self) -> bool:
+        """Whether every unit has one level."""
+        return self.codes is not None and not self.codes.any()
+
+    @cached_property
+    def same(self) -> np.ndarray:
+        """Whether two rows are of one level, (U, n, n) bool."""
+        assert self.codes is not None
+        return np.asarray(self.codes[:, :, None] == self.codes[:, None, :])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """U units of n rows each.
+
+    Attributes
+    ----------
+    where : (U, n) int array or (U, n, d) float array
+    strata : (U, n) int array, or None
+    covariates : tuple of (U, n) arrays
+    same : (U, n, n) bool array, or None
+        Whether two rows are of one series; None where every unit is one series.
+    terms : tuple of TermPlaces
+    counts : (U,) int array
+        Blocks of each unit.
+    rows : (B, n) int array
+        Rows of each block in the data, blocks of one unit together.
+    """
+
+    where: np.ndarray
+    strata: IntArray | None
+    covariates: tuple[np.ndarray, ...]
+    same: np.ndarray | None
+    terms: tuple[TermPlaces, ...]
+    counts: IntArray
+    rows: IntArray
+
+    @property
+    def n(self) -> int:
+        """Rows of a unit."""
+        return int(self.rows.shape[1])
+
+    @property
+    def n_units(self) -> int:
+        """U."""
+        return len(self.counts)
+
+    def in_basis(self, roots: tuple[FloatArray, ...]) -> Batch:
+        """The same with the columns of each term times its T."""
+        terms = []
+        for one, T in zip(self.terms, roots):
+            if one.kernel is not None:
+                terms.append(replace(one, kernel=T[0, 0] ** 2 * one.kernel))
+            else:
+                terms.append(replace(one, columns=one.columns @ T))
+        return replace(self, terms=tuple(terms))
+
+    @property
+    def unit_of(self) -> IntArray:
+        """The unit of each block, (B,)."""
+        return np.repeat(np.arange(self.n_units), self.counts)
+
+    def __getitem__(self, units: slice | np.ndarray) -> Batch:
+        """Some of the units, in their order."""
+        chosen = np.zeros(self.n_units, bool)
+        chosen[units] = True
+
+        def part(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[chosen]
+
+        return Batch(
+            self.where[chosen],
+            part(self.strata),
+            tuple(own[chosen] for own in self.covariates),
+            part(self.same),
+            tuple(TermPlaces(one.columns[chosen], part(one.codes), part(one.kernel)) for one in self.terms),
+            self.counts[chosen],
+            self.rows[np.repeat(chosen, self.counts)],
+        )
+
+
+def blocks_of(design: Design, rows: Rows) -> IntArray:
+    """Number of the independent block of each row, (n,)."""
+    series = rows.residual
+    assert series is not None
+    codes = series.codes
+    if not rows.terms:
+        return codes
+    n_series, offset, one, other = design.residual.n_series, 0, [], []  # type: ignore[union-attr]
+    offset = n_series
+    for term, own in zip(design.terms, rows.terms):
+        if own.codes is not None:
+            one.append(codes)
+            other.append(offset + own.codes)
+        else:
+            entries = own.given_loadings.tocoo()
+            one.append(codes[entries.coords[0]])
+            other.append(offset + entries.coords[1])
+        offset += term.n_levels
+    ends = np.concatenate(one), np.concatenate(other)
+    graph = sparse.coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(offset, offset))
+    return connected_components(graph, directed=False)[1][codes]
+
+
+def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
+    """The units of a design's rows, those of one size together.
+
+    Raises
+    ------
+    DataError
+        When a block has more rows than dense matrices take.
+    """
+    residual = rows.residual
+    assert residual is not None
+    block = np.unique(blocks_of(design, rows), return_inverse=True)[1].ravel()
+    sizes = np.bincount(block)
+    if int(sizes.max()) > LARGEST:
+        crossed = " and ".join(dict.fromkeys([*(term.group for term in design.terms), residual_group(design)]))
+        raise DataError(
+            f"the rows that {crossed} tie together are {int(sizes.max())}; with a residual covariance structure up to "
+            f"{LARGEST} rows may depend on each other"
+        )
+    where = residual.where
+    places = [where[:, d] for d in range(where.shape[1])][::-1] if where.ndim == 2 else [where]
+    order = np.lexsort((*places, residual.codes, block))
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    signature = _signature(design, rows)[order]
+    found = []
+    for n in np.unique(sizes):
+        of_size = np.flatnonzero(sizes == n)
+        at = order[starts[of_size][:, None] + np.arange(n)]
+        hashed = signature[starts[of_size][:, None] + np.arange(n)]
+        found.append(_batch(rows, at, hashed))
+    return tuple(found)
+
+
+def residual_group(design: Design) -> str:
+    """Name of the series, for messages."""
+    assert design.residual is not None
+    return design.residual.group or "the rows"
+
+
+def _signature(design: Design, rows: Rows) -> np.ndarray:
+    """Hash of everything but levels and series that a row's part of its block's covariance depends on, (n,) uint64."""
+    residual = rows.residual
+    assert residual is not None
+    columns: list[np.ndarray] = [residual.where] if residual.where.ndim == 1 else list(residual.where.T)
+    if residual.strata is not None:
+        columns.append(residual.strata)
+    columns += list(residual.covariates)
+    for own in rows.terms:
+        columns += list(own.columns.T)
+    if rows.terms and rows.weights is not None:
+        columns.append(rows.weights)
+    out = np.zeros(rows.n, np.uint64)
+    for k, column in enumerate(columns):
+        bits = column.astype(np.uint64) if column.dtype.kind in "iu" else (column + 0.0).view(np.uint64)
+        out = mixed(out + mixed(bits) + np.uint64(k))
+    for k, own in enumerate(rows.terms):
+        if own.codes is None:  # loadings are compared as numbers, row by row
+            entries = own.given_loadings.tocsr()
+            hashed = mixed(entries.data.view(np.uint64)) + mixed(entries.indices.astype(np.uint64))
+            ends = np.concatenate([[np.uint64(0)], np.cumsum(hashed, dtype=np.uint64)])
+            out = mixed(out + ends[entries.indptr[1:]] - ends[entries.indptr[:-1]] + np.uint64(k))
+    return out
+
+
+def _local(codes: IntArray) -> IntArray:
+    """Codes (B, n) numbered within each block by first appearance."""
+    n = codes.shape[1]
+    first = (codes[:, :, None] == codes[:, None, :]).argmax(axis=2) if n <= 64 else _first_appearance(codes)
+    is_first = first == np.arange(n)
+    rank = np.cumsum(is_first, axis=1) - 1
+    return np.take_along_axis(rank, first, axis=1)
+
+
+def _first_appearance(codes: IntArray) -> IntArray:
+    out = np.empty_like(codes)
+    for b, row in enumerate(codes):
+        _, first, inverse = np.unique(row, return_index=True, return_inverse=True)
+        out[b] = first[inverse.ravel()]
+    return out
+
+
+def _batch(rows: Rows, at: IntArray, hashed: np.ndarray) -> Batch:
+    """Blocks of one size, `at` (B, n) their rows in order, as a batch of units."""
+    residual = rows.residual
+    assert residual is not None
+    n = at.shape[1]
+    local = [_local(residual.codes[at])] if rows.terms else []
+    local += [_local(own.codes[at]) for own in rows.terms if own.codes is not None]
+    key = np.zeros(len(at), np.uint64)
+    for j in range(n):
+        here = hashed[:, j]
+        for own in local:
+            here = mixed(here + own[:, j].astype(np.uint64))
+        key = mixed(key + here)
+    unit = np.unique(key, return_inverse=True)[1].ravel()
+    order = np.argsort(unit, kind="stable")
+    counts = np.bincount(unit)
+    at = at[order]
+    one = at[np.concatenate([[0], np.cumsum(counts)[:-1]])]  # a block of each unit
+    series = residual.codes[one]
+    several = rows.terms and (series != series[:, :1]).any()
+    return Batch(
+        residual.where[one],
+        None if residual.strata is None else residual.strata[one],
+        tuple(own[one] for own in residual.covariates),
+        series[:, :, None] == series[:, None, :] if several else None,
+        tuple(_places(own, rows.weights, one) for own in rows.terms),
+        counts,
+        at,
+    )
+
+
+def _places(own: object, weights: FloatArray | None, one: IntArray) -> TermPlaces:
+    """A term's rows `one` (U, n), times √w."""
+    root = np.ones(one.shape) if weights is None else np.sqrt(weights[one])
+    if own.codes is not None:  # type: ignore[attr-defined]
+        return TermPlaces(own.columns[one] * root[:, :, None], _local(own.codes[one]))  # type: ignore[attr-defined]
+    loads = own.given_loadings.tocsr()  # type: ignore[attr-defined]
+    kernels = np.stack([(loads[part] @ loads[part].T).toarray() for part in one])
+    return TermPlaces(np.ones((*one.shape, 1)), None, kernels * root[:, :, None] * root[:, None, :])
+
+
+def chunks(n_units: int, doubles: int) -> Iterator[slice]:
+    """Slices of the units whose arrays, of so many doubles a unit, stay moderate."""
+    step = max(1, AT_ONCE // max(doubles, 1))
+    for start in range(0, n_units, step):
+        yield slice(start, min(start + step, n_units))

@@ -1,0 +1,219 @@
+"""Models of correlated rows: likelihood, derivatives and moments against n × n algebra and differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from henderson.engine.fit import fit_design, refit
+from henderson.engine.residual.data import Stacked, Summed
+from henderson.engine.residual.model import BlockModel, to_user_units
+from henderson.engine.residual.moments import moments_of_blocks
+from henderson.engine.residual.units import batches_of
+from tests.structured import Data, covariance, deviance, repeated
+
+#: digits that remain of a deviance of some hundred
+DEVIANCE = 1e-8
+#: central differences of deviance and gradient, relative to the largest entry
+DIFFERENCE = 2e-5
+#: moments, relative to their largest entry
+MOMENTS = 1e-9
+
+
+def trial(seed: int = 5, n_subjects: int = 40) -> pd.DataFrame:
+    """Patients in sites, up to five visits, some missing, in any order."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"p{i}", f"s{i % 4}", f"v{t}", "AB"[i % 2], t + rng.uniform(0, 0.4))
+        for i in range(n_subjects)
+        for t in range(5)
+        if rng.uniform() < 0.8
+    ]
+    data = pd.DataFrame(rows, columns=["patient", "site", "visit", "arm", "time"])
+    data["other"] = rng.normal(size=len(data))
+    data["x"] = rng.normal(size=len(data))
+    data["item"] = rng.choice(list("abcd"), len(data))
+    site = dict(zip([f"s{k}" for k in range(4)], rng.normal(size=4)))
+    patient = dict(zip(data["patient"].unique(), rng.normal(size=n_subjects)))
+    data["y"] = (
+        50 + 3 * data["x"] + 4 * data["site"].map(site) + 3 * data["patient"].map(patient) + 2 * rng.normal(size=len(data))
+    )
+    return data.sample(frac=1, random_state=1).reset_index(drop=True)
+
+
+TRIAL = trial()
+X = {"(Intercept)": np.ones(len(TRIAL)), "x": TRIAL["x"].to_numpy(), "armB": (TRIAL["arm"] == "B") * 1.0}
+WEIGHTS = np.random.default_rng(2).uniform(0.5, 2.0, len(TRIAL))
+
+CATEGORICAL = ["us", "cs", "csh", "toep", "toeph", "ar1", "ar1h", "ad", "adh", "diag"]
+CASES: dict[str, dict] = {
+    **{name: {"structure": name} for name in CATEGORICAL},
+    "us by arm": {"structure": "us", "stratum": "arm"},
+    "ar1 weighted": {"structure": "ar1", "weights": WEIGHTS},
+    "car1": {"structure": "car1", "visit": ("time",)},
+    "sp_exp": {"structure": "sp_exp", "visit": ("time", "other")},
+    "sp_gau": {"structure": "sp_gau", "visit": ("time",)},
+    "ar1 power": {"structure": "ar1", "variance": (("power", "time"),)},
+    "cs ident exp": {"structure": "cs", "variance": (("ident", "arm"), ("exp", "other"))},
+    "ar1 in sites": {"structure": "ar1", "terms": (("site", ("(Intercept)",)),)},
+    "ar1 and patients": {"structure": "ar1", "terms": (("patient", ("(Intercept)",)),)},
+    "us weighted in sites": {"structure": "us", "terms": (("site", ("(Intercept)", "x")),), "weights": WEIGHTS},
+    "csh by arm in sites": {"structure": "csh", "stratum": "arm", "terms": (("site", ("(Intercept)",)),)},
+    "ar1 crossed": {"structure": "ar1", "terms": (("item", ("(Intercept)",)), ("site", ("(Intercept)",)))},
+    "car1 and slopes": {"structure": "car1", "visit": ("time",), "terms": (("patient", ("(Intercept)", "x")),)},
+}  # fmt: skip
+
+
+def made(name: str) -> Data:
+    case = {"visit": "visit", **CASES[name]}
+    return repeated(TRIAL, y="y", subject="patient", X=X, **case)
+
+
+def somewhere(model: BlockModel, seed: int = 7) -> np.ndarray:
+    """A point φ away from the optimum."""
+    rng = np.random.default_rng(seed)
+    theta = np.concatenate([np.zeros(0), *(layout.theta(0.7 * np.eye(layout.q)) for layout in model.layouts)])
+    rows = made_rows[id(model)]
+    e = (rows.response - rows.response.mean()) / model.basis.y_scale
+    psi = model.residual.starts(e, rows.residual, rows.weights)[0]
+    phi = np.concatenate([theta, model.residual.working(psi)])
+    return phi + 0.1 * rng.normal(size=len(phi))
+
+
+made_rows: dict = {}
+
+
+def model_of(data: Data, reml: bool) -> BlockModel:
+    model = BlockModel.of(data.design, data.rows, reml=reml)
+    made_rows[id(model)] = data.rows
+    return model
+
+
+@pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
+@pytest.mark.parametrize("name", CASES)
+def test_likelihood_and_derivatives(name, reml):
+    data = made(name)
+    model = model_of(data, reml)
+    phi = somewhere(model)
+    point = model.at(phi)
+    user = to_user_units(model) @ point.psi
+    V = covariance(data, user[: model.n_g], user[model.n_g :])
+    assert point.deviance == pytest.approx(deviance(data, V, reml), rel=1e-10, abs=DEVIANCE)
+    step = 1e-5
+    gradient = np.empty(len(phi))
+    hessian = np.empty((len(phi), len(phi)))
+    for a in range(len(phi)):
+        up, down = (model.at(phi + sign * step * (np.arange(len(phi)) == a)) for sign in (1, -1))
+        gradient[a] = (up.deviance - down.deviance) / (2 * step)
+        hessian[a] = (up.gradient - down.gradient) / (2 * step)
+    np.testing.assert_allclose(point.gradient, gradient, atol=DIFFERENCE * np.abs(gradient).max())
+    np.testing.assert_allclose(point.hessian_model, hessian, atol=DIFFERENCE * np.abs(hessian).max())
+
+
+@pytest.mark.parametrize("name", ["us by arm", "ar1 power", "us weighted in sites", "toeph", "ar1 crossed"])
+def test_moments_are_those_of_dense_algebra(name):
+    data = made(name)
+    model = model_of(data, True)
+    point = model.at(somewhere(model))
+    found = moments_of_blocks(point)
+    unit = to_user_units(model)
+    scale = model.basis.y_scale**2
+
+    def at(psi):
+        user = unit @ psi
+        return covariance(data, user[: model.n_g], user[model.n_g :]) / scale
+
+    k, n = model.k, data.rows.n
+    V, first, second = at(point.psi), np.empty((k, n, n)), np.empty((k, k, n, n))
+    h = 1e-4 * np.maximum(np.abs(point.psi), 0.1)
+    for a in range(k):
+        up, down = (at(point.psi + sign * h[a] * (np.arange(k) == a)) for sign in (1, -1))
+        first[a], second[a, a] = (up - down) / (2 * h[a]), (up - 2 * V + down) / h[a] ** 2
+        for b in range(a):
+            corners = [
+                (s * t, at(point.psi + s * h[a] * (np.arange(k) == a) + t * h[b] * (np.arange(k) == b)))
+                for s in (1, -1)
+                for t in (1, -1)
+            ]
+            second[a, b] = second[b, a] = sum(sign * one for sign, one in corners) / (4 * h[a] * h[b])
+    basis = model.basis
+    c = np.empty((n, model.p + 1))
+    basis.fixed(data.rows, c[:, :-1])
+    c[:, -1] = data.rows.response - basis.y_mean - c[:, :-1] @ basis.gamma
+    S = np.linalg.inv(V)
+    Sc, SV = S @ c, S @ first
+    Q = np.random.default_rng(0).normal(size=(len(c.T), len(c.T)))
+    Q, w = Q @ Q.T, np.random.default_rng(1).normal(size=(k, k))
+    w = w + w.T
+    f2 = np.einsum("nx,anm,ml,blk,ky->abxy", Sc, first, S, first, Sc, optimize=True)
+    bent = np.einsum("nx,abnm,my->abxy", Sc, second, Sc, optimize=True)
+
+    def close(one, other, tolerance):
+        np.testing.assert_allclose(one, other, atol=tolerance * np.abs(other).max())
+
+    close(found.f0, c.T @ Sc, MOMENTS)
+    close(found.f1, np.einsum("nx,anm,my->axy", Sc, first, Sc, optimize=True), 1e-6)
+    close(found.t1, np.einsum("ann->a", SV), 1e-6)
+    close(found.t2, np.einsum("anm,bmn->ab", SV, SV, optimize=True), 1e-6)
+    close(found.second.weighted(w, len(Q)), np.tensordot(w, f2 + f2.transpose(0, 1, 3, 2), 2) / 2, 1e-6)
+    root = np.linalg.cholesky(Q)
+    close(found.second.trace_forms(root), np.einsum("abxy,xy->ab", f2, Q), 1e-6)
+    close(found.f2, (f2 + f2.transpose(0, 1, 3, 2)) / 2, 1e-6)
+    if not model.residual.linear:
+        close(found.second.curved_traces(), np.einsum("nm,abmn->ab", S, second, optimize=True), 1e-4)
+        close(found.second.curved_forms(Q), np.einsum("abxy,xy->ab", bent, Q), 1e-4)
+        close(found.second.curved_weighted(w), np.tensordot(w, bent, 2), 1e-4)
+    assert found.log_det == pytest.approx(np.linalg.slogdet(V)[1], abs=1e-9)
+    again = found.turned(np.eye(len(Q)) * 2.0, np.diag(np.arange(1.0, k + 1)))
+    close(again.f2, 4 * found.f2 / np.outer(np.arange(1.0, k + 1), np.arange(1.0, k + 1))[:, :, None, None], 1e-9)
+    close(again.second.weighted(w, len(Q)), np.tensordot(w, again.f2, 2), 1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_optimum_is_one_whatever_units_and_order(name):
+    data = made(name)
+    fit = fit_design(*data)
+    assert fit.optimum.converged
+    gradient = fit.block_point.gradient
+    assert np.abs(gradient).max() < 1e-4
+    order = np.random.default_rng(3).permutation(data.rows.n)
+    again = fit_design(data.design, data.rows[order])
+    assert again.deviance == pytest.approx(fit.deviance, abs=1e-7)
+    np.testing.assert_allclose(again.beta, fit.beta, rtol=1e-5)
+    large = data.rows.with_response(1e6 * data.rows.y)
+    scaled = fit_design(data.design, large)
+    np.testing.assert_allclose(scaled.beta, 1e6 * fit.beta, rtol=1e-5)
+    nu = data.rows.n - data.rows.X.shape[1]
+    assert scaled.deviance - 2 * nu * np.log(1e6) == pytest.approx(fit.deviance, abs=1e-6)
+
+
+def test_units_are_patterns():
+    batches = batches_of(*made("us"))
+    patterns = {tuple(sorted(one)) for _, one in TRIAL.groupby("patient")["visit"]}
+    assert sum(batch.n_units for batch in batches) == len(patterns)
+    assert sum(int(batch.counts.sum()) for batch in batches) == TRIAL["patient"].nunique()
+    blocks = np.concatenate([batch.rows.ravel() for batch in batches])
+    np.testing.assert_array_equal(np.sort(blocks), np.arange(len(TRIAL)))
+
+
+def test_summed_and_stacked_data_are_the_same():
+    rng = np.random.default_rng(0)
+    c, counts = rng.normal(size=(9, 4, 3)), np.array([2, 3, 4])
+    A = rng.normal(size=(5, 3, 4, 4))
+    A, Q = A + A.swapaxes(-1, -2), rng.normal(size=(3, 3))
+    Q = Q + Q.T
+    one, two = Stacked(c, counts), Summed.of(c, counts)
+    np.testing.assert_allclose(one.weigh(A), two.weigh(A), atol=1e-12)
+    np.testing.assert_allclose(one.cover(Q), two.cover(Q), atol=1e-12)
+    np.testing.assert_allclose(one.some(slice(1, 3)).cover(Q), two.some(slice(1, 3)).cover(Q), atol=1e-12)
+
+
+def test_refits_begin_at_the_optimum():
+    data = made("ar1 in sites")
+    fit = fit_design(*data)
+    again = refit(fit, fit.observed.y)
+    assert again.deviance == pytest.approx(fit.deviance, abs=1e-8)
+    assert again.optimum.evaluations <= 3
+    other = refit(fit, reml=False)
+    assert other.deviance == pytest.approx(fit_design(*data, reml=False).deviance, abs=1e-7)

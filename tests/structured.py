@@ -1,0 +1,107 @@
+"""Designs whose residuals have a structure, made by hand, and their covariance in n × n algebra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import linalg
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
+from henderson.contract.rows import Rows, TermRows
+from henderson.covariance.layout import layouts_of
+from henderson.covariance.residual.residual import Residual
+from tests.reference import Data, blocks
+
+#: mmrm's data set (Apache-2.0), rows with a response
+FEV = Path(__file__).parent / "oracles" / "mmrm" / "fev.csv"
+
+
+def fev() -> pd.DataFrame:
+    """200 patients, 4 visits, simulated (mmrm's `fev_data`); rows with a response."""
+    return pd.read_csv(FEV).dropna(subset=["FEV1"])
+
+
+def repeated(
+    data: pd.DataFrame,
+    structure: str,
+    *,
+    y: str,
+    subject: str,
+    visit: str | tuple[str, ...],
+    X: dict[str, np.ndarray],
+    stratum: str = "",
+    variance: tuple[tuple[str, str], ...] = (),
+    terms: tuple[tuple[str, tuple[str, ...]], ...] = (),
+    weights: np.ndarray | None = None,
+) -> Data:
+    """A design; `visit` a column of labels, or columns of numbers in a tuple; `terms` (factor, columns) of bars."""
+    codes, levels = pd.factorize(data[subject])
+    if isinstance(visit, str):
+        visits = pd.Index(np.unique(data[visit]))
+        where, places = visits.get_indexer(data[visit]).astype(np.intp), (visit,)
+    else:
+        visits, where, places = None, data[list(visit)].to_numpy(float), visit
+    own, strata = pd.factorize(data[stratum]) if stratum else (None, pd.RangeIndex(0))
+    functions, covariates = [], []
+    for kind, name in variance:
+        if kind == "ident":
+            ident, labels = pd.factorize(data[name])
+            functions.append(VarianceTerm(kind, name, pd.Index(labels)))
+            covariates.append(ident.astype(np.intp))
+        else:
+            functions.append(VarianceTerm(kind, name))
+            covariates.append(data[name].to_numpy(float))
+    residual = ResidualTerm(
+        structure, subject, pd.Index(levels), places, visits, stratum, pd.Index(strata), tuple(functions),
+        f"{structure}({' + '.join(places)} | {subject})",
+    )  # fmt: skip
+    bars, loads = [], []
+    for factor, names in terms:
+        of, labels = pd.factorize(data[factor])
+        bars.append(RandomTerm(factor, pd.Index(labels), names, label=factor))
+        columns = [np.ones(len(data)) if name == "(Intercept)" else data[name].to_numpy(float) for name in names]
+        loads.append(TermRows(of.astype(np.intp), np.column_stack(columns)))
+    design = Design(tuple(bars), tuple(X), y, len(data), weighted=weights is not None, residual=residual)
+    rows = Rows(
+        data[y].to_numpy(float), np.column_stack(list(X.values())), tuple(loads), weights, index=data.index,
+        residual=ResidualRows(codes.astype(np.intp), where, own, tuple(covariates)),
+    )  # fmt: skip
+    return Data(design, rows)
+
+
+def residual_covariance(data: Data, psi: np.ndarray) -> np.ndarray:
+    """Var(ε) at natural parameters in the user's units, (n, n): series by series."""
+    rows, series = data.rows, data.rows.residual
+    residual = Residual.of(data.design.residual, int(np.bincount(series.codes).max()))
+    out = np.zeros((rows.n, rows.n))
+    for code in np.unique(series.codes):
+        own = np.flatnonzero(series.codes == code)
+        part = series[own]
+        out[np.ix_(own, own)] = residual.cov(psi, part.where, part.strata, part.covariates)
+    root = np.sqrt(rows.unit_weights)
+    return out / root[:, None] / root
+
+
+def covariance(data: Data, g: np.ndarray, psi: np.ndarray) -> np.ndarray:
+    """Var(y) at the G parameters (of the covariances themselves) and ψ, (n, n)."""
+    out, at = residual_covariance(data, psi), 0
+    for term, own, layout in zip(data.design.terms, data.rows.terms, layouts_of(data.design.terms)):
+        z = blocks(term, own)
+        G = layout.covariance(g[at : at + layout.n_g])
+        out = out + np.einsum("rs,rmj,snj->mn", G, z, z, optimize=True)
+        at += layout.n_g
+    return out
+
+
+def deviance(data: Data, V: np.ndarray, reml: bool) -> float:
+    """−2 log (restricted) likelihood for Var(y) = V, β at its GLS estimate."""
+    X, y = data.rows.X, data.rows.response
+    information = X.T @ linalg.solve(V, X, assume_a="pos")
+    beta = linalg.solve(information, X.T @ linalg.solve(V, y, assume_a="pos"))
+    e = y - X @ beta
+    n = len(y) - (X.shape[1] if reml else 0)
+    log_det = np.linalg.slogdet(V)[1] + (np.linalg.slogdet(information)[1] if reml else 0.0)
+    return float(log_det + e @ linalg.solve(V, e, assume_a="pos") + n * np.log(2 * np.pi))
