@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import linalg
+from tests.reference import Data, blocks
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.residual.residual import Residual
-from tests.reference import Data, blocks
 
 #: mmrm's data set (Apache-2.0), rows with a response
 FEV = Path(__file__).parent / "oracles" / "mmrm" / "fev.csv"

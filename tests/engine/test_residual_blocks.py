@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from tests.structured import Data, covariance, deviance, repeated
 
 from henderson.engine.fit import fit_design, refit
 from henderson.engine.residual.data import Stacked, Summed
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.units import batches_of
-from tests.structured import Data, covariance, deviance, repeated
 
 #: digits that remain of a deviance of some hundred
 DEVIANCE = 1e-8
@@ -37,7 +37,11 @@ def trial(seed: int = 5, n_subjects: int = 40) -> pd.DataFrame:
     site = dict(zip([f"s{k}" for k in range(4)], rng.normal(size=4)))
     patient = dict(zip(data["patient"].unique(), rng.normal(size=n_subjects)))
     data["y"] = (
-        50 + 3 * data["x"] + 4 * data["site"].map(site) + 3 * data["patient"].map(patient) + 2 * rng.normal(size=len(data))
+        50
+        + 3 * data["x"]
+        + 4 * data["site"].map(site)
+        + 3 * data["patient"].map(patient)
+        + 2 * rng.normal(size=len(data))
     )
     return data.sample(frac=1, random_state=1).reset_index(drop=True)
 
@@ -217,3 +221,11 @@ def test_refits_begin_at_the_optimum():
     assert again.optimum.evaluations <= 3
     other = refit(fit, reml=False)
     assert other.deviance == pytest.approx(fit_design(*data, reml=False).deviance, abs=1e-7)
+
+
+def test_a_likelihood_without_a_maximum_is_not_certified():
+    """An unstructured matrix for each arm of nine patients: the deviance falls without end as it becomes singular."""
+    few = trial(n_subjects=18)
+    few_x = {"(Intercept)": np.ones(len(few)), "x": few["x"].to_numpy(), "armB": (few["arm"] == "B") * 1.0}
+    found = fit_design(*repeated(few, "us", y="y", subject="patient", visit="visit", stratum="arm", X=few_x))
+    assert not found.optimum.converged

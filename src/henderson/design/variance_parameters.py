@@ -58,8 +58,8 @@ def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
             name = f"{one.kind}_{one.label}|{term.group or term.label}"
             out.append(VarianceParameter(name, f".sig{len(out) + 1:02d}", one.kind, k, one.row, one.column))
     if design.residual is not None:
-        own = Residual.of(design.residual, 1).names
-        out += [VarianceParameter(f"residual {name}", f".res{i + 1:02d}", "residual", -1, i) for i, name in enumerate(own)]
+        for i, name in enumerate(Residual.of(design.residual, 1).names):
+            out.append(VarianceParameter(f"residual {name}", f".res{i + 1:02d}", "residual", -1, i))
         return _distinct(tuple(out))
     sigma = ".sigma" if "sigma" in design.x_names else "sigma"
     return _distinct((*out, VarianceParameter(sigma, ".sigma", "sigma", -1)))

@@ -102,7 +102,5 @@ def structured_residuals(fit: StructuredFit, kind: str, level: str) -> FloatArra
         For a kind that there is not; the message lists those there are.
     """
     if kind not in KINDS:
-        raise ValueError(
-            f"kind must be one of {', '.join(KINDS)} for a model with a residual structure, not {kind!r}"
-        )
+        raise ValueError(f"kind must be one of {', '.join(KINDS)} for a model with a residual structure, not {kind!r}")
     return KINDS[kind](StructuredParts(fit, level == "conditional"))

@@ -17,7 +17,7 @@ from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.fitted import Fit as Fit
 from henderson.engine.fitted import Search as Search
-from henderson.engine.residual.fit import fit_structured, refit_structured
+from henderson.engine.residual.fit import StructuredFit, fit_structured, refit_structured
 from henderson.engine.search.search import Certified, search
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
@@ -97,7 +97,7 @@ def refit(
     -------
     Fit
     """
-    if fit.design.residual is not None:
+    if isinstance(fit, StructuredFit):
         return refit_structured(fit, y, reml=reml, progress=progress)
     began, design, rows = time.perf_counter(), fit.design, fit._rows
     with blas_threads(fit.criterion.order, products=_products(design)):

@@ -29,8 +29,8 @@ FloatArray = np.ndarray
 class Second(Protocol):
     """F2 and T2 at one G, by what they are asked for; B are columns (p + 1, s).
 
-    Where V is not linear in its parameters (correlations), V_ij = ∂²V/∂g_i∂g_j adds C_ij = c'V⁻¹V_ijV⁻¹c and tr V⁻¹V_ij:
-    zero here, and for every model of G alone.
+    Where V is not linear in its parameters (correlations), V_ij = ∂²V/∂g_i∂g_j adds C_ij = c'V⁻¹V_ijV⁻¹c and
+    tr V⁻¹V_ij: zero here, and for every model of G alone.
     """
 
     def forms(self, B: FloatArray) -> FloatArray:

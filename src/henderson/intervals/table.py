@@ -39,7 +39,7 @@ def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -
     of_residual = {p.name: p for p in variance_parameters(fit.design) if p.kind == "residual"}
     if isinstance(fit, StructuredFit) and of_residual:
         kinds = fit.structure.kinds
-        free = [name for name, p in of_residual.items() if kinds[p.row] != "variance"]
+        free = [name for name, p in of_residual.items() if kinds[p.row] not in ("variance", "range")]
         low, high = _of_variances(errors, [name for name in of_residual if name not in free], low, high, level)
     else:
         free = []
@@ -57,14 +57,14 @@ def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -
 def _of_variances(
     errors: pd.DataFrame, names: Sequence[str], low: pd.Series, high: pd.Series, level: float
 ) -> tuple[pd.Series, pd.Series]:
-    """Limits of variances of the residuals from χ² with 2 (estimate/se)² degrees of freedom, as SAS has them."""
+    """Limits of variances and ranges of the residuals, as SAS has them: from χ² with 2 (estimate/se)² df."""
     from scipy.special import chdtri
 
     low, high = low.copy(), high.copy()
-    estimate, se = errors.loc[names, "estimate"], errors.loc[names, "se"]
-    df = 2 * (estimate / se) ** 2
-    low[names] = df * estimate / chdtri(df, (1 - level) / 2)
-    high[names] = df * estimate / chdtri(df, (1 + level) / 2)
+    for name in names:
+        estimate, se = float(errors["estimate"][name]), float(errors["se"][name])
+        df = 2 * (estimate / se) ** 2
+        low[name], high[name] = (df * estimate / chdtri(df, (1 + sign * level) / 2) for sign in (-1, 1))
     return low, high
 
 

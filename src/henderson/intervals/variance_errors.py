@@ -33,8 +33,8 @@ FloatArray = np.ndarray
 
 
 def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
-    """Asymptotic covariance of the entries of σ²G (in the order of θ) and, last, σ², (k + 1, k + 1); of residuals with a
-    structure its natural parameters are last, in their order.
+    """Asymptotic covariance of the entries of σ²G (in the order of θ) and, last, σ², (k + 1, k + 1); of residuals
+    with a structure its natural parameters are last, in their order.
 
     Parameters
     ----------
@@ -101,8 +101,8 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     )
     flat = flat_directions(fitted.working, curvature(fitted.working))
     if flat.note:
-        structured = isinstance(fitted.fit, StructuredFit)
-        turn = to_user_units(fitted.fit.blocks) if structured else fitted.working.to_g
+        own = fitted.fit
+        turn = to_user_units(own.blocks) if isinstance(own, StructuredFit) else fitted.working.to_g
         frame.loc[flat.touches(jacobian @ turn), "se"] = np.nan
         notes.append(flat.note)
     return ResultFrame.of(frame, notes=tuple(notes))

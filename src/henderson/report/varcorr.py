@@ -67,7 +67,8 @@ def _residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
         for one in visits
         for two in visits
     }
-    variances, others = [], []
+    variances: list[tuple[Any, ...]] = []
+    others: list[tuple[Any, ...]] = []
     for name, kind, value in zip(residual.names, residual.kinds, fit.psi):
         before = next((text for text in prefixes if name.startswith(text)), "")
         if kind == "variance":
@@ -75,7 +76,7 @@ def _residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
             variances.append(("Residual", shown, None, value, np.sqrt(value)))
         elif name in of_pair:
             one, two = of_pair[name]
-            sd = np.sqrt(size[f"{before}Var({one.removeprefix(before)})"] * size[f"{before}Var({two.removeprefix(before)})"])
+            sd = np.sqrt(np.prod([size[f"{before}Var({visit.removeprefix(before)})"] for visit in (one, two)]))
             others.append(("Residual", two, one, value, value / sd))
         elif kind == "covariance":
             others.append(("Residual", name, None, value, value / size[f"{before}Var"]))

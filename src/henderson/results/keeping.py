@@ -143,4 +143,8 @@ def _cached(cls: type) -> set[str]:
 
 
 def _has_large_sums(fit: Fit) -> bool:
-    return fit.design.residual is None and fit.criterion.has_sums and fit.criterion.system.cross.takes_more_than(MOST_BYTES)
+    return (
+        fit.design.residual is None
+        and fit.criterion.has_sums
+        and fit.criterion.system.cross.takes_more_than(MOST_BYTES)
+    )

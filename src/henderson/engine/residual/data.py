@@ -9,6 +9,7 @@ depends on their number; where it has few, the blocks themselves are cheaper.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -97,7 +98,7 @@ class Summed:
         rows, columns = np.tril_indices(n), np.tril_indices(m)
         ends = np.concatenate([[0], np.cumsum(counts)])
         out = np.empty((len(counts), len(rows[0]), len(columns[0])))
-        for u, (start, stop) in enumerate(zip(ends, ends[1:])):
+        for u, (start, stop) in enumerate(pairwise(ends)):
             flat = c[start:stop].reshape(stop - start, n * m)
             whole = (flat.T @ flat).reshape(n, m, n, m)
             both = whole[rows[0][:, None], columns[0], rows[1][:, None], columns[1]]

@@ -27,9 +27,8 @@ from henderson.engine.residual.rows import (
     mean_residual_variance,
     pearson,
 )
-from henderson.engine.residual.search import Found, at_edge, search_blocks
+from henderson.engine.residual.search import Found, search_blocks
 from henderson.engine.sums.basis import Basis
-from henderson.errors import DataError
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
@@ -230,9 +229,7 @@ def refit_structured(
     rows = fit.observed_for("refit")
     rows = rows if y is None else rows.with_response(y)
     near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
-    return fit_structured(
-        fit.design, rows, reml=fit.reml if reml is None else reml, progress=progress, near=near
-    )
+    return fit_structured(fit.design, rows, reml=fit.reml if reml is None else reml, progress=progress, near=near)
 
 
 def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) -> StructuredFit:

@@ -216,8 +216,7 @@ class BlockModel:
     # ---- the covariance of a batch's units
 
     def _z(self, batch: Batch) -> Iterator[tuple[Layout, slice, Any]]:
-        for layout, to, term in zip(self.layouts, self.g_of, batch.terms):
-            yield layout, to, term
+        yield from zip(self.layouts, self.g_of, batch.terms)
 
     def cov(self, psi: FloatArray, batch: Batch) -> FloatArray:
         """V of each unit, (U, n, n)."""

@@ -97,16 +97,17 @@ class BlockSecond(Second):
         return self._curved(Q)
 
     def _curved(self, Q: FloatArray | None) -> FloatArray | float:
-        model, own = self.point.model, 0.0
+        model, r = self.point.model, int(self.point.model.residual.n_parameters)
         if model.residual.linear:
             return 0.0
+        own = np.zeros((r, r))
         for part, at, _ in self.point.pieces():
             if Q is None:
                 H = at.S * part.batch.counts[:, None, None]
             else:
                 H = at.S @ part.data.cover(self._scaled(Q)) @ at.S
             own = own + np.tensordot(model.second(self.point.psi, part.batch), H, 3)
-        return self._wide(own)  # type: ignore[arg-type]  # an array: there are units
+        return self._wide(own)
 
     def curved_weighted(self, w: FloatArray) -> FloatArray | float:
         """Σ w_ab C_ab, (p + 1, p + 1)."""

@@ -42,9 +42,9 @@ def conditional_modes(model: BlockModel, point: BlockPoint, rows: Rows) -> tuple
     if rows.weights is not None:
         solved = solved * np.sqrt(rows.weights)
     out = []
-    for term, own, layout, to, T in zip(model.design.terms, rows.terms, model.layouts, model.g_of, model.roots):
+    for term, of, layout, to, T in zip(model.design.terms, rows.terms, model.layouts, model.g_of, model.roots):
         G = T @ layout.covariance(point.psi[to]) @ T.T
-        out.append(model.basis.y_scale * own.gather(solved, term.n_levels) @ G)
+        out.append(model.basis.y_scale * of.gather(solved, term.n_levels) @ G)
     return tuple(out)
 
 

@@ -8,7 +8,7 @@ end with a singular λ or a structure at the end of its range is not taken befor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +31,8 @@ LOWER = 1e-7
 NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
+#: what is said of an end that is none
+FALLING = "the deviance still falls: its least may lie where no variance is left"
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def search_blocks(
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
     smallest, left = _certificate(best.point)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
-        best = replace(best, converged=False, message="the deviance still falls: its least may lie where no variance is left")
+        best = replace(best, converged=False, message=FALLING)
     return Found(best, tried, smallest)
 
 
@@ -110,10 +112,11 @@ def _is_better(other: Optimum[BlockPoint], best: Optimum[BlockPoint]) -> bool:
     return lower or (other.converged and not best.converged and other.point.deviance < best.point.deviance + LOWER)
 
 
-def _starts(model: BlockModel, rows: Rows):  # type: ignore[no-untyped-def]  # an iterator of arrays
+def _starts(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
     """Coordinates to begin from, the best guess first."""
     c = np.empty((rows.n, model.p + 1))
     model.basis.rows(rows, c)
+    assert rows.residual is not None
     e = c[:, -1] if rows.weights is None else c[:, -1] / np.sqrt(rows.weights)
     found = model.residual.starts(e, rows.residual, rows.weights)
     degree = model.residual.degree
