@@ -17,7 +17,7 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import Layout, layouts_of
 from henderson.engine.fit import Fit
-from henderson.engine.moments import Moments
+from henderson.engine.moments import Moments, Second
 
 
 class Data(NamedTuple):
@@ -93,7 +93,7 @@ def deviance(data: Data, theta: np.ndarray, reml: bool = True) -> float:
 
 
 @dataclass(frozen=True)
-class Dense:
+class Dense(Second):
     """F2 and T2 as they are (see `henderson.engine.moments.Second`)."""
 
     f2: np.ndarray
