@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from henderson.report.paper import table as table
     from henderson.results.fitted import MixedModelResults as MixedModelResults
     from henderson.results.loading import load as load
+    from henderson.results.row_sums import RowSums as RowSums
     from henderson.tables.aligned import Summary as Summary
 
 #: public name → the room that has it; rooms are imported when a name is first used
@@ -48,6 +49,7 @@ _ROOMS = {
     "MixedLMParams": "compat.statsmodels.params",
     "MixedLMResults": "compat.statsmodels.results",
     "MixedModelResults": "results.fitted",
+    "RowSums": "results.row_sums",
     "SingularMatrixWarning": "errors",
     "Summary": "tables.aligned",
     "VCSpec": "compat.statsmodels.params",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from henderson.formula.environment import Env, capture
 from henderson.inference.names import InferenceRequest
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from henderson.results.fitted import MixedModelResults
-    from henderson.sources.given import ColumnLike, TableLike
+    from henderson.results.row_sums import RowSums
+    from henderson.sources.given import ColumnLike, StreamLike, TableLike
 
 
 def lmer(
     formula: str,
-    data: TableLike,
+    data: TableLike | StreamLike | RowSums,
     *,
     REML: bool = True,
     weights: ColumnLike | None = None,
@@ -40,7 +41,12 @@ def lmer(
     formula : str
         lme4's language: ``"y ~ x + (x | g) + (1 | a/b)"``; the fixed part is formulaic's. A bar may have a structure,
         as in lme4 2.0 and glmmTMB: ``ar1(0 + t | g)``, ``cs(f | g, hom=True)`` (see docs/structures.md).
-    data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+    data : pandas or polars DataFrame, pyarrow Table, dict of arrays; or rows that are read in parts
+        A path, glob, folder or list of paths of Parquet, CSV or Feather files; a ``pyarrow.dataset``; SQL text such as
+        ``"SELECT * FROM 'visits/*.parquet'"``, alone or with a connection of DuckDB as ``(text, connection)``; a
+        relation of DuckDB; a polars LazyFrame; an iterator of tables, or a function that makes one. They are gone
+        through twice, in the memory of the model and not of the rows, and give the same fit. Or the sums of rows that
+        were read (`RowSums`).
     REML : bool
         Restricted likelihood rather than the likelihood.
     weights, offset : str or (n,) array_like, optional
@@ -102,23 +108,31 @@ def lmer(
     from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
     from henderson.results.fitted import MixedModelResults
     from henderson.sources.columns import numbers
+    from henderson.sources.streams.registry import is_stream
 
     request = InferenceRequest.of(ddf, cov)
     request.check_likelihood(REML)
-    design, rows = design_from_formula(
-        formula,
-        data,
-        weights=weights,
-        offset=offset,
-        subset=subset,
-        missing=missing,
-        contrasts=contrasts,
-        env=capture(env),
-        check_identified=check_identified,
-        doublevert=doublevert,
-    )
     theta = None if start is None else numbers(start, "start")
-    fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
+    options: dict[str, Any] = {
+        "weights": weights,
+        "offset": offset,
+        "missing": missing,
+        "contrasts": contrasts,
+        "env": capture(env),
+        "check_identified": check_identified,
+        "doublevert": doublevert,
+    }
+    if type(data).__name__ == "RowSums":  # its room is not loaded for a table
+        data = cast("RowSums", data)
+        given = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}
+        fit = data.engine_fit(formula, reml=REML, start=theta, progress=progress, given=given)
+    elif is_stream(data):
+        from henderson.engine.from_source import fit_stream
+
+        fit = fit_stream(formula, data, subset=subset, reml=REML, start=theta, progress=progress, **options)
+    else:
+        design, rows = design_from_formula(formula, data, subset=subset, **options)
+        fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
     warn_if_singular(fit)
     if check_identified == "raise":  # else that was said before the fit, or is not to be

@@ -261,7 +261,7 @@ def test_ctrl_c_ends_with_130(capsys, monkeypatch):
     def interrupted(place):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_table", interrupted)
+    monkeypatch.setattr(cli, "table_or_stream", interrupted)
     assert run(capsys, "fit", SLEEP, "sleepstudy") == (130, "", "")
 
 
@@ -430,3 +430,25 @@ def test_predictions_by_another_method_and_level(capsys, saved_models):
     ):
         code, out, err = run(capsys, "predict", saved_models / "slopes.henderson", "sleepstudy", *bad)
         assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+def test_rows_that_come_in_parts(capsys, tmp_path):
+    """A glob, a folder, a Feather file and a query give the table of the file in memory, but for its residuals."""
+    data = datasets.load("sleepstudy")
+    data.iloc[:90].to_parquet(tmp_path / "a.parquet")
+    data.iloc[90:].to_parquet(tmp_path / "b.parquet")
+    (tmp_path / "f").mkdir()
+    data.to_feather(tmp_path / "f" / "all.feather")
+    wanted = fit_record(capsys, tmp_path, SLEEP, "sleepstudy")
+    query = f"SELECT * FROM '{tmp_path}/*.parquet'"
+    for place in (tmp_path / "*.parquet", tmp_path / "f", tmp_path / "f" / "all.feather", query):
+        code, out, err = run(capsys, "fit", SLEEP, place, "--anova")
+        assert (code, err) == (0, "")
+        assert "Number of obs: 180, groups:  Subject, 18" in out
+        assert f"{wanted['deviance']:.1f}" in out
+    code, out, err = run(capsys, "fit", "Reaction ~ nothing + (1 | Subject)", tmp_path / "*.parquet")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no column 'nothing'" in err
+    code, out, err = run(capsys, "fit", SLEEP, tmp_path / "*.csv")
+    assert (code, out) == (2, "")
+    assert "no file matches" in err

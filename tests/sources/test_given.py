@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import henderson
-from henderson.sources.given import ColumnLike, FrameLike, TableLike
+from henderson.sources.given import ColumnLike, FrameLike, StreamLike, TableLike
 
 
 @pytest.mark.parametrize("make", ["pandas", "polars", "pyarrow"])
@@ -30,10 +30,12 @@ def test_lmer_says_what_it_takes():
         henderson.lmer,
         localns={
             "TableLike": TableLike,
+            "StreamLike": StreamLike,
+            "RowSums": henderson.RowSums,
             "ColumnLike": ColumnLike,
             "ArrayLike": np.typing.ArrayLike,
             "MixedModelResults": object,
         },
     )
-    assert hints["data"] == TableLike
+    assert hints["data"] == TableLike | StreamLike | henderson.RowSums
     assert hints["weights"] == hints["offset"] == ColumnLike | None

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from henderson import __version__, datasets
 from henderson.app.record import as_record
-from henderson.app.tables import read_table
+from henderson.app.tables import read_table, table_or_stream
 from henderson.errors import DataError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 #: what holds a model
@@ -139,7 +139,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_model(command: argparse.ArgumentParser) -> None:
     """The arguments that say what to fit to what."""
     command.add_argument("formula", help="a formula with bars, or without when --groups is given")
-    command.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
+    command.add_argument(
+        "data",
+        help="a .csv, .tsv or .parquet file, or the name of a data set; a glob in quotes ('visits/*.parquet'), a "
+        "folder, a Feather file or SQL text are read in parts",
+    )
     command.add_argument("--ml", action="store_true", help="maximum likelihood (default: REML)")
     command.add_argument("--weights", metavar="COLUMN", help="prior weights")
     command.add_argument("--groups", metavar="COLUMN", help="fit as statsmodels' MixedLM does, by these groups")
@@ -262,7 +266,7 @@ def _fitted(args: argparse.Namespace, use: Callable[[Any], Any]) -> tuple[Any, A
     if args.out is not None:
         _need_folder(args.out)
     InferenceRequest.of(args.ddf, None)
-    data = read_table(args.data)
+    data = table_or_stream(args.data)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         result = _fit(args, data, components)
@@ -287,12 +291,13 @@ def _components(args: argparse.Namespace) -> dict[str, str]:
     return components
 
 
-def _fit(args: argparse.Namespace, data: pd.DataFrame, components: dict[str, str]) -> Any:
+def _fit(args: argparse.Namespace, data: Any, components: dict[str, str]) -> Any:
     from henderson import lmer, mixedlm
 
+    columns = getattr(data, "names", getattr(data, "columns", ()))
     for column in (args.groups, args.weights):
-        if column is not None and column not in data:
-            there = ", ".join(map(str, data.columns))
+        if column is not None and column not in columns:
+            there = ", ".join(map(str, columns))
             raise DataError(f"no column is called {column!r}; the table has {there}")
     env: Any = {} if args.open else "closed"
     if args.groups is None:

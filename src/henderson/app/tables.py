@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from henderson import datasets
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET = (".parquet", ".pq")
+#: bytes from which a file is read in parts
+LARGE = 1 << 30
 TABS = (".tsv", ".tab")
 #: files that are tables to their users, and what they are
 OTHERS = {
@@ -19,7 +22,6 @@ OTHERS = {
     ".ods": "it is a spreadsheet",
     ".json": "it is JSON",
     ".jsonl": "it is JSON",
-    ".feather": "it is a Feather file",
     ".rds": "it is an R object",
     ".rdata": "it is an R workspace",
     ".sas7bdat": "it is a SAS data set",
@@ -28,6 +30,34 @@ OTHERS = {
     ".pkl": "it is a pickle, which can run code",
     ".h5": "it is an HDF5 file",
 }
+
+
+def table_or_stream(place: str) -> Any:
+    """What the place says: a table, or rows that are read in parts.
+
+    A glob, a folder, a Feather file and the text of a query are read in parts, as is a file of more than `LARGE` bytes.
+
+    Parameters
+    ----------
+    place : str
+        As for `read_table`, or ``'visits/*.parquet'``, ``"SELECT … FROM 'visits.parquet'"``.
+
+    Returns
+    -------
+    pandas.DataFrame or Source
+    """
+    from henderson.sources.streams.files import FORMATS
+    from henderson.sources.streams.queries import is_query
+    from henderson.sources.streams.registry import open_source
+
+    path = Path(place)
+    exists = bool(place) and not is_query(place) and path.exists()
+    if exists:
+        is_large = path.suffix.lower() in FORMATS and path.stat().st_size > LARGE
+        in_parts = is_large or path.is_dir() or FORMATS.get(path.suffix.lower()) == "feather"
+    else:
+        in_parts = is_query(place) or glob.has_magic(place)
+    return open_source(place) if in_parts else read_table(place)
 
 
 def read_table(place: str) -> pd.DataFrame:

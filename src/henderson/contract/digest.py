@@ -16,8 +16,9 @@ Nguyen 2013).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,36 +39,53 @@ class Digest:
 
     Parameters
     ----------
-    rows : Rows
+    rows : Rows, or None
     x_names : tuple of str
         Names of X's columns.
+    chunks : iterable of Rows, optional
+        The rows in parts, where they are not in memory; gone through for a part that is asked for and not known.
+    known : mapping, optional
+        Parts that are known.
     """
 
     PARTS = ("triangle", "low", "high", "grams", "sketch", "fingerprints")
 
-    def __init__(self, rows: Rows | None, x_names: tuple[str, ...]) -> None:
-        self._given, self._x_names = rows, x_names
+    def __init__(
+        self,
+        rows: Rows | None,
+        x_names: tuple[str, ...],
+        chunks: Iterable[Rows] | None = None,
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._given, self._x_names, self._streamed = rows, x_names, chunks
+        self.__dict__.update(known or {})
 
     @property
-    def _rows(self) -> Rows:
-        return present(self._given, "a summary")
+    def _chunks(self) -> Iterable[Rows]:
+        return (present(self._given, "a summary"),) if self._streamed is None else self._streamed
 
     def complete(self) -> Digest:
-        """All parts, and no rows."""
-        out = Digest(None, self._x_names)
-        out.__dict__.update({name: getattr(self, name) for name in self.PARTS})
-        return out
+        """All parts, and no rows; of rows that are not in memory the parts that are known."""
+        parts = self.PARTS if self._streamed is None else [name for name in self.PARTS if name in self.__dict__]
+        return Digest(None, self._x_names, known={name: getattr(self, name) for name in parts})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_streamed"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _streamed=None)
 
     @cached_property
     def triangle(self) -> FloatArray:
         """R of [1 X] = QR, (p + 1, p + 1); rows of zeros where there are fewer rows."""
-        X = self._rows.X
-        found = np.zeros((0, X.shape[1] + 1))
-        for start in range(0, len(X), CHUNK):
-            here = X[start : start + CHUNK]
-            both = np.vstack([found, np.column_stack([np.ones(len(here)), here])])
-            found = np.asarray(np.linalg.qr(both, mode="r"))
-        return np.vstack([found, np.zeros((X.shape[1] + 1 - len(found), X.shape[1] + 1))])
+        p = len(self._x_names)
+        found = np.zeros((0, p + 1))
+        for rows in self._chunks:
+            for start in range(0, rows.n, CHUNK):
+                here = rows.X[start : start + CHUNK]
+                both = np.vstack([found, np.column_stack([np.ones(len(here)), here])])
+                found = np.asarray(np.linalg.qr(both, mode="r"))
+        return np.vstack([found, np.zeros((p + 1 - len(found), p + 1))])
 
     @property
     def x_triangle(self) -> FloatArray:
@@ -77,12 +95,12 @@ class Digest:
     @cached_property
     def low(self) -> FloatArray:
         """The smallest entry of each column of X, (p,)."""
-        return self._rows.X.min(axis=0)
+        return np.min([rows.X.min(axis=0) for rows in self._chunks], axis=0)
 
     @cached_property
     def high(self) -> FloatArray:
         """The largest, (p,)."""
-        return self._rows.X.max(axis=0)
+        return np.max([rows.X.max(axis=0) for rows in self._chunks], axis=0)
 
     @property
     def constant(self) -> np.ndarray:
@@ -92,36 +110,65 @@ class Digest:
     @cached_property
     def grams(self) -> tuple[FloatArray, ...]:
         """Σ_i z_i z_i' of each random term, (q, q)."""
-        return tuple(term.gram for term in self._rows.terms)
+        each = [tuple(term.gram for term in rows.terms) for rows in self._chunks]
+        return tuple(np.sum(own, axis=0) if len(each) > 1 else own[0] for own in zip(*each))
 
     @cached_property
     def sketch(self) -> FloatArray:
         """S X, (512, p)."""
-        X = self._rows.X
-        out = np.zeros((BLOCKS, BUCKETS, X.shape[1]))
-        for start in range(0, len(X), CHUNK):
-            here = X[start : start + CHUNK]
-            hashed = mixed(np.arange(start, start + len(here), dtype=np.uint64))
-            for block in range(BLOCKS):
-                # a byte of the hash: seven bits are the place, one the sign
-                byte = (hashed >> np.uint64(8 * block)).astype(np.uint8).astype(np.intp)
-                for j, column in enumerate(here.T):
-                    sums = np.bincount(byte, column, 2 * BUCKETS)
-                    out[block, :, j] += sums[:BUCKETS] - sums[BUCKETS:]
+        out = np.zeros((BLOCKS, BUCKETS, len(self._x_names)))
+        before = 0
+        for rows in self._chunks:
+            for start in range(0, rows.n, CHUNK):
+                here = rows.X[start : start + CHUNK]
+                first = before + start
+                hashed = mixed(np.arange(first, first + len(here), dtype=np.uint64))
+                for block in range(BLOCKS):
+                    # a byte of the hash: seven bits are the place, one the sign
+                    byte = (hashed >> np.uint64(8 * block)).astype(np.uint8).astype(np.intp)
+                    for j, column in enumerate(here.T):
+                        sums = np.bincount(byte, column, 2 * BUCKETS)
+                        out[block, :, j] += sums[:BUCKETS] - sums[BUCKETS:]
+            before += rows.n
         return out.reshape(BLOCKS * BUCKETS, -1)
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
         """Of the labels, the response, the weights and the offset."""
-        rows = self._rows
-        labels = pd.util.hash_pandas_object(rows.index).to_numpy()
-        arrays = {"labels": labels, "response": rows.y, "weights": rows.unit_weights, "offset": rows.known}
-        return {name: _fingerprint(array) for name, array in arrays.items()}
+        prints = {name: _Fingerprint() for name in ("labels", "response", "weights", "offset")}
+        for rows in self._chunks:
+            prints["labels"].add(pd.util.hash_pandas_object(rows.index).to_numpy())
+            prints["response"].add(rows.y)
+            prints["weights"].add(rows.unit_weights)
+            prints["offset"].add(rows.known)
+        return {name: one.text() for name, one in prints.items()}
 
 
-def _fingerprint(array: np.ndarray) -> str:
-    if array.dtype.kind == "f":
-        array = array + 0.0  # −0.0 is 0.0
-        if len(array) and array.min() == array.max():
-            array = np.array([len(array), array[0]])  # ones in place of weights, mostly
-    return hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8).data, digest_size=16).hexdigest()
+class _Fingerprint:
+    """A hash of an array that comes in parts; of one number throughout (ones in place of weights, mostly) that of it
+    and of their number."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._n, self._one, self._pending = 0, None, True
+
+    def add(self, array: np.ndarray) -> None:
+        """Add a part."""
+        if array.dtype.kind == "f":
+            array = array + 0.0  # −0.0 is 0.0
+        if self._pending and len(array):
+            self._one = array[0] if self._one is None else self._one
+            if array.dtype.kind == "f" and array.min() == array.max() == self._one:
+                self._n += len(array)
+                return
+            if self._n:
+                self._hash.update(np.full(self._n, self._one).view(np.uint8).data)
+            self._pending = False
+        self._n += len(array)
+        self._hash.update(np.ascontiguousarray(array).view(np.uint8).data)
+
+    def text(self) -> str:
+        """The hash."""
+        if self._pending and self._n:
+            self._hash.update(np.array([self._n, self._one]).view(np.uint8).data)
+        return self._hash.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,48 +92,132 @@ def fixed_terms(
     categorical expression is a variable by itself when it puts several values of its columns together and they occur
     nowhere else.
     """
-    levels: dict[str, pd.Index] = {}
-    codes: dict[str, np.ndarray] = {}
-    expressions: dict[str, tuple[str, ...]] = {}
-    for expr, spec in part.factors.items():
-        own = values[expr].codes
-        if spec.levels is None or own is None:
-            continue
-        named = _levels_of_column(spec, own, columns)
-        if named is not None and spec.variables[0] not in levels:
-            levels[spec.variables[0]], codes[spec.variables[0]] = named
-        elif named is None and _alone(expr, part):
-            levels[expr], codes[expr], expressions[expr] = spec.levels, own, spec.variables
-    inside = {name for used in expressions.values() for name in used}
-    plain = [name for name in part.variables if name not in inside]
-    for name in part.variables:
-        if name not in levels and kind_of(columns[name]) not in ("number", "time"):
-            codes[name], levels[name] = encode(columns[name])
+    found = factor_variables(part, lambda expr: values[expr].codes, lambda _: columns)
+    codes = {
+        name: encode(columns[name])[0] if expr is None else _codes(values[expr]) for name, expr in found.made_of.items()
+    }
     numbers = {
         name: to_float(columns[name], name)
-        for name in dict.fromkeys((*plain, *offset_variables))
-        if name not in levels and kind_of(columns[name]) == "number"
+        for name in numeric_variables(part, found, offset_variables, lambda name: kind_of(columns[name]))
     }
-    uses = [_variables(term, part, expressions) for term in part.terms]
-    order = [name for name in dict.fromkeys(v for use in uses for v in use) if name in levels]
-    counted = {name: (codes[name], levels[name]) for name in order}
-    for name in plain:
-        if name in numbers and (found := two_values(numbers[name])) is not None:
-            counted[name] = found
-    terms = FixedTerms(
-        tuple(":".join(map(shown, term)) or "Intercept" for term in part.terms),
-        part.slices,
-        part.terms,
-        tuple(uses),
-        {name: levels[name] for name in order},
+    counted = {name: (codes[name], found.levels[name]) for name in found.in_order(part)}
+    for name in found.plain(part):
+        if name in numbers and (two := two_values(numbers[name])) is not None:
+            counted[name] = two
+    cells = cells_of({n: index for n, (_, index) in counted.items()}, {n: c for n, (c, _) in counted.items()})
+    terms = put_together(
+        part,
+        found,
         {name: float(column.mean()) for name, column in numbers.items()},
         {name: float(np.ptp(column)) for name, column in numbers.items() if len(column)},
-        cells_of({name: index for name, (_, index) in counted.items()}, {name: c for name, (c, _) in counted.items()}),
-        expressions,
+        cells,
         0.0 if offset is None else float(offset.mean()),
         tuple(offset_variables),
     )
     return terms, codes
+
+
+def _codes(values: Values) -> np.ndarray:
+    assert values.codes is not None
+    return values.codes
+
+
+@dataclass(frozen=True)
+class FactorVariables:
+    """Variables of the fixed part that are factors.
+
+    Attributes
+    ----------
+    levels : dict of str to pandas.Index
+    made_of : dict of str to str or None
+        The categorical factor whose codes are the variable's; None: its column's own.
+    expressions : dict of str to tuple of str
+        Variables that are expressions, with the columns that they use.
+    """
+
+    levels: Mapping[str, pd.Index]
+    made_of: Mapping[str, str | None]
+    expressions: Mapping[str, tuple[str, ...]]
+
+    def uses(self, part: Part) -> list[tuple[str, ...]]:
+        """Variables of each term."""
+        return [_variables(term, part, self.expressions) for term in part.terms]
+
+    def in_order(self, part: Part) -> list[str]:
+        """Those that the terms use, in the order of their first use."""
+        return [name for name in dict.fromkeys(v for use in self.uses(part) for v in use) if name in self.levels]
+
+    def plain(self, part: Part) -> list[str]:
+        """Columns that are variables by themselves."""
+        inside = {name for used in self.expressions.values() for name in used}
+        return [name for name in part.variables if name not in inside]
+
+
+def factor_variables(
+    part: Part, codes: Callable[[str], np.ndarray | None], columns: Callable[[str], Columns]
+) -> FactorVariables:
+    """Which variables are factors, and their levels.
+
+    Parameters
+    ----------
+    part : Part
+    codes : callable
+        Of a factor's text: its codes, None where it is not categorical.
+    columns : callable
+        Of a factor's text, or of a column's name: the columns that it uses, in rows that have each level.
+    """
+    levels: dict[str, pd.Index] = {}
+    made_of: dict[str, str | None] = {}
+    expressions: dict[str, tuple[str, ...]] = {}
+    for expr, spec in part.factors.items():
+        own = codes(expr)
+        if spec.levels is None or own is None:
+            continue
+        named = _levels_of_column(spec, own, columns(expr))
+        if named is not None and spec.variables[0] not in levels:
+            levels[spec.variables[0]], made_of[spec.variables[0]] = named, expr
+        elif named is None and _alone(expr, part):
+            levels[expr], made_of[expr], expressions[expr] = spec.levels, expr, spec.variables
+    for name in part.variables:
+        if name not in levels and kind_of(columns(name)[name]) not in ("number", "time"):
+            levels[name], made_of[name] = encode(columns(name)[name])[1], None
+    return FactorVariables(levels, made_of, expressions)
+
+
+def numeric_variables(
+    part: Part, found: FactorVariables, offset_variables: Sequence[str], kind: Callable[[str], str]
+) -> list[str]:
+    """Variables that are numbers; `kind` says what a column holds."""
+    return [
+        name
+        for name in dict.fromkeys((*found.plain(part), *offset_variables))
+        if name not in found.levels and kind(name) == "number"
+    ]
+
+
+def put_together(
+    part: Part,
+    found: FactorVariables,
+    means: Mapping[str, float],
+    ranges: Mapping[str, float],
+    cells: Cells,
+    offset: float,
+    offset_variables: tuple[str, ...],
+) -> FixedTerms:
+    """The terms, of what was found in the rows."""
+    return FixedTerms(
+        tuple(":".join(map(shown, term)) or "Intercept" for term in part.terms),
+        part.slices,
+        part.terms,
+        tuple(found.uses(part)),
+        {name: found.levels[name] for name in found.in_order(part)},
+        means,
+        ranges,
+        cells,
+        found.expressions,
+        offset,
+        offset_variables,
+    )
 
 
 def _variables(term: Sequence[str], part: Part, expressions: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -142,20 +226,20 @@ def _variables(term: Sequence[str], part: Part, expressions: Mapping[str, tuple[
     return tuple(dict.fromkeys(used))
 
 
-def _levels_of_column(spec: FactorSpec, codes: np.ndarray, columns: Columns) -> tuple[pd.Index, np.ndarray] | None:
-    """Levels and codes of the one column that a categorical factor is, in the factor's order of levels; None for a
+def _levels_of_column(spec: FactorSpec, codes: np.ndarray, columns: Columns) -> pd.Index | None:
+    """Levels of the one column that a categorical factor is, in the factor's order of levels; None for a
     factor of several columns, or one that puts several values of its column together."""
     assert spec.levels is not None
     if len(spec.variables) != 1:
         return None
     if spec.state is None:
-        return spec.levels, codes
+        return spec.levels
     own, found = encode(columns[spec.variables[0]])
     place = np.zeros(len(found), np.intp)
     place[own] = codes
     if not np.array_equal(place[own], codes) or len(np.unique(place)) < len(place) or len(place) != len(spec.levels):
         return None
-    return found.take(np.argsort(place)), codes
+    return found.take(np.argsort(place))
 
 
 def _alone(expr: str, part: Part) -> bool:

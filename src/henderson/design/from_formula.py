@@ -11,7 +11,7 @@ The steps of `design_from_formula`:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -20,24 +20,33 @@ import numpy as np
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
+from henderson.design.assembly import (
+    columns_in_data,
+    offset_of,
+    offset_variables,
+    one_column,
+    response_and_columns,
+    specs_of,
+    varying_columns,
+    weights_of,
+)
 from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
-from henderson.design.random_terms import Groups, RandomSpec, columns_of, random_term
+from henderson.design.random_terms import Groups, RandomSpec, random_term
 from henderson.design.residual_checks import check_residual
 from henderson.design.residual_term import residual_term
-from henderson.design.specs import Specs
 from henderson.design.structured_effects import structured_effects
 from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
-from henderson.formula.coding import fill, make_part
+from henderson.formula.coding import make_part
 from henderson.formula.environment import Env, Environment, capture, environment
-from henderson.formula.evaluate import FactorSpec, Values, as_number, is_plain, learn
-from henderson.formula.plan import Plan, make_plan, plain_name, shown_name, with_diagonal_bars
+from henderson.formula.evaluate import FactorSpec, Values, is_plain, learn
+from henderson.formula.plan import Plan, make_plan, shown_name, with_diagonal_bars
 from henderson.formula.residual import parse_residual
 from henderson.formula.terms import shown
 from henderson.sources.alignment import aligned
-from henderson.sources.columns import Array, check_finite, find_missing, settle, to_float
+from henderson.sources.columns import Array, check_finite, find_missing, settle
 from henderson.sources.frames import make_of, read_table
 from henderson.sources.subset import find_rows
 from henderson.sources.table import Table
@@ -260,12 +269,9 @@ def _assemble(
     env: Environment,
 ) -> tuple[Design, Rows]:
     """Steps 3 and 4: the arrays."""
-    y = _one_column(plan.response, factors, values, "the response").copy()
-    n = len(y)
     fixed = make_part(plan.fixed, factors, order=order)
-    X = fill(fixed, values, np.empty((n, len(fixed.names)), order="F"))
-    check_finite(y, [plan.response], rows)
-    check_finite(X, fixed.names, rows)
+    y, X = response_and_columns(plan, fixed, factors, values, rows)
+    n = len(y)
     if order != "patsy":
         checks.check_levels(fixed)
     groups = Groups(columns)
@@ -276,15 +282,12 @@ def _assemble(
         part = make_part(own, factors)
         if not part.names:
             raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
-        varying = columns_of(part, values, n, X, fixed)
-        if not np.may_share_memory(varying, X):
-            check_finite(varying, part.names, rows)
+        varying = varying_columns(part, values, X, fixed, rows)
         codes, levels = groups[bar.group]
         structure, part = structured_effects(bar, part, columns)
         terms.append(random_term(bar.name, bar.label, levels, part.names, structure))
         loads.append(TermRows(codes, varying))
-        columns_in_data = (plan.groups_column or "",) if _is_given(bar.group) else bar.group
-        random.append(RandomSpec(columns_in_data, part, terms[-1].levels, groups.crossings.get(bar.group)))
+        random.append(RandomSpec(columns_in_data(plan, bar), part, terms[-1].levels, groups.crossings.get(bar.group)))
     own_groups = groups[plan.groups.group] if plan.groups else None
     for name, component_terms in plan.components:
         assert plan.groups is not None
@@ -295,46 +298,20 @@ def _assemble(
         terms.append(term)
         loads.append(own_rows)
         random.append(spec)
-    weights = None
-    if plan.weights is not None:
-        name = plain_name(plan.weights)
-        if plan.weights in plan.given:
-            weights = to_float(columns[plan.weights], name).copy()
-        else:
-            weights = _one_column(plan.weights, factors, values, "the weights").copy()
-        checks.check_weights(weights, shown(name), rows)
-    offset = None
-    known = [_one_column(expr, factors, values, "the offset") for expr in plan.offsets]
-    if plan.offset is not None:
-        known.append(to_float(columns[plan.offset], plain_name(plan.offset)))
-    if known:
-        offset = np.sum(known, axis=0)
-        check_finite(offset, ["offset"], rows)
+    weights = weights_of(plan, factors, values, columns, rows)
+    offset = offset_of(plan, factors, values, columns, rows)
     series = None
     if plan.residual is not None:
         numbers = {
-            expr: _one_column(expr, factors, values, f"in {plan.residual.label},") for expr in plan.residual.numbers
+            expr: one_column(expr, factors, values, f"in {plan.residual.label},") for expr in plan.residual.numbers
         }
         check_finite(np.column_stack([y, *numbers.values()])[:, 1:], list(numbers), rows)
         series = residual_term(plan.residual, columns, numbers, factors, groups, n)
-    found, codes_of = fixed_terms(fixed, values, columns, offset, _offset_variables(plan, factors))
+    found, codes_of = fixed_terms(fixed, values, columns, offset, offset_variables(plan, factors))
     places = [(name, fixed.place_of(name)) for name in fixed.variables]
-    specs = Specs(
-        fixed,
-        tuple(random),
-        tuple(factors[expr] for expr in plan.offsets),
-        factors[plan.response],
-        env,
-        plan.groups.name if plan.groups else None,
-        None if own_groups is None else own_groups[1],
-        found,
-        plan.offset_column,
-        plan.offset is not None and plan.offset_column is None,
-        plan.groups_column,
-        factors.get(plan.weights) if plan.weights is not None else None,
-        plan.weights_column,
-        None if series is None else series.spec,
-    )
+    specs = specs_of(plan, fixed, random, factors, env, None if own_groups is None else own_groups[1], found)
+    if series is not None:
+        specs = replace(specs, residual=series.spec)
     design = Design(
         tuple(terms),
         fixed.names,
@@ -357,25 +334,3 @@ def _assemble(
         residual=None if series is None else series.rows,
     )
     return design, made
-
-
-def _is_given(group: Iterable[str]) -> bool:
-    return any(plain_name(name) != name for name in group)
-
-
-def _offset_variables(plan: Plan, factors: Mapping[str, FactorSpec]) -> tuple[str, ...]:
-    """Columns that make the offset of other rows; none where a part of it was given as an array."""
-    if plan.offset != plan.offset_column:
-        return ()
-    used = [name for expr in plan.offsets for name in factors[expr].variables]
-    return tuple(dict.fromkeys([*used, *([] if plan.offset is None else [plan.offset])]))
-
-
-def _one_column(expr: str, factors: Mapping[str, FactorSpec], values: Mapping[str, Values], role: str) -> np.ndarray:
-    """Values of a factor that must be one numeric column, a condition being 0 and 1."""
-    found = as_number(factors[expr], values[expr])
-    if found is not None:
-        return np.asarray(found, np.float64)
-    if factors[expr].levels is not None:
-        raise DataError(f"{role} {shown(expr)!r} is categorical, it must be numeric")
-    raise DataError(f"{role} {expr!r} has {len(values[expr].columns)} columns, it must have one")

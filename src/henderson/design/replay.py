@@ -175,6 +175,23 @@ def new_weights(design: Design, newdata: Any, weights: Any = None) -> np.ndarray
     return found
 
 
+def response_of(design: Design, newdata: Any) -> np.ndarray:
+    """The response of new rows, (m,); NaN where it is missing."""
+    return numeric_column(design.specs.response, read_table(newdata), design.specs.environment)
+
+
+def variables_of(design: Design) -> tuple[str, ...]:
+    """Columns of which the rows of a design are made, its response's and its groups' too."""
+    specs = design.specs
+    names = [*specs.response.variables, *specs.fixed.variables]
+    for spec in specs.random:
+        names += [*spec.group, *(spec.variables if isinstance(spec, ComponentSpec) else spec.part.variables)]
+    for one in (*specs.offsets, *([] if specs.weights is None else [specs.weights])):
+        names += one.variables
+    names += [name for name in (specs.offset_column, specs.weights_column) if name is not None]
+    return tuple(dict.fromkeys(names))
+
+
 def new_columns(
     design: Design, newdata: Any, wanted: Sequence[Wanted] = (), *, groups: Any = None, offset: Any = None
 ) -> NewColumns:

@@ -61,11 +61,25 @@ def fit_design(
     products = _products(design)
     with blas_threads(products=products):
         criterion = Criterion.of(design, rows, reml=bool(reml))
-        with (
-            blas_threads(criterion.order, products=products),
-            progress_bar("Fitting, evaluations", None, progress) as tell,
-        ):
-            ended = search(criterion, start, tell)
+        return fit_criterion(design, rows, criterion, began, products, start=start, progress=progress)
+
+
+def fit_criterion(
+    design: Design,
+    rows: Rows | None,
+    criterion: Criterion,
+    began: float,
+    products: int | None = None,
+    *,
+    start: np.ndarray | None = None,
+    progress: bool | None = None,
+) -> Fit:
+    """Fit a design whose rows are summed; `began` is when that was begun, `products` as `_products` has it."""
+    with (
+        blas_threads(criterion.order, products=products),
+        progress_bar("Fitting, evaluations", None, progress) as tell,
+    ):
+        ended = search(criterion, start, tell)
         return in_user_units(design, rows, criterion, ended, began)
 
 

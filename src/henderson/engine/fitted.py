@@ -118,6 +118,7 @@ class Fit:
     _near: Evaluation | None = field(default=None, repr=False, compare=False)
     _point: Evaluation | None = field(default=None, repr=False, compare=False)
     _kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _streamed: Any = field(default=None, repr=False, compare=False)
 
     @property
     def n(self) -> int:
@@ -163,6 +164,7 @@ class Fit:
     def rows_for(self, what: str) -> Rows:
         """The same, for `what` (a method's name, say), which an error names."""
         self.refuse_structure(what)
+        self._refuse_parts(what)
         return present(self._rows, what)
 
     @property
@@ -171,8 +173,21 @@ class Fit:
         return self.observed_for("not possible any more")
 
     def observed_for(self, what: str) -> Rows:
-        """The same, for `what`, which an error names when they were let go."""
+        """The same, for `what`, which an error names when they are not there."""
+        self._refuse_parts(what)
         return present(self._rows, what)
+
+    def _refuse_parts(self, what: str) -> None:
+        if self._streamed is not None:
+            raise NotAvailable(
+                f"{what}: this needs all rows in memory, and the fit read them in parts, from "
+                f"{self._streamed.source.title}; augment() reads them again"
+            )
+
+    @property
+    def streamed(self) -> Any:
+        """What reads the rows again of a fit that read them in parts; None for one that has, or had, them in memory."""
+        return self._streamed
 
     def refuse_structure(self, what: str) -> None:
         """Raise a `NotAvailable` for `what` when the residuals have a covariance structure: the one place where what
@@ -205,6 +220,9 @@ class Fit:
 
     def without_rows(self, remember: Mapping[str, Any] | None = None) -> Fit:
         """The same fit, light: estimates, sums over rows, and what else is to be remembered."""
+        if self._streamed is not None:
+            known = {**self._kept, "digest": self.digest.complete()}
+            return replace(self, _streamed=None, _kept=known, _near=None, _point=None)
         if not self.has_rows:
             return self
         kept = {
@@ -300,4 +318,5 @@ class Fit:
 
     def __getstate__(self) -> dict[str, Any]:
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
-        return {**fields, "_built": self._built if self._rows is None else None, "_near": None, "_point": None}
+        built = self._built if self._rows is None else None
+        return {**fields, "_built": built, "_near": None, "_point": None, "_streamed": None}

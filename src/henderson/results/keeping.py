@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from henderson.engine.fit import Fit
+from henderson.errors import NotAvailable
 from henderson.results.base import FittedModel
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from henderson.results.row_sums import RowSums
 
 #: bytes of cross-products up to which a file without rows has them
 MOST_BYTES = 600_000
@@ -100,6 +103,35 @@ class Keeping(FittedModel):
         from henderson.results.saved import read_saved
 
         return read_saved(fname)  # type: ignore[return-value]  # of the class that was saved
+
+    @property
+    def crossproducts(self) -> RowSums:
+        """The sums of the rows, of a fit that read them in parts: to be saved, and added to those of other rows.
+
+        Raises
+        ------
+        NotAvailable
+            When the rows were in memory.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> formula = "Reaction ~ Days + (Days | Subject)"
+        >>> early = henderson.lmer(formula, iter([data[data["Days"] < 5]]))
+        >>> late = henderson.lmer(formula, iter([data[data["Days"] >= 5]]))
+        >>> both = early.crossproducts + late.crossproducts
+        >>> henderson.lmer(formula, both).nobs
+        180
+        """
+        from henderson.results.row_sums import RowSums
+
+        sums = getattr(self.engine.streamed, "sums", None)
+        if sums is None:
+            raise NotAvailable(
+                "crossproducts: these results have no sums of rows read in parts; give lmer the file, or iter([table])"
+            )
+        return RowSums(sums)
 
     def remove_data(self) -> None:
         """Let go of everything with one entry a row.

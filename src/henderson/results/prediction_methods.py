@@ -23,7 +23,8 @@ class PredictionMethods(FittedModel):
 
     @cached_property
     def fittedvalues(self) -> pd.Series:
-        """Xβ + Zb, and the offset; (n,), with the labels of the rows.
+        """Xβ + Zb, and the offset; (n,), with the labels of the rows. Of rows that were read in parts: an iterable of
+        arrays, one a part (`numpy.asarray` puts them together).
 
         Examples
         --------
@@ -32,6 +33,8 @@ class PredictionMethods(FittedModel):
         >>> fit.fittedvalues.head(2).round(2).to_dict()
         {0: 253.66, 1: 273.33}
         """
+        if self.engine.streamed is not None:
+            return self._row_stream(".fitted")
         from henderson.prediction.fitted import fitted_values
 
         return self._by_row(fitted_values(self.engine))
@@ -47,7 +50,14 @@ class PredictionMethods(FittedModel):
         >>> fit.resid.head(2).round(2).to_dict()
         {0: -4.1, 1: -14.63}
         """
+        if self.engine.streamed is not None:
+            return self._row_stream(".resid")
         return self._by_row(self.engine.observed_for("resid").y - np.asarray(self.fittedvalues))
+
+    def _row_stream(self, column: str) -> Any:
+        from henderson.prediction.parts import RowStream
+
+        return RowStream(self.engine, self.engine.streamed.source, column)
 
     def predict(
         self,

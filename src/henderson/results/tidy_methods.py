@@ -73,20 +73,28 @@ class TidyMethods(FittedModel):
 
         return in_backend(glance(self.engine), backend)
 
-    def augment(self, data: Any = None, *, backend: Backend | None = None) -> Any:
+    def augment(
+        self, data: Any = None, *, backend: Backend | None = None, path: Any = None, progress: bool | None = None
+    ) -> Any:
         """The rows with what the fit says of them: .fitted, .resid, .fixed, .mu, .offset, .weights, ….
 
         Parameters
         ----------
-        data : table, optional
+        data : table, or rows that are read in parts, optional
             The table that was fitted; its columns come first, and the result is of its make. Rows that the fit left out
-            (missing values, a subset) are left out. By default the response alone.
+            (missing values, a subset) are left out. By default the response alone. A source (see `henderson.lmer`) may
+            have other rows than those fitted, of levels that the fit knows; by default it is the one that was fitted.
         backend : {"pandas", "polars", "pyarrow"}, optional
             Make of the result.
+        path : str or path, optional
+            Of a source: write the rows to this Parquet file, part by part.
+        progress : bool, optional
+            See `henderson.lmer`.
 
         Returns
         -------
         table
+            Of a source: an iterator of tables; with `path` the file that was written.
 
         Raises
         ------
@@ -102,6 +110,12 @@ class TidyMethods(FittedModel):
         0    249.56   253.66   -4.10
         1    258.70   273.33  -14.63
         """
+        from henderson.sources.streams.registry import is_stream
+
+        if is_stream(data) or (data is None and self.engine.streamed is not None):
+            return self._augment_stream(data, backend, path, progress)
+        if path is not None:
+            raise ValueError("path= goes with a source that is read in parts; write the table that augment() returns")
         from henderson.report.tidy import row_columns
         from henderson.sources.frames import as_pandas, beside
         from henderson.tables.backend import in_backend
@@ -113,6 +127,21 @@ class TidyMethods(FittedModel):
         n = self.design.n + self.design.n_missing
         made = beside(data, columns, rows.positions, n)
         return made if backend is None else in_backend(as_pandas(made), backend)
+
+    def _augment_stream(self, data: Any, backend: Backend | None, path: Any, progress: bool | None) -> Any:
+        from henderson.prediction.parts import augmented
+        from henderson.progress import progress_bar
+        from henderson.sources.frames import as_pandas
+        from henderson.sources.streams.parquet import write_parquet
+        from henderson.sources.streams.registry import open_source
+        from henderson.tables.backend import in_backend
+
+        source = self.engine.streamed.source if data is None else open_source(data)
+        tables = augmented(self.engine, source)
+        if path is None:
+            return tables if backend is None else (in_backend(as_pandas(one), backend) for one in tables)
+        with progress_bar("Writing, rows", source.n, progress, rate="rows") as tell:
+            return write_parquet(path, tables, tell)
 
     def to_dict(self) -> dict[str, Any]:
         """Formula, sample sizes, estimates with their tests, variances and measures, as JSON holds them.

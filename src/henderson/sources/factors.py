@@ -264,6 +264,45 @@ def match(values: Array, levels: pd.Index) -> np.ndarray:
     return levels.get_indexer(index).astype(np.intp, copy=False)
 
 
+class Lookup:
+    """`match` against levels that are looked up again and again, as those of the parts of a table are.
+
+    Whole numbers in a range not much longer than the levels are found in a table of their places.
+
+    Parameters
+    ----------
+    levels : pandas.Index
+
+    Examples
+    --------
+    >>> Lookup(pd.Index([3, 5]))(np.array([5, 4, 3, 9]))
+    array([ 1, -1,  0, -1])
+    """
+
+    def __init__(self, levels: pd.Index) -> None:
+        self.levels, self.low = levels, 0
+        self.places: np.ndarray | None = None
+        self.is_range = False
+        if levels.dtype.kind in "iu" and isinstance(levels.dtype, np.dtype) and len(levels):
+            low, high = int(levels.min()), int(levels.max())
+            if high - low < 64 * len(levels) + 1024 and low > -(2**62) and high < 2**62:
+                self.low, self.is_range = low, high - low == len(levels) - 1 and bool(levels.is_monotonic_increasing)
+                self.places = np.full(high - low + 2, -1, np.int32)  # the last for what is not there
+                self.places[levels.to_numpy().astype(np.int64) - low] = np.arange(len(levels))
+
+    def __call__(self, values: Array) -> np.ndarray:
+        """Codes of values, (n,) intp; −1 for a level not there."""
+        if self.places is not None and isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu" and len(values):
+            if values.dtype.kind == "u" and int(values.max()) >= 2**62:
+                return match(values, self.levels)
+            place = values.astype(np.intp) - self.low
+            if int(place.min()) >= 0 and int(place.max()) < len(self.places) - 1:
+                return place if self.is_range else self.places[place].astype(np.intp)
+            outside = (place < 0) | (place >= len(self.places) - 1)
+            return self.places[np.where(outside, len(self.places) - 1, place)].astype(np.intp)
+        return match(values, self.levels)
+
+
 def _match_numbers(values: np.ndarray, levels: pd.Index) -> np.ndarray:
     """Integers among floats, or floats among integers. As float64, as pandas would, neighbours above 2**53 are one."""
     with np.errstate(invalid="ignore"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -27,3 +28,6 @@ TableLike: TypeAlias = FrameLike | Mapping[str, Any] | np.ndarray
 
 #: a column's name, or one value for each row
 ColumnLike: TypeAlias = str | pd.Series | ArrayLike
+
+#: what `henderson.sources.streams.registry.open_source` opens; LazyFrames, datasets and relations are `Any`'s
+StreamLike: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]] | Iterator[Any] | Callable[[], Any]

@@ -27,7 +27,7 @@ from henderson.covariance.structure import Structure
 from henderson.covariance.structures import structure_called
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.gram import CHUNK, MILD, centred, constant_in, gram_of
-from henderson.engine.sums.straight import straighten, upper_inverse
+from henderson.engine.sums.straight import Straight, straighten, upper_inverse
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen, solve
 from henderson.numerics.lazy import lazy
@@ -104,37 +104,16 @@ class Basis:
             gram[:-1, :-1] / (scale[:, None] * scale),
             lambda j: _tolerance(chunks, j) / scale[j],
         )
-        kept = straight.kept
+        whitenings = [whitening(design, chunks, block.terms) for block in blocks.blocks]
+        roots, extended = tuple(root for root, _ in whitenings), tuple(is_extended for _, is_extended in whitenings)
+        if straight.is_plain:
+            basis, is_sure = plain_basis(n, ones, all_shift, scale, y_mean, gram, straight, roots, extended)
+            return basis if is_sure else basis._with_least_squares(chunks, design.y_name)
+        kept, p = straight.kept, int(straight.kept.sum())
         rms = scale[kept] / np.sqrt(n)
-        plain = straight.is_plain
-        if plain:
-            shift = np.where(np.abs(shift[kept]) > MILD * rms, shift[kept], 0.0)
-            rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
-        else:
-            shift = shift[kept]
-        whitenings = [_whitening(design, chunks, block.terms) for block in blocks.blocks]
-        basis = cls(
-            kept,
-            shift,
-            rms,
-            None if plain else straight.unmix(),
-            ones[kept],
-            y_mean,
-            np.zeros(len(rms)),
-            1.0,
-            tuple(root for root, _ in whitenings),
-            tuple(extended for _, extended in whitenings),
-        )
-        if not plain:
-            return basis._with_least_squares(chunks, design.y_name)
-        inner = straight.gram if kept.all() else straight.gram[np.ix_(kept, kept)]
-        along = solve(inner, gram[:-1, -1][kept] / scale[kept]) / scale[kept]
-        residual = float(gram[-1, -1] - gram[:-1, -1][kept] @ along)
-        moved = float((shift - all_shift[kept]) @ along)
-        gamma = rms * along + moved * (basis.from_beta @ basis.ones)
-        if not residual > SUBTRACTED * gram[-1, -1]:
-            return replace(basis, gamma=gamma)._with_least_squares(chunks, design.y_name)
-        return replace(basis, gamma=gamma, y_scale=float(np.sqrt(residual / n)))
+        unmix, gamma = straight.unmix(), np.zeros(p)
+        basis = cls(kept, shift[kept], rms, unmix, ones[kept], y_mean, gamma, 1.0, roots, extended)
+        return basis._with_least_squares(chunks, design.y_name)
 
     def _with_least_squares(self, chunks: Iterable[Rows], y_name: str) -> Basis:
         """The same with γ and the scale of y measured on the rows, where inner products would lose them."""
@@ -244,6 +223,49 @@ class Basis:
         return out
 
 
+def plain_basis(
+    n: int,
+    ones: np.ndarray,
+    all_shift: np.ndarray,
+    scale: np.ndarray,
+    y_mean: float,
+    gram: np.ndarray,
+    straight: Straight,
+    roots: tuple[np.ndarray, ...],
+    extended: tuple[bool, ...],
+) -> tuple[Basis, bool]:
+    """A basis in which no column is a combination of others, and whether the inner products tell γ and y's scale.
+
+    Parameters
+    ----------
+    n : int
+    ones : (p_all,) array
+        w with Xw = 1.
+    all_shift, scale : (p_all,) arrays
+        What the columns are moved by in `gram`, and their lengths then.
+    y_mean : float
+    gram : (p_all + 1, p_all + 1) array
+        [X − all_shift, y − offset − y_mean]'W[…].
+    straight : Straight
+        Which is plain.
+    roots, extended
+        As for `Basis`.
+    """
+    kept = straight.kept
+    rms = scale[kept] / np.sqrt(n)
+    shift = np.where(np.abs(all_shift[kept]) > MILD * rms, all_shift[kept], 0.0)
+    rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
+    basis = Basis(kept, shift, rms, None, ones[kept], y_mean, np.zeros(len(rms)), 1.0, roots, extended)
+    inner = straight.gram if kept.all() else straight.gram[np.ix_(kept, kept)]
+    along = solve(inner, gram[:-1, -1][kept] / scale[kept]) / scale[kept]
+    residual = float(gram[-1, -1] - gram[:-1, -1][kept] @ along)
+    moved = float((shift - all_shift[kept]) @ along)
+    gamma = rms * along + moved * (basis.from_beta @ basis.ones)
+    if not residual > SUBTRACTED * gram[-1, -1]:
+        return replace(basis, gamma=gamma), False
+    return replace(basis, gamma=gamma, y_scale=float(np.sqrt(residual / n))), True
+
+
 def _tolerance(chunks: Iterable[Rows], j: int) -> float:
     """Length of what the earlier columns leave of column j of X, from which it is not redundant.
 
@@ -283,7 +305,7 @@ def _stack(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
     return columns[0] if len(columns) == 1 else np.hstack(columns)
 
 
-def _whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -> tuple[np.ndarray, bool]:
+def whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) -> tuple[np.ndarray, bool]:
     """T (q, q), upper triangular within each term, with (Z T)'W(Z T)/n = I where the structure leaves G free; and
     whether Z T needs more digits than Z'Z has."""
     roots, extended = [], False

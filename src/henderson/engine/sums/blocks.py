@@ -121,13 +121,14 @@ class Blocks:
     n_g: int
 
     @classmethod
-    def of(cls, terms: Sequence[RandomTerm], chunks: Iterable[Rows]) -> Blocks:
-        """Merge the terms of each grouping factor (they share its name), and choose the front."""
+    def of(cls, terms: Sequence[RandomTerm], chunks: Iterable[Rows], *, front: int | None = None) -> Blocks:
+        """Merge the terms of each grouping factor (they share its name), and choose the front, where none is given."""
         blocks = _arranged(
             tuple(
                 Sizes(i if term.loaded else term.group, term.n_columns, term.structure, term.n_levels, term.loaded)
                 for i, term in enumerate(terms)
-            )
+            ),
+            front,
         )
         by_frequency = {
             k: replace(block, rank=_by_frequency(chunks, block.terms[0], block.n_levels))
@@ -183,7 +184,7 @@ class Blocks:
 
 
 @lru_cache(maxsize=64)
-def _arranged(terms: tuple[Sizes, ...]) -> Blocks:
+def _arranged(terms: tuple[Sizes, ...], front: int | None = None) -> Blocks:
     """The blocks of some terms, levels in the design's order; one object for equal ones, since it never changes."""
     members: dict[str | int, list[int]] = {}
     for i, term in enumerate(terms):
@@ -196,7 +197,8 @@ def _arranged(terms: tuple[Sizes, ...]) -> Blocks:
         places = (np.r_[tuple(where[i] for i in those)] for where in (every.theta_of, every.g_of))
         blocks.append(Block(tuple(those), layout, terms[those[0]].n_levels, *places))
     candidates = [k for k, block in enumerate(blocks) if not terms[block.terms[0]].loaded]
-    front = max(candidates, key=lambda k: blocks[k].size) if candidates else None
+    if front is None and candidates:
+        front = max(candidates, key=lambda k: blocks[k].size)
     rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
     ends = np.cumsum([0, *(blocks[k].size for k in rest)])
     offsets = dict(zip(rest, ends.tolist()))

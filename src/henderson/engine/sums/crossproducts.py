@@ -142,7 +142,7 @@ class CrossProducts:
     @classmethod
     def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks, basis: Basis) -> CrossProducts:
         """Sum over the rows of a design, in any number of chunks."""
-        sums = _Sums(blocks, basis)
+        sums = Sums(blocks, basis)
         for rows in chunks:
             for part in parts_of(rows, blocks):
                 sums.add(part)
@@ -175,7 +175,7 @@ class CrossProducts:
         )
 
 
-class _Sums:
+class Sums:
     """Cross-products of the parts that were added so far: dense ones in place, sparse ones merged when asked for."""
 
     def __init__(self, blocks: Blocks, basis: Basis) -> None:

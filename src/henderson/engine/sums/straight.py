@@ -66,7 +66,7 @@ def straighten(
     """
     p = len(gram)
     gram, mix, kept = gram.copy(), np.eye(p, dtype=np.longdouble), np.zeros(p, bool)
-    if _all_safe(gram):
+    if all_safe(gram):
         return Straight(~kept, mix, gram, True)
     for j in range(p):
         if not gram[j, j] > 0:
@@ -93,7 +93,7 @@ def straighten(
     return Straight(kept, mix, gram, bool((mix == np.eye(p)).all()))
 
 
-def _all_safe(gram: FloatArray) -> bool:
+def all_safe(gram: FloatArray) -> bool:
     """Whether no pivot is below SAFE: they are the squares of a Cholesky factor's diagonal."""
     try:
         return bool((cholesky(gram).diagonal() ** 2 > SAFE).all())

@@ -1,0 +1,208 @@
+"""The first pass over a source: what a model learns from all rows, in the memory of its distinct labels.
+
+1. The first rows tell what each column holds (`peek`).
+2. A plain column of numbers, and an expression that learns nothing and is a number, say all at once. Of factors,
+   groups and expressions of labels the distinct rows are collected; of expressions that learn from all values
+   (``scale``, ``poly``, splines) the columns themselves, 8 bytes a row, up to `HELD` rows.
+3. What was collected is evaluated as a table in memory would be (`formula.evaluate.learn`): the same levels, contrasts
+   and states, digit by digit.
+
+Only the columns of step 2 are read. So a level is learned also from a row in which another column is missing; after
+the second pass has counted the rows of each level, those without are left out (`without`), as if never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.design.random_terms import Groups
+from henderson.errors import DataError, FormulaError
+from henderson.formula.by_rows import learns_from
+from henderson.formula.environment import Environment
+from henderson.formula.evaluate import FactorSpec, Values, is_plain, learn
+from henderson.formula.plan import Plan
+from henderson.sources.columns import Array, find_missing, kind_of, settle
+from henderson.sources.factors import Crossing
+from henderson.sources.streams.distinct import Distinct, Kinds, joined
+from henderson.sources.streams.source import Source
+from henderson.sources.table import Table
+
+#: rows of a column that is held in memory while an expression learns from it
+HELD = 100_000_000
+
+Columns = dict[str, Array]
+GroupName = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Rows that show all that there is to learn.
+
+    Attributes
+    ----------
+    first : dict of str to arrays
+        The first complete rows, all columns used.
+    of_factors : dict of str to (dict of str to arrays)
+        For each factor that learns: its columns, in rows that say all.
+    of_groups : dict of tuple to (dict of str to arrays)
+        For each grouping factor: the distinct rows of its columns.
+    of_columns : dict of str to (dict of str to arrays)
+        Further columns of the fixed part that are no numbers.
+    """
+
+    first: Columns
+    of_factors: dict[str, Columns]
+    of_groups: dict[GroupName, Columns]
+    of_columns: dict[str, Columns]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a model learned of its factors and groups.
+
+    Attributes
+    ----------
+    factors : dict of str to FactorSpec
+    codes : dict of str to (m,) int array or None
+        A factor's codes in rows that have each of its levels.
+    shown : dict of str to (dict of str to arrays)
+        The columns of these rows.
+    groups : dict of tuple to (pandas.Index, Crossing or None)
+        Levels of each grouping factor.
+    """
+
+    factors: dict[str, FactorSpec]
+    codes: dict[str, np.ndarray | None]
+    shown: dict[str, Columns]
+    groups: dict[GroupName, tuple[pd.Index, Crossing | None]]
+
+
+def peek(source: Source, variables: tuple[str, ...], kinds: Kinds) -> Columns:
+    """The first rows in which nothing is missing (a column that is all missing at first is looked for further on)."""
+    held: list[Columns] = []
+    for part in source.parts(variables):
+        columns = {name: part.table[name] for name in variables}
+        for name, values in columns.items():
+            kinds.check(name, values, part.where)
+        kept = complete_rows(columns)
+        if kept is None or len(kept):
+            return {name: settle(values if kept is None else values[kept]) for name, values in columns.items()}
+        held.append(columns)
+    if not held:
+        raise DataError(f"{source.title}: the data has no rows")
+    missing = [n for n in variables if all(pd.isna(columns[n]).all() for columns in held)] or list(variables)
+    raise DataError(f"no row is complete: {', '.join(map(repr, missing))} have missing values")
+
+
+def complete_rows(columns: Mapping[str, Array]) -> np.ndarray | None:
+    """Rows in which nothing is missing; None for all."""
+    missed = [found for values in columns.values() if (found := find_missing(values)) is not None]
+    return np.flatnonzero(~np.logical_or.reduce(missed)) if missed else None
+
+
+def witness(
+    source: Source,
+    plan: Plan,
+    env: Environment,
+    contrasts: Mapping[str, Any],
+    kinds: Kinds,
+    tell: Callable[[int], None],
+) -> Witness:
+    """Steps 1 and 2."""
+    first = peek(source, plan.variables, kinds)
+    held: dict[str, list[Columns]] = {}
+    distinct: dict[str, Distinct] = {}
+    for expr in plan.factors:
+        uses = plan.uses[expr]
+        spec = learn(expr, first, env, contrasts=contrasts)[0] if is_plain(expr, first) or not uses else None
+        if spec is not None:
+            if spec.levels is not None and uses:
+                distinct[expr] = Distinct(uses)
+            continue
+        learns = learns_from(expr, first, env)
+        if learns == "values":
+            held[expr] = []
+        elif learns == "labels" or learn(expr, first, env, contrasts=contrasts)[0].levels is not None:
+            distinct[expr] = Distinct(uses)
+    bars = [bar.group for bar, _ in plan.bars] + ([plan.groups.group] if plan.groups else [])
+    groups = {group: Distinct(group) for group in dict.fromkeys(bars)}
+    known = {name for one in distinct.values() for name in one.names}
+    fixed = dict.fromkeys(name for term in plan.fixed for expr in term for name in plan.uses[expr])
+    others = {
+        name: Distinct([name]) for name in fixed if name not in known and kind_of(first[name]) not in ("number", "time")
+    }
+    wanted = dict.fromkeys(
+        [*known, *others, *(n for group in groups for n in group), *(n for expr in held for n in plan.uses[expr])]
+    )
+    n = 0
+    for part in source.parts(tuple(wanted)) if wanted else ():
+        columns = {name: part.table[name] for name in wanted}
+        for name, values in columns.items():
+            kinds.check(name, values, part.where)
+        for one in (*distinct.values(), *groups.values(), *others.values()):
+            one.add(_complete(columns, one.names))
+        for expr, parts in held.items():
+            parts.append(_complete(columns, plan.uses[expr]))
+        n += part.table.n
+        if held and n > HELD:
+            raise FormulaError(
+                f"{next(iter(held))!r} learns from all values of a column, which are held in memory up to {HELD:,} "
+                "rows; there are more: write its numbers into the formula, (x - 10.5) / 2.2, or make a column of it"
+            )
+        tell(n)
+    of_factors = {expr: one.columns() for expr, one in distinct.items()}
+    of_factors |= {
+        expr: {name: joined([part[name] for part in parts], name) for name in plan.uses[expr]}
+        for expr, parts in held.items()
+    }
+    return Witness(
+        first,
+        of_factors,
+        {group: one.columns() for group, one in groups.items()},
+        {name: one.columns() for name, one in others.items()},
+    )
+
+
+def _complete(columns: Columns, names: tuple[str, ...]) -> Columns:
+    own = {name: columns[name] for name in names}
+    kept = complete_rows(own)
+    return {name: settle(values if kept is None else values[kept]) for name, values in own.items()}
+
+
+def learned(
+    found: Witness,
+    plan: Plan,
+    env: Environment,
+    contrasts: Mapping[str, Any],
+    keep: Mapping[str, np.ndarray] | None = None,
+) -> Learned:
+    """Step 3; `keep` has the rows of a factor's witness whose levels occur in complete rows, where not all do."""
+    factors: dict[str, FactorSpec] = {}
+    codes: dict[str, np.ndarray | None] = {}
+    shown: dict[str, Columns] = {}
+    for expr in plan.factors:
+        own, rows = found.of_factors.get(expr), (keep or {}).get(expr)
+        values: Values
+        factors[expr], values = learn(expr, found.first if own is None else own, env, keep=rows, contrasts=contrasts)
+        codes[expr] = values.codes
+        if own is not None:
+            shown[expr] = own if rows is None else {name: column[rows] for name, column in own.items()}
+    groups: dict[GroupName, tuple[pd.Index, Crossing | None]] = {}
+    for group, columns in found.of_groups.items():
+        made = Groups(columns)
+        groups[group] = made[group][1], made.crossings.get(group)
+    return Learned(factors, codes, shown, groups)
+
+
+def table_of(source: Source) -> Table:
+    """A table with the source's columns, for a plan; of a column the first rows, which say what it holds."""
+
+    def read(name: str) -> Array:
+        return next(part.table[name] for part in source.parts((name,)))
+
+    return Table(source.names, -1, pd.RangeIndex(0), read)

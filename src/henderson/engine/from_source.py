@@ -1,0 +1,240 @@
+"""From a source whose rows come in parts to a fitted model: a first pass that learns, a second that sums.
+
+1. What factors, groups and transforms learn from all rows (`design.learning`).
+2. All rows are summed in one pass (`sums.one_pass`). Where a level that was learned has no complete row, what was
+   learned is corrected, and where the sums would lose digits the basis is found as in memory: both read again.
+3. The fit, from the sums alone. It has no rows; what reads them again is kept, for `augment` and what a table needs
+   that was not summed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from henderson.contract.rows import Rows
+from henderson.design.checks import Reaction, check_contrasts
+from henderson.design.learning import Witness, learned, table_of, witness
+from henderson.design.streamed import Order, Pass, Reader, without
+from henderson.engine.criterion import Criterion
+from henderson.engine.factor.system import System
+from henderson.engine.fit import Fit, fit_criterion
+from henderson.engine.summed import SummedRows
+from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.engine.sums.one_pass import sum_once
+from henderson.errors import DataError, FormulaError
+from henderson.formula.bars import parse
+from henderson.formula.environment import Env, Environment, capture, environment
+from henderson.formula.plan import Plan, make_plan, with_diagonal_bars
+from henderson.numerics.threads import blas_threads
+from henderson.progress import progress_bar
+from henderson.sources.streams.distinct import Kinds
+from henderson.sources.streams.registry import open_source
+from henderson.sources.streams.source import Source
+
+#: passes that correct what was learned
+CORRECTIONS = 3
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Reads the rows of a model again: an iterable of `Rows`.
+
+    Attributes
+    ----------
+    source : Source
+    reader : Reader
+    witness : Witness
+    n, n_missing : int
+        Rows that every pass must give, and drop; −1: whatever comes.
+    sums : SummedRows, or None
+        The rows, summed.
+    """
+
+    source: Source
+    reader: Reader
+    witness: Witness
+    n: int = -1
+    n_missing: int = -1
+    sums: SummedRows | None = None
+
+    def __iter__(self) -> Iterator[Rows]:
+        if not self.source.again:
+            raise DataError(
+                "the rows came from an iterator, which can be gone through once: give a function that makes it"
+            )
+        one = Pass(self.source, self.reader, self.witness, _quiet)
+        yield from one
+        self.check(one)
+
+    def check(self, one: Pass) -> None:
+        """Raise when a pass had other rows than the first."""
+        if self.n >= 0 and (one.n, one.n_missing) != (self.n, self.n_missing):
+            raise DataError(
+                f"{self.source.title} changed while it was read: a pass had {one.n + one.n_missing} rows "
+                f"({one.n_missing} with missing values), the one before {self.n + self.n_missing} ({self.n_missing})"
+            )
+
+
+def _quiet(done: int) -> None:
+    """Tell nobody."""
+
+
+def summed(
+    formula: str,
+    source: Source,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    groups: Any = None,
+    re_formula: str | None = None,
+    missing: str = "drop",
+    contrasts: Mapping[str, Any] | None = None,
+    env: Env | Environment = 0,
+    order: Order = "degree",
+    strict: bool = True,
+    check_identified: Reaction = "raise",
+    doublevert: str = "diag_special",
+    progress: bool | None = None,
+) -> Streamed:
+    """Steps 1 and 2.
+
+    Parameters
+    ----------
+    formula : str
+    source : Source
+        Which can be read several times.
+    weights, offset, groups : str, optional
+        Columns, or expressions.
+    re_formula, missing, contrasts, env, order, strict, check_identified, doublevert
+        As for `design_from_formula`.
+    progress : bool, optional
+    """
+    for role, given in (("weights", weights), ("offset", offset), ("groups", groups)):
+        if given is not None and not isinstance(given, str):
+            raise DataError(f"{role} must name a column of the source: the rows are read in parts, in their own order")
+    plan, names, given_contrasts = _planned(formula, source, weights, offset, groups, re_formula, contrasts, env, order)
+    kinds = Kinds()
+    with _rows_bar("Learning, rows", source, progress) as tell:
+        seen = witness(source, plan, names, given_contrasts, kinds, tell)
+    known = learned(seen, plan, names, given_contrasts)
+    check_contrasts(given_contrasts, known.factors)
+    if doublevert not in ("diag_special", "split"):
+        raise ValueError(f"doublevert must be 'diag_special' or 'split', not {doublevert!r}")
+    if doublevert == "diag_special":
+        plan = with_diagonal_bars(plan, lambda expr: known.factors[expr].levels is not None)
+    for _ in range(CORRECTIONS):
+        reader = Reader.of(plan, seen, known, names, formula, order)
+        with _rows_bar("Summing, rows", source, progress) as tell:
+            one = Pass(source, reader, seen, tell)
+            blocks = Blocks.of(reader.design.terms, Streamed(source, reader, seen))
+            intercept = next((s.start for term, s in zip(reader.fixed.terms, reader.fixed.slices) if not term), None)
+            with blas_threads(products=None):
+                found = sum_once(reader.design, one, blocks, intercept)
+        if missing != "drop" and one.n_missing:
+            raise DataError(f"missing values in {one.n_missing} rows")
+        if not one.n:
+            raise DataError(f"{source.title}: no row is complete")
+        if one.is_complete:
+            break
+        seen, known = without(seen, reader, one, given_contrasts)
+    else:
+        raise DataError(f"{source.title} changed while it was read: its levels differ from pass to pass")
+    one.check(strict=strict, check_identified=check_identified)
+    names.forget()
+    design, rows = one.design, Streamed(source, reader, seen, one.n, one.n_missing)
+    cross, basis = found.cross, found.basis
+    if cross is None or basis is None:
+        basis = Basis.of(design, rows, blocks)
+        cross = CrossProducts.of(design, rows, blocks, basis)
+    return replace(rows, sums=SummedRows(design, cross, blocks, basis, found.totals, one.sums))
+
+
+def _planned(
+    formula: str,
+    source: Source,
+    weights: Any,
+    offset: Any,
+    groups: Any,
+    re_formula: str | None,
+    contrasts: Mapping[str, Any] | None,
+    env: Env | Environment,
+    order: Order,
+) -> tuple[Plan, Environment, dict[str, Any]]:
+    """The plan, the caller's names, and the contrasts asked for."""
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise FormulaError(
+            f"contrasts is a dict of factors and their contrasts, as in {{'a': 'sum'}}, not {type(contrasts).__name__}"
+        )
+    names = environment(capture(env), patsy=order == "patsy")
+    plan = make_plan(parse(formula), table_of(source), names, groups, re_formula, None, weights, offset)
+    return plan, names, dict(contrasts or {})
+
+
+def fit_stream(formula: str, data: Any, *, subset: Any = None, **options: Any) -> Fit:
+    """Fit a model to data that are read in parts; as `fit_source`, of what `open_source` opens."""
+    if subset is not None:
+        raise DataError(
+            "subset is of a table in memory: leave rows of a source out where it is made, by a query or filter"
+        )
+    source = open_source(data)
+    with source.held(None if source.again else columns_of(formula, source, options)) as held:
+        fit = fit_source(formula, held, **options)
+    return fit if held is source else replace(fit, _streamed=replace(fit.streamed, source=source))
+
+
+def columns_of(formula: str, source: Source, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Columns that a model uses."""
+    weights, offset, groups = (options.get(name) for name in ("weights", "offset", "groups"))
+    re_formula, env, order = options.get("re_formula"), options.get("env", 0), options.get("order", "degree")
+    return _planned(formula, source, weights, offset, groups, re_formula, None, env, order)[0].variables
+
+
+def fit_source(formula: str, source: Source, *, reml: bool = True, start: Any = None, **options: Any) -> Fit:
+    """Fit a model to a source.
+
+    Parameters
+    ----------
+    formula : str
+    source : Source
+        Which can be read several times.
+    reml : bool
+    start : (k,) array, optional
+    **options
+        As for `summed`.
+    """
+    began = time.perf_counter()
+    rows = summed(formula, source, **options)
+    assert rows.sums is not None
+    return fit_sums(rows.sums, rows, reml=reml, start=start, progress=options.get("progress"), began=began)
+
+
+def fit_sums(
+    sums: SummedRows,
+    rows: Streamed | None = None,
+    *,
+    reml: bool = True,
+    start: Any = None,
+    progress: bool | None = None,
+    began: float | None = None,
+) -> Fit:
+    """Step 3; without `rows` they cannot be read again."""
+    if not isinstance(reml, bool | int | np.bool_):
+        raise ValueError(f"REML must be True or False, not {reml!r}")
+    began = time.perf_counter() if began is None else began
+    criterion = Criterion(System(sums.cross, sums.blocks), sums.basis, bool(reml))
+    fit = fit_criterion(sums.design, None, criterion, began, start=start, progress=progress)
+    return replace(fit, _kept={"digest": sums.digest(rows), "residual_quantiles": None}, _streamed=rows)
+
+
+@contextmanager
+def _rows_bar(title: str, source: Source, progress: bool | None) -> Iterator[Callable[[int], None]]:
+    with progress_bar(title, source.n if progress is not False else None, progress, rate="rows") as tell:
+        yield tell

@@ -1,0 +1,88 @@
+"""Cross-products in another basis: [X̃ ỹ] = [X̃₀ ỹ₀]K and Z̃ = Z̃₀R, so that sums over rows need not be made again.
+
+With 1 = X̃₀w₀, w₀ = scale₀ w (shifts are zero where w is not):
+
+    X̃ = (X − shift)/scale = X̃₀ (scale₀/scale + w₀ ((shift₀ − shift)/scale)')
+    ỹ = (s₀ỹ₀ + (ȳ₀ − ȳ)X̃₀w₀ + X̃₀γ₀ − X̃γ)/s
+    R = T₀⁻¹T
+
+No large numbers are subtracted from each other: differences of shifts, not shifts, are in K.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import solve_triangular
+
+from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.crossproducts import CrossProducts
+
+FloatArray = np.ndarray
+
+
+def columns_between(old: Basis, new: Basis) -> FloatArray:
+    """K, (p + 1, p + 1), between two bases that keep the same columns and mix none."""
+    p = old.p
+    one = old.scale * old.ones
+    K = np.zeros((p + 1, p + 1))
+    K[:p, :p] = np.diag(old.scale / new.scale) + np.outer(one, (old.shift - new.shift) / new.scale)
+    K[:p, p] = ((old.y_mean - new.y_mean) * one + old.gamma - K[:p, :p] @ new.gamma) / new.y_scale
+    K[p, p] = old.y_scale / new.y_scale
+    return K
+
+
+def in_basis(cross: CrossProducts, blocks: Blocks, old: Basis, new: Basis) -> CrossProducts:
+    """Cross-products summed in one basis as they are in another.
+
+    Parameters
+    ----------
+    cross : CrossProducts
+        In `old`.
+    blocks : Blocks
+    old, new : Basis
+        Both plain: no column is a combination of others.
+    """
+    K = columns_between(old, new)
+    turns = [solve_triangular(one, other) for one, other in zip(old.roots, new.roots)]
+    xy = K.T @ cross.xy @ K
+    zz, zx = cross.zz, cross.zx
+    if blocks.front is not None:
+        R = turns[blocks.front]
+        zz = _both(zz, R, R)
+        zx = _both(zx, R, K)
+    zr, rr, rx = cross.zr, cross.rr, cross.rx
+    if blocks.rest:
+        wide = sparse.csr_array(
+            sparse.block_diag(
+                [sparse.kron(sparse.eye_array(blocks.blocks[k].n_levels), turns[k]) for k in blocks.rest], format="csr"
+            )
+        )
+        rr = sparse.csr_array(wide.T @ rr @ wide)
+        rr.sort_indices()
+        rx = wide.T @ rx @ K
+        if zr:
+            turned = [sparse.csr_array(one @ wide) for one in zr]
+            zr = _mixed(turned, turns[blocks.front])  # type: ignore[index]  # there is a front where zr is not empty
+    return replace(cross, xy=(xy + xy.T) / 2, zz=zz, zx=zx, zr=zr, rr=rr, rx=np.asarray(rx))
+
+
+def _both(stack: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+    """left' S_j right of every level, (a, b, J)."""
+    half = np.tensordot(left, stack, (0, 0))  # (a, m, J)
+    return np.ascontiguousarray(np.tensordot(right, half, (0, 1)).transpose(1, 0, 2))
+
+
+def _mixed(parts: list[sparse.csr_array], R: FloatArray) -> list[sparse.csr_array]:
+    """Σ_b R_ba parts_b for each a; the parts share a pattern, which stays."""
+    for one in parts:
+        one.sort_indices()
+    data = np.stack([one.data for one in parts])
+    first = parts[0]
+    return [
+        sparse.csr_array((column, first.indices, first.indptr), shape=first.shape)
+        for column in np.tensordot(R, data, (0, 0))
+    ]

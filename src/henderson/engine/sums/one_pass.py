@@ -1,0 +1,227 @@
+"""Rows summed in one pass: in a basis guessed from the first of them, then turned into the one that all of them give.
+
+The basis needs means and inner products of all rows, and sums are made in a basis. So (1) the first rows give a guess,
+(2) all rows are summed in it, (3) from these sums the basis is computed that `Basis.of` finds in several passes, and
+(4) the sums are turned into it (`change`). That loses digits only where the guess was bad: where a pivot of the sums,
+scaled to a unit diagonal, is below `SAFE` — a mean that wandered by many standard deviations, columns all but
+dependent — nothing is returned, and the rows are to be gone through as if in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows
+from henderson.covariance.structures import structure_called
+from henderson.engine.sums.basis import Basis, plain_basis, whitening
+from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.change import in_basis
+from henderson.engine.sums.crossproducts import CrossProducts, Sums, parts_of
+from henderson.engine.sums.straight import Straight, all_safe
+from henderson.numerics.lapack import cholesky
+from henderson.numerics.matrices import block_diagonal
+
+FloatArray = np.ndarray
+
+#: least squared pivot of sums scaled to a unit diagonal: of three digits that are lost, thirteen are left
+SAFE = 1e-3
+#: rows that the guess is made of
+FIRST = 1 << 16
+
+
+@dataclass
+class Totals:
+    """What is summed beside the cross-products.
+
+    Attributes
+    ----------
+    n : int
+    x, low, high : (p,) arrays
+        Sums, smallest and largest entries of the columns of X.
+    y : float
+        Sum of y − offset.
+    grams : list of (q, q) arrays
+        Σ z_i z_i' of each random term.
+    """
+
+    n: int
+    x: FloatArray
+    low: FloatArray
+    high: FloatArray
+    y: float
+    grams: list[FloatArray]
+
+    @classmethod
+    def none(cls, design: Design) -> Totals:
+        """Of no rows."""
+        p = len(design.x_names)
+        grams = [np.zeros((term.n_columns, term.n_columns)) for term in design.terms]
+        return cls(0, np.zeros(p), np.full(p, np.inf), np.full(p, -np.inf), 0.0, grams)
+
+    def __add__(self, other: Totals) -> Totals:
+        """Of both."""
+        return Totals(
+            self.n + other.n,
+            self.x + other.x,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.y + other.y,
+            [one + more for one, more in zip(self.grams, other.grams)],
+        )
+
+    def add(self, rows: Rows) -> None:
+        """Add rows."""
+        self.n += rows.n
+        self.x += rows.X.sum(axis=0)
+        self.low = np.minimum(self.low, rows.X.min(axis=0))
+        self.high = np.maximum(self.high, rows.X.max(axis=0))
+        self.y += float(rows.response.sum())
+        for k, term in enumerate(rows.terms):
+            self.grams[k] += term.gram
+
+
+@dataclass(frozen=True)
+class OnePass:
+    """Rows that were summed once.
+
+    Attributes
+    ----------
+    cross : CrossProducts or None
+        In `basis`; None where the rows must be gone through again.
+    basis : Basis or None
+    totals : Totals
+    """
+
+    cross: CrossProducts | None
+    basis: Basis | None
+    totals: Totals
+
+
+def sum_once(design: Design, chunks: Iterable[Rows], blocks: Blocks, intercept: int | None) -> OnePass:
+    """Sum the rows of a design in one pass.
+
+    Parameters
+    ----------
+    design : Design
+    chunks : iterable of Rows
+        Gone through once.
+    blocks : Blocks
+    intercept : int or None
+        Which column of X is ones; without one nothing but the totals is summed.
+    """
+    totals, guess, sums = Totals.none(design), None, None
+    for rows in chunks:
+        if sums is None and intercept is not None:
+            guess = guessed(design, rows[:FIRST], blocks, intercept)
+            sums = Sums(blocks, guess)
+        totals.add(rows)
+        if sums is not None:
+            for part in parts_of(rows, blocks):
+                sums.add(part)
+    if sums is None or guess is None:
+        return OnePass(None, None, totals)
+    cross = sums.total()
+    basis = exact_basis(design, blocks, guess, cross, totals)
+    return OnePass(None if basis is None else in_basis(cross, blocks, guess, basis), basis, totals)
+
+
+def guessed(design: Design, rows: Rows, blocks: Blocks, intercept: int) -> Basis:
+    """Step 1: means, spreads and least squares of some rows; columns that do not vary there as they are."""
+    X, y = rows.X, rows.response
+    ones = np.zeros(X.shape[1])
+    ones[intercept] = 1.0
+    shift = np.where(ones == 0, X.mean(axis=0), 0.0)
+    spread = np.sqrt(np.square(X - shift).mean(axis=0))
+    scale = np.where((spread > 1e-9 * np.abs(shift)) & (spread > 0), spread, 1.0)
+    shift = np.where(scale == spread, shift, 0.0)
+    y_mean = float(y.mean())
+    unit = (X - shift) / scale
+    gamma = np.linalg.lstsq(unit.T @ unit, unit.T @ (y - y_mean), rcond=1e-8)[0]
+    left = float(np.sqrt(np.square(y - y_mean - unit @ gamma).mean()))
+    every = np.ones(len(ones), bool)
+    found = [_guessed_root(design, rows, block.terms) for block in blocks.blocks]
+    roots, extended = tuple(root for root, _ in found), tuple(is_extended for _, is_extended in found)
+    return Basis(every, shift, scale, None, ones, y_mean, gamma, left if left > 0 else 1.0, roots, extended)
+
+
+def _guessed_root(design: Design, rows: Rows, terms: tuple[int, ...]) -> tuple[FloatArray, bool]:
+    """T of a block, whitening some rows; where they do not tell its columns apart, what gives them unit length."""
+    columns = [rows.terms[i].columns for i in terms]
+    sizes = [np.sqrt(np.square(own).mean(axis=0)) for own in columns]
+    if all((size > 0).all() for size in sizes):
+        with np.errstate(all="ignore"):
+            root, extended = whitening(design, [rows], terms)
+        white = np.hstack(columns).astype(np.longdouble) @ root
+        norms = np.sqrt(np.square(white).mean(axis=0).astype(float))
+        if (
+            np.isfinite(norms).all()
+            and (norms > 0).all()
+            and _has_digits((white.T @ white).astype(float), terms, design)
+        ):
+            return root, extended
+    return np.diag(np.concatenate([1 / np.where(size > 0, size, 1.0) for size in sizes])), False
+
+
+def exact_basis(design: Design, blocks: Blocks, guess: Basis, cross: CrossProducts, totals: Totals) -> Basis | None:
+    """Step 3: the basis of all rows; None where the sums do not tell."""
+    n, p = totals.n, guess.p
+    if not _has_digits(cross.xy):
+        return None
+    means, y_mean = totals.x / n, totals.y / n
+    all_shift = np.where(guess.ones == 0, means, 0.0)
+    one = guess.scale * guess.ones
+    L = np.zeros((p + 1, p + 1))
+    L[:p, :p] = np.diag(guess.scale) + np.outer(one, guess.shift - all_shift)
+    L[:p, p], L[p, p] = guess.gamma + (guess.y_mean - y_mean) * one, guess.y_scale
+    gram = L.T @ cross.xy @ L
+    norms = np.sqrt(gram.diagonal())[:-1]
+    if not (norms > 1e-13 * (np.sqrt(n) * np.abs(all_shift) + norms)).all():
+        return None
+    inner = gram[:-1, :-1] / (norms[:, None] * norms)
+    if not all_safe(inner):
+        return None
+    roots = []
+    for k, block in enumerate(blocks.blocks):
+        whole = _gram_of_block(cross, blocks, k)
+        if not _has_digits(whole, block.terms, design):
+            return None
+        parts = [
+            structure_called(design.terms[i].structure).whiten(whole[part, part] / n)
+            for i, part in zip(block.terms, block.layout.terms)
+        ]
+        roots.append(guess.roots[k] @ block_diagonal(parts))
+    straight = Straight(np.ones(p, bool), np.eye(p, dtype=np.longdouble), inner, True)
+    basis, is_sure = plain_basis(n, guess.ones, all_shift, norms, y_mean, gram, straight, tuple(roots), guess.extended)
+    return basis if is_sure else None
+
+
+def _gram_of_block(cross: CrossProducts, blocks: Blocks, k: int) -> FloatArray:
+    """Σ_j Z̃_j'Z̃_j of a block, (q, q)."""
+    if k == blocks.front:
+        return cross.zz.sum(axis=2)
+    block = blocks.blocks[k]
+    places = blocks.offsets[k] + block.q * np.arange(block.n_levels)
+    out = np.empty((block.q, block.q))
+    for a in range(block.q):
+        for b in range(block.q):
+            out[a, b] = np.asarray(cross.rr[places + a, places + b]).sum()
+    return out
+
+
+def _has_digits(gram: FloatArray, terms: tuple[int, ...] = (), design: Design | None = None) -> bool:
+    """Whether sums tell all columns apart with digits to spare; of a block: those of each of its terms."""
+    if design is not None:
+        ends = np.cumsum([0, *(design.terms[i].n_columns for i in terms)])
+        return all(_has_digits(gram[a:b, a:b]) for a, b in pairwise(ends))
+    size = np.sqrt(gram.diagonal())
+    if not (size > 0).all() or not np.isfinite(size).all():
+        return False
+    try:
+        return bool((cholesky(gram / (size[:, None] * size)).diagonal() ** 2 > SAFE).all())
+    except np.linalg.LinAlgError:
+        return False

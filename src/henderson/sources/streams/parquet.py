@@ -1,0 +1,69 @@
+"""Tables one after another into one Parquet file, which is there when all of it is, and not before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from henderson.errors import DataError
+from henderson.sources.frames import as_pandas
+
+
+def write_parquet(path: Any, tables: Iterable[Any], tell: Callable[[int], None]) -> Path:
+    """Write tables; what was written is removed when it ends early, by an error or by Ctrl-C.
+
+    Parameters
+    ----------
+    path : str or path
+    tables : iterable of tables of any make, of the same columns
+    tell : callable
+        Called with the number of rows written.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    DataError
+        When there is no such folder, or the disk is full.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    place = Path(path)
+    if not place.absolute().parent.is_dir():
+        raise DataError(f"cannot write {place}: no such folder")
+    begun = place.with_name(f".{place.name}.{os.getpid()}.part")
+    writer, n = None, 0
+    try:
+        for one in tables:
+            table = _as_arrow(one, pyarrow)
+            if writer is None:
+                writer = parquet.ParquetWriter(begun, table.schema)
+            if not table.schema.equals(writer.schema):
+                table = table.select(writer.schema.names).cast(writer.schema)
+            writer.write_table(table)
+            n += table.num_rows
+            tell(n)
+        if writer is None:
+            raise DataError(f"there are no rows to write to {place}")
+        writer.close()
+        begun.replace(place)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"cannot write {place}: {error}") from error
+    finally:
+        if writer is not None and writer.is_open:
+            writer.close()
+        begun.unlink(missing_ok=True)
+    return place
+
+
+def _as_arrow(table: Any, pyarrow: Any) -> Any:
+    if isinstance(table, pyarrow.Table):
+        return table
+    if hasattr(table, "to_arrow"):
+        return table.to_arrow()
+    return pyarrow.Table.from_pandas(as_pandas(table), preserve_index=False)

@@ -1,0 +1,50 @@
+"""Which data are read in parts, and how each kind is opened: a line a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from henderson.sources.streams.files import is_dataset, is_path, open_dataset, open_paths
+from henderson.sources.streams.lazy import Lazy, is_lazy
+from henderson.sources.streams.queries import Relation, is_query, is_relation, open_query
+from henderson.sources.streams.source import Source
+from henderson.sources.streams.tables import is_tables, open_tables
+
+#: whether data are of a kind -> what opens them; asked in this order
+STREAMS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Source]], ...] = (
+    (is_query, open_query),
+    (is_path, open_paths),
+    (is_dataset, open_dataset),
+    (is_relation, Relation),
+    (is_lazy, Lazy),
+    (is_tables, open_tables),
+    (lambda data: hasattr(data, "parts") and hasattr(data, "held"), lambda data: data),
+)
+
+
+def is_stream(data: Any) -> bool:
+    """Whether data are read in parts, rather than a table in memory.
+
+    Examples
+    --------
+    >>> is_stream("visits/*.parquet"), is_stream({"x": [1, 2]}), is_stream(iter([{"x": [1, 2]}]))
+    (True, False, True)
+    """
+    return any(knows(data) for knows, _ in STREAMS)
+
+
+def open_source(data: Any) -> Source:
+    """The source that data are.
+
+    Parameters
+    ----------
+    data : path, glob, folder or list of paths; pyarrow dataset; SQL text or ``(text, connection)``; DuckDB relation; \
+polars LazyFrame; iterator of tables, or function that makes one
+
+    Raises
+    ------
+    DataError
+        When there is nothing to read.
+    """
+    return next(opens for knows, opens in STREAMS if knows(data))(data)

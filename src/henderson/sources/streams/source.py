@@ -1,0 +1,98 @@
+"""`Source`: rows that are read in parts, from the start as often as asked; `open_source` knows which data are one.
+
+A source names its columns, and gives the columns asked for as tables, one after another, each with where it is from.
+Two passes must give the same rows: files are looked at before and after (`files`), and who counts or numbers rows in
+one pass and misses them in the next says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from henderson.sources.table import Table
+
+#: rows of one part: what is summed by level should be as long as there are levels, and leave room for its columns
+PART = 1 << 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a source.
+
+    Attributes
+    ----------
+    table : Table
+        The columns asked for.
+    where : str
+        What they are from, for messages: a file's name, as a rule.
+    given : object
+        What the table was read from, of the make that `augment` returns.
+    """
+
+    table: Table
+    where: str
+    given: Any
+
+
+class Source(Protocol):
+    """Rows that are read in parts.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns.
+    n : int, or None
+        Number of rows, where it is known before they are read.
+    title : str
+        What it is, for messages.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns."""
+
+    @property
+    def n(self) -> int | None:
+        """Rows, where it is known."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be read after the fit."""
+
+    def held(self, columns: Sequence[str] | None) -> AbstractContextManager[Source]:
+        """While it is open, a source that can be read several times; at its end nothing is left behind."""
+
+    def parts(self, columns: Sequence[str]) -> Iterator[Part]:
+        """The rows from the start, with these columns (none: the number of rows alone)."""
+
+
+def gathered(batches: Iterable[Any], rows: int | None = None) -> Iterator[Any]:
+    """Record batches of Arrow put together to tables of at least `rows` rows (`PART`), where there are as many.
+
+    Examples
+    --------
+    >>> import pyarrow
+    >>> batch = pyarrow.record_batch({"x": [1, 2]})
+    >>> [table.num_rows for table in gathered([batch] * 5, 4)]
+    [4, 4, 2]
+    """
+    import pyarrow
+
+    waiting, n = [], 0
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        waiting.append(batch)
+        n += batch.num_rows
+        if n >= (rows or PART):
+            yield pyarrow.Table.from_batches(waiting)
+            waiting, n = [], 0
+    if waiting:
+        yield pyarrow.Table.from_batches(waiting)
