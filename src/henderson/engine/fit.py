@@ -27,6 +27,9 @@ from henderson.progress import progress_bar
 
 #: relative error of r², by rounding, from which it is no number to be shown
 LOST = 1e-4
+#: rows of the dense rest from which a refit takes its last step at this predicted decrease: what that step leaves,
+#: about 1e-4 of it, is below rounding of the deviance, and another iteration costs a quarter of the refit
+DEAR, SLIGHT = 500, 1e-6
 
 
 def fit_design(
@@ -89,7 +92,7 @@ def refit(
     *,
     reml: bool | None = None,
     near: Evaluation | None = None,
-    tolerance: float = 0.0,
+    tolerance: float | None = None,
     progress: bool | None = None,
 ) -> Fit:
     """The same model fitted to another response, or by the other likelihood.
@@ -103,8 +106,9 @@ def refit(
         Default: as the fit.
     near : Evaluation, optional
         A point of the fit's criterion to begin from, whose factor is used again. Default: the fit's optimum.
-    tolerance : float
+    tolerance : float, optional
         Predicted decrease of the deviance at which the search takes its last step, where less precision will do.
+        Default: `SLIGHT` in models with a dense rest of `DEAR` rows or more, else as a fit.
     progress : bool, optional
 
     Returns
@@ -114,6 +118,8 @@ def refit(
     if isinstance(fit, StructuredFit):
         return refit_structured(fit, y, reml=reml, progress=progress)
     began, design, rows = time.perf_counter(), fit.design, fit._rows
+    if tolerance is None:
+        tolerance = SLIGHT if fit.criterion.order >= DEAR else 0.0
     with blas_threads(fit.criterion.order, products=_products(design)):
         criterion = fit.criterion if reml is None else replace(fit.criterion, reml=reml)
         if y is not None:

@@ -163,9 +163,10 @@ class Factor:
             return small.multiply(self.D, zx), np.zeros((0, zx.shape[1]))
         rest = self.rest
         moved = rest.back(self.H)
-        rows = self.S_c - rest.multiply(moved)
         if all(rest.divisible()):
             rows = rest.unscale(rest.back(self.H, spherical=True))
+        else:
+            rows = self.S_c - rest.multiply(moved)
         inner = zx - self.system.product.to_front(moved)
         return small.multiply(self.D, inner), rows
 
