@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from henderson.compat.statsmodels.results import MixedLMResults as MixedLMResults
     from henderson.diagnostics.simplify import simplify as simplify
     from henderson.door import lmer as lmer
+    from henderson.door import mmrm as mmrm
     from henderson.errors import ConvergenceWarning as ConvergenceWarning
     from henderson.errors import DataError as DataError
     from henderson.errors import FormulaError as FormulaError
@@ -60,6 +61,7 @@ _ROOMS = {
     "lmer": "door",
     "load": "results.loading",
     "mixedlm": "compat.statsmodels.model",
+    "mmrm": "door",
     "parse_constraints": "inference.constraints",
     "simplify": "diagnostics.simplify",
     "power": "planning.power",

@@ -1,4 +1,4 @@
-"""`lmer`: lme4's function, its formula language and its conventions."""
+"""`lmer`: lme4's function, its formula language and its conventions; `mmrm`: the same for repeated measures."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def lmer(
     cov: str | None = None,
     check_identified: Literal["raise", "warn", "ignore"] = "raise",
     doublevert: Literal["diag_special", "split"] = "diag_special",
+    residual: str | None = None,
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -73,6 +74,11 @@ def lmer(
     doublevert : {"diag_special", "split"}
         What ``(f || g)`` is with a factor f (lme4's option of that name): ``diag(f | g)``, independent effects; or, as
         in lme4's default, ``(1 | g) + (0 + f | g)``, where the effects of f's levels are correlated.
+    residual : str, optional
+        Covariance of the residuals of a series, ``"ar1(visit | patient)"``: us, cs, csh, toep, toeph, ar1, ar1h, ad,
+        adh or diag of visits, car1 of a time, sp_exp, sp_gau or sp_mat of coordinates; ``"us(visit | arm / patient)"``
+        has parameters for each arm. Alone or times them stand variance functions: ``"ident(arm)"``, ``"power(age)"``,
+        ``"exp(age)"``. With it a formula needs no random effects (see docs/repeated-measures.md).
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -105,6 +111,7 @@ def lmer(
     """
     from henderson.design.from_formula import design_from_formula
     from henderson.engine.fit import fit_design
+    from henderson.errors import DataError, users_level
     from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
     from henderson.results.fitted import MixedModelResults
     from henderson.sources.columns import numbers
@@ -122,6 +129,8 @@ def lmer(
         "check_identified": check_identified,
         "doublevert": doublevert,
     }
+    if residual is not None and (type(data).__name__ == "RowSums" or is_stream(data)):
+        raise DataError("residual= takes a table in memory: sums of rows that are read in parts forget their series")
     if type(data).__name__ == "RowSums":  # its room is not loaded for a table
         data = cast("RowSums", data)
         given = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}
@@ -131,10 +140,95 @@ def lmer(
 
         fit = fit_stream(formula, data, subset=subset, reml=REML, start=theta, progress=progress, **options)
     else:
-        design, rows = design_from_formula(formula, data, subset=subset, **options)
+        design, rows = design_from_formula(formula, data, subset=subset, residual=residual, **options)
         fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
-    warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
-    warn_if_singular(fit)
+    level = users_level()
+    warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message, level)
+    warn_if_singular(fit, level)
     if check_identified == "raise":  # else that was said before the fit, or is not to be
-        warn_unless_identified(fit)
+        warn_unless_identified(fit, level)
     return MixedModelResults(fit, request)
+
+
+def mmrm(
+    formula: str,
+    data: TableLike,
+    *,
+    REML: bool = True,
+    weights: ColumnLike | None = None,
+    offset: ColumnLike | None = None,
+    subset: ColumnLike | slice | None = None,
+    missing: Literal["drop", "raise"] = "drop",
+    contrasts: Mapping[str, Any] | None = None,
+    ddf: str = "satterthwaite",
+    cov: str | None = None,
+    env: Env = 0,
+    progress: bool | None = None,
+) -> MixedModelResults:
+    """Fit a mixed model for repeated measures: a mean, and one covariance of a patient's visits.
+
+    Parameters
+    ----------
+    formula : str
+        ``"y ~ arm * visit + us(visit | patient)"``: terms of the mean as `lmer` has them, and one covariance structure,
+        as R's mmrm and SAS's REPEATED have it; see `lmer`'s `residual` for those there are. Variance functions may
+        follow it, ``"… + ar1(visit | patient) * power(age)"``, and random effects may stand beside it.
+    data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+        One row a visit. Visits may be missing and rows in any order. The order of visits is that of their categories,
+        of numbers, or the natural one of text ("V2" before "V10").
+    REML : bool
+        Restricted likelihood rather than the likelihood.
+    weights, offset, subset, missing, contrasts, env, progress
+        As for `lmer`; a weight w divides the variance of its row.
+    ddf : {"satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual", "asymptotic", …}
+        Degrees of freedom of tests of fixed effects. "kenward-roger" is SAS's, with second derivatives of the
+        covariance; "kenward-roger-linear" leaves these out.
+    cov : {"model", "kenward-roger", "CR0", "CR1", "CR2", "CR3", …}, optional
+        Covariance of the fixed effects; by default the one that goes with `ddf`. The robust ones are by patient.
+
+    Returns
+    -------
+    MixedModelResults
+
+    Raises
+    ------
+    FormulaError, DataError
+        Before any fitting; the message names the culprit.
+
+    See Also
+    --------
+    lmer : The same with the covariance as `residual`.
+
+    Examples
+    --------
+    >>> from henderson import mmrm
+    >>> from henderson.datasets import load
+    >>> fit = mmrm("FEV1 ~ RACE + SEX + ARMCD * AVISIT + us(AVISIT | USUBJID)", load("fev"), ddf="kenward-roger")
+    >>> round(fit.deviance, 4)
+    3386.4499
+    >>> differences = fit.emmeans("ARMCD", by="AVISIT").contrasts("revpairwise").frame
+    >>> differences[["AVISIT", "estimate", "se", "df", "p"]].round(4)
+      AVISIT  estimate      se        df       p
+    0   VIS1    3.7744  1.0818  145.5471  0.0006
+    1   VIS2    3.7323  0.8633  145.2776  0.0000
+    2   VIS3    3.0806  0.6955  130.9276  0.0000
+    3   VIS4    4.3985  1.6934  133.3891  0.0104
+    """
+    from henderson.formula.residual import split_covariance
+
+    mean, residual = split_covariance(formula)
+    return lmer(
+        mean,
+        data,
+        REML=REML,
+        weights=weights,
+        offset=offset,
+        subset=subset,
+        missing=missing,
+        contrasts=contrasts,
+        ddf=ddf,
+        cov=cov,
+        residual=residual,
+        env=capture(env),
+        progress=progress,
+    )

@@ -232,6 +232,8 @@ def test_more_parameters_than_the_data_tell():
         ("diag(visit | patient)", "(1 | patient:visit)", "Var(V1), Var(V2)"),
         ("us(visit | patient)", "(1 | patient:visit)", "Var(V1), Var(V2)"),
         ("us(visit | patient)", "(1 | site) + (1 | patient)", "(1 | patient)"),
+        ("us(visit | patient)", "ar1(0 + factor(visit) | patient)", "visit[V4] | patient)"),
+        ("diag(visit | patient)", "us(0 + factor(visit) | patient)", "Var(V1), Var(V2)"),
     ],
 )
 def test_what_a_random_effect_adds_is_not_in_the_structure(residual, random, names):
@@ -252,6 +254,8 @@ def test_what_a_random_effect_adds_is_not_in_the_structure(residual, random, nam
         ("ident(arm)", "(1 | patient)"),
         ("power(age)", "(1 | patient)"),
         ("ad(visit | patient)", "(1 | patient)"),
+        ("ident(arm)", "ar1(0 + factor(visit) | patient)"),
+        ("ar1(visit | patient)", "cs(0 + factor(visit) | patient)"),
     ],
 )
 def test_what_is_told_apart_is_not_refused(residual, random):

@@ -1,8 +1,8 @@
 """What must hold of a residual covariance before a model is fitted; each check names the culprit.
 
 Parameters can be told apart when the derivatives of the covariance of a series in them are linearly independent over
-the series: of V in its natural parameters ψ, and of Z_kGZ_k' in the entries of G for each random term whose levels lie
-within series. At a generic ψ the Gram matrix
+the series: of V in its natural parameters ψ, and of Z_kG_kZ_k' in θ_k for each random term whose levels lie within
+series. At generic ψ and θ the Gram matrix
 
     M_ab = Σ_series tr (∂V/∂a)(∂V/∂b)
 
@@ -171,16 +171,29 @@ def _some(names: list[str]) -> str:
 
 @dataclass(frozen=True)
 class Inner:
-    """A random term whose levels lie within series."""
+    """A random term whose levels lie within series.
+
+    Attributes
+    ----------
+    term : RandomTerm
+    loads : TermRows
+    changes : (k, q, q) array
+        ∂G/∂θ at a generic θ.
+    """
 
     term: RandomTerm
     loads: TermRows
-    basis: FloatArray
+    changes: FloatArray
 
     @classmethod
     def of(cls, term: RandomTerm, loads: TermRows) -> Inner:
-        """With the basis of its covariances."""
-        return cls(term, loads, structure_called(term.structure).basis(term.n_columns))
+        """With the derivatives of its covariance where effects correlate and differ in size."""
+        structure, q = structure_called(term.structure), term.n_columns
+        sd = 1.0 + 0.1 * np.arange(q)
+        lags = np.abs(np.subtract.outer(np.arange(q), np.arange(q)))
+        theta = structure.theta_of_cov(np.outer(sd, sd) * GENERIC**lags)
+        half = structure.jacobian(theta, q) @ structure.lam(theta, q).T
+        return cls(term, loads, half + half.transpose(0, 2, 1))
 
     @property
     def label(self) -> str:
@@ -190,17 +203,17 @@ class Inner:
 
     @property
     def names(self) -> list[str]:
-        """Of its covariance's entries."""
-        if len(self.basis) == 1:
+        """Of its parameters."""
+        if len(self.changes) == 1:
             return [f"the variance of {self.label}"]
-        return [f"entry {k + 1} of the covariance of {self.label}" for k in range(len(self.basis))]
+        return [f"parameter {k + 1} of the covariance of {self.label}" for k in range(len(self.changes))]
 
     def first(self, at: np.ndarray) -> FloatArray:
-        """Z B_i Z', (n_g, U, n, n), of series whose rows are `at` (U, n)."""
+        """Z (∂G/∂θ_i) Z', (k, U, n, n), of series whose rows are `at` (U, n)."""
         assert self.loads.codes is not None
         codes, z = self.loads.codes[at], self.loads.columns[at]
         same = codes[..., :, None] == codes[..., None, :]
-        return np.stack([np.einsum("...ia,ab,...jb->...ij", z, one, z) * same for one in self.basis])
+        return np.stack([np.einsum("...ia,ab,...jb->...ij", z, one, z) * same for one in self.changes])
 
 
 def generic(residual: Residual, series: ResidualRows) -> FloatArray:

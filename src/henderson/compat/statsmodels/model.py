@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.results import MixedLMResults
 from henderson.compat.statsmodels.setup import Setup
+from henderson.compat.statsmodels.structured import StructuredMixedLM
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 
@@ -108,7 +109,15 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         )
         self._setup(replace(setup, names=data, given_groups=grouped))
 
+    @overload
     @classmethod
+    def from_formula(cls, formula: str, data: Any, *args: Any, residual: None = None, **kwargs: Any) -> MixedLM: ...
+
+    @overload
+    @classmethod
+    def from_formula(cls, formula: str, data: Any, *args: Any, residual: str, **kwargs: Any) -> StructuredMixedLM: ...
+
+    @classmethod  # type: ignore[misc]  # what *args and **kwargs stand for above is named here
     def from_formula(
         cls,
         formula: str,
@@ -124,7 +133,8 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         weights: Any = None,
         offset: Any = None,
         eval_env: Any = 0,
-    ) -> MixedLM:
+        residual: str | None = None,
+    ) -> MixedLM | StructuredMixedLM:
         """A model from a formula and a table.
 
         Parameters
@@ -150,10 +160,13 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         eval_env : int, mapping or "closed"
             Where to look up functions in the formula: 0 the caller, 1 its caller, …; −1 nowhere. ``"closed"``
             confines formulas to the data's columns and the listed functions.
+        residual : str, optional
+            Covariance of the residuals, ``"ar1(visit | patient)"``; see `henderson.lmer`. With it a model needs no
+            random effects, and its `fit` has the native results.
 
         Returns
         -------
-        MixedLM
+        MixedLM, or StructuredMixedLM with `residual`
 
         Raises
         ------
@@ -183,7 +196,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         from henderson.formula.bars import parse
         from henderson.formula.environment import capture
 
-        if groups is None and not parse(formula).bars:
+        if groups is None and residual is None and not parse(formula).bars:
             raise AttributeError(
                 "'groups' is a required keyword argument in MixedLM.from_formula, unless the formula has bars: (1 | g)"
             )
@@ -200,7 +213,10 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             env=capture(getattr(eval_env, "namespace", eval_env)),
             order="patsy",
             strict=False,
+            residual=residual,
         )
+        if residual is not None:
+            return StructuredMixedLM(design, rows)
         return cls.from_design(design, rows, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
 
     @classmethod
