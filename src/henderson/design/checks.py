@@ -10,7 +10,7 @@ import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
-from henderson.errors import DataError, ValueWarning
+from henderson.errors import DataError, ValueWarning, users_level
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import FactorSpec
 from henderson.formula.terms import shown
@@ -18,8 +18,6 @@ from henderson.sources.factors import shown_label
 
 #: what to do about variances that the number of rows cannot identify
 Reaction = Literal["raise", "warn", "ignore"]
-
-_TO_CALLER = 6  # _react, check_terms, check_design, design_from_formula, lmer, and whoever calls it
 
 
 def check_design(design: Design, rows: Rows, *, strict: bool = True, check_identified: Reaction = "raise") -> None:
@@ -134,4 +132,4 @@ def _react(text: str, reaction: Reaction) -> None:
     if reaction == "raise":
         raise DataError(text)
     if reaction == "warn":
-        warnings.warn(text, ValueWarning, stacklevel=_TO_CALLER)
+        warnings.warn(text, ValueWarning, stacklevel=users_level())
