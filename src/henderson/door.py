@@ -229,6 +229,6 @@ def mmrm(
         ddf=ddf,
         cov=cov,
         residual=residual,
-        env=capture(env),
+        env=cast("Env", capture(env)),  # the names of whoever called this
         progress=progress,
     )
