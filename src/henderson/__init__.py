@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from henderson.errors import FormulaError as FormulaError
     from henderson.errors import SingularMatrixWarning as SingularMatrixWarning
     from henderson.errors import ValueWarning as ValueWarning
+    from henderson.fit_many import fit_many as fit_many
     from henderson.inference.comparison.compare import bootstrap_compare as bootstrap_compare
     from henderson.inference.comparison.compare import compare as compare
     from henderson.inference.comparison.compare import kr_compare as kr_compare
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from henderson.report.paper import table as table
     from henderson.results.fitted import MixedModelResults as MixedModelResults
     from henderson.results.loading import load as load
+    from henderson.results.many_fits import ManyFits as ManyFits
     from henderson.results.row_sums import RowSums as RowSums
     from henderson.tables.aligned import Summary as Summary
 
@@ -46,6 +48,7 @@ _ROOMS = {
     "ConvergenceWarning": "errors",
     "DataError": "errors",
     "FormulaError": "errors",
+    "ManyFits": "results.many_fits",
     "MixedLM": "compat.statsmodels.model",
     "MixedLMParams": "compat.statsmodels.params",
     "MixedLMResults": "compat.statsmodels.results",
@@ -57,6 +60,7 @@ _ROOMS = {
     "ValueWarning": "errors",
     "bootstrap_compare": "inference.comparison.compare",
     "compare": "inference.comparison.compare",
+    "fit_many": "fit_many",
     "kr_compare": "inference.comparison.compare",
     "lmer": "door",
     "load": "results.loading",

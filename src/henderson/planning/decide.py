@@ -11,12 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
-from henderson.engine.boundary import SINGULAR, is_singular
+from henderson.engine.boundary import is_singular
 from henderson.engine.fit import Fit
-from henderson.engine.many.components import Components
-from henderson.engine.many.fits import BatchFit
 from henderson.engine.many.pieces import Responses
-from henderson.engine.many.refits import Refitter
+from henderson.engine.many.refits import Refitter, singular_members
 from henderson.errors import DataError
 from henderson.inference.choose import infer
 from henderson.inference.contrast_rows import independent_rows
@@ -118,7 +116,7 @@ class Tester:
         tests = by_design(self.rule) if self.rule is not None else MANY[self.ddf]
         F, den_df = tests(Batch(parts, responses, found, self.rows, self.fit.reml), self.values)
         p = f_pvalue(F, float(len(self.rows)), den_df)
-        return Outcome(np.where(found.converged, p, np.nan), _singular(parts, found))
+        return Outcome(np.where(found.converged, p, np.nan), singular_members(parts, found))
 
     def _alone(self, y: FloatArray) -> Outcome:
         fit = self.refitter.alone(y, tolerance=ENOUGH)
@@ -141,10 +139,3 @@ def _identified(fit: Fit) -> bool:
     """Whether the design tells all its variances apart."""
     fitted = FitMoments.of(fit).working
     return not flat_directions(fitted, curvature(fitted)).note
-
-
-def _singular(parts: Components, found: BatchFit) -> np.ndarray:
-    """Which fits of a batch are singular, (B,) bool."""
-    roots = found.root.transpose(2, 0, 1)
-    smallest = [np.linalg.svd(roots[:, term, term], compute_uv=False).min(axis=1) for term in parts.layout.terms]
-    return np.asarray(np.min(smallest, axis=0) < SINGULAR)

@@ -18,7 +18,7 @@ Steps 1 to 4 and the traces of 7 are sums over the components: small ones by pat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
 from typing import Protocol
 
@@ -127,6 +127,9 @@ class Pieces:
     f: FloatArray
     d_xx: FloatArray
     miss: FloatArray
+
+    def __getitem__(self, members: np.ndarray) -> Pieces:
+        return Pieces(*(getattr(self, field.name)[..., members] for field in fields(self)))
 
 
 @dataclass(frozen=True)

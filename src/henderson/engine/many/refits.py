@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from henderson.covariance.layout import layout_of
+from henderson.engine.boundary import SINGULAR
 from henderson.engine.criterion import Evaluation
 from henderson.engine.fit import Fit, refit
 from henderson.engine.many.components import Components, components
@@ -209,6 +210,13 @@ def start_of(fit: Fit, parts: Components) -> FloatArray:
     for term, lam in zip(parts.layout.terms, fit.lam):
         start[term, term] = lam @ lam.T
     return start
+
+
+def singular_members(parts: Components, found: BatchFit) -> np.ndarray:
+    """Which fits of a batch have a combination of random effects without variance, (B,) bool."""
+    roots = np.nan_to_num(found.root.transpose(2, 0, 1))
+    smallest = [np.linalg.svd(roots[:, term, term], compute_uv=False).min(axis=1) for term in parts.layout.terms]
+    return np.asarray(np.min(smallest, axis=0) < SINGULAR)
 
 
 def refit_all(refitter: Refitter, pieces: Iterator[tuple[slice, FloatArray]], tell: Callable[[int], None]) -> Refits:

@@ -32,6 +32,8 @@ FloatArray = np.ndarray
 
 #: threshold of Kenward and Roger's information, see `kenward_roger.parameter_covariance`
 FLAT_INFORMATION = 1e-11
+#: eigenvalue of a Hessian in natural units from which it is positive, as in `positive_inverse`
+POSITIVE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -107,34 +109,76 @@ def nothing_flat(gradient: FloatArray) -> Unidentified:
     return Unidentified(np.eye(p), gradient, Flat(np.zeros((0, k)), np.ones(k), ""))
 
 
+@dataclass(frozen=True)
+class Sensitivity:
+    """What Satterthwaite's df of any contrast follow from, B fits.
+
+    Attributes
+    ----------
+    phi : (p, p, B) array
+        (X'V⁻¹X)⁻¹.
+    gradient : (k + 1, p, p, B) array
+        Its derivatives, and itself: those of σ²Φ in (θ, ρ), by σ².
+    spread : (B, k + 1, k + 1) array
+        Covariance of (θ, ρ).
+    """
+
+    phi: FloatArray
+    gradient: FloatArray
+    spread: FloatArray
+
+    @classmethod
+    def of(cls, batch: Batch, among: np.ndarray | None = None) -> Sensitivity:
+        """At the optima of a batch; `among`: of some of its members, (B,) bool."""
+        at, layout, scale = batch.found.at, batch.parts.layout, batch.found.sigma**2
+        root = batch.found.root
+        if among is not None and not among.all():
+            at, scale, root = at[among], scale[among], root[..., among]
+        directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
+        d_r2 = at.d_r2 / scale
+        _, hessian, jacobian = chain(layout, root, directions, at.d_logdet + d_r2, at.dd_logdet + at.dd_r2 / scale)
+        n = layout.n_theta
+        whole = np.empty((n + 1, n + 1, len(scale)))
+        whole[:n, :n] = hessian
+        whole[n, :n] = whole[:n, n] = -np.einsum("gib,gb->ib", jacobian, d_r2)
+        whole[n, n] = batch.nu
+        phi = at.s_inverse
+        by_g = np.einsum("xub,iuvb,vyb->ixyb", phi, at.d_xx, phi, optimize=True)
+        gradient = np.concatenate([np.einsum("gib,gxyb->ixyb", jacobian, by_g), phi[None]])
+        return cls(phi, gradient, _spread(whole.transpose(2, 0, 1)))
+
+    def variance_and_df(self, row: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """l'Φl and df = 2v²/(∇v'A∇v) of one row l over the orthonormal columns (p,), all fits at once: (B,) both."""
+        variance = np.einsum("x,xyb,y->b", row, self.phi, row)
+        slope = np.einsum("x,ixyb,y->ib", row, self.gradient, row, optimize=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return variance, 2 * variance**2 / np.einsum("ib,bij,jb->b", slope, self.spread, slope, optimize=True)
+
+
+def _spread(hessian: FloatArray) -> FloatArray:
+    """Twice the inverse of the positive part of each of many symmetric matrices, (B, m, m); see `positive_inverse`."""
+    if not np.isfinite(hessian).all():
+        return np.array([2 * positive_inverse(one).matrix for one in hessian])
+    size = np.sqrt(np.abs(np.einsum("bii->bi", hessian)))
+    size = np.where(size > 0, size, 1.0)
+    both = size[:, :, None] * size[:, None]
+    values, vectors = np.linalg.eigh((hessian + hessian.transpose(0, 2, 1)) / 2 / both)
+    weights = np.where(values > POSITIVE, 2 / np.where(values > POSITIVE, values, 1.0), 0.0)
+    return (vectors * weights[:, None]) @ vectors.transpose(0, 2, 1) / both
+
+
 def satterthwaite_tests(batch: Batch, values: FloatArray) -> tuple[FloatArray, FloatArray]:
     """F and Satterthwaite's (Fai and Cornelius') denominator df of each fit, (B,) both."""
-    at, layout, scale = batch.found.at, batch.parts.layout, batch.found.sigma**2
-    directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
-    d_r2 = at.d_r2 / scale
-    _, hessian, jacobian = chain(
-        layout, batch.found.root, directions, at.d_logdet + d_r2, at.dd_logdet + at.dd_r2 / scale
-    )
-    n = layout.n_theta
-    whole = np.empty((n + 1, n + 1, len(scale)))
-    whole[:n, :n] = hessian
-    whole[n, :n] = whole[:n, n] = -np.einsum("gib,gb->ib", jacobian, d_r2)
-    whole[n, n] = batch.nu
-    phi = at.s_inverse
-    by_g = np.einsum("xub,iuvb,vyb->ixyb", phi, at.d_xx, phi, optimize=True)
-    gradient = np.concatenate([np.einsum("gib,gxyb->ixyb", jacobian, by_g), phi[None]])
-    spread = [2 * positive_inverse(one).matrix for one in whole.transpose(2, 0, 1)]
-    if len(batch.rows) == 1:  # df = 2v²/(∇v'A∇v) of the one row, all fits at once
-        l = batch.turned[0]
-        variance = np.einsum("x,xyb,y->b", l, phi, l)
-        slope = np.einsum("x,ixyb,y->ib", l, gradient, l, optimize=True)
-        F = (batch.found.beta @ batch.rows[0] - values[0]) ** 2 / (scale * variance)
+    known = Sensitivity.of(batch)
+    if len(batch.rows) == 1:
+        variance, df = known.variance_and_df(batch.turned[0])
         with np.errstate(divide="ignore", invalid="ignore"):
-            return F, 2 * variance**2 / np.einsum("ib,bij,jb->b", slope, np.array(spread), slope, optimize=True)
+            F = (batch.found.beta @ batch.rows[0] - values[0]) ** 2 / (batch.found.sigma**2 * variance)
+        return F, df
     rules: list[DdfMethod] = []
-    for b, covariance in enumerate(spread):
-        slopes = np.ascontiguousarray(gradient[..., b])
-        rules.append(Satterthwaite(batch.turned, phi[:, :, b], slopes, covariance, nothing_flat(slopes)))
+    for b, covariance in enumerate(known.spread):
+        slopes = np.ascontiguousarray(known.gradient[..., b])
+        rules.append(Satterthwaite(batch.turned, known.phi[:, :, b], slopes, covariance, nothing_flat(slopes)))
     return batch.f_tests(values, rules, batch.covariance())
 
 
