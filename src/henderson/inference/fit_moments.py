@@ -12,9 +12,10 @@ do: a covariate in calendar years. Degrees of freedom and covariances are comput
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from henderson.engine.moments import Moments
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
+T = TypeVar("T")
 
 
 def fit_of(fit: Any) -> Fit:
@@ -50,6 +52,12 @@ class FitMoments:
     def of(cls, fit: Any) -> FitMoments:
         """From a fit or from results."""
         return fit if isinstance(fit, cls) else cls(fit_of(fit))
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What was computed under a name before, or is now: a fit's curvature serves covariances and df alike."""
+        if name not in self.__dict__:
+            self.__dict__[name] = compute()
+        return self.__dict__[name]
 
     @cached_property
     def working(self) -> FitMoments:

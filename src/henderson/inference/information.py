@@ -55,6 +55,10 @@ class Curvature:
 
 def curvature(fitted: FitMoments) -> Curvature:
     """Gradient, Hessian and information at the fit, ML or REML as fitted."""
+    return fitted.once("curvature", lambda: _curvature(fitted))
+
+
+def _curvature(fitted: FitMoments) -> Curvature:
     moments, phi, scale, v = fitted.moments, fitted.phi, fitted.scale, fitted.residual_direction
     restricted = phi if fitted.fit.reml else None
     first, second = first_derivatives(moments, v, restricted), second_derivatives(moments, v, restricted)

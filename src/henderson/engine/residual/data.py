@@ -9,6 +9,7 @@ depends on their number; where it has few, the blocks themselves are cheaper.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -18,6 +19,12 @@ FloatArray = np.ndarray
 
 #: doubles of the products of one unit
 MOST = 1 << 24
+
+
+@lru_cache(maxsize=256)
+def _triangle(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a lower triangle of order n."""
+    return np.tril_indices(n)
 
 
 class BlockData(Protocol):
@@ -95,7 +102,7 @@ class Summed:
     def of(cls, c: FloatArray, counts: np.ndarray) -> Summed:
         """From the blocks (B, n, m), those of a unit together."""
         _, n, m = c.shape
-        rows, columns = np.tril_indices(n), np.tril_indices(m)
+        rows, columns = _triangle(n), _triangle(m)
         ends = np.concatenate([[0], np.cumsum(counts)])
         out = np.empty((len(counts), len(rows[0]), len(columns[0])))
         for u, (start, stop) in enumerate(pairwise(ends)):
@@ -109,7 +116,7 @@ class Summed:
 
     def weigh(self, A: FloatArray) -> FloatArray:
         """See `BlockData.weigh`."""
-        rows, columns = np.tril_indices(self.n), np.tril_indices(self.m)
+        rows, columns = _triangle(self.n), _triangle(self.m)
         sums = A[:, :, rows[0], rows[1]].reshape(len(A), -1) @ self.products.reshape(-1, self.products.shape[2])
         out = np.empty((len(A), self.m, self.m))
         out[:, columns[0], columns[1]] = out[:, columns[1], columns[0]] = sums
@@ -117,7 +124,7 @@ class Summed:
 
     def cover(self, Q: FloatArray) -> FloatArray:
         """See `BlockData.cover`."""
-        rows, columns = np.tril_indices(self.n), np.tril_indices(self.m)
+        rows, columns = _triangle(self.n), _triangle(self.m)
         weight = np.where(columns[0] == columns[1], 1.0, 2.0) * Q[columns]
         sums = self.products @ weight
         sums *= np.where(rows[0] == rows[1], 1.0, 0.5)
