@@ -120,6 +120,8 @@ def at_parameters(fit: Fit, params: Mapping[str, Any] | None) -> Fit:
     if not isinstance(params, Mapping) or not set(params) <= set(PARAMETERS):
         wrong = params if not isinstance(params, Mapping) else next(name for name in params if name not in PARAMETERS)
         raise ValueError(f"params is a dict of {', '.join(PARAMETERS)}; {wrong!r} is none of them")
+    if set(params) - {"beta"}:
+        fit.refuse_structure("simulate(params=) with other variances")
     own = Given(fit.beta, fit.lam, fit.sigma)
     at = given_parameters(fit.design, **params, otherwise=own)
     return replace(fit, beta=np.where(fit.kept, at.beta, np.nan), lam=at.lam, sigma=at.sigma)

@@ -20,6 +20,7 @@ import numpy as np
 from henderson.design.replay import Wanted, new_weights
 from henderson.diagnostics.measures import total_sd
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.formula.response import ResponseScale, response_scale
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
@@ -28,6 +29,7 @@ from henderson.prediction.errors import RULES, JointErrors
 from henderson.prediction.new_rows import Targets, own_targets, read_targets
 from henderson.prediction.request import PredictionRequest, term_text
 from henderson.prediction.simulated import given_weights
+from henderson.prediction.structured import structured_predictions
 
 FloatArray = np.ndarray
 
@@ -95,7 +97,7 @@ class Given:
                 raise ValueError("weights= goes with a model that has weights; this one has none")
             return np.ones(m)
         if self.newdata is None:
-            return 1.0 / fit.rows.unit_weights
+            return 1.0 / fit.observed.unit_weights
         of_arrays = fit.design.specs is None
         found = (
             given_weights(fit, self.weights, m) if of_arrays else new_weights(fit.design, self.newdata, self.weights)
@@ -155,6 +157,7 @@ class Predictor:
         how = "the parametric bootstrap" if request.method == "bootstrap" else self._method(request)
         return (
             f"Random effects: {', '.join(own) or 'none'}",
+            *(("Residuals: what the series' own rows say of them",) if request.own else ()),
             f"Limits of {what} at level {request.level:g}, by {how}",
             *(() if scale is None else scale.notes),
         )
@@ -173,6 +176,9 @@ class Predictor:
             refuse_method(inference, request)
         targets = given.targets(fit, request.wanted)
         targets.refuse_unknown(request.new_levels)
+        if isinstance(fit, StructuredFit) and (request.own or request.se):
+            own = given.own_variances(fit, len(targets.mean))
+            return Predictions(*structured_predictions(fit, inference, targets, given.newdata, own, request))
         estimate = targets.estimates(fit.b) if request.conditional else targets.mean
         if inference is None:
             none = np.full(len(estimate), np.nan)

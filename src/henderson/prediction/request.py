@@ -47,6 +47,8 @@ class PredictionRequest:
     seed : int, SeedSequence or Generator, optional
     type : {"link", "response"}
     bias_adjust : bool
+    own : bool
+        Whether residuals are predicted from the series' own rows.
     """
 
     terms: tuple[bool, ...]
@@ -61,6 +63,7 @@ class PredictionRequest:
     bias_adjust: bool = False
     n_boot: int = 500
     seed: Any = None
+    own: bool = False
 
     @classmethod
     def of(
@@ -80,6 +83,7 @@ class PredictionRequest:
         bias_adjust: bool = False,
         n_boot: int = 500,
         seed: Any = None,
+        conditional: bool = False,
     ) -> PredictionRequest:
         """Check what a user wrote.
 
@@ -115,10 +119,18 @@ class PredictionRequest:
             raise ValueError("method='bootstrap' has no degrees of freedom: leave out ddf= and variance_uncertainty=")
         if random and re not in (None, "all"):
             raise ValueError(f"random=True is re='all'; it does not go with re={re!r}")
+        if not isinstance(conditional, bool | np.bool_):
+            raise ValueError(f"conditional must be True or False, not {conditional!r}")
+        if conditional and design.residual is None:
+            raise ValueError(
+                "conditional=True is for models with a residual covariance structure; with random effects say re='all'"
+            )
+        if conditional and method == "bootstrap":
+            raise ValueError("conditional=True does not go with method='bootstrap'")
         if bias_adjust and type != "response":
             raise ValueError("bias_adjust=True goes with type='response'")
         return cls(
-            chosen_terms(design, "all" if random else re),
+            chosen_terms(design, "all" if random or (conditional and re is None) else re),
             bool(se or interval),
             interval or "confidence",
             float(level),
@@ -130,6 +142,7 @@ class PredictionRequest:
             bool(bias_adjust),
             int(n_boot),
             seed,
+            bool(conditional),
         )
 
     @property

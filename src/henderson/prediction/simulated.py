@@ -68,6 +68,7 @@ def simulate_new(
     >>> simulate_new(fit, {"Batch": ["A", "new", "new"]}, 4, re="same", seed=1).shape
     (3, 4)
     """
+    fit.refuse_structure("simulate(newdata=)")
     if weights is not None and not fit.design.weighted:
         raise ValueError("weights= goes with a model that has weights; this one has none")
     every: list[Wanted] = ["known"] * len(fit.design.terms)

@@ -153,7 +153,7 @@ def glance(fit: Fit) -> pd.DataFrame:
 
 def row_columns(fit: Fit) -> dict[str, FloatArray]:
     """What the fit says of its own rows, by broom.mixed's names, (n,) each."""
-    rows = fit.rows_for("augment()")
+    rows = fit.observed_for("augment()")
     fitted, weights = fitted_values(fit), rows.unit_weights
     resid = rows.y - fitted
     fixed = rows.X @ np.nan_to_num(np.asarray(fit.beta))

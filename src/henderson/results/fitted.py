@@ -28,6 +28,7 @@ from henderson.results.plot_methods import PlotMethods
 from henderson.results.prediction_methods import PredictionMethods
 from henderson.results.refitting import Refitting
 from henderson.results.report_methods import ReportMethods
+from henderson.results.residual_methods import ResidualMethods
 from henderson.results.tidy_methods import TidyMethods
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class MixedModelResults(
     DiagnosticMethods,
     PlotMethods,
     ReportMethods,
+    ResidualMethods,
     Refitting,
     TidyMethods,
     Keeping,

@@ -64,6 +64,8 @@ class Keeping(FittedModel):
         kind = format or ("henderson" if str(fname).endswith(".henderson") else "pickle")
         if kind not in FORMATS:
             raise ValueError(f"unknown format {kind!r}; there are {', '.join(FORMATS)}")
+        if kind == "henderson":
+            self.engine.refuse_structure("the format 'henderson' (format='pickle' keeps all)")
         results = self
         if remove_data or kind == "henderson" or not self.engine.has_rows:
             results = copy.copy(self)

@@ -76,6 +76,7 @@ class PredictionMethods(FittedModel):
         seed: Any = None,
         type: Literal["link", "response"] = "link",
         bias_adjust: bool = False,
+        conditional: bool = False,
         random: bool = False,
         groups: Any = None,
         exog_re: Any = None,
@@ -124,6 +125,10 @@ class PredictionMethods(FittedModel):
             that scale, or back on that of the response.
         bias_adjust : bool
             With ``type="response"``: the mean of the response and not its median, to second order.
+        conditional : bool
+            Of a model with a residual covariance structure: predict from what was observed of the same series (a
+            patient's other visits), through the correlation of its residuals and all random effects; mmrm's
+            ``conditional=TRUE``. A row that was observed is predicted as it was.
         random : bool
             True is ``re="all"``.
         groups : (m,) array_like, optional
@@ -191,6 +196,7 @@ class PredictionMethods(FittedModel):
             seed=seed,
             type=type,
             bias_adjust=bias_adjust,
+            conditional=conditional,
         )
         found = self._predictor(rows, request)
         if not request.se:

@@ -120,7 +120,7 @@ class TidyMethods(FittedModel):
         from henderson.sources.frames import as_pandas, beside
         from henderson.tables.backend import in_backend
 
-        columns, rows = row_columns(self.engine), self.engine.rows
+        columns, rows = row_columns(self.engine), self.engine.observed
         if data is None:
             own = pd.DataFrame({self.design.y_name: rows.y, **columns}, index=rows.index)
             return in_backend(own, backend)

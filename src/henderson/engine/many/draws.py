@@ -14,6 +14,8 @@ import numpy as np
 
 from henderson.contract.rows import TermRows
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.rows import residual_roots
 
 FloatArray = np.ndarray
 #: (Generator, m) → responses (n, m)
@@ -67,7 +69,7 @@ def blocks(draw: Draw, n: int, entropy: int, size: int, batch: int) -> Iterator[
 
 def mean_of(fit: Fit) -> FloatArray:
     """Xβ̂ and the offset, (n,)."""
-    return fit.rows_for("simulate()").mean(fit.beta, fit.kept)
+    return fit.observed_for("simulate()").mean(fit.beta, fit.kept)
 
 
 def add_effects(y: FloatArray, term: TermRows, b: FloatArray) -> None:
@@ -133,17 +135,35 @@ def responses(mean: FloatArray, sigma: float, weights: FloatArray | None, terms:
 
 def parametric(fit: Fit) -> Draw:
     """y = Xβ̂ + Zb + ε with b and ε drawn from the fitted model."""
-    mean, rows = mean_of(fit), fit.rows
+    mean, rows = mean_of(fit), fit.observed
     terms = [
         TermDraw(own, fit.sigma * lam, term.n_levels) for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam)
     ]
-    return responses(mean, fit.sigma, rows.weights, terms)
+    return _of_the_model(fit, mean, terms)
 
 
 def at_the_modes(fit: Fit) -> Draw:
     """y = Xβ̂ + Zb̂ + ε with ε alone drawn."""
-    mean, rows = mean_of(fit), fit.rows
-    return responses(mean + rows.random_part(fit.b), fit.sigma, rows.weights, ())
+    mean, rows = mean_of(fit), fit.observed
+    return _of_the_model(fit, mean + rows.random_part(fit.b), ())
+
+
+def _of_the_model(fit: Fit, mean: FloatArray, terms: Sequence[TermDraw]) -> Draw:
+    """Responses of a fit's own rows; residuals with a structure are drawn series by series."""
+    if not isinstance(fit, StructuredFit):
+        return responses(mean, fit.sigma, fit.observed.weights, terms)
+    roots = residual_roots(fit.blocks, fit.psi_working, fit.observed)
+
+    def draw(rng: np.random.Generator, m: int) -> FloatArray:
+        y = np.repeat(mean[:, None], m, axis=1)
+        for at, root in roots:
+            u = rng.standard_normal((*at.shape, m))
+            y[at] += np.einsum("bij,bjm->bim", root, u, optimize=True)
+        for term in terms:
+            add_effects(y, term.rows, term.effects(rng, m))
+        return y
+
+    return draw
 
 
 def residual(fit: Fit) -> Draw:

@@ -20,6 +20,7 @@ from henderson.engine.fit import Fit, refit
 from henderson.engine.many.components import Components, components
 from henderson.engine.many.fits import BatchFit, fit_batch
 from henderson.engine.many.pieces import Responses
+from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.search.look import Look
 from henderson.numerics.threads import blas_threads
 
@@ -52,6 +53,8 @@ class Refits:
     converged : (B,) bool array
     vcov : (B, p, p) array
         σ² (X'V⁻¹X)⁻¹, NaN likewise.
+    psi : (B, r) array, or None
+        Parameters of the residuals' structure, where they have one.
     """
 
     beta: FloatArray
@@ -60,6 +63,7 @@ class Refits:
     deviance: FloatArray
     converged: np.ndarray
     vcov: FloatArray
+    psi: FloatArray | None = None
 
     @classmethod
     def of_batch(cls, fit: Fit, parts: Components, batch: BatchFit) -> Refits:
@@ -79,6 +83,7 @@ class Refits:
             np.array([f.deviance for f in fits]),
             np.array([f.optimum.converged for f in fits]),
             np.array([_among_all(f.vcov, f.kept) for f in fits]),
+            np.array([f.psi for f in fits if isinstance(f, StructuredFit)]) if fits[0].design.residual else None,
         )
 
     @classmethod
@@ -91,6 +96,7 @@ class Refits:
             np.concatenate([p.deviance for p in parts]),
             np.concatenate([p.converged for p in parts]),
             np.concatenate([p.vcov for p in parts]),
+            None if parts[0].psi is None else np.concatenate([p.psi for p in parts if p.psi is not None]),
         )
 
     def __getitem__(self, which: np.ndarray) -> Refits:
@@ -102,6 +108,7 @@ class Refits:
             self.deviance[which],
             self.converged[which],
             self.vcov[which],
+            None if self.psi is None else self.psi[which],
         )
 
     def without_failures(self) -> Refits:
@@ -169,6 +176,8 @@ class Refitter:
 
     def alone(self, y: FloatArray, tolerance: float = NEGLIGIBLE) -> Fit:
         """The fit of one response, from the original fit, with the last step at a predicted decrease of `tolerance`."""
+        if self.fit.design.residual is not None:
+            return refit(self.fit, y)
         return refit(self.fit, y, near=self.near, tolerance=tolerance)
 
     @cached_property
@@ -185,8 +194,9 @@ class Refitter:
 def batched_components(
     fit: Fit, *, whiten: bool = True, separate: bool = False, most: int = MOST_DOUBLES_ALONE
 ) -> Components | None:
-    """The design taken apart, or None where it is too large to fit many together, or a λ is not linear in θ."""
-    if not layout_of(fit.design.terms).linear:
+    """The design taken apart, or None where it is too large to fit many together, a λ is not linear in θ, or residuals
+    have a structure."""
+    if fit.design.residual is not None or not layout_of(fit.design.terms).linear:
         return None
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects > 100_000:  # not even worth taking apart

@@ -167,3 +167,23 @@ def mean_residual_variance(model: BlockModel, psi: FloatArray) -> float:
         R = model.residual_cov(psi, part.batch)
         total += float(part.batch.counts @ np.einsum("unn->u", R))
     return model.basis.y_scale**2 * total / model.n
+
+
+def residual_roots(model: BlockModel, psi: FloatArray, rows: Rows) -> list[tuple[np.ndarray, FloatArray]]:
+    """Of each part the rows of its blocks (B, n) and L with LL' = Var(ε) of each, in the unit of y, (B, n, n)."""
+    found = []
+    for part in model.parts:
+        low = model.basis.y_scale * np.linalg.cholesky(model.residual_cov(psi, part.batch))[part.batch.unit_of]
+        if rows.weights is not None:
+            low = low / np.sqrt(rows.weights)[part.batch.rows][:, :, None]
+        found.append((part.batch.rows, low))
+    return found
+
+
+def solved_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+    """V⁻¹(y − Xβ̂) in the unit of 1/y, (n,)."""
+    e, out = working_residuals(model, point, rows), np.empty(rows.n)
+    for part, _, _, own in _weighted(point, e):
+        out[part.batch.rows] = own
+    out /= model.basis.y_scale
+    return out if rows.weights is None else out * np.sqrt(rows.weights)

@@ -19,7 +19,7 @@ import pandas as pd
 from henderson.engine.fit import Fit
 from henderson.inference.choose import infer
 from henderson.inference.comparison.chibar import mixture
-from henderson.inference.comparison.nested import check_nested
+from henderson.inference.comparison.nested import check_nested, residual_within, same_residual
 from henderson.inference.comparison.submodels import (
     by,
     check_same_rows,
@@ -129,26 +129,55 @@ def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame
     elif fits[0].reml:
         notes.append("REML likelihoods, not refitted by ML: the fixed parts are the same")
     fits = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
-    for small, large in pairwise(fits):
-        check_nested(small, large)
+    nested = [True, *(residual_within(small, large) for small, large in pairwise(fits))]
+    for small, large, is_nested in zip(fits, fits[1:], nested[1:]):
+        if is_nested:
+            check_nested(small, large)
+    counted = _counted(fits)
     rows = []
-    for k, fit in enumerate(fits):
-        at, n = likelihood_of(fit), fit.n
+    for k, (fit, (parameters, n)) in enumerate(zip(fits, counted)):
+        at = likelihood_of(fit)
         row = {
             "npar": at.n_parameters,
-            "aic": at.deviance + 2 * at.n_parameters,
-            "bic": at.deviance + np.log(n) * at.n_parameters,
+            "aic": at.deviance + 2 * parameters,
+            "bic": at.deviance + np.log(n) * parameters,
             "loglik": -at.deviance / 2,
             "deviance": at.deviance,
         }
-        rows.append(row | (_ratio(fits[k - 1], fit, same) if k else dict.fromkeys(_RATIO, np.nan)))
-    frame = pd.DataFrame(rows, index=pd.Index([fit.design.formula or f"model {k + 1}" for k, fit in enumerate(fits)]))
+        tested = k and nested[k] and at.n_parameters > likelihood_of(fits[k - 1]).n_parameters
+        rows.append(row | (_ratio(fits[k - 1], fit, same) if tested else dict.fromkeys(_RATIO, np.nan)))
+    names = [_name(fit, k, fits) for k, fit in enumerate(fits)]
+    frame = pd.DataFrame(rows, index=pd.Index(names))
+    if any(fit.design.residual is not None for fit in fits):
+        lowest = (f"the lowest {name} is that of {frame[name.lower()].idxmin()}" for name in ("AIC", "BIC"))
+        notes += ["; ".join(lowest)]
+    for k, is_nested in enumerate(nested):
+        if not is_nested:
+            notes.append(f"{names[k - 1]} is not nested in {names[k]}: no likelihood ratio; see their AIC and BIC")
     for small, large in pairwise(fits):
-        known = mixture(small.design.terms, large.design.terms) if same else None
+        known = mixture(small.design.terms, large.design.terms) if same and same_residual(small, large) else None
         if known is not None:
             notes.append(f"p_chibar of {large.design.formula or 'the larger model'}: chi-bar-square, {known}")
     frame.index.name = "model"
     return ResultFrame.of(frame, "Likelihood-ratio tests", tuple(notes))
+
+
+def _counted(fits: Sequence[Any]) -> list[tuple[int, int]]:
+    """Parameters and observations that AIC and BIC count, of one kind for all: where residuals have a structure in any of
+    the models, as SAS and mmrm count (`StructuredFit.penalty`)."""
+    structured = [fit for fit in fits if fit.design.residual is not None]
+    if not structured:
+        return [(fit.n_parameters, fit.n) for fit in fits]
+    n = min(fit.penalty.n_bic for fit in structured)
+    return [(fit.n_parameters - (int(fit.kept.sum()) if fit.reml else 0), n) for fit in fits]
+
+
+def _name(fit: Any, k: int, fits: Sequence[Any]) -> str:
+    """A model's formula, with the structure of its residuals where the models differ in that."""
+    formula, residual = fit.design.formula or f"model {k + 1}", fit.design.residual
+    if all(same_residual(fit, other) for other in fits):
+        return formula
+    return f"{formula}, {residual.label}" if residual is not None else formula
 
 
 _RATIO = ("statistic", "df", "p", "p_chibar")
@@ -160,7 +189,7 @@ def _ratio(small: Any, large: Any, same_fixed: bool) -> dict[str, float]:
 
     one, two = likelihood_of(small), likelihood_of(large)
     statistic, df = likelihood_ratio(one, two), float(two.n_parameters - one.n_parameters)
-    known = mixture(small.design.terms, large.design.terms) if same_fixed else None
+    known = mixture(small.design.terms, large.design.terms) if same_fixed and same_residual(small, large) else None
     return {
         "statistic": statistic,
         "df": df,
@@ -253,7 +282,7 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     """
     small, large = fit_from(small), fit_from(large)
     for fit in (small, large):
-        fit.rows_for("compare(method='bootstrap')")
+        fit.observed_for("compare(method='bootstrap')")
     check_same_rows([small, large])
     notes = ("refitted by ML",) if small.reml or large.reml else ()
     small, large = by(small, reml=False), by(large, reml=False)

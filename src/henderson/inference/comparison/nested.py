@@ -27,6 +27,35 @@ from henderson.inference.comparison.without_random import LinearFit
 
 FloatArray = np.ndarray
 
+#: structures of residuals of which one is a case, visits a distance of one apart
+HOLD = {
+    "iid": (
+        "diag",
+        "cs",
+        "csh",
+        "ar1",
+        "ar1h",
+        "toep",
+        "toeph",
+        "ad",
+        "adh",
+        "us",
+        "car1",
+        "sp_exp",
+        "sp_gau",
+        "sp_mat",
+    ),
+    "diag": ("csh", "ar1h", "toeph", "adh", "us"),
+    "cs": ("csh", "toep", "toeph", "us"),
+    "csh": ("toeph", "us"),
+    "ar1": ("ar1h", "toep", "toeph", "ad", "adh", "us"),
+    "ar1h": ("toeph", "adh", "us"),
+    "toep": ("toeph", "us"),
+    "toeph": ("us",),
+    "ad": ("adh", "us"),
+    "adh": ("us",),
+    "sp_exp": ("sp_mat",),
+}
 #: relative distance at which loadings are outside a span
 _OUTSIDE = 1e-6
 
@@ -51,6 +80,30 @@ def check_nested(small: Fit | LinearFit, large: Fit | LinearFit) -> None:
             raise ValueError(f"the models are not nested: the random term {name!r} is not within the other's, {advice}")
 
 
+def same_residual(a: Fit | LinearFit, b: Fit | LinearFit) -> bool:
+    """Whether two models' residuals have one structure."""
+    one, two = a.design.residual, b.design.residual
+    return (None if one is None else one.label) == (None if two is None else two.label)
+
+
+def residual_within(small: Fit | LinearFit, large: Fit | LinearFit) -> bool:
+    """Whether the covariance of one model's residuals is visibly a case of the other's."""
+    one, two = small.design.residual, large.design.residual
+    if one is None:
+        return True  # one variance: a case of all
+    if two is None:
+        return one.structure == "iid" and not one.variance
+    if same_residual(small, large):
+        return True
+    functions = {(own.kind, own.name) for own in two.variance}
+    if not {(own.kind, own.name) for own in one.variance} <= functions:
+        return False
+    if one.stratum and one.stratum != two.stratum:
+        return False
+    same_places = one.structure in ("iid", "diag") or (one.group, one.places) == (two.group, two.places)
+    return same_places and (one.structure == two.structure or two.structure in HOLD.get(one.structure, ()))
+
+
 def _is_within(small: Fit | LinearFit, k: int, large: Fit | LinearFit) -> bool:
     term, others = small.design.terms[k], large.design.terms
     if term.loaded or any(other.loaded for other in others):
@@ -60,17 +113,17 @@ def _is_within(small: Fit | LinearFit, k: int, large: Fit | LinearFit) -> bool:
         return True
     if not (small.has_rows and large.has_rows):
         return True
-    loads = small.rows.terms[k]
-    free = [large.rows.terms[j] for j in on_same if _is_free(others[j])]
+    loads = small.observed.terms[k]
+    free = [large.observed.terms[j] for j in on_same if _is_free(others[j])]
     if any(_spans(loads, other) for other in free):
         return True
     columns = [TermRows(loads.codes, loads.columns[:, [c]]) for c in range(term.n_columns)]
     if _is_independent(term) and all(any(_spans(column, other) for other in free) for column in columns):
         return True
     if on_same:
-        return _by_columns(term, loads, [(others[j], large.rows.terms[j]) for j in on_same])
-    around = [j for j, other in enumerate(others) if _is_free(other) and _holds(large.rows.terms[j], loads, term)]
-    return any(_has_loadings(loads, term, large.rows.terms[j], others[j]) for j in around)
+        return _by_columns(term, loads, [(others[j], large.observed.terms[j]) for j in on_same])
+    around = [j for j, other in enumerate(others) if _is_free(other) and _holds(large.observed.terms[j], loads, term)]
+    return any(_has_loadings(loads, term, large.observed.terms[j], others[j]) for j in around)
 
 
 def _parts(term: RandomTerm) -> frozenset[str]:

@@ -100,6 +100,7 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     (6.369, True, 0.0058)
     """
     fit = fit_from(model)
+    fit.refuse_structure("rlrt()")
     tested = _find(fit.design, term)
     rows = fit.rows_for("rlrt()")
     place = fit.design.terms.index(tested)

@@ -94,7 +94,7 @@ def check_same_rows(fits: Sequence[Any]) -> None:
 def span_of(a: Any, b: Any) -> tuple[FloatArray, FloatArray]:
     """Columns kept of two fits to the same rows, or, where rows are gone, of their sketches: the same B relate them."""
     if a.has_rows and b.has_rows:
-        return a.rows.X[:, a.kept], b.rows.X[:, b.kept]
+        return a.observed.X[:, a.kept], b.observed.X[:, b.kept]
     return a.digest.sketch[:, a.kept], b.digest.sketch[:, b.kept]
 
 

@@ -13,6 +13,7 @@ from henderson.contract.design import Design
 from henderson.contract.digest import Digest
 from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit
+from henderson.engine.fitted import Penalty
 from henderson.inference.comparison.submodels import linear
 
 _KINDS = ("OLS", "WLS")
@@ -47,6 +48,16 @@ class LinearFit:
     def digest(self) -> Digest:
         """What comparisons need of the rows."""
         return Digest(self.rows, self.design.x_names)
+
+    @property
+    def observed(self) -> Rows:
+        """The rows."""
+        return self.rows
+
+    @property
+    def penalty(self) -> Penalty:
+        """What information criteria count."""
+        return Penalty(self.n_parameters, self.n, self.n)
 
     @property
     def has_rows(self) -> bool:
@@ -89,7 +100,7 @@ def linear_fit(results: Any, like: Fit) -> LinearFit:
     weights = np.broadcast_to(np.asarray(getattr(model, "weights", 1.0), float), y.shape)
     labels = getattr(model.data, "row_labels", None)
     index = (
-        like.rows_for("a comparison with a linear model whose rows have no labels").index
+        like.observed_for("a comparison with a linear model whose rows have no labels").index
         if labels is None and like.n == len(y)
         else pd.Index(range(len(y)) if labels is None else labels)
     )

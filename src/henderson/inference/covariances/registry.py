@@ -50,6 +50,7 @@ KINDS = ("CR0", "CR1", "CR2", "CR3")
 
 
 def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
+    fitted.fit.refuse_structure("cov='hessian'")
     joint, p = joint_of_fit(fitted.fit), int(fitted.kept.sum())
     return Covariance(joint.in_user_units[:p, :p], notes=() if joint.is_definite else (_INDEFINITE,))
 

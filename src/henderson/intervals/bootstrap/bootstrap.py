@@ -212,7 +212,9 @@ def bootstrap_fit(
         raise ValueError(f"a bootstrap needs at least one replicate, not {n}")
     if within and kind != "cases":
         raise ValueError("within=True is for kind='cases'")
-    fit.rows_for("bootstrap()")
+    if kind != "parametric":
+        fit.refuse_structure(f"bootstrap(kind={kind!r})")
+    fit.observed_for("bootstrap()")
     entropy = entropy_of(seed)
     with progress_bar(f"{kind} bootstrap", n, progress) as tell:
         if kind == "cases":
@@ -282,7 +284,7 @@ def _cases(
 def _table(fit: Fit, refits: Refits, statistic: Statistic | None, whole: Callable[[int], Fit]) -> pd.DataFrame:
     """All parameters of each fit, or the statistic of each."""
     parameters = variance_parameters(fit.design)
-    values = np.hstack([refits.beta, shown(parameters, refits.cov, refits.sigma)])
+    values = np.hstack([refits.beta, shown(parameters, refits.cov, refits.sigma, refits.psi)])
     table = pd.DataFrame(values, columns=[*fit.design.x_names, *(p.name for p in parameters)])
     if statistic is None:
         return table

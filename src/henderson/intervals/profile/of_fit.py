@@ -79,6 +79,7 @@ def profile_fit(
     (Intercept)                   237.681  265.130
     Days                            7.359   13.576
     """
+    fit.refuse_structure("profile()")
     design = fit.design
     variances = [Target.of(p) for p in variance_parameters(design)]
     fixed = [Target(name, other_spelling(name), "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]

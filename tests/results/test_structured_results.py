@@ -1,0 +1,270 @@
+"""What results of a model with a residual structure give after the fit, against n × n algebra; what they refuse."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.reference import Data
+from tests.structured import covariance, residual_covariance
+
+import henderson
+from henderson.contract.rows import Rows
+from henderson.design.from_formula import design_from_formula
+from henderson.engine.fit import fit_design
+from henderson.errors import NotAvailable
+from henderson.inference.names import InferenceRequest
+from henderson.results.fitted import MixedModelResults
+
+FEV = henderson.datasets.load("fev")
+#: the same numbers by other algebra
+EXACT = 1e-8
+
+
+def fitted(formula: str, residual: str, *, data=FEV, ddf: str = "satterthwaite", reml: bool = True, **options):
+    design = design_from_formula(formula, data, residual=residual, **options)
+    return MixedModelResults(fit_design(*design, reml=reml), InferenceRequest.of(ddf))
+
+
+def dense(found: MixedModelResults) -> tuple[Rows, np.ndarray, np.ndarray]:
+    """Rows, Var(y) and Var(ε) of a fit, (n, n)."""
+    fit = found.engine
+    data = Data(fit.design, fit.observed)
+    return fit.observed, covariance(data, fit.sigma**2 * fit.g, fit.psi), residual_covariance(data, fit.psi)
+
+
+US = fitted("FEV1 ~ ARMCD * AVISIT", "us(AVISIT | USUBJID)", weights="WEIGHT")
+SITES = FEV.assign(SITE=FEV["USUBJID"].astype(str).str[-1])
+RANDOM = fitted("FEV1 ~ ARMCD + (1 | SITE)", "ar1h(AVISIT | USUBJID)", data=SITES)
+
+
+@pytest.mark.parametrize("found", [US, RANDOM], ids=["us, weights", "ar1h in sites"])
+def test_estimates_and_modes(found):
+    rows, V, _ = dense(found)
+    X, y = rows.X, rows.response
+    S = np.linalg.inv(V)
+    phi = np.linalg.inv(X.T @ S @ X)
+    beta = phi @ X.T @ S @ y
+    np.testing.assert_allclose(found.params, beta, rtol=EXACT)
+    np.testing.assert_allclose(found.cov_params(), phi, rtol=1e-6, atol=1e-10)
+    e = y - X @ beta
+    for term, own, lam, b, cov in zip(
+        found.design.terms, rows.terms, found.engine.lam, found.engine.b, found.engine.b_cov()
+    ):
+        G = found.sigma**2 * lam @ lam.T
+        Z = own.matrix(term.n_levels).toarray()
+        big = np.kron(np.eye(term.n_levels), G)
+        np.testing.assert_allclose(b.ravel(), big @ Z.T @ S @ e, atol=1e-8)
+        left = big - big @ Z.T @ S @ Z @ big
+        np.testing.assert_allclose(cov[:, 0, 0], np.diag(left), rtol=1e-8)
+    np.testing.assert_allclose(found.resid, y - found.fittedvalues, rtol=1e-12)
+
+
+@pytest.mark.parametrize("found", [US, RANDOM], ids=["us, weights", "ar1h in sites"])
+def test_residuals_of_every_kind(found):
+    rows, V, R = dense(found)
+    X = rows.X
+    S = np.linalg.inv(V)
+    phi = np.linalg.inv(X.T @ S @ X)
+    marginal = rows.y - rows.mean(found.engine.beta)
+    conditional = np.asarray(found.resid)
+    P = S - S @ X @ phi @ X.T @ S
+    np.testing.assert_allclose(found.residuals("pearson", level="marginal"), marginal / np.sqrt(np.diag(V)), rtol=1e-7)
+    np.testing.assert_allclose(
+        found.residuals("pearson", level="conditional"), conditional / np.sqrt(np.diag(R)), rtol=1e-7
+    )
+    of_marginal = np.diag(V - X @ phi @ X.T)
+    np.testing.assert_allclose(
+        found.residuals("studentized", level="marginal"), marginal / np.sqrt(of_marginal), rtol=1e-7
+    )
+    left = np.diag(R @ P @ R)
+    np.testing.assert_allclose(
+        found.residuals("studentized", level="conditional"), conditional / np.sqrt(left), rtol=1e-6
+    )
+    scaled = np.asarray(found.residuals("scaled", level="marginal"))
+    assert scaled @ scaled == pytest.approx(marginal @ S @ marginal, rel=1e-8)
+    assert found.effective_df == pytest.approx(len(X) - np.trace(R @ P), rel=1e-8)
+    with pytest.raises(ValueError, match="raw, pearson, studentized, scaled"):
+        found.residuals("external")
+
+
+def test_cluster_robust_covariances():
+    rows, V, _ = dense(US)
+    X, codes = rows.X, rows.residual.codes
+    S = np.linalg.inv(V)
+    M = np.linalg.inv(X.T @ S @ X)
+    e = rows.response - X @ US.engine.beta
+    meat = {"CR0": np.zeros((8, 8)), "CR3": np.zeros((8, 8))}
+    for code in np.unique(codes):
+        own = np.flatnonzero(codes == code)
+        Vi, Xi, ei = V[np.ix_(own, own)], X[own], e[own]
+        H = Xi @ M @ Xi.T @ np.linalg.inv(Vi)
+        for kind, adjust in (("CR0", np.eye(len(own))), ("CR3", np.linalg.inv(np.eye(len(own)) - H))):
+            s = Xi.T @ np.linalg.solve(Vi, adjust @ ei)
+            meat[kind] += np.outer(s, s)
+    for kind, middle in meat.items():
+        found = US.with_inference(cov=kind)
+        np.testing.assert_allclose(found.cov_params(), M @ middle @ M, rtol=1e-6, atol=1e-9)
+
+
+def test_residual_covariances_are_shown():
+    cov = US.residual_cov()
+    assert cov.index.tolist() == ["VIS1", "VIS2", "VIS3", "VIS4"]
+    psi = US.engine.psi
+    np.testing.assert_allclose(cov.to_numpy()[np.tril_indices(4)], psi)
+    rows, _, R = dense(US)
+    own = np.flatnonzero(rows.residual.codes == US.design.residual.levels.get_loc("PT2"))
+    np.testing.assert_allclose(US.residual_cov("PT2"), R[np.ix_(own, own)], rtol=1e-10)
+    assert np.diag(US.residual_cov(correlation=True)) == pytest.approx(np.ones(4))
+    with pytest.raises(henderson.errors.DataError, match="USUBJID"):
+        US.residual_cov("nobody")
+    with pytest.raises(NotAvailable, match="independent"):
+        henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff")).residual_cov()
+
+
+def test_varcorr_has_the_structure():
+    table = US.varcorr
+    assert table["grp"].eq("Residual").all()
+    assert table["var1"].tolist()[:4] == ["VIS1", "VIS2", "VIS3", "VIS4"]
+    pair = table[(table["var1"] == "VIS1") & (table["var2"] == "VIS2")].iloc[0]
+    cov = US.residual_cov()
+    assert pair["vcov"] == pytest.approx(cov.loc["VIS1", "VIS2"])
+    assert pair["sdcor"] == pytest.approx(US.residual_cov(correlation=True).loc["VIS1", "VIS2"])
+    text = str(RANDOM.summary())
+    assert "Random effects, and residuals ar1h(AVISIT | USUBJID)" in text
+    assert "Corr" in text
+
+
+def test_predictions_given_the_series_own_rows():
+    rows, V, _ = dense(US)
+    e = rows.response - rows.X @ US.engine.beta
+    new = FEV[FEV["USUBJID"].isin(["PT1", "PT2", "PT3"])]
+    found = US.predict(new, conditional=True, se=True, weights=new["WEIGHT"])
+    plain = US.predict(new)
+    for at, (_, row) in enumerate(new.iterrows()):
+        own = np.flatnonzero(rows.residual.codes == US.design.residual.levels.get_loc(row["USUBJID"]))
+        if np.isfinite(row["FEV1"]):  # was observed: as it was
+            assert found["estimate"].iloc[at] == pytest.approx(row["FEV1"], rel=1e-8)
+            assert found["se"].iloc[at] == pytest.approx(0.0, abs=1e-4)
+            continue
+        cov = US.residual_cov().loc[row["AVISIT"]]
+        visits = US.design.residual.visits[rows.residual.where[own]]
+        C = cov[visits].to_numpy() / np.sqrt(row["WEIGHT"] * rows.weights[own])
+        half = np.linalg.solve(V[np.ix_(own, own)], C)
+        assert found["estimate"].iloc[at] == pytest.approx(plain.iloc[at] + half @ e[own], rel=1e-8)
+        x = np.asarray(design_row(new, at))
+        a = x - half @ rows.X[own]
+        variance = cov[row["AVISIT"]] / row["WEIGHT"] - half @ C + a @ US.engine.vcov @ a
+        assert found["se"].iloc[at] == pytest.approx(np.sqrt(variance), rel=1e-7)
+
+
+def design_row(new: pd.DataFrame, at: int) -> np.ndarray:
+    """x of a new row, in the order of the model's columns."""
+    row, x = new.iloc[at], np.zeros(8)
+    arm, visit = row["ARMCD"] == "TRT", ["VIS1", "VIS2", "VIS3", "VIS4"].index(row["AVISIT"])
+    names = US.design.x_names
+    x[names.index("(Intercept)")] = 1.0
+    x[names.index("ARMCD[T.TRT]")] = arm
+    if visit:
+        x[names.index(f"AVISIT[T.VIS{visit + 1}]")] = 1.0
+        x[names.index(f"ARMCD[T.TRT]:AVISIT[T.VIS{visit + 1}]")] = arm
+    return x
+
+
+def test_a_new_patient_has_the_variance_of_the_visit():
+    found = fitted("FEV1 ~ ARMCD * AVISIT", "us(AVISIT | USUBJID)")
+    new = FEV[FEV["USUBJID"] == "PT1"].assign(USUBJID="new")
+    mean, wide = found.predict(new, se=True), found.predict(new, interval="prediction")
+    np.testing.assert_allclose(wide["se"] ** 2 - mean["se"] ** 2, np.diag(found.residual_cov()), rtol=1e-7)
+    assert (wide["df"] < 200).all()
+    assert (wide["df"] > 100).all()
+    site = RANDOM.predict(SITES.iloc[[0]].assign(SITE="none", USUBJID="none"), interval="prediction")
+    G = RANDOM.sigma**2 * RANDOM.engine.lam[0][0, 0] ** 2
+    mean = RANDOM.predict(SITES.iloc[[0]], se=True)
+    expected = mean["se"].iloc[0] ** 2 + G + RANDOM.engine.psi[0]
+    assert site["se"].iloc[0] ** 2 == pytest.approx(expected, rel=1e-7)
+
+
+def test_simulated_responses_have_the_models_covariance():
+    rows, V, _ = dense(RANDOM)
+    drawn = RANDOM.simulate(4000, seed=1).to_numpy()
+    centred = drawn - drawn.mean(axis=1, keepdims=True)
+    own = np.flatnonzero(rows.residual.codes < 2)
+    np.testing.assert_allclose(centred[own] @ centred[own].T / 4000, V[np.ix_(own, own)], atol=0.12 * V.max())
+    np.testing.assert_allclose(drawn.mean(axis=1), rows.mean(RANDOM.engine.beta), atol=0.9)
+
+
+def test_a_parametric_bootstrap_refits_the_structure():
+    found = fitted("FEV1 ~ ARMCD", "ar1(AVISIT | USUBJID)")
+    draws = found.bootstrap(60, seed=2)
+    assert draws.frame.columns.tolist() == [*found.params.index, "residual Var", "residual Corr"]
+    errors = found.variance_errors()
+    assert draws.se["residual Corr"] == pytest.approx(errors.loc["residual Corr", "se"], rel=0.35)
+    assert draws.se["ARMCD[T.TRT]"] == pytest.approx(found.bse["ARMCD[T.TRT]"], rel=0.35)
+    for kind in ("residual", "cases"):
+        with pytest.raises(NotAvailable, match="ar1"):
+            found.bootstrap(5, kind=kind)
+
+
+def test_structures_are_compared():
+    names = ("ar1", "ar1h", "toeph", "us", "csh", "cs")
+    fits = {name: fitted("FEV1 ~ ARMCD", f"{name}(AVISIT | USUBJID)") for name in names}
+    table = henderson.compare(fits["ar1"], fits["ar1h"], fits["us"])
+    one, two = table.iloc[1], table.iloc[2]
+    assert one["statistic"] == pytest.approx(fits["ar1"].deviance - fits["ar1h"].deviance, abs=1e-6)
+    assert (one["df"], two["df"]) == (3.0, 5.0)
+    assert table["aic"].tolist() == pytest.approx([fits[name].aic for name in ("ar1", "ar1h", "us")])
+    assert table["bic"].tolist() == pytest.approx([fits[name].bic for name in ("ar1", "ar1h", "us")])
+    other = henderson.compare(fits["ar1"], fits["csh"])
+    assert np.isnan(other["statistic"]).all()
+    assert "not nested" in " ".join(other.attrs["notes"])
+    assert "the lowest AIC is that of FEV1 ~ ARMCD, csh" in " ".join(other.attrs["notes"])
+    fixed = henderson.compare(
+        fitted("FEV1 ~ ARMCD", "us(AVISIT | USUBJID)"), fitted("FEV1 ~ 1", "us(AVISIT | USUBJID)")
+    )
+    assert "refitted by ML" in " ".join(fixed.attrs["notes"])
+    assert fixed["p"].iloc[1] < 1e-6
+
+
+def test_results_are_kept():
+    again = pickle.loads(pickle.dumps(RANDOM))
+    np.testing.assert_allclose(again.with_inference(ddf="kenward-roger").bse, RANDOM.with_inference(ddf="KR").bse)
+    light = pickle.loads(pickle.dumps(US))
+    light.remove_data()
+    light = pickle.loads(pickle.dumps(light))
+    np.testing.assert_allclose(light.bse, US.bse)
+    np.testing.assert_allclose(light.with_inference(ddf="KR").df_inference, US.with_inference(ddf="KR").df_inference)
+    assert light.aic == pytest.approx(US.aic)
+    assert str(light.summary()) == str(US.summary())
+    np.testing.assert_allclose(light.residual_cov(), US.residual_cov())
+    with pytest.raises(NotAvailable, match="removed"):
+        light.resid  # noqa: B018 - refused
+
+
+REFUSED = {
+    "ranova": lambda r: r.ranova(),
+    "step": lambda r: r.step(),
+    "influence": lambda r: r.influence(),
+    "cross_validate": lambda r: r.cross_validate(),
+    "caic": lambda r: r.caic(),
+    "profile": lambda r: r.profile(),
+    "rlrt": lambda r: r.rlrt(),
+    "simulate new": lambda r: r.simulate(1, SITES.head(3)),
+    "hessian": lambda r: r.with_inference(cov="hessian").bse,
+    "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
+    "quantile": lambda r: r.residuals("quantile"),
+    "re and se": lambda r: r.predict(SITES.head(3), re="all", se=True),
+    "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
+    "file": lambda r: r.save("x.henderson"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_takes_residuals_to_be_independent_is_refused_by_name(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(NotAvailable, match=r"ar1h\(AVISIT \| USUBJID\)"):
+            REFUSED[name](RANDOM)
