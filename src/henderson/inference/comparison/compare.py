@@ -163,8 +163,8 @@ def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame
 
 
 def _counted(fits: Sequence[Any]) -> list[tuple[int, int]]:
-    """Parameters and observations that AIC and BIC count, of one kind for all: where residuals have a structure in any of
-    the models, as SAS and mmrm count (`StructuredFit.penalty`)."""
+    """Parameters and observations that AIC and BIC count, of one kind for all: where residuals of any have a structure
+    those of SAS and mmrm (`StructuredFit.penalty`)."""
     structured = [fit for fit in fits if fit.design.residual is not None]
     if not structured:
         return [(fit.n_parameters, fit.n) for fit in fits]
