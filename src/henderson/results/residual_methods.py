@@ -44,13 +44,7 @@ class ResidualMethods(FittedModel):
         Examples
         --------
         >>> import henderson
-        >>> from henderson.design.from_formula import design_from_formula
-        >>> from henderson.engine.fit import fit_design
-        >>> from henderson.inference.names import InferenceRequest
-        >>> from henderson.results.fitted import MixedModelResults
-        >>> fev = henderson.datasets.load("fev")
-        >>> design = design_from_formula("FEV1 ~ ARMCD", fev, residual="ar1(AVISIT | USUBJID)")
-        >>> fit = MixedModelResults(fit_design(*design), InferenceRequest())
+        >>> fit = henderson.mmrm("FEV1 ~ ARMCD + ar1(AVISIT | USUBJID)", henderson.datasets.load("fev"))
         >>> fit.residual_cov(correlation=True).round(3).iloc[0].tolist()
         [1.0, 0.39, 0.152, 0.059]
         >>> fit.residual_cov("PT1").round(2).index.tolist()
