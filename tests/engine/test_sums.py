@@ -11,6 +11,7 @@ from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.by_level import LevelSums, rows_at_once
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.engine.sums.front_sums import FrontSums
 
 #: sums of a few hundred products of unit size, in another order
 RTOL, ATOL = 1e-12, 1e-11
@@ -38,6 +39,28 @@ def test_parts_add_up_in_place(order, at_once, monkeypatch):
         sums.add(codes[part], loadings[:, part], columns[:, part])
     assert sums.sums is where
     np.testing.assert_allclose(sums.sums, by_hand(codes, loadings, columns, 40), rtol=RTOL, atol=ATOL)
+
+
+@pytest.mark.parametrize("at_once", [0, 200])
+@pytest.mark.parametrize("first", ["another column's", "that until the last rows", "its own"])
+def test_what_is_summed_already_is_not_summed_again(first, at_once, monkeypatch):
+    """Parts of 17 rows, and a last one of 11 that `at_once` may add whole."""
+    monkeypatch.setattr(by_level, "AT_ONCE", at_once)
+    rng = np.random.default_rng(2)
+    codes, Z, columns = rng.integers(5, size=300), rng.standard_normal((3, 300)), rng.standard_normal((4, 300))
+    columns[1] = 1.0
+    if first != "its own":
+        Z[1] = 0.3 * columns[1]
+    if first == "that until the last rows":
+        Z[1, 290:] = rng.standard_normal(10)
+    sums = FrontSums(3, 4, 5)
+    for start in range(0, 300, 17):
+        part = slice(start, start + 17)
+        sums.add(codes[part], Z[:, part], columns[:, part])
+    zz, zx = sums.total()
+    assert (sums.multiples == {1: (1, 0.3)}) == (first == "another column's")
+    np.testing.assert_allclose(zz, by_hand(codes, Z, Z, 5), rtol=RTOL, atol=ATOL)
+    np.testing.assert_allclose(zx, by_hand(codes, Z, columns, 5), rtol=RTOL, atol=ATOL)
 
 
 def test_no_rows_add_nothing():

@@ -352,10 +352,13 @@ def _alike(zz: FloatArray) -> tuple[np.ndarray, np.ndarray]:
     flat = zz.reshape(q * q, n_levels)
     if q == 1 and n_levels > APART:
         key = np.round(100 * np.log(np.maximum(flat[0], 1e-300)))
+        if np.ptp(key) < 2**16:  # numbers of 16 bits are put in order without comparing them
+            key = (key - key.min()).astype(np.uint16)
     else:
         key = np.round(np.sqrt(np.arange(2.0, q * q + 2)) @ flat / np.abs(flat).max(), 9)
     order = np.argsort(key, kind="stable")
-    return order, np.flatnonzero(np.diff(key[order], prepend=np.nan) != 0)
+    ordered = key[order]
+    return order, np.append(0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
 
 
 def _correlations(q: int) -> list[FloatArray]:

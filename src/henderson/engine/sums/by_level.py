@@ -12,6 +12,8 @@ long as there are levels, unless the rows come nearly in the order of their leve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 #: rows of one part: its working columns stay below the size that the allocator returns to the system
@@ -46,8 +48,17 @@ class LevelSums:
     def __init__(self, q: int, m: int, n_levels: int) -> None:
         self.sums = np.zeros((q, m, n_levels))
 
-    def add(self, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:
-        """Add rows: codes (n,), loadings (q, n), columns (m, n)."""
+    def add(
+        self,
+        codes: np.ndarray,
+        loadings: np.ndarray,
+        columns: np.ndarray,
+        pairs: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        """Add rows: codes (n,), loadings (q, n), columns (m, n).
+
+        `pairs`: the pairs of a loading and a column that are wanted; of few rows all are added.
+        """
         if not len(codes):
             return
         low, high = _window(codes, self.sums.shape[2])
@@ -60,10 +71,9 @@ class LevelSums:
             self.sums[:, :, here] += sums.reshape(q, m, high - low)
             return
         products = np.empty(len(codes))
-        for a, loading in enumerate(loadings):
-            for c, column in enumerate(columns):
-                np.multiply(loading, column, out=products)
-                self.sums[a, c, here] += np.bincount(within, products, high - low)
+        for a, c in np.ndindex(q, m) if pairs is None else pairs:
+            np.multiply(loadings[a], columns[c], out=products)
+            self.sums[a, c, here] += np.bincount(within, products, high - low)
 
 
 def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:

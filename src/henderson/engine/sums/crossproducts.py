@@ -20,6 +20,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Block, Blocks
 from henderson.engine.sums.by_level import BATCH, LevelSums, rows_at_once
+from henderson.engine.sums.front_sums import FrontSums
 from henderson.engine.sums.gram import CHUNK
 from henderson.engine.sums.packed import pack, unpack
 from henderson.errors import DataError
@@ -183,7 +184,7 @@ class Sums:
         self.n, self.log_weights, self.xy = 0, 0.0, np.zeros((m, m))
         front = None if blocks.front is None else blocks.blocks[blocks.front]
         q, n_levels = (0, 0) if front is None else (front.q, front.n_levels)
-        self.zz, self.zx = LevelSums(q, q, n_levels), LevelSums(q, m, n_levels)
+        self.front = FrontSums(q, m, n_levels)
         self.rx = {k: LevelSums(blocks.blocks[k].q, m, blocks.blocks[k].n_levels) for k in blocks.rest}
         self.pairs: list[tuple[int, list[sparse.csr_array]]] = []  # (parts in it, front × rest …, rest × rest)
 
@@ -196,8 +197,7 @@ class Sums:
         self.log_weights += rows.log_weights
         self.xy += columns @ columns.T
         if blocks.front is not None:
-            self.zz.add(codes[blocks.front], Z[blocks.front], Z[blocks.front])
-            self.zx.add(codes[blocks.front], Z[blocks.front], columns)
+            self.front.add(codes[blocks.front], Z[blocks.front], columns)
         if not blocks.rest:
             return
         rest = []
@@ -235,7 +235,7 @@ class Sums:
         if self.pairs:
             *front, rr = reduce(lambda one, other: [a + b for a, b in zip(one, other)], (p for _, p in self.pairs))
             zr = _one_pattern(front)
-        return CrossProducts(self.n, self.log_weights, self.xy, self.zz.sums, self.zx.sums, zr, rr, rx)
+        return CrossProducts(self.n, self.log_weights, self.xy, *self.front.total(), zr, rr, rx)
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,84 @@
+"""Z_j'Z_j and Z_j'[X y] of the front, each product summed once: where rows come in any order, every sum costs a look
+at memory that no cache holds.
+
+Z_j'Z_j is symmetric. And a random intercept beside a fixed one is a multiple of it: where z_a = r x_c in every row
+
+    Σ z_a z_b = r Σ x_c z_b
+
+which is there already. That is looked for in the rows themselves, part by part, and must hold to the last bit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from henderson.engine.sums import by_level
+from henderson.engine.sums.by_level import LevelSums
+
+#: rows that are looked at before all of them are
+FEW = 64
+
+
+class FrontSums:
+    """Sums by level of the front's products, of parts of the rows.
+
+    Parameters
+    ----------
+    q, m, n_levels : int
+        Columns of Z, columns of [X y], levels.
+
+    Examples
+    --------
+    >>> sums = FrontSums(1, 2, 2)
+    >>> sums.add(np.array([0, 1, 1]), np.full((1, 3), 2.0), np.array([[1.0, 1.0, 1.0], [3.0, 4.0, 5.0]]))
+    >>> zz, zx = sums.total()
+    >>> zz.tolist(), zx.tolist()
+    ([[[4.0, 8.0]]], [[[2.0, 4.0], [6.0, 18.0]]])
+    """
+
+    def __init__(self, q: int, m: int, n_levels: int) -> None:
+        self.q = q
+        self.zz, self.zx = LevelSums(q, q, n_levels), LevelSums(q, m, n_levels)
+        self.multiples: dict[int, tuple[int, float]] | None = None  # a: (c, r)
+
+    def add(self, codes: np.ndarray, Z: np.ndarray, columns: np.ndarray) -> None:
+        """Add rows: codes (n,), Z' (q, n), [X y]' (m, n)."""
+        if self.multiples is None:
+            self.multiples = multiples(Z, columns) if Z.size * len(columns) > by_level.AT_ONCE else {}
+        for a, (c, r) in list(self.multiples.items()):
+            if not np.array_equal(Z[a], r * columns[c]):
+                self._take_over(a)
+                del self.multiples[a]
+        left = [a for a in range(self.q) if a not in self.multiples]
+        self.zz.add(codes, Z, Z, [(a, b) for a in left for b in left if b <= a])
+        self.zx.add(codes, Z, columns)
+
+    def _take_over(self, a: int) -> None:
+        """Write the sums of z_a with the others that were left out."""
+        assert self.multiples is not None
+        c, r = self.multiples[a]
+        self.zz.sums[a] = r * self.zx.sums[:, c]
+        self.zz.sums[:, a] = self.zz.sums[a]
+
+    def total(self) -> tuple[np.ndarray, np.ndarray]:
+        """Z_j'Z_j (q, q, J) and Z_j'[X y] (q, m, J)."""
+        for a in range(self.q):
+            for b in range(a):
+                self.zz.sums[b, a] = self.zz.sums[a, b]
+        for a in self.multiples or ():
+            self._take_over(a)
+        return self.zz.sums, self.zx.sums
+
+
+def multiples(Z: np.ndarray, columns: np.ndarray) -> dict[int, tuple[int, float]]:
+    """Rows of Z' (q, n) that are multiples of a row of [X y]' (m, n), to the last bit: a → (c, r)."""
+    found: dict[int, tuple[int, float]] = {}
+    if not Z.shape[1]:
+        return found
+    for a, z in enumerate(Z):
+        for c, x in enumerate(columns[:-1]):
+            r = float(z[0] / x[0]) if x[0] else 0.0
+            if r and np.array_equal(z[:FEW], r * x[:FEW]) and np.array_equal(z, r * x):
+                found[a] = c, r
+                break
+    return found
