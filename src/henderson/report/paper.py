@@ -7,7 +7,7 @@ and plain HTML are written from them here, HTML by great_tables where it is inst
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +44,16 @@ class PaperTable:
     title: str
     notes: tuple[str, ...]
 
+    def by_section(self) -> Iterator[tuple[str, tuple[tuple[str, ...], ...]]]:
+        """Each section's name and its rows."""
+        starts = [*(start for start, _ in self.sections), len(self.grid.rows)]
+        for (start, name), end in zip(self.sections, starts[1:]):
+            yield name, self.grid.rows[start:end]
+
     def with_sections(self) -> Grid:
         """The cells with a row for each section's name."""
-        named = dict(self.sections)
         blank = ("",) * (len(self.grid.header) - 1)
-        rows: list[tuple[str, ...]] = []
-        for r, row in enumerate(self.grid.rows):
-            if r in named:
-                rows.append((named[r], *blank))
-            rows.append(row)
+        rows = [row for name, own in self.by_section() for row in ((name, *blank), *own)]
         return Grid(self.grid.header, tuple(rows), self.grid.right)
 
 
@@ -307,16 +308,14 @@ def _latex(made: PaperTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(_math(escaped(cell)) for cell in cells) + r" \\"
 
-    grid, named = made.grid, dict(made.sections)
+    grid = made.grid
     lines = [r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{escaped(made.title)}}}"] if made.title else []
     lines += [rf"\begin{{tabular}}{{l{'r' * (len(grid.header) - 1)}}}", r"\toprule", line(grid.header), r"\midrule"]
-    for r, row in enumerate(grid.rows):
-        if r in named:
-            lines += ([r"\addlinespace"] if r else []) + [
-                rf"\multicolumn{{{len(row)}}}{{l}}{{\textit{{{named[r]}}}}} \\"
-            ]
-        lines.append(r"\quad " + line(row))
+    for k, (name, rows) in enumerate(made.by_section()):
+        lines += [r"\addlinespace"] if k else []
+        lines.append(rf"\multicolumn{{{len(grid.header)}}}{{l}}{{\textit{{{name}}}}} \\")
+        lines += [r"\quad " + line(row) for row in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\smallskip\footnotesize {_math(escaped(note))}" for note in made.notes]
     return "\n".join([*lines, r"\end{table}"])
@@ -332,11 +331,7 @@ def _html(made: PaperTable) -> str:
         from great_tables import GT
     except ImportError as error:
         raise ImportError("HTML tables need great_tables: pip install henderson[tables]") from error
-    named, section = dict(made.sections), ""
-    rows = []
-    for r, row in enumerate(made.grid.rows):
-        section = named.get(r, section)
-        rows.append((section, *row))
+    rows = [(name, *row) for name, own in made.by_section() for row in own]
     columns = ["section", "row", *(f"m{k}" for k in range(1, len(made.grid.header)))]
     frame = pd.DataFrame(rows, columns=pd.Index(columns))
     heads = {name: head or " " for name, head in zip(columns[1:], made.grid.header)}

@@ -1,0 +1,175 @@
+"""Pictures that check a model: `results.plot()`, `results.plot.residuals`, `influence`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from henderson.design.variance_parameters import lme4_order
+from henderson.plots import check, influence, qq, residuals
+from henderson.results.pictures import Pictures, given, handed
+
+
+class CheckPictures(Pictures):
+    """The first look, residuals, influence."""
+
+    def __call__(self, *, ax: Any = None, axes: Any = None, fig: Any = None) -> Any:
+        """The first look at a fit: residuals against fitted values, their spread, their quantiles, those of the modes.
+
+        The band of a quantile plot holds each point of a normal sample with 95 % probability; in that of the random
+        effects it is for the factor with the fewest levels.
+
+        Parameters
+        ----------
+        ax, axes : (2, 2) array of matplotlib Axes, optional
+        fig : matplotlib Figure or SubFigure, optional
+            Where to make them; by default a new figure.
+
+        Returns
+        -------
+        (2, 2) array of matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.plot()[0, 0].get_ylabel()
+        'residual of Reaction'
+        """
+        from henderson.diagnostics.normal_quantiles import normal_quantiles
+        from henderson.diagnostics.standardised_modes import standardised_modes
+
+        fit, design = self._results.engine, self._results.design
+        fit.rows_for("plot()")
+        scaled = np.asarray(self._results.residuals("pearson"))
+        modes, by_term = {}, standardised_modes(fit)
+        for k in lme4_order(design.terms):
+            term = design.terms[k]
+            for name, column in zip(term.names, by_term[k].T):
+                if np.isfinite(column).any():
+                    modes[f"{name} by {term.group}"] = normal_quantiles(column, most=qq.MOST)
+        name = "√weight · residual" if design.weighted else "residual"
+        found = check.draw(
+            np.asarray(self._results.fittedvalues),
+            scaled * fit.sigma,
+            scaled,
+            normal_quantiles(scaled, most=qq.MOST),
+            modes,
+            response=design.y_name,
+            residual=f"{name} of {design.y_name}",
+            axes=given(ax, axes),
+            fig=fig,
+        )
+        return found
+
+    def residuals(
+        self,
+        x: str | None = None,
+        *,
+        kind: str = "raw",
+        level: str | None = None,
+        ax: Any = None,
+        **options: Any,
+    ) -> Any:
+        """Residuals against the fitted values, or against a variable.
+
+        Parameters
+        ----------
+        x : str, optional
+            A variable of the fixed part, or a grouping factor (boxes); by default the fitted values, without random
+            effects for marginal residuals.
+        kind, level, **options
+            As for `residuals`: what is divided by, what is subtracted.
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> ax = fit.plot.residuals("Days")
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('Days', 'residual of Reaction')
+        """
+        from henderson.prediction.level_lines import grouping_factors, variables
+
+        fit = self._results.engine
+        rows = fit.rows_for("plot.residuals()")
+        known, factors = variables(fit.design, rows), grouping_factors(fit.design, rows)
+        if x is not None and x not in known and x not in factors:
+            there = ", ".join(dict.fromkeys([*known, *factors]))
+            raise ValueError(f"x: the model has no variable or grouping factor {x!r}; it has {there}")
+        values = np.asarray(self._results.residuals(kind, level, **options))
+        name = f"residual of {fit.design.y_name}" if kind == "raw" else f"{kind} residual"
+        middle = 0.5 if kind == "quantile" else 0.0
+        if x is None:
+            marginal = level == "marginal" or (level is None and kind == "quantile")
+            fitted = rows.mean(fit.beta, fit.kept) if marginal else np.asarray(self._results.fittedvalues)
+            label = f"fitted {fit.design.y_name}" + (", without random effects" if marginal else "")
+            return residuals.against_numbers(fitted, values, label, name, ax, middle)
+        if x in known:
+            one = known[x]
+            if one.levels is None:
+                return residuals.against_numbers(one.values, values, x, name, ax, middle)
+            codes, levels = one.values.astype(np.intp), list(one.levels)
+        else:
+            codes, levels = factors[x].codes, list(factors[x].levels)
+        return residuals.against_levels(codes, levels, values, x, name, ax, middle)
+
+    def influence(
+        self,
+        by: Any = None,
+        statistics: str | Sequence[str] = "cooks",
+        *,
+        exact: bool = True,
+        named: int = 5,
+        ax: Any = None,
+        axes: Any = None,
+        fig: Any = None,
+    ) -> Any:
+        """What each row, or each level of a factor, does to the fit.
+
+        Parameters
+        ----------
+        by, exact
+            As for `influence`.
+        statistics : str or sequence of str
+            Columns of its table, a panel each: ``"cooks"``, ``"mdffits"``, ``"covratio"``, ``"dfbetas[x]"``, ….
+        named : int
+            How many of the largest are named.
+        ax, axes : matplotlib Axes or array of them, optional
+            One a statistic.
+        fig : matplotlib Figure or SubFigure, optional
+            Where to make them; by default a new figure.
+
+        Returns
+        -------
+        array of matplotlib Axes (`ax` itself, where it is one)
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> [ax.get_ylabel() for ax in fit.plot.influence("Subject", ["cooks", "dfbetas[Days]"])]
+        ['cooks', 'dfbetas[Days]']
+        """
+        from henderson.diagnostics.influence import measure_names
+
+        fit = self._results.engine
+        fit.rows_for("plot.influence()")
+        asked = [statistics] if isinstance(statistics, str) else list(statistics)
+        known = measure_names(fit, exact)
+        for name in asked:
+            if name not in known:
+                raise ValueError(f"statistics: there is no {name!r}; there are {', '.join(known)}")
+        table = self._results.influence(by, exact)
+        shown = [influence.Statistic(name, table[name].to_numpy(float), float(name == "covratio")) for name in asked]
+        case = "row" if by is None else by if isinstance(by, str) else str(table.index.name or "group")
+        drawn = influence.draw(shown, list(table.index), case, named=named, axes=given(ax, axes), fig=fig)
+        return handed(drawn, ax)
