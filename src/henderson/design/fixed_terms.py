@@ -109,7 +109,7 @@ def fixed_terms(
         part,
         found,
         {name: float(column.mean()) for name, column in numbers.items()},
-        {name: float(np.ptp(column)) for name, column in numbers.items() if len(column)},
+        {name: float(column.max() - column.min()) for name, column in numbers.items() if len(column)},
         cells,
         0.0 if offset is None else float(offset.mean()),
         tuple(offset_variables),

@@ -73,7 +73,9 @@ def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
     lam = []
     for block, G in zip(blocks.blocks, covariances):
         values, vectors = eigen(G)
-        lam.append(block.layout.nearest((vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T))
+        if not FLOOR <= values[0] <= values[-1] <= CEILING:
+            G = (vectors * np.clip(values, FLOOR, CEILING)) @ vectors.T
+        lam.append(block.layout.nearest(G))
     return blocks.theta(lam)
 
 

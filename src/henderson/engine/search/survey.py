@@ -262,7 +262,7 @@ def spread(criterion: Criterion) -> float:
     for k, block in enumerate(blocks.blocks):
         if k == blocks.front:
             sizes = cross.zz[range(block.q), range(block.q)].sum(axis=0)
-            if block.q > 1 and np.ptp(cross.zz, axis=2).max() > 1e-9 * sizes.max():
+            if block.q > 1 and (cross.zz.max(axis=2) - cross.zz.min(axis=2)).max() > 1e-9 * sizes.max():
                 out = max(out, 1.0 + 1e-6)
         else:
             start = blocks.offsets[k]
