@@ -80,6 +80,15 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> from henderson import datasets
+        >>> from henderson.sklearn import MixedLMRegressor
+        >>> data = datasets.load("sleepstudy")
+        >>> model = MixedLMRegressor("Days + (Days | Subject)").fit(data[["Days", "Subject"]], data["Reaction"])
+        >>> model.results_.params.round(2).to_dict()
+        {'(Intercept)': 251.41, 'Days': 10.47}
         """
         if y is None:
             raise ValueError("MixedLMRegressor requires y to be passed, but the target y is None")
@@ -101,7 +110,17 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> FloatArray:
-        """The response of new rows, (n,)."""
+        """The response of new rows, (n,).
+
+        Examples
+        --------
+        >>> from henderson import datasets
+        >>> from henderson.sklearn import MixedLMRegressor
+        >>> data = datasets.load("sleepstudy")
+        >>> model = MixedLMRegressor("Days + (Days | Subject)").fit(data[["Days", "Subject"]], data["Reaction"])
+        >>> model.predict(data[["Days", "Subject"]])[:2].round(2)
+        array([253.66, 273.33])
+        """
         check_is_fitted(self)
         self._validated(X)
         frame = self._frame(X)

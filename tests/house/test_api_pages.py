@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -45,7 +46,4 @@ def test_a_public_name_is_listed(name):
 @pytest.mark.parametrize("name", sorted(LISTED))
 def test_what_is_listed_has_an_example(name):
     """The examples are doctests: they run with the tests of `src`."""
-    found = henderson
-    for part in name.split("."):
-        found = getattr(found, part)
-    assert ">>>" in (inspect.getdoc(found) or "")
+    assert ">>>" in (inspect.getdoc(resolve_name(f"henderson.{name}")) or "")

@@ -37,6 +37,13 @@ class Checks:
     ----------
     formula : str
     answers : tuple of Answer
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.check()["Is it singular"].verdict
+    "no: the least standard deviation is 0.96 of the residual's"
     """
 
     formula: str
@@ -44,12 +51,28 @@ class Checks:
 
     @property
     def passed(self) -> bool:
-        """Whether every answer is "ok"."""
+        """Whether every answer is "ok".
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.check().passed
+        False
+        """
         return all(answer.status == "ok" for answer in self.answers)
 
     @property
     def table(self) -> pd.DataFrame:
-        """Index: question; columns status, number, verdict, advice."""
+        """Index: question; columns status, number, verdict, advice.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.check().table["status"].value_counts().to_dict()
+        {'ok': 8, 'look': 2}
+        """
         frame = pd.DataFrame(
             {name: [getattr(a, name) for a in self.answers] for name in ("status", "number", "verdict", "advice")},
             index=pd.Index([a.question for a in self.answers], name="question"),

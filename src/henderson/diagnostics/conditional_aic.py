@@ -61,6 +61,14 @@ class ConditionalAIC(TableExports):
         tr ∂ŷ/∂y, with the variances estimated.
     effective_df : float
         tr ∂ŷ/∂y, the variances known: the trace of the hat matrix.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> found = fit.caic()
+    >>> round(found.caic, 2), round(found.loglik, 2), round(found.df, 2)
+    (1711.52, -824.51, 31.25)
     """
 
     caic: float

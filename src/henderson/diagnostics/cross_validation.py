@@ -100,6 +100,22 @@ class CrossValidation:
     predictions : DataFrame
         A row for each row, with its label: fold, observed, predicted, se (of the prediction's error), error.
     metric : str
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.cross_validate("Subject", 3, seed=1)
+    3-fold cross-validation (levels of Subject)
+    <BLANKLINE>
+    metric      estimate       se
+    rmse         49.0405   4.5051
+    mae          38.1547   2.9245
+    log_score    -5.2989   0.0783
+    elpd       -953.7933  14.1013
+    <BLANKLINE>
+    exact: everything was estimated again without each fold
+    se: over folds
     """
 
     score: float

@@ -46,6 +46,14 @@ class R2(TableExports, _R2):
     Attributes
     ----------
     marginal, conditional : float
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> marginal, conditional = fit.r2()
+    >>> round(marginal, 3), round(conditional, 3)
+    (0.279, 0.799)
     """
 
     __slots__ = ()

@@ -44,6 +44,14 @@ class QuantileResiduals:
         From which they can be drawn again.
     tests : DataFrame
         Index: uniformity, dispersion, outliers; columns statistic, expected, p.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> found = fit.quantile_residuals(seed=1)
+    >>> len(found.residuals)
+    180
     """
 
     residuals: pd.Series

@@ -49,6 +49,14 @@ class Simplification:
         The random part that is proposed.
     fits : tuple of Fit
         One a row of the table.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> data = henderson.datasets.load("sleepstudy")
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", data)
+    >>> henderson.simplify(fit).proposed
+    '(Days || Subject)'
     """
 
     table: pd.DataFrame

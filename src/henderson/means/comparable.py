@@ -125,7 +125,18 @@ class Comparable(Estimates):
         reverse: bool | None = None,
         type: Literal["link", "response"] | None = None,
     ) -> Contrasts:
-        """All pairwise differences: ``contrasts("pairwise", ...)``, which says what the options are."""
+        """All pairwise differences: ``contrasts("pairwise", ...)``, which says what the options are.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").pairs().frame[["contrast", "estimate", "se"]].round(3)
+          contrast  estimate     se
+        0    A - B    -7.967  1.054
+        1    A - C   -13.917  1.054
+        2    B - C    -5.950  1.054
+        """
         return self.contrasts(
             "pairwise",
             adjust=adjust,
@@ -141,7 +152,22 @@ class Comparable(Estimates):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Contrasts(Comparable):
-    """Contrasts among marginal means, trends or contrasts; see `Estimates` for what it offers."""
+    """Contrasts among marginal means, trends or contrasts; see `Estimates` for what it offers.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+    >>> fit.emmeans("Machine").contrasts("trt.vs.ctrl")
+    contrast  estimate    se    df  lower  upper  statistic        p
+    B - A         7.97  1.05  46.0   5.55  10.38      7.559  <0.0001
+    C - A        13.92  1.05  46.0  11.50  16.33     13.205  <0.0001
+    <BLANKLINE>
+    Degrees of freedom: satterthwaite
+    Confidence level: 0.95
+    Conf-level adjustment: dunnett method for 2 estimates (emmeans' approximation dunnettx; mvt is exact)
+    P value adjustment: dunnett method for 2 tests (emmeans' approximation dunnettx; mvt is exact)
+    """
 
     def plot(self, *, ax: Any = None) -> Any:
         """The contrasts with their intervals, and the line at zero (needs matplotlib).
@@ -154,6 +180,13 @@ class Contrasts(Comparable):
         Returns
         -------
         matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").pairs().plot().get_xlabel()
+        'contrast of score'
         """
         from henderson.means.pictures import draw_means
 
@@ -162,7 +195,21 @@ class Contrasts(Comparable):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class EMMeans(Comparable):
-    """Marginal means or trends; see `Estimates` for what it offers."""
+    """Marginal means or trends; see `Estimates` for what it offers.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+    >>> fit.emmeans("Machine")
+    Machine  estimate    se    df  lower  upper  statistic        p
+    A           52.36  2.23  5.83  46.86  57.85     23.485  <0.0001
+    B           60.32  2.23  5.83  54.83  65.82     27.059  <0.0001
+    C           66.27  2.23  5.83  60.78  71.77     29.728  <0.0001
+    <BLANKLINE>
+    Degrees of freedom: satterthwaite
+    Confidence level: 0.95
+    """
 
     def plot(self, *, comparisons: bool = True, adjust: str | None = None, ax: Any = None) -> Any:
         """The means with their intervals, and arrows that compare them (needs matplotlib).
@@ -210,6 +257,14 @@ class EMMeans(Comparable):
         Returns
         -------
         matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> ax = fit.emmeans("Machine").interaction_plot()
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('Machine', 'score')
         """
         from henderson.means.pictures import draw_interaction
 
@@ -228,6 +283,13 @@ class EMMeans(Comparable):
         Returns
         -------
         matplotlib Axes, or an array of them, one a family
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").pwpp().get_xlabel()
+        'p (tukey)'
         """
         from henderson.means.pictures import draw_pwpp
 

@@ -71,7 +71,18 @@ class Estimates:
     @property
     def frame(self) -> pd.DataFrame:
         """The labels, then estimate, se, df, lower, upper, statistic, p (with a number behind a name that a factor
-        has: ``p1``). The notes are in ``attrs["notes"]``."""
+        has: ``p1``). The notes are in ``attrs["notes"]``.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").frame[["Machine", "estimate", "se", "df"]].round(3)
+          Machine  estimate     se     df
+        0       A    52.356  2.229  5.833
+        1       B    60.322  2.229  5.833
+        2       C    66.272  2.229  5.833
+        """
         frame = self._computed[0].copy()
         frame.attrs["notes"] = self.notes
         return frame
@@ -79,7 +90,15 @@ class Estimates:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was averaged, how degrees of freedom, limits and p-values were made, and why numbers are
-        missing."""
+        missing.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").notes
+        ('Degrees of freedom: satterthwaite', 'Confidence level: 0.95')
+        """
         return self._computed[1]
 
     @property
@@ -89,7 +108,17 @@ class Estimates:
 
     @cached_property
     def cov(self) -> np.ndarray:
-        """Covariance of the estimates, (r, r)."""
+        """Covariance of the estimates, (r, r).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").cov.round(2)
+        array([[4.97, 4.41, 4.41],
+               [4.41, 4.97, 4.41],
+               [4.41, 4.41, 4.97]])
+        """
         return self.inference.covariance(self.rows)
 
     def __str__(self) -> str:
@@ -101,15 +130,39 @@ class Estimates:
         return self.table.to_html()
 
     def to_html(self) -> str:
-        """The table as HTML."""
+        """The table as HTML.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> fit.emmeans("Machine").to_html().startswith("<table")
+        True
+        """
         return self.table.to_html()
 
     def to_latex(self) -> str:
-        """The table as LaTeX."""
+        """The table as LaTeX.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> "tabular" in fit.emmeans("Machine").to_latex()
+        True
+        """
         return self.table.to_latex()
 
     def to_markdown(self) -> str:
-        """The table as Markdown."""
+        """The table as Markdown.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> print(fit.emmeans("Machine").to_markdown().splitlines()[0])
+        | Machine | estimate | se | df | lower | upper | statistic | p |
+        """
         return self.table.to_markdown()
 
     def summary(
@@ -149,6 +202,17 @@ class Estimates:
             With ``type="response"``: means of y and not medians, to second order.
         sigma : float
             Standard deviation for that; by default of all that varies in the model.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> pairs = fit.emmeans("Machine").pairs()
+        >>> pairs.summary(adjust="none", level=0.99).frame[["contrast", "lower", "upper"]].round(2)
+          contrast  lower  upper
+        0    A - B -10.80  -5.13
+        1    A - C -16.75 -11.08
+        2    B - C  -8.78  -3.12
         """
         changes = {"adjust": adjust, "level": level, "side": side, "delta": delta, "null": null}
         test = self.test.but(**changes, type=type, bias_adjust=bias_adjust, sigma=sigma)
@@ -167,6 +231,14 @@ class Estimates:
         den_df : {"smallest", "joint"}
             The smallest df of orthonormal rows, as emmeans has it, or that of the F test itself (Fai and
             Cornelius's, or Kenward and Roger's with its scaled F).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("score ~ Machine + (1 | Worker)", henderson.datasets.load("Machines"))
+        >>> test = fit.emmeans("Machine").pairs().joint()
+        >>> round(test.F, 3), test.num_df, round(test.den_df, 1)
+        (87.798, 2.0, 46.0)
         """
         if not self.by:
             return joint_test(self.inference, self.rows, den_df=den_df)[0]

@@ -57,6 +57,16 @@ class Power:
         The factors that were extended, columns of `frame`.
     pvalues : tuple of (n,) arrays
         One a size.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
+    >>> found.frame[["Subject", "rows", "n"]]
+       Subject  rows    n
+    0       10   100  200
+    1       40   400  200
     """
 
     frame: pd.DataFrame
@@ -72,12 +82,30 @@ class Power:
 
     @property
     def smallest(self) -> dict[str, int] | None:
-        """The sizes of the study with fewest rows whose power reaches the target; None when none does."""
+        """The sizes of the study with fewest rows whose power reaches the target; None when none does.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
+        >>> found.smallest
+        {'Subject': 40}
+        """
         return self._smallest("power")
 
     @property
     def smallest_sure(self) -> dict[str, int] | None:
-        """The same for the lower limit of power: beyond what chance in the simulation could do."""
+        """The same for the lower limit of power: beyond what chance in the simulation could do.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
+        >>> found.smallest_sure
+        {'Subject': 40}
+        """
         return self._smallest("lower")
 
     def _smallest(self, column: str) -> dict[str, int] | None:
@@ -94,6 +122,14 @@ class Power:
         ----------
         ax : matplotlib Axes, optional
             Where to draw; a new figure's by default.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
+        >>> found.plot().get_ylabel()
+        'power'
         """
         from henderson.plots.power import draw
 

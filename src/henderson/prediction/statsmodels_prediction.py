@@ -25,6 +25,13 @@ class PredictionResults:
     given : Given
     request : PredictionRequest
     row_labels : pandas.Index of length m, or None
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.get_prediction({"Days": [10]}).predicted_mean.round(2)
+    array([356.08])
     """
 
     predictor: Predictor
@@ -77,7 +84,15 @@ class PredictionResults:
         return t_pvalue(self.tvalues, self.df)
 
     def conf_int(self, obs: bool = False, alpha: float = 0.05) -> FloatArray:
-        """Limits of the predictions, or of new observations, (m, 2)."""
+        """Limits of the predictions, or of new observations, (m, 2).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.get_prediction({"Days": [10]}).conf_int().round(2)
+        array([[322.29, 389.87]])
+        """
         found = self._found("prediction" if obs else "confidence", alpha)
         return np.column_stack([found.lower, found.upper])
 
@@ -93,6 +108,14 @@ class PredictionResults:
         -------
         DataFrame
             Columns mean, mean_se, mean_ci_lower, mean_ci_upper, obs_ci_lower, obs_ci_upper.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+        >>> fit.get_prediction({"Days": [10]}).summary_frame()[["mean", "mean_se", "mean_ci_lower"]].round(2)
+             mean  mean_se  mean_ci_lower
+        0  356.08    16.02         322.29
         """
         mean, observed = self._found("confidence", alpha), self._found("prediction", alpha)
         columns = {

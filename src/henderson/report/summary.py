@@ -54,6 +54,13 @@ class Lme4Summary(SummaryExports):
     notes : tuple of str
     variances : str
         Heading of the variances.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    >>> print(fit.summary().as_text().splitlines()[0])
+    Linear mixed model fit by REML. t-tests use Satterthwaite's method
     """
 
     title: str

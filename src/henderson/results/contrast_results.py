@@ -43,6 +43,14 @@ class ContrastResults(TableExports):
     df_denom, df_num : float or (m,) array
         Degrees of freedom; for chi2 `df_denom` is the number of constraints.
     c_names : list of str
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.t_test("Days = 10").summary_frame().round(3)
+                 coef  std err      t  P>|t|  Conf. Int. Low  Conf. Int. Upp.
+    Days = 10  10.467    1.546  0.302  0.766           7.206           13.729
     """
 
     def __init__(
@@ -245,6 +253,15 @@ class WaldTestResults(TableExports):
     distribution : {"chi2", "F"}
     statistic, pvalues, df_constraints : (m,) arrays
         Its columns.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    >>> fit.wald_test_terms().summary_frame().round(3)
+                        F  P>F  df constraint  df denom
+    (Intercept)  1357.061  0.0              1      17.0
+    Days           45.853  0.0              1      17.0
     """
 
     def __init__(self, tests: list[tuple[str, ContrastResults]]):

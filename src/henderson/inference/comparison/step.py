@@ -43,6 +43,13 @@ class Steps:
         Of the model found.
     model : Fit, or results when results were asked
         The model found.
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", henderson.datasets.load("cake"))
+    >>> fit.step().formula
+    'angle ~ temp + (1 | recipe:replicate)'
     """
 
     random: ResultFrame

@@ -60,6 +60,14 @@ class Bootstrap:
     deviance : (n,) array
     converged : (n,) bool array
     notes : tuple of str
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    >>> draws = fit.bootstrap(200, seed=1)
+    >>> draws.frame.shape, draws.kind
+    ((200, 3), 'parametric')
     """
 
     frame: pd.DataFrame
@@ -80,16 +88,43 @@ class Bootstrap:
 
     @property
     def bias(self) -> pd.Series:
-        """Mean of the replicates less the estimate."""
+        """Mean of the replicates less the estimate.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> draws = fit.bootstrap(200, seed=1)
+        >>> list(draws.bias.index)
+        ['(Intercept)', 'sd_(Intercept)|Batch', 'sigma']
+        """
         return self.frame.mean() - self.estimate
 
     @property
     def se(self) -> pd.Series:
-        """Standard deviation of the replicates."""
+        """Standard deviation of the replicates.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> draws = fit.bootstrap(200, seed=1)
+        >>> list(draws.se.index)
+        ['(Intercept)', 'sd_(Intercept)|Batch', 'sigma']
+        """
         return self.frame.std()
 
     def summary(self) -> pd.DataFrame:
-        """Columns estimate, bias, se, median, replicates (those not NaN)."""
+        """Columns estimate, bias, se, median, replicates (those not NaN).
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> draws = fit.bootstrap(200, seed=1)
+        >>> list(draws.summary().columns)
+        ['estimate', 'bias', 'se', 'median', 'replicates']
+        """
         table = pd.DataFrame(
             {
                 "estimate": self.estimate,
@@ -117,6 +152,14 @@ class Bootstrap:
         -------
         DataFrame
             Columns lower, upper, indexed by parameter; ``attrs["notes"]``.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> draws = fit.bootstrap(200, seed=1)
+        >>> draws.interval("percentile", parameters=["(Intercept)"]).shape
+        (1, 2)
         """
         if kind not in LIMITS:
             raise ValueError(f"no interval is called {kind!r}; there are: {', '.join(LIMITS)}")

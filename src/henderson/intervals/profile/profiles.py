@@ -34,6 +34,17 @@ class Profile:
     cutoff : float
         Its |ζ|.
     notes : tuple of str
+
+    Examples
+    --------
+    >>> import henderson
+    >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    >>> fit.profile().interval().round(2)
+                            lower    upper
+    parameter
+    sd_(Intercept)|Batch    12.20    84.06
+    sigma                   38.23    67.66
+    (Intercept)           1486.45  1568.55
     """
 
     targets: tuple[Target, ...]
@@ -47,7 +58,15 @@ class Profile:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Columns parameter, value, zeta: the points of each profile."""
+        """Columns parameter, value, zeta: the points of each profile.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> list(fit.profile("sigma").frame.columns)
+        ['parameter', 'value', 'zeta']
+        """
         return pd.concat(
             [
                 pd.DataFrame({"parameter": t.name, "value": c.values, "zeta": c.trace.zeta})
@@ -76,6 +95,15 @@ class Profile:
         -------
         DataFrame
             Columns lower, upper, indexed by parameter; ``attrs["notes"]``.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> fit.profile("sigma").interval(0.9).round(2)
+                   lower  upper
+        parameter
+        sigma      39.73  64.07
         """
         z = float(ndtri((1 + level) / 2))
         if z > self.cutoff * (1 + 1e-9):
@@ -149,6 +177,13 @@ class Profile:
         Returns
         -------
         matplotlib Figure
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+        >>> len(fit.profile().plot().axes)
+        3
         """
         from henderson.plots.profile import figure
 
