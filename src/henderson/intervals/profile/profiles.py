@@ -32,7 +32,7 @@ class Profile:
     level : float
         Joint level to which the profiles go.
     cutoff : float
-        Its |ζ|.
+        Its `|ζ|`.
     notes : tuple of str
 
     Examples
@@ -81,7 +81,7 @@ class Profile:
         return {name: c for t, c in zip(self.targets, self.curves) for name in (t.alias, t.name)}
 
     def interval(self, level: float = 0.95, parameters: Sequence[str] | str | None = None) -> pd.DataFrame:
-        """Profile likelihood intervals {ψ : |ζ(ψ)| ≤ z}, solved for on the likelihood itself.
+        """Profile likelihood intervals {ψ : `|ζ(ψ)|` ≤ z}, solved for on the likelihood itself.
 
         Where a profile ends at a boundary before it reaches z, the boundary is the limit.
 
@@ -172,7 +172,7 @@ class Profile:
         ----------
         parameters : sequence of str, optional
         absolute : bool
-            |ζ|.
+            `|ζ|`.
 
         Returns
         -------
