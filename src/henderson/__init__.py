@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from henderson.errors import FormulaError as FormulaError
     from henderson.errors import SingularMatrixWarning as SingularMatrixWarning
     from henderson.errors import ValueWarning as ValueWarning
-    from henderson.fit_many import fit_many as fit_many
     from henderson.inference.comparison.compare import bootstrap_compare as bootstrap_compare
     from henderson.inference.comparison.compare import compare as compare
     from henderson.inference.comparison.compare import kr_compare as kr_compare
     from henderson.inference.constraints import parse_constraints as parse_constraints
+    from henderson.many import fit_many as fit_many
     from henderson.planning.power import power as power
     from henderson.prediction.from_parameters import simulate as simulate
     from henderson.report.paper import table as table
@@ -60,7 +60,7 @@ _ROOMS = {
     "ValueWarning": "errors",
     "bootstrap_compare": "inference.comparison.compare",
     "compare": "inference.comparison.compare",
-    "fit_many": "fit_many",
+    "fit_many": "many",
     "kr_compare": "inference.comparison.compare",
     "lmer": "door",
     "load": "results.loading",

@@ -47,3 +47,9 @@ def test_a_public_name_is_listed(name):
 def test_what_is_listed_has_an_example(name):
     """The examples are doctests: they run with the tests of `src`."""
     assert ">>>" in (inspect.getdoc(resolve_name(f"henderson.{name}")) or "")
+
+
+@pytest.mark.parametrize("name", [name for name in henderson.__all__ if name != "datasets"])
+def test_no_module_has_the_name_of_a_function(name):
+    """`henderson.fit_many` was a module for whoever had imported from `henderson/fit_many.py`, and no function."""
+    assert not (Path(henderson.__file__).parent / f"{name}.py").exists()
