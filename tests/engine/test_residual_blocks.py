@@ -9,6 +9,7 @@ from tests.structured import Data, covariance, deviance, repeated
 
 from henderson.engine.fit import fit_design, refit
 from henderson.engine.residual.data import Stacked, Summed
+from henderson.engine.residual.markov import MarkovModel, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.units import batches_of
@@ -229,3 +230,43 @@ def test_a_likelihood_without_a_maximum_is_not_certified():
     few_x = {"(Intercept)": np.ones(len(few)), "x": few["x"].to_numpy(), "armB": (few["arm"] == "B") * 1.0}
     found = fit_design(*repeated(few, "us", y="y", subject="patient", visit="visit", stratum="arm", X=few_x))
     assert not found.optimum.converged
+
+
+@pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
+def test_continuous_time_in_sums_over_neighbours(reml):
+    """The Markov form against the blocks: likelihood, derivatives, all moments."""
+    data = repeated(TRIAL, "car1", y="y", subject="patient", visit=("time",), X=X, weights=WEIGHTS)
+    model = model_of(data, reml)
+    markov, phi = MarkovModel(model, data.rows), somewhere(model)
+    one, two = markov.at(phi), model.at(phi)
+    assert one.deviance == pytest.approx(two.deviance, rel=1e-12)
+    np.testing.assert_allclose(one.gradient, two.gradient, rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(one.hessian_model, two.hessian_model, rtol=1e-8)
+    np.testing.assert_allclose(one.beta, two.beta, rtol=1e-9)
+    a, b = moments_of_markov(one), moments_of_blocks(two)
+    for name in ("f0", "f1", "t1", "f2", "t2", "log_det", "r2"):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-8, atol=1e-8)
+    Q, w = np.outer(two.v, two.v), np.array([[1.0, 0.3], [0.3, 2.0]])
+    for own, other in (
+        (a.second.curved_traces(), b.second.curved_traces()),
+        (a.second.curved_forms(Q), b.second.curved_forms(Q)),
+        (a.second.curved_weighted(w), b.second.curved_weighted(w)),
+        (a.second.weighted(w, 4), b.second.weighted(w, 4)),
+    ):
+        np.testing.assert_allclose(own, other, rtol=1e-8, atol=1e-7)
+
+
+def test_long_series_cost_what_their_rows_cost():
+    """A series of 20,000 rows, far beyond what a dense matrix takes."""
+    rng = np.random.default_rng(0)
+    time = np.sort(rng.uniform(0, 20_000, 20_000))
+    e = np.zeros(len(time))
+    for i, gap in enumerate(np.diff(time)):
+        r = 0.7**gap
+        e[i + 1] = r * e[i] + np.sqrt(1 - r**2) * rng.normal()
+    long = pd.DataFrame({"y": 3 + e, "time": time, "patient": "one"})
+    found = fit_design(
+        *repeated(long, "car1", y="y", subject="patient", visit=("time",), X={"(Intercept)": np.ones(len(long))})
+    )
+    assert found.optimum.converged
+    assert found.psi == pytest.approx([1.0, 0.7], rel=0.06)

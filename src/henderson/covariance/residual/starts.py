@@ -10,7 +10,7 @@ from henderson.covariance.residual.structure import Pairs
 FloatArray = np.ndarray
 
 #: pairs of rows whose distances are looked at, about
-MOST_PAIRS = 200_000
+MOST_PAIRS = 10_000
 #: rows of a series that are paired with each other
 MOST_ROWS = 200
 

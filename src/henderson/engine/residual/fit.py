@@ -19,6 +19,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.fitted import Fit, Penalty, Search
 from henderson.engine.moments import Moments
+from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
 from henderson.engine.residual.model import BlockModel, BlockPoint, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.rows import (
@@ -53,7 +54,7 @@ class StructuredFit(Fit):
     psi: np.ndarray = field(default_factory=lambda: np.zeros(0))
     at_end: bool = False
     _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
-    _block_point: BlockPoint | None = field(default=None, repr=False, compare=False)
+    _block_point: BlockPoint | MarkovPoint | None = field(default=None, repr=False, compare=False)
 
     @property
     def n_variances(self) -> int:
@@ -65,7 +66,10 @@ class StructuredFit(Fit):
         """As SAS and mmrm count: under REML the variance parameters only, n − p observations; independent blocks of
         rows, mostly the series, as BIC's observations."""
         p = int(self.kept.sum())
-        blocks = sum(int(part.batch.counts.sum()) for part in self.blocks.parts)
+        if isinstance(self._block_point, MarkovPoint):
+            blocks = self._block_point.markov.n_series
+        else:
+            blocks = sum(int(part.batch.counts.sum()) for part in self.blocks.parts)
         return Penalty(self.n_variances + (0 if self.reml else p), blocks, self.n - (p if self.reml else 0))
 
     @cached_property
@@ -75,14 +79,16 @@ class StructuredFit(Fit):
 
     @cached_property
     def block_point(self) -> BlockPoint:
-        """The likelihood at the optimum."""
-        if self._block_point is not None:
+        """The likelihood at the optimum, by blocks."""
+        if isinstance(self._block_point, BlockPoint):
             return self._block_point
         return self.blocks.at_psi(self.psi_working)
 
     @property
     def residual_variance(self) -> float:
         """Variance of the residual of a row of weight one, on average over the rows."""
+        if isinstance(self._block_point, MarkovPoint):
+            return float(self.psi[0])
         return mean_residual_variance(self.blocks, self.psi_working)
 
     @property
@@ -141,6 +147,8 @@ class StructuredFit(Fit):
     @cached_property
     def moments(self) -> Moments:
         """What inference needs of the data at this fit, in the working basis; kept while the fit lives."""
+        if isinstance(self._block_point, MarkovPoint):
+            return moments_of_markov(self._block_point)
         with blas_threads(self.blocks.largest):
             return moments_of_blocks(self.block_point)
 
@@ -275,7 +283,7 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
         basis.kept,
         sigma,
         basis.y_scale**2 * basis.to_beta @ point.phi @ basis.to_beta.T,
-        conditional_modes(model, point, rows),
+        conditional_modes(model, point, rows) if isinstance(point, BlockPoint) else (),
         point.deviance,
         ended,
         rows,

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
-from henderson.contract.rows import Rows
+from henderson.contract.rows import Rows, present
 from henderson.covariance.layout import Layout, consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.data import BlockData, summed_or_stacked
@@ -77,8 +77,6 @@ class BlockModel:
 
     Attributes
     ----------
-    parts : list of Part
-        The units and their data.
     layouts : tuple of Layout
         Of the random terms; G̃ of each is (q, q), in the working basis and relative to s².
     """
@@ -95,7 +93,8 @@ class BlockModel:
     ) -> None:
         self.design, self.basis, self.roots, self.residual, self.reml = design, basis, roots, residual, reml
         self.n, self.log_weights = n, log_weights
-        self.parts: list[Part] = []
+        self._rows: Rows | None = None
+        self._parts: list[Part] | None = None
         self.layouts: tuple[Layout, ...] = layouts_of(design.terms)
         self.theta_of = consecutive([one.n_theta for one in self.layouts])
         self.g_of = consecutive([one.n_g for one in self.layouts])
@@ -114,8 +113,16 @@ class BlockModel:
             for i, place in zip(block.terms, block.layout.terms):
                 roots[i] = T[place, place]
         model = cls(design, basis, tuple(roots), residual, reml, rows.n, rows.log_weights)
-        model.parts = model.parts_of(rows, batches_of(design, rows))
+        model._rows = rows
         return model
+
+    @property
+    def parts(self) -> list[Part]:
+        """The units and their data; made from the rows when they are first asked for."""
+        if self._parts is None:
+            rows = present(self._rows, "this likelihood")
+            self._parts = self.parts_of(rows, batches_of(self.design, rows))
+        return self._parts
 
     def parts_of(self, rows: Rows, batches: tuple[Batch, ...]) -> list[Part]:
         """Data and columns of the batches' rows in the working basis."""
@@ -174,8 +181,11 @@ class BlockModel:
     def without_rows(self, design: Design) -> BlockModel:
         """The same for a design without rows."""
         found = BlockModel(design, self.basis, self.roots, self.residual, self.reml, self.n, self.log_weights)
-        found.parts = self.parts
+        found._parts = self.parts
         return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_rows": None, "_parts": self.parts}
 
     def from_user(self, user: FloatArray) -> FloatArray:
         """φ of (G, ψ) in the user's units."""
@@ -268,7 +278,7 @@ class BlockModel:
 
     def at_psi(self, psi: FloatArray) -> BlockPoint:
         """At natural parameters, which may be at the boundary."""
-        return BlockPoint(self, np.zeros(0), psi)
+        return BlockPoint(self, self.working(psi), psi)
 
 
 @dataclass(frozen=True)

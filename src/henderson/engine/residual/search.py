@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from henderson.contract.rows import Rows
+from henderson.engine.residual.markov import MarkovModel, MarkovPoint
 from henderson.engine.residual.model import BlockModel, BlockPoint
 from henderson.engine.search.optimize import Optimum, minimize
 from henderson.errors import DataError
@@ -31,6 +33,8 @@ LOWER = 1e-7
 NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
+#: what a search ends at
+Point: TypeAlias = BlockPoint | MarkovPoint
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 
@@ -48,7 +52,7 @@ class Found:
         Smallest eigenvalue of the Hessian in φ, each coordinate in units of max(|φ|, 1).
     """
 
-    optimum: Optimum[BlockPoint]
+    optimum: Optimum[Point]
     starts: int
     smallest: float
 
@@ -75,13 +79,15 @@ def search_blocks(
         A φ close to the optimum: no other start is tried unless that ends at a boundary.
     """
 
-    def evaluate(phi: FloatArray) -> BlockPoint:
-        point = model.at(phi)
+    at = MarkovModel(model, rows).at if MarkovModel.suits(model) else model.at
+
+    def evaluate(phi: FloatArray) -> Point:
+        point = at(phi)
         if tell is not None:
             tell(model.evaluations)
         return point
 
-    def descend(phi: FloatArray) -> Optimum[BlockPoint] | None:
+    def descend(phi: FloatArray) -> Optimum[Point] | None:
         first = evaluate(phi)
         return minimize(evaluate, first) if np.isfinite(first.deviance) else None
 
@@ -107,7 +113,7 @@ def search_blocks(
     return Found(best, tried, smallest)
 
 
-def _is_better(other: Optimum[BlockPoint], best: Optimum[BlockPoint]) -> bool:
+def _is_better(other: Optimum[Point], best: Optimum[Point]) -> bool:
     lower = other.point.deviance < best.point.deviance - LOWER
     return lower or (other.converged and not best.converged and other.point.deviance < best.point.deviance + LOWER)
 
@@ -131,7 +137,7 @@ def _starts(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
             yield np.concatenate([*of_g, model.residual.working(own)])
 
 
-def at_edge(model: BlockModel, point: BlockPoint) -> bool:
+def at_edge(model: BlockModel, point: Point) -> bool:
     """Whether a λ is singular, or the structure at an end of its range."""
     return has_singular(model, point.psi) or bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
 
@@ -145,7 +151,7 @@ def has_singular(model: BlockModel, psi: FloatArray) -> bool:
     return False
 
 
-def _certificate(point: BlockPoint) -> tuple[float, float]:
+def _certificate(point: Point) -> tuple[float, float]:
     """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards."""
     unit = np.maximum(np.abs(point.theta), 1.0)
     values, vectors = eigen(point.hessian_model * (unit[:, None] * unit))
