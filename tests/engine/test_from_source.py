@@ -239,3 +239,38 @@ def test_arguments_that_are_refused(tmp_path: Path) -> None:
         lmer("y ~ a + (1 | g)", files, weights="w")
     with pytest.raises(DataError, match=r"part-2\.parquet.*inf"):
         lmer("y ~ x + (1 | g)", files)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ a + year", {"groups": "g"}),
+        ("y ~ two + x", {"groups": "g", "re_formula": "~ x", "missing": "drop"}),
+        ("y ~ scale(x) + (x | g)", {"missing": "drop"}),
+        ("y ~ x + (1 | g) + (1 | h)", {"missing": "drop", "weights": "w"}),
+    ],
+)
+@pytest.mark.parametrize("reml", [True, False])
+def test_the_door_of_statsmodels(formula: str, options: dict[str, str], reml: bool, tmp_path: Path) -> None:
+    data = table()
+    memory = henderson.mixedlm(formula, data, **options).fit(reml=reml)
+    fit = henderson.mixedlm(formula, written(data, tmp_path), **options).fit(reml=reml)
+    assert fit.llf == pytest.approx(memory.llf, rel=CLOSE)
+    np.testing.assert_allclose(fit.params, memory.params, rtol=1e-8)
+    np.testing.assert_allclose(fit.bse, memory.bse, rtol=1e-7)
+    assert list(fit.params.index) == list(memory.params.index)
+    assert str(fit.summary()) == str(memory.summary())
+    np.testing.assert_allclose(np.asarray(fit.fittedvalues), memory.fittedvalues, rtol=1e-8)
+    if "h)" not in formula:
+        assert list(fit.random_effects) == list(memory.random_effects)
+        pd.testing.assert_series_equal(fit.random_effects[-100], memory.random_effects[-100], rtol=1e-7)
+    with pytest.raises(NotAvailable, match="read in parts"):
+        fit.model.endog  # noqa: B018 - the property raises
+
+
+def test_what_the_door_of_statsmodels_refuses(tmp_path: Path) -> None:
+    files = written(table(), tmp_path)
+    with pytest.raises(ValueError, match="vc_formula is for a table in memory"):
+        henderson.mixedlm("y ~ x", files, groups="g", vc_formula={"h": "0 + C(h)"})
+    with pytest.raises(DataError, match="missing values in 60 rows"):
+        henderson.mixedlm("y ~ x", files, groups="g")

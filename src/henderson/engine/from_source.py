@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,8 @@ class Streamed:
         Rows that every pass must give, and drop; −1: whatever comes.
     sums : SummedRows, or None
         The rows, summed.
+    counts : dict of int to (J,) int array
+        Rows of each level of a term, one term of each grouping factor.
     """
 
     source: Source
@@ -64,6 +66,7 @@ class Streamed:
     n: int = -1
     n_missing: int = -1
     sums: SummedRows | None = None
+    counts: Mapping[int, np.ndarray] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Rows]:
         if not self.source.again:
@@ -154,7 +157,8 @@ def summed(
     if cross is None or basis is None:
         basis = Basis.of(design, rows, blocks)
         cross = CrossProducts.of(design, rows, blocks, basis)
-    return replace(rows, sums=SummedRows(design, cross, blocks, basis, found.totals, one.sums))
+    sums = SummedRows(design, cross, blocks, basis, found.totals, one.sums)
+    return replace(rows, sums=sums, counts=one.groups)
 
 
 def _planned(
@@ -178,16 +182,24 @@ def _planned(
     return plan, names, dict(contrasts or {})
 
 
-def fit_stream(formula: str, data: Any, *, subset: Any = None, **options: Any) -> Fit:
-    """Fit a model to data that are read in parts; as `fit_source`, of what `open_source` opens."""
+def summed_stream(formula: str, data: Any, *, subset: Any = None, **options: Any) -> Streamed:
+    """The sums of data that are read in parts; as `summed`, of what `open_source` opens."""
     if subset is not None:
         raise DataError(
             "subset is of a table in memory: leave rows of a source out where it is made, by a query or filter"
         )
     source = open_source(data)
     with source.held(None if source.again else columns_of(formula, source, options)) as held:
-        fit = fit_source(formula, held, **options)
-    return fit if held is source else replace(fit, _streamed=replace(fit.streamed, source=source))
+        rows = summed(formula, held, **options)
+    return rows if held is source else replace(rows, source=source)
+
+
+def fit_stream(formula: str, data: Any, *, reml: bool = True, start: Any = None, **options: Any) -> Fit:
+    """Fit a model to data that are read in parts."""
+    began = time.perf_counter()
+    rows = summed_stream(formula, data, **options)
+    assert rows.sums is not None
+    return fit_sums(rows.sums, rows, reml=reml, start=start, progress=options.get("progress"), began=began)
 
 
 def columns_of(formula: str, source: Source, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -195,25 +207,6 @@ def columns_of(formula: str, source: Source, options: Mapping[str, Any]) -> tupl
     weights, offset, groups = (options.get(name) for name in ("weights", "offset", "groups"))
     re_formula, env, order = options.get("re_formula"), options.get("env", 0), options.get("order", "degree")
     return _planned(formula, source, weights, offset, groups, re_formula, None, env, order)[0].variables
-
-
-def fit_source(formula: str, source: Source, *, reml: bool = True, start: Any = None, **options: Any) -> Fit:
-    """Fit a model to a source.
-
-    Parameters
-    ----------
-    formula : str
-    source : Source
-        Which can be read several times.
-    reml : bool
-    start : (k,) array, optional
-    **options
-        As for `summed`.
-    """
-    began = time.perf_counter()
-    rows = summed(formula, source, **options)
-    assert rows.sums is not None
-    return fit_sums(rows.sums, rows, reml=reml, start=start, progress=options.get("progress"), began=began)
 
 
 def fit_sums(

@@ -136,7 +136,8 @@ class ManyFitter:
     def _together(self, parts: Components, y: FloatArray) -> ManyArrays:
         responses = Responses.of(parts, y)
         satterthwaite = self.ddf == "satterthwaite"
-        found = self.refitter.together(parts, responses, curvature=satterthwaite)
+        with np.errstate(all="ignore"):  # a response that cannot be fitted is said to have failed
+            found = self.refitter.together(parts, responses, curvature=satterthwaite)
         refits = Refits.of_batch(self.fit, parts, found)
         kept = self.fit.kept
         able = ~(self.rows[:, ~kept] != 0).any(axis=1)

@@ -142,9 +142,9 @@ def test_only_columns_of_the_model_are_read(monkeypatch: pytest.MonkeyPatch) -> 
             asked.append(tuple(columns))
             yield from open_source(lambda: iter(halves(table()))).parts(columns)
 
-    from henderson.engine.from_source import fit_source
+    from henderson.engine.from_source import summed
 
-    fit_source(FORMULA, Watched())
+    summed(FORMULA, Watched())
     assert {name for columns in asked for name in columns} == {"y", "x", "a", "g"}
     assert set(asked[1]) == {"a", "g"}, "the first pass learns factors and groups alone"
     assert len(asked) == 3

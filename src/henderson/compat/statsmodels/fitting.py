@@ -143,8 +143,13 @@ def default_start(setup: Setup) -> MixedLMParams:
 
 def plain(setup: Setup, start: MixedLMParams | None, reml: bool) -> Outcome:
     """The engine's fit."""
+    from henderson.engine.from_source import fit_sums
+
     theta = None if start is None else setup.theta(start)
-    fit = fit_design(setup.design, setup.rows, reml=reml, start=theta)
+    if setup.streamed is not None and setup.streamed.sums is not None:
+        fit = fit_sums(setup.streamed.sums, setup.streamed, reml=reml, start=theta)
+    else:
+        fit = fit_design(setup.design, setup.rows, reml=reml, start=theta)
     return Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(fit.theta)))
 
 

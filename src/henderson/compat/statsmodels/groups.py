@@ -55,8 +55,13 @@ class Groups:
 
     def without_rows(self) -> Groups:
         """Labels and sizes only."""
-        out = Groups(np.zeros(0, int), self.labels)
-        out.__dict__["sizes"] = self.sizes
+        return Groups.of_sizes(self.labels, self.sizes)
+
+    @classmethod
+    def of_sizes(cls, labels: list[Any], sizes: FloatArray) -> Groups:
+        """Groups whose rows are not there."""
+        out = cls(np.zeros(0, int), labels)
+        out.__dict__["sizes"] = sizes
         return out
 
     def to_state(self) -> dict[str, Any]:

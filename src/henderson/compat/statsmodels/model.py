@@ -141,7 +141,8 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         ----------
         formula : str
             ``"y ~ x"`` with `groups`, or with lme4's bars: ``"y ~ x + (x | g)"``.
-        data : pandas or polars DataFrame, pyarrow Table, dict of arrays
+        data : pandas or polars DataFrame, pyarrow Table, dict of arrays; or rows that are read in parts
+            See `henderson.lmer`.
         re_formula : str, optional
             Covariates whose coefficients vary by group, ``"~x"``; by default a random intercept.
         vc_formula : mapping of str to str, optional
@@ -195,11 +196,35 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         from henderson.design.from_formula import design_from_formula
         from henderson.formula.bars import parse
         from henderson.formula.environment import capture
+        from henderson.sources.streams.registry import is_stream
 
         if groups is None and residual is None and not parse(formula).bars:
             raise AttributeError(
                 "'groups' is a required keyword argument in MixedLM.from_formula, unless the formula has bars: (1 | g)"
             )
+        if is_stream(data):
+            from henderson.engine.from_source import summed_stream
+
+            if vc_formula:
+                raise ValueError(
+                    "vc_formula is for a table in memory; of rows that are read in parts write bars: (1 | a/b)"
+                )
+            rows_in_parts = summed_stream(
+                formula,
+                data,
+                weights=weights,
+                offset=offset,
+                subset=subset,
+                missing=missing,
+                groups=groups,
+                re_formula=re_formula,
+                env=capture(getattr(eval_env, "namespace", eval_env)),
+                order="patsy",
+                strict=False,
+            )
+            streamed = cls.__new__(cls)
+            streamed._setup(Setup.of_sums(rows_in_parts, use_sqrt=use_sqrt))
+            return streamed
         design, rows = design_from_formula(
             formula,
             data,

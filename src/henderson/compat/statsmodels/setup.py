@@ -16,10 +16,11 @@ from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, present
-from henderson.errors import DataError
+from henderson.errors import DataError, NotAvailable
 
 if TYPE_CHECKING:
     from henderson.engine.criterion import Criterion
+    from henderson.engine.from_source import Streamed
 
 FloatArray = np.ndarray
 
@@ -42,6 +43,8 @@ class Setup:
         The groups that were named; by default those of the top grouping factor.
     given_members, given_criterion
         Without rows: what is left of `members` and `criterion`.
+    streamed : Streamed, or None
+        What reads rows again that were read in parts.
     """
 
     design: Design
@@ -52,6 +55,35 @@ class Setup:
     given_groups: Groups | None = None
     given_members: Mapping[int, Members] | None = None
     given_criterion: Criterion | None = None
+    streamed: Streamed | None = None
+
+    @classmethod
+    def of_sums(cls, rows: Streamed, *, use_sqrt: bool = True) -> Setup:
+        """The setup of a design whose rows were read in parts, and summed."""
+        from henderson.engine.criterion import Criterion
+        from henderson.engine.factor.system import System
+
+        assert rows.sums is not None
+        sums = rows.sums
+        design = sums.design
+        packing = Packing.of(design, 0)
+        effects = effect_names(design, packing)
+        names = ModelData(
+            design.y_name,
+            list(design.x_names),
+            effects,
+            entry_names(packing, effects),
+            component_names(design, packing),
+            row_labels=pd.RangeIndex(0),
+            model_spec=design.specs.fixed,
+        )
+        groups = members = None
+        if len({term.group for term in design.terms}) == 1:
+            groups = Groups.of_sizes(list(design.terms[0].levels), next(iter(rows.counts.values())))
+            every = np.arange(design.terms[0].n_levels)
+            members = {k: Members(every, every + 1) for k in range(len(design.terms))}
+        criterion = Criterion(System(sums.cross, sums.blocks), sums.basis, True)
+        return cls(design, None, packing, names, use_sqrt, groups, members, criterion, rows)
 
     @classmethod
     def of(
@@ -84,6 +116,8 @@ class Setup:
         DataError
             When they were let go.
         """
+        if self.streamed is not None:
+            raise NotAvailable("the model's arrays: this needs all rows in memory, and they were read in parts")
         return present(self.given_rows, "the model's likelihood and its arrays")
 
     @property
@@ -208,4 +242,5 @@ class Setup:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_criteria", "members", "groups")}
+        computed = ("_criteria", "members", "groups")
+        return {name: value for name, value in self.__dict__.items() if name not in computed} | {"streamed": None}
