@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from henderson.compat.statsmodels.params import MixedLMParams as MixedLMParams
     from henderson.compat.statsmodels.params import VCSpec as VCSpec
     from henderson.compat.statsmodels.results import MixedLMResults as MixedLMResults
+    from henderson.covariance.pedigree import pedigree as pedigree
     from henderson.diagnostics.simplify import simplify as simplify
     from henderson.door import lmer as lmer
     from henderson.door import mmrm as mmrm
@@ -66,6 +67,7 @@ _ROOMS = {
     "load": "results.loading",
     "mixedlm": "compat.statsmodels.model",
     "mmrm": "door",
+    "pedigree": "covariance.pedigree",
     "parse_constraints": "inference.constraints",
     "simplify": "diagnostics.simplify",
     "power": "planning.power",

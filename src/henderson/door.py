@@ -32,6 +32,7 @@ def lmer(
     check_identified: Literal["raise", "warn", "ignore"] = "raise",
     doublevert: Literal["diag_special", "split"] = "diag_special",
     residual: str | None = None,
+    relmat: Mapping[str, Any] | None = None,
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -79,6 +80,10 @@ def lmer(
         adh or diag of visits, car1 of a time, sp_exp, sp_gau or sp_mat of coordinates; ``"us(visit | arm / patient)"``
         has parameters for each arm. Alone or times them stand variance functions: ``"ident(arm)"``, ``"power(age)"``,
         ``"exp(age)"``. With it a formula needs no random effects (see docs/repeated-measures.md).
+    relmat : mapping, optional
+        Known relationships between the levels of a factor, by its name, ``{"animal": A}``: `henderson.pedigree`, a
+        DataFrame with the labels, a pair (matrix, labels). Levels of A without rows have effects too
+        (see docs/known-relationships.md).
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -131,6 +136,10 @@ def lmer(
     }
     if residual is not None and (type(data).__name__ == "RowSums" or is_stream(data)):
         raise DataError("residual= takes a table in memory: sums of rows that are read in parts forget their series")
+    if relmat is not None and (type(data).__name__ == "RowSums" or is_stream(data)):
+        raise ValueError("relmat goes with a table in memory: levels with known relationships are not read in parts")
+    if relmat is not None and residual is not None:
+        raise ValueError("relmat does not go with residual=: known relationships stand beside independent residuals")
     if type(data).__name__ == "RowSums":  # its room is not loaded for a table
         data = cast("RowSums", data)
         given = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}
@@ -140,7 +149,7 @@ def lmer(
 
         fit = fit_stream(formula, data, subset=subset, reml=REML, start=theta, progress=progress, **options)
     else:
-        design, rows = design_from_formula(formula, data, subset=subset, residual=residual, **options)
+        design, rows = design_from_formula(formula, data, subset=subset, residual=residual, relmat=relmat, **options)
         fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
     level = users_level()
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message, level)

@@ -6,12 +6,32 @@ It is small whatever the number of rows: those are `henderson.contract.rows.Rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from henderson.contract.residual import ResidualTerm
+
+
+@dataclass(frozen=True, eq=False)
+class KnownEffects:
+    """Effects with known relationships, b = Bw, A = BB', w independent.
+
+    Attributes
+    ----------
+    root : (J, J) array
+        B.
+    diagonal : (J,) array
+        A_jj.
+    observed : (m,) intp array
+        The levels that have rows.
+    """
+
+    root: np.ndarray
+    diagonal: np.ndarray
+    observed: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,8 @@ class RandomTerm:
         door).
     loaded : bool
         Whether a row may load on several levels, each with a number of its own; then q = 1.
+    known : KnownEffects or None
+        Where the levels have known relationships: rows load on the w, and `levels` are those of b = Bw.
     """
 
     group: str
@@ -42,6 +64,11 @@ class RandomTerm:
     structure: str = "unstructured"
     label: str = ""
     loaded: bool = False
+    known: KnownEffects | None = field(default=None, compare=False)
+
+    def of_levels(self, effects: np.ndarray) -> np.ndarray:
+        """Effects (J, q) of the levels from those that rows load on."""
+        return effects if self.known is None else np.asarray(self.known.root @ effects)
 
     @property
     def n_levels(self) -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from henderson.design import checks
 from henderson.design.fixed_terms import FixedTerms
+from henderson.design.known_term import KnownSpec
 from henderson.design.random_terms import RandomSpec, columns_of
 from henderson.design.specs import Specs
 from henderson.design.variance_components import ComponentSpec
@@ -78,7 +79,7 @@ def offset_of(
 def specs_of(
     plan: Plan,
     fixed: Part,
-    random: Sequence[RandomSpec | ComponentSpec],
+    random: Sequence[RandomSpec | ComponentSpec | KnownSpec],
     factors: Factors,
     env: Environment,
     group_levels: pd.Index | None,

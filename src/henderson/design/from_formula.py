@@ -32,6 +32,7 @@ from henderson.design.assembly import (
 )
 from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
+from henderson.design.known_term import KnownSpec, check_relmat, known_term
 from henderson.design.random_terms import Groups, RandomSpec, random_term
 from henderson.design.residual_checks import check_residual
 from henderson.design.residual_term import residual_term
@@ -69,6 +70,7 @@ def design_from_formula(
     strict: bool = True,
     check_identified: checks.Reaction = "raise",
     doublevert: Literal["diag_special", "split"] = "diag_special",
+    relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
 ) -> tuple[Design, Rows]:
     """The design of a model given by a formula, and its rows.
@@ -107,6 +109,8 @@ def design_from_formula(
         What to do about such terms, and about those with as many levels as rows.
     doublevert : {"diag_special", "split"}
         What ``(f || g)`` is with a factor f: ``diag(f | g)``, or ``(1 | g) + (0 + f | g)``.
+    relmat : mapping, optional
+        Known relationships of the levels of a factor, by its name: see `henderson.covariance.relationship`.
     residual : str, optional
         Covariance of the residuals within a series: ``"ar1(visit | patient)"``; see `henderson.formula.residual`.
 
@@ -154,7 +158,8 @@ def design_from_formula(
     checks.check_contrasts(source.contrasts, factors)
     if doublevert == "diag_special":
         plan = with_diagonal_bars(plan, lambda expr: factors[expr].levels is not None)
-    design, made = _assemble(plan, columns, factors, values, kept, order, names)
+    related = check_relmat(relmat, tuple(bar for bar, _ in plan.bars))
+    design, made = _assemble(plan, columns, factors, values, kept, order, names, related)
     names.forget()
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept, make=make_of(data))
     design = replace(design, n_missing=n_missing + more, formula=formula)
@@ -267,6 +272,7 @@ def _assemble(
     rows: np.ndarray | None,
     order: str,
     env: Environment,
+    related: Mapping[str, Any],
 ) -> tuple[Design, Rows]:
     """Steps 3 and 4: the arrays."""
     fixed = make_part(plan.fixed, factors, order=order)
@@ -274,15 +280,24 @@ def _assemble(
     n = len(y)
     if order != "patsy":
         checks.check_levels(fixed)
+    weights = weights_of(plan, factors, values, columns, rows)
     groups = Groups(columns)
     terms: list[RandomTerm] = []
     loads: list[TermRows] = []
-    random: list[RandomSpec | ComponentSpec] = []
+    random: list[RandomSpec | ComponentSpec | KnownSpec] = []
     for bar, own in plan.bars:
         part = make_part(own, factors)
         if not part.names:
             raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
         varying = varying_columns(part, values, X, fixed, rows)
+        if bar.name in related:
+            related_term, own_rows, known_spec = known_term(
+                bar, part, varying, columns, related[bar.name], weights, columns_in_data(plan, bar)
+            )
+            terms.append(related_term)
+            loads.append(own_rows)
+            random.append(known_spec)
+            continue
         codes, levels = groups[bar.group]
         structure, part = structured_effects(bar, part, columns)
         terms.append(random_term(bar.name, bar.label, levels, part.names, structure))
@@ -298,7 +313,6 @@ def _assemble(
         terms.append(term)
         loads.append(own_rows)
         random.append(spec)
-    weights = weights_of(plan, factors, values, columns, rows)
     offset = offset_of(plan, factors, values, columns, rows)
     series = None
     if plan.residual is not None:

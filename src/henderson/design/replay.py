@@ -13,6 +13,7 @@ from scipy import sparse
 from henderson.contract.design import Design
 from henderson.design.checks import check_weights
 from henderson.design.from_arrays import given_columns
+from henderson.design.known_term import KnownSpec
 from henderson.design.random_terms import RandomSpec
 from henderson.design.variance_components import ComponentSpec
 from henderson.errors import DataError, FormulaError
@@ -250,21 +251,35 @@ def _beside(values: Any, table: Table, role: str) -> Array:
 
 
 def _new_term(
-    spec: RandomSpec | ComponentSpec, n_levels: int, table: Table, env: Environment, given: Mapping[str, Array]
+    spec: RandomSpec | ComponentSpec | KnownSpec,
+    n_levels: int,
+    table: Table,
+    env: Environment,
+    given: Mapping[str, Array],
 ) -> NewTerm:
     labels = {name: _labels(name, table, given) for name in spec.group}
     if isinstance(spec, ComponentSpec):
         return _new_component(spec, n_levels, table, env, labels[spec.group[0]])
+    if isinstance(spec, KnownSpec):
+        own = labels[spec.group[0]]
+        codes = match(own, spec.levels)
+        complaint = spec.complaint(own, codes) if (codes < 0).any() else None
+        loadings = spec.loadings(codes, _columns(spec.part, table, env)[:, 0])
+        is_other = complaint is not None and differ_in_type(own, spec.levels)
+        return NewTerm(None, np.empty((table.n, 0)), loadings, complaint, is_other, labels)
     codes = spec.codes(labels)
     complaint = spec.complaint(labels, codes) if (codes < 0).any() else None
     is_other = complaint is not None and spec.is_other_type(labels)
     return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other, labels)
 
 
-def _all_new(spec: RandomSpec | ComponentSpec, n_levels: int, table: Table, env: Environment) -> NewTerm:
+def _all_new(spec: RandomSpec | ComponentSpec | KnownSpec, n_levels: int, table: Table, env: Environment) -> NewTerm:
     """A term all of whose levels are new: the columns that vary."""
     if isinstance(spec, RandomSpec):
         return NewTerm(np.full(table.n, -1), _columns(spec.part, table, env))
+    if isinstance(spec, KnownSpec):
+        column = _columns(spec.part, table, env)[:, 0]
+        return NewTerm(None, np.empty((table.n, 0)), spec.loadings(np.full(table.n, -1), column))
     if spec.plain is None:
         raise DataError(
             f"the columns of the component {spec.name!r} differ by group: there is no telling those of a new group"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from henderson.design.fixed_terms import FixedTerms
+from henderson.design.known_term import KnownSpec
 from henderson.design.random_terms import RandomSpec
 from henderson.design.residual_term import ResidualSpec
 from henderson.design.variance_components import ComponentSpec
@@ -22,7 +23,7 @@ class Specs:
     Attributes
     ----------
     fixed : Part
-    random : tuple of RandomSpec or ComponentSpec
+    random : tuple of RandomSpec, ComponentSpec or KnownSpec
         One a term.
     offsets : tuple of FactorSpec
         Of the ``offset(...)`` terms of the formula, and of a column or expression given as `offset`.
@@ -49,7 +50,7 @@ class Specs:
     """
 
     fixed: Part
-    random: tuple[RandomSpec | ComponentSpec, ...]
+    random: tuple[RandomSpec | ComponentSpec | KnownSpec, ...]
     offsets: tuple[FactorSpec, ...]
     response: FactorSpec
     environment: Environment

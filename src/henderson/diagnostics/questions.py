@@ -202,7 +202,7 @@ def effects(fit: Fit) -> list[Answer]:
     """Are the conditional modes of the random effects normal enough?"""
     out: list[tuple[float, float, float, str, str, str]] = []
     for k in lme4_order(fit.design.terms):
-        term, b = fit.design.terms[k], fit.b[k]
+        term, b = fit.design.terms[k], fit.design.terms[k].of_levels(fit.b[k])
         for j, name in enumerate(term.names):
             sd = b[:, j].std()
             if term.n_levels < ENOUGH or not sd > 1e-9 * fit.sigma:

@@ -42,6 +42,8 @@ FloatArray = np.ndarray
 
 #: doubles of the products of a_j with all kernels that are in memory at once
 AT_ONCE = 8_000_000
+#: share of entries that are not zero, from which rows load on all effects of the rest
+FULL = 0.2
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,11 @@ class ErrorKernels:
     @staticmethod
     def _add_rest(kernels: RestKernels, rest: sparse.csr_array, out: FloatArray) -> None:
         """z_r'Kz_r of every kernel."""
+        if rest.nnz > FULL * rest.shape[0] * rest.shape[1]:
+            dense = rest.toarray()
+            for form, K in zip(out, kernels.all):
+                form += np.einsum("mr,mr->m", np.asarray(dense @ K), dense)
+            return
         first, second, _ = row_pairs(rest.indptr)
         row = np.repeat(np.arange(rest.shape[0]), np.diff(rest.indptr))[first]
         one, other = rest.indices[first], rest.indices[second]

@@ -18,6 +18,7 @@ from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.measures import aic, bic
 from henderson.engine.fit import Fit
 from henderson.inference.inference import Inference
+from henderson.prediction.breeding_values import covariances_of_levels, modes_of_levels
 from henderson.prediction.fitted import fitted_values
 
 FloatArray = np.ndarray
@@ -104,9 +105,9 @@ def _ran_vals(fit: Fit, inference: Inference, level: float) -> list[dict[str, An
     from scipy.special import ndtri
 
     half, rows = float(ndtri((1 + level) / 2)), []
-    covariances = fit.b_cov()
+    covariances, modes = covariances_of_levels(fit), modes_of_levels(fit)
     for k in lme4_order(fit.design.terms):
-        term, b = fit.design.terms[k], fit.b[k]
+        term, b = fit.design.terms[k], modes[k]
         se = np.sqrt(np.maximum(np.einsum("jaa->ja", covariances[k]), 0.0))
         for a, name in enumerate(term.names):
             for j, label in enumerate(term.levels):
@@ -120,7 +121,7 @@ def _ran_vals(fit: Fit, inference: Inference, level: float) -> list[dict[str, An
 
 def _ran_coefs(fit: Fit, inference: Inference, level: float) -> list[dict[str, Any]]:
     fixed = dict(zip(fit.design.x_names, np.asarray(fit.beta)))
-    rows = []
+    rows, modes = [], modes_of_levels(fit)
     for group in dict.fromkeys(fit.design.terms[k].group for k in lme4_order(fit.design.terms)):
         own = [k for k, term in enumerate(fit.design.terms) if term.group == group]
         levels = fit.design.terms[own[0]].levels
@@ -129,7 +130,7 @@ def _ran_coefs(fit: Fit, inference: Inference, level: float) -> list[dict[str, A
             for k in own:
                 names = fit.design.terms[k].names
                 if name in names:
-                    value = value + fit.b[k][:, names.index(name)]
+                    value = value + modes[k][:, names.index(name)]
             rows += [
                 {"effect": "ran_coefs", "group": group, "level": str(label), "term": name, "estimate": one}
                 for label, one in zip(levels, value)

@@ -92,7 +92,9 @@ class EffectsMethods(FittedModel):
         308             2.26  9.20
         309           -40.40 -8.62
         """
-        return by_factor(self.design, list(self.engine.b))
+        from henderson.prediction.breeding_values import modes_of_levels
+
+        return by_factor(self.design, modes_of_levels(self.engine))
 
     @cached_property
     def ranef_sd(self) -> dict[str, pd.DataFrame]:
@@ -108,7 +110,7 @@ class EffectsMethods(FittedModel):
         308            12.07   2.3
         309            12.07   2.3
         """
-        sds = [np.sqrt(np.maximum(np.einsum("jaa->ja", cov), 0.0)) for cov in self.engine.b_cov()]
+        sds = [np.sqrt(np.maximum(np.einsum("jaa->ja", cov), 0.0)) for cov in self.ranef_cov]
         return by_factor(self.design, sds)
 
     @cached_property
@@ -125,7 +127,54 @@ class EffectsMethods(FittedModel):
         array([[145.7, -21.4],
                [-21.4,   5.3]])
         """
-        return self.engine.b_cov()
+        from henderson.prediction.breeding_values import covariances_of_levels
+
+        return covariances_of_levels(self.engine)
+
+    def breeding_values(self, group: str | None = None) -> pd.DataFrame:
+        """Effects of levels with known relationships (`relmat`): value, se, reliability, accuracy, inbreeding.
+
+        Parameters
+        ----------
+        group : str, optional
+            The factor, or the label of its term, where several have known relationships.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> relatives = henderson.pedigree(["c", "d", "e"], ["a", "a", "c"], ["b", "b", "d"])
+        >>> data = {"y": [3.1, 2.0, 4.5, 3.9, 2.2, 4.4], "animal": ["a", "b", "c", "c", "d", "d"]}
+        >>> fit = henderson.lmer("y ~ 1 + (1 | animal)", data, relmat={"animal": relatives})
+        >>> fit.breeding_values()[["inbreeding", "observed"]].loc[["a", "e"]]
+                inbreeding  observed
+        animal
+        a             0.00      True
+        e             0.25     False
+        """
+        from henderson.prediction.breeding_values import breeding_values
+
+        return breeding_values(self.engine, group)
+
+    def heritability(self, group: str | None = None) -> pd.DataFrame:
+        """Shares of the variance, first that of a term with known relationships, with standard errors (delta method).
+
+        Parameters
+        ----------
+        group : str, optional
+            The factor, or the label of its term, where several have known relationships.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> relatives = henderson.pedigree(["c", "d", "e"], ["a", "a", "c"], ["b", "b", "d"])
+        >>> data = {"y": [3.1, 2.0, 4.5, 3.9, 2.2, 4.4], "animal": ["a", "b", "c", "c", "d", "d"]}
+        >>> fit = henderson.lmer("y ~ 1 + (1 | animal)", data, relmat={"animal": relatives})
+        >>> fit.heritability().index.tolist()
+        ['animal', 'Residual']
+        """
+        from henderson.prediction.breeding_values import heritability
+
+        return heritability(self.engine, group)
 
     @cached_property
     def coef(self) -> dict[str, pd.DataFrame]:

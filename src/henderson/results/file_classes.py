@@ -45,6 +45,8 @@ CLASSES = {
     "FactorVariables": "henderson.design.fixed_terms",
     "Design": "henderson.contract.design",
     "RandomTerm": "henderson.contract.design",
+    "KnownEffects": "henderson.contract.design",
+    "KnownSpec": "henderson.design.known_term",
     "ResidualTerm": "henderson.contract.residual",
     "VarianceTerm": "henderson.contract.residual",
     "Digest": "henderson.contract.digest",

@@ -25,6 +25,11 @@ from henderson.engine.sums.gram import CHUNK
 from henderson.engine.sums.packed import pack, unpack
 from henderson.errors import DataError
 
+#: share of entries that are not zero, from which a matrix is full
+FULL = 0.2
+#: inner product of two columns of a full matrix, in units of their lengths, that is rounding
+ROUNDING = 1e-13
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -209,7 +214,7 @@ class Sums:
             else:
                 self.rx[k].add(codes[k], Z[k], columns)
         Zr = rest[0] if len(rest) == 1 else sparse.hstack(rest, format="csr")
-        own = sparse.csr_array(Zr.T @ Zr)
+        own = _gram(Zr)
         if blocks.front is None:
             self._merge([own])
         else:
@@ -259,6 +264,18 @@ def parts_of(rows: Rows, blocks: Blocks) -> Iterator[Rows]:
 def codes_of(term: TermRows, block: Block) -> np.ndarray:
     """Level of each row in the engine's order; empty where rows have loadings."""
     return np.zeros(0, np.intp) if term.codes is None else block.ranked(term.codes)
+
+
+def _gram(Z: sparse.csr_array) -> sparse.csr_array:
+    """Z'Z; of a matrix that is full, by dense products, whose entries that are rounding are zeros."""
+    m, R = Z.shape
+    if Z.nnz <= FULL * m * R or R < 2:
+        return sparse.csr_array(Z.T @ Z)
+    dense = Z.toarray()
+    out = dense.T @ dense
+    size = np.sqrt(out.diagonal())
+    out[np.abs(out) < ROUNDING * size[:, None] * size] = 0.0
+    return sparse.csr_array(out)
 
 
 def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.csr_array:

@@ -1,0 +1,152 @@
+"""Effects of levels with known relationships, how sure they are, and the share of the variance that is theirs.
+
+    â = Bŵ,   PEV_a = Var(a − â) = σ² e_a'B C⁻¹ B'e_a,   reliability = 1 − PEV_a / (σ_a² A_aa)
+
+C⁻¹ is the block of the inverse of the mixed-model equations, fixed effects estimated. The heritability is
+σ_a² / (σ_a² + … + σ²), with its standard error by the delta method.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from henderson.contract.design import Design, RandomTerm
+from henderson.design.replay import NewTerm
+from henderson.design.variance_parameters import lme4_order
+from henderson.engine.fit import Fit
+from henderson.intervals.variance_errors import variance_covariance
+from henderson.numerics.threads import blas_threads
+from henderson.prediction.loads import loads_of
+from henderson.prediction.row_errors import ErrorKernels
+from henderson.tables.result_frame import ResultFrame
+
+FloatArray = np.ndarray
+
+
+def modes_of_levels(fit: Fit) -> list[FloatArray]:
+    """Conditional modes of each term's levels, (J, q)."""
+    return [term.of_levels(b) for term, b in zip(fit.design.terms, fit.b)]
+
+
+def covariances_of_levels(fit: Fit) -> tuple[FloatArray, ...]:
+    """Their conditional covariances given β, (J, q, q); where levels are related, variances alone."""
+    terms = fit.design.terms
+    own = () if all(term.known is not None for term in terms) else fit.b_cov()
+    return tuple(
+        own[k] if term.known is None else error_variances(fit, k, fixed=False)[:, None, None]
+        for k, term in enumerate(terms)
+    )
+
+
+@blas_threads()
+def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
+    """PEV of every level of a term with known relationships, (J,); not `fixed`: as if β were known."""
+    term, point = fit.design.terms[k], fit.at_optimum()
+    assert term.known is not None
+    root = term.known.root
+    J = len(root)
+    rows = sparse.csr_array(np.column_stack([root, np.zeros(J)]))
+    terms: list[NewTerm | None] = [None] * len(fit.design.terms)
+    terms[k] = NewTerm(None, np.empty((J, 0)), rows)
+    X = np.zeros((J, len(fit.design.x_names)))
+    loads, _ = loads_of(point.criterion, point.lam, X, terms)
+    kernels = ErrorKernels(point.factor, point.phi if fixed else np.zeros_like(point.phi), None, point.ze)
+    return np.asarray(fit.sigma**2 * kernels(loads).variance)
+
+
+def breeding_values(fit: Fit, group: str | None = None) -> pd.DataFrame:
+    """Effects of the levels of a factor with known relationships.
+
+    Parameters
+    ----------
+    fit : Fit
+    group : str, optional
+        The factor, or the label of a term; needed where several have known relationships.
+
+    Returns
+    -------
+    DataFrame
+        Index: all levels, those without rows included. Columns value, se (root of the prediction error variance),
+        reliability, accuracy (its root), inbreeding (A_jj − 1), observed (whether the level has rows).
+    """
+    k = _related(fit.design, group)
+    term = fit.design.terms[k]
+    assert term.known is not None
+    variance = float(fit.sigma**2 * (fit.lam[k] @ fit.lam[k].T)[0, 0])
+    errors, diagonal = error_variances(fit, k), term.known.diagonal
+    share = errors / (variance * diagonal) if variance > 0 else np.full(len(errors), np.nan)
+    reliability = np.clip(1 - share, 0.0, 1.0)
+    observed = np.zeros(len(errors), bool)
+    observed[term.known.observed] = True
+    frame = pd.DataFrame(
+        {
+            "value": term.of_levels(fit.b[k])[:, 0],
+            "se": np.sqrt(np.maximum(errors, 0.0)),
+            "reliability": reliability,
+            "accuracy": np.sqrt(reliability),
+            "inbreeding": np.where(np.abs(diagonal - 1) < 1e-12, 0.0, diagonal - 1),
+            "observed": observed,
+        },
+        index=term.levels.rename(term.group),
+    )
+    return ResultFrame.of(frame, f"Effects of {term.label or term.group}", ())
+
+
+def heritability(fit: Fit, group: str | None = None) -> pd.DataFrame:
+    """The share of the variance of one row that is of a term with known relationships, its standard error, and others'.
+
+    Parameters
+    ----------
+    fit : Fit
+    group : str, optional
+        As for `breeding_values`.
+
+    Returns
+    -------
+    DataFrame
+        One row a variance; columns variance, ratio (to the sum of all), se (of the ratio). The sum is that of the
+        variances of intercepts and the residual's: the variance of a row of a level that is not inbred.
+    """
+    k = _related(fit.design, group)
+    _refuse_wide(fit.design)
+    tau = np.array([fit.sigma**2 * (lam @ lam.T)[0, 0] for lam in fit.lam] + [fit.sigma**2])
+    total = tau.sum()
+    cov = variance_covariance(fit)
+    gradient = np.eye(len(tau)) / total - tau[:, None] / total**2
+    with np.errstate(invalid="ignore"):
+        se = np.sqrt(np.einsum("ai,ij,aj->a", gradient, cov, gradient))
+    order = [k, *(j for j in lme4_order(fit.design.terms) if j != k), len(tau) - 1]
+    names = [*(term.label or term.group for term in fit.design.terms), "Residual"]
+    frame = pd.DataFrame(
+        {"variance": tau, "ratio": tau / total, "se": se}, index=pd.Index(names, name="component")
+    ).iloc[order]
+    on_zero = tau[order] == 0
+    frame.loc[on_zero, "se"] = np.nan
+    return ResultFrame.of(frame, f"Heritability: {names[k]}", ())
+
+
+def _related(design: Design, group: str | None) -> int:
+    """The term with known relationships that is meant."""
+    there = [k for k, term in enumerate(design.terms) if term.known is not None]
+    if not there:
+        raise ValueError("no term has known relationships: fit with relmat={'animal': ...}")
+    found = there if group is None else [k for k in there if group in (design.terms[k].label, design.terms[k].group)]
+    exact = [k for k in found if design.terms[k].label == group]
+    found = exact or found
+    if len(found) != 1:
+        shown = ", ".join(repr(design.terms[k].label) for k in there)
+        raise ValueError(f"{'which term' if group is None else f'no one term is {group!r}'}? There are {shown}")
+    return found[0]
+
+
+def _refuse_wide(design: Design) -> None:
+    wide: list[RandomTerm] = [term for term in design.terms if term.names not in (("(Intercept)",), ("Intercept",))]
+    if wide:
+        raise ValueError(
+            f"with ({' + '.join(wide[0].names)} | {wide[0].group}) the variance of a row depends on its covariates: "
+            "heritability() goes with intercepts"
+        )
+    if design.residual is not None:
+        raise ValueError("heritability() goes with one residual variance, not with a residual covariance")
