@@ -8,10 +8,12 @@ import pytest
 from tests.structured import Data, covariance, deviance, repeated
 
 from henderson.engine.fit import fit_design, refit
+from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
 from henderson.engine.residual.data import Stacked, Summed
 from henderson.engine.residual.markov import MarkovModel, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
+from henderson.engine.residual.rows import conditional_covariances, conditional_modes
 from henderson.engine.residual.units import batches_of
 
 #: digits that remain of a deviance of some hundred
@@ -270,3 +272,63 @@ def test_long_series_cost_what_their_rows_cost():
     )
     assert found.optimum.converged
     assert found.psi == pytest.approx([1.0, 0.7], rel=0.06)
+
+
+BY_EFFECTS = ["ar1 crossed", "us weighted in sites", "csh by arm in sites", "car1 and slopes"]
+
+
+@pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
+@pytest.mark.parametrize("name", BY_EFFECTS)
+def test_by_effects_is_as_by_blocks(name, reml):
+    """The form for crossed factors against n × n blocks: likelihood, derivatives, all moments, modes."""
+    data = made(name)
+    model = model_of(data, reml)
+    crossed, phi = CrossedModel(model, data.rows), somewhere(model)
+    one, two = crossed.at(phi), model.at(phi)
+    assert one.deviance == pytest.approx(two.deviance, rel=1e-12)
+    np.testing.assert_allclose(one.gradient, two.gradient, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(one.hessian_model, two.hessian_model, rtol=1e-6, atol=1e-6)
+    a, b = moments_of_crossed(one), moments_of_blocks(two)
+    for own in ("f0", "f1", "t1", "t2", "log_det", "r2"):
+        other = getattr(b, own)
+        np.testing.assert_allclose(getattr(a, own), other, atol=1e-9 * np.abs(other).max())
+    symmetric = (a.f2 + a.f2.transpose(0, 1, 3, 2)) / 2
+    np.testing.assert_allclose(symmetric, b.f2, atol=1e-9 * np.abs(b.f2).max())
+    w = np.random.default_rng(1).normal(size=(model.k, model.k))
+    w, Q = w + w.T, np.outer(two.v, two.v)
+    for found, other in (
+        (a.second.curved_traces(), b.second.curved_traces()),
+        (a.second.curved_forms(Q), b.second.curved_forms(Q)),
+        (a.second.curved_weighted(w), b.second.curved_weighted(w)),
+    ):
+        np.testing.assert_allclose(found, other, atol=1e-8 * max(np.abs(other).max(), 1.0))
+    for own, other in zip(one.modes(), conditional_modes(model, two, data.rows)):
+        np.testing.assert_allclose(own, other, atol=1e-8)
+    for own, other in zip(one.conditional_covariances(), conditional_covariances(model, two, data.rows)):
+        np.testing.assert_allclose(own, other, atol=1e-9)
+
+
+def test_crossed_factors_with_correlated_residuals():
+    """Subjects × items, an AR(1) along each subject's trials: the same fit as by n × n blocks, and all that follows."""
+    rng = np.random.default_rng(4)
+    subjects, items, trials = 15, 12, 16
+    data = pd.DataFrame(
+        {"patient": np.repeat(np.arange(subjects), trials), "trial": np.tile(np.arange(trials), subjects)}
+    )
+    data["item"], data["x"] = rng.integers(items, size=len(data)), rng.normal(size=len(data))
+    e = np.zeros((subjects, trials))
+    for t in range(trials):
+        e[:, t] = (0.5 * e[:, t - 1] if t else 0.0) + rng.normal(size=subjects)
+    effects = rng.normal(size=subjects)[data["patient"]] + rng.normal(size=items)[data["item"]]
+    data["y"] = data["x"] + effects + e.ravel()
+    x = {"(Intercept)": np.ones(len(data)), "x": data["x"].to_numpy()}
+    terms = (("patient", ("(Intercept)",)), ("item", ("(Intercept)",)))
+    case = repeated(data, "ar1", y="y", subject="patient", visit="trial", X=x, terms=terms)
+    found = fit_design(*case)
+    assert isinstance(found._block_point, CrossedPoint)
+    point = found.blocks.at_psi(found.psi_working)
+    assert found.deviance == pytest.approx(point.deviance, rel=1e-11)
+    assert np.abs(point.gradient_psi).max() < 1e-3
+    by_blocks = moments_of_blocks(point)
+    np.testing.assert_allclose(found.moments.t2, by_blocks.t2, rtol=1e-7)
+    np.testing.assert_allclose(found.b[1], conditional_modes(found.blocks, point, case.rows)[1], atol=1e-7)

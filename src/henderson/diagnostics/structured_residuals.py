@@ -19,7 +19,6 @@ from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.rows import (
     fixed_variances,
     left_variances,
-    pearson,
     scaled_residuals,
     total_variances,
 )
@@ -52,7 +51,7 @@ class StructuredParts:
         """Var(y), or Var(y | b), of each row, (n,)."""
         fit, rows = self.fit, self.fit.observed
         if self.conditional:
-            return pearson(fit.blocks, fit.psi_working, rows) ** 2
+            return fit.own_variances / rows.unit_weights
         return total_variances(fit.blocks, fit.block_point, rows)
 
     @cached_property

@@ -23,7 +23,7 @@ from henderson.contract.residual import ResidualRows
 from henderson.design.replay_residual import new_residual_rows
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.model import to_user_units
-from henderson.engine.residual.rows import solved_residuals
+from henderson.engine.residual.rows import own_variances, solved_residuals
 from henderson.errors import DataError, NotAvailable
 from henderson.inference.ddf.satterthwaite import satterthwaite
 from henderson.inference.fit_moments import FitMoments
@@ -115,8 +115,7 @@ def _places(fit: StructuredFit, newdata: Any) -> ResidualRows:
 
 def _own_variance(fit: StructuredFit, places: ResidualRows) -> FloatArray:
     """Variance of each row's residual for weight one, (m,)."""
-    one = _together(places, None)
-    return fit.structure.cov(fit.psi, *one)[:, 0, 0]
+    return own_variances(fit.structure, fit.psi, places)
 
 
 def _together(places: ResidualRows, other: ResidualRows | None) -> tuple[Any, ...]:

@@ -19,16 +19,17 @@ from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.fitted import Fit, Penalty, Search
 from henderson.engine.moments import Moments
+from henderson.engine.residual.crossed import CrossedPoint, moments_of_crossed
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
 from henderson.engine.residual.model import BlockModel, BlockPoint, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.rows import (
     conditional_covariances,
     conditional_modes,
-    mean_residual_variance,
-    pearson,
+    own_variances,
 )
 from henderson.engine.residual.search import Found, search_blocks
+from henderson.engine.residual.units import blocks_of
 from henderson.engine.sums.basis import Basis
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
@@ -49,12 +50,15 @@ class StructuredFit(Fit):
         The structure's natural parameters, in the user's units.
     at_end : bool
         Whether a parameter of the structure is at the end of its range.
+    n_blocks : int
+        Independent blocks of rows: series, or what random effects tie together.
     """
 
     psi: np.ndarray = field(default_factory=lambda: np.zeros(0))
     at_end: bool = False
+    n_blocks: int = 0
     _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
-    _block_point: BlockPoint | MarkovPoint | None = field(default=None, repr=False, compare=False)
+    _block_point: BlockPoint | CrossedPoint | MarkovPoint | None = field(default=None, repr=False, compare=False)
 
     @property
     def n_variances(self) -> int:
@@ -66,11 +70,7 @@ class StructuredFit(Fit):
         """As SAS and mmrm count: under REML the variance parameters only, n − p observations; independent blocks of
         rows, mostly the series, as BIC's observations."""
         p = int(self.kept.sum())
-        if isinstance(self._block_point, MarkovPoint):
-            blocks = self._block_point.markov.n_series
-        else:
-            blocks = sum(int(part.batch.counts.sum()) for part in self.blocks.parts)
-        return Penalty(self.n_variances + (0 if self.reml else p), blocks, self.n - (p if self.reml else 0))
+        return Penalty(self.n_variances + (0 if self.reml else p), self.n_blocks, self.n - (p if self.reml else 0))
 
     @cached_property
     def blocks(self) -> BlockModel:
@@ -87,9 +87,16 @@ class StructuredFit(Fit):
     @property
     def residual_variance(self) -> float:
         """Variance of the residual of a row of weight one, on average over the rows."""
-        if isinstance(self._block_point, MarkovPoint):
-            return float(self.psi[0])
-        return mean_residual_variance(self.blocks, self.psi_working)
+        if "residual_variance" in self._kept:
+            return float(self._kept["residual_variance"])
+        return float(self.own_variances.mean())
+
+    @cached_property
+    def own_variances(self) -> FloatArray:
+        """Variance of each row's residual for weight one, (n,)."""
+        places = self.observed_for("variances of the residuals").residual
+        assert places is not None
+        return own_variances(self.structure, self.psi, places)
 
     @property
     def structure(self) -> Residual:
@@ -147,8 +154,12 @@ class StructuredFit(Fit):
     @cached_property
     def moments(self) -> Moments:
         """What inference needs of the data at this fit, in the working basis; kept while the fit lives."""
+        if "moments" in self._kept:
+            return self._kept["moments"]
         if isinstance(self._block_point, MarkovPoint):
             return moments_of_markov(self._block_point)
+        if isinstance(self._block_point, CrossedPoint):
+            return moments_of_crossed(self._block_point)
         with blas_threads(self.blocks.largest):
             return moments_of_blocks(self.block_point)
 
@@ -159,12 +170,14 @@ class StructuredFit(Fit):
             return self._kept["residual_quantiles"]
         rows = self.observed_for("residuals")
         left = rows.y - rows.mean(self.beta, self.kept) - rows.random_part(self.b)
-        return np.quantile(left / pearson(self.blocks, self.psi_working, rows), [0, 0.25, 0.5, 0.75, 1])
+        return np.quantile(left * np.sqrt(rows.unit_weights / self.own_variances), [0, 0.25, 0.5, 0.75, 1])
 
     def b_cov(self) -> tuple[FloatArray, ...]:
         """Conditional covariances Var(b_j | y), given β and the variances, (J, q, q) a term."""
         if "b_cov" in self._kept:
             return self._kept["b_cov"]
+        if isinstance(self._block_point, CrossedPoint):
+            return self._block_point.conditional_covariances()
         rows = self.observed_for("conditional covariances")
         return conditional_covariances(self.blocks, self.block_point, rows)
 
@@ -176,6 +189,8 @@ class StructuredFit(Fit):
             "digest": self.digest.complete(),
             "residual_quantiles": self.residual_quantiles,
             "b_cov": self.b_cov(),
+            "residual_variance": self.residual_variance,
+            **({} if isinstance(self._block_point, BlockPoint) else {"moments": self.moments}),
             **(remember or {}),
         }
         blocks = self.blocks.without_rows(self.design.without_rows())
@@ -283,12 +298,13 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
         basis.kept,
         sigma,
         basis.y_scale**2 * basis.to_beta @ point.phi @ basis.to_beta.T,
-        conditional_modes(model, point, rows) if isinstance(point, BlockPoint) else (),
+        conditional_modes(model, point, rows) if isinstance(point, BlockPoint) else point.modes(),
         point.deviance,
         ended,
         rows,
         psi=psi,
         at_end=edge,
+        n_blocks=len(np.unique(blocks_of(model.design, rows))),
         _blocks=model,
         _block_point=point,
     )

@@ -195,6 +195,10 @@ class MarkovPoint:
     def lighten(self) -> None:
         """Nothing is kept."""
 
+    def modes(self) -> tuple[FloatArray, ...]:
+        """There are no random effects."""
+        return ()
+
 
 @dataclass(frozen=True)
 class KnownCurved(Known):

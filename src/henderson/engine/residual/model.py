@@ -181,11 +181,11 @@ class BlockModel:
     def without_rows(self, design: Design) -> BlockModel:
         """The same for a design without rows."""
         found = BlockModel(design, self.basis, self.roots, self.residual, self.reml, self.n, self.log_weights)
-        found._parts = self.parts
+        found._parts = self._parts
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_rows": None, "_parts": self.parts}
+        return {**self.__dict__, "_rows": None}
 
     def from_user(self, user: FloatArray) -> FloatArray:
         """φ of (G, ψ) in the user's units."""

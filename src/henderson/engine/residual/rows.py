@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import Rows
+from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.model import BlockModel, BlockPoint, Factored, Part
 from henderson.engine.residual.units import Batch
 
@@ -107,14 +109,10 @@ def residual_modes(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArr
     return out if rows.weights is None else out / np.sqrt(rows.weights)
 
 
-def pearson(model: BlockModel, psi: FloatArray, rows: Rows) -> FloatArray:
-    """Standard deviation of each row's residual, in units of y, (n,)."""
-    out = np.empty(rows.n)
-    for part in model.parts:
-        R = model.residual_cov(psi, part.batch)
-        out[part.batch.rows] = np.sqrt(np.einsum("unn->un", R))[part.batch.unit_of]
-    out *= model.basis.y_scale
-    return out if rows.weights is None else out / np.sqrt(rows.weights)
+def own_variances(residual: Residual, psi: FloatArray, places: ResidualRows) -> FloatArray:
+    """Variance of each row's residual for weight one, in the unit of ψ, (n,)."""
+    alone = places.where[:, None], None if places.strata is None else places.strata[:, None]
+    return residual.cov(psi, *alone, tuple(v[:, None] for v in places.covariates))[:, 0, 0]
 
 
 def total_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
@@ -158,15 +156,6 @@ def effective_df(model: BlockModel, point: BlockPoint) -> float:
         inner = part.data.weigh((at.S @ R @ at.S)[None])[0][:p, :p]
         trace -= float(np.sum(point.phi * inner))
     return model.n - trace
-
-
-def mean_residual_variance(model: BlockModel, psi: FloatArray) -> float:
-    """Mean over the rows of the residual's variance for weight one, in the unit of y squared."""
-    total = 0.0
-    for part in model.parts:
-        R = model.residual_cov(psi, part.batch)
-        total += float(part.batch.counts @ np.einsum("unn->u", R))
-    return model.basis.y_scale**2 * total / model.n
 
 
 def residual_roots(model: BlockModel, psi: FloatArray, rows: Rows) -> list[tuple[np.ndarray, FloatArray]]:

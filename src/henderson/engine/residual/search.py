@@ -15,6 +15,7 @@ from typing import TypeAlias
 import numpy as np
 
 from henderson.contract.rows import Rows
+from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.markov import MarkovModel, MarkovPoint
 from henderson.engine.residual.model import BlockModel, BlockPoint
 from henderson.engine.search.optimize import Optimum, minimize
@@ -34,7 +35,7 @@ NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
 #: what a search ends at
-Point: TypeAlias = BlockPoint | MarkovPoint
+Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 
@@ -79,7 +80,7 @@ def search_blocks(
         A φ close to the optimum: no other start is tried unless that ends at a boundary.
     """
 
-    at = MarkovModel(model, rows).at if MarkovModel.suits(model) else model.at
+    at = _way(model, rows)
 
     def evaluate(phi: FloatArray) -> Point:
         point = at(phi)
@@ -111,6 +112,15 @@ def search_blocks(
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     return Found(best, tried, smallest)
+
+
+def _way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
+    """How the likelihood of a model is computed: by blocks, unless another form of it costs less."""
+    if MarkovModel.suits(model):
+        return MarkovModel(model, rows).at
+    if CrossedModel.suits(model, rows):
+        return CrossedModel(model, rows).at
+    return model.at
 
 
 def _is_better(other: Optimum[Point], best: Optimum[Point]) -> bool:

@@ -181,7 +181,7 @@ def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
         crossed = " and ".join(dict.fromkeys([*(term.group for term in design.terms), residual_group(design)]))
         raise DataError(
             f"the rows that {crossed} tie together are {int(sizes.max())}; with a residual covariance structure up to "
-            f"{LARGEST} rows may depend on each other"
+            f"{LARGEST} rows may depend on each other here, and in a fit any number by way of up to 3000 random effects"
         )
     where = residual.where
     places = [where[:, d] for d in range(where.shape[1])][::-1] if where.ndim == 2 else [where]
