@@ -10,6 +10,7 @@ import pandas as pd
 from henderson.design import checks
 from henderson.design.fixed_terms import FixedTerms
 from henderson.design.known_term import KnownSpec
+from henderson.design.membership_term import MembershipSpec
 from henderson.design.random_terms import RandomSpec, columns_of
 from henderson.design.specs import Specs
 from henderson.design.variance_components import ComponentSpec
@@ -79,7 +80,7 @@ def offset_of(
 def specs_of(
     plan: Plan,
     fixed: Part,
-    random: Sequence[RandomSpec | ComponentSpec | KnownSpec],
+    random: Sequence[RandomSpec | ComponentSpec | KnownSpec | MembershipSpec],
     factors: Factors,
     env: Environment,
     group_levels: pd.Index | None,

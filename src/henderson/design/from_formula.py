@@ -32,7 +32,8 @@ from henderson.design.assembly import (
 )
 from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
-from henderson.design.known_term import KnownSpec, check_relmat, known_term
+from henderson.design.known_term import KnownSpec, check_relmat, known_term, refuse_relmat
+from henderson.design.membership_term import MembershipSpec, membership_term
 from henderson.design.random_terms import Groups, RandomSpec, random_term
 from henderson.design.residual_checks import check_residual
 from henderson.design.residual_term import residual_term
@@ -284,12 +285,19 @@ def _assemble(
     groups = Groups(columns)
     terms: list[RandomTerm] = []
     loads: list[TermRows] = []
-    random: list[RandomSpec | ComponentSpec | KnownSpec] = []
+    random: list[RandomSpec | ComponentSpec | KnownSpec | MembershipSpec] = []
     for bar, own in plan.bars:
         part = make_part(own, factors)
         if not part.names:
             raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
         varying = varying_columns(part, values, X, fixed, rows)
+        if bar.members is not None:
+            refuse_relmat(related, bar.name)
+            membership, own_rows, its_spec = membership_term(bar, part, varying, columns)
+            terms.append(membership)
+            loads.append(own_rows)
+            random.append(its_spec)
+            continue
         if bar.name in related:
             related_term, own_rows, known_spec = known_term(
                 bar, part, varying, columns, related[bar.name], weights, columns_in_data(plan, bar)

@@ -86,6 +86,12 @@ def check_relmat(relmat: Any, bars: tuple[Bar, ...]) -> dict[str, Any]:
     return dict(relmat)
 
 
+def refuse_relmat(related: Mapping[str, Any], name: str) -> None:
+    """Members of ``mm()`` have no known relationships."""
+    if name in related:
+        raise FormulaError(f"relmat does not go with {name}")
+
+
 def known_term(
     bar: Bar,
     part: Part,

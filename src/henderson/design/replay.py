@@ -14,6 +14,7 @@ from henderson.contract.design import Design
 from henderson.design.checks import check_weights
 from henderson.design.from_arrays import given_columns
 from henderson.design.known_term import KnownSpec
+from henderson.design.membership_term import MembershipSpec
 from henderson.design.random_terms import RandomSpec
 from henderson.design.variance_components import ComponentSpec
 from henderson.errors import DataError, FormulaError
@@ -251,7 +252,7 @@ def _beside(values: Any, table: Table, role: str) -> Array:
 
 
 def _new_term(
-    spec: RandomSpec | ComponentSpec | KnownSpec,
+    spec: RandomSpec | ComponentSpec | KnownSpec | MembershipSpec,
     n_levels: int,
     table: Table,
     env: Environment,
@@ -260,6 +261,10 @@ def _new_term(
     labels = {name: _labels(name, table, given) for name in spec.group}
     if isinstance(spec, ComponentSpec):
         return _new_component(spec, n_levels, table, env, labels[spec.group[0]])
+    if isinstance(spec, MembershipSpec):
+        beside = {name: table[name] for name in spec.members.weights}
+        loadings = spec.loadings(labels, beside, _columns(spec.part, table, env)[:, 0])
+        return NewTerm(None, np.empty((table.n, 0)), loadings, spec.complaint(labels), False, labels)
     if isinstance(spec, KnownSpec):
         own = labels[spec.group[0]]
         codes = match(own, spec.levels)
@@ -273,10 +278,14 @@ def _new_term(
     return NewTerm(codes, _columns(spec.part, table, env), None, complaint, is_other, labels)
 
 
-def _all_new(spec: RandomSpec | ComponentSpec | KnownSpec, n_levels: int, table: Table, env: Environment) -> NewTerm:
+def _all_new(
+    spec: RandomSpec | ComponentSpec | KnownSpec | MembershipSpec, n_levels: int, table: Table, env: Environment
+) -> NewTerm:
     """A term all of whose levels are new: the columns that vary."""
     if isinstance(spec, RandomSpec):
         return NewTerm(np.full(table.n, -1), _columns(spec.part, table, env))
+    if isinstance(spec, MembershipSpec):
+        raise DataError(f"rows have several levels of {', '.join(spec.group)}: there is no telling those of new ones")
     if isinstance(spec, KnownSpec):
         column = _columns(spec.part, table, env)[:, 0]
         return NewTerm(None, np.empty((table.n, 0)), spec.loadings(np.full(table.n, -1), column))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from henderson.design.fixed_terms import FixedTerms
 from henderson.design.known_term import KnownSpec
+from henderson.design.membership_term import MembershipSpec
 from henderson.design.random_terms import RandomSpec
 from henderson.design.residual_term import ResidualSpec
 from henderson.design.variance_components import ComponentSpec
@@ -23,7 +24,7 @@ class Specs:
     Attributes
     ----------
     fixed : Part
-    random : tuple of RandomSpec, ComponentSpec or KnownSpec
+    random : tuple of RandomSpec, ComponentSpec, KnownSpec or MembershipSpec
         One a term.
     offsets : tuple of FactorSpec
         Of the ``offset(...)`` terms of the formula, and of a column or expression given as `offset`.
@@ -50,7 +51,7 @@ class Specs:
     """
 
     fixed: Part
-    random: tuple[RandomSpec | ComponentSpec | KnownSpec, ...]
+    random: tuple[RandomSpec | ComponentSpec | KnownSpec | MembershipSpec, ...]
     offsets: tuple[FactorSpec, ...]
     response: FactorSpec
     environment: Environment

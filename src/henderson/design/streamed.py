@@ -115,6 +115,8 @@ class Reader:
             part = make_part(own, known.factors)
             if not part.names:
                 raise FormulaError(f"nothing varies in ({bar.columns} | {bar.name})")
+            if bar.members is not None:
+                raise FormulaError(f"{bar.name}: rows of several levels are not read in parts; give a table in memory")
             levels, crossing = known.groups[bar.group]
             seen = {name: column for expr in part.factors for name, column in shows(expr).items()}
             structure, part = structured_effects(bar, part, seen)

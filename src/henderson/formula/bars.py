@@ -20,6 +20,7 @@ from functools import lru_cache
 
 from henderson.errors import FormulaError
 from henderson.formula.bar_kinds import kind_of_piece, structured
+from henderson.formula.membership import Membership, members_of
 from henderson.formula.terms import as_text, is_condition, plain_column, terms_of
 from henderson.formula.tokens import Token, is_unary, tokens, written
 
@@ -42,6 +43,8 @@ class Bar:
         What a table calls the term: ``"g"``, then ``"g.1"`` for the second term on ``g``.
     double : str
         Of a term that ``||`` made: everything on its left, with the intercept written out.
+    members : Membership or None
+        Of ``mm(...)``: the columns whose levels a row has together, which are `group` then.
     """
 
     columns: str
@@ -50,6 +53,7 @@ class Bar:
     structure: str = "unstructured"
     label: str = ""
     double: str = ""
+    members: Membership | None = None
 
 
 @dataclass(frozen=True)
@@ -248,6 +252,10 @@ def _read_bar(piece: str) -> list[Bar]:
     if not left or not right:
         raise FormulaError(f"nothing {'before' if not left else 'after'} the bar in {piece!r}")
     whole, double = with_intercept(left), bar.text == "||"
+    if members := members_of(right):
+        if double:
+            raise FormulaError(f"{piece}: mm() stands behind a single bar")
+        return [Bar(whole, members.columns, written(tokens(right)), members=members)]
     return [
         Bar(columns, group, name, double=whole if double else "")
         for columns in (_split_terms(left) if double else [whole])

@@ -143,7 +143,7 @@ def make_plan(
     uses = {expr: variables_of(expr, table, env) for expr in dict.fromkeys(exprs)}
     variables = [name for own_names in uses.values() for name in own_names]
     for bar in [*bars, *([own] if own else [])]:
-        for name in bar.group:
+        for name in (*bar.group, *(() if bar.members is None else bar.members.weights)):
             if name not in given:
                 variables += variables_of(backticked(name), table, env)
     if roles.get("weights", "") not in {"", *given}:

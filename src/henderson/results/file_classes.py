@@ -47,6 +47,8 @@ CLASSES = {
     "RandomTerm": "henderson.contract.design",
     "KnownEffects": "henderson.contract.design",
     "KnownSpec": "henderson.design.known_term",
+    "MembershipSpec": "henderson.design.membership_term",
+    "Membership": "henderson.formula.membership",
     "ResidualTerm": "henderson.contract.residual",
     "VarianceTerm": "henderson.contract.residual",
     "Digest": "henderson.contract.digest",
