@@ -157,8 +157,8 @@ class Reader:
         self._lookups.append((name, levels, Lookup(levels)))
         return self._lookups[-1][2]
 
-    def read(self, table: Table, where: str) -> Read:
-        """The rows of a table in which nothing is missing.
+    def read(self, table: Table, where: str, kinds: Kinds) -> Read:
+        """The rows of a table in which nothing is missing; its columns hold what those of `kinds` did.
 
         Raises
         ------
@@ -166,13 +166,15 @@ class Reader:
             Which name where the rows are from.
         """
         try:
-            return self._read(table, where)
+            return self._read(table, where, kinds)
         except (FormulaError, DataError) as error:
             text = str(error)
             raise type(error)(text if text.startswith(where) else f"{where}: {text}") from error
 
-    def _read(self, table: Table, where: str) -> Read:
+    def _read(self, table: Table, where: str, kinds: Kinds) -> Read:
         columns = {name: table[name] for name in self.plan.variables}
+        for name, column in columns.items():
+            kinds.check(name, column, where)
         kept = complete_rows(columns)
         columns = {name: settle(values if kept is None else values[kept]) for name, values in columns.items()}
         n = table.n if kept is None else len(kept)
@@ -253,9 +255,7 @@ class Pass:
     def __iter__(self) -> Iterator[Rows]:
         kinds = Kinds()
         for part in self.source.parts(self.reader.plan.variables):
-            for name in self.reader.plan.variables:
-                kinds.check(name, part.table[name], part.where)
-            found = self.reader.read(part.table, part.where)
+            found = self.reader.read(part.table, part.where, kinds)
             self.n_missing += found.n_missing
             if found.rows.n:
                 self._count(found)

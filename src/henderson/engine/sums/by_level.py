@@ -20,6 +20,8 @@ import numpy as np
 BATCH = 1 << 18
 #: products of a loading and a column up to which those of all pairs are summed at once
 AT_ONCE = 10_000
+#: rows by level below which products are added where their sums are, not by way of new ones
+SCATTERED = 8
 #: rows of one part at most
 MOST = 1 << 22
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from henderson.sources.table import Table
 
 #: rows of one part: what is summed by level should be as long as there are levels, and leave room for its columns
-PART = 1 << 20
+PART = 1 << 19
 
 
 @dataclass(frozen=True)
