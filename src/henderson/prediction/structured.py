@@ -15,6 +15,7 @@ the variances taken as known; standard errors are given where there are no rando
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,10 @@ def structured_predictions(
         )
     estimate = targets.estimates(fit.b) if request.conditional else targets.mean
     places = _places(fit, newdata) if request.own or new else None
+    if places is not None and newdata is not None:
+        functions, fitted = fit.structure.term.variance, targets.estimates(fit.b)
+        covariates = (fitted if one.of_fitted else v for one, v in zip(functions, places.covariates))
+        places = replace(places, covariates=tuple(covariates))
     if request.own:
         assert places is not None
         added, reduced, weights = _from_series(fit, places, targets, own)

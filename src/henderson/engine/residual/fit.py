@@ -7,6 +7,7 @@ is here relative to ψ₀, the structure's first variance (the common one, or th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -31,13 +32,14 @@ from henderson.engine.residual.rows import (
 from henderson.engine.residual.search import Found, search_blocks
 from henderson.engine.residual.units import blocks_of
 from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.blocks import Blocks
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
 FloatArray = np.ndarray
 
 #: rounds of a variance function of the fitted values, and the change of its parameters that ends them
-ROUNDS, SETTLED = 50, 1e-9
+ROUNDS, SETTLED = 100, 1e-8
 
 
 @dataclass(frozen=True)
@@ -237,12 +239,61 @@ def fit_structured(
     """
     if start is not None:
         raise ValueError("start= is for models with independent residuals; with residual= the search finds its own")
+    assert design.residual is not None
     began = time.perf_counter()
-    with blas_threads(1):
-        model = BlockModel.of(design, rows, reml=reml)
-        with progress_bar("Fitting, evaluations", None, progress) as tell:
-            found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near))
-        return _in_user_units(model, rows, found, began)
+    with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
+        if any(own.of_fitted for own in design.residual.variance):
+            return _by_rounds(design, rows, reml, near, tell, began)
+        return _once(design, rows, reml, near, tell, began)
+
+
+def _once(
+    design: Design,
+    rows: Rows,
+    reml: bool,
+    near: FloatArray | None,
+    tell: Callable[[int], object],
+    began: float,
+) -> StructuredFit:
+    """One search."""
+    model = BlockModel.of(design, rows, reml=reml)
+    found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near))
+    return _in_user_units(model, rows, found, began)
+
+
+def _by_rounds(
+    design: Design,
+    rows: Rows,
+    reml: bool,
+    near: FloatArray | None,
+    tell: Callable[[int], object],
+    began: float,
+) -> StructuredFit:
+    """Variance functions of the fitted values: fits whose covariate is what the one before fitted (its modes of random
+    effects included), from least squares until the parameters stay, as nlme has it."""
+    plain = Basis.of(design, [rows], Blocks.of(design.terms, [rows]))
+    beta = np.zeros(len(plain.kept))
+    beta[plain.kept] = plain.beta0
+    values, fit, before = rows.mean(beta, plain.kept), None, np.zeros(0)
+    for _ in range(ROUNDS):
+        here = with_fitted(design, rows, values)
+        fit = _once(design, here, reml, near, tell, began)
+        near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
+        if len(before) and np.abs(near - before).max() <= SETTLED * np.abs(near).max():
+            return fit
+        before, values = near, here.mean(fit.beta, fit.kept) + here.random_part(fit.b)
+    assert fit is not None
+    unsettled = f"the variances of the fitted values did not settle in {ROUNDS} rounds"
+    return replace(fit, optimum=replace(fit.optimum, converged=False, message=unsettled))
+
+
+def with_fitted(design: Design, rows: Rows, values: FloatArray) -> Rows:
+    """Rows whose covariates of fitted values are these, (n,)."""
+    residual, term = rows.residual, design.residual
+    assert residual is not None
+    assert term is not None
+    covariates = (values if own.of_fitted else v for own, v in zip(term.variance, residual.covariates))
+    return replace(rows, residual=replace(residual, covariates=tuple(covariates)))
 
 
 def refit_structured(

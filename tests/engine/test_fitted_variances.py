@@ -1,0 +1,46 @@
+"""Variance functions of the fitted values, by rounds as nlme has them: gls and lme of nlme 3.1 at tight tolerances."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.oracle_data import frame
+
+import henderson
+
+#: where nlme's rounds end
+DEVIANCE, ESTIMATES = 1e-5, 2e-5
+FEV = henderson.datasets.load("fev")
+
+
+def test_generalized_least_squares():
+    """gls(FEV1 ~ ARMCD * AVISIT, weights = varPower(form = ~ fitted(.)))"""
+    found = henderson.lmer("FEV1 ~ ARMCD * AVISIT", FEV, residual="power(fitted)")
+    assert found.converged
+    assert found.deviance == pytest.approx(3568.527707183808, abs=DEVIANCE)
+    assert np.sqrt(found.engine.psi[0]) == pytest.approx(0.173418676431, rel=ESTIMATES)
+    assert found.engine.psi[1] == pytest.approx(0.984035088494, rel=ESTIMATES)
+    coefficients = [32.496505897107, 4.282194531664, 5.043909547022, 10.696803328718, 15.266880649223]
+    np.testing.assert_allclose(found.params.iloc[:5], coefficients, rtol=ESTIMATES)
+
+
+def test_with_a_correlation():
+    """The same with correlation = corAR1(form = ~ VISITN | USUBJID)"""
+    found = henderson.lmer("FEV1 ~ ARMCD * AVISIT", FEV, residual="ar1(AVISIT | USUBJID) * power(fitted)")
+    assert found.deviance == pytest.approx(3534.241, abs=5e-4)
+    assert found.engine.psi[1:] == pytest.approx([0.3829398, 1.124448], rel=ESTIMATES)
+    new = found.predict(FEV.head(2), interval="prediction")
+    mean = found.predict(FEV.head(2), se=True)
+    own = found.engine.psi[0] * np.abs(mean["estimate"]) ** (2 * found.engine.psi[2])
+    np.testing.assert_allclose(new["se"] ** 2, mean["se"] ** 2 + own, rtol=1e-6)
+
+
+def test_with_random_effects():
+    """lme(distance ~ age * Sex, ~ 1 | Subject, weights = varPower(form = ~ v)) with v its own fitted values, modes
+    included, round after round until they stay; form = ~ fitted(.) stops a few rounds earlier, 8e-5 below."""
+    found = henderson.lmer(
+        "distance ~ age * Sex + (1 | Subject)", frame("repeated", "orthodont"), residual="power(fitted)"
+    )
+    assert found.deviance == pytest.approx(432.592159786, abs=DEVIANCE)
+    assert found.engine.psi[1] == pytest.approx(1.06339033691, rel=ESTIMATES)
+    assert np.sqrt(found.engine.psi[0]) == pytest.approx(0.0472258157511, rel=ESTIMATES)
