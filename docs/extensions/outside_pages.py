@@ -2,7 +2,7 @@
 
 A page whose only line is ``This page is [FILE](PATH).`` shows that file, below the heading before the line if there is
 one. In every page relative links are then set right: to the page that shows a file where there is one, else to the file
-itself (a download), and a link to a folder is only its text, since a site has no folders.
+itself (a download). A link to a folder, or to Markdown that no page shows, is only its text.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 STUB = re.compile(r"\A(# [^\n]*\n\n)?This page is \[[^\]]*\]\(([^)]+)\)\.\s*\Z")
+DOCS = Path(__file__).parents[1]
 LINK = re.compile(r"(\[[^\]]*\])\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -41,14 +42,17 @@ def links_from(text: str, written_in: Path, page: Path, shown: dict[Path, Path])
         `shown_files`.
     """
 
+    docs = DOCS.resolve()
+
     def turned(link: re.Match[str]) -> str:
         words, path, anchor = link[1], link[2], link[3] or ""
         target = (written_in / path).resolve()
         if "://" in path or not target.exists():
             return link[0]
-        if target.is_dir():
+        target = shown.get(target, target)
+        if target.is_dir() or (target.suffix == ".md" and docs not in target.parents):
             return words[1:-1]
-        return f"{words}({os.path.relpath(shown.get(target, target), page.parent)}{anchor})"
+        return f"{words}({os.path.relpath(target, page.parent)}{anchor})"
 
     return LINK.sub(turned, text)
 

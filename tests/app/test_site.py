@@ -58,6 +58,7 @@ def fetched_from_elsewhere(site):
         ("[a](../ARCHITECTURE.md#rooms)", "[a](project/architecture.md#rooms)"),
         ("[code](../src/henderson/door.py)", "[code](../src/henderson/door.py)"),
         ("[rooms](../src/henderson)", "rooms"),
+        ("[listings](../tests/oracles/README.md)", "listings"),
         ("[a](power.md) and [b](https://numpy.org)", "[a](power.md) and [b](https://numpy.org)"),
         ("x[0](nothing)", "x[0](nothing)"),
     ],
