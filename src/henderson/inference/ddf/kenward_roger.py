@@ -18,6 +18,9 @@ CSDA) adds to Φ_A the term for the bias of the variance parameters, which comes
 the result the same in every parametrization. In the parameters used here, the entries of σ²G and σ², Σ is linear and
 that term is zero: "kenward-roger-2009" therefore equals "kenward-roger" for every structure there is.
 
+Random effects whose G is not linear in its parameters (`ar1`, `cs`, `toep`, `ou` in a bar): W is the inverse
+information along the surface of their covariances (`information.tangent`), and Φ_A has no second derivatives.
+
 "kenward-roger-observed" is SAS's: W the inverse of the *observed* information. Prior weights are part of Σ throughout;
 pbkrtest leaves them out, so it is no judge of weighted models.
 
