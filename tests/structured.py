@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from scipy import linalg
@@ -14,14 +12,6 @@ from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.residual.residual import Residual
-
-#: mmrm's data set (Apache-2.0), rows with a response
-FEV = Path(__file__).parent / "oracles" / "mmrm" / "fev.csv"
-
-
-def fev() -> pd.DataFrame:
-    """200 patients, 4 visits, simulated (mmrm's `fev_data`); rows with a response."""
-    return pd.read_csv(FEV).dropna(subset=["FEV1"])
 
 
 def repeated(

@@ -268,3 +268,42 @@ def test_what_takes_residuals_to_be_independent_is_refused_by_name(name):
         warnings.simplefilter("ignore")
         with pytest.raises(NotAvailable, match=r"ar1h\(AVISIT \| USUBJID\)"):
             REFUSED[name](RANDOM)
+
+
+def crossed_trial() -> pd.DataFrame:
+    """Patients × raters, visits of a patient correlated."""
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"patient": np.repeat(np.arange(20), 9), "visit": np.tile(np.arange(9), 20)})
+    data["rater"], data["x"] = rng.integers(8, size=len(data)), rng.normal(size=len(data))
+    e = rng.normal(size=(20, 9))
+    for t in range(1, 9):
+        e[:, t] += 0.5 * e[:, t - 1]
+    effects = rng.normal(size=20)[data["patient"]] + rng.normal(size=8)[data["rater"]]
+    data["y"] = data["x"] + effects + e.ravel()
+    return data
+
+
+def test_crossed_factors_have_everything_after_the_fit():
+    """By effects, and by n × n blocks where rows ask for them: one model."""
+    formula = "y ~ x + (1 | patient) + (1 | rater)"
+    found = fitted(formula, "ar1(visit | patient)", data=crossed_trial(), ddf="kenward-roger")
+    rows, V, _ = dense(found)
+    S = np.linalg.inv(V)
+    np.testing.assert_allclose(found.engine.vcov, np.linalg.inv(rows.X.T @ S @ rows.X), rtol=1e-8)
+    scaled = np.asarray(found.residuals("scaled", level="marginal"))
+    marginal = rows.y - rows.X @ found.engine.beta
+    assert scaled @ scaled == pytest.approx(marginal @ S @ marginal, rel=1e-8)
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_allclose(again.with_inference(ddf="satterthwaite").df_inference,
+                               found.with_inference(ddf="satterthwaite").df_inference)  # fmt: skip
+    found.predict(crossed_trial().head(3), conditional=True)
+    light = pickle.loads(pickle.dumps(found))
+    light.remove_data()
+    np.testing.assert_allclose(light.ranef_sd["rater"], found.ranef_sd["rater"])
+    assert (light.aic, *light.r2()) == pytest.approx((found.aic, *found.r2()))
+    for refused in (
+        lambda: found.with_inference(cov="CR2").bse,
+        lambda: found.with_inference(ddf="between-within").df_inference,
+    ):
+        with pytest.raises(henderson.errors.DataError, match="crossed"):
+            refused()

@@ -109,8 +109,10 @@ def _splits(codes: FloatArray, clusters: FloatArray) -> bool:
 
 def _top(fit: Fit) -> FloatArray:
     if fit.design.residual is not None:
-        return np.unique(blocks_of(fit.design, fit.observed), return_inverse=True)[1].ravel()
-    terms = list(zip(fit.design.terms, fit.rows.terms))
+        blocks = np.unique(blocks_of(fit.design, fit.observed), return_inverse=True)[1].ravel()
+        if blocks.max() > 0 or not fit.design.terms:
+            return blocks
+    terms = list(zip(fit.design.terms, fit.observed.terms))
     for _, rows in sorted(terms, key=lambda one: one[0].n_levels):
         codes = rows.codes
         if codes is not None and all(other.owners(codes, term.n_levels) is not None for term, other in terms):

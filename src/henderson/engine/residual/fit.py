@@ -207,6 +207,8 @@ class StructuredFit(Fit):
     def __getstate__(self) -> dict[str, Any]:
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
         blocks = self._blocks if self._rows is None else None
+        if isinstance(self._block_point, CrossedPoint | MarkovPoint):  # not to be had by blocks, as these may be large
+            fields["_kept"] = {**self._kept, "moments": self.moments, "b_cov": self.b_cov()}
         return {**fields, "_blocks": blocks, "_block_point": None}
 
 
