@@ -1,7 +1,7 @@
 """Kenward and Roger's method with residual structures, with and without second derivatives, against SAS PROC MIXED.
 
 The figures are SAS's (DDFM=KENWARDROGER, and FIRSTORDER) for FEV1 on ARMCD, as mmrm's own tests cite them
-(tests/testthat/test-kenwardroger.R; Apache-2.0); its data set is `fev`. SAS's other listings are compared in tests/oracles.
+(tests/testthat/test-kenwardroger.R; Apache-2.0); its data set is `fev`. Other listings are compared in tests/oracles.
 """
 
 from __future__ import annotations
