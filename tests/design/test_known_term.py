@@ -236,6 +236,14 @@ def test_refused_by_name(data, formula, relmat, error, said):
         henderson.lmer(formula, data, relmat=relmat)
 
 
+def test_more_than_there_is_room_for_are_refused(data):
+    many = henderson.pedigree(range(12_001), [None] * 12_001, [None] * 12_001)
+    with pytest.raises(DataError, match=r"12,001 levels.* up to 12,000 are taken"):
+        henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": many})
+    with pytest.raises(DataError, match=r"20,000 levels"):
+        henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": (sparse.eye_array(20_000), range(20_000))})
+
+
 def test_which_term_is_asked_for(data):
     plain = henderson.lmer("y ~ x + (1 | animal)", data)
     with pytest.raises(ValueError, match="no term has known relationships"):

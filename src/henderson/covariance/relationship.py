@@ -18,6 +18,8 @@ from henderson.numerics.lapack import cholesky, eigen
 
 FloatArray = np.ndarray
 
+#: levels whose relationships are held as a dense matrix, at most: five of them are in memory at once
+MOST = 12_000
 #: entries of A and A' that differ by less, relative to the largest, are the same
 SYMMETRIC = 1e-8
 #: eigenvalue, relative to the largest, that is a negative one by rounding
@@ -68,10 +70,12 @@ def relationship(given: Any, factor: str, categories: pd.Index | None = None) ->
     """
     what = f"relmat[{factor!r}]"
     if isinstance(given, Pedigree):
+        _refuse_many(len(given), what)
         return Relationship(given.ids, given.root())
     labels: Any = None
     if isinstance(given, tuple) and len(given) == 2:
         given, labels = given
+    _refuse_many(max(getattr(given, "shape", (0,)), default=0), what)
     if isinstance(given, pd.DataFrame):
         matrix, labels = _of_frame(given, what)
     else:
@@ -95,6 +99,15 @@ def relationship(given: Any, factor: str, categories: pd.Index | None = None) ->
     if labels.has_duplicates:
         raise DataError(f"{what} has the label {labels[labels.duplicated()][0]!r} twice")
     return Relationship(labels, _root(matrix, labels, what))
+
+
+def _refuse_many(size: int, what: str) -> None:
+    """Raise for more levels than there is room for."""
+    if size > MOST:
+        raise DataError(
+            f"{what} has {size:,} levels, and is held as a dense matrix: up to {MOST:,} are taken; leave out animals "
+            "that are neither recorded nor ancestors of those that are"
+        )
 
 
 def _of_frame(frame: pd.DataFrame, what: str) -> tuple[FloatArray, pd.Index]:
