@@ -332,3 +332,18 @@ def test_crossed_factors_with_correlated_residuals():
     by_blocks = moments_of_blocks(point)
     np.testing.assert_allclose(found.moments.t2, by_blocks.t2, rtol=1e-7)
     np.testing.assert_allclose(found.b[1], conditional_modes(found.blocks, point, case.rows)[1], atol=1e-7)
+
+
+def test_a_variance_of_zero_is_zero():
+    """Sites without a variance of their own: the search ends there, certified, and says so."""
+    data = TRIAL.assign(y=np.random.default_rng(11).normal(size=len(TRIAL)))
+    for seed in range(20):  # the first response whose sites vary less than their patients would let them
+        data["y"] = np.random.default_rng(seed).normal(size=len(TRIAL))
+        case = repeated(data, "ar1", y="y", subject="patient", visit="visit", X=X, terms=(("site", ("(Intercept)",)),))
+        found = fit_design(*case)
+        if found.theta[0] < 1e-3:
+            break
+    assert found.theta[0] == 0.0
+    assert found.optimum.converged
+    without = fit_design(*repeated(data, "ar1", y="y", subject="patient", visit="visit", X=X))
+    assert found.deviance == pytest.approx(without.deviance, abs=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 
 from henderson.report.coefficients import lines_of
 from henderson.report.notes import notes_of
-from henderson.report.summary import counts_of, criteria_of, title_of
+from henderson.report.summary import counts_of, criteria_of, title_of, variances_of
 from henderson.report.varcorr import varcorr_frame, varcorr_grid, varcorr_text
 from henderson.tables.digits import significant
 from henderson.tables.grid import Grid
@@ -47,7 +47,12 @@ class Short:
 
     def text(self) -> str:
         """Formula, criterion, standard deviations, and fixed effects side by side."""
-        lines = [*self._head, "Random effects:", varcorr_text(varcorr_frame(self.fit), SHOWN), counts_of(self.fit)]
+        lines = [
+            *self._head,
+            f"{variances_of(self.fit)}:",
+            varcorr_text(varcorr_frame(self.fit), SHOWN),
+            counts_of(self.fit),
+        ]
         lines += ["Fixed effects:", *self._lines()] if self._fixed() else ["No fixed effect coefficients"]
         return "\n".join([*lines, *notes_of(self.fit)])
 
@@ -75,6 +80,6 @@ class Short:
             if fixed
             else said(["No fixed effect coefficients"])
         )
-        parts = [said(self._head), grid.html("Random effects"), said([counts_of(self.fit)]), effects]
+        parts = [said(self._head), grid.html(variances_of(self.fit)), said([counts_of(self.fit)]), effects]
         notes = list(notes_of(self.fit))
         return "\n".join([*parts, *([said(notes)] if notes else [])])

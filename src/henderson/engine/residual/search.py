@@ -28,6 +28,8 @@ FloatArray = np.ndarray
 SHARES = (0.3, 0.05, 0.7)
 #: a singular value of a working λ below which it is singular
 SINGULAR = 1e-4
+#: a working variance that is zero but for rounding
+ROUNDING = 1e-9
 #: deviance by which another end must be lower to be taken
 LOWER = 1e-7
 #: an eigenvalue of the Hessian, each coordinate in its own unit, below minus this is a direction to go on in
@@ -92,26 +94,49 @@ def search_blocks(
         first = evaluate(phi)
         return minimize(evaluate, first) if np.isfinite(first.deviance) else None
 
-    candidates = [phi for phi in (start, near) if phi is not None] or [next(_starts(model, rows))]
+    starts = _starts(model, rows)
+    candidates = [phi for phi in (start, near) if phi is not None] or [next(starts)]
     best, tried = None, 0
     for phi in candidates:
         best, tried = descend(phi), tried + 1
         if best is not None:
             break
     if best is None or not best.converged or at_edge(model, best.point):
-        for phi in _starts(model, rows):
+        for phi in starts:
             other = descend(phi)
             tried += 1
+            again = other is not None and best is not None and _is_same(other, best)
             if other is not None and (best is None or _is_better(other, best)):
                 best = other
-            if best is not None and best.converged and not at_edge(model, best.point):
+            if again or (best is not None and best.converged and not at_edge(model, best.point)):
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
+    best = _snap(model, best, at)
     smallest, left = _certificate(best.point)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     return Found(best, tried, smallest)
+
+
+def _is_same(other: Optimum[Point], best: Optimum[Point]) -> bool:
+    """Whether two descents found one certified end."""
+    return other.converged and best.converged and abs(other.point.deviance - best.point.deviance) < LOWER
+
+
+def _snap(model: BlockModel, best: Optimum[Point], at: Callable[[FloatArray], Point]) -> Optimum[Point]:
+    """Variances of random effects that are rounding errors set to zero, if the deviance does not rise."""
+    psi, changed = best.point.psi.copy(), False
+    for layout, to in zip(model.layouts, model.g_of):
+        values, vectors = eigen(layout.covariance(psi[to]))
+        small = values < ROUNDING
+        if small.any() and layout.linear:
+            psi[to] = layout.g((vectors * np.where(small, 0.0, values)) @ vectors.T)
+            changed = True
+    if not changed:
+        return best
+    point = at(model.working(psi))
+    return replace(best, point=point) if point.deviance <= best.point.deviance + LOWER / 100 else best
 
 
 def _way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
