@@ -160,12 +160,15 @@ def pedigree(id: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any], *, unkn
         raise DataError(f"row {int(np.argmax(names.isna()))} of the pedigree has no id")
     if names.duplicated().any():
         raise DataError(f"{names[names.duplicated()].iloc[0]!r} occurs twice as id of the pedigree")
-    founders = [one for one in pd.unique(pd.concat(parents).dropna()) if one not in set(names)]
+    own = set(names)
+    founders = [one for one in pd.unique(pd.concat(parents).dropna()) if one not in own]
     labels = [*founders, *names]
     place = {label: k for k, label in enumerate(labels)}
     sires, dams = (
-        np.concatenate([np.full(len(founders), -1), [-1 if one is None else place[one] for one in own]]).astype(np.intp)
-        for own in parents
+        np.concatenate([np.full(len(founders), -1), [-1 if one is None else place[one] for one in side]]).astype(
+            np.intp
+        )
+        for side in parents
     )
     order = _parents_first(sires, dams, labels)
     rank = np.empty(len(order), np.intp)
