@@ -54,14 +54,11 @@ def test_none_ends_above_the_engines_descent(formula):
         assert model.at(one).deviance == pytest.approx(value, abs=END)
 
 
-def test_a_singular_model_costs_few_descents_of_the_engine(monkeypatch):
-    model = criterion("y ~ x + (x | g)", seed=5)
+def test_several_low_points_cost_few_descents_of_the_engine(monkeypatch):
+    model, again = (criterion("y ~ x + (x | g)", seed=4) for _ in range(2))
     assert is_cheap(Survey.of(model))
     found = searching.search(model)
-    assert any(np.linalg.svd(lam, compute_uv=False)[-1] < 1e-3 for lam in found.optimum.point.lam)
-    few = model.evaluations
+    assert found.starts > 1
     monkeypatch.setattr(searching, "is_cheap", lambda survey: False)
-    again = criterion("y ~ x + (x | g)", seed=5)
     assert searching.search(again).optimum.point.deviance == pytest.approx(found.optimum.point.deviance, abs=END)
-    assert found.starts > 5
-    assert few < again.evaluations
+    assert model.evaluations < again.evaluations

@@ -1,8 +1,8 @@
 """Where a criterion is surveyed, and with what care: the more unlike the levels, the more often there are more minima.
 
-Balanced factors have one minimum. Of scalar terms the survey comes first, and the descent begins in its lowest basin;
-of terms with several effects it comes after a descent, and looks along correlations where that ended singular or levels
-are very unlike.
+Balanced factors have one minimum. Where levels are very unlike, or few, the survey comes first and the descent begins
+in its lowest basin; else it comes after a descent that ended singular. Scalar terms are looked at on a grid of
+standard deviations (`basins`), correlated effects on a lattice of covariances (`lows`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from functools import cached_property
 
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.basins import Basins
+from henderson.engine.search.lows import Lows, lows
 from henderson.engine.search.survey import BUDGET, Survey, spread
 
 #: spread of a factor's levels up to which it counts as balanced, and from which a survey looks at any number of levels
 BALANCED, UNLIKE = 1.0 + 1e-7, 25.0
-#: spread from which it looks along correlations
-ASKEW = 20.0
+#: spread from which on descents are made from all low points at once, before the engine's
+ASKEW = 10.0
 #: levels below which it looks at any unbalanced factor
 FEW = 50
+#: θ of correlated effects up to which a lattice sees where the deviance is low
+MOST_ON_LATTICE = 6
 #: multiplications of a survey after a descent that ended singular
 CAREFUL = 10_000_000
 #: effects in all, and in the rest, beyond which a singular model is not searched elsewhere
@@ -58,17 +61,32 @@ class Look:
         """Whether levels are so unlike, or so few, that there may well be several minima."""
         return self.unlike > UNLIKE or (self.unlike > BALANCED and self.few)
 
-    def before(self) -> Basins | None:
-        """Basins for a first descent to begin in, of scalar terms."""
-        scalar = all(block.layout.n_theta == block.q for block in self.criterion.blocks.blocks)
-        return None if not (scalar and self.is_due) or self.survey is None else self.survey.basins()
+    @property
+    def on_grid(self) -> bool:
+        """Whether a grid of standard deviations is all there is: no effects are correlated, or too many."""
+        blocks = self.criterion.blocks
+        return blocks.n_theta > MOST_ON_LATTICE or all(block.layout.n_theta == block.q for block in blocks.blocks)
 
-    def after(self, singular: bool) -> Basins | None:
-        """Basins after a descent: with more care where it ended singular."""
-        if not (self.is_due or (singular and self.unlike > BALANCED)) or self.survey is None:
+    @property
+    def is_askew(self) -> bool:
+        """Whether levels are so unlike that there may well be a minimum below any low point."""
+        return self.unlike > ASKEW
+
+    def basins(self, *, singular: bool | None = None) -> Basins | None:
+        """Basins on a grid: for a first descent to begin in, or after one: with more care where it ended
+        singular."""
+        if not self.on_grid or not self._pays(singular) or self.survey is None:
             return None
-        careful = singular or self.unlike > ASKEW
-        return self.survey.basins(correlated=careful, budget=CAREFUL if singular else BUDGET)
+        return self.survey.basins(CAREFUL if singular else BUDGET)
+
+    def lows(self, *, singular: bool | None = None) -> Lows | None:
+        """The same on a lattice of covariances."""
+        if self.on_grid or not self._pays(singular) or self.survey is None:
+            return None
+        return lows(self.survey, CAREFUL if singular else BUDGET)
+
+    def _pays(self, singular: bool | None) -> bool:
+        return self.is_due or (bool(singular) and self.unlike > BALANCED)
 
     @property
     def is_huge(self) -> bool:

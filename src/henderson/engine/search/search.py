@@ -1,14 +1,14 @@
 """The search for the optimum of one criterion, and the certificate that it is one.
 
-1. The deviance is surveyed where that is cheap (`survey`); a start is found there or by scoring (`scoring_start`) and
-   the deviance minimised (`minimize`).
+1. The deviance is surveyed where that is cheap (`look` says where); of a few low points descents are made all at once
+   (`screen`), and the engine begins at the lowest end. Else a start is found by scoring (`scoring_start`). The deviance
+   is minimised (`minimize`).
 2. A variance that ended at a rounding error is set to zero, when the deviance agrees.
 3. At the boundary the gradient in λ vanishes by symmetry, so there the derivative in G decides: N_k must be positive
    semidefinite. A negative direction that promises a lower deviance is followed, and the search begins again.
 4. A certificate speaks of a neighbourhood, and there can be more than one minimum, each certified. Other basins of the
-   survey are descended into, and small models that end singular are searched from more starts (`look` says where); the
-   lowest end stands. Where the survey is cheap all of them descend at once (`screen`), and again only those that end
-   lower; else only the lowest few do.
+   survey are descended into, and small models that end singular without one are searched from more starts; the
+   lowest end stands.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.basins import Basins
 from henderson.engine.search.look import BALANCED, UNLIKE, Look
+from henderson.engine.search.lows import Lows, elsewhere
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
 from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, scored_theta, scoring_start, widened_starts
@@ -47,9 +48,9 @@ RETREATS = (1.0, 0.1, 0.0)
 #: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
 PER_ROW = 3e-13
 #: predicted decrease that leaves nine digits of a variance, and rows times effects up to which that is seen to
-FINE, CHEAP = 1e-17, 100_000
-#: correlations that differ by less may be of one basin
-ALIKE = 0.2
+FINE, CHEAP = 1e-17, 300_000
+#: how far below a low point of a lattice a minimum may be; between levels that are not unlike
+MARGIN, NEARER = 8.0, 2.0
 #: times that a search steps off the boundary
 ATTEMPTS = 5
 
@@ -127,22 +128,34 @@ def search(
 
     tolerance = max(tolerance, TOLERANCE, PER_ROW * criterion.system.cross.n)
     look = Look.of(criterion)
-    basins = look.before()
-    first = _first(criterion, evaluate, basins, start) if near is None else _after(criterion, evaluate, near)
-    ended, starts = _descend(criterion, evaluate, first, tolerance=tolerance), 1
-    basins = look.after(any(_is_singular(lam) for lam in ended.optimum.point.lam)) if basins is None else basins
-    seen = [ended.optimum.point]
-    elsewhere = [
+    basins, low = look.basins(), look.lows()
+    free = near is None and start is None  # to begin where the survey says
+    screened, starts = (None, 1) if low is None or not free else _screened(look, low)
+    begin = None if screened is None else screened[0]
+    first = (
+        _first(criterion, evaluate, start, begin, low, basins) if near is None else _after(criterion, evaluate, near)
+    )
+    ended = _descend(criterion, evaluate, first, tolerance=tolerance)
+    point = ended.optimum.point
+    singular = any(_is_singular(lam) for lam in point.lam)
+    basins = look.basins(singular=singular) if basins is None else basins
+    if screened is not None:
+        others = [(theta, -np.inf) for theta in screened[1:]]
+    else:
+        low = look.lows(singular=singular) if low is None or (singular and low.is_coarse) else low
+        others = _elsewhere(look, point, basins) if low is None else _not_seen(look, low, point, singular)
+    seen = [point]
+    others = [
         (theta, promised)
-        for theta, promised in _elsewhere(look, ended.optimum.point, basins)
-        if promised <= ended.optimum.point.deviance and not _was_seen(criterion, basins, theta, seen)
+        for theta, promised in others
+        if promised <= point.deviance and not _was_seen(criterion, basins, theta, seen)
     ]
-    if elsewhere and look.survey is not None and is_cheap(look.survey):
-        starts += len(elsewhere)
-        elsewhere, seen = _lower(look.survey, ended.optimum.point, elsewhere), []
-    elif len(elsewhere) > 1:
-        elsewhere = _lowest(look, evaluate, elsewhere)
-    for theta, promised in elsewhere:
+    if others and starts == 1 and look.survey is not None and is_cheap(look.survey):
+        starts += len(others)
+        others, seen = _lower(look.survey, point, others), []
+    elif len(others) > 1:
+        others = _lowest(look, evaluate, others)
+    for theta, promised in others:
         lowest = ended.optimum.point.deviance
         if promised > lowest or _was_seen(criterion, basins, theta, seen):
             continue
@@ -152,23 +165,71 @@ def search(
             starts += 1
             seen.append(other.optimum.point)
             ended = other if other.optimum.point.deviance < lowest - WORTHWHILE else ended
-    return replace(ended, starts=starts, surveyed=0 if basins is None else basins.surveyed)
+    surveyed = sum(one.surveyed for one in (basins, low) if one is not None)
+    return replace(ended, starts=starts, surveyed=surveyed)
+
+
+def _screened(look: Look, low: Lows) -> tuple[np.ndarray | None, int]:
+    """Ends of descents from low points, where there are several and descents all at once are cheap: the lowest, and
+    those that have not arrived; and how many descents there were. Where levels are much alike, and the lowest is not
+    singular, it is likely that a descent from there is all that is needed."""
+    blocks = look.criterion.blocks
+    singular = any(_is_singular(lam) for lam in blocks.lam(low.theta[0]))
+    if look.survey is None or not is_cheap(look.survey) or not (look.is_askew or singular):
+        return None, 1
+    worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
+    if low.is_sparse:
+        worth = np.concatenate([worth, other_starts(blocks, balanced=False)])
+    if len(worth) < 2:
+        return None, 1
+    theta, deviance = ends(look.survey, worth)
+    arrived = np.isfinite(deviance)
+    if not arrived.any():
+        return None, 1
+    lowest = theta[np.where(arrived, deviance, np.inf).argmin()]
+    return np.concatenate([lowest[None], theta[~arrived]]), len(theta)
+
+
+def _not_seen(look: Look, low: Lows, point: Evaluation, singular: bool) -> list[tuple[np.ndarray, float]]:
+    """Low points that are not in the basin of an end, and the deviance promised there."""
+    margin = _margin(look, low, singular)
+    low = low[low.deviance <= point.deviance + margin]
+    if look.survey is None or not len(low.theta):
+        return []
+    other = elsewhere(look.survey, low, point.theta, point.deviance)
+    out = list(zip(other.theta, (other.deviance - margin).tolist()))
+    if low.is_sparse and (singular or look.is_askew):
+        out += [(theta, -np.inf) for theta in other_starts(look.criterion.blocks, balanced=False)]
+    return out
+
+
+def _margin(look: Look, low: Lows, singular: bool) -> float:
+    """How far below a low point a minimum may be: not far where levels are much alike; anywhere on a sparse lattice."""
+    if not (look.is_askew or singular):
+        return NEARER
+    return np.inf if low.is_sparse else MARGIN
 
 
 def _first(
     criterion: Criterion,
     evaluate: Callable[[np.ndarray], Evaluation],
-    basins: Basins | None,
-    start: np.ndarray | None,
+    start: np.ndarray | None = None,
+    begin: np.ndarray | None = None,
+    low: Lows | None = None,
+    basins: Basins | None = None,
 ) -> Evaluation:
-    """Where the first descent begins: a given start, the lowest basin of scalar terms, or scoring steps."""
+    """Where the first descent begins: a given start, the lowest of a survey, or scoring steps."""
     blocks = criterion.blocks
     if start is not None:
         point = evaluate(working_theta(criterion, start))
+    elif begin is not None:
+        point = evaluate(begin)
     elif basins is not None and basins.is_fine and len(basins.coordinates) == blocks.n_theta:
         point = evaluate(basins.theta[0])
     else:
         point = scoring_start(criterion, evaluate)
+        if low is not None and low.deviance[0] < point.deviance:
+            point = _scored(criterion, evaluate, evaluate(low.theta[0]))
     for size in RETREATS:
         if np.isfinite(point.deviance):
             return point
@@ -182,7 +243,14 @@ def _after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], n
     """Where the descent begins when a fit of the same design is known."""
     point = criterion.at_known(near)
     if not np.isfinite(point.deviance):
-        return _first(criterion, evaluate, None, None)
+        return _first(criterion, evaluate)
+    return _scored(criterion, evaluate, point)
+
+
+def _scored(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], point: Evaluation) -> Evaluation:
+    """A scoring step from a point, if that is lower."""
+    if not np.isfinite(point.deviance):
+        return point
     scored = evaluate(scored_theta(criterion.blocks, point))
     return scored if scored.deviance < point.deviance else point
 
@@ -229,33 +297,16 @@ def _lower(
 
 
 def _was_seen(criterion: Criterion, basins: Basins | None, theta: np.ndarray, ends: list[Evaluation]) -> bool:
-    """Whether a start of the survey is in the basin of an end known: much the same sizes, and correlations."""
+    """Whether a start of the survey is in the basin of an end known: much the same sizes."""
     if basins is None or theta[basins.coordinates].min() <= 0:
         return False
-    lam = criterion.blocks.lam(theta)
-    sd = _standard_deviations(criterion, lam)[basins.coordinates]
-    return any(
-        basins.same(sd, _standard_deviations(criterion, end.lam)[basins.coordinates])
-        and all(_is_alike(one, other) for one, other in zip(lam, end.lam))
-        for end in ends
-    )
-
-
-def _is_alike(lam: np.ndarray, end: np.ndarray) -> bool:
-    """Whether the correlations of a start are an end's; without any it stands for all."""
-    plain = not np.tril(lam, -1).any()
-    return plain or bool(np.abs(_correlation(lam) - _correlation(end)).max() < ALIKE)
+    sd = _standard_deviations(criterion, criterion.blocks.lam(theta))[basins.coordinates]
+    return any(basins.same(sd, _standard_deviations(criterion, end.lam)[basins.coordinates]) for end in ends)
 
 
 def _standard_deviations(criterion: Criterion, lam: list[np.ndarray]) -> np.ndarray:
     """Working standard deviations of the effects, at the places of θ that are on the diagonals of the λ, (k,)."""
     return criterion.blocks.theta([np.diag(np.sqrt((one**2).sum(axis=1))) for one in lam])
-
-
-def _correlation(lam: np.ndarray) -> np.ndarray:
-    """Correlations of a λ's effects; of one without variance 0."""
-    rows = lam / np.maximum(np.sqrt((lam**2).sum(axis=1, keepdims=True)), 1e-300)
-    return np.asarray(rows @ rows.T)
 
 
 def _descend(

@@ -8,16 +8,15 @@ model that is small enough everything is one array computation on the cross-prod
     2. [Z_r X y]'V_f⁻¹[Z_r X y] = [Z_r X y]'[Z_r X y] − Σ_A <(G⁻¹ + A)⁻¹, W_A>: one matrix product for all points
     3. bordered by Λ_r and I, its Cholesky factor has log|C_r|, log|X'V⁻¹X| and r² on the diagonal
 
-The grid is one of standard deviations, λ = diag(sd) R: without correlations (R = I), and for every choice of signs s
-towards and at RR' = ss', where the effects are one, a direction in which a covariance of rank one can have a minimum of
-its own.
+The grid here is one of standard deviations, for models of scalar terms; those with correlated effects are looked at on
+a lattice of covariances (`lows`).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 
@@ -37,18 +36,14 @@ APART = 400
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
 #: numbers of W_A that are held where levels have several effects, and few are alike
 MOST = 4_000_000
-#: points along each of 1, 2, 3, … standard deviations, and the same when correlations are free beside them
-POINTS, POINTS_CORRELATED = (48, 20, 10, 5, 4, 3, 3), (48, 9, 6, 4, 3, 3, 3)
+#: points along each of 1, 2, 3, … standard deviations
+POINTS = (48, 20, 10, 5, 4, 3, 3)
 #: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
 BEYOND = 8.0
 #: t²A below which a variance is as good as zero, for the largest A
 SMALLEST = 1e-2
 #: standard deviation at which effects are as good as free, and the fixed effects beside them not yet rounding
 FREE = 1e3
-#: correlation of the grids between none and those of rank one, and a ratio of standard deviations half a step from 1
-CORRELATED, BETWEEN = 0.7, 1.6
-#: effects of a term up to which correlations are looked at, and grids for all terms together
-MOST_EFFECTS, MOST_GRIDS = 4, 50
 #: r² where all effects are free, by rows (y has unit variance), below which it is rounding
 SATURATED = 1e-8
 
@@ -170,71 +165,43 @@ class Survey:
         C[:, on, on] += 1.0
         return log_det, _pivots(C)
 
-    def basins(self, *, correlated: bool = False, budget: float = BUDGET) -> Basins | None:
-        """Points of grids that are lower than all around them; None where not even a coarse one is in the budget.
+    def basins(self, budget: float = BUDGET) -> Basins | None:
+        """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget.
 
         Parameters
         ----------
-        correlated : bool
-            Whether to look along correlations too, if the budget has room for that.
         budget : float
             Multiplications.
         """
-        most = (budget + PER_ROW * self.n) / self.cost
-        grids = self._grids() if correlated else self._grids()[:1]
-        axes = self._axes(most / len(grids))
-        if axes is None and len(grids) > 1:
-            grids = grids[:1]
-            axes = self._axes(most)
+        axes = self._axes((budget + PER_ROW * self.n) / self.cost)
         if not axes:  # too dear, or no θ is a standard deviation
             return None
-        sizes = np.stack([points.ravel() for points in np.meshgrid(*axes, indexing="ij")], axis=1)
-        values = self.deviances(np.concatenate([sizes @ grid.T for grid in grids]))
-        low = [low_points(one.reshape([len(points) for points in axes]), axes) for one in np.split(values, len(grids))]
-        theta = np.concatenate([sd @ grid.T for grid, (sd, _) in zip(grids, low)])
-        deviance = np.concatenate([promised for _, promised in low])
-        order = distinct(theta, deviance)
+        theta = np.zeros((math.prod(map(len, axes)), self.blocks.n_theta))
+        theta[:, self._coordinates] = np.stack([own.ravel() for own in np.meshgrid(*axes, indexing="ij")], axis=1)
+        values = self.deviances(theta)
+        sd, deviance = low_points(values.reshape([len(points) for points in axes]), axes)
+        low = np.zeros((len(sd), self.blocks.n_theta))
+        low[:, self._coordinates] = sd
+        order = distinct(low, deviance)
         least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
-        return Basins(theta[order], deviance[order], self._coordinates, least, ratio / least, len(values))
+        return Basins(low[order], deviance[order], self._coordinates, least, ratio / least, len(values))
 
-    def _grids(self) -> list[FloatArray]:
-        """What makes θ of standard deviations, (k, c) each: of uncorrelated effects first, then with correlations.
-
-        Each term's correlations are combined with each other's, while there are not too many.
-        """
-        columns = {theta: column for column, theta in enumerate(self._coordinates.tolist())}
-        plain = np.zeros((self.blocks.n_theta, len(columns)))
-        plain[self._coordinates, range(len(columns))] = 1.0
-        out = [plain]
-        for block in self.blocks.blocks:
-            steps = block.layout.root_directions(np.zeros(block.layout.n_theta))
-            for own, rows in zip(block.layout.theta_of, block.layout.terms):
-                parameters, (_, r, s) = block.parameters[own], np.nonzero(steps[own, rows, rows])
-                q = rows.stop - rows.start
-                roots = _correlations(q) if q <= MOST_EFFECTS else []
-                if q == 1 or len(r) != q * (q + 1) // 2 or len(out) * (1 + len(roots)) > MOST_GRIDS:
-                    continue
-                sd = np.array([columns[int(parameters[(r == effect) & (s == effect)][0])] for effect in range(q)])
-                for grid, root in list(product(out, roots)):
-                    turned = grid.copy()
-                    turned[parameters] = 0.0
-                    turned[parameters, sd[r]] = root[r, s]
-                    out.append(turned)
-        return out
-
-    def _axes(self, most: float) -> list[FloatArray] | None:
-        """Values of each standard deviation, from as good as zero to where more of it explains nothing more.
+    def reach(self) -> float:
+        """√J times the standard deviation of J levels beyond which more of it explains nothing more.
 
         Along one variance g, d' = Σ a/(1 + ga) + ν (log r²)' and r² falls by less than n/g: d rises once g > νn/(J r²).
         """
+        return float(BEYOND * np.sqrt(self.nu / self.least_r2()))
+
+    def _axes(self, most: float) -> list[FloatArray] | None:
+        """Values of each standard deviation, from as good as zero to `reach`."""
         c = len(self._scales)
-        table = POINTS if c == self.blocks.n_theta else POINTS_CORRELATED
-        points = table[c - 1] if c <= len(table) else 0
+        points = POINTS[c - 1] if c <= len(POINTS) else 0
         while points**c > most and points > 0:
             points -= 1
         if points < 3:
             return None
-        highest = BEYOND * np.sqrt(self.nu / self.least_r2())
+        highest = self.reach()
         out = []
         for _, k, effect in self._scales:
             low = np.sqrt(SMALLEST / max(self.largest(k)[effect], 1e-300))
@@ -359,18 +326,3 @@ def _alike(zz: FloatArray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     return order, np.append(0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
-
-
-def _correlations(q: int) -> list[FloatArray]:
-    """Roots R (q, q) of what a survey looks at besides no correlation; of two effects, rank one in directions between
-    those of the grid too: a large level leaves a narrow valley along the one direction that it says nothing of."""
-    out = []
-    for signs in product([1.0, -1.0], repeat=q - 1):
-        one = np.outer(s := np.array([1.0, *signs]), s)
-        out.append(np.linalg.cholesky(np.eye(q) + CORRELATED * (one - np.eye(q))))
-        for stretch in (1.0, BETWEEN) if q == 2 else (1.0,):
-            first = np.zeros((q, q))
-            first[:, 0] = s
-            first[-1] *= stretch
-            out.append(first)
-    return out

@@ -1,0 +1,135 @@
+"""The lowest minimum of models with correlated effects: wherever it is, and in whatever order the rows are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from henderson import lmer
+from henderson.design.from_formula import design_from_formula
+from henderson.engine.criterion import Criterion
+from henderson.engine.search.lattice import RADIUS, lattice, positions
+from henderson.engine.search.look import Look
+from henderson.engine.search.lows import _positions, _roots, elsewhere, lows
+from henderson.engine.search.survey import Survey
+
+#: deviance by which two descents to one minimum may differ
+END = 1e-6
+
+WEIGHTED = {
+    "x": [823, 210, 810, -804, 496, -405, -1000, 474, 1153, -222, 687, -1045, -566, 639, -513, -555, 457, 906, -57,
+          -1658, 662, -421, 2313, 269, -1761, -63, -757, -315, 331, -293],
+    "z": [-57, -35, -61, -75, 84, 103, -45, 43, -79, -7, -21, 47, 106, 109, -28, -22, -5, -6, -87, 25, -60, 53, -62,
+          39, 69, -100, 26, -53, -67, -63],
+    "g": [2, 2, 2, 0, 0, 0, 2, 0, 0, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 2, 2, 1, 1, 0],
+    "h": [2, 0, 0, 2, 0, 2, 2, 2, 1, 0, 1, 0, 0, 0, 2, 2, 2, 0, 1, 0, 0, 0, 1, 1, 2, 0, 1, 0, 2, 0],
+    "y": [0.587, 0.324, -1.284, -0.985, 0.112, 0.009, -1.295, -0.419, 1.823, -0.579, 1.372, 1.703, -1.036, 0.622,
+          -0.248, -0.124, -0.448, -0.164, -0.787, 0.669, 0.78, 0.282, -0.53, 0.155, -0.096, 0.518, 0.155, -0.231,
+          2.733, 0.66],
+    "w": [1.33, 2.37, 0.31, 0.31, 3.37, 6.51, 1.77, 1.53, 2.51, 0.78, 2.91, 13.12, 1.54, 1.49, 1.4, 1.87, 0.83, 0.84,
+          2.24, 0.74, 0.8, 0.58, 8.91, 0.93, 0.69, 0.15, 1.94, 2.06, 4.34, 0.89],
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:singular fit")
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
+def test_the_order_of_the_rows_does_not_decide_between_two_minima(unit):
+    # both singular and certified, half a unit of deviance apart; one descent in ten ends in the lower
+    data = pd.DataFrame(WEIGHTED)
+    data["z"] = unit * data["z"]
+    found = []
+    for seed in range(6):
+        rows = data.iloc[np.random.default_rng(seed).permutation(len(data))]
+        found.append(lmer("y ~ x + z + (1 | h) + (z | g)", rows, weights=rows["w"].to_numpy()).deviance)
+    assert np.ptp(found) < END
+    assert found[0] - 2 * np.log(unit) == pytest.approx(122.907234, abs=1e-5)
+
+
+def at_odds(seed):
+    """One large group with little noise, and small ones with much."""
+    rng = np.random.default_rng(seed)
+    sizes = np.r_[rng.integers(20, 60), rng.integers(1, 4, size=rng.integers(6, 12))]
+    g = np.repeat(np.arange(len(sizes)), sizes)
+    data = {"x": rng.normal(size=len(g)), "g": g}
+    data["y"] = (rng.normal(size=len(g)) + 2 * rng.normal(size=len(sizes))[g]) * np.where(g == 0, 0.2, 1.0)
+    return data
+
+
+def test_a_minimum_at_a_large_covariance_of_one_direction():
+    # 58 residual standard deviations along one direction; from two of 450 random starts a descent ends there
+    fit = lmer("y ~ x + (x | g)", at_odds([91, 28, 7]), REML=False)
+    assert fit.deviance == pytest.approx(80.094359, abs=1e-5)
+
+
+def test_a_lattice_is_even():
+    points = lattice(((2, 5),), 1000)
+    place = positions(points.values[0], points.vectors[0])
+    distance = np.sqrt(((place[:, None] - place) ** 2).sum(axis=2))
+    assert np.sort(distance, axis=1)[:, 1].max() < RADIUS  # nobody is alone
+    assert np.sort(distance, axis=1)[:, 1].min() > 0.6  # nor crowded
+    assert (points.values[0].min(axis=1) == 0).sum() > 20  # covariances of rank one are there
+
+
+def test_a_lattice_finds_the_bottoms_of_a_function():
+    points = lattice(((2, 6),), 1000)
+    place = positions(points.values[0], points.vectors[0])
+    bottoms = place[[20, 150]]
+    value = np.min([((place - bottom) ** 2).sum(axis=1) + i for i, bottom in enumerate(bottoms)], axis=0)
+    assert points.low(10 * value).tolist()[:2] == [20, 150]  # and what is lowest of a face beside them
+
+
+def test_a_plateau_has_one_low_point():
+    points = lattice(((1, 4), (1, 4)), 100)
+    assert points.low(np.zeros(25)).tolist()[0] == 0
+    assert len(points.low(np.zeros(25))) <= 4  # the first of each face
+
+
+@pytest.mark.parametrize("q", [1, 2, 3])
+def test_roots_of_singular_covariances_too(q):
+    rng = np.random.default_rng(q)
+    for rank in range(q + 1):
+        half = rng.normal(size=(5, q, rank))
+        G = half @ half.transpose(0, 2, 1)
+        lam = np.zeros((5, q, q))
+        column, row = np.triu_indices(q)
+        lam[:, row, column] = _roots(G)
+        np.testing.assert_allclose(lam @ lam.transpose(0, 2, 1), G, atol=1e-6)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + (x | g)", "y ~ 1 + (x | g) + (1 | h)"])
+def test_low_points_are_where_the_criterion_says(formula):
+    data = at_odds(3)
+    data["h"] = np.arange(len(data["y"])) % 3
+    criterion = Criterion.of(*design_from_formula(formula, data))
+    survey = Survey.of(criterion)
+    seen = lows(survey)
+    assert seen.surveyed > 100
+    assert (np.diff(seen.deviance) >= -END).all()
+    for theta, deviance in zip(seen.theta, seen.deviance):
+        assert criterion.at(theta).deviance == pytest.approx(deviance, abs=END)
+    place, rank = _positions(survey, seen.theta)
+    assert place.shape == (len(seen.theta), criterion.blocks.n_theta)
+    assert rank.max() <= 2
+
+
+def test_the_basin_of_an_end_is_not_descended_into_again():
+    criterion = Criterion.of(*design_from_formula("y ~ x + (x | g)", at_odds(4)))
+    survey = Survey.of(criterion)
+    seen = lows(survey)
+    rest = elsewhere(survey, seen, seen.theta[0], seen.deviance[0])
+    assert len(rest.theta) < len(seen.theta)
+    assert len(elsewhere(survey, seen, seen.theta[0], np.inf).theta) == len(seen.theta)  # all are lower than that
+
+
+def test_many_correlated_effects_are_left_to_the_grid_of_their_standard_deviations():
+    rng = np.random.default_rng(0)
+    data = at_odds(5) | {"y": rng.normal(size=len(at_odds(5)["y"]))}
+    data |= {name: rng.normal(size=len(data["y"])) for name in ("a", "b", "c")}
+    few, many = (
+        Look.of(Criterion.of(*design_from_formula(formula, data)))
+        for formula in ("y ~ 1 + (x | g)", "y ~ 1 + (0 + a + b + c + x | g)")
+    )
+    assert not few.on_grid
+    assert many.on_grid
+    assert many.lows(singular=True) is None
