@@ -150,6 +150,12 @@ def test_new_rows_find_their_places():
     np.testing.assert_array_equal(places.covariates[0], new["age"])
 
 
+def test_new_rows_have_no_fitted_values():
+    design, _ = made("power(fitted)")
+    with pytest.raises(DataError, match="function of the fitted values"):
+        new_residual_rows(design, DATA.iloc[:3])
+
+
 # ---- checks, by name, before a fit
 
 TWICE = pd.concat([DATA, DATA.iloc[[8]]])

@@ -115,6 +115,9 @@ structures <- list(
                   varIdent(form = ~ 1 | AVISIT), varIdent(form = ~ 1 | ARMCD)),
   ar1_ident_power = list("ar1(AVISIT | USUBJID) * ident(ARMCD) * power(FEV1_BL)", corAR1(form = in_order),
                          varIdent(form = ~ 1 | ARMCD), varPower(form = ~ FEV1_BL)),
+  power_fitted = list("power(fitted)", NULL, varPower()),
+  exp_fitted = list("exp(fitted)", NULL, varExp()),
+  ar1_power_fitted = list("ar1(AVISIT | USUBJID) * power(fitted)", corAR1(form = in_order), varPower()),
   ar1_weighted = list("ar1(AVISIT | USUBJID)", corAR1(form = in_order), varFixed(~ I(1 / WEIGHT)))
 )
 for (name in names(structures)) {
@@ -163,6 +166,7 @@ for (method in both) {
   add(paste("body gaus", method), "body", rat_text, "sp_gau(Time | Rat)", rat(correlation = corGaus(form = ~ Time | Rat)),
       "Rat", levels(body$Rat)[1])
   add(paste("body power", method), "body", rat_text, "power(Time)", rat(weights = varPower(form = ~ Time)))
+  add(paste("body power fitted", method), "body", rat_text, "power(fitted)", rat(weights = varPower()))
   add(paste("dialyzer power", method), "dialyzer",
       "rate ~ (pressure + I(pressure^2) + I(pressure^3) + I(pressure^4)) * QB + (pressure | Subject)", "power(pressure)",
       lme(rate ~ (pressure + I(pressure^2) + I(pressure^3) + I(pressure^4)) * QB, dialyzer, random = ~ pressure | Subject,

@@ -18,6 +18,8 @@ CASES = cases("repeated")
 DEVIANCE, OF_TMB = 2e-6, 1e-4
 #: what is then left to go: of estimates in standard errors, of these and of covariances relative to themselves
 ESTIMATE, ERROR, COVARIANCE = 1e-4, 5e-5, 5e-4
+#: nlme's turns between fitted values and variances end earlier
+IN_TURNS = 5e-5
 #: glmmTMB's own errors have what the estimated variances add in them, and its fits stop earlier
 OF_TMB_ESTIMATE = 1e-3
 
@@ -42,7 +44,8 @@ def test_fit(name):
     by_tmb = case.get("engine") == "glmmTMB"
     fit = fitted(case)
     assert fit.converged
-    assert fit.deviance == pytest.approx(case["deviance"], abs=OF_TMB if by_tmb else DEVIANCE)
+    in_turns = "fitted" in case["residual"]
+    assert fit.deviance == pytest.approx(case["deviance"], abs=OF_TMB if by_tmb else IN_TURNS if in_turns else DEVIANCE)
     se = dict(case["se"])
     # gls divides by n − p in errors of maximum likelihood too
     if not case["reml"] and "random_cov" not in case and not by_tmb:
@@ -54,7 +57,11 @@ def test_fit(name):
             assert fit.bse[name] == pytest.approx(se[key], rel=ERROR)
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if "series_cov" in case])
+#: new rows have no fitted values before they are predicted
+OF_SERIES = [name for name, case in CASES.items() if "series_cov" in case and "fitted" not in case["residual"]]
+
+
+@pytest.mark.parametrize("name", OF_SERIES)
 def test_covariance_of_a_series(name):
     case = CASES[name]
     fit = fitted(case)

@@ -28,12 +28,12 @@ def new_residual_rows(design: Design, newdata: Any) -> ResidualRows:
     -------
     ResidualRows
         Codes of series are −1 for one that the design does not have; so are visits and strata. Times and covariates are
-        NaN where they are missing, those that are fitted values are one.
+        NaN where they are missing.
 
     Raises
     ------
     DataError
-        When a column is not there.
+        When a column is not there, or a variance is a function of the fitted values.
 
     Examples
     --------
@@ -55,15 +55,12 @@ def new_residual_rows(design: Design, newdata: Any) -> ResidualRows:
         where = np.empty((table.n, len(spec.places)))
         for k, own in enumerate(spec.places):
             where[:, k] = numeric_column(own, table, env)
-    covariates = tuple(
-        np.ones(table.n)
-        if own is None
-        else _codes(own, table)
-        if isinstance(own, Labels)
-        else numeric_column(own, table, env)
-        for own in spec.variance
-    )
-    return ResidualRows(codes, where, None if spec.strata is None else _codes(spec.strata, table), covariates)
+    covariates = []
+    for own in spec.variance:
+        if own is None:
+            raise DataError("the residual variance is a function of the fitted values, which new rows do not have")
+        covariates.append(_codes(own, table) if isinstance(own, Labels) else numeric_column(own, table, env))
+    return ResidualRows(codes, where, None if spec.strata is None else _codes(spec.strata, table), tuple(covariates))
 
 
 def _codes(labels: Labels, table: Table) -> np.ndarray:
