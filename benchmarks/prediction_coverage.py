@@ -2,6 +2,7 @@
 
 For every design and number of groups, data sets are drawn and fitted, and in each the 95 % intervals of four targets
 are asked: the mean of a fitted level, a new observation of it, the mean of a new level, a new observation of that.
+The truth given the data is normal, with known mean and variance, so that each interval has a probability and no draw.
 Three ways: Henderson's default (Satterthwaite), Kenward and Roger's, and with the variances taken as known (normal
 quantiles), which is what a plug-in standard error gives. The mean over rows and data sets is the coverage; its
 Monte-Carlo error comes from the data sets, which are independent, and not from the rows.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 
 import henderson
 
@@ -83,40 +85,71 @@ DESIGNS = {
 
 
 def coverage(design: Design, J: int, sets: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
-    """Share of the asked rows that each interval covers in every data set, (sets,)."""
+    """Probability of every interval to cover, given the data; means over the asked rows of every data set, (sets,)."""
     rng = np.random.default_rng([seed, J])
     found = {(target, way): np.empty(sets) for target in TARGETS for way in WAYS}
-    fit = rows = None
+    fit = None
     for s in range(sets):
         if s % 50 == 0:
             rows, fit = design.rows(J, rng).assign(one=1.0), None
-        drawn = {
-            g: {c: sd * rng.normal(size=rows[g].max() + 1 + ASKED) for c, sd in columns}
-            for g, columns in design.effects.items()
-        }
-        y = _mean(rows, drawn) + rng.normal(size=len(rows))
+            known = Known.of(design, rows)
+        y = _fixed(rows) + known.Z @ rng.normal(size=known.Z.shape[1]) + rng.normal(size=len(rows))
         fit = henderson.lmer(design.formula, rows.assign(y=y)) if fit is None else fit.refit(y)
-        asked = rows.sample(ASKED, replace=True, random_state=rng).reset_index(drop=True)
+        which = rng.integers(0, len(rows), ASKED)
+        asked = rows.iloc[which].reset_index(drop=True)
         new = asked.assign(**{g: rows[g].max() + 1 + np.arange(ASKED) for g in design.effects})
         at = pd.concat([asked, new], ignore_index=True)
-        mean = _mean(at, drawn)
-        truth = {"confidence": mean, "prediction": mean + rng.normal(size=len(at))}
+        middle, variance = known.given(y - _fixed(rows), which)
+        middle += _fixed(at)
         for way, (ddf, options) in WAYS.items():
             results = fit.with_inference(ddf=ddf)
             for interval, what in (("confidence", "mean"), ("prediction", "observation")):
                 table = results.predict(at, re="all", interval=interval, new_levels="population", **options)
-                inside = (table["lower"] <= truth[interval]) & (truth[interval] <= table["upper"])
+                sd = np.sqrt(variance + (interval == "prediction"))
+                inside = ndtr((table["upper"] - middle) / sd) - ndtr((table["lower"] - middle) / sd)
                 found[f"fitted level, {what}", way][s] = inside[:ASKED].mean()
                 found[f"new level, {what}", way][s] = inside[ASKED:].mean()
     return found
 
 
-def _mean(rows: pd.DataFrame, drawn: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
-    out = 1.0 + 0.5 * rows["x"].to_numpy()
-    for g, columns in drawn.items():
-        for c, b in columns.items():
-            out = out + rows[c].to_numpy() * b[rows[g].to_numpy()]
-    return out
+@dataclass(frozen=True)
+class Known:
+    """What is true of the effects given the data: b | y is normal.
+
+    Attributes
+    ----------
+    Z : (n, Q) array
+        Of effects with unit variance.
+    gain : (Q, n) array
+        Z'V⁻¹, V = ZZ' + I.
+    left : (Q, Q) array
+        Var(b | y).
+    """
+
+    Z: np.ndarray
+    gain: np.ndarray
+    left: np.ndarray
+
+    @classmethod
+    def of(cls, design: Design, rows: pd.DataFrame) -> Known:
+        parts = [
+            sd * rows[c].to_numpy()[:, None] * (rows[g].to_numpy()[:, None] == np.arange(rows[g].max() + 1))
+            for g, columns in design.effects.items()
+            for c, sd in columns
+        ]
+        Z = np.concatenate(parts, axis=1)
+        gain = np.linalg.solve(Z @ Z.T + np.eye(len(Z)), Z).T
+        return cls(Z, gain, np.eye(Z.shape[1]) - gain @ Z)
+
+    def given(self, error: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of the effects' part, of some rows and then of the same rows with new levels."""
+        z = self.Z[which]
+        own = np.einsum("ia,ab,ib->i", z, self.left, z)
+        return np.append(z @ (self.gain @ error), np.zeros(len(z))), np.append(own, (z**2).sum(axis=1))
+
+
+def _fixed(rows: pd.DataFrame) -> np.ndarray:
+    return 1.0 + 0.5 * rows["x"].to_numpy()
 
 
 def summary(shares_of: dict[tuple[str, str], list[float]]) -> str:

@@ -240,13 +240,16 @@ def test_components_have_the_errors_of_the_same_bars(sleepstudy):
 
 @pytest.mark.parametrize("ddf", ["satterthwaite", "KR"])
 def test_a_variance_of_zero_leaves_the_residual_alone(ddf):
+    """But for what it might have been: Var(τ̂²) = 2/n² (λ²/(J − 1) + σ⁴/J(n − 1)), λ = σ² here, and the mode of a level
+    has the derivative n (ȳ_A − ȳ) along τ²/σ² at zero."""
     data = henderson.datasets.load("Dyestuff2")
     fit = lmer("Yield ~ 1 + (1 | Batch)", data)
     assert fit.is_singular
     found = fit.predict({"Batch": ["A", "new"]}, re="all", interval="prediction", new_levels="population", ddf=ddf)
     y = data["Yield"]
     np.testing.assert_allclose(found["estimate"], y.mean(), rtol=1e-9)
-    np.testing.assert_allclose(found["se"], y.std() * np.sqrt(1 + 1 / len(y)), rtol=1e-6)
+    known = 2 / 5 * (1 - 1 / 6) * (1 / 5 + 1 / 24) if ddf == "satterthwaite" else 0.0
+    np.testing.assert_allclose(found["se"] ** 2, y.var() * (1 + 1 / len(y) + np.array([known, 0.0])), rtol=1e-6)
     np.testing.assert_allclose(found["df"], len(y) - 1, rtol=1e-6)
 
 

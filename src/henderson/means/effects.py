@@ -17,9 +17,9 @@ from henderson.contract.rows import Rows
 from henderson.errors import NotAvailable
 from henderson.means.comparable import EMMeans
 from henderson.means.grid import model_terms, reference_grid
-from henderson.means.series import series_of
+from henderson.means.series import panels_of, series_of
 from henderson.means.specs import variable
-from henderson.plots.effects import Along, Raw, Series
+from henderson.plots.effects import Along, Panel, Raw
 
 #: points of a line along a covariate
 POINTS = 60
@@ -34,20 +34,17 @@ class Effect:
     Attributes
     ----------
     means : EMMeans
-    series : sequence of Series
-        The means, a series for each combination of the variables in `by`.
+    panels : tuple of Panel
+        A panel for each combination of the variables in `panels`; in it a series for each of those in `by`.
     along : Along
         The variable.
-    raw : Raw, or None
-        The rows of the data.
     title : str
         What tells the series apart.
     """
 
     means: EMMeans
-    series: Sequence[Series]
+    panels: tuple[Panel, ...]
     along: Along
-    raw: Raw | None
     title: str
 
 
@@ -58,6 +55,7 @@ def effect(
     specs: str,
     *,
     by: str | Sequence[str] | None,
+    panels: str | Sequence[str] | None,
     at: Mapping[str, Any] | None,
     data: bool,
 ) -> Effect:
@@ -74,6 +72,8 @@ def effect(
         A factor, or a covariate: then means are taken at values over its range.
     by : str or sequence of str, optional
         Variables whose combinations are the series; a covariate is at its mean and a standard deviation to either side.
+    panels : str or sequence of str, optional
+        Variables whose combinations have a panel each, likewise.
     at : mapping of str to values, optional
         As for `emmeans`.
     data : bool
@@ -81,10 +81,13 @@ def effect(
     """
     grid = reference_grid(design, at)
     x = variable(specs, grid)
-    asked = [by] if isinstance(by, str) else list(by or ())
-    names = list(dict.fromkeys(variable(name, grid) for name in asked))
-    if x in names:
-        raise ValueError(f"by: {x!r} is what the means are along; by is for other variables")
+    own, apart = (_variables(one, grid) for one in (by, panels))
+    for option, found in (("by", own), ("panels", apart)):
+        if x in found:
+            raise ValueError(f"{option}: {x!r} is what the means are along; {option} is for other variables")
+    if both := [name for name in apart if name in own]:
+        raise ValueError(f"panels: {both[0]!r} is in by, too; it tells either series or panels apart")
+    names = own + apart
     chosen = dict(at or {})
     given = {variable(name, grid) for name in chosen}
     if _is_covariate(design, x) and x not in given:
@@ -94,14 +97,25 @@ def effect(
             chosen[name] = _split(rows, name)
     means = means_of([x, *names], chosen)
     levels = None if _is_covariate(design, x) else list(pd.unique(means.keys[x]))
-    series, title = series_of(means, x, levels)
-    raw = None
+    y: np.ndarray | None = None
     if data:
         assert rows is not None
         scale = None if means.way is None else means.way.in_use(means.test)
         y = rows.y if scale is None else replace(scale, sd=0.0).back(rows.y)
-        raw = _raw(design, rows, y, means.keys, x, levels)
-    return Effect(means, series, Along(x, levels), raw, title)
+    found, title = [], ""
+    for heading, here in panels_of(means, apart):
+        series, title = series_of(means, x, levels, here, apart)
+        raw = None
+        if rows is not None and y is not None:
+            raw = _raw(design, rows, y, means.keys.iloc[here], x, levels)
+        found.append(Panel(heading, series, raw))
+    return Effect(means, tuple(found), Along(x, levels), title)
+
+
+def _variables(names: str | Sequence[str] | None, grid: Any) -> list[str]:
+    """Variables by their names in the grid, each once."""
+    asked = [names] if isinstance(names, str) else list(names or ())
+    return list(dict.fromkeys(variable(name, grid) for name in asked))
 
 
 def _is_covariate(design: Design, name: Any) -> bool:

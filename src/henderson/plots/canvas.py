@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,38 @@ def label_levels(ax: Any, labels: Sequence[Any], which: str = "x", name: str = "
                     text.set(va="center", ha="right")
     reach = (-0.6, n - 0.4)
     ax.set_xlim(reach) if which == "x" else ax.set_ylim(reach)
+
+
+def names_are_text(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """A picture whose labels are what the data call things: a dollar in a name begins no mathematics.
+
+    Only what it writes with a dollar is marked so; what a user writes on the axes, before or after, may be mathematics.
+    """
+
+    @wraps(draw)
+    def drawn(*args: Any, **options: Any) -> Any:
+        before = {text: text.get_text() for one in (*args, *options.values()) for text in _texts(one)}
+        found = draw(*args, **options)
+        for text in _texts(found):
+            if "$" in text.get_text() and before.get(text) != text.get_text():
+                text.set_parse_math(False)
+        return found
+
+    return drawn
+
+
+def _texts(axes: Any) -> Iterator[Any]:
+    """All text on axes (none, where they are something else) but numbers, which may be powers of ten."""
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedLocator
+
+    for ax in np.atleast_1d(np.asarray(axes, dtype=object)).ravel():
+        if isinstance(ax, Axes):
+            labels = {axis: axis.get_ticklabels(which="both") for axis in (ax.xaxis, ax.yaxis)}  # which fills them in
+            scales = [axis for axis in labels if not isinstance(axis.get_major_locator(), FixedLocator)]
+            numbers = {text for axis in scales for text in labels[axis]}
+            yield from (text for text in ax.findobj(Text) if text not in numbers)
 
 
 def legend(ax: Any, title: str = "", **options: Any) -> None:

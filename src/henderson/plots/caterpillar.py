@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from henderson.plots.binning import binned_means, some_ranks
-from henderson.plots.canvas import GREY, MANY, MOST_LABELS, colour, label_levels, panels
+from henderson.plots.canvas import GREY, MANY, MOST_LABELS, colour, label_levels, names_are_text, panels
 from henderson.plots.cloud import zero
 
 FloatArray = np.ndarray
@@ -35,6 +35,7 @@ class Modes:
     half: FloatArray
 
 
+@names_are_text
 def draw(effects: Sequence[Modes], level: float, *, sort: bool = True, axes: Any = None, fig: Any = None) -> np.ndarray:
     """Caterpillars.
 
@@ -82,6 +83,7 @@ def _caterpillar(ax: Any, one: Modes, sort: bool) -> None:
         ax.set_ylim(-0.02 * len(order), 1.02 * len(order))
 
 
+@names_are_text
 def draw_pairs(effects: Sequence[Modes], *, axes: Any = None, fig: Any = None) -> np.ndarray:
     """Modes of each two effects of a factor against each other; see `draw`. A panel a pair."""
     pairs = [

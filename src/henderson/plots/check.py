@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from henderson.plots import qq
-from henderson.plots.canvas import colour, legend, mark, panels
+from henderson.plots.canvas import colour, legend, mark, names_are_text, panels
 from henderson.plots.cloud import cloud, trend, zero
 
 #: random effects that are told apart by colour
 MOST_EFFECTS = 7
 
 
+@names_are_text
 def draw(
     fitted: np.ndarray,
     residuals: np.ndarray,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import GREY, MANY, axes_for, colour, label_levels, legend, mark
+from henderson.plots.canvas import GREY, MANY, axes_for, colour, label_levels, legend, mark, names_are_text, panels
 from henderson.plots.cloud import cloud
 
 FloatArray = np.ndarray
@@ -74,6 +74,58 @@ class Along:
     levels: Sequence[Any] | None
 
 
+@dataclass(frozen=True)
+class Panel:
+    """What one panel shows.
+
+    Attributes
+    ----------
+    heading : str
+        Empty where it is the only one.
+    series : sequence of Series
+    raw : Raw, or None
+        The rows of the data that belong here.
+    """
+
+    heading: str
+    series: Sequence[Series]
+    raw: Raw | None
+
+
+@names_are_text
+def draw_panels(
+    shown: Sequence[Panel], along: Along, y_name: str, title: str, *, axes: Any = None, fig: Any = None
+) -> np.ndarray:
+    """Draw several panels with the same axes.
+
+    Parameters
+    ----------
+    shown : sequence of Panel
+    along : Along
+    y_name, title : str
+        As for `draw`.
+    axes, fig : optional
+        As for `canvas.panels`.
+
+    Returns
+    -------
+    array of Axes, one a panel
+    """
+    wide = min(len(shown), 3)
+    tall = 3.0 if along.levels is None else float(np.clip(0.22 * len(along.levels) * len(shown[0].series), 3.0, 5.0))
+    found = panels(len(shown), wide, axes=axes, fig=fig, size=(tall, 2.8), share=True)
+    for k, (ax, one) in enumerate(zip(found, shown)):
+        _fill(ax, one.series, along, one.raw)
+        ax.set_title(one.heading, fontsize="medium")
+        if k + wide < len(shown):  # there is a panel below
+            ax.set_xlabel("")
+        ax.set_ylabel(y_name if k % wide == 0 else "")
+    if len(shown[0].series) > 1:
+        legend(found[wide - 1], title)
+    return found
+
+
+@names_are_text
 def draw(series: Sequence[Series], along: Along, raw: Raw | None, y_name: str, title: str, ax: Any = None) -> Any:
     """Draw them.
 
@@ -90,18 +142,23 @@ def draw(series: Sequence[Series], along: Along, raw: Raw | None, y_name: str, t
     -------
     Axes
     """
-    if along.levels is None:
-        ax = axes_for(ax)
-        _lines(ax, series, raw)
-        ax.set_xlabel(along.name)
-    else:
-        ax = axes_for(ax, (float(np.clip(0.35 * len(along.levels) * len(series) + 2.5, 5, 14)), 4.4))
-        _marks(ax, series, raw)
-        label_levels(ax, along.levels, "x", along.name)
+    wide = None if along.levels is None else float(np.clip(0.35 * len(along.levels) * len(series) + 2.5, 5, 14))
+    ax = axes_for(ax) if wide is None else axes_for(ax, (wide, 4.4))
+    _fill(ax, series, along, raw)
     ax.set_ylabel(y_name)
     if len(series) > 1:
         legend(ax, title)
     return ax
+
+
+def _fill(ax: Any, series: Sequence[Series], along: Along, raw: Raw | None) -> None:
+    """The data, the means, and what is along x."""
+    if along.levels is None:
+        _lines(ax, series, raw)
+        ax.set_xlabel(along.name)
+    else:
+        _marks(ax, series, raw)
+        label_levels(ax, along.levels, "x", along.name)
 
 
 def shift(k: int, n: int) -> float:

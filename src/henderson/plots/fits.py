@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import GREY, MANY, colour, label_levels, level_text, mark, panels
+from henderson.plots.canvas import GREY, MANY, colour, label_levels, level_text, mark, names_are_text, panels
 from henderson.plots.cloud import cloud
 from henderson.plots.effects import Along
 
@@ -37,6 +37,7 @@ class Panel:
     lines: Sequence[tuple[int, FloatArray, FloatArray, FloatArray]]
 
 
+@names_are_text
 def draw(
     shown: Sequence[Panel],
     along: Along,
@@ -78,8 +79,8 @@ def draw(
             ax.tick_params(labelsize="x-small")
     owner = found[0].get_figure() if fig is None else fig
     if axes is None:
-        owner.supxlabel(along.name, fontsize="medium")
-        owner.supylabel(response, fontsize="medium")
+        owner.supxlabel(along.name, fontsize="medium", parse_math=False)
+        owner.supylabel(response, fontsize="medium", parse_math=False)
         _key(owner, found[0], labels, group)
     return found
 
@@ -116,5 +117,7 @@ def _key(figure: Any, ax: Any, labels: Sequence[str], group: str) -> None:
             ax.plot([], [], ls="", marker=mark(k), ms=4, color=colour(k), label=label)[0]
             for k, label in enumerate(labels)
         ]
-    figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), 5), frameon=False,
-                  fontsize="small")  # fmt: skip
+    key = figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), 5), frameon=False,
+                        fontsize="small")  # fmt: skip
+    for text in key.get_texts():
+        text.set_parse_math(False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import GREY, INK, MANY, colour, label_levels, level_text, panels
+from henderson.plots.canvas import GREY, INK, MANY, colour, label_levels, level_text, names_are_text, panels
 from henderson.plots.cloud import cloud
 
 
@@ -29,6 +29,7 @@ class Statistic:
     neutral: float
 
 
+@names_are_text
 def draw(
     statistics: Sequence[Statistic],
     cases: Sequence[Any],

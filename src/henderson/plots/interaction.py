@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import axes_for, colour, label_levels, legend, mark
+from henderson.plots.canvas import axes_for, colour, label_levels, legend, mark, names_are_text
 from henderson.plots.effects import Along, Series
 
 
+@names_are_text
 def draw(series: Sequence[Series], along: Along, intervals: bool, y_name: str, title: str, ax: Any = None) -> Any:
     """Draw it; see `effects.draw`. Returns the axes."""
     ax = axes_for(ax)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import INK, axes_for, colour
+from henderson.plots.canvas import INK, axes_for, colour, names_are_text
 
 FloatArray = np.ndarray
 
@@ -40,6 +40,7 @@ class Family:
     right: FloatArray | None = None
 
 
+@names_are_text
 def draw(families: Sequence[Family], x_name: str, note: str, ax: Any = None, *, null: float | None = None) -> Any:
     """Draw them, the first at the top; `note` says what arrows are, `null` where to draw a line. Returns the axes."""
     rows = sum(len(one.labels) + bool(one.heading) for one in families)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from henderson.plots.canvas import axes_for
+from henderson.plots.canvas import axes_for, names_are_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@names_are_text
 def draw(frame: pd.DataFrame, factors: Sequence[str], target: float, effect: str, ax: Axes | None = None) -> Axes:
     """Power against the numbers of levels of the factor with most sizes.
 

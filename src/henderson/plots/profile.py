@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.special import ndtri
 
-from henderson.plots.canvas import colour, needed, panels
+from henderson.plots.canvas import colour, names_are_text, needed, panels
 
 #: levels of the intervals drawn
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -43,6 +43,7 @@ def figure(curves: Sequence[tuple[str, Curve]], absolute: bool) -> Any:
     return fig
 
 
+@names_are_text
 def draw(curves: Sequence[tuple[str, Curve]], absolute: bool, *, axes: Any = None, fig: Any = None) -> np.ndarray:
     """One panel a parameter; straight lines are parameters whose Wald intervals are right.
 

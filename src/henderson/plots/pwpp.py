@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import GREY, INK, colour, mark, panels
+from henderson.plots.canvas import GREY, INK, colour, mark, names_are_text, panels
 
 TICKS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -37,6 +37,7 @@ class Comparisons:
     p: np.ndarray
 
 
+@names_are_text
 def draw(families: Sequence[Comparisons], alpha: float, note: str, name: str, axes: Any = None) -> np.ndarray:
     """One panel a family.
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import GREY, INK, MOST_LABELS, axes_for, colour, label_levels
+from henderson.plots.canvas import GREY, INK, MOST_LABELS, axes_for, colour, label_levels, names_are_text
 from henderson.plots.cloud import cloud, trend, zero
 
 
+@names_are_text
 def against_numbers(
     x: np.ndarray, residuals: np.ndarray, x_name: str, y_name: str, ax: Any = None, middle: float = 0.0
 ) -> Any:
@@ -23,6 +24,7 @@ def against_numbers(
     return ax
 
 
+@names_are_text
 def against_levels(
     codes: np.ndarray,
     levels: Sequence[Any],

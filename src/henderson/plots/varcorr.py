@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from henderson.plots.canvas import GREY, INK, colour, panels
+from henderson.plots.canvas import GREY, INK, colour, names_are_text, panels
 
 FloatArray = np.ndarray
 
@@ -37,6 +37,7 @@ class Block:
     most: float = np.inf
 
 
+@names_are_text
 def draw(blocks: Sequence[Block], *, axes: Any = None, fig: Any = None) -> np.ndarray:
     """One panel a block, one above the other. Returns the axes."""
     heights = [0.27 * len(one.labels) + 0.85 for one in blocks]

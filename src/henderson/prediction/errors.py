@@ -7,6 +7,9 @@ homogeneous in them, so from the covariance Ω (k + 1, k + 1) that a method of d
     ω = TΩT', T = [I, −g̃], is the covariance of the relative parameters      ∂v/∂g_0 = v − Σ g̃_i ∂v/∂g̃_i
 
     df = 2v² / (∇v'Ω∇v)
+
+At a singular fit the Hessian in θ says of a variance of zero that it cannot move, since ∂G/∂θ = 0 there. What is added
+goes by the expected information along G itself then: a variance that was estimated as zero need not be.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from henderson.design.replay import NewTerm
+from henderson.engine.boundary import is_singular
 from henderson.engine.fit import Fit
 from henderson.errors import NotAvailable
 from henderson.inference.ddf.kenward_roger import refuse_ml
@@ -52,6 +56,11 @@ def _by_information(kind: str, fitted: FitMoments) -> FloatArray:
     return np.asarray(jacobian @ positive_inverse(inside).matrix @ jacobian.T)
 
 
+def _along_g(fitted: FitMoments) -> FloatArray:
+    """I⁻¹ of the parameters' expected information, whether or not they can move at the estimates."""
+    return positive_inverse(curvature(fitted).expected / 2).matrix
+
+
 @dataclass(frozen=True)
 class Rule:
     """What a method of degrees of freedom says of predictions.
@@ -60,6 +69,8 @@ class Rule:
     ----------
     covariance : callable
         FitMoments of the working basis to Ω, (k + 1, k + 1).
+    singular : callable, or None
+        To the Ω that is added by at a singular fit; None: the same.
     times : float
         How often tr(Aω) is added: once it is the error of the estimates (Kackar and Harville 1984), twice the downward
         bias of v at them, too (Prasad and Rao 1990; Kenward and Roger for fixed effects).
@@ -68,18 +79,19 @@ class Rule:
     """
 
     covariance: Callable[[FitMoments], FloatArray]
+    singular: Callable[[FitMoments], FloatArray] | None = None
     times: float = 1.0
     df: Callable[[Fit], float] | None = None
 
 
 #: method of degrees of freedom → what it says of predictions with random effects
 RULES: dict[str, Rule] = {
-    "satterthwaite": Rule(_by_hessian),
-    "kenward-roger": Rule(partial(_by_information, "expected"), 2.0),
-    "kenward-roger-2009": Rule(partial(_by_information, "expected"), 2.0),
-    "kenward-roger-observed": Rule(partial(_by_information, "observed"), 2.0),
-    "residual": Rule(_by_hessian, df=lambda fit: float(fit.n - fit.kept.sum())),
-    "asymptotic": Rule(_by_hessian, df=lambda fit: np.inf),
+    "satterthwaite": Rule(_by_hessian, _along_g),
+    "kenward-roger": Rule(partial(_by_information, "expected"), times=2.0),
+    "kenward-roger-2009": Rule(partial(_by_information, "expected"), times=2.0),
+    "kenward-roger-observed": Rule(partial(_by_information, "observed"), times=2.0),
+    "residual": Rule(_by_hessian, _along_g, df=lambda fit: float(fit.n - fit.kept.sum())),
+    "asymptotic": Rule(_by_hessian, _along_g, df=lambda fit: np.inf),
 }
 
 
@@ -130,10 +142,12 @@ class JointErrors:
 
     @cached_property
     def _kernels(self) -> ErrorKernels:
-        point, relative = self.fit.at_optimum(), None
-        if self._omega is not None:
+        point, relative, omega = self.fit.at_optimum(), None, self._omega
+        if omega is not None:
+            if self.rule is not None and self.rule.singular is not None and is_singular(self.fit):
+                omega = self.rule.singular(self._fitted)
             away = np.column_stack([np.eye(len(self._g)), -self._g])
-            relative = away @ self._omega @ away.T
+            relative = away @ omega @ away.T
         with blas_threads(self.fit.criterion.order):
             return ErrorKernels(point.factor, point.phi, relative, point.ze)
 

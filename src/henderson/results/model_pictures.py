@@ -19,6 +19,7 @@ class ModelPictures(Pictures):
         specs: str,
         by: str | Sequence[str] | None = None,
         *,
+        panels: str | Sequence[str] | None = None,
         data: bool = False,
         at: Mapping[str, Any] | None = None,
         weights: str = "equal",
@@ -26,6 +27,8 @@ class ModelPictures(Pictures):
         level: float = 0.95,
         type: Literal["link", "response"] = "link",
         ax: Any = None,
+        axes: Any = None,
+        fig: Any = None,
         **options: Any,
     ) -> Any:
         """Marginal means with their intervals: at the levels of a factor, or along a covariate.
@@ -37,6 +40,8 @@ class ModelPictures(Pictures):
         by : str or sequence of str, optional
             Variables whose combinations are told apart by colour; a covariate is at its mean and a standard deviation
             to either side, unless `at` has its values.
+        panels : str or sequence of str, optional
+            Further variables, whose combinations have a panel each.
         data : bool
             Whether to show the data behind the means.
         at, weights, ddf, level, type, **options
@@ -44,10 +49,14 @@ class ModelPictures(Pictures):
             transformed.
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.
+        axes : array of matplotlib Axes, optional
+            With `panels`: one a panel.
+        fig : matplotlib Figure or SubFigure, optional
+            With `panels`: where to make them.
 
         Returns
         -------
-        matplotlib Axes
+        matplotlib Axes, or with `panels` an array of them
 
         Examples
         --------
@@ -69,8 +78,14 @@ class ModelPictures(Pictures):
             return self._results.emmeans(names, at=values, weights=weights, ddf=ddf, level=level, type=type, **options)
 
         rows = fit.rows if fit.has_rows else None
-        found = effect(fit.design, rows, means_of, specs, by=by, at=at, data=data)
-        return effects.draw(found.series, found.along, found.raw, quantity_of(found.means), found.title, ax)
+        found = effect(fit.design, rows, means_of, specs, by=by, panels=panels, at=at, data=data)
+        name = quantity_of(found.means)
+        if panels:
+            return effects.draw_panels(found.panels, found.along, name, found.title, axes=given(ax, axes), fig=fig)
+        if axes is not None or fig is not None:
+            raise ValueError("axes= and fig= go with panels=; one picture takes ax=")
+        (one,) = found.panels
+        return effects.draw(one.series, found.along, one.raw, name, found.title, ax)
 
     def ranef(
         self,
