@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import henderson
+from henderson import datasets, lmer
 from henderson.errors import DataError
 from henderson.inference.comparison.compare import compare
 from henderson.inference.comparison.ranova import ranova
@@ -247,3 +248,25 @@ def test_options_go_with_their_method():
         with pytest.raises(ValueError, match=rf"{next(iter(given))}= goes with method='\w+', not '{method}'"):
             compare(small, large, method=method, **given)
     assert compare(small, large, method="bootstrap", n=20, seed=1)["n"].iloc[0] == 20
+
+
+def test_a_coefficient_that_is_given_is_within_one_that_is_free():
+    """lme4's anova has 69.47324 for an offset of 3 Days against a free slope; the F test is of β = 3, not of 0."""
+    sleep = datasets.load("sleepstudy")
+    free = lmer("Reaction ~ Days + (1 | Subject)", sleep)
+    given = lmer("Reaction ~ 1 + offset(3 * Days) + (1 | Subject)", sleep)
+    assert compare(given, free)["statistic"].iloc[1] == pytest.approx(69.4732421352, rel=1e-7)
+    both = lmer("Reaction ~ Days + offset(3 * Days) + (1 | Subject)", sleep)
+    assert compare(both, free)["statistic"].iloc[1] == 0
+    found = compare(given, free, method="kenward-roger").iloc[0]
+    want = free.with_inference(ddf="kenward-roger").inference.f_test(np.array([[0.0, 1.0]]), 3.0)
+    assert (found["F"], found["den_df"], found["p"]) == pytest.approx((want.F, want.den_df, want.p), rel=1e-9)
+    outside = lmer("Reaction ~ 1 + offset(np.sqrt(Days)) + (1 | Subject)", sleep)
+    with pytest.raises(ValueError, match="offsets differ"):
+        compare(outside, free)
+    with pytest.raises(ValueError, match="offsets differ"):
+        compare(outside, free, method="kenward-roger")
+    for fit in (given, free):
+        fit.remove_data()
+    with pytest.raises(DataError, match="needs the rows of the data"):
+        compare(given, free)

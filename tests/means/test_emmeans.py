@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import henderson
-from henderson import datasets
+from henderson import datasets, lmer
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.fit import fit_design
 from henderson.errors import DataError
@@ -368,3 +368,20 @@ def test_options_of_contrasts_are_in_the_signature():
         means.contrasts("pairwise", ref="B")
     with pytest.raises(TypeError, match="refs"):
         means.contrasts("trt.vs.ctrl", refs="B")
+
+
+@pytest.mark.parametrize("response", ["Reaction", "log(Reaction)"])
+def test_a_trend_has_the_slope_of_the_offset(response):
+    """As differences of marginal means have it: emmeans at two days, a day apart."""
+    sleep = datasets.load("sleepstudy").assign(f=lambda d: list("ab") * 90)
+    step = 3 if response == "Reaction" else 0.01
+    fit = lmer(f"{response} ~ Days * f + offset({step} * Days) + (1 | Subject)", sleep)
+    plain = lmer(f"{response} ~ Days * f + (1 | Subject)", sleep)
+    found, want = (one.emtrends("f", "Days").frame for one in (fit, plain))
+    np.testing.assert_allclose(found["estimate"], want["estimate"], rtol=1e-6)
+    np.testing.assert_allclose(found["se"], want["se"], rtol=1e-6)
+    means = fit.emmeans(["f", "Days"], at={"Days": [4, 5]}).frame["estimate"].to_numpy().reshape(2, 2)
+    np.testing.assert_allclose(means[1] - means[0], found["estimate"], rtol=1e-6)
+    if response != "Reaction":
+        back, other = (one.emtrends("f", "Days", type="response").frame["estimate"] for one in (fit, plain))
+        np.testing.assert_allclose(back, other, rtol=1e-5)

@@ -59,7 +59,9 @@ def test_glance_and_augment(both):
     np.testing.assert_allclose(mine.to_numpy(float), its.to_numpy(float), rtol=1e-6)
     rows = fit.augment(henderson.datasets.load(case["data"])).head(5)
     its = pd.DataFrame(case["augment"])
-    for name in (".fitted", ".resid", ".fixed", ".mu", ".offset", ".sqrtrwt", ".weights", ".wtres"):
+    names = [name for name in its if name.startswith(".")]
+    assert [name for name in rows if name.startswith(".")] == names
+    for name in names:
         np.testing.assert_allclose(rows[name], its[name], rtol=1e-4, atol=1e-3, err_msg=name)
 
 
@@ -67,3 +69,22 @@ def test_effects_are_known():
     fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
     with pytest.raises(ValueError, match="no effects are called 'random'; there are fixed, ran_pars"):
         fit.tidy("random")
+
+
+def test_augment_with_weights_and_an_offset():
+    """broom.mixed 0.2.9.4 of a model with an offset and weights, as printed."""
+    sleep = henderson.datasets.load("sleepstudy").assign(w=lambda d: d["Days"] + 1)
+    fit = henderson.lmer("Reaction ~ Days + offset(2 * Days) + (1 | Subject)", sleep, weights="w")
+    want = {
+        ".fitted": [305.9646, 316.9712, 327.9777],
+        ".hat": [0.02345513, 0.04320656, 0.06026439],
+        ".cooksd": [0.007483605, 0.030648435, 0.116620545],
+        ".fixed": [248.1697, 259.1762, 270.1827],
+        ".offset": [0, 2, 4],
+        ".sqrtXwt": [1, 1.414214, 1.732051],
+        ".sqrtrwt": [1, 1.414214, 1.732051],
+        ".wtres": [-56.40464, -82.40121, -133.67462],
+    }
+    found = fit.augment().head(3)
+    for name, values in want.items():
+        np.testing.assert_allclose(found[name], values, rtol=2e-5, err_msg=name)

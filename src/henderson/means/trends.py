@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from henderson.contract.design import Design
-from henderson.design.replay import fixed_columns
+from henderson.design.replay import fixed_columns, known_part
 from henderson.formula.evaluate import replay
 from henderson.formula.response import ResponseScale
 from henderson.inference.inference import Inference
@@ -69,13 +69,13 @@ def emtrends(
     var, column = _covariate(design, var)
     grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(at or {}))
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)
-    slopes = _slopes(design, grid, var, column)
+    slopes, of_offset = _slopes(design, grid, var, column)
     scale = None if way is None else way.in_use(test)
     if scale is None:
-        found = margins(grid, [*names, *by_names], weights, slopes)
-        rows, known, said = found.rows, 0.0, () if way is None else way.notes(test)
+        found = margins(grid, [*names, *by_names], weights, np.column_stack([slopes, of_offset]))
+        rows, known, said = found.rows[:, :-1], found.rows[:, -1], () if way is None else way.notes(test)
     else:
-        rows, value = _of_response(grid, slopes, inference, scale)
+        rows, value = _of_response(grid, slopes, of_offset, inference, scale)
         found = margins(grid, [*names, *by_names], weights, np.column_stack([rows, value]))
         rows = found.rows[:, :-1]
         known, said = found.rows[:, -1] - inference.estimate(rows), (f"Slopes of {scale.of}", *scale.notes[1:])
@@ -86,10 +86,10 @@ def emtrends(
 
 
 def _of_response(
-    grid: ReferenceGrid, slopes: np.ndarray, inference: Inference, scale: ResponseScale
+    grid: ReferenceGrid, slopes: np.ndarray, of_offset: np.ndarray, inference: Inference, scale: ResponseScale
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slopes h'(η)s of the response at the rows of a grid, s = dη/dx: their derivatives along β, (m, p), and values."""
-    eta, s = inference.estimate(grid.X) + grid.offset, inference.estimate(slopes)
+    eta, s = inference.estimate(grid.X) + grid.offset, inference.estimate(slopes) + of_offset
     rate = scale.slope(eta)
     bend = (scale.slope(eta + _STEP) - scale.slope(eta - _STEP)) / (2 * _STEP)
     return rate[:, None] * slopes + (bend * s)[:, None] * grid.X, rate * s
@@ -111,18 +111,20 @@ def _covariate(design: Design, var: str) -> tuple[str, str]:
     raise ValueError(f"the fixed part has no covariate {var!r}; it has {known}")
 
 
-def _slopes(design: Design, grid: ReferenceGrid, var: str, column: str) -> np.ndarray:
-    """Derivative of each row of the grid's X with respect to `var`, (m, p)."""
+def _slopes(design: Design, grid: ReferenceGrid, var: str, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of each row of the grid's X with respect to `var`, (m, p), and of its offset, (m,)."""
     frame, codes = grid.frame, expression_codes(model_terms(design), grid.values, grid.codes)
     value = frame[column].to_numpy(float)
     h = _STEP * (model_terms(design).ranges.get(column) or float(np.abs(value).max()) or 1.0)
     high, low = value + h, value - h
     above, below = (fixed_columns(design, frame.assign(**{column: at}), codes=codes) for at in (high, low))
-    difference = above - below
-    if var == column:
-        return difference / (high - low)[:, None]
-    change = _expression(design, var, column, high) - _expression(design, var, column, low)
-    return difference / change[:, None]
+    change = high - low
+    if var != column:
+        change = _expression(design, var, column, high) - _expression(design, var, column, low)
+    known = np.zeros(len(frame))
+    if column in model_terms(design).offset_variables:
+        known = np.subtract(*(known_part(design, frame.assign(**{column: at})) for at in (high, low)))
+    return (above - below) / change[:, None], known / change
 
 
 def _expression(design: Design, var: str, column: str, values: np.ndarray) -> np.ndarray:

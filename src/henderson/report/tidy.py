@@ -17,6 +17,7 @@ from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.measures import aic, bic
 from henderson.engine.fit import Fit
+from henderson.engine.row_forms import row_forms
 from henderson.inference.inference import Inference
 from henderson.prediction.breeding_values import covariances_of_levels, modes_of_levels
 from henderson.prediction.fitted import fitted_values
@@ -153,17 +154,27 @@ def glance(fit: Fit) -> pd.DataFrame:
 
 
 def row_columns(fit: Fit) -> dict[str, FloatArray]:
-    """What the fit says of its own rows, by broom.mixed's names, (n,) each."""
+    """What the fit says of its own rows, by broom.mixed's names, (n,) each.
+
+    ``.hat`` is ∂ŷ/∂y at known variances, and ``.cooksd`` r²h / (p σ² (1 − h)²), as lme4 has them: with the random
+    effects held (`influence` leaves rows out). A model whose residuals have a structure has neither.
+    """
     rows = fit.observed_for("augment()")
     fitted, weights = fitted_values(fit), rows.unit_weights
     resid = rows.y - fitted
-    fixed = rows.X @ np.nan_to_num(np.asarray(fit.beta))
+    influence = {}
+    if fit.design.residual is None:
+        hat, p = row_forms(fit).leverage, int(fit.kept.sum())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            influence = {".hat": hat, ".cooksd": weights * (resid / (1 - hat)) ** 2 * hat / (p * fit.sigma**2)}
     return {
         ".fitted": fitted,
         ".resid": resid,
-        ".fixed": fixed,
+        **influence,
+        ".fixed": rows.mean(fit.beta, fit.kept),
         ".mu": fitted,
         ".offset": rows.known,
+        ".sqrtXwt": np.sqrt(weights),
         ".sqrtrwt": np.sqrt(weights),
         ".weights": weights,
         ".wtres": resid * np.sqrt(weights),

@@ -76,7 +76,7 @@ class TidyMethods(FittedModel):
     def augment(
         self, data: Any = None, *, backend: Backend | None = None, path: Any = None, progress: bool | None = None
     ) -> Any:
-        """The rows with what the fit says of them: .fitted, .resid, .fixed, .mu, .offset, .weights, ….
+        """The rows with what the fit says of them: .fitted, .resid, .hat, .cooksd, .fixed, .mu, ….
 
         Parameters
         ----------

@@ -28,6 +28,7 @@ from henderson.inference.comparison.submodels import (
     likelihood_of,
     likelihood_ratio,
     same_fixed_part,
+    shift_of,
     span_of,
 )
 from henderson.inference.comparison.without_random import LinearFit, is_linear_results, linear_fit
@@ -198,14 +199,18 @@ def _ratio(small: Any, large: Any, same_fixed: bool) -> dict[str, float]:
     }
 
 
-def restriction(small: Fit, large: Fit) -> FloatArray:
-    """R with {β : Rβ = 0} the fixed parts of the large model that are in the small one, (k, p) over all columns.
+def restriction(small: Fit, large: Fit) -> tuple[FloatArray, FloatArray]:
+    """R and r with {β : Rβ = r} the fixed parts of the large model that are in the small one, (k, p) over all columns
+    and (k,); r is not zero where the small model has coefficients given, as an offset.
 
     Raises
     ------
     ValueError
-        When the small model's columns are not in the span of the large one's.
+        When the small model's columns, or the difference of their offsets, are not in the span of the large one's.
     """
+    given = shift_of(small, large)
+    if given is None:
+        raise ValueError("the fixed parts are not nested: their offsets differ")
     z, x = span_of(small, large)
     b = coefficients_in(z, x)
     if b is None:
@@ -216,7 +221,7 @@ def restriction(small: Fit, large: Fit) -> FloatArray:
     left, _, _ = np.linalg.svd(b * size[:, None])
     rows = np.zeros((b.shape[0] - b.shape[1], len(large.kept)))
     rows[:, large.kept] = left[:, b.shape[1] :].T * size
-    return rows
+    return rows, rows[:, large.kept] @ given
 
 
 def kr_compare(small: Any, large: Any) -> pd.DataFrame:
@@ -244,7 +249,7 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     small, large = fit_from(small), fit_from(large)
     check_same_rows([small, large])
     notes = () if large.reml else ("refitted by REML",)
-    test = infer(by(large, reml=True), ddf="kenward-roger").f_test(restriction(small, large))
+    test = infer(by(large, reml=True), ddf="kenward-roger").f_test(*restriction(small, large))
     frame = pd.DataFrame(
         {"num_df": [test.num_df], "den_df": [test.den_df], "F": [test.F], "p": [test.p]},
         index=pd.Index([large.design.formula or "large"], name="model"),

@@ -1,7 +1,8 @@
 """Whether one model is visibly not within another: what a likelihood ratio takes for granted.
 
-Fixed parts: the columns of the small one are in the span of those of the large one. Offsets are equal. Random parts:
-each term of the small model is within one of the large, which is seen term by term:
+Fixed parts: the columns of the small one are in the span of those of the large one, and so is the difference of their
+offsets (a coefficient that is given is within one that is free). Random parts: each term of the small model is within
+one of the large, which is seen term by term:
 
 - on the same factor: the same effects with a structure that holds the small one's, or effects in the span of those of
   a term whose covariance may be any;
@@ -22,7 +23,7 @@ from henderson.contract.rows import TermRows
 from henderson.covariance.diagonal import Diagonal
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
-from henderson.inference.comparison.submodels import coefficients_in, same_offset, span_of
+from henderson.inference.comparison.submodels import coefficients_in, shift_of, span_of
 from henderson.inference.comparison.without_random import LinearFit
 
 FloatArray = np.ndarray
@@ -70,7 +71,7 @@ def check_nested(small: Fit | LinearFit, large: Fit | LinearFit) -> None:
     """
     one, two = (fit.design.formula or name for fit, name in ((small, "the smaller"), (large, "the larger")))
     advice = f"so a likelihood ratio has no known distribution; compare their AIC ({one!r} and {two!r})"
-    if not same_offset(small, large):
+    if shift_of(small, large) is None:
         raise ValueError(f"the models are not nested: their offsets differ, {advice}")
     if coefficients_in(*span_of(small, large)) is None:
         raise ValueError(f"the models are not nested: the fixed part of one is not within that of the other, {advice}")

@@ -15,7 +15,7 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit, fit_design, refit
-from henderson.errors import DataError
+from henderson.errors import DataError, NotAvailable
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -101,6 +101,24 @@ def span_of(a: Any, b: Any) -> tuple[FloatArray, FloatArray]:
 def same_offset(a: Any, b: Any) -> bool:
     """Whether two fits have the same known part of the mean."""
     return a.digest.fingerprints["offset"] == b.digest.fingerprints["offset"]
+
+
+def shift_of(small: Any, large: Any) -> FloatArray | None:
+    """What the known part of the small model's mean is of the large one's, as coefficients c (p_large,): X c is the
+    difference of their offsets, zero where they have the same; None when it is not in the span of X.
+
+    Raises
+    ------
+    NotAvailable
+        When the offsets differ and the rows are gone.
+    """
+    if same_offset(small, large):
+        return np.zeros(int(large.kept.sum()))
+    if not (small.has_rows and large.has_rows):
+        raise NotAvailable("the models have different offsets, and to compare them needs the rows of the data")
+    difference = small.rows.known - large.rows.known
+    found = coefficients_in(difference[:, None], large.rows.X[:, large.kept])
+    return None if found is None else found[:, 0]
 
 
 def same_fixed_part(a: Any, b: Any) -> bool:
