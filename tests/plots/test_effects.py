@@ -138,3 +138,28 @@ def test_values_of_a_covariate_that_look_alike_have_series_of_their_own(covariat
     assert len(means_of(ax)) == 2
     rounded = covariate.plot.effects("recipe", by="temp")
     assert drawn.legend_labels(rounded) == ["182.9", "200", "217.1"]
+
+
+def test_panels_for_a_third_factor():
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame({name: rng.choice(levels, 240) for name, levels in (("a", list("pqr")), ("b", ["u", "v"]))})
+    table = table.assign(c=rng.choice(["one", "two"], 240), x=rng.normal(size=240), g=rng.integers(0, 12, 240))
+    table["y"] = rng.normal(size=240) + rng.normal(size=12)[table.g] + table.x * (table.c == "two")
+    fit = lmer("y ~ a * b * c + x * c + (1 | g)", table)
+    axes = fit.plot.effects("a", by="b", panels="c", data=True)
+    assert [ax.get_title() for ax in axes] == ["c = one", "c = two"]
+    frame = fit.emmeans(["a", "b", "c"]).frame
+    for ax, level in zip(axes, ("one", "two")):
+        shown = means_of(ax)
+        for k, b in enumerate(("u", "v")):
+            want = frame[(frame["c"] == level) & (frame["b"] == b)]["estimate"]
+            np.testing.assert_allclose(shown[k][:, 0], want)
+        points = np.concatenate([drawn.points(one) for one in ax.collections if len(drawn.points(one)) > 6])
+        np.testing.assert_allclose(np.sort(points[:, 1]), np.sort(table.loc[table["c"] == level, "y"]))
+    assert len(fit.plot.effects("x", panels=["b", "c"])) == 4
+    with pytest.raises(ValueError, match="panels: 'b' is in by, too"):
+        fit.plot.effects("a", by="b", panels="b")
+    with pytest.raises(ValueError, match="panels: 'a' is what the means are along"):
+        fit.plot.effects("a", panels="a")
+    with pytest.raises(ValueError, match="axes= and fig= go with panels="):
+        fit.plot.effects("a", fig=axes[0].figure)

@@ -82,8 +82,8 @@ def effect(
     grid = reference_grid(design, at)
     x = variable(specs, grid)
     own, apart = (_variables(one, grid) for one in (by, panels))
-    for option, found in (("by", own), ("panels", apart)):
-        if x in found:
+    for option, named in (("by", own), ("panels", apart)):
+        if x in named:
             raise ValueError(f"{option}: {x!r} is what the means are along; {option} is for other variables")
     if both := [name for name in apart if name in own]:
         raise ValueError(f"panels: {both[0]!r} is in by, too; it tells either series or panels apart")
@@ -102,14 +102,15 @@ def effect(
         assert rows is not None
         scale = None if means.way is None else means.way.in_use(means.test)
         y = rows.y if scale is None else replace(scale, sd=0.0).back(rows.y)
-    found, title = [], ""
+    title = ""
+    shown: list[Panel] = []
     for heading, here in panels_of(means, apart):
         series, title = series_of(means, x, levels, here, apart)
         raw = None
         if rows is not None and y is not None:
             raw = _raw(design, rows, y, means.keys.iloc[here], x, levels)
-        found.append(Panel(heading, series, raw))
-    return Effect(means, tuple(found), Along(x, levels), title)
+        shown.append(Panel(heading, series, raw))
+    return Effect(means, tuple(shown), Along(x, levels), title)
 
 
 def _variables(names: str | Sequence[str] | None, grid: Any) -> list[str]:
