@@ -150,3 +150,24 @@ def test_profiles_are_refused_by_name(data):
     for bars in ("ar1(0 + t | g)", "homcs(0 + f | g)"):
         with pytest.raises(DataError, match=r"profile.*there are method='boot' and 'wald'"):
             henderson.lmer(f"y ~ x + {bars}", data).conf_int(method="profile")
+
+
+#: gls(Reaction ~ Days, sleepstudy, correlation = corExp(c(8, .1), form = ~ Days | Subject, nugget = TRUE)), nlme 3.1
+NUGGET = {"deviance": 1734.186468, "fixed": [253.9074, 10.44886], "se": [11.36529, 1.517620]}
+
+
+@pytest.mark.parametrize("bar", ["ar1(0 + Days | Subject)", "ou(0 + Days | Subject)"])
+def test_one_row_an_effect_tells_a_process_from_noise(bar):
+    """A variance and a correlation are not the residual's: as nlme's gls with corExp(nugget = TRUE)."""
+    fit = henderson.lmer("Reaction ~ Days + " + bar, henderson.datasets.load("sleepstudy"))
+    assert fit.deviance == pytest.approx(NUGGET["deviance"], abs=1e-5)
+    np.testing.assert_allclose(fit.params, NUGGET["fixed"], rtol=1e-5)
+    np.testing.assert_allclose(fit.bse, NUGGET["se"], rtol=1e-4)
+    assert not fit.inference.notes  # all variances are identified
+    assert np.isfinite(fit.inference.df(np.eye(2))).all()
+
+
+@pytest.mark.parametrize("bar", ["homcs(0 + factor(Days) | Subject)", "toep(0 + factor(Days) | Subject)"])
+def test_one_row_an_effect_does_not_tell_what_holds_the_residual(bar):
+    with pytest.raises(DataError, match="cannot be told apart"):
+        henderson.lmer("Reaction ~ Days + " + bar, henderson.datasets.load("sleepstudy"))

@@ -10,6 +10,7 @@ import numpy as np
 
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
+from henderson.covariance.layout import layout_of
 from henderson.errors import DataError, ValueWarning, users_level
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import FactorSpec
@@ -18,6 +19,8 @@ from henderson.sources.factors import shown_label
 
 #: what to do about variances that the number of rows cannot identify
 Reaction = Literal["raise", "warn", "ignore"]
+#: parameters of a structure that is told from the residual by one row an effect
+FEW = 2
 
 
 def check_design(design: Design, rows: Rows, *, strict: bool = True, check_identified: Reaction = "raise") -> None:
@@ -93,8 +96,9 @@ def check_terms(
     """Each term must have several levels, and fewer of them, `strict`: fewer effects, than there are rows.
 
     With as many levels as rows a term cannot be told from the residual. With as many effects it can where levels have
-    several rows, though hardly; lme4 refuses unless told otherwise, statsmodels does not. Effects on which rows load
-    several times are left to the fit.
+    several rows, though hardly; lme4 refuses unless told otherwise, statsmodels does not. A structure of a variance and
+    a correlation that does not hold the residual's, AR(1) of three times or more, can be told from it. Effects on which
+    rows load several times are left to the fit.
     """
     hint = "; check_identified='warn' fits it all the same" if strict and check_identified == "raise" else ""
     check_several(terms)
@@ -108,13 +112,29 @@ def check_terms(
                 "its effects cannot be told from the residuals" + hint,
                 check_identified,
             )
-        elif strict and effects >= n:
+        elif strict and effects >= n and holds_independence(term):
             _react(
                 f"the term ({' + '.join(term.names)} | {term.group}) has {effects} random effects "
                 f"({term.n_columns} for each of {levels} levels) and there are {n} rows: "
                 "its covariance and the residual variance cannot be told apart" + hint,
                 check_identified,
             )
+
+
+def holds_independence(term: RandomTerm) -> bool:
+    """Whether I is a direction in which a term's G may move, as the residual's covariance is: at a G of no symmetry.
+
+    Of more than FEW parameters that is taken for granted: near independence they can hardly be told from it.
+    """
+    layout, place = layout_of([term]), np.arange(term.n_columns)
+    if layout.n_theta > FEW:
+        return True
+    size = np.sqrt(1.0 + 0.5 * np.sin(1.0 + place))
+    cov = 0.4 ** np.abs(place[:, None] - place) * size[:, None] * size
+    along = layout.directions(layout.theta_of_cov(cov)).reshape(layout.n_theta, -1).T
+    unit = np.eye(term.n_columns).ravel()
+    left = unit - along @ np.linalg.lstsq(along, unit, rcond=None)[0]
+    return bool(np.linalg.norm(left) < 1e-6 * np.linalg.norm(unit))
 
 
 def check_several(terms: Sequence[RandomTerm]) -> None:

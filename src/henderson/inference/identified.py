@@ -2,7 +2,8 @@
 
 The expected information of the G parameters (the residual's last) is E_ij = tr PV_iPV_j / 2. A direction n with En = 0
 changes neither the restricted likelihood nor anything that the data could tell: random cells that equal fixed cells, a
-group-level factor with a level for each group, two terms that are the same. Numbers that move along it are noise.
+group-level factor with a level for each group, two terms that are the same. Numbers that move along it are noise. Where
+a structure holds G to a surface (AR(1) within the bands of a Toeplitz matrix), only directions along it count.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.inference.fit_moments import FitMoments
-from henderson.inference.information import Curvature, curvature
+from henderson.inference.information import Curvature, curvature, tangent
 
 FloatArray = np.ndarray
 
@@ -67,9 +68,15 @@ def natural_sizes(fitted: FitMoments) -> FloatArray:
 
 def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
     """The directions in which the expected information vanishes, and the terms that they change."""
-    size = natural_sizes(fitted)
-    values, vectors = np.linalg.eigh(at.expected / np.outer(size, size))
-    directions = (vectors[:, values < FLAT] / size[:, None]).T
+    size, along = natural_sizes(fitted), tangent(fitted)
+    if along is None:
+        values, vectors = np.linalg.eigh(at.expected / np.outer(size, size))
+        directions = (vectors[:, values < FLAT] / size[:, None]).T
+    else:
+        along = along[:, (length := np.linalg.norm(along * size[:, None], axis=0)) > 0] / length[length > 0]
+        own = np.sqrt(np.maximum(np.diag(along.T @ fitted.moments.t2 @ along), SMALL**2))
+        values, vectors = np.linalg.eigh(along.T @ at.expected @ along / np.outer(own, own))
+        directions = (along @ (vectors[:, values < FLAT] / own[:, None])).T
     if not len(directions):
         return Flat(directions, 1 / size, "")
     terms = fitted.design.terms
