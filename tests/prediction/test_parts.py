@@ -49,6 +49,7 @@ def test_augment_gives_tables_and_files(tmp_path: Path) -> None:
     data = table()
     files = files_of(data, tmp_path)
     wanted = lmer(FORMULA, data, weights="w").augment(data).reset_index(drop=True)
+    wanted = wanted.drop(columns=[".hat", ".cooksd"])  # leverages are of rows that are held
     fit = lmer(FORMULA, files, weights="w")
     parts = list(fit.augment())
     assert all(isinstance(part, pyarrow.Table) for part in parts)

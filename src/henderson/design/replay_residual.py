@@ -28,12 +28,12 @@ def new_residual_rows(design: Design, newdata: Any) -> ResidualRows:
     -------
     ResidualRows
         Codes of series are −1 for one that the design does not have; so are visits and strata. Times and covariates are
-        NaN where they are missing.
+        NaN where they are missing, and so are covariates that are fitted values: who predicts puts them there.
 
     Raises
     ------
     DataError
-        When a column is not there, or a variance is a function of the fitted values.
+        When a column is not there.
 
     Examples
     --------
@@ -55,12 +55,15 @@ def new_residual_rows(design: Design, newdata: Any) -> ResidualRows:
         where = np.empty((table.n, len(spec.places)))
         for k, own in enumerate(spec.places):
             where[:, k] = numeric_column(own, table, env)
-    covariates = []
-    for own in spec.variance:
-        if own is None:
-            raise DataError("the residual variance is a function of the fitted values, which new rows do not have")
-        covariates.append(_codes(own, table) if isinstance(own, Labels) else numeric_column(own, table, env))
-    return ResidualRows(codes, where, None if spec.strata is None else _codes(spec.strata, table), tuple(covariates))
+    covariates = tuple(
+        np.full(table.n, np.nan)
+        if own is None
+        else _codes(own, table)
+        if isinstance(own, Labels)
+        else numeric_column(own, table, env)
+        for own in spec.variance
+    )
+    return ResidualRows(codes, where, None if spec.strata is None else _codes(spec.strata, table), covariates)
 
 
 def _codes(labels: Labels, table: Table) -> np.ndarray:

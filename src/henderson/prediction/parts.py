@@ -1,6 +1,6 @@
 """What a fit says of rows that come in parts: fitted values, residuals and their kin, part by part.
 
-    .fixed = Xβ̂        .fitted = Xβ̂ + Σ_k Z_k b̂_k + offset        .resid = y − .fitted
+    .fixed = Xβ̂ + offset        .fitted = .fixed + Σ_k Z_k b̂_k        .resid = y − .fitted
 
 The rows are made from the parts as rows of new data are (`design.replay`), so any fit that was made by a formula, also
 one that was loaded from a file, can say it of any source.
@@ -45,7 +45,7 @@ class PartColumns:
     positions: np.ndarray
 
     def columns(self) -> dict[str, FloatArray]:
-        """By broom.mixed's names."""
+        """By broom.mixed's names; those of leverage (.hat, .cooksd) are of rows that are held."""
         root = np.sqrt(self.weights)
         resid = self.y - self.fitted
         return {
@@ -54,6 +54,7 @@ class PartColumns:
             ".fixed": self.fixed,
             ".mu": self.fitted,
             ".offset": self.offset,
+            ".sqrtXwt": root,
             ".sqrtrwt": root,
             ".weights": self.weights,
             ".wtres": resid * root,
@@ -86,8 +87,8 @@ def _part_columns(fit: Fit, table: Table) -> PartColumns:
     )  # fmt: skip
     new = new_columns(design, some, ["known"] * len(design.terms))
     y, weights = response_of(design, some), new_weights(design, some)
-    fixed = new.X @ np.nan_to_num(fit.beta)
-    fitted = fixed + new.offset
+    fixed = new.X @ np.nan_to_num(fit.beta) + new.offset
+    fitted = fixed.copy()
     for term, b in zip(new.terms, fit.b):
         assert term is not None
         if term.complaint is not None:

@@ -89,7 +89,9 @@ def lattice(cones: tuple[tuple[int, int], ...], most: int) -> Lattice:
     --------
     >>> points = lattice(((1, 3), (1, 2)), 100)
     >>> len(points.near), points.low((points.values[0] + (points.values[1] - 1) ** 2)[:, 0]).tolist()
-    (12, [1])
+    (12, [1, 0, 4, 3])
+
+    The minimum first, then the lowest point of each face.
     """
     parts = [_cone(*one) for one in cones]
     sizes = [len(values) for values, _ in parts]
