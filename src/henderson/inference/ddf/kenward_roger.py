@@ -47,6 +47,8 @@ from henderson.numerics.linalg import positive_inverse, symmetric
 
 FloatArray = np.ndarray
 
+#: variance relative to the residual's from which sums of a model with an effect for each row are lost
+MOST = 1e4
 #: below it two quantities that vanish together are rounding
 ZERO = 1e-7
 NO_MEAN = 0.01  # pbkrtest's
@@ -154,6 +156,23 @@ def adjusted_covariance(fitted: FitMoments, information: str = "expected", curve
     return fitted.scale * fitted.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ fitted.to_beta.T
 
 
+def refuse_lost(fitted: FitMoments) -> None:
+    """Raise a `ValueError` where V⁻¹ = I − ZΛC⁻¹Λ'Z' is all cancellation: an effect for each row, next to no residual.
+
+    Products of three V⁻¹, of the size 1/G³, have the error of one: at G = MOST 1e-4.
+    """
+    design = fitted.design
+    if design.residual is not None:
+        return
+    for term, lam in zip(design.terms, fitted.fit.lam):
+        if term.n_levels * term.n_columns >= design.n and (lam @ lam.T).diagonal().max(initial=0.0) > MOST:
+            raise ValueError(
+                f"Kenward-Roger: {term.label or term.group!r} has an effect for each row and the residual variance is "
+                "all but zero beside it, so that its sums are lost in rounding; use ddf='satterthwaite', or give the "
+                "residuals that covariance: residual='ar1(time | group)'"
+            )
+
+
 def refuse_ml(reml: bool) -> None:
     """Raise a `ValueError` unless a fit is by REML, for which the method is made."""
     if not reml:
@@ -171,6 +190,7 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
         For a fit by ML: the method is one for REML.
     """
     refuse_ml(fitted.fit.reml)
+    refuse_lost(fitted)
     fitted = fitted.working
     if fitted.design.residual is not None:
         information = "observed"
