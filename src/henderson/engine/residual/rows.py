@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from henderson.contract.residual import ResidualRows
-from henderson.contract.rows import Rows
+from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.model import BlockModel, BlockPoint, Factored, Part
 from henderson.engine.residual.units import Batch
@@ -68,7 +68,7 @@ def conditional_covariances(model: BlockModel, point: BlockPoint, rows: Rows) ->
 
 def _add_inner(
     inner: FloatArray,
-    own: object,
+    own: TermRows,
     batch: Batch,
     k: int,
     block: np.ndarray,
@@ -78,9 +78,9 @@ def _add_inner(
     rows: Rows,
 ) -> None:
     """Add Z_j'SZ_j of one block to those of the levels that it has."""
-    codes = own.codes  # type: ignore[attr-defined]  # of TermRows
+    codes = own.codes
     if codes is None:
-        loads = own.given_loadings[block].toarray() * T[0, 0]  # type: ignore[attr-defined]
+        loads = own.given_loadings[block].toarray() * T[0, 0]
         loads = loads if rows.weights is None else loads * np.sqrt(rows.weights[block])[:, None]
         inner[:, 0, 0] += np.einsum("ij,ik,kj->j", loads, S, loads, optimize=True)
         return

@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from henderson.contract.design import Design
-from henderson.contract.rows import Rows
+from henderson.contract.rows import Rows, TermRows
 from henderson.errors import DataError
 from henderson.numerics.hashing import mixed
 
@@ -276,12 +276,12 @@ def _batch(rows: Rows, at: IntArray, hashed: np.ndarray) -> Batch:
     )
 
 
-def _places(own: object, weights: FloatArray | None, one: IntArray) -> TermPlaces:
+def _places(own: TermRows, weights: FloatArray | None, one: IntArray) -> TermPlaces:
     """A term's rows `one` (U, n), times √w."""
     root = np.ones(one.shape) if weights is None else np.sqrt(weights[one])
-    if own.codes is not None:  # type: ignore[attr-defined]
-        return TermPlaces(own.columns[one] * root[:, :, None], _local(own.codes[one]))  # type: ignore[attr-defined]
-    loads = own.given_loadings.tocsr()  # type: ignore[attr-defined]
+    if own.codes is not None:
+        return TermPlaces(own.columns[one] * root[:, :, None], _local(own.codes[one]))
+    loads = own.given_loadings.tocsr()
     kernels = np.stack([(loads[part] @ loads[part].T).toarray() for part in one])
     return TermPlaces(np.ones((*one.shape, 1)), None, kernels * root[:, :, None] * root[:, None, :])
 
