@@ -13,6 +13,7 @@ from henderson.engine.residual.data import Stacked, Summed
 from henderson.engine.residual.markov import MarkovModel, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
+from henderson.engine.residual.point import block_at, block_at_psi
 from henderson.engine.residual.rows import conditional_covariances, conditional_modes
 from henderson.engine.residual.units import batches_of
 
@@ -103,7 +104,7 @@ def test_likelihood_and_derivatives(name, reml):
     data = made(name)
     model = model_of(data, reml)
     phi = somewhere(model)
-    point = model.at(phi)
+    point = block_at(model, phi)
     user = to_user_units(model) @ point.psi
     V = covariance(data, user[: model.n_g], user[model.n_g :])
     assert point.deviance == pytest.approx(deviance(data, V, reml), rel=1e-10, abs=DEVIANCE)
@@ -111,7 +112,7 @@ def test_likelihood_and_derivatives(name, reml):
     gradient = np.empty(len(phi))
     hessian = np.empty((len(phi), len(phi)))
     for a in range(len(phi)):
-        up, down = (model.at(phi + sign * step * (np.arange(len(phi)) == a)) for sign in (1, -1))
+        up, down = (block_at(model, phi + sign * step * (np.arange(len(phi)) == a)) for sign in (1, -1))
         gradient[a] = (up.deviance - down.deviance) / (2 * step)
         hessian[a] = (up.gradient - down.gradient) / (2 * step)
     np.testing.assert_allclose(point.gradient, gradient, atol=DIFFERENCE * np.abs(gradient).max())
@@ -122,7 +123,7 @@ def test_likelihood_and_derivatives(name, reml):
 def test_moments_are_those_of_dense_algebra(name):
     data = made(name)
     model = model_of(data, True)
-    point = model.at(somewhere(model))
+    point = block_at(model, somewhere(model))
     found = moments_of_blocks(point)
     unit = to_user_units(model)
     scale = model.basis.y_scale**2
@@ -240,7 +241,7 @@ def test_continuous_time_in_sums_over_neighbours(reml):
     data = repeated(TRIAL, "car1", y="y", subject="patient", visit=("time",), X=X, weights=WEIGHTS)
     model = model_of(data, reml)
     markov, phi = MarkovModel(model, data.rows), somewhere(model)
-    one, two = markov.at(phi), model.at(phi)
+    one, two = markov.at(phi), block_at(model, phi)
     assert one.deviance == pytest.approx(two.deviance, rel=1e-12)
     np.testing.assert_allclose(one.gradient, two.gradient, rtol=1e-9, atol=1e-8)
     np.testing.assert_allclose(one.hessian_model, two.hessian_model, rtol=1e-8)
@@ -284,7 +285,7 @@ def test_by_effects_is_as_by_blocks(name, reml):
     data = made(name)
     model = model_of(data, reml)
     crossed, phi = CrossedModel(model, data.rows), somewhere(model)
-    one, two = crossed.at(phi), model.at(phi)
+    one, two = crossed.at(phi), block_at(model, phi)
     assert one.deviance == pytest.approx(two.deviance, rel=1e-12)
     np.testing.assert_allclose(one.gradient, two.gradient, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(one.hessian_model, two.hessian_model, rtol=1e-6, atol=1e-6)
@@ -326,7 +327,7 @@ def test_crossed_factors_with_correlated_residuals():
     case = repeated(data, "ar1", y="y", subject="patient", visit="trial", X=x, terms=terms)
     found = fit_design(*case)
     assert isinstance(found._block_point, CrossedPoint)
-    point = found.blocks.at_psi(found.psi_working)
+    point = block_at_psi(found.blocks, found.psi_working)
     assert found.deviance == pytest.approx(point.deviance, rel=1e-11)
     assert np.abs(point.gradient_psi).max() < 1e-3
     by_blocks = moments_of_blocks(point)

@@ -134,11 +134,8 @@ class Residual:
         own = self._structure_first(psi, where, strata)
         if not self.variance:
             return own
-        scales = self._scales(psi, covariates)
-        m = np.prod(scales, axis=0)
-        cov = self._structure_cov(psi, where, strata)
-        dm = self._scale_first(psi, scales, covariates)
-        return np.concatenate([own * _outer(m), cov * _outer(dm, m)])
+        _, m, dm = self._scaling(psi, covariates)
+        return np.concatenate([own * _outer(m), self._structure_cov(psi, where, strata) * _outer(dm, m)])
 
     def second(
         self,
@@ -156,9 +153,8 @@ class Residual:
         if not self.variance:
             return out
         q = by_stratum[-1].stop
-        scales = self._scales(psi, covariates)
-        m = np.prod(scales, axis=0)
-        dm, d2m = self._scale_first(psi, scales, covariates), self._scale_second(psi, scales, covariates)
+        scales, m, dm = self._scaling(psi, covariates)
+        d2m = self._scale_second(psi, scales, covariates)
         out[:q, :q] *= _outer(m)
         out[:q, q:] = self._structure_first(psi, where, strata)[:, None] * _outer(dm, m)
         out[q:, :q] = out[:q, q:].swapaxes(0, 1)
@@ -190,6 +186,13 @@ class Residual:
     def _scales(self, psi: FloatArray, covariates: tuple[np.ndarray, ...]) -> list[FloatArray]:
         """s of each variance function."""
         return [own.scale(psi[here], v) for own, here, v in zip(self.variance, self._slices[1], covariates)]
+
+    def _scaling(
+        self, psi: FloatArray, covariates: tuple[np.ndarray, ...]
+    ) -> tuple[list[FloatArray], FloatArray, FloatArray]:
+        """s of each variance function, m, and ∂m/∂δ."""
+        scales = self._scales(psi, covariates)
+        return scales, np.prod(scales, axis=0), self._scale_first(psi, scales, covariates)
 
     def _scale_first(self, psi: FloatArray, scales: list[FloatArray], covariates: tuple[np.ndarray, ...]) -> FloatArray:
         """∂m/∂δ."""

@@ -22,8 +22,9 @@ from henderson.engine.fitted import Fit, Penalty, Search
 from henderson.engine.moments import Moments
 from henderson.engine.residual.crossed import CrossedPoint, moments_of_crossed
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
-from henderson.engine.residual.model import BlockModel, BlockPoint, to_user_units
+from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
+from henderson.engine.residual.point import BlockPoint, block_at_psi
 from henderson.engine.residual.rows import (
     conditional_covariances,
     conditional_modes,
@@ -84,7 +85,7 @@ class StructuredFit(Fit):
         """The likelihood at the optimum, by blocks."""
         if isinstance(self._block_point, BlockPoint):
             return self._block_point
-        return self.blocks.at_psi(self.psi_working)
+        return block_at_psi(self.blocks, self.psi_working)
 
     @property
     def residual_variance(self) -> float:

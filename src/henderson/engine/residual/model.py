@@ -1,15 +1,8 @@
-"""−2 log likelihood of independent blocks of correlated rows, as a function of all variance parameters.
+"""The model of independent blocks of correlated rows: its units and their data, coordinates, V and its derivatives.
 
-With V = Var(y)/s² block-diagonal (s the unit of y in the working basis), S = V⁻¹, c = [X̃ ỹ] and parameters
-ψ = (G, residual's), every ∂V/∂ψ_a = V_a and ∂²V/∂ψ_a∂ψ_b = V_ab a matrix a unit (`units`),
-
-    d(ψ)  = log|V| + [log|X'SX|] + r² + ν log 2π,   r² = y'Py,  ν = n − p (REML) or n
-    E     = Σ_i c_iQc_i',  Q = [(X'SX)⁻¹] ⊕ 0 + vv',  v = (−β̂, 1);    H = N S − SES      (of each unit, N its blocks)
-    ∂_a   = tr HV_a
-    ∂_ab  = −N tr SV_aSV_b + 2 tr SV_aSV_bSE + tr HV_ab − tr ΦF_aΦF_b − 2 f_a'Φf_b
-
-with F_a = X'SV_aSX (REML) and f_a = X'SV_aSe. Nothing is profiled out but β. The search goes in φ = (θ, the structure's
-working coordinates), in which the Hessian is J'∂²J + Σ ∂_a ∂²ψ_a.
+Var(y)/s² is V (s the unit of y in the working basis), block-diagonal, V_i = R(ψ) + ΣZ_kG_kZ_k' of each unit (`units`).
+All variance parameters are ψ = (G, residual's), those of a search φ = (θ, the structure's working coordinates). The
+likelihood as a function of them is `point`.
 """
 
 from __future__ import annotations
@@ -26,18 +19,12 @@ from henderson.contract.rows import Rows, present
 from henderson.covariance.layout import Layout, consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.data import BlockData, summed_or_stacked
-from henderson.engine.residual.units import Batch, batches_of, chunks
+from henderson.engine.residual.units import Batch, batches_of
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
-from henderson.numerics import lapack
 from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
-
-#: doubles of the derivatives of V that a point keeps between gradient and Hessian
-KEPT = 1 << 23
-#: smallest pivot of a factor, relative to its largest, of a matrix that is singular to rounding
-SINGULAR = 1e-8
 
 
 @dataclass(frozen=True)
@@ -268,175 +255,6 @@ class BlockModel:
             everywhere = np.full_like(batch.strata, stratum)
             total = total + np.where(of_one, function(own, batch.where, everywhere, batch.covariates), 0.0)
         return total
-
-    # ---- points
-
-    def at(self, phi: FloatArray) -> BlockPoint:
-        """The deviance at φ, with derivatives when asked for."""
-        self.evaluations += 1
-        return BlockPoint(self, phi, self.natural(phi))
-
-    def at_psi(self, psi: FloatArray) -> BlockPoint:
-        """At natural parameters, which may be at the boundary."""
-        return BlockPoint(self, self.working(psi), psi)
-
-
-@dataclass(frozen=True)
-class Factored:
-    """The covariance of a part's units, factored.
-
-    Attributes
-    ----------
-    inverse_low : (U, n, n) array
-        L⁻¹, V = LL'.
-    S : (U, n, n) array
-        V⁻¹.
-    """
-
-    inverse_low: FloatArray
-    S: FloatArray
-
-
-class BlockPoint:
-    """The likelihood at one point; derivatives are computed when asked for.
-
-    Attributes
-    ----------
-    theta : (f,) array
-        φ, by the name that the search knows.
-    psi : (k,) array
-    deviance : float
-        Infinite where V is not positive definite.
-    f0 : (p + 1, p + 1) array
-        c'V⁻¹c.
-    beta : (p,) array
-    r2, log_det : float
-        y'Py and log|V|.
-    """
-
-    def __init__(self, model: BlockModel, phi: FloatArray, psi: FloatArray) -> None:
-        self.model, self.theta, self.psi = model, phi, psi
-        self._first: dict[int, FloatArray] = {}
-        self.deviance = np.inf
-        if not np.isfinite(psi).all():
-            return
-        p, self.log_det, self.f0 = model.p, 0.0, np.zeros((model.p + 1,) * 2)
-        self.factored: list[Factored] = []
-        try:
-            for part in model.parts:
-                found, log_det = _factored(model.cov(psi, part.batch), part.batch.counts)
-                self.factored.append(found)
-                self.log_det += log_det
-                self.f0 += part.data.weigh(found.S[None])[0]
-            low = lapack.cholesky(self.f0)
-        except np.linalg.LinAlgError:
-            return
-        self.low_x, own = low[:p, :p], low[p, :p]
-        inverse = lapack.inverse_lower(self.low_x)
-        self.phi, self.beta = inverse.T @ inverse, own @ inverse
-        self.r2 = float(low[p, p] ** 2)
-        self.v = np.append(-self.beta, 1.0)
-        log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if model.reml else 0.0
-        deviance = self.log_det + log_x + self.r2 + model.constant
-        self.deviance = deviance if np.isfinite(deviance) else np.inf
-
-    @lazy
-    def Q(self) -> FloatArray:
-        """[(X'SX)⁻¹] ⊕ 0 + vv', (p + 1, p + 1)."""
-        out = np.outer(self.v, self.v)
-        if self.model.reml:
-            out[:-1, :-1] += self.phi
-        return out
-
-    def pieces(self) -> Iterator[tuple[Part, Factored, FloatArray]]:
-        """The units, in chunks that memory takes: data, factors and V_a (k, U, n, n)."""
-        total = 0
-        for i, (part, factored) in enumerate(zip(self.model.parts, self.factored)):
-            n, whole = part.batch.n, slice(0, part.batch.n_units)
-            for units in chunks(part.batch.n_units, max(self.model.k, 1) * n * n):
-                some = part.some(units)
-                here = factored if units == whole else Factored(factored.inverse_low[units], factored.S[units])
-                first = self._first.get(i) if units == whole else None
-                if first is None:
-                    first = self.model.first(self.psi, some.batch)
-                    total += first.size
-                    if units == whole and total <= KEPT:
-                        self._first[i] = first
-                yield some, here, first
-
-    @lazy
-    def gradient_psi(self) -> FloatArray:
-        """∂d/∂ψ, (k,)."""
-        out = np.zeros(self.model.k)
-        for part, at, first in self.pieces():
-            H = self.slope(part, at)
-            out += first.reshape(len(first), -1) @ H.ravel()
-        return out
-
-    def slope(self, part: Part, at: Factored) -> FloatArray:
-        """H = N S − SES of each unit, (U, n, n)."""
-        E = part.data.cover(self.Q)
-        return part.batch.counts[:, None, None] * at.S - at.S @ E @ at.S
-
-    @lazy
-    def hessian_psi(self) -> FloatArray:
-        """∂²d/∂ψ∂ψ, β profiled out, (k, k)."""
-        model, p = self.model, self.model.p
-        k, m = model.k, model.n_g
-        out, f1 = np.zeros((k, k)), np.zeros((k, p + 1, p + 1))
-        for part, at, first in self.pieces():
-            D = at.inverse_low @ first @ at.inverse_low.transpose(0, 2, 1)
-            E = part.data.cover(self.Q)
-            turned = at.inverse_low @ E @ at.inverse_low.transpose(0, 2, 1)
-            weight = 2 * turned - part.batch.counts[:, None, None] * np.eye(part.batch.n)
-            product = (D @ weight).reshape(k, -1) @ D.reshape(k, -1).T
-            out += (product + product.T) / 2
-            f1 += part.data.weigh(at.inverse_low.transpose(0, 2, 1) @ D @ at.inverse_low)
-            if not model.residual.linear:
-                out[m:, m:] += np.tensordot(model.second(self.psi, part.batch), self.slope(part, at), 3)
-        cross = (f1 @ self.v)[:, :p]
-        out -= 2 * cross @ self.phi @ cross.T
-        if model.reml:
-            turned = self.phi @ f1[:, :p, :p]
-            out -= np.einsum("aij,bji->ab", turned, turned)
-        return out
-
-    @lazy
-    def jacobian(self) -> FloatArray:
-        """∂ψ/∂φ, (k, f)."""
-        return self.model.jacobian(self.theta)
-
-    @lazy
-    def gradient(self) -> FloatArray:
-        """∂d/∂φ, (f,)."""
-        return self.jacobian.T @ self.gradient_psi
-
-    @lazy
-    def hessian_model(self) -> FloatArray:
-        """∂²d/∂φ∂φ, exact, (f, f)."""
-        own = self.jacobian.T @ self.hessian_psi @ self.jacobian
-        return own + self.model.curvature(self.theta, self.gradient_psi)
-
-    def lighten(self) -> None:
-        """Let go of what is only needed between gradient and Hessian."""
-        self._first.clear()
-
-
-def _factored(V: FloatArray, counts: np.ndarray) -> tuple[Factored, float]:
-    """Factors of V (U, n, n) and Σ N log|V|.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        When one is not positive definite.
-    """
-    low = np.linalg.cholesky(V)
-    pivots = np.einsum("uii->ui", low)
-    if (pivots.min(axis=1) < SINGULAR * pivots.max(axis=1)).any():
-        raise np.linalg.LinAlgError("a covariance matrix is singular to rounding")
-    log_det = 2.0 * float(counts @ np.log(pivots).sum(axis=1))
-    inverse = np.linalg.inv(low)
-    return Factored(inverse, inverse.transpose(0, 2, 1) @ inverse), log_det
 
 
 def to_user_units(model: BlockModel) -> FloatArray:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.engine.moments import Moments, Second
-from henderson.engine.residual.model import BlockPoint
+from henderson.engine.residual.point import BlockPoint
 
 FloatArray = np.ndarray
 

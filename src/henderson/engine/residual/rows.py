@@ -14,7 +14,8 @@ import numpy as np
 from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
-from henderson.engine.residual.model import BlockModel, BlockPoint, Factored, Part
+from henderson.engine.residual.model import BlockModel, Part
+from henderson.engine.residual.point import BlockPoint, Factored
 from henderson.engine.residual.units import Batch
 
 FloatArray = np.ndarray

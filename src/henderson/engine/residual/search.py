@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -17,7 +18,8 @@ import numpy as np
 from henderson.contract.rows import Rows
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.markov import MarkovModel, MarkovPoint
-from henderson.engine.residual.model import BlockModel, BlockPoint
+from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.point import BlockPoint, block_at
 from henderson.engine.search.optimize import Optimum, minimize
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
@@ -145,7 +147,7 @@ def _way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
         return MarkovModel(model, rows).at
     if CrossedModel.suits(model, rows):
         return CrossedModel(model, rows).at
-    return model.at
+    return partial(block_at, model)
 
 
 def _is_better(other: Optimum[Point], best: Optimum[Point]) -> bool:
