@@ -8,6 +8,7 @@ ratios.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def _logarithm(name: str, base: float) -> Transformation:
 
 
 #: what differences on the log-odds scale go back by
-ODDS = _logarithm("log odds ratio", np.e)
+ODDS = _logarithm("log odds ratio", math.e)
 
 _LOGIT = Transformation(
     "logit",
@@ -73,7 +74,7 @@ _LOGIT = Transformation(
 
 #: name of the function, whatever module it is from -> transformation
 TRANSFORMATIONS: dict[str, Transformation] = {
-    "log": _logarithm("log", np.e),
+    "log": _logarithm("log", math.e),
     "log10": _logarithm("log10", 10.0),
     "log2": _logarithm("log2", 2.0),
     "log1p": Transformation("log1p", np.expm1, np.exp, np.exp),
