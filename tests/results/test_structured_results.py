@@ -87,8 +87,8 @@ def test_residuals_of_every_kind(found):
     scaled = np.asarray(found.residuals("scaled", level="marginal"))
     assert scaled @ scaled == pytest.approx(marginal @ S @ marginal, rel=1e-8)
     assert found.effective_df == pytest.approx(len(X) - np.trace(R @ P), rel=1e-8)
-    with pytest.raises(ValueError, match="raw, pearson, studentized, scaled"):
-        found.residuals("external")
+    with pytest.raises(ValueError, match="raw, pearson, studentized, external, scaled, quantile"):
+        found.residuals("deviance")
 
 
 def test_cluster_robust_covariances():
@@ -247,15 +247,12 @@ def test_results_are_kept():
 REFUSED = {
     "ranova": lambda r: r.ranova(),
     "step": lambda r: r.step(),
-    "influence": lambda r: r.influence(),
-    "cross_validate": lambda r: r.cross_validate(),
     "caic": lambda r: r.caic(),
     "profile": lambda r: r.profile(),
     "rlrt": lambda r: r.rlrt(),
     "simulate new": lambda r: r.simulate(1, SITES.head(3)),
     "hessian": lambda r: r.with_inference(cov="hessian").bse,
     "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
-    "quantile": lambda r: r.residuals("quantile"),
     "re and se": lambda r: r.predict(SITES.head(3), re="all", se=True),
     "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
     "file": lambda r: r.save("x.henderson"),

@@ -4,7 +4,9 @@ A row i of a fold D has the prediction x_i'β̂(D) + z_i'b̂(D), everything esti
 
     σ̂²(D) (1/w_i + z_i'W(D)z_i + a_i'Φ(D)a_i),   a_i' = x_i' − z_i'G Z'V⁻¹X
 
-with W the conditional covariance of the effects: G itself for levels without rows left. Scores:
+with W the conditional covariance of the effects: G itself for levels without rows left. Where residuals correlate,
+what is left of a row's series predicts it, too: with P at the variances without the fold, errors P_DD⁻¹(Py)_D, whose
+covariance is P_DD⁻¹. Scores:
 
     rmse  √mean (y − ŷ)²       mae  mean |y − ŷ|
     log_score  mean log N(y; ŷ, its variance)       elpd  their sum
@@ -27,6 +29,10 @@ from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import Sets, fits_without
 from henderson.engine.many.draws import entropy_of
 from henderson.engine.many.refits import Refits
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.model import to_user_units
+from henderson.engine.residual.point import block_at_psi
+from henderson.engine.residual.row_forms import structured_forms
 from henderson.engine.row_forms import forms_at
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
@@ -162,7 +168,10 @@ def cross_validate(
     folds = _folds(chosen.sets, k, chosen.name or "rows", seed)
     with progress_bar("Cross-validation, fits", folds.m, progress) as tell:
         fits = fits_without(fit, folds, tell)
-    error, variance = (_apart if is_apart(fit, folds) else _connected)(fit, folds, fits)
+    if isinstance(fit, StructuredFit):
+        error, variance = _correlated(fit, folds, fits)
+    else:
+        error, variance = (_apart if is_apart(fit, folds) else _connected)(fit, folds, fits)
     fold = np.empty(fit.n, int)
     fold[folds.rows] = np.repeat(np.arange(folds.m), folds.sizes)
     good = np.isfinite(error)
@@ -178,15 +187,10 @@ def cross_validate(
     notes = ["exact: everything was estimated again without each fold", "se: over folds"]
     if not good.all():
         notes.append(f"{int((~good).sum())} rows are left out: without their fold the model is not determined")
+    rows = fit.observed
     predictions = pd.DataFrame(
-        {
-            "fold": fold,
-            "observed": fit.rows.y,
-            "predicted": fit.rows.y - error,
-            "se": np.sqrt(variance),
-            "error": error,
-        },
-        index=fit.rows.index,
+        {"fold": fold, "observed": rows.y, "predicted": rows.y - error, "se": np.sqrt(variance), "error": error},
+        index=rows.index,
     )
     return CrossValidation(
         scores[metric].estimate, ResultFrame.of(table, heading, tuple(notes)), predictions, metric
@@ -221,6 +225,22 @@ def _apart(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]
         else:
             variance = variance + np.einsum("ia,iab,ib->i", own.columns, cov[fold], own.columns)
     return error, fits.sigma[fold] ** 2 * variance + np.einsum("ia,iab,ib->i", X, vcov[fold], X)
+
+
+def _correlated(fit: StructuredFit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]:
+    """Folds of rows whose residuals correlate: from all rows' P at the variances without each. Errors, variances."""
+    error, variance, rows, model = np.full(fit.n, np.nan), np.full(fit.n, np.nan), fit.observed, fit.blocks
+    assert fits.psi is not None
+    for f in range(folds.m):
+        if np.isnan(fits.beta[f, fit.kept]).any():
+            continue
+        g = [layout.g(fits.sigma[f] ** 2 * cov[f]) for layout, cov in zip(model.layouts, fits.cov)]
+        point = block_at_psi(model, np.linalg.solve(to_user_units(model), np.concatenate([*g, fits.psi[f]])))
+        forms, held = structured_forms(model, point, rows), folds[f]
+        left = np.linalg.inv(forms.p_block(held))
+        error[held] = left @ forms.e[held] / np.sqrt(rows.unit_weights[held])
+        variance[held] = fit.scale * np.diag(left) / rows.unit_weights[held]
+    return error, variance
 
 
 def _connected(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]:

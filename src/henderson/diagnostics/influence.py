@@ -27,7 +27,8 @@ from henderson.diagnostics.row_sets import row_sets
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import fits_without
 from henderson.engine.many.refits import Refits
-from henderson.engine.row_forms import RowForms, row_forms
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.row_forms import Forms, row_forms
 from henderson.progress import progress_bar
 from henderson.tables.result_frame import ResultFrame
 
@@ -55,7 +56,7 @@ def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = N
     DataFrame
         A row for each row of the data, or for each level. Columns: ``n`` (rows; for levels), ``leverage``,
         ``leverage_fixed``, ``cooks``, ``mdffits``, ``covratio``, ``covtrace``, ``dfbetas[name]`` for each fixed effect
-        and, when exact, ``rvc[name]`` for each variance and covariance.
+        and, when exact, ``rvc[name]`` for each variance and covariance, and each parameter of the residuals' structure.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = N
     return ResultFrame.of(pd.DataFrame(columns, index=index), f"Influence by {name} ({kind})", notes)
 
 
-def largest_moves(fit: Fit, by: str, most: int, forms: RowForms) -> pd.DataFrame:
+def largest_moves(fit: Fit, by: str, most: int, forms: Forms) -> pd.DataFrame:
     """DFBETAS, variances held, of the levels that are likely to have the largest ones.
 
     Parameters
@@ -97,7 +98,7 @@ def largest_moves(fit: Fit, by: str, most: int, forms: RowForms) -> pd.DataFrame
     by : str
     most : int
         How many levels are left out.
-    forms : RowForms
+    forms : Forms
         Of the fit.
     """
     chosen = row_sets(fit, by, "check()")
@@ -130,10 +131,14 @@ def _of_fixed_effects(fit: Fit, beta: FloatArray, vcov: FloatArray) -> dict[str,
 
 
 def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
-    """RVC of every variance and covariance of the model, σ² last."""
+    """RVC of every variance and covariance of the model, σ² last, or what the residuals' structure has in its place."""
     out: dict[str, FloatArray] = {}
     for parameter in variance_parameters(fit.design):
-        if parameter.kind == "sigma":
+        if parameter.kind == "residual":
+            assert isinstance(fit, StructuredFit)
+            assert found.psi is not None
+            whole, left = fit.psi[parameter.row], found.psi[:, parameter.row]
+        elif parameter.kind == "sigma":
             whole, left = fit.sigma**2, found.sigma**2
         else:
             row, column = parameter.row, parameter.column if parameter.kind == "cor" else parameter.row
@@ -147,6 +152,8 @@ def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
 
 def _rvc(parameter: VarianceParameter) -> str:
     """The column of a parameter's relative change."""
+    if parameter.kind == "residual":
+        return f"rvc[{parameter.name}]"
     return f"rvc[{_VARIANCE[parameter.kind] + parameter.name.removeprefix(_PREFIX[parameter.kind])}]"
 
 

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
+from henderson.contract.rows import TermRows
 from henderson.engine.deletion import INDEPENDENT, criterion_without
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import Sets
-from henderson.engine.row_forms import RowForms
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.row_forms import Forms
 
 FloatArray = np.ndarray
 
@@ -41,21 +43,21 @@ class OneStep:
     beta : (m, p) array
         Over all columns; NaN for dropped ones, and where leaving the rows out makes columns redundant.
     vcov : (m, p, p) array
-        σ̂² Φ(D).
+        Φ(D) in the units of the response.
     """
 
     beta: FloatArray
     vcov: FloatArray
 
 
-def one_step(fit: Fit, sets: Sets, forms: RowForms) -> OneStep:
+def one_step(fit: Fit, sets: Sets, forms: Forms) -> OneStep:
     """Leave out each set, at the variances of the fit.
 
     Parameters
     ----------
     fit : Fit
     sets : Sets
-    forms : RowForms
+    forms : Forms
         Of the fit.
     """
     if (sets.sizes == 1).all():
@@ -67,11 +69,11 @@ def one_step(fit: Fit, sets: Sets, forms: RowForms) -> OneStep:
     p, kept = len(fit.kept), fit.kept
     beta, vcov = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
     beta[:, kept] = fit.beta[kept] - change @ forms.to_beta.T
-    vcov[:, kept[:, None] & kept] = (fit.sigma**2 * forms.to_beta @ phi @ forms.to_beta.T).reshape(sets.m, -1)
+    vcov[:, kept[:, None] & kept] = (fit.scale * forms.to_beta @ phi @ forms.to_beta.T).reshape(sets.m, -1)
     return OneStep(beta, vcov)
 
 
-def foremost(fit: Fit, sets: Sets, forms: RowForms, most: int) -> np.ndarray:
+def foremost(fit: Fit, sets: Sets, forms: Forms, most: int) -> np.ndarray:
     """The sets that are likely to move a fixed effect most, up to `most` of them.
 
     They are ranked as if they shared no random effect with others, which costs one pass over the rows; those for which
@@ -84,15 +86,17 @@ def foremost(fit: Fit, sets: Sets, forms: RowForms, most: int) -> np.ndarray:
 
 
 def is_apart(fit: Fit, sets: Sets) -> bool:
-    """Whether the sets share no random effect with each other, nor with rows in none."""
+    """Whether the sets share no random effect, and no series of residuals, with each other, nor with rows in none."""
     codes = np.full(fit.n, -1)
     codes[sets.rows] = np.repeat(np.arange(sets.m), sets.sizes)
-    return all(
-        rows.owners(codes, term.n_levels) is not None for term, rows in zip(fit.design.terms, fit.rows.terms)
-    )  # fmt: skip
+    rows = fit.observed
+    ties = [(own, term.n_levels) for term, own in zip(fit.design.terms, rows.terms)]
+    if rows.residual is not None and fit.design.residual is not None:
+        ties.append((TermRows(rows.residual.codes, np.ones((fit.n, 0))), fit.design.residual.n_series))
+    return all(own.owners(codes, n_levels) is not None for own, n_levels in ties)
 
 
-def _single_rows(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
+def _single_rows(forms: Forms, sets: Sets) -> tuple[FloatArray, FloatArray]:
     vx, e, p_ii = forms.vx[sets.rows], forms.e[sets.rows], forms.p_diagonal[sets.rows]
     p_ii = np.where(p_ii > INDEPENDENT, p_ii, np.nan)
     along = vx @ forms.phi
@@ -100,7 +104,7 @@ def _single_rows(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
     return along * (e / p_ii)[:, None], phi
 
 
-def _apart(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
+def _apart(forms: Forms, sets: Sets) -> tuple[FloatArray, FloatArray]:
     """β̂ − β̂(D) = S(D)⁻¹ Σ_D x_ie_i, since X'e = 0."""
     x, vx, e, p = forms.x[sets.rows], forms.vx[sets.rows], forms.e[sets.rows], forms.x.shape[1]
     right = np.column_stack([vx, e])
@@ -112,18 +116,19 @@ def _apart(forms: RowForms, sets: Sets) -> tuple[FloatArray, FloatArray]:
     return np.einsum("mab,mb->ma", phi, own[:, :, p]), phi
 
 
-def _any(fit: Fit, sets: Sets, forms: RowForms) -> tuple[FloatArray, FloatArray]:
+def _any(fit: Fit, sets: Sets, forms: Forms) -> tuple[FloatArray, FloatArray]:
     """Sets of few rows by P_DD, of many from subtracted cross-products."""
     p = forms.x.shape[1]
     change, phi = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
     for d in range(sets.m):
-        found = (_by_block if sets.sizes[d] <= MOST_ROWS else _by_sums)(fit, sets[d], forms)
+        by_block = sets.sizes[d] <= MOST_ROWS or isinstance(fit, StructuredFit)
+        found = (_by_block if by_block else _by_sums)(fit, sets[d], forms)
         if found is not None:
             change[d], phi[d] = found
     return change, phi
 
 
-def _by_block(fit: Fit, rows: np.ndarray, forms: RowForms) -> tuple[FloatArray, FloatArray] | None:
+def _by_block(fit: Fit, rows: np.ndarray, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
     block = forms.p_block(rows)
     low, fails = lapack.dpotrf(block, lower=1)
     if not fails and lapack.dpocon(low, np.abs(block).sum(axis=0).max(), uplo="L")[0] > WELL_CONDITIONED:
@@ -138,7 +143,7 @@ def _by_block(fit: Fit, rows: np.ndarray, forms: RowForms) -> tuple[FloatArray, 
     return change, forms.phi + along.T @ (along / values[:, None])
 
 
-def _by_sums(fit: Fit, rows: np.ndarray, forms: RowForms) -> tuple[FloatArray, FloatArray] | None:
+def _by_sums(fit: Fit, rows: np.ndarray, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
     criterion = fit.criterion
     without = criterion_without(fit, rows)
     point = without.at_lam(without.lam_of(fit.theta), fit.theta)

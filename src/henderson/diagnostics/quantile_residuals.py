@@ -90,7 +90,7 @@ def quantile_residuals(fit: Fit, level: str = "marginal", n: int = 1000, seed: A
     check_level(level)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 20:
         raise ValueError(f"n must be a number of draws, 20 or more, not {n!r}")
-    rows, entropy = fit.rows_for("residuals(kind='quantile')"), entropy_of(seed)
+    rows, entropy = fit.observed_for("residuals(kind='quantile')"), entropy_of(seed)
     draw = parametric(fit) if level == "marginal" else at_the_modes(fit)
     size = block_size(fit.n)
     below, beyond = np.zeros(fit.n), np.zeros((2, fit.n))

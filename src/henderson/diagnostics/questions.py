@@ -18,7 +18,7 @@ from henderson.diagnostics.residuals import residuals
 from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.boundary import is_singular, smallest_sd, term_sizes
 from henderson.engine.fit import Fit
-from henderson.engine.row_forms import RowForms, row_forms
+from henderson.engine.row_forms import Forms, row_forms
 from henderson.inference.identified import not_identified
 from henderson.sources.factors import shown_label
 
@@ -129,13 +129,13 @@ def levels(fit: Fit) -> list[Answer]:
 def influential(fit: Fit) -> list[Answer]:
     """How far do fixed effects move when one level is left out?"""
     out: list[Answer] = []
-    forms: RowForms | None = None
+    forms: Forms | None = None
     for k in lme4_order(fit.design.terms):
         term, what = fit.design.terms[k], f"Does one {fit.design.terms[k].group} decide?"
         if fit.rows.terms[k].codes is None or any(what == answer.question for answer in out):
             continue
         how = ""
-        if fit.n * term.n_levels <= EXACT_WORK:
+        if fit.n * term.n_levels <= EXACT_WORK and fit.design.residual is None:
             moves = influence(fit, term.group, progress=False).filter(like="dfbetas[")
         else:
             forms = row_forms(fit) if forms is None else forms

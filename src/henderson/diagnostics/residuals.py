@@ -26,7 +26,7 @@ from henderson.diagnostics.structured_residuals import structured_residuals
 from henderson.engine.fit import Fit
 from henderson.engine.given import check_estimated
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.row_forms import RowForms, row_forms
+from henderson.engine.row_forms import RowForms, forms_of_rows
 
 FloatArray = np.ndarray
 
@@ -51,7 +51,7 @@ class ResidualParts:
     @cached_property
     def forms(self) -> RowForms:
         """Forms of V⁻¹ by row."""
-        return row_forms(self.fit)
+        return forms_of_rows(self.fit)
 
     @cached_property
     def root_weights(self) -> FloatArray:

@@ -53,7 +53,7 @@ def row_sets(fit: Fit, by: Any, what: str) -> RowSets:
         For a name that the model does not have (with those that it has), labels of another length or missing ones, and
         fewer than two levels.
     """
-    rows = fit.rows_for(what)
+    rows = fit.observed_for(what)
     check_estimated(fit, what)
     if by is None:
         return RowSets(Sets.of_codes(np.arange(fit.n), fit.n), rows.index, None)
@@ -65,12 +65,15 @@ def row_sets(fit: Fit, by: Any, what: str) -> RowSets:
 
 def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     """Codes (n,), levels that occur, name."""
-    design, rows = fit.design, fit.rows
+    design, rows = fit.design, fit.observed
     if not isinstance(by, str):
         return _labels(fit, by, what)
     for term, own in zip(design.terms, rows.terms):
         if own.codes is not None and (by == term.label or sorted(by.split(":")) == sorted(term.group.split(":"))):
             return own.codes, term.levels.rename(term.group) if term.levels.nlevels == 1 else term.levels, term.group
+    series = design.residual
+    if series is not None and rows.residual is not None and series.group and by == series.group:
+        return rows.residual.codes, series.levels.rename(by) if series.levels.nlevels == 1 else series.levels, by
     if rows.groups is not None and by in (design.specs.groups, design.specs.group_column):
         return rows.groups, design.specs.group_levels.rename(by), by
     if by in rows.factors:
@@ -81,13 +84,14 @@ def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
         codes, values = pd.factorize(rows.columns[by], sort=True)
         return codes, pd.Index(values, name=by), by
     groups = [term.group for term, own in zip(design.terms, rows.terms) if own.codes is not None]
+    groups += [series.group] if series is not None and series.group else []
     known = ", ".join(dict.fromkeys([*groups, *rows.factors, *rows.columns]))
     raise DataError(f"{what}: by={by!r} is not in the model, which has {known}; give the labels of the rows instead")
 
 
 def _labels(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     """One label a row of the fit, or of the data that were given."""
-    rows, design = fit.rows, fit.design
+    rows, design = fit.observed, fit.design
     given = by if isinstance(by, pd.Series) else pd.Series(np.asarray(by))
     if isinstance(by, pd.Series) and by.index.is_unique and len(rows.index) and rows.index.isin(by.index).all():
         values = by.loc[rows.index]

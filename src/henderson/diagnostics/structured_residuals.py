@@ -4,7 +4,10 @@
     conditional  r = y − Xβ̂ − Zb̂     Var(y | b) = R          Var r = RPR
     scaled       L⁻¹r, V = LL' by blocks, rows in the order of series and place
 
-As SAS has them (PROC MIXED, RESIDUAL and VCIRY); external residuals, which need σ̂ without a row, are not made.
+    external     studentized, with the scale of all variances from the other rows, their ratios held:
+                 t_i² = (Py)_i² / P_ii,   y'Py = ν,   the scale without the row over that of all (ν − t_i²)/(ν − 1)
+
+As SAS has them (PROC MIXED, RESIDUAL and VCIRY).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.row_forms import structured_forms
 from henderson.engine.residual.rows import (
     fixed_variances,
     left_variances,
@@ -55,6 +59,14 @@ class StructuredParts:
         return total_variances(fit.blocks, fit.block_point, rows)
 
     @cached_property
+    def scale_ratio(self) -> FloatArray:
+        """Scale of the variances without each row, over that of all rows, (n,); NaN where a row is fitted exactly."""
+        fit = self.fit
+        forms = structured_forms(fit.blocks, fit.block_point, fit.observed)
+        left = (forms.nu - forms.e**2 / (fit.scale * forms.p_diagonal)) / (forms.nu - 1)
+        return np.where(left > 0, left, np.nan)
+
+    @cached_property
     def own_variance(self) -> FloatArray:
         """Variance of the residual itself, (n,); NaN where a row is fitted exactly."""
         fit, rows = self.fit, self.fit.observed
@@ -77,6 +89,10 @@ def _studentized(parts: StructuredParts) -> FloatArray:
     return parts.raw / np.sqrt(parts.own_variance)
 
 
+def _external(parts: StructuredParts) -> FloatArray:
+    return _studentized(parts) / np.sqrt(parts.scale_ratio)
+
+
 def _scaled(parts: StructuredParts) -> FloatArray:
     if parts.conditional:
         return _pearson(parts)
@@ -88,6 +104,7 @@ KINDS: dict[str, Callable[[StructuredParts], FloatArray]] = {
     "raw": _raw,
     "pearson": _pearson,
     "studentized": _studentized,
+    "external": _external,
     "scaled": _scaled,
 }
 
@@ -101,5 +118,5 @@ def structured_residuals(fit: StructuredFit, kind: str, level: str) -> FloatArra
         For a kind that there is not; the message lists those there are.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(KINDS)} for a model with a residual structure, not {kind!r}")
+        raise ValueError(f"kind must be one of {', '.join([*KINDS, 'quantile'])}, not {kind!r}")
     return KINDS[kind](StructuredParts(fit, level == "conditional"))

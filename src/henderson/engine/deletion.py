@@ -1,7 +1,8 @@
 """The fit of a design without some of its rows: S − S_part, no row of the rest is read again.
 
 Cross-products in one basis subtract as they add. Where leaving out the rows makes columns of X redundant, or takes
-from a term all it had, the rest is summed in a basis of its own.
+from a term all it had, the rest is summed in a basis of its own. Rows whose residuals correlate are fitted again, from
+the optimum of all.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.system import System
 from henderson.engine.fit import Fit, fit_design, in_user_units
+from henderson.engine.residual.fit import StructuredFit, fit_structured
 from henderson.engine.search.search import search
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.errors import DataError
@@ -71,12 +73,17 @@ def fit_without(fit: Fit, gone: np.ndarray) -> Fit:
     if fit.n - len(gone) <= int(fit.kept.sum()):
         raise DataError(f"{fit.n - len(gone)} rows are left for {int(fit.kept.sum())} fixed effects")
     design = replace(fit.design, n=fit.n - len(gone))
+    kept = np.ones(fit.n, bool)
+    kept[gone] = False
+    if isinstance(fit, StructuredFit):
+        near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
+        return fit_structured(
+            design, fit.observed[np.flatnonzero(kept)], reml=fit.reml, near=near, trusted=True, progress=False
+        )
     with blas_threads(fit.criterion.order):
         criterion = criterion_without(fit, gone)
         if _is_independent(criterion, fit.criterion):
             return in_user_units(design, None, criterion, search(criterion, fit.theta), began)
-    kept = np.ones(fit.n, bool)
-    kept[gone] = False
     return fit_design(design, fit.rows[np.flatnonzero(kept)], reml=fit.reml, start=fit.theta, progress=False)
 
 

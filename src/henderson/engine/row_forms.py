@@ -15,6 +15,7 @@ and W_r the rest's block of W,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -23,6 +24,8 @@ from henderson.contract.rows import Rows
 from henderson.engine.criterion import Evaluation
 from henderson.engine.factor.rest_matrix import RestMatrix, rest_matrix
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.row_forms import StructuredForms, structured_forms
 from henderson.engine.sums.crossproducts import codes_of, sparse_columns
 from henderson.numerics import small
 from henderson.numerics.threads import blas_threads
@@ -97,8 +100,12 @@ class RowForms:
         return 1.0 - self.p_diagonal
 
 
+#: of rows with independent residuals, or with residuals that correlate
+Forms: TypeAlias = RowForms | StructuredForms
+
+
 @blas_threads()
-def row_forms(fit: Fit) -> RowForms:
+def row_forms(fit: Fit) -> Forms:
     """The forms of a fit's rows.
 
     Parameters
@@ -106,6 +113,14 @@ def row_forms(fit: Fit) -> RowForms:
     fit : Fit
         With its rows.
     """
+    if isinstance(fit, StructuredFit):
+        return structured_forms(fit.blocks, fit.block_point, fit.observed)
+    return forms_of_rows(fit)
+
+
+@blas_threads()
+def forms_of_rows(fit: Fit) -> RowForms:
+    """The forms of the rows of a fit whose residuals are independent."""
     criterion = fit.criterion
     return forms_at(criterion.at_lam(criterion.lam_of(fit.theta), fit.theta), fit.rows)
 

@@ -120,6 +120,7 @@ class Refits:
             cov=tuple(np.where(bad[:, None, None], np.nan, c) for c in self.cov),
             sigma=np.where(bad, np.nan, self.sigma),
             vcov=np.where(bad[:, None, None], np.nan, self.vcov),
+            psi=None if self.psi is None else np.where(bad[:, None], np.nan, self.psi),
         )
 
 

@@ -221,6 +221,7 @@ def fit_structured(
     start: FloatArray | None = None,
     progress: bool | None = None,
     near: FloatArray | None = None,
+    trusted: bool = False,
 ) -> StructuredFit:
     """Fit a design whose residuals have a structure, by REML or ML.
 
@@ -234,6 +235,8 @@ def fit_structured(
     progress : bool, optional
     near : (k,) array, optional
         Variance parameters (G, ψ) in the user's units, close to the optimum.
+    trusted : bool
+        Whether a certified end near them is the optimum, at a boundary, too.
 
     Raises
     ------
@@ -246,8 +249,8 @@ def fit_structured(
     began = time.perf_counter()
     with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
         if any(own.of_fitted for own in design.residual.variance):
-            return _by_rounds(design, rows, reml, near, tell, began)
-        return _once(design, rows, reml, near, tell, began)
+            return _by_rounds(design, rows, reml, near, tell, began, trusted)
+        return _once(design, rows, reml, near, tell, began, trusted)
 
 
 def _once(
@@ -257,10 +260,11 @@ def _once(
     near: FloatArray | None,
     tell: Callable[[int], object],
     began: float,
+    trusted: bool = False,
 ) -> StructuredFit:
     """One search."""
     model = BlockModel.of(design, rows, reml=reml)
-    found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near))
+    found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near), trusted=trusted)
     return _in_user_units(model, rows, found, began)
 
 
@@ -271,6 +275,7 @@ def _by_rounds(
     near: FloatArray | None,
     tell: Callable[[int], object],
     began: float,
+    trusted: bool = False,
 ) -> StructuredFit:
     """Variance functions of the fitted values: fits whose covariate is what the one before fitted (its modes of random
     effects included), from least squares until the parameters stay, as nlme has it."""
@@ -280,7 +285,7 @@ def _by_rounds(
     values, fit, before = rows.mean(beta, plain.kept), None, np.zeros(0)
     for _ in range(ROUNDS):
         here = with_fitted(design, rows, values)
-        fit = _once(design, here, reml, near, tell, began)
+        fit = _once(design, here, reml, near, tell, began, trusted)
         near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
         if len(before) and np.abs(near - before).max() <= SETTLED * np.abs(near).max():
             return fit

@@ -68,6 +68,7 @@ def search_blocks(
     start: FloatArray | None = None,
     tell: Callable[[int], object] | None = None,
     near: FloatArray | None = None,
+    trusted: bool = False,
 ) -> Found:
     """The optimum of a model.
 
@@ -82,6 +83,8 @@ def search_blocks(
         Told the number of evaluations.
     near : (f,) array, optional
         A φ close to the optimum: no other start is tried unless that ends at a boundary.
+    trusted : bool
+        Take a certified end near it at a boundary, too: of data that are all but those of `near`.
     """
 
     at = _way(model, rows)
@@ -103,7 +106,7 @@ def search_blocks(
         best, tried = descend(phi), tried + 1
         if best is not None:
             break
-    if best is None or not best.converged or at_edge(model, best.point):
+    if best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
             other = descend(phi)
             tried += 1

@@ -1,0 +1,132 @@
+"""Forms of V⁻¹ by row where residuals correlate: what `engine.row_forms` has for independent ones.
+
+Rows times √w, V = Var(y) relative to the square of the working response's unit, S = V⁻¹ block by block:
+
+    P = S − SXΦX'S      leverage_i = ∂ŷ_i/∂y_i = 1 − (RP)_ii,  ŷ = Xβ̂ + Zb̂,  R the residuals' part of V
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.contract.rows import Rows
+from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.point import BlockPoint
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class StructuredForms:
+    """Forms of a point's rows; see `engine.row_forms.RowForms`.
+
+    Attributes
+    ----------
+    x, vx : (n, p) arrays
+        Columns of the fixed part in the working basis, and V⁻¹ times them.
+    e : (n,) array
+        V⁻¹(y − Xβ̂) = Py.
+    r : (n,) array
+        y − Xβ̂, weighted.
+    own : (n,) array
+        Diagonal of V⁻¹.
+    leverage : (n,) array
+        Diagonal of ∂ŷ/∂y at known variances.
+    phi : (p, p) array
+        (X'V⁻¹X)⁻¹.
+    to_beta : (p, p) array
+        Coefficients of the user's columns from those of `x`.
+    nu : int
+        n − p (REML) or n.
+    r2 : float
+        e'Ve = y'Py.
+    part, block, place : (n,) int arrays
+        Where each row is among the point's blocks.
+    point : BlockPoint
+    """
+
+    x: FloatArray
+    vx: FloatArray
+    e: FloatArray
+    r: FloatArray
+    own: FloatArray
+    leverage: FloatArray
+    phi: FloatArray
+    to_beta: FloatArray
+    nu: int
+    r2: float
+    part: np.ndarray
+    block: np.ndarray
+    place: np.ndarray
+    point: BlockPoint
+
+    @property
+    def p_diagonal(self) -> FloatArray:
+        """P_ii, (n,)."""
+        return self.own - np.einsum("ia,ia->i", self.vx @ self.phi, self.vx)
+
+    @property
+    def fixed_leverage(self) -> FloatArray:
+        """Diagonal of X(X'V⁻¹X)⁻¹X'V⁻¹, (n,)."""
+        return np.einsum("ia,ia->i", self.x @ self.phi, self.vx)
+
+    def p_block(self, rows: np.ndarray) -> FloatArray:
+        """P between some rows, (m, m)."""
+        vx = self.vx[rows]
+        out = -vx @ self.phi @ vx.T
+        where = np.column_stack([self.part[rows], self.block[rows]])
+        found, member = np.unique(where, axis=0, return_inverse=True)
+        for k, (part, block) in enumerate(found):
+            here = np.flatnonzero(member.ravel() == k)
+            unit = int(self.point.model.parts[part].batch.unit_of[block])
+            place = self.place[rows[here]]
+            out[np.ix_(here, here)] += self.point.factored[part].S[unit][np.ix_(place, place)]
+        return out
+
+
+def structured_forms(model: BlockModel, point: BlockPoint, rows: Rows) -> StructuredForms:
+    """The forms of a model's rows at a point.
+
+    Parameters
+    ----------
+    model : BlockModel
+    point : BlockPoint
+    rows : Rows
+        Those that the model is of.
+    """
+    n, p = rows.n, model.p
+    c, Sc = np.empty((n, p + 1)), np.empty((n, p + 1))
+    model.basis.rows(rows, c)
+    own, leverage = np.empty(n), np.empty(n)
+    part_of, block_of, place_of = np.empty((3, n), np.intp)
+    for k, (part, at) in enumerate(zip(model.parts, point.factored)):
+        unit, where = part.batch.unit_of, part.batch.rows
+        solved = np.matmul(at.S[unit], c[where])
+        R = model.residual_cov(point.psi, part.batch)
+        Sc[where] = solved
+        own[where] = np.einsum("unn->un", at.S)[unit]
+        along = solved[:, :, :p]
+        kept = np.einsum("unm,umn->un", R, at.S)[unit]
+        kept = kept - np.einsum("bna,ac,bnc->bn", np.matmul(R[unit], along), point.phi, along, optimize=True)
+        leverage[where] = 1.0 - kept
+        part_of[where], block_of[where] = k, np.arange(len(where))[:, None]
+        place_of[where] = np.arange(where.shape[1])
+    unit_of_y = model.basis.y_scale
+    return StructuredForms(
+        c[:, :p],
+        Sc[:, :p],
+        unit_of_y * (Sc @ point.v),
+        unit_of_y * (c @ point.v),
+        own,
+        leverage,
+        point.phi,
+        model.basis.to_beta,
+        model.nu,
+        unit_of_y**2 * point.r2,
+        part_of,
+        block_of,
+        place_of,
+        point,
+    )
