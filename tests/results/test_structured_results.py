@@ -142,7 +142,7 @@ def test_predictions_given_the_series_own_rows():
     rows, V, _ = dense(US)
     e = rows.response - rows.X @ US.engine.beta
     new = FEV[FEV["USUBJID"].isin(["PT1", "PT2", "PT3"])]
-    found = US.predict(new, conditional=True, se=True, weights=new["WEIGHT"])
+    found = US.predict(new, conditional=True, se=True, weights=new["WEIGHT"], variance_uncertainty=False)
     plain = US.predict(new)
     for at, (_, row) in enumerate(new.iterrows()):
         own = np.flatnonzero(rows.residual.codes == US.design.residual.levels.get_loc(row["USUBJID"]))
@@ -253,7 +253,6 @@ REFUSED = {
     "simulate new": lambda r: r.simulate(1, SITES.head(3)),
     "hessian": lambda r: r.with_inference(cov="hessian").bse,
     "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
-    "re and se": lambda r: r.predict(SITES.head(3), re="all", se=True),
     "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
     "file": lambda r: r.save("x.henderson"),
 }  # fmt: skip

@@ -24,11 +24,11 @@ from henderson.design.replay import NewTerm
 from henderson.engine.boundary import is_singular
 from henderson.engine.fit import Fit
 from henderson.errors import NotAvailable
-from henderson.inference.ddf.kenward_roger import refuse_ml
+from henderson.inference.ddf.kenward_roger import parameter_covariance, refuse_ml
 from henderson.inference.ddf.satterthwaite import satterthwaite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Flat, not_identified
-from henderson.inference.information import coordinates, curvature
+from henderson.inference.information import coordinates, coordinates_of, curvature
 from henderson.numerics.linalg import positive_inverse
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.combinations import combinations_of
@@ -43,14 +43,17 @@ CHUNK = 1 << 15
 
 def _by_hessian(fitted: FitMoments) -> FloatArray:
     """Covariance of the parameters from the Hessian of the deviance in (θ, ρ), as Satterthwaite's method has it."""
-    jacobian = coordinates(fitted.design, fitted.lam).jacobian
+    jacobian = coordinates_of(fitted).jacobian
     return np.asarray(jacobian @ satterthwaite(fitted).covariance @ jacobian.T)
 
 
 def _by_information(kind: str, fitted: FitMoments) -> FloatArray:
     """Covariance of the parameters from their expected or observed information I, J(J'IJ)⁻J' with J = ∂g/∂(θ, ρ): I⁻¹,
-    but for variances of zero, which cannot move to first order."""
+    but for variances of zero, which cannot move to first order. Where residuals have a structure it is that of Kenward
+    and Roger's tables."""
     refuse_ml(fitted.fit.reml)
+    if fitted.design.residual is not None:
+        return parameter_covariance(fitted)[0]
     jacobian = coordinates(fitted.design, fitted.lam).jacobian
     inside = jacobian.T @ (getattr(curvature(fitted), kind) / 2) @ jacobian
     return np.asarray(jacobian @ positive_inverse(inside).matrix @ jacobian.T)
@@ -89,6 +92,7 @@ RULES: dict[str, Rule] = {
     "satterthwaite": Rule(_by_hessian, _along_g),
     "kenward-roger": Rule(partial(_by_information, "expected"), times=2.0),
     "kenward-roger-2009": Rule(partial(_by_information, "expected"), times=2.0),
+    "kenward-roger-linear": Rule(partial(_by_information, "expected"), times=2.0),
     "kenward-roger-observed": Rule(partial(_by_information, "observed"), times=2.0),
     "residual": Rule(_by_hessian, _along_g, df=lambda fit: float(fit.n - fit.kept.sum())),
     "asymptotic": Rule(_by_hessian, _along_g, df=lambda fit: np.inf),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,12 @@ from henderson.prediction.new_rows import Targets, own_targets, read_targets
 from henderson.prediction.request import PredictionRequest, term_text
 from henderson.prediction.simulated import given_weights
 from henderson.prediction.structured import structured_predictions
+from henderson.prediction.structured_errors import StructuredErrors
 
 FloatArray = np.ndarray
 
 #: covariances of β̂ that have a joint covariance with the effects: the model's
-OF_THE_MODEL = ("model", "hessian", "kenward-roger", "kenward-roger-observed")
+OF_THE_MODEL = ("model", "hessian", "kenward-roger", "kenward-roger-linear", "kenward-roger-observed")
 
 
 #: columns of a table of predictions
@@ -127,12 +129,19 @@ class Predictor:
     def __init__(self, fit: Fit, inference: Callable[[str | None], Inference]) -> None:
         self.fit, self._inference = fit, inference
         self._joint: dict[str | None, JointErrors] = {}
+        self._of_structure: dict[str | None, StructuredErrors] = {}
 
     def joint(self, name: str | None) -> JointErrors:
         """Errors by a method in `RULES`; None: variance parameters taken as known."""
         if name not in self._joint:
             self._joint[name] = JointErrors(self.fit, None if name is None else RULES[name])
         return self._joint[name]
+
+    def _structured(self, fit: StructuredFit, name: str | None) -> StructuredErrors:
+        """The same where residuals have a structure."""
+        if name not in self._of_structure:
+            self._of_structure[name] = StructuredErrors(fit, None if name is None else RULES[name])
+        return self._of_structure[name]
 
     def __call__(self, given: Given, request: PredictionRequest) -> Predictions:
         """Predictions of rows."""
@@ -178,7 +187,10 @@ class Predictor:
         targets.refuse_unknown(request.new_levels)
         if isinstance(fit, StructuredFit) and (request.own or request.se):
             own = given.own_variances(fit, len(targets.mean))
-            return Predictions(*structured_predictions(fit, inference, targets, given.newdata, own, request))
+            found = structured_predictions(
+                fit, inference, targets, given.newdata, own, request, partial(self._structured, fit)
+            )
+            return Predictions(*found)
         estimate = targets.estimates(fit.b) if request.conditional else targets.mean
         if inference is None:
             none = np.full(len(estimate), np.nan)
@@ -227,14 +239,14 @@ class Predictor:
 
 def refuse_method(inference: Inference, request: PredictionRequest) -> None:
     """Raise a `ValueError` for a method that says nothing of what is asked for."""
-    if not request.conditional and request.interval != "prediction":
+    if not (request.conditional or request.own) and request.interval != "prediction":
         return
     if inference.ddf not in RULES:
         raise ValueError(
             f"ddf={inference.ddf!r} counts degrees of freedom of fixed effects only; predictions with random effects, "
             f"and of new observations, have {', '.join(RULES)}"
         )
-    if request.conditional and inference.cov_type not in OF_THE_MODEL:
+    if (request.conditional or request.own) and inference.cov_type not in OF_THE_MODEL:
         raise ValueError(
             f"cov={inference.cov_type!r} is a covariance of the fixed effects alone; predictions with random effects "
             "need the model's: with_inference(cov='model')"

@@ -265,7 +265,7 @@ class PredictionMethods(FittedModel):
         )
         given = Given(exog, transform, groups, exog_re, offset, weights)
         if row_labels is None:
-            row_labels = self.engine.rows_for("get_prediction()").index if exog is None else labels_of(exog)
+            row_labels = self.engine.observed_for("get_prediction()").index if exog is None else labels_of(exog)
         labels = None if row_labels is None else pd.Index(row_labels)
         return PredictionResults(self._predictor, given, request, labels)
 
