@@ -229,7 +229,7 @@ def test_by_the_engine_is_the_same(name, monkeypatch):
     fast = profile_fit(fit).interval(0.95)
     monkeypatch.setattr("henderson.engine.many.refits.LARGEST", 0)
     slow = profile_fit(fit)
-    assert isinstance(slow._surface.likelihood, ByEngine)
+    assert isinstance(slow._likelihood.surface.likelihood, ByEngine)
     np.testing.assert_allclose(slow.interval(0.95), fast, rtol=1e-5, atol=1e-5)
 
 

@@ -74,7 +74,10 @@ def profile(
     """Where the likelihood profile says: |ζ| = z. Only the parameters asked for are profiled."""
     from henderson.intervals.profile import profile_fit
 
-    return profile_fit(fit, parameters, level=max(0.99, level), reml=reml).interval(level)
+    alone = isinstance(fit, StructuredFit)  # whose profiles cost a search a point
+    return profile_fit(fit, parameters, level=level if alone else max(0.99, level), reml=reml, alone=alone).interval(
+        level
+    )
 
 
 def boot(

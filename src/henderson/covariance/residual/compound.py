@@ -118,3 +118,9 @@ class HeterogeneousCompoundSymmetry(EachVariance):
     name = "csh"
     ordered = False
     correlation = Exchangeable
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """The correlation is above −1/(m − 1)."""
+        assert isinstance(self.kind, Exchangeable)
+        return (*super().ranges[:-1], (self.kind.low, 1.0))

@@ -107,6 +107,11 @@ class ContinuousTime(ByDistance):
     places: ClassVar[PlaceKind] = "time"
 
     @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """The correlation is positive."""
+        return (*super().ranges[:-1], (0.0, 1.0))
+
+    @property
     def kinds(self) -> tuple[Kind, ...]:
         """A variance and a correlation at distance one."""
         return ("variance", "correlation")

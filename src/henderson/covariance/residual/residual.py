@@ -16,7 +16,7 @@ import numpy as np
 
 from henderson.contract.residual import ResidualRows, ResidualTerm
 from henderson.covariance.residual.starts import pairs_of
-from henderson.covariance.residual.structure import Kind, ResidualStructure
+from henderson.covariance.residual.structure import RANGES, Kind, ResidualStructure
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.covariance.residual.variance import VARIANCE_FUNCTIONS, VarianceFunction
 
@@ -78,6 +78,12 @@ class Residual:
     def degree(self) -> np.ndarray:
         """One for variances and covariances, which scale with σ², zero for the others, (k,)."""
         return np.array([int(kind in ("variance", "covariance")) for kind in self.kinds])
+
+    @cached_property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """Open interval in which each parameter lies, whatever the others are."""
+        of_variance = (RANGES[kind] for own in self.variance for kind in own.kinds)
+        return (*self.structure.ranges * self.term.n_strata, *of_variance)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

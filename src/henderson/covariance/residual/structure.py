@@ -28,6 +28,17 @@ Kind = Literal["variance", "covariance", "correlation", "range", "smoothness", "
 #: what says where a row stands
 PlaceKind = Literal["visits", "time", "coordinates", "none"]
 
+#: where parameters of a kind may lie, unless a structure says otherwise
+RANGES: dict[Kind, tuple[float, float]] = {
+    "variance": (0.0, np.inf),
+    "covariance": (-np.inf, np.inf),
+    "correlation": (-1.0, 1.0),
+    "range": (0.0, np.inf),
+    "smoothness": (0.0, np.inf),
+    "ratio": (0.0, np.inf),
+    "exponent": (-np.inf, np.inf),
+}
+
 #: distance from the end of its range (of a correlation: from ±1) at which a parameter counts as at the boundary
 AT_END = 1e-6
 
@@ -83,6 +94,11 @@ class ResidualStructure(ABC):
     def n_parameters(self) -> int:
         """k."""
         return len(self.kinds)
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """Open interval in which each parameter lies, whatever the others are."""
+        return tuple(RANGES[kind] for kind in self.kinds)
 
     # ---- covariance at places; where is (..., n) visits, or (..., n, d) coordinates
 

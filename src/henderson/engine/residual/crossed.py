@@ -241,6 +241,16 @@ class CrossedPoint:
         """∂d/∂ψ, (k,)."""
         return self._derivatives[0]
 
+    @property
+    def cross(self) -> FloatArray:
+        """X'V⁻¹V_aV⁻¹e, (k, p)."""
+        return (self.moments.f1 @ self.v)[:, : self.crossed.model.p]
+
+    @lazy
+    def jacobian(self) -> FloatArray:
+        """∂ψ/∂φ, (k, f)."""
+        return self.crossed.model.jacobian(self.theta)
+
     @lazy
     def gradient(self) -> FloatArray:
         """∂d/∂φ, (f,)."""

@@ -180,6 +180,17 @@ class MarkovPoint:
         """∂d/∂ψ, (2,)."""
         return self._derivatives[0]
 
+    @property
+    def cross(self) -> FloatArray:
+        """X'V⁻¹V_aV⁻¹e, (2, p)."""
+        first = np.array([self.f0 / self.psi[0], -self.derivatives_by_rho[0]])
+        return (first @ self.v)[:, : self.markov.model.p]
+
+    @lazy
+    def jacobian(self) -> FloatArray:
+        """∂ψ/∂φ, (2, 2)."""
+        return self.markov.model.residual.jacobian(self.theta)
+
     @lazy
     def gradient(self) -> FloatArray:
         """∂d/∂φ, (2,)."""

@@ -140,9 +140,19 @@ class BlockPoint:
         E = part.data.cover(self.Q)
         return part.batch.counts[:, None, None] * at.S - at.S @ E @ at.S
 
-    @lazy
+    @property
     def hessian_psi(self) -> FloatArray:
         """∂²d/∂ψ∂ψ, β profiled out, (k, k)."""
+        return self._second[0]
+
+    @property
+    def cross(self) -> FloatArray:
+        """f_a = X'SV_aSe, (k, p)."""
+        return self._second[1]
+
+    @lazy
+    def _second(self) -> tuple[FloatArray, FloatArray]:
+        """∂²d/∂ψ∂ψ and f_a."""
         model, p = self.model, self.model.p
         k, m = model.k, model.n_g
         out, f1 = np.zeros((k, k)), np.zeros((k, p + 1, p + 1))
@@ -161,7 +171,7 @@ class BlockPoint:
         if model.reml:
             turned = self.phi @ f1[:, :p, :p]
             out -= np.einsum("aij,bji->ab", turned, turned)
-        return out
+        return out, cross
 
     @lazy
     def jacobian(self) -> FloatArray:

@@ -87,7 +87,7 @@ def search_blocks(
         Take a certified end near it at a boundary, too: of data that are all but those of `near`.
     """
 
-    at = _way(model, rows)
+    at = way(model, rows)
 
     def evaluate(phi: FloatArray) -> Point:
         point = at(phi)
@@ -144,7 +144,7 @@ def _snap(model: BlockModel, best: Optimum[Point], at: Callable[[FloatArray], Po
     return replace(best, point=point) if point.deviance <= best.point.deviance + LOWER / 100 else best
 
 
-def _way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
+def way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
     """How the likelihood of a model is computed: by blocks, unless another form of it costs less."""
     if MarkovModel.suits(model):
         return MarkovModel(model, rows).at

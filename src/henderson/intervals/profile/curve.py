@@ -7,6 +7,7 @@ estimate, a fixed effect a line.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,28 @@ from henderson.intervals.profile.path import Trace
 FloatArray = np.ndarray
 
 
+#: kind -> function of s, and its inverse
+MAPS: dict[str, tuple[Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]] = {
+    "sd": (lambda s: s, lambda v: v),
+    "beta": (lambda s: s, lambda v: v),
+    "plain": (lambda s: s, lambda v: v),
+    "cor": (np.sin, lambda v: np.arcsin(np.clip(v, -1, 1))),
+    "sigma": (lambda s: np.exp(s / 2), lambda v: 2 * np.log(v)),
+    "log": (np.exp, np.log),
+    "logit": (lambda s: 1 / (1 + np.exp(-s)), lambda v: np.log(v / (1 - v))),
+}
+
+
 @dataclass(frozen=True)
 class Scale:
-    """How a value is made of the coordinate s.
+    """How a value is made of the coordinate s: origin + unit × a function of s.
 
     Attributes
     ----------
-    kind : {"sd", "cor", "sigma", "beta"}
-    unit : float
-    origin : float
-        A fixed effect is origin + unit s.
+    kind : str
+        One of `MAPS`: a standard deviation and a fixed effect are linear in s, a correlation is sin s, σ exp(s/2); of
+        the residuals' parameters "log" are those above zero, "logit" those between two numbers.
+    unit, origin : float
     """
 
     kind: str
@@ -34,20 +47,12 @@ class Scale:
 
     def value(self, s: FloatArray) -> FloatArray:
         """The parameter at s."""
-        if self.kind == "cor":
-            return np.sin(s)
-        return (
-            self.unit * np.exp(np.asarray(s) / 2) if self.kind == "sigma" else self.origin + self.unit * np.asarray(s)
-        )
+        return self.origin + self.unit * MAPS[self.kind][0](np.asarray(s, float))
 
     def coordinate(self, value: FloatArray) -> FloatArray:
         """s at a parameter."""
-        if self.kind == "cor":
-            return np.arcsin(np.clip(value, -1, 1))
-        if self.kind == "sigma":
-            with np.errstate(divide="ignore"):
-                return 2 * np.log(np.asarray(value) / self.unit)
-        return (np.asarray(value) - self.origin) / self.unit
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return MAPS[self.kind][1]((np.asarray(value, float) - self.origin) / self.unit)
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,13 @@ class Curve:
     ----------
     scale : Scale
     trace : Trace
+    ends : (lower, upper)
+        The ends of the parameter's range where the profile goes that far, NaN where it does not.
     """
 
     scale: Scale
     trace: Trace
+    ends: tuple[float, float] = (np.nan, np.nan)
 
     @property
     def values(self) -> FloatArray:

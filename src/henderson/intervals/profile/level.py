@@ -17,7 +17,7 @@ FloatArray = np.ndarray
 def levelled(surface: Surface, x: FloatArray, minimum: float, traces: list[Trace]) -> list[Trace]:
     """The traces, those of correlations cut off at their level; x (k + 2, B) the optimum, `minimum` f there."""
     level = _levels_without_effect(surface, x, minimum, traces)
-    return [t if surface.second[b] < 0 else _capped(t, level[b], np.pi / 2) for b, t in enumerate(traces)]
+    return [t if surface.second[b] < 0 else capped(t, level[b], np.pi / 2) for b, t in enumerate(traces)]
 
 
 def _levels_without_effect(surface: Surface, x: FloatArray, minimum: float, traces: list[Trace]) -> FloatArray:
@@ -61,7 +61,7 @@ def _settled_levels(
     return out
 
 
-def _capped(t: Trace, level: float, edge: float) -> Trace:
+def capped(t: Trace, level: float, edge: float) -> Trace:
     """The profile of a correlation, level where it would rise above ζ² = level."""
     top, centre = np.sqrt(level), int(np.argmin(np.abs(t.zeta)))
     above = np.flatnonzero(np.abs(t.zeta) > top * (1 - 1e-7))

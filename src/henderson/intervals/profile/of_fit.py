@@ -10,16 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtri
+from scipy.special import chdtri, ndtri
 
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, variance_parameters
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.intervals.profile.curve import Curve, Scale
 from henderson.intervals.profile.level import levelled
-from henderson.intervals.profile.path import trace
+from henderson.intervals.profile.path import Trace, bounds, trace
 from henderson.intervals.profile.profiles import Profile
+from henderson.intervals.profile.refine import OfSurface
 from henderson.intervals.profile.source import Origin, origin_of
+from henderson.intervals.profile.structured import profile_structured
 from henderson.intervals.profile.surface import Target, coordinates, surface
 from henderson.numerics.threads import blas_threads
 
@@ -47,7 +50,12 @@ class FixedEffects:
 
 @blas_threads()
 def profile_fit(
-    fit: Fit, which: Sequence[str] | str | None = None, *, level: float = 0.99, reml: bool = False
+    fit: Fit,
+    which: Sequence[str] | str | None = None,
+    *,
+    level: float = 0.99,
+    reml: bool = False,
+    alone: bool = False,
 ) -> Profile:
     """Profile the likelihood of a fit.
 
@@ -61,6 +69,8 @@ def profile_fit(
         The profiles go as far as a joint region of this level of all parameters needs: |ζ| = √χ²_npar(level).
     reml : bool
         Profile the restricted likelihood (of the parameters of the covariance only).
+    alone : bool
+        Of a model with a residual covariance: the profiles go as far as an interval of this level of each parameter.
 
     Examples
     --------
@@ -79,23 +89,34 @@ def profile_fit(
     (Intercept)                   237.681  265.130
     Days                            7.359   13.576
     """
-    fit.refuse_structure("profile()")
     design = fit.design
     variances = [Target.of(p) for p in variance_parameters(design)]
     fixed = [Target(name, other_spelling(name), "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
     targets = _chosen(variances, [] if reml else fixed, which)
+    cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))
+    if isinstance(fit, StructuredFit):
+        cutoff = float(ndtri((1 + level) / 2)) if alone else cutoff
+        estimate, curves, likelihood = profile_structured(fit, targets, reml=reml, cutoff=cutoff)
+        notes = _notes(fit, targets, curves, reml)
+        return Profile(tuple(targets), curves, estimate, level, cutoff, notes, likelihood)
     origin = origin_of(fit, reml=reml)
     effects = _fixed_effects(fit, origin, targets)
     s = surface(origin.likelihood, targets, reml=reml, beta_rows=effects.rows)
     x = coordinates(s, origin.cov, 0.0, effects.at)
-    cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))
     minimum = float(s.evaluate(x[:, :1], np.array([0]))[0][0])
     traces = levelled(s, x, minimum, trace(s, x, cutoff))
     scales = [_scale(t, origin, effects.scales[b]) for b, t in enumerate(targets)]
-    curves = tuple(Curve(scale, t) for scale, t in zip(scales, traces))
+    curves = tuple(Curve(scale, t, _ends(scale, t, *end)) for scale, t, end in zip(scales, traces, zip(*bounds(s))))
     estimate = np.array([float(c.scale.value(x[s.path[b], b])) for b, c in enumerate(curves)])
     notes = _notes(fit, targets, curves, reml)
-    return Profile(tuple(targets), curves, estimate, level, cutoff, notes, s, minimum)
+    return Profile(tuple(targets), curves, estimate, level, cutoff, notes, OfSurface(s, minimum))
+
+
+def _ends(scale: Scale, t: Trace, low: float, high: float) -> tuple[float, float]:
+    """The ends of the range that a profile reaches."""
+    reached = [np.isfinite(end) and abs(at - end) < 1e-6 for at, end in ((t.s[0], low), (t.s[-1], high))]
+    lower, upper = (float(scale.value(end)) if on else np.nan for on, end in zip(reached, (low, high)))
+    return lower, upper
 
 
 def _scale(target: Target, origin: Origin, fixed: Scale) -> Scale:
@@ -104,7 +125,7 @@ def _scale(target: Target, origin: Origin, fixed: Scale) -> Scale:
     if target.kind == "sd":
         row = origin.likelihood.layout.terms[target.term].start + target.row
         return Scale("sd", float(origin.units[row]) * origin.sigma)
-    return Scale(target.kind, origin.sigma)
+    return Scale(target.kind, origin.sigma if target.kind == "sigma" else 1.0)
 
 
 def _chosen(variances: list[Target], fixed: list[Target], which: Sequence[str] | str | None) -> list[Target]:

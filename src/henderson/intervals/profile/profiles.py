@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,19 @@ from scipy.special import ndtri
 
 from henderson.design.variance_parameters import find
 from henderson.intervals.profile.curve import Curve
-from henderson.intervals.profile.path import Trace, bounds, settle
-from henderson.intervals.profile.surface import Surface, Target
+from henderson.intervals.profile.surface import Target
 from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
+
+
+class Likelihood(Protocol):
+    """What the profiles are of."""
+
+    reml: bool
+
+    def refined(self, z: float, members: np.ndarray, curves: Sequence[Curve], s: FloatArray) -> FloatArray:
+        """Where ζ = z on the likelihood itself, from coordinates s that the curves say, (len(members),)."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,7 @@ class Profile:
     level: float
     cutoff: float
     notes: tuple[str, ...]
-    _surface: Surface = field(repr=False)
-    _minimum: float = field(repr=False)
+    _likelihood: Likelihood = field(repr=False)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -126,44 +133,21 @@ class Profile:
     def _solve(self, z: float, chosen: np.ndarray) -> FloatArray:
         """Values where ζ = z, (len(chosen),)."""
         out = np.full(len(chosen), np.nan)
-        low, high = bounds(self._surface)
         reach, start = [], []
         for i, b in enumerate(chosen):
-            t = self.curves[b].trace
-            end, edge = (t.s[0], low[b]) if z < 0 else (t.s[-1], high[b])
-            far = t.zeta[0] <= z if z < 0 else t.zeta[-1] >= z
-            if far:
+            curve = self.curves[b]
+            zeta = curve.trace.zeta
+            if zeta[0] <= z if z < 0 else zeta[-1] >= z:
                 reach.append(i)
-                start.append(float(self.curves[b].coordinate_at(np.array(z))))
-            elif np.isfinite(edge) and abs(end - edge) < 1e-6:
-                out[i] = self.curves[b].scale.value(np.array(edge))
+                start.append(float(curve.coordinate_at(np.array(z))))
+            else:
+                out[i] = curve.ends[0 if z < 0 else 1]
         if reach:
             members = chosen[np.array(reach)]
-            s = self._refine(z, members, np.array(start))
-            out[reach] = [float(self.curves[b].scale.value(v)) for b, v in zip(members, s)]
+            own = [self.curves[b] for b in members]
+            s = self._likelihood.refined(z, members, own, np.array(start))
+            out[reach] = [float(curve.scale.value(v)) for curve, v in zip(own, s)]
         return out
-
-    def _refine(self, z: float, members: np.ndarray, s: FloatArray) -> FloatArray:
-        """Newton's method for ζ(s) = z, between the neighbouring points of the profiles."""
-        traces = [self.curves[b].trace for b in members]
-        right = np.array([np.clip(np.searchsorted(t.s, v), 1, len(t.s) - 1) for t, v in zip(traces, s)])
-        left_s = np.array([t.s[j - 1] for t, j in zip(traces, right)])
-        right_s = np.array([t.s[j] for t, j in zip(traces, right)])
-        x = np.column_stack([_between(t, j, v) for t, j, v in zip(traces, right, s)])
-        path, everyone = self._surface.path[members], np.arange(len(members))
-        for _ in range(4):
-            point = settle(self._surface, x, members, tol=1e-7)
-            zeta = np.sign(z) * np.sqrt(np.maximum(point.value - self._minimum, 0.0))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                step = (z - zeta) * 2 * zeta / point.slope
-            step = np.where(np.isfinite(step), step, 0.0)
-            s = np.clip(point.x[path, everyone] + step, left_s, right_s)
-            if np.abs(zeta - z).max() < 1e-6:
-                break
-            x = point.x + point.tangent * (s - point.x[path, everyone])
-            x = np.where(self._surface.nonnegative[:, members], np.maximum(x, 0.0), x)
-            x[path, everyone] = s
-        return s
 
     def plot(self, parameters: Sequence[str] | str | None = None, absolute: bool = False) -> Any:
         """ζ against each parameter, with the 50, 80, 90, 95 and 99 % intervals (needs matplotlib).
@@ -196,17 +180,5 @@ class Profile:
         return [(names[i][0], self.curves[i]) for i in chosen]
 
     def __repr__(self) -> str:
-        kind = "REML" if self._surface.reml else "maximum likelihood"
+        kind = "REML" if self._likelihood.reml else "maximum likelihood"
         return f"Profile of {len(self.targets)} parameters ({kind}), |ζ| to {self.cutoff:.2f}"
-
-
-def _between(t: Trace, right: int, s: float) -> FloatArray:
-    """x at s between two points of a profile, by the cubic with the tangents there, (k + 2,)."""
-    h = t.s[right] - t.s[right - 1]
-    u = (s - t.s[right - 1]) / h
-    return (
-        t.x[:, right - 1] * (1 + 2 * u) * (1 - u) ** 2
-        + h * t.tangent[:, right - 1] * u * (1 - u) ** 2
-        + t.x[:, right] * u**2 * (3 - 2 * u)
-        + h * t.tangent[:, right] * u**2 * (u - 1)
-    )
