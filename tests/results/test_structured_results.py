@@ -248,7 +248,6 @@ REFUSED = {
     "ranova": lambda r: r.ranova(),
     "step": lambda r: r.step(),
     "caic": lambda r: r.caic(),
-    "profile": lambda r: r.profile(),
     "rlrt": lambda r: r.rlrt(),
     "simulate new": lambda r: r.simulate(1, SITES.head(3)),
     "hessian": lambda r: r.with_inference(cov="hessian").bse,

@@ -115,7 +115,7 @@ def profile_fit(
 def _ends(scale: Scale, t: Trace, low: float, high: float) -> tuple[float, float]:
     """The ends of the range that a profile reaches."""
     reached = [np.isfinite(end) and abs(at - end) < 1e-6 for at, end in ((t.s[0], low), (t.s[-1], high))]
-    lower, upper = (float(scale.value(end)) if on else np.nan for on, end in zip(reached, (low, high)))
+    lower, upper = (float(scale.value(np.array(end))) if on else np.nan for on, end in zip(reached, (low, high)))
     return lower, upper
 
 

@@ -21,7 +21,9 @@ FloatArray = np.ndarray
 class Likelihood(Protocol):
     """What the profiles are of."""
 
-    reml: bool
+    @property
+    def reml(self) -> bool:
+        """Whether it is the restricted likelihood."""
 
     def refined(self, z: float, members: np.ndarray, curves: Sequence[Curve], s: FloatArray) -> FloatArray:
         """Where ζ = z on the likelihood itself, from coordinates s that the curves say, (len(members),)."""
