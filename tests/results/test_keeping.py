@@ -36,6 +36,9 @@ def table(n: int = 400) -> pd.DataFrame:
         "o": rng.normal(size=n),
     })  # fmt: skip
     d["c"], d["x2"] = d.s // 3, 2 * d.x
+    d["t"] = d.groupby("s").cumcount() % 9  # visits of the patients (s, k)
+    d["p"] = [f"{s}.{k}" for s, k in zip(d.s, d.groupby("s").cumcount() // 9)]
+    d["time"] = d.t + np.linspace(0, 0.4, n)
     d["y"] = d.x + rng.normal(size=24)[d.s] * (1 + 0.5 * d.x) + rng.normal(size=10)[d.i] + rng.normal(size=n)
     return d
 
@@ -56,6 +59,11 @@ MODELS = {
     ).fit(),
     "statsmodels' slopes": lambda d: henderson.mixedlm("y ~ x + f", d, groups="s", re_formula="~x").fit(),
     "arrays": lambda d: henderson.MixedLM(d.y, np.column_stack([np.ones(len(d)), d.x]), d.s).fit(reml=False),
+    "unstructured": lambda d: henderson.mmrm("y ~ f * x + us(t | p)", d, ddf="kenward-roger"),
+    "ar1 and weights": lambda d: henderson.lmer("y ~ f + x + (1 | s)", d, residual="ar1(t | p)", weights="w"),
+    "ar1 crossed": lambda d: henderson.lmer("y ~ f + x + (1 | s) + (1 | i)", d, residual="ar1(t | p)"),
+    "car1": lambda d: henderson.lmer("y ~ f + x", d, residual="car1(np.sqrt(time) | p)", REML=False),
+    "ar1, an exponent": lambda d: henderson.mixedlm("y ~ f + x", d, groups="s", residual="ar1(t | p) * exp(o)").fit(),
     "a mask": lambda d: henderson.mixedlm("y ~ x", d, groups="s", re_formula="~x").fit(free=MASK),
 }
 
@@ -174,7 +182,8 @@ def test_tables_stay_and_the_rest_refuses(name, tmp_path):
         for what, function in GOES.items():
             if what == "cluster-robust" and "Error" in str(outcome(function, results)):
                 continue  # crossed factors: there were no clusters
-            with pytest.raises(DataError, match="removed by remove_data"):
+            message = "removed by remove_data" + ("|with the residual structure" if light.design.residual else "")
+            with pytest.raises(DataError, match=message):
                 function(light)
 
 
@@ -348,6 +357,46 @@ def test_files_of_others_are_refused(tmp_path, change, message):
             after.writestr(name, json.dumps(change(json.loads(content))) if name == "model.json" else content)
     with pytest.raises(DataError, match=message):
         henderson.load(other)
+
+
+@warnings_off
+def test_the_times_of_a_residual_covariance_are_no_way_in(tmp_path):
+    path, other = tmp_path / "fit.henderson", tmp_path / "other.henderson"
+    MODELS["car1"](DATA).save(path)
+    with zipfile.ZipFile(path) as before, zipfile.ZipFile(other, "w") as after:
+        for name in before.namelist():
+            content = before.read(name)
+            bad = content.replace(b"np.sqrt(time)", b"np.load(time)") if name == "model.json" else content
+            after.writestr(name, bad)
+    with pytest.raises(DataError, match="uses 'load'"):
+        henderson.load(other)
+
+
+@warnings_off
+def test_a_trial_in_another_process(tmp_path):
+    """Without rows a residual covariance gives the same tables and forecasts; with them a patient's past, too."""
+    fit, new = MODELS["unstructured"](DATA), DATA.head(4)
+    fit.save(tmp_path / "fit.henderson")
+    fit.save(tmp_path / "fit.pickle")
+    new.to_csv(tmp_path / "new.csv", index=False)
+    program = (
+        f"import henderson, json, pandas\nnew = pandas.read_csv({str(tmp_path / 'new.csv')!r}, dtype={{'p': str}})\n"
+        f"fit, whole = (henderson.load({str(tmp_path)!r} + name) for name in ('/fit.henderson', '/fit.pickle'))\n"
+        "tables = [fit.coef_table, fit.emmeans('f').frame.drop(columns='f'), fit.predict(new, interval='prediction'),\n"
+        "          whole.predict(new, conditional=True, se=True)]\n"
+        "print(json.dumps([t.to_numpy(float).tolist() for t in tables])); str(fit.summary())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    tables = [
+        fit.coef_table,
+        fit.emmeans("f").frame.drop(columns="f"),
+        fit.predict(new, interval="prediction"),
+        fit.predict(new, conditional=True, se=True),
+    ]
+    for one, other in zip(json.loads(done.stdout), tables):
+        np.testing.assert_allclose(one, other.to_numpy(float), rtol=1e-8, atol=1e-10)
+    with pytest.raises(DataError, match="removed by remove_data"):
+        henderson.load(tmp_path / "fit.henderson").predict(new, conditional=True)
 
 
 def test_files_that_are_not_whole(tmp_path):

@@ -253,7 +253,6 @@ REFUSED = {
     "hessian": lambda r: r.with_inference(cov="hessian").bse,
     "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
     "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
-    "file": lambda r: r.save("x.henderson"),
 }  # fmt: skip
 
 

@@ -24,7 +24,6 @@ import pandas as pd
 from henderson.design.intercept import intercept_at
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.residual.rows import effective_df as structured_effective_df
 from henderson.inference.fit_moments import FitMoments
 from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
@@ -189,11 +188,13 @@ def effective_df(fit: Fit) -> float:
 
     ŷ = y − V₀Py, so tr H = n − tr PV₀ = n − t1_0 + tr Φ X'V⁻¹V₀V⁻¹X, with V₀ = W⁻¹ the residual's.
     """
-    if isinstance(fit, StructuredFit):
-        return structured_effective_df(fit.blocks, fit.block_point)
     fitted = FitMoments.of(fit).working
     moments = fitted.moments
     p = moments.p
+    if isinstance(fit, StructuredFit):  # R = Σ ψ_aV_a over its variances and covariances, in which it is homogeneous
+        n_g, degree = fit.blocks.n_g, fit.structure.degree
+        of_phi = np.sum(fitted.phi * moments.f1[n_g:, :p, :p], axis=(1, 2))
+        return float(moments.n - (degree * fit.psi_working[n_g:]) @ (moments.t1[n_g:] - of_phi))
     return float(moments.n - moments.t1[-1] + np.sum(fitted.phi * moments.f1[-1, :p, :p]))
 
 

@@ -86,6 +86,34 @@ class Known(Second):
 
 
 @dataclass(frozen=True)
+class KnownCurved(Known):
+    """F2, T2 and V's curvature as numbers; F2 is symmetrised in its parameters.
+
+    Attributes
+    ----------
+    bent : (k, k, p + 1, p + 1) array
+        C_ab = c'V⁻¹V_abV⁻¹c.
+    traces_of : (k, k) array
+        tr V⁻¹V_ab.
+    """
+
+    bent: FloatArray
+    traces_of: FloatArray
+
+    def curved_traces(self) -> FloatArray | float:
+        """See `Second.curved_traces`."""
+        return self.traces_of
+
+    def curved_forms(self, Q: FloatArray) -> FloatArray | float:
+        """See `Second.curved_forms`."""
+        return np.asarray(np.einsum("abxy,xy->ab", self.bent, Q))
+
+    def curved_weighted(self, w: FloatArray) -> FloatArray | float:
+        """See `Second.curved_weighted`."""
+        return np.tensordot(w, self.bent, 2)
+
+
+@dataclass(frozen=True)
 class Moments:
     """Moments at one G; columns found redundant are left out of X.
 
@@ -131,7 +159,24 @@ class Moments:
 
     def complete(self) -> Moments:
         """The same with F2 and T2 as numbers, whatever point they come from."""
-        return replace(self, second=Known(self.f2, self.t2))
+        if isinstance(self.second, Known):
+            return self
+        traces = self.second.curved_traces()
+        if isinstance(traces, float):
+            return replace(self, second=Known(self.f2, self.t2))
+        return replace(self, second=KnownCurved(self.f2, self.t2, self._curved(), traces))
+
+    def _curved(self) -> FloatArray:
+        """C_ij, (k, k, p + 1, p + 1)."""
+        k = len(self.g)
+        out = np.empty((k, k, *self.f0.shape))
+        for i in range(k):
+            for j in range(i + 1):
+                pair = np.zeros((k, k))
+                pair[i, j] += 0.5
+                pair[j, i] += 0.5
+                out[i, j] = out[j, i] = self.second.curved_weighted(pair)
+        return out
 
     def forms(self, v: FloatArray) -> FloatArray:
         """v'F2_ijv for v (p + 1,): (k, k)."""

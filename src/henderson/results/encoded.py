@@ -14,6 +14,7 @@ import pandas as pd
 from henderson.covariance.structure import Structure
 from henderson.covariance.structures import structure_called
 from henderson.errors import DataError
+from henderson.formula.evaluate import FactorSpec
 from henderson.results.file_classes import (
     CLASSES,
     MODULES,
@@ -223,6 +224,8 @@ def check_specs(specs: Any) -> None:
         *(part for one in specs.random for part in (getattr(one, "part", None), *getattr(one, "parts", ()))),
     ]
     factors = [factor for part in parts if part is not None for factor in part.factors.values()]
+    if specs.residual is not None:
+        factors += [one for one in (*specs.residual.places, *specs.residual.variance) if isinstance(one, FactorSpec)]
     for factor in [*factors, *specs.offsets, specs.response, *([specs.weights] if specs.weights else [])]:
         if factor.state is not None:
             check_expression(factor.expr, factor.variables, specs.environment.used)

@@ -49,7 +49,7 @@ class Keeping(FittedModel):
             name that ends in ``.henderson``, else "pickle".
         crossproducts : bool, optional
             Without rows: keep the cross-products, which profiles, refits by the other criterion and the likelihood at
-            other parameters need. By default when they take less than 600 kB.
+            other parameters need. By default when they take less than 600 kB; a model with `residual=` has none.
 
         Examples
         --------
@@ -64,13 +64,11 @@ class Keeping(FittedModel):
         kind = format or ("henderson" if str(fname).endswith(".henderson") else "pickle")
         if kind not in FORMATS:
             raise ValueError(f"unknown format {kind!r}; there are {', '.join(FORMATS)}")
-        if kind == "henderson":
-            self.engine.refuse_structure("the format 'henderson' (format='pickle' keeps all)")
         results = self
         if remove_data or kind == "henderson" or not self.engine.has_rows:
             results = copy.copy(self)
             results.remove_data()
-            if crossproducts is False or (crossproducts is None and _has_large_sums(results.engine)):
+            if _leaves_sums_out(results.engine, crossproducts):
                 results._keep(results.engine.without_sums())
         if kind == "henderson":
             from henderson.results.file import write
@@ -176,9 +174,10 @@ def _cached(cls: type) -> set[str]:
     return {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}
 
 
-def _has_large_sums(fit: Fit) -> bool:
-    return (
-        fit.design.residual is None
-        and fit.criterion.has_sums
-        and fit.criterion.system.cross.takes_more_than(MOST_BYTES)
-    )
+def _leaves_sums_out(fit: Fit, crossproducts: bool | None) -> bool:
+    """Whether sums stay out of a file: large ones by default, and always those of correlated residuals, which are of
+    single series."""
+    if fit.design.residual is not None or crossproducts is False:
+        return True
+    large = fit.criterion.has_sums and fit.criterion.system.cross.takes_more_than(MOST_BYTES)
+    return crossproducts is None and large

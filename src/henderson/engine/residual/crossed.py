@@ -25,8 +25,7 @@ from scipy import sparse
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import consecutive
 from henderson.engine.likelihood import first_derivatives, second_derivatives
-from henderson.engine.moments import Moments
-from henderson.engine.residual.markov import KnownCurved
+from henderson.engine.moments import KnownCurved, Moments
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.units import Batch, batches_of, blocks_of
 from henderson.numerics import lapack

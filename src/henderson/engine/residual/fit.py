@@ -193,7 +193,7 @@ class StructuredFit(Fit):
             "residual_quantiles": self.residual_quantiles,
             "b_cov": self.b_cov(),
             "residual_variance": self.residual_variance,
-            **({} if isinstance(self._block_point, BlockPoint) else {"moments": self.moments}),
+            **({} if isinstance(self._block_point, BlockPoint) else {"moments": self.moments.complete()}),
             **(remember or {}),
         }
         blocks = self.blocks.without_rows(self.design.without_rows())
@@ -202,8 +202,11 @@ class StructuredFit(Fit):
         )
 
     def without_sums(self) -> StructuredFit:
-        """The same: its sums are small."""
-        return self
+        """A light fit with moments in place of what they are computed from."""
+        if self.has_rows:
+            return self
+        kept = {**self._kept, "moments": self.moments.complete()}
+        return replace(self, _blocks=self.blocks.without_sums(), _block_point=None, _kept=kept)
 
     def __getstate__(self) -> dict[str, Any]:
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}

@@ -12,12 +12,10 @@ are not formed: a series of any length costs what its rows cost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from henderson.contract.rows import Rows
-from henderson.engine.moments import Known, Moments
+from henderson.engine.moments import KnownCurved, Moments
 from henderson.engine.residual.model import BlockModel
 from henderson.numerics import lapack
 from henderson.numerics.lazy import lazy
@@ -209,34 +207,6 @@ class MarkovPoint:
     def modes(self) -> tuple[FloatArray, ...]:
         """There are no random effects."""
         return ()
-
-
-@dataclass(frozen=True)
-class KnownCurved(Known):
-    """F2, T2 and V's curvature as numbers; F2 is symmetrised in its parameters.
-
-    Attributes
-    ----------
-    bent : (k, k, p + 1, p + 1) array
-        C_ab = c'V⁻¹V_abV⁻¹c.
-    traces_of : (k, k) array
-        tr V⁻¹V_ab.
-    """
-
-    bent: FloatArray
-    traces_of: FloatArray
-
-    def curved_traces(self) -> FloatArray | float:
-        """See `Second.curved_traces`."""
-        return self.traces_of
-
-    def curved_forms(self, Q: FloatArray) -> FloatArray | float:
-        """See `Second.curved_forms`."""
-        return np.asarray(np.einsum("abxy,xy->ab", self.bent, Q))
-
-    def curved_weighted(self, w: FloatArray) -> FloatArray | float:
-        """See `Second.curved_weighted`."""
-        return np.tensordot(w, self.bent, 2)
 
 
 def moments_of_markov(point: MarkovPoint) -> Moments:

@@ -167,12 +167,29 @@ class BlockModel:
 
     def without_rows(self, design: Design) -> BlockModel:
         """The same for a design without rows."""
-        found = BlockModel(design, self.basis, self.roots, self.residual, self.reml, self.n, self.log_weights)
+        found = self.without_sums(design)
         found._parts = self._parts
         return found
 
+    def without_sums(self, design: Design | None = None) -> BlockModel:
+        """The same without anything that is made of the rows: coordinates, the basis and its units."""
+        own = design or self.design
+        return BlockModel(own, self.basis, self.roots, self.residual, self.reml, self.n, self.log_weights)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_rows": None}
+
+    def to_state(self) -> dict[str, Any]:
+        """What a file without code holds: what the structure is made of in its place, and nothing of the rows."""
+        names = ("design", "basis", "roots", "reml", "n", "log_weights")
+        return {**{name: getattr(self, name) for name in names}, "largest": self.residual.structure.largest}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "largest" not in state:
+            self.__dict__.update(state)
+            return
+        largest = state.pop("largest")
+        self.__init__(residual=Residual.of(state["design"].residual, largest), **state)  # type: ignore[misc]
 
     def from_user(self, user: FloatArray) -> FloatArray:
         """φ of (G, ψ) in the user's units."""

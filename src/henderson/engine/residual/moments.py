@@ -40,15 +40,18 @@ class BlockSecond(Second):
 
     def forms(self, B: FloatArray) -> FloatArray:
         """B'F2_abB, (k, k, s, s)."""
-        k = self.point.model.k
-        out = np.empty((k, k, B.shape[1], B.shape[1]))
+        k, m = self.point.model.k, len(self.unit)
+        whole = np.zeros((k, k, m, m))
+        for part, at, first in self.point.pieces():
+            left = at.S @ first
+            right = left @ at.S
+            for a in range(k):
+                inner = left[a] @ right[: a + 1]
+                whole[a, : a + 1] += part.data.weigh((inner + inner.transpose(0, 1, 3, 2)) / 2)
         for a in range(k):
-            for b in range(a + 1):
-                pair = np.zeros((k, k))
-                pair[a, b] += 0.5
-                pair[b, a] += 0.5
-                out[a, b] = out[b, a] = B.T @ self.weighted(pair, len(B)) @ B
-        return out
+            whole[: a + 1, a] = whole[a, : a + 1]
+        scaled = self.unit[:, None] * B
+        return scaled.T @ whole @ scaled
 
     def trace_forms(self, B: FloatArray) -> FloatArray:
         """tr B'F2_abB, (k, k)."""

@@ -148,17 +148,6 @@ def left_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArr
     return out if rows.weights is None else out / rows.weights
 
 
-def effective_df(model: BlockModel, point: BlockPoint) -> float:
-    """Trace of the matrix that gives Xβ̂ + Zb̂ from y, n − tr RP."""
-    trace, p = 0.0, model.p
-    for part, at in zip(model.parts, point.factored):
-        R = model.residual_cov(point.psi, part.batch)
-        trace += float(part.batch.counts @ np.einsum("unm,unm->u", R, at.S))
-        inner = part.data.weigh((at.S @ R @ at.S)[None])[0][:p, :p]
-        trace -= float(np.sum(point.phi * inner))
-    return model.n - trace
-
-
 def residual_roots(model: BlockModel, psi: FloatArray, rows: Rows) -> list[tuple[np.ndarray, FloatArray]]:
     """Of each part the rows of its blocks (B, n) and L with LL' = Var(ε) of each, in the unit of y, (B, n, n)."""
     found = []
