@@ -242,7 +242,8 @@ def test_methods_that_say_nothing_of_predictions_are_named(fits):
     light = type(light)(light.engine.without_rows(), light._request)
     with pytest.raises(henderson.errors.NotAvailable, match="rows"):
         light.predict(new_rows(), re="all", se=True)
-    light.predict(new_rows(), se=True)
+    wide = light.predict(new_rows(), interval="prediction")  # of new sites and patients: no rows are needed
+    pd.testing.assert_frame_equal(wide, fits["ar1h in sites"].predict(new_rows(), interval="prediction"))
 
 
 def test_a_row_that_spans_blocks():

@@ -124,8 +124,7 @@ class StructuredErrors:
 
     @cached_property
     def _forms(self) -> StructuredForms:
-        rows = self.fit.observed_for("standard errors of predictions with random effects, or given a series' own rows")
-        return structured_forms(self.model, self.fit.block_point, rows)
+        return structured_forms(self.model, self.fit.block_point, self.fit.observed)
 
     @cached_property
     def _covariance(self) -> FloatArray | None:
@@ -161,6 +160,7 @@ class StructuredErrors:
     @cached_property
     def _block_of(self) -> tuple[np.ndarray, np.ndarray]:
         """First number of each part's blocks, and the number of each row's block, (parts + 1,) and (n,)."""
+        self.fit.observed_for("standard errors of predictions with random effects, or given a series' own rows")
         first = np.cumsum([0, *(len(part.batch.rows) for part in self.model.parts)])
         rows = np.empty(self.fit.n, np.intp)
         for start, part in zip(first, self.model.parts):
@@ -218,10 +218,10 @@ class StructuredErrors:
 
     def _parts_in(self, asked: Asked) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Targets and a block that each has a part in."""
-        _, of_row = self._block_of
-        rows = self.fit.observed if any(one is not None for one in asked.terms) or asked.known else None
-        if rows is None:
+        if not (asked.known or any(one is not None and _has_known(one) for one in asked.terms)):
             return
+        _, of_row = self._block_of
+        rows = self.fit.observed
         for term, new, own in zip(self.fit.design.terms, asked.terms, rows.terms):
             if new is None:
                 continue
@@ -279,10 +279,10 @@ class StructuredErrors:
             np.zeros((m, p)),
         )  # fmt: skip
         self._add_own(asked, out)
-        first, _ = self._block_of
         found = list(self._parts_in(asked))
         if not found:
             return out
+        first, _ = self._block_of
         targets, blocks = (np.concatenate(one) for one in zip(*found))
         pairs = np.unique(np.column_stack([blocks, targets]), axis=0)
         part_of = np.searchsorted(first, pairs[:, 0], side="right") - 1
@@ -397,6 +397,13 @@ class StructuredErrors:
             with np.errstate(divide="ignore", invalid="ignore"):
                 df = 2 * variance**2 / spread
         return np.where(unknown, np.nan, df)
+
+
+def _has_known(term: NewTerm) -> bool:
+    """Whether some row has a level that the fit has."""
+    if term.loadings is not None:
+        return bool((term.loadings.tocoo().coords[1] < term.loadings.shape[1] - 1).any())
+    return term.codes is not None and bool((term.codes >= 0).any())
 
 
 def _alone(places: ResidualRows) -> tuple[np.ndarray, np.ndarray | None, tuple[np.ndarray, ...]]:
