@@ -18,7 +18,7 @@ def deviance_and_gradient(criterion: Criterion, theta: np.ndarray) -> tuple[floa
     """At a user's θ: half of ∂d/∂λ in the basis is `products`, and λ̃ = T⁻¹λ."""
     point = criterion.at_lam(criterion.lam_of(theta), theta)
     gradient = np.zeros(len(theta))
-    for block, T, product_ in zip(criterion.blocks.blocks, criterion.basis.roots, point.products):
-        own = theta[block.parameters]
-        gradient[block.parameters] = 2.0 * block.layout.pull_back(own, np.linalg.solve(T.T, product_))
+    for block, T, product_, N in zip(criterion.blocks.blocks, criterion.basis.roots, point.products, point.certificate):
+        own, turn = theta[block.parameters], np.linalg.inv(T)
+        gradient[block.parameters] = 2.0 * block.layout.pull_back(own, turn.T @ product_, turn.T @ N @ turn)
     return point.deviance, gradient

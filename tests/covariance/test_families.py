@@ -99,6 +99,9 @@ def test_toeplitz_holds_all_that_is_positive_definite():
 def test_names_and_words():
     for word, kind in KINDS.items():
         structure = kind.homogeneous if kind.hom else kind.heterogeneous
+        if kind.factors:
+            assert bar_text(f"{structure}(2)", "0 + t", "g") == f"{word}(0 + t | g, 2)"
+            continue
         assert bar_text(structure, "0 + t", "g") in (f"{word}(0 + t | g)", "(0 + t | g)", *_synonyms(structure))
     assert kind_of_structure("hetar1(0,1,5)") == ("hetar1", "")
     assert kind_of_structure("hetou(0,1)") == ("ou", ", hom=False")

@@ -150,14 +150,21 @@ class Layout:
 
     def directions(self, theta: FloatArray) -> FloatArray:
         """∂G/∂θ_i, (n_theta, q, q)."""
-        step = self._constant_directions if self.linear else self.root_directions(theta)
-        half = step @ self.lam(theta).T
+        if not self.linear:
+            out = np.zeros((self.n_theta, self.q, self.q))
+            for one, rows, place, q in self._parts():
+                out[place, rows, rows] = one.directions(theta[place], q)
+            return out
+        half = self._constant_directions @ self.lam(theta).T
         return half + half.transpose(0, 2, 1)
 
-    def pull_back(self, theta: FloatArray, d_lam: FloatArray) -> FloatArray:
-        """∂d/∂θ from ∂d/∂λ (q, q): the chain rule of `lam`."""
+    def pull_back(self, theta: FloatArray, d_lam: FloatArray, N: FloatArray) -> FloatArray:
+        """Half of ∂d/∂θ, from half of ∂d/∂λ, Nλ, or from N = ∂d/∂G; (q, q) both."""
         if not self.linear:
-            return np.tensordot(self.root_directions(theta), d_lam, 2)
+            parts = [
+                one.pull_back(theta[place], d_lam[rows, rows], N[rows, rows]) for one, rows, place, _ in self._parts()
+            ]
+            return np.concatenate(parts)
         i, r, s, value, _ = self._filled
         return np.bincount(i, value * d_lam[r, s], self.n_theta)
 
@@ -209,27 +216,40 @@ class Layout:
         """G, (q, q), from its parameters."""
         return np.tensordot(np.asarray(g, float), self._basis, 1)
 
-    def free(self) -> FloatArray:
-        """Which entries of G the structures leave free, (q, q) bool."""
-        return (self._basis != 0).any(axis=0)
-
     # ---- the boundary
 
     def off_boundary(self, N: FloatArray, lam: FloatArray | None = None) -> list[tuple[FloatArray, FloatArray]]:
         """For each term, where a function with ∂f/∂G = N (..., q, q) falls fastest when G gains a rank.
 
-        See `Structure.off_boundary`; the direction is (..., q, q), zero outside the term. At λ other than zero a term
-        whose covariances are not convex has no such direction, and is left out.
+        See `Structure.off_boundary`; the direction is (..., q, q), zero outside the term. At a λ a term that knows of
+        no such direction is left out (`Structure.growth`).
         """
         found = []
         for one, rows in zip(self.structures, self.terms):
-            if lam is not None and not one.convex and lam[rows, rows].any():
+            here = N[..., rows, rows]
+            known = one.off_boundary(here) if lam is None else one.growth(here, lam[rows, rows])
+            if known is None:
                 continue
-            slope, own = one.off_boundary(N[..., rows, rows])
+            slope, own = known
             direction = np.zeros_like(N)
             direction[..., rows, rows] = own
             found.append((slope, direction))
         return found
+
+    def least(self, lam: FloatArray) -> float:
+        """Smallest standard deviation of a combination of a term's effects; zero where one is on its boundary."""
+        return min((one.least(lam[rows, rows]) for one, rows in zip(self.structures, self.terms)), default=np.inf)
+
+    def without_rounding(self, lam: FloatArray, small: float) -> tuple[FloatArray, bool]:
+        """λ with the variances below `small` set to zero, and whether there were any."""
+        found = [one.without_rounding(lam[rows, rows] @ lam[rows, rows].T, small) for one, rows, _, _ in self._parts()]
+        if all(one is None for one in found):
+            return lam, False
+        cov = lam @ lam.T
+        for one, rows in zip(found, self.terms):
+            if one is not None:
+                cov[rows, rows] = one
+        return self.nearest(cov), True
 
     def whiten(self, gram: Sequence[FloatArray], correlate: bool = True) -> FloatArray:
         """T, (q, q), from each term's average z z' (see `Structure.whiten`)."""

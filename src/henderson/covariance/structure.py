@@ -21,6 +21,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from henderson.numerics.lapack import eigen
+from henderson.numerics.matrices import smallest_singular_value
+
 FloatArray = np.ndarray
 
 
@@ -78,6 +81,8 @@ class Structure(ABC):
         Whether a level's effects are independent with one variance (what statsmodels calls a variance component).
     any_order : bool
         Whether every G is allowed: a triangular root in any order of the effects is then a root of the structure.
+    redundant : bool
+        Whether there are θ at which some direction in θ does not move G.
     convex : bool
         Whether a sum of two of its covariances is one: then it can grow into a direction from every λ, else from λ = 0.
     """
@@ -87,6 +92,7 @@ class Structure(ABC):
     one_variance: ClassVar[bool] = False
     any_order: ClassVar[bool] = False
     convex: ClassVar[bool] = True
+    redundant: ClassVar[bool] = False
 
     # ---- coordinates
 
@@ -127,6 +133,19 @@ class Structure(ABC):
             half = half + self.second(theta, q) @ self.lam(theta, q).T
         return half + half.transpose(0, 1, 3, 2)
 
+    def directions(self, theta: FloatArray, q: int) -> FloatArray:
+        """∂G/∂θ_i, (n_theta, q, q)."""
+        half = self.jacobian(theta, q) @ self.lam(theta, q).T
+        return np.asarray(half + half.transpose(0, 2, 1))
+
+    def pull_back(self, theta: FloatArray, d_lam: FloatArray, N: FloatArray) -> FloatArray:
+        """tr N ∂G/∂θ_i / 2 from Nλ (q, q) or from N = ∂f/∂G itself, (n_theta,)."""
+        return np.tensordot(self.jacobian(theta, len(d_lam)), d_lam, 2)
+
+    def n_free(self, q: int) -> int:
+        """Parameters that a criterion counts: of θ, no more than G has."""
+        return min(self.n_theta(q), len(self.basis(q)))
+
     # ---- among other structures
 
     def independent(self, q: int) -> bool:
@@ -144,6 +163,11 @@ class Structure(ABC):
         """Whether the covariance of a root is its own."""
         mine = self.lam(self.theta_of_cov(root @ root.T), len(root))
         return bool(np.allclose(mine @ mine.T, root @ root.T, rtol=0, atol=1e-9 * np.abs(root).max(initial=0.0) ** 2))
+
+    def restarts(self, cov: FloatArray) -> list[FloatArray]:
+        """θ from which other descents are made, given about what the covariance is without the structure; none where a
+        structure has no more minima than others."""
+        return []
 
     # ---- units
 
@@ -187,6 +211,30 @@ class Structure(ABC):
         slopes = np.tensordot(N, rays, ((-2, -1), (1, 2)))  # (..., m)
         best = slopes.argmin(axis=-1)
         return np.take_along_axis(slopes, best[..., None], -1)[..., 0], rays[best]
+
+    def growth(self, N: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+        """The same from a λ at which its own boundary was seen; None where no such direction is known."""
+        return self.off_boundary(N) if self.convex or not lam.any() else None
+
+    def rank(self, q: int) -> int:
+        """Rank of its covariances off the boundary."""
+        return q
+
+    def least(self, lam: FloatArray) -> float:
+        """Smallest standard deviation of a combination of effects; zero on the boundary."""
+        return smallest_singular_value(lam)
+
+    def without_rounding(self, cov: FloatArray, small: float) -> FloatArray | None:
+        """A covariance with the variances below `small` set to zero, (q, q); None where there are none."""
+        values, vectors = eigen(np.where(self._free(len(cov)), cov, 0.0))
+        none = values < small
+        if not (none.any() and (np.abs(values[none]) > 1e-30).any()):
+            return None
+        return np.asarray((vectors * np.where(none, 0.0, values)) @ vectors.T)
+
+    def _free(self, q: int) -> FloatArray:
+        """Entries of G that it leaves free, (q, q) bool."""
+        return (self.basis(q) != 0).any(axis=0)
 
     def without_weakest(self, lam: FloatArray, sizes: FloatArray) -> FloatArray:
         """The λ nearest to `lam` on the boundary, for effects whose columns have root mean squares `sizes` (q,)."""

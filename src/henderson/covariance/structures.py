@@ -11,6 +11,7 @@ from functools import lru_cache
 from henderson.covariance.correlated import Correlated
 from henderson.covariance.diagonal import Diagonal
 from henderson.covariance.exchangeable import CompoundSymmetry, ExchangeableCorrelation
+from henderson.covariance.factor_analytic import FactorAnalytic, ReducedRank
 from henderson.covariance.identity import Identity
 from henderson.covariance.markov import Ar1Correlation, OuCorrelation
 from henderson.covariance.structure import Structure
@@ -38,6 +39,8 @@ FAMILIES: dict[str, Callable[[tuple[float, ...]], Structure]] = {
     "ar1": lambda times: Correlated(Ar1Correlation(times), True, "ar1"),
     "hetar1": lambda times: Correlated(Ar1Correlation(times), False, "hetar1"),
     "ou": lambda times: Correlated(OuCorrelation(times), True, "ou"),
+    "rr": lambda factors: ReducedRank(int(factors[0])),
+    "fa": lambda factors: FactorAnalytic(int(factors[0])),
     "hetou": lambda times: Correlated(OuCorrelation(times), False, "hetou"),
 }
 

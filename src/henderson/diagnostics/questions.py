@@ -16,7 +16,7 @@ from henderson.diagnostics.collinearity import variance_inflation
 from henderson.diagnostics.influence import influence, largest_moves
 from henderson.diagnostics.residuals import residuals
 from henderson.diagnostics.singular_text import singular_text
-from henderson.engine.boundary import is_singular, smallest_sd, term_sizes
+from henderson.engine.boundary import is_singular, smallest_sds
 from henderson.engine.fit import Fit
 from henderson.engine.row_forms import Forms, row_forms
 from henderson.inference.identified import not_identified
@@ -83,7 +83,7 @@ def convergence(fit: Fit) -> list[Answer]:
 def singular(fit: Fit) -> list[Answer]:
     """Does every combination of random effects have a variance?"""
     what = "Is it singular?"
-    least = min((smallest_sd(sizes, lam) for sizes, lam in zip(term_sizes(fit), fit.lam)), default=np.inf)
+    least = min(smallest_sds(fit), default=np.inf)
     if not is_singular(fit):
         return [Answer(what, "ok", least, f"no: the least standard deviation is {least:.2g} of the residual's")]
     advice = "henderson.simplify(results) proposes smaller models; docs/singular-fits.md says when to keep it"

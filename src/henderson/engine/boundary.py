@@ -12,7 +12,6 @@ import numpy as np
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
-from henderson.numerics.matrices import smallest_singular_value
 
 FloatArray = np.ndarray
 
@@ -27,9 +26,12 @@ def term_sizes(fit: Fit) -> list[FloatArray]:
     return [np.sqrt(np.diag(gram) / fit.n) for gram in fit.digest.grams]
 
 
-def smallest_sd(sizes: FloatArray, lam: FloatArray) -> float:
-    """Smallest standard deviation of a combination of a term's effects scaled by `sizes`, relative to σ."""
-    return smallest_singular_value(sizes[:, None] * lam)
+def smallest_sds(fit: Fit) -> list[float]:
+    """Smallest standard deviation of a combination of each term's effects scaled by their sizes, relative to σ."""
+    return [
+        structure_called(term.structure).least(sizes[:, None] * lam)
+        for term, sizes, lam in zip(fit.design.terms, term_sizes(fit), fit.lam)
+    ]
 
 
 def is_singular(fit: Fit) -> bool:
@@ -38,7 +40,9 @@ def is_singular(fit: Fit) -> bool:
     It is looked for in the working basis, whose columns are uncorrelated where the structure lets them: a slope on a
     covariate far from zero is all but a multiple of its intercept.
     """
-    return any(smallest_singular_value(lam) < SINGULAR for lam in fit.working_terms)
+    return any(
+        structure_called(term.structure).least(lam) < SINGULAR for term, lam in zip(fit.design.terms, fit.working_terms)
+    )
 
 
 @dataclass(frozen=True)
@@ -63,9 +67,10 @@ def directions_without_variance(fit: Fit) -> list[Direction]:
     They are the left singular vectors u of Sλ (S the columns' sizes) that belong to no singular value: u'S b = 0.
     """
     out = []
-    for k, (sizes, lam) in enumerate(zip(term_sizes(fit), fit.lam)):
+    for k, (term, sizes, lam) in enumerate(zip(fit.design.terms, term_sizes(fit), fit.lam)):
         vectors, values, _ = np.linalg.svd(sizes[:, None] * lam)
-        for vector in vectors[:, values < SINGULAR].T:
+        expected = structure_called(term.structure).rank(len(lam))
+        for vector in vectors[:, :expected][:, values[:expected] < SINGULAR].T:
             weights = np.where(np.abs(vector) > 1e-3 * np.abs(vector).max(), vector, 0.0) * sizes
             out.append(Direction(k, weights / weights[np.argmax(np.abs(weights))]))
     return out
@@ -75,8 +80,9 @@ def cost_of_boundary(fit: Fit) -> float:
     """Least rise of the deviance when a term loses its weakest combination; infinite when none is weak."""
     least = np.inf
     layouts = layouts_of(fit.design.terms)
+    weakest = smallest_sds(fit)
     for k, (term, sizes, lam) in enumerate(zip(fit.design.terms, term_sizes(fit), fit.lam)):
-        if smallest_sd(sizes, lam) < WEAK:
+        if weakest[k] < WEAK:
             others = list(fit.lam)
             others[k] = structure_called(term.structure).without_weakest(lam, sizes)
             theta = np.concatenate([layout.theta(one) for layout, one in zip(layouts, others)])

@@ -262,8 +262,8 @@ class Evaluation:
         """∂d/∂θ, (n_theta,)."""
         blocks = self.criterion.blocks
         out = np.zeros(blocks.n_theta)
-        for block, product in zip(blocks.blocks, self._derivatives[0]):
-            out[block.parameters] = 2.0 * block.layout.pull_back(self.theta[block.parameters], product)
+        for block, product, N in zip(blocks.blocks, *self._derivatives):
+            out[block.parameters] = 2.0 * block.layout.pull_back(self.theta[block.parameters], product, N)
         return out
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.digest import Digest
 from henderson.contract.rows import Rows, present
+from henderson.covariance.structures import structure_called
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
 from henderson.engine.moments_at import in_user_units, moments_at, working_moments
@@ -133,7 +134,12 @@ class Fit:
     @property
     def n_variances(self) -> int:
         """Covariance parameters, the residual's among them."""
-        return len(self.theta) + 1
+        return self.n_covariances + 1
+
+    @property
+    def n_covariances(self) -> int:
+        """Covariance parameters of the random effects: no more of a term than its covariance has entries."""
+        return sum(structure_called(term.structure).n_free(term.n_columns) for term in self.design.terms)
 
     @property
     def penalty(self) -> Penalty:
@@ -290,9 +296,12 @@ class Fit:
 
     @property
     def working_terms(self) -> list[np.ndarray]:
-        """The same of every term, those of a block one after another."""
-        blocks = self.criterion.blocks.blocks
-        return [lam[part, part] for block, lam in zip(blocks, self.working_lam) for part in block.layout.terms]
+        """The same of every term of the design."""
+        found: list[Any] = [None] * len(self.lam)
+        for block, lam in zip(self.criterion.blocks.blocks, self.working_lam):
+            for i, part in zip(block.terms, block.layout.terms):
+                found[i] = lam[part, part]
+        return found
 
     def near(self) -> Evaluation:
         """The criterion at the optimum, or a step from it: the last point with all derivatives, where that is light."""

@@ -27,6 +27,8 @@ class BarKind:
         Whether the order of the effects counts.
     timed : bool
         Whether their distances do, in any unit.
+    factors : bool
+        Whether a number of factors stands beside the bar: ``rr(0 + trait | g, 2)``.
     """
 
     homogeneous: str
@@ -34,6 +36,7 @@ class BarKind:
     hom: bool | None = None
     ordered: bool = False
     timed: bool = False
+    factors: bool = False
 
 
 KINDS: dict[str, BarKind] = {
@@ -47,6 +50,8 @@ KINDS: dict[str, BarKind] = {
     "toep": BarKind("homtoep", "toep", False, ordered=True),
     "homtoep": BarKind("homtoep", "toep", True, ordered=True),
     "ou": BarKind("ou", "hetou", True, ordered=True, timed=True),
+    "rr": BarKind("", "rr", factors=True),
+    "fa": BarKind("", "fa", factors=True),
 }
 
 
@@ -98,6 +103,8 @@ def structured(piece: str, kind: str) -> tuple[str, str, str]:
 def _structure(kind: str, arguments: Sequence[str], piece: str) -> str:
     """The structure's name, from the kind and its arguments."""
     own = KINDS[kind]
+    if own.factors:
+        return f"{own.heterogeneous}({_n_factors(kind, arguments, piece)})"
     takes = "no argument beside the bar" if own.hom is None else "hom=True or hom=False"
     hom = own.hom
     for argument in arguments:
@@ -110,15 +117,28 @@ def _structure(kind: str, arguments: Sequence[str], piece: str) -> str:
     return own.homogeneous if hom else own.heterogeneous
 
 
+def _n_factors(kind: str, arguments: Sequence[str], piece: str) -> int:
+    """The number of factors: ``2``, ``d = 2`` (glmmTMB's word) or ``k = 2``."""
+    example = f"{kind}() takes the number of factors beside the bar, {kind}(0 + trait | g, 2)"
+    if len(arguments) != 1:
+        raise FormulaError(f"{piece!r}: {example}")
+    name, equals, value = (part.strip() for part in arguments[0].rpartition("="))
+    if (equals and name not in ("d", "k")) or not value.isdigit() or int(value) < 1:
+        raise FormulaError(f"{piece!r}: {example}, a whole number from 1, not {arguments[0]!r}")
+    return int(value)
+
+
 def kind_of_structure(structure: str) -> tuple[str, str]:
     """The word for a structure, and what follows the bar: ``("ar1", ", hom=False")``.
 
     Examples
     --------
-    >>> kind_of_structure("ou(0,1,3)"), kind_of_structure("hetou(0,1)")
-    (('ou', ''), ('ou', ', hom=False'))
+    >>> kind_of_structure("ou(0,1,3)"), kind_of_structure("hetou(0,1)"), kind_of_structure("rr(2)")
+    (('ou', ''), ('ou', ', hom=False'), ('rr', ', 2'))
     """
-    family = structure.partition("(")[0]
+    family, _, numbers = structure.rstrip(")").partition("(")
+    if family in KINDS and KINDS[family].factors:
+        return family, f", {numbers}"
     for word, kind in KINDS.items():
         default = kind.homogeneous if kind.hom else kind.heterogeneous
         if default == family:

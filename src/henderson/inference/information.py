@@ -21,12 +21,15 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from henderson.contract.design import Design
-from henderson.covariance.layout import consecutive, layouts_of
+from henderson.covariance.layout import Layout, consecutive, layouts_of
 from henderson.engine.likelihood import first_derivatives, information, second_derivatives
 from henderson.inference.fit_moments import FitMoments
 from henderson.numerics.linalg import symmetric
 
 FloatArray = np.ndarray
+
+#: singular value of ∂g/∂θ, beside the largest, of a direction in which g does not move
+SPANNED = 1e-10
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,22 @@ def coordinates_of(fitted: FitMoments) -> Coordinates:
 
 
 def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
-    """Derivatives of G(θ) = λλ' at the places that the structures leave free, and of the scale."""
+    """Derivatives of G(θ) = λλ' at the places that the structures leave free, and of the scale.
+
+    A term with more θ than G has entries (many factors) has these for coordinates.
+    """
     layouts = layouts_of(design.terms)
-    thetas, gs = consecutive([one.n_theta for one in layouts]), consecutive([one.n_g for one in layouts])
-    n, k = sum(one.n_theta for one in layouts), sum(one.n_g for one in layouts)
+    sizes = [min(one.n_theta, one.n_g) for one in layouts]
+    thetas, gs = consecutive(sizes), consecutive([one.n_g for one in layouts])
+    n, k = sum(sizes), sum(one.n_g for one in layouts)
     jacobian, second = np.zeros((k + 1, n + 1)), np.zeros((k + 1, n + 1, n + 1))
     for layout, one, own, to in zip(layouts, lam, thetas, gs):
+        jacobian[to, n] = layout.g(one @ one.T)
+        if layout.n_theta > layout.n_g:
+            jacobian[to, own] = np.eye(layout.n_g)
+            continue
         theta = layout.theta(one)
         jacobian[to, own] = layout.g(layout.directions(theta).transpose(1, 2, 0))
-        jacobian[to, n] = layout.g(one @ one.T)
         second[to, own, own] = layout.g(layout.second_directions(theta).transpose(2, 3, 0, 1))
     jacobian[k, n] = 1.0
     second[:k, :n, n] = second[:k, n, :n] = jacobian[:k, :n]
@@ -128,11 +138,17 @@ def tangent(fitted: FitMoments) -> FloatArray | None:
     if all(layout.linear for layout in layouts):
         return None
     of_residual = len(fitted.moments.g) - sum(layout.n_g for layout in layouts)
-    own = [
-        np.eye(layout.n_g) if layout.linear else layout.g(layout.directions(layout.theta(one)).transpose(1, 2, 0))
-        for layout, one in zip(layouts, lam)
-    ]
+    own = [np.eye(layout.n_g) if layout.linear else _surface(layout, one) for layout, one in zip(layouts, lam)]
     return np.asarray(block_diag(*own, np.eye(of_residual)))
+
+
+def _surface(layout: Layout, lam: FloatArray) -> FloatArray:
+    """∂g/∂θ, (n_g, n_theta); where several θ may move g alike (common factors), a basis of what they span."""
+    along = layout.g(layout.directions(layout.theta(lam)).transpose(1, 2, 0))
+    if not any(one.redundant for one in layout.structures):
+        return along
+    vectors, values, _ = np.linalg.svd(along, full_matrices=False)
+    return vectors[:, values > SPANNED * values[0]]
 
 
 def hessian_theta(fitted: FitMoments, at: Curvature, to: Coordinates) -> FloatArray:

@@ -18,6 +18,7 @@ from henderson.report.coefficients import (
     correlation_text,
     lines_of,
 )
+from henderson.report.loadings import loadings_frame, loadings_grid, loadings_text
 from henderson.report.notes import notes_of
 from henderson.report.varcorr import varcorr_frame, varcorr_grid, varcorr_text
 from henderson.tables.digits import significant
@@ -54,6 +55,8 @@ class Lme4Summary(SummaryExports):
     notes : tuple of str
     variances : str
         Heading of the variances.
+    loadings : DataFrame, or None
+        Of terms with common factors.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Lme4Summary(SummaryExports):
     correlations: pd.DataFrame | None
     notes: tuple[str, ...]
     variances: str = "Random effects"
+    loadings: pd.DataFrame | None = None
 
     @classmethod
     def of(cls, fit: Fit, inference: Inference, correlation: bool | None = None) -> Lme4Summary:
@@ -104,6 +108,7 @@ class Lme4Summary(SummaryExports):
             correlations,
             (*map(str, table.attrs.get("notes", ())), *notes_of(fit)),
             variances_of(fit),
+            found if len(found := loadings_frame(fit)) else None,
         )
 
     @property
@@ -117,6 +122,8 @@ class Lme4Summary(SummaryExports):
         if self.scaled_residuals is not None:
             parts.append("Scaled residuals: \n" + quantile_text(self.scaled_residuals))
         parts.append(f"{self.variances}:\n" + varcorr_text(self.varcorr) + "\n" + self.counts)
+        if self.loadings is not None:
+            parts.append("Factor loadings:\n" + loadings_text(self.loadings))
         parts.append("Fixed effects:\n" + coefficient_text(self.coefficients))
         if self.correlations is not None:
             parts.append("Correlation of Fixed Effects:\n" + correlation_text(self.correlations))
@@ -127,6 +134,8 @@ class Lme4Summary(SummaryExports):
     def _grids(self) -> list[tuple[str, Grid]]:
         """What the text says in columns: heading and cells of each part."""
         parts = [(self.variances, varcorr_grid(self.varcorr))]
+        if self.loadings is not None:
+            parts.append(("Factor loadings", loadings_grid(self.loadings)))
         if len(self.coefficients):
             parts.append(("Fixed effects", coefficient_grid(self.coefficients)))
         if self.scaled_residuals is not None:
@@ -157,7 +166,7 @@ class Lme4Summary(SummaryExports):
 
     def as_latex(self) -> str:
         """The summary as one floating LaTeX table: random and fixed effects with booktabs' rules, the rest as notes."""
-        wanted = (self.variances, "Fixed effects")
+        wanted = (self.variances, "Factor loadings", "Fixed effects")
         tables = [
             f"\\smallskip\n\\textit{{{title}}}\\par\\smallskip\n{with_minus_signs(grid.latex())}"
             for title, grid in self._grids()

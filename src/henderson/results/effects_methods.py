@@ -79,6 +79,25 @@ class EffectsMethods(FittedModel):
         return varcorr_frame(self.engine)
 
     @cached_property
+    def loadings(self) -> pd.DataFrame:
+        """Loadings of the factors of ``rr()`` and ``fa()`` terms: a row an effect.
+
+        Columns grp, effect, factor1, … (in units of the response), specific (the effect's own variance), communality
+        (the factors' share of its variance). The factors are the principal axes of the common part, effects in units
+        of their standard deviations; the strongest first, with a positive sum. Empty without such a term.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.lmer("y ~ 1 + rr(0 + service | d, 1)", henderson.datasets.load("InstEval").head(2000))
+        >>> list(fit.loadings.columns)
+        ['grp', 'effect', 'factor1', 'specific', 'communality']
+        """
+        from henderson.report.loadings import loadings_frame
+
+        return loadings_frame(self.engine)
+
+    @cached_property
     def ranef(self) -> dict[str, pd.DataFrame]:
         """Conditional modes of the random effects: grouping factor → table of levels × effects.
 

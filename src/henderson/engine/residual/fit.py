@@ -66,7 +66,7 @@ class StructuredFit(Fit):
     @property
     def n_variances(self) -> int:
         """Variance parameters: the random effects' and the structure's."""
-        return len(self.theta) + len(self.psi)
+        return self.n_covariances + len(self.psi)
 
     @property
     def penalty(self) -> Penalty:

@@ -25,10 +25,10 @@ from henderson.engine.search.look import BALANCED, UNLIKE, Look
 from henderson.engine.search.lows import Lows, elsewhere
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
 from henderson.engine.search.screen import ends, is_cheap
-from henderson.engine.search.start import other_starts, scored_theta, scoring_start, widened_starts
+from henderson.engine.search.start import other_starts, restarts, scored_theta, scoring_start, widened_starts
 from henderson.engine.search.survey import Survey
+from henderson.engine.sums.blocks import Blocks
 from henderson.errors import DataError
-from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import singular_range
 
 #: λ's smallest singular value against its largest, below which the certificate looks at N
@@ -137,7 +137,7 @@ def search(
     )
     ended = _descend(criterion, evaluate, first, tolerance=tolerance)
     point = ended.optimum.point
-    singular = any(_is_singular(lam) for lam in point.lam)
+    singular = any(_singular_blocks(criterion.blocks, point.lam))
     basins = look.basins(singular=singular) if basins is None else basins
     if screened is not None:
         others = [(theta, -np.inf) for theta in screened[1:]]
@@ -155,6 +155,9 @@ def search(
         others, seen = _lower(look.survey, point, others), []
     elif len(others) > 1:
         others = _lowest(look, evaluate, others)
+    if (near is None or singular) and not look.is_huge:
+        again = [(theta, -np.inf) for theta in restarts(criterion.blocks, point)]
+        others += _lowest(look, evaluate, again) if again else []
     for theta, promised in others:
         lowest = ended.optimum.point.deviance
         if promised > lowest or _was_seen(criterion, basins, theta, seen):
@@ -174,7 +177,7 @@ def _screened(look: Look, low: Lows) -> tuple[np.ndarray | None, int]:
     those that have not arrived; and how many descents there were. Where levels are much alike, and the lowest is not
     singular, it is likely that a descent from there is all that is needed."""
     blocks = look.criterion.blocks
-    singular = any(_is_singular(lam) for lam in blocks.lam(low.theta[0]))
+    singular = any(_singular_blocks(blocks, blocks.lam(low.theta[0])))
     if look.survey is None or not is_cheap(look.survey) or not (look.is_askew or singular):
         return None, 1
     worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
@@ -262,7 +265,8 @@ def _elsewhere(look: Look, point: Evaluation, basins: Basins | None) -> list[tup
     sees little and levels are very unlike; in models too large for either, variances that ended at zero at sizes that
     they might have.
     """
-    blocks, singular = look.criterion.blocks, [_is_singular(lam) for lam in point.lam]
+    blocks = look.criterion.blocks
+    singular = _singular_blocks(blocks, point.lam)
     out = [] if basins is None else list(zip(basins.theta, (basins.deviance - basins.error).tolist()))
     several = any(one and len(lam) > 1 for one, lam in zip(singular, point.lam))
     wide = look.unlike > UNLIKE and any(len(lam) > 2 for lam in point.lam)
@@ -352,19 +356,12 @@ def working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
 
 def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation]:
     """Set standard deviations that are rounding errors to zero, if the deviance does not rise."""
-    lam, changed = [], False
-    for block, one in zip(criterion.blocks.blocks, best.point.lam):
-        free = block.layout.free()
-        G = np.where(free, one @ one.T, 0.0)
-        values, vectors = eigen(G)
-        small = values < ROUNDING**2
-        if small.any() and (values[small] != 0).any():
-            changed = changed or bool((np.abs(values[small]) > 1e-30).any())
-            one = block.layout.nearest((vectors * np.where(small, 0.0, values)) @ vectors.T)
-        lam.append(one)
-    if not changed:
+    found = [
+        block.layout.without_rounding(one, ROUNDING**2) for block, one in zip(criterion.blocks.blocks, best.point.lam)
+    ]
+    if not any(changed for _, changed in found):
         return best
-    point = criterion.at(criterion.blocks.theta(lam))
+    point = criterion.at(criterion.blocks.theta([lam for lam, _ in found]))
     if point.deviance > best.point.deviance + 1e-9:
         return best
     return replace(best, point=point)
@@ -374,7 +371,7 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     """Half the squared most negative eigenvalue of N over the information along its vector: what a step would gain."""
     blocks, point = criterion.blocks, optimum.point
     nothing = Certified(optimum, 0.0, 0.0, point.theta, history)
-    singular = [_is_singular(lam) for lam in point.lam]
+    singular = _singular_blocks(blocks, point.lam)
     if not any(singular):
         return nothing
     worst = (0.0, 0, np.zeros((0, 0)))
@@ -396,6 +393,9 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     return Certified(optimum, 0.5 * value**2 / curvature, value, blocks.theta(lam), history)
 
 
-def _is_singular(lam: np.ndarray) -> bool:
-    smallest, largest = singular_range(lam)
-    return smallest < NEARLY_SINGULAR * max(largest, 1.0)
+def _singular_blocks(blocks: Blocks, lam: list[np.ndarray]) -> list[bool]:
+    """Which blocks have a term that is on its boundary, or nearly."""
+    return [
+        block.layout.least(one) < NEARLY_SINGULAR * max(singular_range(one)[1], 1.0)
+        for block, one in zip(blocks.blocks, lam)
+    ]

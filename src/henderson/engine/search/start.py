@@ -52,6 +52,11 @@ def _is_stationary(point: Evaluation) -> bool:
 
 def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
     """θ after one scoring step in the free entries of G."""
+    return _within(blocks, scored_covariances(blocks, point))
+
+
+def scored_covariances(blocks: Blocks, point: Evaluation) -> list[np.ndarray]:
+    """G of every block after that step, which need be neither semidefinite nor of its structure."""
     bases = [block.layout.basis() for block in blocks.blocks]
     information = point.information(bases, expected=True, in_g=True)
     gradient = np.zeros(blocks.n_g)
@@ -59,13 +64,10 @@ def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
         gradient[block.g_parameters] = inner_products(basis, N)
     point.lighten()
     step = -symmetric_solve(information, gradient, 1e-10)
-    return _within(
-        blocks,
-        [
-            one @ one.T + combination(step[block.g_parameters], basis)
-            for block, basis, one in zip(blocks.blocks, bases, point.lam)
-        ],
-    )
+    return [
+        one @ one.T + combination(step[block.g_parameters], basis)
+        for block, basis, one in zip(blocks.blocks, bases, point.lam)
+    ]
 
 
 def _within(blocks: Blocks, covariances: list[np.ndarray]) -> np.ndarray:
@@ -88,6 +90,21 @@ def other_starts(blocks: Blocks, balanced: bool) -> list[np.ndarray]:
     many = DRAWN if not balanced and sum(block.size for block in blocks.blocks) <= SMALL else 1
     drawn = [size * rng.normal(size=blocks.n_theta) for size in DRAWN_SIZES[:many]]
     return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), *drawn]
+
+
+def restarts(blocks: Blocks, point: Evaluation) -> list[np.ndarray]:
+    """θ elsewhere, where a term's structure (common factors) often has several minima: see `Structure.restarts`.
+
+    What it is told is the covariance that a scoring step from the end leads to, free of the structure.
+    """
+    found = []
+    for block, G in zip(blocks.blocks, scored_covariances(blocks, point)):
+        for structure, rows, place in zip(block.layout.structures, block.layout.terms, block.layout.theta_of):
+            for theta in structure.restarts(G[rows, rows]):
+                other = point.theta.copy()
+                other[block.parameters[place]] = theta
+                found.append(other)
+    return found
 
 
 def widened_starts(blocks: Blocks, lam: list[np.ndarray], singular: list[bool]) -> list[np.ndarray]:
