@@ -24,7 +24,7 @@ def lmer(
     weights: ColumnLike | None = None,
     offset: ColumnLike | None = None,
     subset: ColumnLike | slice | None = None,
-    start: ArrayLike | None = None,
+    start: ArrayLike | Mapping[str, ArrayLike] | None = None,
     missing: Literal["drop", "raise"] = "drop",
     contrasts: Mapping[str, Any] | None = None,
     ddf: str = "satterthwaite",
@@ -55,8 +55,9 @@ def lmer(
         Prior weights (Var ε_i = σ²/w_i), and a known part of the mean.
     subset : optional
         Rows to use: booleans, labels or positions, or a query.
-    start : (k,) array_like, optional
-        A θ to begin from.
+    start : (k,) array_like, or mapping, optional
+        A θ to begin from; with `residual` ``{"theta": …, "residual": …}``, the latter the residuals' parameters as
+        `varcorr` names and orders them (variances, covariances, correlations), or both one after the other.
     missing : {"drop", "raise"}
         What to do with rows where a variable used is missing.
     contrasts : mapping, optional
@@ -115,16 +116,16 @@ def lmer(
     3  Residual         None  None  654.941  25.592
     """
     from henderson.design.from_formula import design_from_formula
+    from henderson.design.given import start_vector
     from henderson.engine.fit import fit_design
     from henderson.errors import DataError, users_level
     from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
     from henderson.results.fitted import MixedModelResults
-    from henderson.sources.columns import numbers
     from henderson.sources.streams.registry import is_stream
 
     request = InferenceRequest.of(ddf, cov)
     request.check_likelihood(REML)
-    theta = None if start is None else numbers(start, "start")
+    theta = start_vector(start)
     options: dict[str, Any] = {
         "weights": weights,
         "offset": offset,

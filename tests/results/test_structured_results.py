@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import chdtrc
 from tests.reference import Data
 from tests.structured import covariance, residual_covariance
 
@@ -15,8 +16,12 @@ import henderson
 from henderson.contract.rows import Rows
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.fit import fit_design
-from henderson.errors import NotAvailable
+from henderson.engine.many.draws import block_size, stream
+from henderson.engine.many.draws import residual as residual_draw
+from henderson.engine.residual.rows import scaled_residuals, total_roots
+from henderson.errors import DataError, NotAvailable
 from henderson.inference.names import InferenceRequest
+from henderson.intervals.bootstrap.cases import draw_counts, owners
 from henderson.results.fitted import MixedModelResults
 
 FEV = henderson.datasets.load("fev")
@@ -39,6 +44,9 @@ def dense(found: MixedModelResults) -> tuple[Rows, np.ndarray, np.ndarray]:
 US = fitted("FEV1 ~ ARMCD * AVISIT", "us(AVISIT | USUBJID)", weights="WEIGHT")
 SITES = FEV.assign(SITE=FEV["USUBJID"].astype(str).str[-1])
 RANDOM = fitted("FEV1 ~ ARMCD + (1 | SITE)", "ar1h(AVISIT | USUBJID)", data=SITES)
+#: the same where sites differ
+SPREAD = SITES.assign(FEV1=SITES["FEV1"] + 2.5 * SITES["SITE"].astype(int))
+WIDE = fitted("FEV1 ~ ARMCD + (1 | SITE)", "ar1h(AVISIT | USUBJID)", data=SPREAD)
 
 
 @pytest.mark.parametrize("found", [US, RANDOM], ids=["us, weights", "ar1h in sites"])
@@ -204,9 +212,159 @@ def test_a_parametric_bootstrap_refits_the_structure():
     errors = found.variance_errors()
     assert draws.se["residual Corr"] == pytest.approx(errors.loc["residual Corr", "se"], rel=0.35)
     assert draws.se["ARMCD[T.TRT]"] == pytest.approx(found.bse["ARMCD[T.TRT]"], rel=0.35)
-    for kind in ("residual", "cases"):
-        with pytest.raises(NotAvailable, match="ar1"):
-            found.bootstrap(5, kind=kind)
+
+
+def test_a_bootstrap_of_cases_draws_whole_series():
+    """A replicate is the fit of the table of the series that were drawn, each copy a series of its own."""
+    data = SITES[SITES["USUBJID"].isin(SITES["USUBJID"].unique()[:60])]
+    found = fitted("FEV1 ~ ARMCD", "ar1h(AVISIT | USUBJID)", data=data)
+    draws = found.bootstrap(3, kind="cases", seed=4)
+    fit = found.engine
+    owner = owners(fit)
+    counts = draw_counts(owner.max() + 1)(stream(draws.seed, 0), block_size(owner.max() + 1))[:, 1]
+    series = fit.design.residual.levels[[fit.observed.residual.codes[owner == one][0] for one in range(len(counts))]]
+    parts = [
+        data[data["USUBJID"] == name].assign(USUBJID=f"{name} {copy}")
+        for name, count in zip(series, counts)
+        for copy in range(int(count))
+    ]
+    again = fitted("FEV1 ~ ARMCD", "ar1h(AVISIT | USUBJID)", data=pd.concat(parts))
+    assert draws.deviance[1] == pytest.approx(again.deviance, abs=1e-6)
+    np.testing.assert_allclose(draws.frame.iloc[1, :2], again.params, rtol=1e-5)
+    np.testing.assert_allclose(draws.frame.iloc[1, 2:], again.engine.psi, rtol=1e-4)
+    interval = draws.interval("bca", parameters=["residual Corr"])
+    assert interval["lower"].iloc[0] < interval["upper"].iloc[0]
+    with pytest.raises(NotAvailable, match="breaks up the series"):
+        found.bootstrap(3, kind="cases", within=True)
+
+
+def test_crossed_factors_leave_no_cases():
+    found = fitted("y ~ x + (1 | rater)", "ar1(visit | patient)", data=crossed_trial())
+    with pytest.raises(DataError, match="connect all rows"):
+        found.bootstrap(3, kind="cases")
+
+
+@pytest.mark.parametrize("found", [US, RANDOM], ids=["us, weights", "ar1h in sites"])
+def test_a_bootstrap_of_residuals_correlates_them_as_the_model_has_it(found):
+    """L u with u = L⁻¹(y − Xβ̂) is y − Xβ̂; drawn anew, u is independent, so that the responses have the model's V."""
+    rows, V, _ = dense(found)
+    fit = found.engine
+    e = rows.y - rows.mean(fit.beta)
+    u, back = scaled_residuals(fit.blocks, fit.block_point, rows), np.empty(rows.n)
+    for at, low in total_roots(fit.blocks, fit.block_point, rows):
+        back[at] = np.einsum("bij,bj->bi", low, u[at])
+        np.testing.assert_allclose(low[0] @ low[0].T, V[np.ix_(at[0], at[0])], atol=1e-9 * V.max())
+    np.testing.assert_allclose(back, e, atol=1e-10 * np.abs(e).max())
+    drawn = residual_draw(fit)(np.random.default_rng(1), 4000) - rows.mean(fit.beta)[:, None]
+    own = np.arange(8)
+    np.testing.assert_allclose(drawn[own] @ drawn[own].T / 4000, V[np.ix_(own, own)], atol=0.12 * V.max())
+    draws = found.bootstrap(4, kind="residual", seed=3)
+    assert draws.converged.all()
+    assert draws.frame.notna().all(axis=None)
+
+
+def test_random_effects_are_tested_beside_the_residuals_structure():
+    """ranova is the likelihood ratio of two fits; step leaves no random term where none is needed."""
+    table = WIDE.ranova()
+    without = fitted("FEV1 ~ ARMCD", "ar1h(AVISIT | USUBJID)", data=SPREAD)
+    assert table.loc["(1 | SITE)", "statistic"] == pytest.approx(without.deviance - WIDE.deviance, abs=1e-6)
+    assert table["npar"].tolist() == [8, 7]
+    p = float(chdtrc(1, table.loc["(1 | SITE)", "statistic"]))
+    assert table.loc["(1 | SITE)", "p"] == pytest.approx(p)
+    assert table.loc["(1 | SITE)", "p_chibar"] == pytest.approx(p / 2)
+    assert WIDE.step().random["eliminated"].tolist() == [0, 0]
+    found, without = RANDOM.step(), fitted("FEV1 ~ ARMCD", "ar1h(AVISIT | USUBJID)")
+    assert found.random["eliminated"].tolist() == [0, 1]
+    assert found.formula == "FEV1 ~ ARMCD"
+    assert "residual ar1h(AVISIT | USUBJID)" in repr(found)
+    assert found.model.deviance == pytest.approx(without.deviance, abs=1e-6)
+    np.testing.assert_allclose(found.fixed.loc["ARMCD", "F"], without.anova().loc["ARMCD", "F"], rtol=1e-5)
+
+
+def test_slopes_leave_one_after_the_other():
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": np.repeat(np.arange(25), 8), "t": np.tile(np.arange(8.0), 25)})
+    data["y"] = rng.normal(size=25)[data["g"]] + rng.normal(size=len(data))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = henderson.lmer("y ~ t + (t | g)", data, residual="ar1(t | g)").ranova()
+    assert list(table.index) == ["<none>", "t in (t | g)"]
+    assert table.loc["t in (t | g)", "df"] == 2
+    assert "0.5 χ²(1) + 0.5 χ²(2)" in table.attrs["notes"][0]
+
+
+def test_standard_errors_of_the_joint_information():
+    """cov='hessian': the joint Hessian of (β, G, ψ) by differences of the n × n likelihood."""
+    rows, _, _ = dense(WIDE)
+    fit = WIDE.engine
+    data = Data(fit.design, rows)
+    x = np.concatenate([fit.beta, fit.sigma**2 * fit.g, fit.psi])
+    p = len(fit.beta)
+
+    def minus_twice(x: np.ndarray) -> float:
+        V = covariance(data, x[p : p + 1], x[p + 1 :])
+        e, solved = rows.response - rows.X @ x[:p], np.linalg.solve(V, rows.X)
+        logs = np.linalg.slogdet(V)[1] + np.linalg.slogdet(rows.X.T @ solved)[1]
+        return float(logs + e @ np.linalg.solve(V, e))
+
+    step = 1e-3 * np.maximum(np.abs(x), 0.05)
+    k = len(x)
+    hessian = np.empty((k, k))
+    for i in range(k):
+        for j in range(i + 1):
+            a, b = step[i] * np.eye(k)[i], step[j] * np.eye(k)[j]
+            corners = minus_twice(x + a + b) - minus_twice(x + a - b) - minus_twice(x - a + b) + minus_twice(x - a - b)
+            hessian[i, j] = hessian[j, i] = corners / (4 * step[i] * step[j])
+    expected = np.sqrt(np.diag(np.linalg.inv(hessian / 2)))[:p]
+    np.testing.assert_allclose(WIDE.with_inference(cov="hessian").bse, expected, rtol=1e-4)
+    assert (WIDE.with_inference(cov="hessian").bse > WIDE.bse).all()
+
+
+def test_a_search_begins_where_it_is_told():
+    start = {"theta": WIDE.engine.theta, "residual": WIDE.engine.psi}
+    residual = "ar1h(AVISIT | USUBJID)"
+    near = henderson.lmer("FEV1 ~ ARMCD + (1 | SITE)", SPREAD, residual=residual, start=start)
+    far = henderson.lmer("FEV1 ~ ARMCD + (1 | SITE)", SPREAD, residual=residual, start=[3.0, 9, 9, 9, 9, -0.5])
+    assert near.deviance == pytest.approx(WIDE.deviance, abs=1e-8)
+    assert far.deviance == pytest.approx(WIDE.deviance, abs=1e-7)
+    assert near.engine.optimum.evaluations < far.engine.optimum.evaluations
+    wrong = {
+        "1 numbers; the model has 1 of theta and 5": [1.0],
+        "Corr = 2 is not between -1 and 1": {"theta": [1.0], "residual": [1, 1, 1, 1, 2.0]},
+        "it takes 'theta'": {"psi": [1.0]},
+    }
+    for message, value in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            henderson.lmer("FEV1 ~ ARMCD + (1 | SITE)", SPREAD, residual=residual, start=value)
+    with pytest.raises(ValueError, match="not positive definite"):
+        henderson.lmer("FEV1 ~ ARMCD", SITES, residual="cs(AVISIT | USUBJID)", start=[1.0, 2.0])
+
+
+def test_new_series_are_simulated_from_the_structure():
+    """Rows of one new label correlate as the structure has it, with the site's effect; known sites may keep theirs."""
+    visits = ["VIS1", "VIS3", "VIS4"]
+    new = pd.DataFrame({"SITE": "1", "USUBJID": np.repeat(["one", "two"], 3), "AVISIT": visits * 2, "ARMCD": "TRT"})
+    drawn = WIDE.simulate(6000, new, seed=1).to_numpy()
+    fit = WIDE.engine
+    own = WIDE.residual_cov().loc[visits, visits].to_numpy()
+    site = fit.sigma**2 * fit.lam[0][0, 0] ** 2
+    expected = np.kron(np.eye(2), own) + site
+    np.testing.assert_allclose(np.cov(drawn), expected, atol=0.06 * own.max())
+    kept = WIDE.simulate(6000, new, re="same", seed=1).to_numpy()
+    np.testing.assert_allclose(np.cov(kept), np.kron(np.eye(2), own), atol=0.06 * own.max())
+    np.testing.assert_allclose(
+        kept.mean(axis=1), WIDE.predict(new, conditional=True, new_levels="population"), atol=0.5
+    )
+    again = WIDE.simulate(2, new.iloc[::-1], seed=1)
+    assert again.shape == (6, 2)
+    with pytest.raises(DataError, match="USUBJID 'one' has two rows at AVISIT 'VIS1'"):
+        WIDE.simulate(1, new.assign(AVISIT="VIS1"))
+    with pytest.raises(DataError, match="'AVISIT' has a value in row 0"):
+        WIDE.simulate(1, new.assign(AVISIT="VIS9"))
+    weighted = US.simulate(4000, new.assign(WEIGHT=[1.0, 2, 4, 1, 1, 1]), seed=2).to_numpy()
+    np.testing.assert_allclose(
+        weighted.var(axis=1)[:3], np.diag(US.residual_cov().loc[visits, visits]) / [1, 2, 4], rtol=0.1
+    )
 
 
 def test_structures_are_compared():
@@ -245,12 +403,8 @@ def test_results_are_kept():
 
 
 REFUSED = {
-    "ranova": lambda r: r.ranova(),
-    "step": lambda r: r.step(),
     "caic": lambda r: r.caic(),
     "rlrt": lambda r: r.rlrt(),
-    "simulate new": lambda r: r.simulate(1, SITES.head(3)),
-    "hessian": lambda r: r.with_inference(cov="hessian").bse,
     "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
     "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
 }  # fmt: skip

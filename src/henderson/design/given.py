@@ -18,6 +18,7 @@ from henderson.covariance.layout import layouts_of
 from henderson.covariance.roots import semidefinite_root
 from henderson.covariance.structures import structure_called
 from henderson.design.intercept import other_spelling
+from henderson.sources.columns import numbers
 
 FloatArray = np.ndarray
 
@@ -107,6 +108,27 @@ def given_parameters(
     else:
         raise ValueError("varcorr= (or theta=) is missing: the variances of the random effects")
     return Given(_beta(design, beta, otherwise), lam, sigma)
+
+
+def start_vector(start: Any) -> FloatArray | None:
+    """Parameters to begin a search from, as one vector: θ, and the residuals' natural parameters after it.
+
+    Raises
+    ------
+    ValueError
+        For a key that there is not.
+
+    Examples
+    --------
+    >>> start_vector({"theta": [1.0], "residual": [4.0, 0.5]}).tolist()
+    [1.0, 4.0, 0.5]
+    """
+    if not isinstance(start, Mapping):
+        return None if start is None else numbers(start, "start")
+    parts = ("theta", "residual")
+    if unknown := [key for key in start if key not in parts]:
+        raise ValueError(f"start has {unknown[0]!r}; it takes 'theta' and, with residual=, 'residual'")
+    return np.concatenate([np.zeros(0), *(numbers(start[name], f"start[{name!r}]") for name in parts if name in start)])
 
 
 def _beta(design: Design, beta: Any, otherwise: Given | None) -> FloatArray:

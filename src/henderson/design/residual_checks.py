@@ -43,14 +43,14 @@ def check_residual(design: Design, rows: Rows) -> None:
     term, series = design.residual, rows.residual
     if term is None or series is None:
         return
-    check_repeated(term, series, rows)
+    check_repeated(term, series, rows.positions)
     check_covariates(term, series, rows)
     check_counts(term, series)
     check_told_apart(design, rows)
 
 
-def check_repeated(term: ResidualTerm, series: ResidualRows, rows: Rows) -> None:
-    """A series has one row of a visit, or at a place."""
+def check_repeated(term: ResidualTerm, series: ResidualRows, positions: np.ndarray | None = None) -> None:
+    """A series has one row of a visit, or at a place; `positions` are those of the rows in the data."""
     if not term.group or term.structure == "diag" or not term.places:
         return
     places = series.where[:, None] if series.where.ndim == 1 else series.where
@@ -68,12 +68,12 @@ def check_repeated(term: ResidualTerm, series: ResidualRows, rows: Rows) -> None
     more = f"; so do {int(same.sum()) - 1} other rows" if same.sum() > 1 else ""
     raise DataError(
         f"{term.label}: {term.group} {shown_label(term.levels[series.codes[one]])} has two rows at {place} "
-        f"(rows {_position(rows, one)} and {_position(rows, other)}){more}: a series has one row at each"
+        f"(rows {_position(positions, one)} and {_position(positions, other)}){more}: a series has one row at each"
     )
 
 
-def _position(rows: Rows, row: int) -> int:
-    return int(row if rows.positions is None else rows.positions[row])
+def _position(positions: np.ndarray | None, row: int) -> int:
+    return int(row if positions is None else positions[row])
 
 
 def check_covariates(term: ResidualTerm, series: ResidualRows, rows: Rows) -> None:
@@ -82,7 +82,7 @@ def check_covariates(term: ResidualTerm, series: ResidualRows, rows: Rows) -> No
         if own.of_fitted:
             continue
         if own.kind == "power" and (values == 0).any():
-            row = _position(rows, int(np.argmax(values == 0)))
+            row = _position(rows.positions, int(np.argmax(values == 0)))
             raise DataError(f"{own.label}: {own.name!r} is zero in row {row}, where its power has no variance")
         size = np.abs(values) if own.kind == "power" else values
         if (size == size[0]).all():

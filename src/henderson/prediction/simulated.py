@@ -2,25 +2,35 @@
 
 Of a term's levels those that are to be new, and those that the fit does not have, are drawn from N(0, σ²λλ') in each
 replicate, one draw a level: rows that share a label share its effects. With `re="same"` known levels keep their modes.
+Residuals with a covariance structure are drawn series by series, those of a series that the fit has anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from henderson.contract.design import RandomTerm
+from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import TermRows
 from henderson.design.checks import check_weights
 from henderson.design.replay import NewTerm, Wanted, new_weights
+from henderson.design.residual_checks import check_repeated
 from henderson.engine.fit import Fit
-from henderson.engine.many.draws import TermDraw, responses, together
+from henderson.engine.many.draws import TermDraw, by_series, responses, together
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.rows import series_roots
 from henderson.errors import DataError
-from henderson.prediction.new_rows import read_targets
-from henderson.sources.columns import find_missing, settle, to_array, to_float
+from henderson.prediction.new_rows import Targets, read_targets
+from henderson.prediction.structured import places_of
+from henderson.sources.columns import Array, find_missing, settle, to_array, to_float
 from henderson.sources.factors import cross, encode
+from henderson.sources.frames import read_table
 
 FloatArray = np.ndarray
 
@@ -68,7 +78,6 @@ def simulate_new(
     >>> simulate_new(fit, {"Batch": ["A", "new", "new"]}, 4, re="same", seed=1).shape
     (3, 4)
     """
-    fit.refuse_structure("simulate(newdata=)")
     if weights is not None and not fit.design.weighted:
         raise ValueError("weights= goes with a model that has weights; this one has none")
     every: list[Wanted] = ["known"] * len(fit.design.terms)
@@ -83,7 +92,38 @@ def simulate_new(
         for new, term, b, lam in zip(targets.terms, fit.design.terms, fit.b, fit.lam)
         if new is not None
     ]
-    return together(responses(mean, fit.sigma, own_weights, drawn), len(mean), n, seed)
+    if isinstance(fit, StructuredFit):
+        places = series_of(fit, newdata, targets)
+        draw = by_series(mean, series_roots(fit.structure, fit.psi, places, own_weights), drawn)
+    else:
+        draw = responses(mean, fit.sigma, own_weights, drawn)
+    return together(draw, len(mean), n, seed)
+
+
+def series_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRows:
+    """Where new rows stand in their series, each label a series, whether or not the fit has it.
+
+    Raises
+    ------
+    DataError
+        When a visit or a stratum is not the fit's, a label is missing, or a series has two rows at one place.
+    """
+    places, term, specs = places_of(fit, newdata, targets), fit.design.residual, fit.design.specs
+    assert term is not None
+    assert specs is not None
+    assert specs.residual is not None
+    columns, fresh = specs.residual.series.columns, np.flatnonzero(places.codes < 0)
+    if not columns:
+        return replace(places, codes=np.arange(len(places.codes)))
+    if len(fresh):
+        table = read_table(newdata)
+        codes, labels = _labelled({name: table[name] for name in columns}, fresh)
+        known = places.codes.copy()
+        known[fresh] = term.n_series + codes
+        places = replace(places, codes=known)
+        term = replace(term, levels=pd.Index([*term.levels, *labels], dtype=object))
+    check_repeated(term, places)
+    return places
 
 
 def given_weights(fit: Fit, weights: Any, m: int) -> FloatArray | None:
@@ -134,12 +174,20 @@ def _term_draw(new: NewTerm, term: RandomTerm, b: FloatArray, root: FloatArray, 
 
 def _fresh_codes(new: NewTerm, rows: np.ndarray) -> np.ndarray:
     """A number for each combination of labels in some rows, (len(rows),)."""
+    return _labelled(new.labels, rows)[0]
+
+
+def _labelled(columns: Mapping[str, Array], rows: np.ndarray) -> tuple[np.ndarray, pd.Index]:
+    """A number for each combination of labels in some rows, (len(rows),), and the combinations."""
     if not len(rows):
-        return np.empty(0, np.intp)
+        return np.empty(0, np.intp), pd.Index([])
     factors = []
-    for name, values in new.labels.items():
+    for name, values in columns.items():
         own, shown = values[rows], repr(name or "groups")
         if (lost := find_missing(own)) is not None and lost.any():
             raise DataError(f"{shown} is missing in row {rows[np.argmax(lost)]}: no effect can be drawn for it")
         factors.append(encode(settle(own), shown))
-    return factors[0][0] if len(factors) == 1 else cross(factors)[0]
+    if len(factors) == 1:
+        return factors[0]
+    codes, crossing = cross(factors)
+    return codes, pd.Index(crossing.labels)

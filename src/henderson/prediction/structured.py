@@ -61,11 +61,7 @@ def structured_predictions(
     if request.se and request.method == "bootstrap":
         fit.refuse_structure("predict(method='bootstrap')")
     estimate = targets.estimates(fit.b) if request.conditional else targets.mean
-    places = _places(fit, newdata) if request.own or new else None
-    if places is not None and newdata is not None:
-        functions, fitted = fit.structure.term.variance, targets.estimates(fit.b)
-        covariates = (fitted if one.of_fitted else v for one, v in zip(functions, places.covariates))
-        places = replace(places, covariates=tuple(covariates))
+    places = places_of(fit, newdata, targets) if request.own or new else None
     if request.own:
         assert places is not None
         estimate = estimate + _from_series(fit, places, own)
@@ -106,8 +102,8 @@ def _variance(
     return np.where(exact, 0.0, variance), np.where(exact, np.inf, found.df)
 
 
-def _places(fit: StructuredFit, newdata: Any) -> ResidualRows:
-    """Where rows stand in their series."""
+def places_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRows:
+    """Where rows stand in their series; variances that follow fitted values have those of new rows."""
     if newdata is None:
         places = fit.observed_for("predict() without new data").residual
         assert places is not None
@@ -121,7 +117,9 @@ def _places(fit: StructuredFit, newdata: Any) -> ResidualRows:
     if places.strata is not None and (places.strata < 0).any():
         name = fit.design.residual.stratum  # type: ignore[union-attr]
         raise DataError(f"{name!r} has a value in row {int(np.argmin(places.strata))} that the fit does not have")
-    return places
+    functions, fitted = fit.structure.term.variance, targets.estimates(fit.b)
+    covariates = (fitted if one.of_fitted else v for one, v in zip(functions, places.covariates))
+    return replace(places, covariates=tuple(covariates))
 
 
 def _from_series(fit: StructuredFit, places: ResidualRows, own: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ import numpy as np
 from henderson.contract.rows import TermRows
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.residual.rows import residual_roots
+from henderson.engine.residual.rows import residual_roots, scaled_residuals, total_roots
 
 FloatArray = np.ndarray
 #: (Generator, m) → responses (n, m)
@@ -152,7 +152,11 @@ def _of_the_model(fit: Fit, mean: FloatArray, terms: Sequence[TermDraw]) -> Draw
     """Responses of a fit's own rows; residuals with a structure are drawn series by series."""
     if not isinstance(fit, StructuredFit):
         return responses(mean, fit.sigma, fit.observed.weights, terms)
-    roots = residual_roots(fit.blocks, fit.psi_working, fit.observed)
+    return by_series(mean, residual_roots(fit.blocks, fit.psi_working, fit.observed), terms)
+
+
+def by_series(mean: FloatArray, roots: Sequence[tuple[np.ndarray, FloatArray]], terms: Sequence[TermDraw]) -> Draw:
+    """y = mean + Zb + Lu, u standard normal, for roots L (B, n, n) of the covariances of series' rows (B, n)."""
 
     def draw(rng: np.random.Generator, m: int) -> FloatArray:
         y = np.repeat(mean[:, None], m, axis=1)
@@ -172,6 +176,8 @@ def residual(fit: Fit) -> Draw:
     Conditional modes and residuals vary less than the effects that they predict. They are centred and given the fitted
     covariance (Carpenter, Goldstein and Rasbash 2003): U ← U A, A'(U'U/J)A = σ²G; e ← e σ/√(e'e/n).
     """
+    if isinstance(fit, StructuredFit):
+        return _scaled_residual(fit)
     mean, rows = mean_of(fit), fit.rows
     root_weights = np.sqrt(rows.unit_weights)
     fitted = mean.copy()[:, None]
@@ -188,6 +194,23 @@ def residual(fit: Fit) -> Draw:
         for term, u in zip(rows.terms, effects):
             chosen = rng.integers(len(u), size=(len(u), m))
             add_effects(y, term, u[chosen].transpose(0, 2, 1))
+        return y
+
+    return draw
+
+
+def _scaled_residual(fit: StructuredFit) -> Draw:
+    """y = Xβ̂ + Lu, u drawn with replacement from L⁻¹(y − Xβ̂), centred and of variance one; Var(y) = LL' by blocks."""
+    mean, rows = mean_of(fit), fit.observed
+    roots = total_roots(fit.blocks, fit.block_point, rows)
+    scaled = scaled_residuals(fit.blocks, fit.block_point, rows)
+    scaled = reflated(scaled[:, None], np.eye(1))[:, 0]
+
+    def draw(rng: np.random.Generator, m: int) -> FloatArray:
+        u = scaled[rng.integers(len(scaled), size=(len(scaled), m))]
+        y = np.repeat(mean[:, None], m, axis=1)
+        for at, root in roots:
+            y[at] += np.einsum("bij,bjm->bim", root, u[at], optimize=True)
         return y
 
     return draw

@@ -16,6 +16,7 @@ import numpy as np
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
+from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.fitted import Fit, Penalty, Search
@@ -107,11 +108,14 @@ class StructuredFit(Fit):
         return self.blocks.residual
 
     @property
+    def variances(self) -> FloatArray:
+        """(G, ψ) in the user's units, (k,)."""
+        return np.concatenate([self.g * self.sigma**2, self.psi])
+
+    @property
     def psi_working(self) -> FloatArray:
         """(G, ψ) of the working basis, (k,)."""
-        blocks = self.blocks
-        user = np.concatenate([self.g * self.sigma**2, self.psi])
-        return np.linalg.solve(to_user_units(blocks), user)
+        return np.linalg.solve(to_user_units(self.blocks), self.variances)
 
     @property
     def moments_in_user_units(self) -> Moments:
@@ -233,8 +237,9 @@ def fit_structured(
     design : Design
     rows : Rows
     reml : bool
-    start : array, optional
-        Not taken here: a search begins from the residuals.
+    start : (n_theta + r,) array, optional
+        To begin from: θ, relative to √ψ₀, and the structure's natural parameters ψ in the user's units. By default a
+        search begins from the residuals.
     progress : bool, optional
     near : (k,) array, optional
         Variance parameters (G, ψ) in the user's units, close to the optimum.
@@ -244,16 +249,51 @@ def fit_structured(
     Raises
     ------
     ValueError
-        When a θ to begin from is given.
+        When `start` has another length, or is not in the range of the parameters.
     """
     if start is not None:
-        raise ValueError("start= is for models with independent residuals; with residual= the search finds its own")
+        near = variances_of(design, rows, start)
     assert design.residual is not None
     began = time.perf_counter()
     with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
         if any(own.of_fitted for own in design.residual.variance):
             return _by_rounds(design, rows, reml, near, tell, began, trusted)
         return _once(design, rows, reml, near, tell, began, trusted)
+
+
+def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
+    """(G, ψ) in the user's units of θ, relative to √ψ₀, and ψ one after the other, (k,).
+
+    Raises
+    ------
+    ValueError
+        When there are more or fewer, or one is out of its range.
+    """
+    assert design.residual is not None
+    assert rows.residual is not None
+    layouts = layouts_of(design.terms)
+    residual = Residual.of(design.residual, int(np.bincount(rows.residual.codes).max()))
+    sizes, start = [one.n_theta for one in layouts], np.asarray(start, float)
+    n = sum(sizes)
+    if start.shape != (n + residual.n_parameters,):
+        raise ValueError(
+            f"start has {start.size} numbers; the model has {n} of theta and {residual.n_parameters} of the residuals: "
+            f"{', '.join(residual.names)}"
+        )
+    psi = start[n:]
+    for name, value, (low, high) in zip(residual.names, psi, residual.ranges):
+        if not low < value < high:
+            raise ValueError(f"start: {name} = {value:g} is not between {low:g} and {high:g}")
+    with np.errstate(all="ignore"):
+        try:
+            regular = bool(np.isfinite(residual.working(psi)).all())
+        except np.linalg.LinAlgError:
+            regular = False
+    if not regular:
+        raise ValueError("start: the residuals' covariance that it says is not positive definite")
+    lam = [layout.lam(start[place]) for layout, place in zip(layouts, consecutive(sizes))]
+    g = [psi[0] * layout.g(one @ one.T) for layout, one in zip(layouts, lam)]
+    return np.concatenate([*g, psi])
 
 
 def _once(
@@ -289,7 +329,7 @@ def _by_rounds(
     for _ in range(ROUNDS):
         here = with_fitted(design, rows, values)
         fit = _once(design, here, reml, near, tell, began, trusted)
-        near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
+        near = fit.variances
         if len(before) and np.abs(near - before).max() <= SETTLED * np.abs(near).max():
             return fit
         before, values = near, here.mean(fit.beta, fit.kept) + here.random_part(fit.b)
@@ -313,8 +353,8 @@ def refit_structured(
     """The same model fitted to another response, or by the other likelihood, from the fit's own optimum."""
     rows = fit.observed_for("refit")
     rows = rows if y is None else rows.with_response(y)
-    near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
-    return fit_structured(fit.design, rows, reml=fit.reml if reml is None else reml, progress=progress, near=near)
+    by = fit.reml if reml is None else reml
+    return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.variances)
 
 
 def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) -> StructuredFit:

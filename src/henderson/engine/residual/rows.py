@@ -16,7 +16,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.model import BlockModel, Part
 from henderson.engine.residual.point import BlockPoint, Factored
-from henderson.engine.residual.units import Batch
+from henderson.engine.residual.units import Batch, chunks
 
 FloatArray = np.ndarray
 
@@ -153,10 +153,39 @@ def residual_roots(model: BlockModel, psi: FloatArray, rows: Rows) -> list[tuple
     found = []
     for part in model.parts:
         low = model.basis.y_scale * np.linalg.cholesky(model.residual_cov(psi, part.batch))[part.batch.unit_of]
-        if rows.weights is not None:
-            low = low / np.sqrt(rows.weights)[part.batch.rows][:, :, None]
-        found.append((part.batch.rows, low))
+        found.append((part.batch.rows, _unweighted(low, part.batch.rows, rows)))
     return found
+
+
+def series_roots(
+    residual: Residual, psi: FloatArray, places: ResidualRows, weights: FloatArray | None
+) -> list[tuple[np.ndarray, FloatArray]]:
+    """The same of any rows in series, not of a model's own, at natural parameters ψ; series of one size together."""
+    _, sizes = np.unique(places.codes, return_counts=True)
+    order, starts, found = np.argsort(places.codes, kind="stable"), np.cumsum([0, *sizes]), []
+    for n in np.unique(sizes):
+        every = order[starts[:-1][sizes == n][:, None] + np.arange(n)]
+        for some in chunks(len(every), n * n):
+            at = every[some]
+            strata = None if places.strata is None else places.strata[at]
+            cov = residual.cov(psi, places.where[at], strata, tuple(own[at] for own in places.covariates))
+            low = np.linalg.cholesky(cov)
+            found.append((at, low if weights is None else low / np.sqrt(weights)[at][:, :, None]))
+    return found
+
+
+def total_roots(model: BlockModel, point: BlockPoint, rows: Rows) -> list[tuple[np.ndarray, FloatArray]]:
+    """The same of Var(y): L of each block, whose inverse makes `scaled_residuals`."""
+    found = []
+    for part, at in zip(model.parts, point.factored):
+        low = model.basis.y_scale * np.linalg.inv(at.inverse_low)[part.batch.unit_of]
+        found.append((part.batch.rows, _unweighted(low, part.batch.rows, rows)))
+    return found
+
+
+def _unweighted(low: FloatArray, at: np.ndarray, rows: Rows) -> FloatArray:
+    """Roots (B, n, n) of blocks' rows `at`, by 1/√w."""
+    return low if rows.weights is None else low / np.sqrt(rows.weights)[at][:, :, None]
 
 
 def solved_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:

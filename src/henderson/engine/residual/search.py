@@ -65,7 +65,6 @@ class Found:
 def search_blocks(
     model: BlockModel,
     rows: Rows,
-    start: FloatArray | None = None,
     tell: Callable[[int], object] | None = None,
     near: FloatArray | None = None,
     trusted: bool = False,
@@ -77,12 +76,10 @@ def search_blocks(
     model : BlockModel
     rows : Rows
         Of the model, for starts.
-    start : (f,) array, optional
-        A φ to begin from.
     tell : callable, optional
         Told the number of evaluations.
     near : (f,) array, optional
-        A φ close to the optimum: no other start is tried unless that ends at a boundary.
+        A φ to begin from: no other start is tried unless that ends at a boundary.
     trusted : bool
         Take a certified end near it at a boundary, too: of data that are all but those of `near`.
     """
@@ -100,12 +97,7 @@ def search_blocks(
         return minimize(evaluate, first) if np.isfinite(first.deviance) else None
 
     starts = _starts(model, rows)
-    candidates = [phi for phi in (start, near) if phi is not None] or [next(starts)]
-    best, tried = None, 0
-    for phi in candidates:
-        best, tried = descend(phi), tried + 1
-        if best is not None:
-            break
+    best, tried = descend(next(starts) if near is None else near), 1
     if best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
             other = descend(phi)

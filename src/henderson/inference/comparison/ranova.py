@@ -1,7 +1,8 @@
 """Tests of the random effects, one at a time: `ranova`, as lmerTest's.
 
 A term with several effects loses one model term at a time (``Days in (Days | Subject)``), those first that no other
-contains; a term with one is removed. The fixed part stays, so REML likelihoods are compared as they are.
+contains; a term with one is removed. The fixed part stays, and what covariance the residuals have, so REML likelihoods
+are compared as they are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from henderson.covariance.layout import consecutive
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.formula.bar_kinds import bar_text
 from henderson.formula.coding import Part
 from henderson.inference.comparison.chibar import mixture
@@ -54,7 +56,7 @@ def ranova(model: Any) -> pd.DataFrame:
     from scipy.special import chdtrc
 
     fit = fit_from(model)
-    whole = likelihood_of(fit)
+    whole, at_end = likelihood_of(fit), isinstance(fit, StructuredFit) and fit.at_end
     rows = {"<none>": _row(whole.deviance, whole.n_parameters)}
     notes = []
     for one in removals(fit):
@@ -62,7 +64,7 @@ def ranova(model: Any) -> pd.DataFrame:
         less = likelihood_without(fit, one.design, one.rows)
         statistic = likelihood_ratio(less, whole)
         df = whole.n_parameters - less.n_parameters
-        known = mixture(terms, fit.design.terms)
+        known = None if at_end else mixture(terms, fit.design.terms)
         if known is not None:
             notes.append(f"p_chibar of {name}: chi-bar-square, {known}")
         rows[name] = _row(less.deviance, less.n_parameters) | {
@@ -100,7 +102,7 @@ class Removal:
 
 def removals(fit: Fit) -> Iterator[Removal]:
     """What can be removed, and the models without it."""
-    design, rows = fit.design, fit.rows_for("ranova()")
+    design, rows = fit.design, fit.observed_for("ranova()")
     for k, term in enumerate(design.terms):
         pieces, label = _pieces(design, k), label_of(design, k)
         slopes = [(names, place) for names, place in pieces if names]

@@ -21,7 +21,7 @@ import numpy as np
 from henderson.contract.design import Design, RandomTerm
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
-from henderson.errors import DataError
+from henderson.errors import DataError, NotAvailable
 from henderson.inference.comparison.chibar import ChiBar
 from henderson.inference.comparison.ranova import without_columns
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, likelihood_without
@@ -100,7 +100,12 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     (6.369, True, 0.0058)
     """
     fit = fit_from(model)
-    fit.refuse_structure("rlrt()")
+    if (residual := fit.design.residual) is not None:
+        raise NotAvailable(
+            f"rlrt(): the exact distribution is that of independent residuals, and theirs is {residual.label}; "
+            "ranova() has the test against a mixture of chi-squares, and compare(smaller, larger, method='bootstrap') "
+            "simulates it"
+        )
     tested = _find(fit.design, term)
     rows = fit.rows_for("rlrt()")
     place = fit.design.terms.index(tested)

@@ -4,8 +4,8 @@
    the rest is fitted again, and again asked.
 2. So with the terms of the fixed part that no other contains (`drop1`) and `alpha_fixed`.
 
-The last random term stays: without it the model is linear. A model found so is a description of these data; its
-p-values do not know of the search.
+The last random term stays, unless the residuals correlate: without it the model is linear. A model found so is a
+description of these data; its p-values do not know of the search.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from henderson.inference.choose import infer
 from henderson.inference.comparison.ranova import Removal, removals
 from henderson.inference.comparison.submodels import FittedLikelihood, likelihood_of, likelihood_ratio, linear
 from henderson.inference.comparison.without_term import formula_of, without_term
+from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest
 from henderson.tables.result_frame import ResultFrame
 
@@ -59,11 +60,17 @@ class Steps:
 
     def __repr__(self) -> str:
         tables = [repr(table) for table in (self.random, self.fixed) if len(table)]
-        return "\n\n".join([*tables, f"Model found: {self.formula}"])
+        return "\n\n".join([*tables, f"Model found: {self._found}"])
+
+    @property
+    def _found(self) -> str:
+        """The formula, and the residuals' covariance where they have one."""
+        residual = fit_of(self.model).design.residual
+        return self.formula if residual is None else f"{self.formula}, residual {residual.label}"
 
     def _repr_html_(self) -> str:
         tables = [table._repr_html_() for table in (self.random, self.fixed) if len(table)]
-        return "\n".join([*tables, f"<p>Model found: {html.escape(self.formula)}</p>"])
+        return "\n".join([*tables, f"<p>Model found: {html.escape(self._found)}</p>"])
 
 
 def step(
@@ -101,7 +108,7 @@ def step(
     for name, alpha in (("alpha_random", alpha_random), ("alpha_fixed", alpha_fixed)):
         if not 0 <= alpha <= 1:
             raise ValueError(f"{name} must be between 0 and 1, not {alpha!r}")
-    fit.rows_for("step()")
+    fit.observed_for("step()")
     kept = {keep} if isinstance(keep, str) else set(keep)
     known = {term.name for term in fixed_terms_of(fit)} | {one.name for one in removals(fit)}
     if unknown := sorted(kept - known):
@@ -136,10 +143,11 @@ def _random(fit: Fit, alpha: float, kept: set[str]) -> tuple[Fit, ResultFrame]:
 
 
 def _test(fit: Fit, one: Removal) -> tuple[dict[str, Any], Fit | None]:
-    """The likelihood-ratio test of a removal, and the fit without it; None where no random effect is left."""
+    """The likelihood-ratio test of a removal, and the fit without it; None where a linear model is left."""
     from scipy.special import chdtrc
 
-    less = fit_design(one.design, one.rows, reml=fit.reml) if one.design.terms else None
+    is_linear = not one.design.terms and one.design.residual is None
+    less = None if is_linear else fit_design(one.design, one.rows, reml=fit.reml)
     at = linear(fit.rows, fit.kept, reml=fit.reml) if less is None else likelihood_of(less)
     statistic, df = likelihood_ratio(at, likelihood_of(fit)), fit.n_parameters - at.n_parameters
     tested = {"statistic": statistic, "df": float(df), "p": float(chdtrc(df, statistic))}
@@ -169,7 +177,7 @@ def _fixed(fit: Fit, request: InferenceRequest, alpha: float, kept: set[str]) ->
         highest = max(may, key=lambda test: test["p"])
         done += 1
         rows.append(highest | {"eliminated": done})
-        fit = fit_design(*without_term(fit.design, fit.rows, highest["term"]), reml=fit.reml)
+        fit = fit_design(*without_term(fit.design, fit.observed, highest["term"]), reml=fit.reml)
     columns = ["term", "eliminated", "num_df", "den_df", "F", "p"]
     frame = pd.DataFrame(rows, columns=columns).set_index("term")
     heading = f"Backward elimination of fixed effects ({ddf} degrees of freedom)"

@@ -48,8 +48,9 @@ def by(fit: Fit, *, reml: bool) -> Fit:
 
 
 def likelihood_without(fit: Fit, design: Design, rows: Rows) -> FittedLikelihood:
-    """The same model with fewer random effects, fitted by the same criterion; linear where none is left."""
-    if not design.terms:
+    """The same model with fewer random effects, fitted by the same criterion; linear where none is left and residuals
+    are independent."""
+    if not design.terms and design.residual is None:
         return linear(rows, fit.kept, reml=fit.reml)
     return likelihood_of(fit_design(design, rows, reml=fit.reml))
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from henderson.inference.covariances.cluster_robust import cluster_robust
-from henderson.inference.covariances.joint import joint_of_fit
+from henderson.inference.covariances.joint import joint_of_fit, joint_of_structured
 from henderson.inference.ddf.kenward_roger import adjusted_covariance
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.inference import DdfMethod
@@ -50,7 +50,9 @@ KINDS = ("CR0", "CR1", "CR2", "CR3")
 
 
 def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
-    fitted.fit.refuse_structure("cov='hessian'")
+    if fitted.design.residual is not None:
+        matrix, is_definite = joint_of_structured(fitted.fit)
+        return Covariance(matrix, notes=() if is_definite else (_INDEFINITE,))
     joint, p = joint_of_fit(fitted.fit), int(fitted.kept.sum())
     return Covariance(joint.in_user_units[:p, :p], notes=() if joint.is_definite else (_INDEFINITE,))
 

@@ -1,7 +1,8 @@
 """The bootstrap of a fit: draw, fit again, collect.
 
 parametric  responses from the fitted model
-residual    responses from reflated conditional modes and residuals (Carpenter, Goldstein and Rasbash 2003)
+residual    responses from reflated conditional modes and residuals (Carpenter, Goldstein and Rasbash 2003); where
+            residuals correlate from L⁻¹(y − Xβ̂), Var(y) = LL', drawn with replacement and correlated again by L
 cases       whole groups drawn with replacement
 """
 
@@ -24,8 +25,10 @@ from henderson.engine.many.refits import Refits, Refitter, refit_all
 from henderson.intervals.bootstrap.cases import (
     GroupFitter,
     check_groups,
+    check_within,
     draw_counts,
     fit_like,
+    n_groups,
     of_resamples,
     repeated,
     within_groups,
@@ -186,9 +189,7 @@ class Bootstrap:
     @cached_property
     def _acceleration(self) -> tuple[FloatArray, str]:
         """â of each column, from the fits without one group each, and what there is to say about it."""
-        from henderson.engine.many.components import n_components
-
-        groups = n_components(self._fit.design, self._fit.rows)
+        groups = n_groups(self._fit)
         if groups < 3 or groups > MOST_GROUPS:
             why = "fewer than three independent groups" if groups < 3 else f"more than {MOST_GROUPS} groups"
             return np.zeros(self.frame.shape[1]), f"acceleration taken as zero: {why} to leave out one at a time"
@@ -255,8 +256,8 @@ def bootstrap_fit(
         raise ValueError(f"a bootstrap needs at least one replicate, not {n}")
     if within and kind != "cases":
         raise ValueError("within=True is for kind='cases'")
-    if kind != "parametric":
-        fit.refuse_structure(f"bootstrap(kind={kind!r})")
+    if within:
+        check_within(fit)
     fit.observed_for("bootstrap()")
     entropy = entropy_of(seed)
     with progress_bar(f"{kind} bootstrap", n, progress) as tell:

@@ -21,7 +21,9 @@ from henderson.engine.many.draws import Draw
 from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Resampled, Responses
 from henderson.engine.many.refits import BATCH_DOUBLES, Refits, batched_components, start_of
-from henderson.errors import DataError
+from henderson.engine.residual.fit import StructuredFit, fit_structured
+from henderson.engine.residual.units import blocks_of
+from henderson.errors import DataError, NotAvailable
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
@@ -38,7 +40,7 @@ def check_groups(fit: Fit) -> int:
     DataError
         When there is but one: the grouping factors are crossed.
     """
-    count = n_components(fit.design, fit.rows)
+    count = n_groups(fit)
     if count < 2:
         factors = ", ".join(dict.fromkeys(t.group for t in fit.design.terms))
         raise DataError(
@@ -46,6 +48,29 @@ def check_groups(fit: Fit) -> int:
             "use kind='parametric' or kind='residual'"
         )
     return count
+
+
+def n_groups(fit: Fit) -> int:
+    """Number of independent groups of rows; of residuals that correlate within series those that no series joins."""
+    if isinstance(fit, StructuredFit):
+        return fit.n_blocks
+    return n_components(fit.design, fit.rows)
+
+
+def owners(fit: Fit) -> np.ndarray:
+    """The group of each row, (n,)."""
+    if isinstance(fit, StructuredFit):
+        return np.unique(blocks_of(fit.design, fit.observed), return_inverse=True)[1].ravel()
+    return component_of_rows(fit.design, fit.rows)
+
+
+def check_within(fit: Fit) -> None:
+    """Raise where rows drawn within groups would break up series."""
+    if (residual := fit.design.residual) is not None:
+        raise NotAvailable(
+            f"within=True draws rows within the groups, which breaks up the series of {residual.label}; cases are "
+            "drawn whole there: leave within= out"
+        )
 
 
 def draw_counts(n_groups: int) -> Draw:
@@ -65,7 +90,7 @@ class GroupFitter:
     @blas_threads()
     def __init__(self, fit: Fit) -> None:
         self.fit = fit
-        self.owner = component_of_rows(fit.design, fit.rows)
+        self.owner = owners(fit)
         self.parts = batched_components(fit, separate=True)
         if self.parts is None:
             self.batch = 1
@@ -134,6 +159,8 @@ def of_resamples(fit: Fit, fits: list[Fit]) -> Refits:
 
 def fit_like(fit: Fit, design: Design, rows: Rows) -> Fit:
     """A fit of another design, by the same criterion and from the same estimates."""
+    if isinstance(fit, StructuredFit):
+        return fit_structured(design, rows, reml=fit.reml, progress=False, near=fit.variances)
     return fit_design(design, rows, reml=fit.reml, start=fit.theta)
 
 
@@ -165,7 +192,7 @@ def within_groups(fit: Fit, owner: np.ndarray, rng: np.random.Generator) -> tupl
 
 def taken(fit: Fit, rows: np.ndarray, copies: np.ndarray) -> tuple[Design, Rows]:
     """Some rows of a fit, levels apart by copy."""
-    chosen = fit.rows[rows]
+    chosen = fit.observed[rows]
     known: dict[str, tuple[np.ndarray, pd.Index]] = {}
     terms, loads = [], []
     for term, own in zip(fit.design.terms, chosen.terms):
@@ -177,5 +204,12 @@ def taken(fit: Fit, rows: np.ndarray, copies: np.ndarray) -> tuple[Design, Rows]
         codes, labels = known[term.group]
         terms.append(replace(term, levels=labels))
         loads.append(replace(own, codes=codes))
-    design = replace(fit.design, terms=tuple(terms), n=len(rows))
-    return design, replace(chosen, terms=tuple(loads))
+    design, chosen = replace(fit.design, terms=tuple(terms), n=len(rows)), replace(chosen, terms=tuple(loads))
+    residual, places = design.residual, chosen.residual
+    if residual is None or places is None:
+        return design, chosen
+    series, codes = np.unique(copies.astype(np.int64) * residual.n_series + places.codes, return_inverse=True)
+    return (
+        replace(design, residual=replace(residual, levels=pd.RangeIndex(len(series)))),
+        replace(chosen, residual=replace(places, codes=codes.reshape(-1).astype(np.intp))),
+    )
