@@ -166,6 +166,14 @@ def many_levels(rng: np.random.Generator) -> tuple[str, Data]:
     return f"y ~ {rng.choice(['1', 'x'])} + (x | g)", data
 
 
+def from_zero(rng: np.random.Generator) -> tuple[str, Data]:
+    """0 + x + (x | g), y far from zero"""
+    g = rng.choice(rng.integers(3, 9), size=rng.integers(14, 41))
+    data = {"y": 100 + _response(rng, np.unique(g, return_inverse=True)[1]), "g": g}
+    _fixed(rng, data)
+    return f"y ~ 0 + x + ({rng.choice(['x', '0 + x'])} | g)", data
+
+
 SCALAR: dict[str, Draw] = {draw.__name__: draw for draw in (one, nested, crossed, three)}
 KINDS: dict[str, Draw] = SCALAR | {
     draw.__name__: draw
@@ -179,6 +187,7 @@ KINDS: dict[str, Draw] = SCALAR | {
         pairs,
         at_odds,
         many_levels,
+        from_zero,
     )
 }
 

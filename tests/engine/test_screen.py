@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from henderson import lmer
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.search import search as searching
+from henderson.engine.search.cones import cones, frames
 from henderson.engine.search.optimize import minimize
-from henderson.engine.search.screen import STEP, _derivatives, ends, is_cheap
+from henderson.engine.search.screen import _derivatives, ends, is_cheap
 from henderson.engine.search.survey import Survey
 
 #: central differences with steps of a thousandth, of derivatives of the order of ten to a thousand
@@ -34,13 +37,27 @@ def test_differences_are_the_derivatives(formula, reml):
     model = criterion(formula, reml)
     survey = Survey.of(model)
     theta = np.random.default_rng(1).normal(size=(4, model.blocks.n_theta))
-    deviance, gradient, hessian = _derivatives(survey, theta, np.full(theta.shape, STEP))
+    deviance, gradient, hessian, frame = _derivatives(survey, cones(survey), theta)
     for b, one in enumerate(theta):
-        point = model.at(one)
+        point, F = model.at(one), frame[b]
         assert deviance[b] == pytest.approx(point.deviance, abs=1e-8)
-        assert gradient[:, b] == pytest.approx(point.gradient, abs=DIFFERENCES)
-        moved = [model.at(one + e).gradient - model.at(one - e).gradient for e in STEP * np.eye(len(one))]
-        assert hessian[:, :, b] == pytest.approx(np.array(moved) / (2 * STEP), rel=DIFFERENCES, abs=10 * DIFFERENCES)
+        assert gradient[b] == pytest.approx(F.T @ point.gradient, abs=DIFFERENCES)
+        moved = [model.at(one + e).gradient - model.at(one - e).gradient for e in 1e-4 * np.eye(len(one))]
+        expected = F.T @ (np.array(moved) / 2e-4) @ F
+        assert hessian[b] == pytest.approx(expected, rel=DIFFERENCES, abs=10 * DIFFERENCES)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_step_has_the_length_of_the_change_relative_to_what_is_seen(formula):
+    survey = Survey.of(criterion(formula))
+    of, rng = cones(survey), np.random.default_rng(4)
+    theta, step = 3.0 * rng.normal(size=(5, survey.blocks.n_theta)), 1e-6 * rng.normal(size=survey.blocks.n_theta)
+    moved = theta + frames(of, theta) @ step
+    for one in of:
+        before, after = one.lam(theta), one.lam(moved)
+        T = np.linalg.cholesky(before @ before.transpose(0, 2, 1) + np.eye(one.q) / one.a)
+        expected = np.linalg.norm(np.linalg.solve(T, after - before), axis=(1, 2))
+        np.testing.assert_allclose(expected, np.linalg.norm(step[one.parameters]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -62,3 +79,24 @@ def test_several_low_points_cost_few_descents_of_the_engine(monkeypatch):
     monkeypatch.setattr(searching, "is_cheap", lambda survey: False)
     assert searching.search(again).optimum.point.deviance == pytest.approx(found.optimum.point.deviance, abs=END)
     assert model.evaluations < again.evaluations
+
+
+def few_rows_far_from_zero():
+    """14 rows, no fixed intercept, y far from zero: minima of rank one at 6, 36 and 38 degrees, 182.0, 182.4, 179.4."""
+    x = [-970, 1939, -296, 529, -59, 1783, 1520, 833, -2004, 252, 884, 1204, -418, 2022]
+    g = [6, 3, 2, 3, 0, 0, 4, 4, 4, 2, 7, 7, 4, 4]
+    y = [1117.038608, 1062.493631, 1030.006661, 1054.333717, 1020.324198, 984.594769, 1096.308850, 1071.168882,
+         1090.625651, 987.190665, 1037.953689, 1100.758067, 1020.986866, 1080.758926]  # fmt: skip
+    return pd.DataFrame({"x": x, "g": g, "y": y})
+
+
+@pytest.mark.filterwarnings("ignore:singular fit")
+@pytest.mark.parametrize("seed", range(8))
+def test_each_start_ends_in_its_own_basin_in_any_order_of_rows(seed):
+    data = few_rows_far_from_zero()
+    rows = data.iloc[np.random.default_rng(seed).permutation(len(data))]
+    model = Criterion.of(*design_from_formula("y ~ 0 + x + (x | g)", rows), reml=False)
+    angles = np.radians([10.0, 20.0, 36.0, 43.0])
+    starts = 80.0 * np.column_stack([np.cos(angles), np.sin(angles), 0 * angles])
+    assert ends(Survey.of(model), starts)[1].round(3).tolist() == [181.963, 181.963, 182.352, 179.364]
+    assert lmer("y ~ 0 + x + (x | g)", rows, REML=False).deviance == pytest.approx(179.364133, abs=1e-5)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from henderson.engine.search.cones import Cone, cones
 from henderson.engine.search.lattice import SPARSE, lattice, positions, size
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
@@ -63,30 +64,20 @@ class Lows:
         return replace(self, theta=self.theta[index], deviance=self.deviance[index])
 
 
-@dataclass(frozen=True)
-class _Cone:
-    """One covariance: its θ, column by column of the lower triangle, effects, largest information, and levels."""
-
-    parameters: np.ndarray
-    q: int
-    a: float
-    n_levels: int
-
-
 def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
     """Low points of a lattice; None where not even a sparse one is in the budget (multiplications)."""
     most = int(min((budget + PER_ROW * survey.n) / survey.cost, MOST))
     if most < LEAST:
         return None
-    cones, reach, step = _cones(survey), survey.reach(), STEP
-    far = [math.log1p(one.a * reach**2 / one.n_levels) for one in cones]
-    shape = _shape(cones, far, step)
+    of, reach, step = cones(survey), survey.reach(), STEP
+    far = [math.log1p(one.a * reach**2 / one.n_levels) for one in of]
+    shape = _shape(of, far, step)
     while math.prod(size(*one) for one in shape) > most and step * WIDER < WIDEST_STEP:
         step *= WIDER
-        shape = _shape(cones, far, step)
+        shape = _shape(of, far, step)
     seen = lattice(shape, most)
     theta = np.zeros((len(seen.near), survey.blocks.n_theta))
-    for which, (one, (_, top)) in enumerate(zip(cones, shape)):
+    for which, (one, (_, top)) in enumerate(zip(of, shape)):
         theta[:, one.parameters] = _roots(seen.covariances(which, far[which] / top, one.a))
     deviance = survey.deviances(theta)
     found = seen.low(deviance)[:CANDIDATES]
@@ -100,33 +91,16 @@ def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) ->
     return seen[np.flatnonzero(far | (rank[1:] != rank[0]).any(axis=1) | (seen.deviance < deviance))]
 
 
-def _cones(survey: Survey) -> list[_Cone]:
-    out = []
-    for k, block in enumerate(survey.blocks.blocks):
-        largest = survey.largest(k)
-        for own, rows in zip(block.layout.theta_of, block.layout.terms):
-            parameters, q = block.parameters[own], rows.stop - rows.start
-            full = q > 1 and len(parameters) == q * (q + 1) // 2
-            for i in range(1 if full else len(parameters)):
-                a = max(float(largest[rows].max() if full else largest[rows.start + i]), 1e-300)
-                places = parameters if full else parameters[[i]]
-                out.append(_Cone(places, q if full else 1, a, block.n_levels))
-    return out
-
-
-def _shape(cones: list[_Cone], far: list[float], step: float) -> tuple[tuple[int, int], ...]:
+def _shape(of: list[Cone], far: list[float], step: float) -> tuple[tuple[int, int], ...]:
     """Effects and largest whole eigenvalue of each."""
-    return tuple((one.q, max(1, math.ceil(end / step))) for one, end in zip(cones, far))
+    return tuple((one.q, max(1, math.ceil(end / step))) for one, end in zip(of, far))
 
 
 def _positions(survey: Survey, theta: FloatArray) -> tuple[FloatArray, np.ndarray]:
     """θ as points where distances are those of a lattice, (m, …), and the rank of each covariance there, (m, c)."""
     places, ranks = [], []
-    for one in _cones(survey):
-        q = one.q
-        lam = np.zeros((len(theta), q, q))
-        column, row = np.triu_indices(q)
-        lam[:, row, column] = theta[:, one.parameters]
+    for one in cones(survey):
+        lam = one.lam(theta)
         values, vectors = np.linalg.eigh(lam @ lam.transpose(0, 2, 1))
         seen = np.log1p(one.a * np.maximum(values, 0.0))
         places.append(positions(seen, vectors))
