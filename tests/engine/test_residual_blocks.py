@@ -8,13 +8,14 @@ import pytest
 from tests.structured import Data, covariance, deviance, repeated
 
 from henderson.engine.fit import fit_design, refit
-from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
+from henderson.engine.residual.crossed import CrossedModel, moments_of_crossed
 from henderson.engine.residual.data import Stacked, Summed
 from henderson.engine.residual.markov import MarkovModel, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.point import block_at, block_at_psi
 from henderson.engine.residual.rows import conditional_covariances, conditional_modes
+from henderson.engine.residual.summed import SummedPoint
 from henderson.engine.residual.units import batches_of
 
 #: digits that remain of a deviance of some hundred
@@ -326,7 +327,7 @@ def test_crossed_factors_with_correlated_residuals():
     terms = (("patient", ("(Intercept)",)), ("item", ("(Intercept)",)))
     case = repeated(data, "ar1", y="y", subject="patient", visit="trial", X=x, terms=terms)
     found = fit_design(*case)
-    assert isinstance(found._block_point, CrossedPoint)
+    assert isinstance(found._block_point, SummedPoint)
     point = block_at_psi(found.blocks, found.psi_working)
     assert found.deviance == pytest.approx(point.deviance, rel=1e-11)
     assert np.abs(point.gradient_psi).max() < 1e-3

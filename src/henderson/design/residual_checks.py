@@ -246,9 +246,11 @@ def batches(codes: np.ndarray, sizes: np.ndarray, most: int, n_parameters: int) 
     for size in np.unique(sizes)[::-1]:
         own = np.flatnonzero(sizes == size)
         n = min(int(size), most)
-        step = max(1, min(64, AT_ONCE // (n_parameters * n * n)))
-        for k in range(0, len(own), step):
+        largest, step, k = max(1, min(64, AT_ONCE // (n_parameters * n * n))), 4, 0
+        while k < len(own):  # few series say all there is to say, as a rule
+            step = min(2 * step, largest)
             yield order[starts[own[k : k + step], None] + np.arange(n)]
+            k += step
 
 
 def gram(

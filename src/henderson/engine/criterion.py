@@ -182,7 +182,7 @@ class Evaluation:
         self.criterion, self.lam, self.theta = criterion, lam, theta
         if factor is not None:
             self.__dict__["factor"] = factor
-        p, nu = criterion.system.cross.p, criterion.nu
+        p = criterion.system.cross.p
         try:
             low = lapack.cholesky(self.factor.inner)
         except np.linalg.LinAlgError:
@@ -193,9 +193,26 @@ class Evaluation:
         square = self.factor.response_square()
         self.r2 = float(low[p, p] ** 2 if square is None else square - np.vdot(own, own.astype(np.longdouble)))
         log_x = 2.0 * float(np.log(self.low_x.diagonal()).sum()) if criterion.reml else 0.0
-        log_r2 = math.log(2 * math.pi * self.r2 / nu) if self.r2 > 0 else math.inf
-        deviance = self.factor.log_det + log_x + nu * (1 + log_r2) + criterion.constant
+        deviance = self.factor.log_det + log_x + self._misfit + criterion.constant
         self.deviance = deviance if math.isfinite(deviance) else math.inf
+
+    # ---- σ² at its best; `KnownScale` has σ² = 1
+
+    @property
+    def _misfit(self) -> float:
+        """What r² adds to the deviance: ν (1 + log(2π r²/ν))."""
+        nu = self.criterion.nu
+        return nu * (1 + math.log(2 * math.pi * self.r2 / nu)) if self.r2 > 0 else math.inf
+
+    @property
+    def _precision(self) -> float:
+        """1/σ̂² = ν/r²."""
+        return self.criterion.nu / self.r2
+
+    def _profiled(self, quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        """Information on the parameters from w'Pw and e'∂Ve, σ² not known: ν (w'Pw/r² − e'∂Ve e'∂Ve/r⁴)."""
+        along = linear / self.r2
+        return self.criterion.nu * (quadratic / self.r2 - along[:, None] * along)
 
     @lazy
     def factor(self) -> Factor:
@@ -239,7 +256,7 @@ class Evaluation:
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """N_kλ_k and N_k of every block."""
         p, v = len(self.beta), self._v
-        Q = (self.criterion.nu / self.r2 * v)[:, None] * v
+        Q = (self._precision * v)[:, None] * v
         if self.criterion.reml:
             Q[:p, :p] += self.phi
         if self.factor.by_slices:
@@ -285,7 +302,7 @@ class Evaluation:
         in_g : bool
             The directions belong to the G parameters; else to θ.
         """
-        blocks, c = self.criterion.blocks, self.criterion.nu / self.r2
+        blocks, c = self.criterion.blocks, self._precision
         places = [block.g_parameters if in_g else block.parameters for block in blocks.blocks]
         linear, turned = np.zeros(blocks.n_g if in_g else blocks.n_theta), []
         for place, along, ze, N in zip(places, directions, self.ze, self.certificate):
@@ -297,8 +314,7 @@ class Evaluation:
             turned.append(along)
         quadratic, wx = self._forms(turned, places, len(linear))
         quadratic -= wx @ self.phi @ wx.T
-        along = linear / self.r2
-        return self.criterion.nu * (quadratic / self.r2 - along[:, None] * along)
+        return self._profiled(quadratic, linear)
 
     def _forms(
         self, directions: list[np.ndarray], places: list[np.ndarray], width: int
@@ -327,6 +343,24 @@ class Evaluation:
     def modes(self) -> list[np.ndarray]:
         """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
         return [small.left(lam @ lam.T, ze[:, None])[:, 0] for lam, ze in zip(self.lam, self.ze)]
+
+
+class KnownScale(Evaluation):
+    """The criterion where σ² is one: other parameters, of the residuals' covariance, hold the scale."""
+
+    @property
+    def _misfit(self) -> float:
+        """ν log 2π + r²."""
+        return self.criterion.nu * math.log(2 * math.pi) + self.r2
+
+    @property
+    def _precision(self) -> float:
+        """One."""
+        return 1.0
+
+    def _profiled(self, quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        """w'Pw."""
+        return quadratic
 
 
 def _to_expected(observed: np.ndarray, N: np.ndarray) -> np.ndarray:

@@ -75,6 +75,7 @@ class Antedependence(OneVariance):
     """v Π ρ_k."""
 
     name = "ad"
+    memory = 1
     correlation = Neighbours
 
 
@@ -82,4 +83,5 @@ class HeterogeneousAntedependence(EachVariance):
     """√(v_s v_t) Π ρ_k."""
 
     name = "adh"
+    memory = 1
     correlation = Neighbours

@@ -62,6 +62,8 @@ class Autoregressive(OneVariance):
     """v ρ^|s−t|."""
 
     name = "ar1"
+    memory = 1
+    by_difference = True
     correlation = LagPower
 
 
@@ -69,4 +71,5 @@ class HeterogeneousAutoregressive(EachVariance):
     """√(v_s v_t) ρ^|s−t|."""
 
     name = "ar1h"
+    memory = 1
     correlation = LagPower

@@ -68,6 +68,7 @@ class CompoundSymmetry(OneVariance):
     """Variance v, covariance c."""
 
     name = "cs"
+    by_difference = True
     linear = True
     ordered = False
     correlation = Exchangeable

@@ -28,6 +28,7 @@ class ByDistance(Mapped):
     """v f(d; s), where s are one or two shape parameters, φ = (log v, φ_s)."""
 
     places: ClassVar[PlaceKind] = "coordinates"
+    by_difference = True
 
     @abstractmethod
     def shape(self, s: FloatArray, d: FloatArray) -> FloatArray:
@@ -104,6 +105,7 @@ class ContinuousTime(ByDistance):
     """v ρ^d, ρ = exp(−e^φ)."""
 
     name = "car1"
+    memory = 1
     places: ClassVar[PlaceKind] = "time"
 
     @property
@@ -178,6 +180,7 @@ class Exponential(_ByRange):
     """v exp(−d/r)."""
 
     name = "sp_exp"
+    memory = 1  # along a line
 
     def shape(self, s: FloatArray, d: FloatArray) -> FloatArray:
         """exp(−d/r)."""

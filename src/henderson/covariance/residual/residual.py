@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -53,6 +53,12 @@ class Residual:
         """Of a design's term; `largest` is the number of rows of the largest series."""
         structure = RESIDUAL_STRUCTURES[term.structure](term.n_visits, largest)
         return cls(term, structure, tuple(VARIANCE_FUNCTIONS[own.kind](own) for own in term.variance))
+
+    def with_visits(self, n_visits: int) -> Residual:
+        """The same of another number of visits, for structures whose parameters do not depend on it."""
+        structure = type(self.structure)(n_visits, self.structure.largest)
+        assert structure.n_parameters == self.structure.n_parameters
+        return replace(self, structure=structure)
 
     # ---- parameters
 

@@ -63,12 +63,18 @@ class ResidualStructure(ABC):
         Whether the covariance is linear in ψ.
     ordered : bool
         Whether the order of visits matters, or the distance of places.
+    memory : int, or None
+        How many rows before it, in the order of places, a row depends on when those are known; None: on all.
+    by_difference : bool
+        Whether the covariance depends on differences of places only.
     """
 
     name: ClassVar[str]
     places: ClassVar[PlaceKind] = "visits"
     linear: ClassVar[bool] = False
     ordered: ClassVar[bool] = True
+    memory: ClassVar[int | None] = None
+    by_difference: ClassVar[bool] = False
 
     def __init__(self, n_visits: int, largest: int) -> None:
         self.n_visits, self.largest = n_visits, largest

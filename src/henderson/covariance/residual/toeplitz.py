@@ -106,6 +106,7 @@ class Toeplitz(OneVariance):
     """Variance v, covariances c_1, …, c_{T−1} by lag."""
 
     name = "toep"
+    by_difference = True
     linear = True
     correlation = ByLag
 

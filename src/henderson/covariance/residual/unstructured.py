@@ -116,6 +116,7 @@ class Diagonal(ByVisit):
     """Independent residuals, a variance for each visit."""
 
     name = "diag"
+    memory = 0
     linear = True
     ordered = False
 
@@ -182,6 +183,7 @@ class Independent(Diagonal):
     """Independent residuals with one variance; for variance functions."""
 
     name = "iid"
+    by_difference = True
     places = "none"
 
     @property

@@ -16,18 +16,23 @@ from henderson.engine.factor.places import ComponentColumns, ComponentShape
 SMALL = 48
 
 
+def whole(sizes: list[tuple[int, int]]) -> ComponentColumns:
+    """The rest in one piece; `sizes` is (q, levels) of each block."""
+    shape = ComponentShape(tuple((k, q, n) for k, (q, n) in enumerate(sizes)))
+    return ComponentColumns(shape, np.arange(shape.size))
+
+
 def components(
     zr: list[sparse.csr_array], rr: sparse.csr_array, sizes: list[tuple[int, int]]
 ) -> list[ComponentColumns]:
     """The rest in its components; `sizes` is (q, levels) of each block."""
     R = rr.shape[0]
-    whole = ComponentColumns(ComponentShape(tuple((k, q, n) for k, (q, n) in enumerate(sizes))), np.arange(R))
     if R <= SMALL:
-        return [whole]
+        return [whole(sizes)]
     level_of = _levels(sizes)  # (R,) level, numbered through all blocks
     count, label = _connect(zr, rr, level_of, sum(levels for _, levels in sizes))
     if count == 1:
-        return [whole]
+        return [whole(sizes)]
     block_of = np.repeat(np.arange(len(sizes)), [levels for _, levels in sizes])
     order = np.lexsort((block_of, label))  # levels by component, then by block
     table = np.zeros((count, len(sizes)), int)

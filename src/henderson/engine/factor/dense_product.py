@@ -13,12 +13,23 @@ from henderson.engine.factor.rest import Rest
 
 
 class DenseProduct:
-    """S and its derivative's traces by BLAS."""
+    """S and its derivative's traces by BLAS.
 
-    def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
-        self.rr = rr.toarray()
-        self.q, (self.n_levels, self.n_rest) = len(zr), zr[0].shape
-        self.a = np.stack([one.toarray() for one in zr], axis=1)
+    Parameters
+    ----------
+    a : (J, q, R) array
+    rr : (R, R) array
+        Z_r'Z_r.
+    """
+
+    def __init__(self, a: np.ndarray, rr: np.ndarray) -> None:
+        self.a, self.rr = a, rr
+        self.n_levels, self.q, self.n_rest = a.shape
+
+    @classmethod
+    def of_sparse(cls, zr: list[sparse.csr_array], rr: sparse.csr_array) -> DenseProduct:
+        """From what `CrossProducts` holds."""
+        return cls(np.stack([one.toarray() for one in zr], axis=1), rr.toarray())
 
     @property
     def _rows(self) -> np.ndarray:

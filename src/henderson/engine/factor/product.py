@@ -34,4 +34,4 @@ def choose(zr: list[sparse.csr_array], rr: sparse.csr_array, places: list[Compon
     stored = float((counts * (counts + 1)).sum()) / 2 * (q * (q + 1) // 2)
     if stored <= PATTERN_LIMIT and CALLS + stored * PATTERN_COST <= n_levels * q * R**2 / 2:
         return PatternProduct(zr, rr, places)
-    return DenseProduct(zr, rr) if n_levels * q * R <= DENSE_LIMIT else SplitProduct(zr, rr)
+    return DenseProduct.of_sparse(zr, rr) if n_levels * q * R <= DENSE_LIMIT else SplitProduct(zr, rr)

@@ -31,7 +31,8 @@ from henderson.engine.residual.rows import (
     conditional_modes,
     own_variances,
 )
-from henderson.engine.residual.search import Found, search_blocks
+from henderson.engine.residual.search import Found, Point, search_blocks
+from henderson.engine.residual.summed import SummedPoint
 from henderson.engine.residual.units import blocks_of
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -62,7 +63,7 @@ class StructuredFit(Fit):
     at_end: bool = False
     n_blocks: int = 0
     _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
-    _block_point: BlockPoint | CrossedPoint | MarkovPoint | None = field(default=None, repr=False, compare=False)
+    _block_point: Point | None = field(default=None, repr=False, compare=False)
 
     @property
     def n_variances(self) -> int:
@@ -165,8 +166,9 @@ class StructuredFit(Fit):
             return self._kept["moments"]
         if isinstance(self._block_point, MarkovPoint):
             return moments_of_markov(self._block_point)
-        if isinstance(self._block_point, CrossedPoint):
-            return moments_of_crossed(self._block_point)
+        if isinstance(self._block_point, CrossedPoint | SummedPoint):
+            point = self._block_point
+            return moments_of_crossed(point.crossed if isinstance(point, SummedPoint) else point)
         with blas_threads(self.blocks.largest):
             return moments_of_blocks(self.block_point)
 
@@ -183,7 +185,7 @@ class StructuredFit(Fit):
         """Conditional covariances Var(b_j | y), given β and the variances, (J, q, q) a term."""
         if "b_cov" in self._kept:
             return self._kept["b_cov"]
-        if isinstance(self._block_point, CrossedPoint):
+        if isinstance(self._block_point, CrossedPoint | SummedPoint):
             return self._block_point.conditional_covariances()
         rows = self.observed_for("conditional covariances")
         return conditional_covariances(self.blocks, self.block_point, rows)
@@ -215,7 +217,9 @@ class StructuredFit(Fit):
     def __getstate__(self) -> dict[str, Any]:
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
         blocks = self._blocks if self._rows is None else None
-        if isinstance(self._block_point, CrossedPoint | MarkovPoint):  # not to be had by blocks, as these may be large
+        if isinstance(
+            self._block_point, CrossedPoint | MarkovPoint | SummedPoint
+        ):  # not to be had by blocks, as these may be large
             fields["_kept"] = {**self._kept, "moments": self.moments, "b_cov": self.b_cov()}
         return {**fields, "_blocks": blocks, "_block_point": None}
 

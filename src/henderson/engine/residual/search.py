@@ -20,6 +20,7 @@ from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.markov import MarkovModel, MarkovPoint
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.point import BlockPoint, block_at
+from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.search.optimize import Optimum, minimize
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
@@ -39,7 +40,7 @@ NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
 #: what a search ends at
-Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint
+Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint | SummedPoint
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 
@@ -84,7 +85,8 @@ def search_blocks(
         Take a certified end near it at a boundary, too: of data that are all but those of `near`.
     """
 
-    at = way(model, rows)
+    summed = SummedModel.where_it_suits(model, rows)
+    at = way(model, rows) if summed is None else summed.at
 
     def evaluate(phi: FloatArray) -> Point:
         point = at(phi)
@@ -97,6 +99,8 @@ def search_blocks(
         return minimize(evaluate, first) if np.isfinite(first.deviance) else None
 
     starts = _starts(model, rows)
+    if summed is not None and near is None:
+        starts = iter(_in_order(summed, list(starts)))
     best, tried = descend(next(starts) if near is None else near), 1
     if best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
@@ -137,7 +141,7 @@ def _snap(model: BlockModel, best: Optimum[Point], at: Callable[[FloatArray], Po
 
 
 def way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
-    """How the likelihood of a model is computed: by blocks, unless another form of it costs less."""
+    """The likelihood with exact second derivatives: by blocks, unless another form of it costs less."""
     if MarkovModel.suits(model):
         return MarkovModel(model, rows).at
     if CrossedModel.suits(model, rows):
@@ -167,6 +171,22 @@ def _starts(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
             ]
             own = np.where(degree > 0, (1 - share) * psi, psi)
             yield np.concatenate([*of_g, model.residual.working(own)])
+
+
+def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]:
+    """Starts with their overall variance at its best, r²/ν times theirs, the lowest deviance first.
+
+    With that factor s the deviance is ν log s + ν − r² more.
+    """
+    model, found = summed.model, []
+    degree = np.concatenate([np.ones(model.n_g), model.residual.degree])
+    for phi in starts:
+        point = summed.at(phi)
+        if np.isfinite(point.deviance):
+            scale = point.r2 / model.nu
+            deviance = point.deviance + model.nu * (np.log(scale) + 1) - point.r2
+            found.append((float(deviance), model.working(np.where(degree > 0, scale, 1.0) * point.psi)))
+    return [phi for _, phi in sorted(found, key=lambda one: one[0])] or starts
 
 
 def at_edge(model: BlockModel, point: Point) -> bool:

@@ -193,7 +193,7 @@ def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
         of_size = np.flatnonzero(sizes == n)
         at = order[starts[of_size][:, None] + np.arange(n)]
         hashed = signature[starts[of_size][:, None] + np.arange(n)]
-        found.append(_batch(rows, at, hashed))
+        found.append(batch_of(rows, at, hashed))
     return tuple(found)
 
 
@@ -215,16 +215,22 @@ def _signature(design: Design, rows: Rows) -> np.ndarray:
         columns += list(own.columns.T)
     if rows.terms and rows.weights is not None:
         columns.append(rows.weights)
-    out = np.zeros(rows.n, np.uint64)
-    for k, column in enumerate(columns):
-        bits = column.astype(np.uint64) if column.dtype.kind in "iu" else (column + 0.0).view(np.uint64)
-        out = mixed(out + mixed(bits) + np.uint64(k))
+    out = hash_of(columns, (rows.n,))
     for k, own in enumerate(rows.terms):
         if own.codes is None:  # loadings are compared as numbers, row by row
             entries = own.given_loadings.tocsr()
             hashed = mixed(entries.data.view(np.uint64)) + mixed(entries.indices.astype(np.uint64))
             ends = np.concatenate([[np.uint64(0)], np.cumsum(hashed, dtype=np.uint64)])
             out = mixed(out + ends[entries.indptr[1:]] - ends[entries.indptr[:-1]] + np.uint64(k))
+    return out
+
+
+def hash_of(columns: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Hash of the numbers that some arrays have at each place, uint64 of their shape."""
+    out = np.zeros(shape, np.uint64)
+    for k, column in enumerate(columns):
+        bits = column.astype(np.uint64) if column.dtype.kind in "iu" else (column + 0.0).view(np.uint64)
+        out = mixed(out + mixed(bits) + np.uint64(k))
     return out
 
 
@@ -245,8 +251,8 @@ def _first_appearance(codes: IntArray) -> IntArray:
     return out
 
 
-def _batch(rows: Rows, at: IntArray, hashed: np.ndarray) -> Batch:
-    """Blocks of one size, `at` (B, n) their rows in order, as a batch of units."""
+def batch_of(rows: Rows, at: IntArray, hashed: np.ndarray) -> Batch:
+    """Blocks of one size, `at` (B, n) their rows in order, as a batch of units: those whose `hashed` (B, n) agree."""
     residual = rows.residual
     assert residual is not None
     n = at.shape[1]

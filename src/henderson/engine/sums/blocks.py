@@ -20,6 +20,8 @@ from henderson.numerics.lazy import lazy
 
 #: levels from which a block of the rest is put in order of frequency
 MANY = 1024
+#: in place of a front's number: all blocks are the rest
+NO_FRONT = -1
 
 
 def _by_frequency(chunks: Iterable[Rows], term: int, n_levels: int) -> np.ndarray:
@@ -122,7 +124,10 @@ class Blocks:
 
     @classmethod
     def of(cls, terms: Sequence[RandomTerm], chunks: Iterable[Rows], *, front: int | None = None) -> Blocks:
-        """Merge the terms of each grouping factor (they share its name), and choose the front, where none is given."""
+        """Merge the terms of each grouping factor (they share its name), and choose the front, where none is given.
+
+        `front` is the number of a block, or `NO_FRONT`.
+        """
         blocks = _arranged(
             tuple(
                 Sizes(i if term.loaded else term.group, term.n_columns, term.structure, term.n_levels, term.loaded)
@@ -199,6 +204,7 @@ def _arranged(terms: tuple[Sizes, ...], front: int | None = None) -> Blocks:
     candidates = [k for k, block in enumerate(blocks) if not terms[block.terms[0]].loaded]
     if front is None and candidates:
         front = max(candidates, key=lambda k: blocks[k].size)
+    front = None if front == NO_FRONT else front
     rest = tuple(sorted((k for k in range(len(blocks)) if k != front), key=lambda k: blocks[k].n_levels))
     ends = np.cumsum([0, *(blocks[k].size for k in rest)])
     offsets = dict(zip(rest, ends.tolist()))

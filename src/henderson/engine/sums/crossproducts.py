@@ -196,7 +196,7 @@ class Sums:
     def add(self, rows: Rows) -> None:
         """Add some rows of a design."""
         blocks = self.blocks
-        columns, Z = _working_columns(rows, blocks, self.basis)
+        columns, Z = working_columns(rows, blocks, self.basis)
         codes = [codes_of(rows.terms[block.terms[0]], block) for block in blocks.blocks]
         self.n += rows.n
         self.log_weights += rows.log_weights
@@ -233,7 +233,7 @@ class Sums:
         """The sums."""
         blocks, m = self.blocks, self.basis.p + 1
         zr: list[sparse.csr_array] = []
-        rr, rx = _no_entries(blocks.n_rest), np.zeros((blocks.n_rest, m))
+        rr, rx = no_entries(blocks.n_rest), np.zeros((blocks.n_rest, m))
         for k in blocks.rest:
             rows = slice(blocks.offsets[k], blocks.offsets[k] + blocks.blocks[k].size)
             rx[rows] = self.rx[k].sums.transpose(2, 0, 1).reshape(-1, m)
@@ -244,7 +244,7 @@ class Sums:
 
 
 @lru_cache(maxsize=8)
-def _no_entries(size: int) -> sparse.csr_array:
+def no_entries(size: int) -> sparse.csr_array:
     return sparse.csr_array((size, size))
 
 
@@ -284,7 +284,7 @@ def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.c
     return sparse.csr_array((values, indices, indptr), shape=(len(codes), n_levels))
 
 
-def _working_columns(rows: Rows, blocks: Blocks, basis: Basis) -> tuple[np.ndarray, list[np.ndarray]]:
+def working_columns(rows: Rows, blocks: Blocks, basis: Basis) -> tuple[np.ndarray, list[np.ndarray]]:
     """[X̃ ỹ]' (m, n), and Z̃' (q, n) of every block."""
     columns, Z = np.empty((basis.p + 1, rows.n)), [np.empty((block.q, rows.n)) for block in blocks.blocks]
     start = 0

@@ -1,0 +1,195 @@
+"""The precision of correlated residuals as a sum over few rows at a time, and what of it is the same everywhere.
+
+Rows that depend on their past only through the row before (ar1, ar1h, ad, adh, car1, sp_exp along a line) have
+
+    R⁻¹ = Σ_κ s_κ E_κ C_κ⁻¹ E_κ'      log|R| = Σ_κ s_κ log|C_κ|
+
+over the pairs κ of neighbours (s = 1) and the rows between two pairs (s = −1), C_κ the covariance of those rows alone
+and E_κ their columns of I. Independent rows are sums over single rows, and any other structure is one clique a series.
+Cliques with the same C at every ψ are a class, here a unit of a `Batch`: with all visits one apart AR(1) has two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from henderson.contract.rows import Rows
+from henderson.covariance.residual.residual import Residual
+from henderson.covariance.residual.structure import ResidualStructure
+from henderson.engine.residual.units import Batch, batch_of, hash_of
+
+FloatArray = np.ndarray
+IntArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Cliques:
+    """Classes of cliques of one size and sign.
+
+    Attributes
+    ----------
+    sign : float
+        s, one or minus one.
+    batch : Batch
+        A unit a class.
+    """
+
+    sign: float
+    batch: Batch
+
+    @property
+    def n_entries(self) -> int:
+        """Distinct entries of C⁻¹ of all classes."""
+        return self.batch.n_units * self.batch.n * (self.batch.n + 1) // 2
+
+
+def cliques_of(structure: ResidualStructure, rows: Rows) -> tuple[Cliques, ...]:
+    """The classes of cliques of rows without random terms."""
+    residual = rows.residual
+    assert residual is not None
+    places = [residual.where] if residual.where.ndim == 1 else list(residual.where.T)
+    order = np.lexsort((*places[::-1], residual.codes))
+    first = np.diff(residual.codes[order], prepend=-1) != 0
+    memory = structure.memory if len(places) < 2 else None  # in the plane no row stands between others
+    return tuple(
+        Cliques(sign, _classes(rows, at, structure.by_difference))
+        for sign, at in _members(memory, order, first)
+        if len(at)
+    )
+
+
+def _members(memory: int | None, order: IntArray, first: np.ndarray) -> list[tuple[float, IntArray]]:
+    """Sign and rows (B, k) of the cliques of each size; the `first` rows of the series in their `order`."""
+    if memory == 0:
+        return [(1.0, order[:, None])]
+    last = np.append(first[1:], True)
+    if memory == 1:
+        pairs = np.stack([order[:-1], order[1:]], axis=1)[~first[1:]]
+        return [(1.0, pairs), (-1.0, order[~first & ~last, None]), (1.0, order[first & last, None])]
+    starts = np.flatnonzero(first)
+    sizes = np.diff(np.append(starts, len(first)))
+    return [(1.0, order[starts[sizes == n][:, None] + np.arange(n)]) for n in np.unique(sizes)]
+
+
+def _classes(rows: Rows, at: IntArray, by_difference: bool) -> Batch:
+    """Cliques `at` (B, k) in classes; where only differences of places matter, they are counted from its first row."""
+    residual = rows.residual
+    assert residual is not None
+    where = residual.where[at]
+    if by_difference:
+        where = where - where[:, :1]
+    columns = [where] if where.ndim == 2 else list(np.moveaxis(where, 2, 0))
+    columns += [] if residual.strata is None else [residual.strata[at]]
+    columns += [own[at] for own in residual.covariates]
+    found = batch_of(rows, at, hash_of(columns, at.shape))
+    return replace(found, where=found.where - found.where[:, :1]) if by_difference else found
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """What stands before the entries of the sums at one ψ, and log|R|; with derivatives in ψ.
+
+    Attributes
+    ----------
+    values : (E,) array
+        s_κ times the entries of C_κ⁻¹, rows a ≥ b, class after class.
+    first : (r, E) array
+    second : (r, r, E) array
+    log_det : float
+        log|R|.
+    log_first : (r,) array
+    log_second : (r, r) array
+    """
+
+    values: FloatArray
+    first: FloatArray
+    second: FloatArray
+    log_det: float
+    log_first: FloatArray
+    log_second: FloatArray
+
+
+class Precision:
+    """R⁻¹ and log|R| of some rows as functions of ψ.
+
+    Parameters
+    ----------
+    residual : Residual
+    rows : Rows
+
+    Attributes
+    ----------
+    cliques : tuple of Cliques
+    """
+
+    def __init__(self, residual: Residual, rows: Rows) -> None:
+        self.cliques = cliques_of(residual.structure, rows)
+        self.residual, structure = residual, residual.structure
+        if structure.memory == 1 and structure.by_difference and structure.places == "visits":
+            furthest = max(int(own.batch.where.max(initial=0)) for own in self.cliques)
+            self.residual = residual.with_visits(furthest + 1)  # places are counted from zero in each clique
+
+    @property
+    def n_entries(self) -> int:
+        """E."""
+        return sum(own.n_entries for own in self.cliques)
+
+    def _of(self, function: str, psi: FloatArray, batch: Batch) -> FloatArray:
+        return getattr(self.residual, function)(psi, batch.where, batch.strata, batch.covariates)
+
+    def values(self, psi: FloatArray) -> tuple[FloatArray, float]:
+        """`values` and `log_det` of the coefficients.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            When a C is not positive definite.
+        """
+        values, log_det = [], 0.0
+        for own in self.cliques:
+            low = np.linalg.cholesky(self._of("cov", psi, own.batch))
+            log_det += 2.0 * own.sign * float(own.batch.counts @ np.log(np.einsum("uii->ui", low)).sum(axis=1))
+            half = np.linalg.inv(low)
+            values.append(own.sign * _entries(half.transpose(0, 2, 1) @ half))
+        return np.concatenate(values), log_det
+
+    def coefficients(self, psi: FloatArray) -> Coefficients:
+        """All of them: ∂C⁻¹ = −C⁻¹∂C C⁻¹, ∂ log|C| = tr C⁻¹∂C, and once more."""
+        r = self.residual.n_parameters
+        values, first, second = [], [], []
+        log_det, log_first, log_second = 0.0, np.zeros(r), np.zeros((r, r))
+        for own in self.cliques:
+            C, counts = self._of("cov", psi, own.batch), own.sign * own.batch.counts
+            S = np.linalg.inv(C)
+            SD = S @ self._of("first", psi, own.batch)  # (r, U, k, k)
+            SDS = SD @ S
+            twice = SD[:, None] @ SDS
+            bent = twice + twice.swapaxes(0, 1)
+            log_second -= np.einsum("u,auij,buji->ab", counts, SD, SD)
+            if not self.residual.linear:
+                D2 = self._of("second", psi, own.batch)
+                bent = bent - S @ D2 @ S
+                log_second += np.einsum("u,uij,abuji->ab", counts, S, D2)
+            log_det += float(counts @ np.linalg.slogdet(C)[1])
+            log_first += np.einsum("u,auii->a", counts, SD)
+            values.append(own.sign * _entries(S))
+            first.append(-own.sign * _entries(SDS))
+            second.append(own.sign * _entries(bent))
+        return Coefficients(
+            np.concatenate(values), np.concatenate(first, axis=-1), np.concatenate(second, axis=-1),
+            log_det, log_first, log_second,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _triangle(k: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.tril_indices(k)
+
+
+def _entries(S: FloatArray) -> FloatArray:
+    """Lower triangles of symmetric (..., U, k, k), class after class, (..., E)."""
+    rows, columns = _triangle(S.shape[-1])
+    return S[..., rows, columns].reshape(*S.shape[:-3], -1)

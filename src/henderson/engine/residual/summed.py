@@ -1,0 +1,260 @@
+"""Correlated residuals with crossed random effects, from sums that are made once: the search's likelihood.
+
+R⁻¹(ψ) = Σ_e f_e(ψ) M_e with fixed M_e (`cliques`), hence T'R⁻¹T = Σ f_e S_e (`clique_sums`), T = [Z c], and with those
+in place of the cross-products all is as with independent residuals (`KnownScale`), plus log|R|. With K the inverse of
+the mixed-model coefficient matrix of [Z X], κ = K_ZZ ⊕ 0 + BQB', B = [−K_ZZ T'R⁻¹c; I], Q = [Φ] ⊕ 0 + vv', u = Bv,
+x_a = Σ ∂_a f_e S_e u and a, b parameters of the residuals, g of G:
+
+    ∂_a d   = ∂_a log|R| + Σ_e ∂_a f_e <κ, S_e>
+    ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b      less tr K S_a K S_b, which the effects lose
+    ∂_ag d ≈ y'P ∂_aV P ∂_gV P y = −(x_a − T'R⁻¹[Z X] K x_a)_Z' E_g Z'Py        (average information)
+
+The front is the factor with most effects of those in whose levels the series lie: its part stays block-diagonal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from henderson.contract.rows import Rows, TermRows
+from henderson.engine.criterion import Criterion, KnownScale
+from henderson.engine.factor.connected import whole
+from henderson.engine.factor.dense_product import DenseProduct
+from henderson.engine.factor.system import System
+from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
+from henderson.engine.residual.cliques import Precision
+from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
+from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.summed_inverse import Inverse
+from henderson.engine.sums.blocks import NO_FRONT, Blocks
+from henderson.engine.sums.crossproducts import CrossProducts, no_entries
+from henderson.numerics import small
+from henderson.numerics.lazy import lazy
+
+FloatArray = np.ndarray
+
+#: entries of the precision, and doubles of their sums, up to which rows are summed once
+MOST_ENTRIES, MOST_DOUBLES = 400, 1 << 25
+
+
+class Weighed(System):
+    """The mixed-model equations with T'R⁻¹T in place of the cross-products, the rest dense.
+
+    Parameters
+    ----------
+    parts : Parts
+    blocks : Blocks
+    n : int
+    log_weights : float
+    """
+
+    def __init__(self, parts: Parts, blocks: Blocks, n: int, log_weights: float) -> None:
+        self.cross = CrossProducts(
+            n, log_weights, parts.xx, parts.zz, parts.zx, [], no_entries(blocks.n_rest), parts.rx
+        )
+        self.blocks = blocks
+        self.has_rest = blocks.n_rest > 0
+        if self.has_rest:
+            sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
+            self.places, self.levels = [whole(sizes)], [levels for _, levels in sizes]
+            self.product = DenseProduct(parts.zr, parts.rr)
+
+
+class SummedModel:
+    """The search's view of a `BlockModel` by sums over cliques.
+
+    Parameters
+    ----------
+    model : BlockModel
+        Units and data are not needed of it.
+    rows : Rows
+        Of which no term has loadings.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    precision : Precision
+    """
+
+    def __init__(self, model: BlockModel, rows: Rows) -> None:
+        self.model, self.rows = model, rows
+        self.blocks = Blocks.of(model.design.terms, [rows], front=_front(model, rows))
+        self.precision = Precision(model.residual, replace(rows, terms=()))
+
+    @classmethod
+    def where_it_suits(cls, model: BlockModel, rows: Rows) -> SummedModel | None:
+        """The model where many rows are tied and the sums are few; else None."""
+        if not CrossedModel.suits(model, rows) or any(own.codes is None for own in rows.terms):
+            return None
+        found = cls(model, rows)
+        entries, size = found.precision.n_entries, Shape.of(found.blocks, model.p + 1).size
+        return found if entries <= MOST_ENTRIES and entries * size <= MOST_DOUBLES else None
+
+    @lazy
+    def sums(self) -> CliqueSums:
+        """The rows, summed."""
+        return CliqueSums.of(self.precision.cliques, self.rows, self.blocks, self.model.basis)
+
+    def at(self, phi: FloatArray) -> SummedPoint:
+        """The deviance at φ."""
+        self.model.evaluations += 1
+        return SummedPoint(self, phi, self.model.natural(phi))
+
+
+def _front(model: BlockModel, rows: Rows) -> int:
+    """The block with most effects of those in whose levels every series lies, or `NO_FRONT`."""
+    assert rows.residual is not None
+    series = TermRows(rows.residual.codes, np.empty((rows.n, 0)))
+    n_series, blocks = int(rows.residual.codes.max()) + 1, Blocks.of(model.design.terms, [rows]).blocks
+    holding = [
+        k
+        for k, block in enumerate(blocks)
+        if (codes := rows.terms[block.terms[0]].codes) is not None and series.owners(codes, n_series) is not None
+    ]
+    return max(holding, key=lambda k: blocks[k].size, default=NO_FRONT)
+
+
+class SummedPoint:
+    """The likelihood at one point; see `search.optimize.Point`.
+
+    Attributes
+    ----------
+    theta, psi, deviance
+        φ, (G, ψ), and the deviance there; infinite where V is not positive definite.
+    """
+
+    def __init__(self, summed: SummedModel, phi: FloatArray, psi: FloatArray) -> None:
+        self.summed, self.theta, self.psi, self.deviance = summed, phi, psi, np.inf
+        model, blocks = summed.model, summed.blocks
+        if not np.isfinite(psi).all():
+            return
+        try:
+            values, self.log_r = summed.precision.values(psi[model.n_g :])
+            self.parts = summed.sums.shape.parts(summed.sums.at(values))
+            system = Weighed(self.parts, blocks, model.n, model.log_weights)
+            lam = blocks.lam(phi[: model.n_theta])
+            self.inner = KnownScale(Criterion(system, model.basis, model.reml), lam, phi[: model.n_theta])
+        except np.linalg.LinAlgError:
+            return
+        deviance = self.inner.deviance + self.log_r
+        self.deviance = deviance if np.isfinite(deviance) else np.inf
+
+    # ---- what a fit says
+
+    @property
+    def beta(self) -> FloatArray:
+        """β̂ of the working columns."""
+        return self.inner.beta
+
+    @property
+    def phi(self) -> FloatArray:
+        """(X'V⁻¹X)⁻¹."""
+        return self.inner.phi
+
+    @property
+    def r2(self) -> float:
+        """y'Py."""
+        return self.inner.r2
+
+    @lazy
+    def crossed(self) -> CrossedPoint:
+        """The same point by effects, for moments."""
+        return CrossedModel(self.summed.model, self.summed.rows).at(self.theta)
+
+    def lighten(self) -> None:
+        """Nothing large is kept but what derivatives need."""
+
+    def modes(self) -> tuple[FloatArray, ...]:
+        """b̂ of each term in the user's units, (J, q)."""
+        y_scale = self.summed.model.basis.y_scale
+        return self._by_term([b.T for b in self.inner.modes()], lambda b, T: y_scale * b @ T.T)
+
+    def conditional_covariances(self) -> tuple[FloatArray, ...]:
+        """Var(b_j | y), given β and the variances, in the user's units, (J, q, q) a term."""
+        square = self.summed.model.basis.y_scale**2
+        found = [own.transpose(2, 0, 1) for own in self.inner.factor.conditional_covariances()]
+        return self._by_term(found, lambda K, T: square * (T @ K @ T.T))
+
+    def _by_term(
+        self, by_block: list[FloatArray], turn: Callable[[FloatArray, FloatArray], FloatArray]
+    ) -> tuple[FloatArray, ...]:
+        """Arrays of every block (J, q, …) cut into its terms' and turned by their T, levels in the design's order."""
+        model, out = self.summed.model, [np.zeros(0)] * len(self.summed.model.roots)
+        for block, own in zip(self.summed.blocks.blocks, by_block):
+            for i, place in zip(block.terms, block.layout.terms):
+                some = own[:, place] if own.ndim == 2 else own[:, place, place]
+                out[i] = turn(block.unranked(some), model.roots[i])
+        return tuple(out)
+
+    # ---- derivatives
+
+    @lazy
+    def _inverse(self) -> Inverse:
+        """K."""
+        summed, inner = self.summed, self.inner
+        blocks, (J, q, R), m = summed.blocks, self.parts.zr.shape, summed.sums.shape.m
+        roots = [lam @ lam.T for lam in inner.lam]
+        solved = [small.left(G, score) for G, score in zip(roots, inner.scores)]  # GZ'V⁻¹c
+        front = np.zeros((0, 0, J)) if blocks.front is None else small.left(roots[blocks.front], inner.factor.D)
+        return Inverse(
+            front,
+            np.matmul(front.transpose(2, 0, 1), self.parts.zr).reshape(J * q, R),
+            inner.factor.rest.weight_stacks()[0][0] if R else np.zeros((0, 0)),
+            *blocks.join(solved, [np.arange(m)] * len(solved), m),
+            inner.phi,
+        )
+
+    @lazy
+    def _v(self) -> FloatArray:
+        """(−β̂, 1)."""
+        return np.append(-self.inner.beta, 1.0)
+
+    @lazy
+    def _by_residual(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """∂d/∂ψ (r,) of the residuals' parameters, ∂²d/∂ψ∂ψ (r, r), and ∂²d/∂θ∂ψ (n_theta, r)."""
+        summed, K, v = self.summed, self._inverse, self._v
+        sums = summed.sums
+        f = summed.precision.coefficients(self.psi[summed.model.n_g :])
+        h = sums.flat @ K.weights(sums.shape, v, restricted=summed.model.reml)
+        u = K.completed(v[:, None])
+        x = Vectors.joined([sums.shape.parts(own).times(u) for own in sums.at(f.first)])
+        Kx = K.solve(x)
+        return f.log_first + f.first @ h, f.log_second + f.second @ h - 2 * x.inner(Kx), self._with_theta(x, Kx)
+
+    def _with_theta(self, x: Vectors, Kx: Vectors) -> FloatArray:
+        """y'P ∂_θV P ∂_aV P y, (n_theta, r)."""
+        blocks, back = self.summed.blocks, self.parts.times(Kx)
+        theta = [self.theta[block.parameters] for block in blocks.blocks]
+        parts = [
+            np.matmul(block.layout.directions(own).transpose(1, 0, 2), ze)
+            for block, own, ze in zip(blocks.blocks, theta, self.inner.ze)
+        ]
+        front, rest = blocks.join(parts, [block.parameters for block in blocks.blocks], blocks.n_theta)
+        return small.gram(front, back.front - x.front) + rest.T @ (back.rest - x.rest)
+
+    @property
+    def gradient_psi(self) -> FloatArray:
+        """∂d/∂ψ of the residuals' parameters, (r,)."""
+        return self._by_residual[0]
+
+    @lazy
+    def gradient(self) -> FloatArray:
+        """∂d/∂φ, (f,)."""
+        jacobian = self.summed.model.residual.jacobian(self.theta[self.summed.model.n_theta :])
+        return np.concatenate([self.inner.gradient, jacobian.T @ self._by_residual[0]])
+
+    @lazy
+    def hessian_model(self) -> FloatArray:
+        """∂²d/∂φ∂φ as the head of the file has it, (f, f)."""
+        model, n = self.summed.model, self.summed.model.n_theta
+        slope, own, mixed = self._by_residual
+        jacobian = model.residual.jacobian(self.theta[n:])
+        out = np.empty((len(self.theta),) * 2)
+        out[:n, :n] = self.inner.hessian_model
+        out[n:, n:] = jacobian.T @ own @ jacobian + model.residual.curvature(self.theta[n:], slope)
+        out[:n, n:] = mixed @ jacobian
+        out[n:, :n] = out[:n, n:].T
+        return out

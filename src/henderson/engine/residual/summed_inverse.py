@@ -1,0 +1,86 @@
+"""The inverse of the mixed-model coefficient matrix of [Z X] at a point, in the pieces that sums over rows touch.
+
+With M = Z'R⁻¹Z + G⁻¹ in its front f and its rest r, M_j the front's own (G⁻¹ + Z_j'R⁻¹Z_j)⁻¹, a_j = Z_j'R⁻¹Z_r and
+W = (M⁻¹)_rr,
+
+    (M⁻¹)_fr = −M_j a_j W      (M⁻¹)_jj = M_j + M_j a_j W a_j' M_j      B = [−M⁻¹ Z'R⁻¹c; I]
+    K = M⁻¹ ⊕ 0 + B (Φ ⊕ 0) B'
+
+and no formula needs G⁻¹ (see `factor.front`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.engine.residual.clique_sums import Shape, Vectors
+from henderson.numerics import small
+
+FloatArray = np.ndarray
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """K at a point.
+
+    Attributes
+    ----------
+    front : (q, q, J) array
+        M_j.
+    moved : (J q, R) array
+        M_j a_j.
+    rest : (R, R) array
+        W.
+    front_c : (q, m, J) array
+    rest_c : (R, m) array
+        M⁻¹Z'R⁻¹c.
+    phi : (p, p) array
+        Φ = (X'V⁻¹X)⁻¹.
+    """
+
+    front: FloatArray
+    moved: FloatArray
+    rest: FloatArray
+    front_c: FloatArray
+    rest_c: FloatArray
+    phi: FloatArray
+
+    def completed(self, fixed: FloatArray) -> Vectors:
+        """B times columns (m, k)."""
+        return Vectors(-np.einsum("amj,mk->akj", self.front_c, fixed), -self.rest_c @ fixed, fixed)
+
+    def solve(self, x: Vectors) -> Vectors:
+        """K x; what stands for y in x is not looked at."""
+        q, k, J = x.front.shape
+        inner = self.rest @ (x.rest - self.moved.T @ x.front_rows)
+        front = small.multiply(self.front, x.front) - (self.moved @ inner).reshape(J, q, k).transpose(1, 2, 0)
+        of_c = x.fixed - np.einsum("amj,akj->mk", self.front_c, x.front) - self.rest_c.T @ x.rest  # B'x
+        fixed = np.zeros_like(of_c)
+        fixed[:-1] = self.phi @ of_c[:-1]
+        beside = self.completed(fixed)
+        return Vectors(front + beside.front, inner + beside.rest, fixed)
+
+    def weights(self, shape: Shape, v: FloatArray, *, restricted: bool) -> FloatArray:
+        """κ = M⁻¹ ⊕ 0 + BQB', Q = vv' + [Φ ⊕ 0], laid out as a row of the sums, (size,).
+
+        What stands there for both triangles is taken twice. `restricted`: with Φ.
+        """
+        Q = v[:, None] * v
+        if restricted:
+            Q[:-1, :-1] += self.phi
+        out = np.empty(shape.size)
+        parts, J, q, R = shape.parts(out), shape.J, shape.q, shape.R
+        along, rest_along = np.einsum("amj,mn->anj", self.front_c, Q), self.rest_c @ Q
+        borrowed = self.moved @ self.rest
+        moved = self.moved.reshape(J, q, R)
+        own = np.matmul(borrowed.reshape(J, q, R), moved.transpose(0, 2, 1)).transpose(1, 2, 0)
+        parts.zz[...] = self.front + own + small.multiply(along, self.front_c.transpose(1, 0, 2))
+        parts.zx[...] = -2 * along
+        beside = along.transpose(2, 0, 1).reshape(J * q, shape.m) @ self.rest_c.T
+        parts.zr[...] = 2 * (beside - borrowed).reshape(J, q, R)
+        parts.rr[...] = self.rest + rest_along @ self.rest_c.T
+        parts.rx[...] = -2 * rest_along
+        parts.xx[...] = Q
+        return out

@@ -1,0 +1,155 @@
+"""The likelihood of correlated residuals from sums that are made once, against n × n algebra."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.engine.test_residual_blocks import TRIAL, WEIGHTS, X, model_of, somewhere
+from tests.structured import Data, covariance, repeated, residual_covariance
+
+from henderson.engine.residual.cliques import Precision
+from henderson.engine.residual.crossed import CrossedModel
+from henderson.engine.residual.point import block_at
+from henderson.engine.residual.rows import conditional_covariances, conditional_modes
+from henderson.engine.residual.summed import SummedModel
+
+#: of a deviance of some hundred; of gradients, relative to their largest entry
+DEVIANCE, GRADIENT = 1e-9, 1e-9
+#: information matrices from two orders of sums
+INFORMATION = 1e-8
+
+SITES, SLOPES, ITEMS = ("site", ("(Intercept)",)), ("site", ("(Intercept)", "x")), ("item", ("(Intercept)",))
+CASES: dict[str, dict] = {
+    "one factor and no rest": {"structure": "ar1", "terms": (SITES,)},
+    "crossed": {"structure": "ar1", "terms": (ITEMS, SITES)},
+    "slopes, two terms of one factor": {"structure": "ar1", "terms": (SLOPES, ITEMS, ("item", ("x",)))},
+    "patients in sites": {"structure": "ar1h", "terms": (("patient", ("(Intercept)",)), SITES, ITEMS)},
+    "nothing holds the series": {"structure": "ar1", "terms": (ITEMS, ("visit", ("x",)))},
+    "gaps": {"structure": "car1", "visit": ("time",), "terms": (SITES, ITEMS)},
+    "along a line": {"structure": "sp_exp", "visit": ("time",), "terms": (ITEMS,), "weights": WEIGHTS},
+    "in the plane": {"structure": "sp_exp", "visit": ("time", "other"), "terms": (SITES, ITEMS)},
+    "whole series": {"structure": "us", "terms": (SITES, ITEMS), "weights": WEIGHTS},
+    "whole series by arm": {"structure": "csh", "stratum": "arm", "terms": (SITES, ITEMS)},
+    "antedependence": {"structure": "adh", "terms": (SITES, ITEMS)},
+    "by differences": {"structure": "toep", "terms": (SITES, ITEMS)},
+    "exchangeable": {"structure": "cs", "terms": (ITEMS,)},
+    "independent": {"structure": "diag", "terms": (SITES, ITEMS)},
+    "variance functions": {
+        "structure": "ar1",
+        "variance": (("ident", "arm"), ("power", "time")),
+        "terms": (SITES, ITEMS),
+    },
+}  # fmt: skip
+
+
+def made(name: str) -> Data:
+    case = {"visit": "visit", **CASES[name]}
+    return repeated(TRIAL, y="y", subject="patient", X=X, **case)
+
+
+@pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
+@pytest.mark.parametrize("name", CASES)
+def test_likelihood_and_derivatives(name, reml):
+    """Deviance and gradient, and what predictions need, as by blocks."""
+    data = made(name)
+    model = model_of(data, reml)
+    summed, phi = SummedModel(model, data.rows), somewhere(model)
+    one, two = summed.at(phi), block_at(model, phi)
+    assert one.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
+    scale = np.abs(two.gradient).max()
+    np.testing.assert_allclose(one.gradient, two.gradient, atol=GRADIENT * scale)
+    np.testing.assert_allclose(one.gradient_psi, two.gradient_psi[model.n_g :], atol=1e-7 * scale)
+    np.testing.assert_allclose(one.beta, two.beta, atol=1e-10)
+    for own, other in zip(one.modes(), conditional_modes(model, two, data.rows)):
+        np.testing.assert_allclose(own, other, atol=1e-8)
+    for own, other in zip(one.conditional_covariances(), conditional_covariances(model, two, data.rows)):
+        np.testing.assert_allclose(own, other, atol=1e-9)
+    assert one.crossed.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
+
+
+@pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
+@pytest.mark.parametrize(
+    "name", ["crossed", "slopes, two terms of one factor", "whole series", "nothing holds the series"]
+)
+def test_information(name, reml):
+    """Of the residuals' parameters the exact second derivatives but for tr K S_a K S_b; beside θ, y'P ∂V P ∂V P y."""
+    data = made(name)
+    model = model_of(data, reml)
+    summed, phi = SummedModel(model, data.rows), somewhere(model)
+    point, exact, crossed = summed.at(phi), block_at(model, phi), CrossedModel(model, data.rows)
+    n, m, p, q = model.n_theta, model.n_g, model.p, crossed.n_effects
+    at = crossed.at(phi)
+    S = [np.linalg.inv(model.residual_cov(at.psi, batch)) for batch in crossed.batches]
+    first = [model.first(at.psi, batch) for batch in crossed.batches]
+    weighed = [
+        crossed.weighed([s @ own[a] @ s for s, own in zip(S, first)])[: q + p, : q + p] for a in range(model.k - m)
+    ]
+    K = np.zeros((q + p, q + p))
+    K[:q, :q] = at.K
+    if reml:
+        B = at.B[: q + p, q : q + p]
+        K += B @ at.phi @ B.T
+    lost = np.array([[np.trace(K @ a @ K @ b) for b in weighed] for a in weighed])
+    own = point._by_residual[1] - lost
+    np.testing.assert_allclose(own, exact.hessian_psi[m:, m:], atol=INFORMATION * np.abs(own).max())
+    # y'P ∂_gV P ∂_aV P y by rows, in the working basis: directions of θ through G
+    s2 = model.basis.y_scale**2
+    V = covariance(data, model.to_user_g @ at.psi[:m], at.psi[m:])
+    x = data.rows.X
+    P = np.linalg.inv(V)
+    P -= P @ x @ np.linalg.solve(x.T @ P @ x, x.T @ P)
+    e = P @ data.rows.y / np.sqrt(s2)
+    step = 1e-6
+
+    def turned(k: int) -> np.ndarray:
+        up, down = at.psi.copy(), at.psi.copy()
+        up[k], down[k] = up[k] + step, down[k] - step
+        ends = [covariance(data, model.to_user_g @ psi[:m], psi[m:]) for psi in (up, down)]
+        return (ends[0] - ends[1]) / (2 * step) @ e
+
+    w = np.array([turned(k) for k in range(model.k)])
+    information = w @ P @ w.T
+    jacobian = model.jacobian(phi)
+    expected = (jacobian.T @ information @ jacobian)[:n, n:]
+    np.testing.assert_allclose(point.hessian_model[:n, n:], expected, atol=1e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_precision_is_its_cliques(name):
+    """Σ s E C⁻¹ E' is the inverse of R, log|R| its determinant, and derivatives are theirs."""
+    data = made(name)
+    model = model_of(data, True)
+    psi = model.natural(somewhere(model))[model.n_g :]
+    precision = Precision(model.residual, replace(data.rows, terms=()))
+    f = precision.coefficients(psi)
+    inverse, at = np.zeros((data.rows.n,) * 2), 0
+    for own in precision.cliques:
+        for unit, block in zip(own.batch.unit_of, own.batch.rows):
+            size = own.batch.n * (own.batch.n + 1) // 2
+            mine = f.values[at + unit * size : at + (unit + 1) * size]
+            for value, a, b in zip(mine, *np.tril_indices(own.batch.n)):
+                inverse[block[a], block[b]] += value
+                inverse[block[b], block[a]] += value if a != b else 0.0
+        at += own.n_entries
+    root = np.sqrt(data.rows.unit_weights)
+    R = residual_covariance(data, psi) * root[:, None] * root
+    np.testing.assert_allclose(inverse @ R, np.eye(data.rows.n), atol=1e-9)
+    assert f.log_det == pytest.approx(np.linalg.slogdet(R)[1], abs=1e-9)
+    assert precision.values(psi)[1] == pytest.approx(f.log_det, abs=1e-9)
+    step = 1e-5
+    for a, unit in enumerate(np.eye(len(psi)) * step):
+        up, down = precision.coefficients(psi + unit), precision.coefficients(psi - unit)
+        for name_of, derivative in (("values", f.first[a]), ("first", f.second[a]), ("log_first", f.log_second[a])):
+            found = (getattr(up, name_of) - getattr(down, name_of)) / (2 * step)
+            np.testing.assert_allclose(derivative, found, atol=1e-5 * max(np.abs(found).max(), 1.0))
+
+
+def test_what_is_eliminated_first_holds_the_series():
+    """Items have more effects than sites, but series lie in sites: those are the front; without them nothing is."""
+    for name, front in (("crossed", "site"), ("nothing holds the series", "")):
+        data = made(name)
+        blocks = SummedModel(model_of(data, True), data.rows).blocks
+        chosen = "" if blocks.front is None else data.design.terms[blocks.blocks[blocks.front].terms[0]].group
+        assert chosen == front
