@@ -31,7 +31,7 @@ from henderson.engine.residual.rows import (
     conditional_modes,
     own_variances,
 )
-from henderson.engine.residual.search import Found, Point, search_blocks
+from henderson.engine.residual.search import End, Found, search_blocks
 from henderson.engine.residual.summed import SummedPoint
 from henderson.engine.residual.units import blocks_of
 from henderson.engine.sums.basis import Basis
@@ -63,7 +63,7 @@ class StructuredFit(Fit):
     at_end: bool = False
     n_blocks: int = 0
     _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
-    _block_point: Point | None = field(default=None, repr=False, compare=False)
+    _block_point: End | None = field(default=None, repr=False, compare=False)
 
     @property
     def n_variances(self) -> int:

@@ -39,8 +39,9 @@ LOWER = 1e-7
 NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
-#: what a search ends at
-Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint | SummedPoint
+#: points with exact second derivatives, and all that a search may end at
+Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint
+End: TypeAlias = Point | SummedPoint
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 
@@ -58,7 +59,7 @@ class Found:
         Smallest eigenvalue of the Hessian in φ, each coordinate in units of max(|φ|, 1).
     """
 
-    optimum: Optimum[Point]
+    optimum: Optimum[End]
     starts: int
     smallest: float
 
@@ -86,15 +87,15 @@ def search_blocks(
     """
 
     summed = SummedModel.where_it_suits(model, rows)
-    at = way(model, rows) if summed is None else summed.at
+    at: Callable[[FloatArray], End] = way(model, rows) if summed is None else summed.at
 
-    def evaluate(phi: FloatArray) -> Point:
+    def evaluate(phi: FloatArray) -> End:
         point = at(phi)
         if tell is not None:
             tell(model.evaluations)
         return point
 
-    def descend(phi: FloatArray) -> Optimum[Point] | None:
+    def descend(phi: FloatArray) -> Optimum[End] | None:
         first = evaluate(phi)
         return minimize(evaluate, first) if np.isfinite(first.deviance) else None
 
@@ -120,12 +121,12 @@ def search_blocks(
     return Found(best, tried, smallest)
 
 
-def _is_same(other: Optimum[Point], best: Optimum[Point]) -> bool:
+def _is_same(other: Optimum[End], best: Optimum[End]) -> bool:
     """Whether two descents found one certified end."""
     return other.converged and best.converged and abs(other.point.deviance - best.point.deviance) < LOWER
 
 
-def _snap(model: BlockModel, best: Optimum[Point], at: Callable[[FloatArray], Point]) -> Optimum[Point]:
+def _snap(model: BlockModel, best: Optimum[End], at: Callable[[FloatArray], End]) -> Optimum[End]:
     """Variances of random effects that are rounding errors set to zero, if the deviance does not rise."""
     psi, changed = best.point.psi.copy(), False
     for layout, to in zip(model.layouts, model.g_of):
@@ -149,7 +150,7 @@ def way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
     return partial(block_at, model)
 
 
-def _is_better(other: Optimum[Point], best: Optimum[Point]) -> bool:
+def _is_better(other: Optimum[End], best: Optimum[End]) -> bool:
     lower = other.point.deviance < best.point.deviance - LOWER
     return lower or (other.converged and not best.converged and other.point.deviance < best.point.deviance + LOWER)
 
@@ -189,7 +190,7 @@ def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]
     return [phi for _, phi in sorted(found, key=lambda one: one[0])] or starts
 
 
-def at_edge(model: BlockModel, point: Point) -> bool:
+def at_edge(model: BlockModel, point: End) -> bool:
     """Whether a λ is singular, or the structure at an end of its range."""
     return has_singular(model, point.psi) or bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
 
@@ -203,7 +204,7 @@ def has_singular(model: BlockModel, psi: FloatArray) -> bool:
     return False
 
 
-def _certificate(point: Point) -> tuple[float, float]:
+def _certificate(point: End) -> tuple[float, float]:
     """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards."""
     unit = np.maximum(np.abs(point.theta), 1.0)
     values, vectors = eigen(point.hessian_model * (unit[:, None] * unit))
