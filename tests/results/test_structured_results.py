@@ -403,7 +403,6 @@ def test_results_are_kept():
 
 
 REFUSED = {
-    "caic": lambda r: r.caic(),
     "rlrt": lambda r: r.rlrt(),
     "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
     "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),

@@ -17,6 +17,10 @@ n × n matrix.
 All of it is computed in the working basis, where nothing is far from zero; ρ does not know the basis.
 At the boundary only directions inside it count: a covariance of rank s moves as RR', R (q, s), and a variance
 at zero stays there.
+
+Where the residuals have a covariance R(ψ) of r parameters the same count is −2 log f(y | b̂, β̂, ψ̂) + 2 (ρ + r), f the
+density of N(Xβ̂ + Zb̂, R): (y − ŷ)'R⁻¹ŷ has the expectation tr ∂ŷ/∂y, by Stein's lemma, whatever R is, and each of its
+parameters counts as σ does (`engine.residual.follow`). Without random effects ρ is p.
 """
 
 from __future__ import annotations
@@ -31,6 +35,9 @@ from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.diagnostics.measures import effective_df
 from henderson.engine.moments_at import in_user_columns, working_moments
+from henderson.engine.residual import follow
+from henderson.engine.residual.fit import StructuredFit
+from henderson.errors import NotAvailable
 from henderson.inference.fit_moments import FitMoments, fit_of
 from henderson.inference.information import curvature
 from henderson.numerics.linalg import pseudo_inverse
@@ -56,7 +63,7 @@ class ConditionalAIC(TableExports):
     loglik : float
         log f(y | b̂, β̂, σ̂).
     df : float
-        ρ + 1, the one for σ.
+        ρ + 1, the one for σ; with a residual covariance ρ + r, its parameters.
     rho : float
         tr ∂ŷ/∂y, with the variances estimated.
     effective_df : float
@@ -118,6 +125,8 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     ConditionalAIC
     """
     fit = fit_of(fit)
+    if isinstance(fit, StructuredFit):
+        return _of_structured(fit)
     fit.rows_for("caic()")
     residual = conditional_residuals(fit)
     rows = fit.rows
@@ -127,6 +136,22 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     loglik = -0.5 * (n * np.log(2 * np.pi * fit.sigma**2) + (rows.unit_weights * residual) @ residual / fit.sigma**2)
     loglik += 0.5 * rows.log_weights
     return ConditionalAIC(-2 * float(loglik) + 2 * (rho + 1), float(loglik), rho + 1, rho, trace)
+
+
+def _of_structured(fit: StructuredFit) -> ConditionalAIC:
+    """Of residuals with a covariance structure."""
+    rows, term = fit.observed_for("caic()"), fit.design.residual
+    assert term is not None
+    if any(own.of_fitted for own in term.variance):
+        raise NotAvailable(
+            "caic(): the variances follow the fitted values, which then follow y in one more way; fit power() or exp() "
+            "of a covariate instead"
+        )
+    model, point = fit.blocks, fit.block_point
+    trace = effective_df(fit)
+    rho = trace + follow.estimation_df(model, point, rows)
+    loglik, npar = follow.conditional_loglik(model, point, rows), rho + len(fit.psi)
+    return ConditionalAIC(-2 * loglik + 2 * npar, loglik, npar, rho, trace)
 
 
 def conditional_residuals(fit: Fit) -> np.ndarray:
