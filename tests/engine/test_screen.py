@@ -37,7 +37,7 @@ def test_differences_are_the_derivatives(formula, reml):
     model = criterion(formula, reml)
     survey = Survey.of(model)
     theta = np.random.default_rng(1).normal(size=(4, model.blocks.n_theta))
-    deviance, gradient, hessian, frame = _derivatives(survey, cones(survey), theta)
+    deviance, gradient, hessian, frame = _derivatives(survey, cones(survey.blocks, survey.information), theta)
     for b, one in enumerate(theta):
         point, F = model.at(one), frame[b]
         assert deviance[b] == pytest.approx(point.deviance, abs=1e-8)
@@ -50,7 +50,7 @@ def test_differences_are_the_derivatives(formula, reml):
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_a_step_has_the_length_of_the_change_relative_to_what_is_seen(formula):
     survey = Survey.of(criterion(formula))
-    of, rng = cones(survey), np.random.default_rng(4)
+    of, rng = cones(survey.blocks, survey.information), np.random.default_rng(4)
     theta, step = 3.0 * rng.normal(size=(5, survey.blocks.n_theta)), 1e-6 * rng.normal(size=survey.blocks.n_theta)
     moved = theta + frames(of, theta) @ step
     for one in of:

@@ -169,3 +169,16 @@ def test_a_model_too_wide_to_survey_is_tried_from_other_variances():
     assert fit.optimum.surveyed == 0
     assert fit.optimum.starts > 1
     assert fit.deviance < fit.criterion.deviance(np.array([1.6364, 0.0])) + LOWER
+
+
+@pytest.mark.parametrize("origin", [0.0, 2005.0])
+def test_slopes_that_fan_out_from_far_away_are_no_longer_a_way_than_others(origin):
+    # year counts from its origin in the formula; the lines of the groups meet at year 0, so G has one large direction
+    rng = np.random.default_rng(5)
+    g, h, year = rng.integers(0, 20, 300), rng.integers(0, 10, 300), rng.integers(1995, 2016, 300).astype(float)
+    x = rng.normal(size=300)
+    y = rng.normal(size=300) + rng.normal(size=20)[g] * year + rng.normal(size=10)[h] * (1 + 0.5 * x)
+    data = {"y": y, "year": year - origin, "x": x, "g": g, "h": h}
+    fit = fit_design(*design_from_formula("y ~ year + (year | g) + (x | h)", data))
+    assert fit.optimum.converged
+    assert fit.criterion.evaluations < 50 * fit.optimum.starts  # one by one, each took hundreds in the metric of theta

@@ -8,11 +8,13 @@ everywhere, however large G is along one direction and however small along anoth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from henderson.engine.search.survey import Survey
+from henderson.engine.sums.blocks import Blocks
 
 FloatArray = np.ndarray
 
@@ -45,24 +47,35 @@ class Cone:
         return lam
 
 
-def cones(survey: Survey) -> list[Cone]:
-    """The covariances of a model, block after block."""
+def cones(blocks: Blocks, information: Sequence[FloatArray] | None = None) -> list[Cone]:
+    """The covariances of a model whose θ are entries of λ, block after block.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    information : sequence of (q,) arrays, optional
+        Largest information on each effect, block by block; that of an average level is one in the working basis.
+    """
     out = []
-    for k, block in enumerate(survey.blocks.blocks):
-        largest = survey.largest(k)
-        for own, rows in zip(block.layout.theta_of, block.layout.terms):
+    for k, block in enumerate(blocks.blocks):
+        largest = np.ones(block.q) if information is None else np.maximum(information[k], 1e-300)
+        for structure, own, rows in zip(block.layout.structures, block.layout.theta_of, block.layout.terms):
             parameters, q = block.parameters[own], rows.stop - rows.start
-            full = q > 1 and len(parameters) == q * (q + 1) // 2
-            for i in range(1 if full else len(parameters)):
-                a = max(float(largest[rows].max() if full else largest[rows.start + i]), 1e-300)
-                places = parameters if full else parameters[[i]]
-                out.append(Cone(places, q if full else 1, a, block.n_levels))
+            if not structure.linear:
+                continue
+            if q > 1 and len(parameters) == q * (q + 1) // 2:
+                out.append(Cone(parameters, q, float(largest[rows].max()), block.n_levels))
+            else:
+                a = largest[rows][: len(parameters)].tolist()
+                out += [Cone(parameters[[i]], 1, one, block.n_levels) for i, one in enumerate(a)]
     return out
 
 
-def frames(of: list[Cone], theta: FloatArray) -> FloatArray:
-    """∂θ/∂s of steps s whose length is that of the metric, at θ (B, k), (B, k, k)."""
-    out = np.zeros((*theta.shape, theta.shape[1]))
+def frames(of: Sequence[Cone], theta: FloatArray) -> FloatArray:
+    """∂θ/∂s of steps s whose length is that of the metric, at θ (B, k), (B, k, k); the identity outside the cones."""
+    batch, k = theta.shape
+    out = np.zeros((batch, k, k))
+    out[:, range(k), range(k)] = 1.0
     for one in of:
         if one.q == 1:
             (place,) = one.parameters
@@ -70,7 +83,14 @@ def frames(of: list[Cone], theta: FloatArray) -> FloatArray:
             continue
         lam = one.lam(theta)
         T = np.linalg.cholesky(lam @ lam.transpose(0, 2, 1) + np.eye(one.q) / one.a)
-        column, row = np.triu_indices(one.q)
-        i, j = np.nonzero((column[:, None] == column) & (row[:, None] >= row))  # dλ[r, c] = Σ_s T[r, s] ds[s, c]
-        out[:, one.parameters[i], one.parameters[j]] = T[:, row[i], row[j]]
+        to, by, row, column = _entries(one.q)
+        out[:, one.parameters[to], one.parameters[by]] = T[:, row, column]
     return out
+
+
+@lru_cache(maxsize=64)
+def _entries(q: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of dλ[r, c] = Σ_s T[r, s] ds[s, c]: places of (r, c) and (s, c) in a lower triangle column by column, r and s."""
+    column, row = np.triu_indices(q)
+    to, by = np.nonzero((column[:, None] == column) & (row[:, None] >= row))
+    return to, by, row[to], row[by]

@@ -69,7 +69,7 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
     most = int(min((budget + PER_ROW * survey.n) / survey.cost, MOST))
     if most < LEAST:
         return None
-    of, reach, step = cones(survey), survey.reach(), STEP
+    of, reach, step = cones(survey.blocks, survey.information), survey.reach(), STEP
     far = [math.log1p(one.a * reach**2 / one.n_levels) for one in of]
     shape = _shape(of, far, step)
     while math.prod(size(*one) for one in shape) > most and step * WIDER < WIDEST_STEP:
@@ -99,7 +99,7 @@ def _shape(of: list[Cone], far: list[float], step: float) -> tuple[tuple[int, in
 def _positions(survey: Survey, theta: FloatArray) -> tuple[FloatArray, np.ndarray]:
     """θ as points where distances are those of a lattice, (m, …), and the rank of each covariance there, (m, c)."""
     places, ranks = [], []
-    for one in cones(survey):
+    for one in cones(survey.blocks, survey.information):
         lam = one.lam(theta)
         values, vectors = np.linalg.eigh(lam @ lam.transpose(0, 2, 1))
         seen = np.log1p(one.a * np.maximum(values, 0.0))

@@ -4,7 +4,8 @@ The function gives value, gradient and a model of its Hessian H(θ) that lacks a
 is learned from the gradients by symmetric rank-one updates, so that (H + C) s = y on the last step (a structured
 quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 
-1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983)
+1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983), whose length
+   is that of a metric where one is given
 2. the value decides whether the step stands, and the radius; where its rounding hides the change, the gradient decides
 3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
    all the same, without asking for its gradient: convergence is superlinear, so it squares what is left. Where more
@@ -94,6 +95,7 @@ def minimize(
     beat: float = -np.inf,
     tolerance: float = TOLERANCE,
     fine: float = np.inf,
+    frame: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -110,6 +112,8 @@ def minimize(
         Predicted decrease at which the search takes its last step.
     fine : float
         Predicted decrease that the last step may leave; one further iteration is made where it would leave more.
+    frame : callable, optional
+        ∂θ/∂s at a θ, (k, k): the radius is a length in s, in which the function is alike everywhere.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -119,8 +123,7 @@ def minimize(
     for _ in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
         point.lighten()
-        values, vectors = eigen(H + C)
-        step, predicted = _trust_step(values, vectors, g, radius)
+        step, predicted, length = _step(g, H + C, radius, None if frame is None else frame(point.theta))
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
         if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
@@ -140,8 +143,8 @@ def minimize(
             further = True
         elif predicted <= tolerance or stalled >= 3:
             good, full = predicted <= max(ACCEPTABLE, tolerance), point
-            length = float(np.linalg.norm(step)) / max(float(np.linalg.norm(point.theta)), 1.0)
-            if good and predicted > max(EXACT, PLATEAU * length**2):
+            relative = _length(step) / max(_length(point.theta), 1.0)
+            if good and predicted > max(EXACT, PLATEAU * relative**2):
                 last = evaluate(point.theta + step)
                 evaluations += 1
                 point = last if last.deviance <= point.deviance + 50 * rounding else point
@@ -158,12 +161,11 @@ def minimize(
         new = evaluate(point.theta + step)
         evaluations += 1
         if not (np.isfinite(new.deviance) and np.isfinite(new.gradient).all()):
-            radius = _length(step) / 4
+            radius = length / 4
             stalled += radius < 1e-12
             continue
         actual = point.deviance - new.deviance
         hidden = predicted < 50 * rounding
-        length = _length(step)
         if hidden:
             accept = _length(new.gradient) < _length(g) and actual > -50 * rounding
             stalled = 0 if accept else stalled + 1
@@ -216,6 +218,15 @@ def _learn(C: np.ndarray, H: np.ndarray, step: np.ndarray, y: np.ndarray) -> np.
 
 def _length(v: np.ndarray) -> float:
     return math.sqrt(float(v @ v))
+
+
+def _step(g: np.ndarray, B: np.ndarray, radius: float, frame: np.ndarray | None) -> tuple[np.ndarray, float, float]:
+    """A step within a radius, the decrease that it predicts, and its length, both in the frame."""
+    if frame is None:
+        step, predicted = _trust_step(*eigen(B), g, radius)
+        return step, predicted, _length(step)
+    step, predicted = _trust_step(*eigen(frame.T @ B @ frame), g @ frame, radius)
+    return frame @ step, predicted, _length(step)
 
 
 def _trust_step(values: np.ndarray, vectors: np.ndarray, g: np.ndarray, radius: float) -> tuple[np.ndarray, float]:

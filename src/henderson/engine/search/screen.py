@@ -57,7 +57,7 @@ def ends(survey: Survey, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
     deviance : (B,) array
         Minus infinity where a descent has not arrived: who knows how far it falls.
     """
-    of = cones(survey)
+    of = cones(survey.blocks, survey.information)
     x, arrived = starts.copy(), np.zeros(len(starts), bool)
     value, gradient, hessian, frame = _derivatives(survey, of, x)
     radius, left = np.full(len(x), FIRST), np.flatnonzero(np.isfinite(value))

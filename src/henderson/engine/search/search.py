@@ -21,6 +21,7 @@ import numpy as np
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.basins import Basins
+from henderson.engine.search.cones import cones, frames
 from henderson.engine.search.look import BALANCED, UNLIKE, Look
 from henderson.engine.search.lows import Lows, elsewhere
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
@@ -323,7 +324,12 @@ def _descend(
     """Minimise, set rounding errors to zero, step off the boundary while that pays."""
     cross, n_effects = criterion.system.cross, sum(block.size for block in criterion.blocks.blocks)
     fine = FINE if cross.n * n_effects <= CHEAP and tolerance <= max(TOLERANCE, PER_ROW * cross.n) else np.inf
-    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine)
+    of = cones(criterion.blocks)
+
+    def frame(theta: np.ndarray) -> np.ndarray:
+        return frames(of, theta[None])[0]
+
+    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine, frame=frame)
     history = best.history
     if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
         return Certified(best, 0.0, 0.0, best.point.theta, history)
@@ -335,7 +341,7 @@ def _descend(
         off = evaluate(ended.off)
         if not np.isfinite(off.deviance):
             break
-        again = minimize(evaluate, off, radius=0.1, tolerance=tolerance)
+        again = minimize(evaluate, off, radius=0.1, tolerance=tolerance, frame=frame)
         history += again.history
         if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
             break

@@ -209,6 +209,11 @@ class Survey:
             out.append(low * (high / low) ** np.linspace(0.0, 1.0, points))
         return out
 
+    @cached_property
+    def information(self) -> list[FloatArray]:
+        """Largest diagonal element of Z_j'Z_j for each effect, block by block, (q,)."""
+        return [self.largest(k) for k in range(len(self.blocks.blocks))]
+
     def largest(self, k: int) -> FloatArray:
         """Largest diagonal element of Z_j'Z_j for each effect of a block, (q,)."""
         block = self.blocks.blocks[k]
