@@ -78,6 +78,9 @@ class Optimum(Generic[P]):
 TOLERANCE, EXACT = 3e-10, 1e-18
 #: predicted decrease of a step of relative length one below which there is a plateau, and no last step is taken
 PLATEAU = 1e-11
+#: promise up to which a tolerance is believed whatever the steps before; a larger one where the step was not cut short
+#: (its share of the radius) and promises fall from step to step
+BELIEVED, WITHIN, FALLING = 1e-5, 0.99, 0.3
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
@@ -136,12 +139,14 @@ def minimize(
                 "ends no lower than another",
                 tuple(history),
             )
-        if predicted <= tolerance and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
+        converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
+        near = predicted <= (tolerance if converging else min(tolerance, BELIEVED))
+        if near and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
-        if predicted <= tolerance and not further and stalled < 3 and _left(history) > fine:
+        if near and not further and stalled < 3 and _left(history) > fine:
             further = True
-        elif predicted <= tolerance or stalled >= 3:
+        elif near or stalled >= 3:
             good, full = predicted <= max(ACCEPTABLE, tolerance), point
             relative = _length(step) / max(_length(point.theta), 1.0)
             if good and predicted > max(EXACT, PLATEAU * relative**2):

@@ -323,7 +323,8 @@ def _descend(
 ) -> Certified:
     """Minimise, set rounding errors to zero, step off the boundary while that pays."""
     cross, n_effects = criterion.system.cross, sum(block.size for block in criterion.blocks.blocks)
-    fine = FINE if cross.n * n_effects <= CHEAP and tolerance <= max(TOLERANCE, PER_ROW * cross.n) else np.inf
+    least = max(TOLERANCE, PER_ROW * cross.n)
+    fine = FINE if cross.n * n_effects <= CHEAP and tolerance <= least else np.inf
     of = cones(criterion.blocks)
 
     def frame(theta: np.ndarray) -> np.ndarray:
@@ -341,7 +342,7 @@ def _descend(
         off = evaluate(ended.off)
         if not np.isfinite(off.deviance):
             break
-        again = minimize(evaluate, off, radius=0.1, tolerance=tolerance, frame=frame)
+        again = minimize(evaluate, off, radius=0.1, tolerance=least, frame=frame)
         history += again.history
         if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
             break
