@@ -229,3 +229,41 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys):
         cli.main(["report", "Reaction ~ Days + (1 | Subject)", "sleepstudy", "--out", str(tmp_path / "a" / "b")]) == 2
     )
     assert capsys.readouterr().err.count("\n") == 1
+
+
+TRIALS = {
+    "mmrm": ("FEV1 ~ ARMCD * AVISIT", "us(AVISIT | USUBJID)", None),
+    "beside sites": ("FEV1 ~ ARMCD + (1 | SITE)", "ar1h(AVISIT | USUBJID)", "WEIGHT"),
+}
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_a_report_of_residuals_that_correlate(name, tmp_path):
+    formula, residual, weights = TRIALS[name]
+    fev = datasets.load("fev")
+    fev["SITE"] = fev["USUBJID"].str[2:].astype(int) % 12
+    fev["FEV1"] += 5 * np.cos(fev["SITE"])
+    fit = lmer(formula, fev, residual=residual, weights=weights)
+    page = page_of(fit, tmp_path)
+    assert [one for one in page.texts if one] == [one for one, _, _ in SECTIONS]
+    words = page.texts["model"]
+    assert f"Residuals of one USUBJID are normally distributed together, {residual}" in words
+    assert "with one variance" not in words
+    assert ("Each of the 12 levels of SITE" in words) == (name != "mmrm")
+    assert ["USUBJID", "197"] in [row[:2] for row in page.tables["data"][1]]
+    limits = fit.conf_int(method="wald", parameters="theta_")
+    shown = {row[0]: row[1:] for row in page.tables["random"][-1][1:]}
+    assert [one for one in shown if one.startswith("residual ")] == [
+        f"residual {v}" for v in fit.engine.structure.names
+    ]
+    for one, value in zip(fit.engine.structure.names, fit.engine.psi):
+        estimate, lower, upper = map(float, shown[f"residual {one}"])
+        assert estimate == pytest.approx(value, rel=2e-3, abs=1e-3)
+        assert (lower, upper) == pytest.approx(tuple(limits.loc[f"residual {one}"]), rel=2e-3, abs=1e-3)
+    assert any("correlations within a series" in one["alt"] or "one USUBJID by distance" in one["alt"]
+               for one in page.images)  # fmt: skip
+    assert "Is the residual covariance right?" in page.texts["checks"]
+    code = page.texts["code"].partition("Code")[2].replace("data = ...", "data = fev").partition("print(")[0]
+    scope = {"fev": fev}
+    exec(code, scope)
+    np.testing.assert_allclose(scope["fit"].params, fit.params, rtol=1e-8)

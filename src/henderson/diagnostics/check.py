@@ -22,6 +22,7 @@ QUESTIONS: tuple[Callable[[Fit], list[Answer]], ...] = (
     questions.influential,
     questions.shape,
     questions.spread,
+    questions.correlated,
     questions.effects,
     questions.collinear,
     questions.missing,
@@ -118,5 +119,5 @@ def check(fit: Fit) -> Checks:
     >>> check(fit.engine)["does one"].status
     'look'
     """
-    fit.rows_for("check()")
+    fit.observed_for("check()")
     return Checks(fit.design.formula, tuple(answer for ask in QUESTIONS for answer in ask(fit)))

@@ -12,13 +12,16 @@ import numpy as np
 import pandas as pd
 
 from henderson.design.variance_parameters import lme4_order
+from henderson.diagnostics.autocorrelation import autocorrelation
 from henderson.diagnostics.collinearity import variance_inflation
 from henderson.diagnostics.influence import influence, largest_moves
 from henderson.diagnostics.residuals import residuals
 from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.boundary import is_singular, smallest_sds
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.row_forms import Forms, row_forms
+from henderson.errors import NotAvailable
 from henderson.inference.identified import not_identified
 from henderson.sources.factors import shown_label
 
@@ -37,6 +40,10 @@ SKEWED, HEAVY = 1.0, 3.0
 FAR = 4.0
 #: rank correlation of the residuals' size with the fitted values to be looked at
 FANS = 0.2
+#: correlation of whitened residuals to be looked at, and standard deviations at visits that are unlike, as a ratio
+LEFT_OVER, UNLIKE = 0.15, 1.5
+#: rows of a visit from which a standard deviation says something
+MANY = 25
 #: variance inflation to be looked at, and that is a problem
 INFLATED, COLLINEAR = 5.0, 10.0
 #: levels of a grouping factor below which its variance is a guess
@@ -84,6 +91,11 @@ def singular(fit: Fit) -> list[Answer]:
     """Does every combination of random effects have a variance?"""
     what = "Is it singular?"
     least = min(smallest_sds(fit), default=np.inf)
+    if not is_singular(fit) and isinstance(fit, StructuredFit) and fit.at_end:
+        verdict = f"the residual covariance is at the end of its range: {fit.optimum.message.rpartition(': ')[2]}"
+        return [Answer(what, "look", least, verdict, "compare() it with a simpler structure")]
+    if not fit.design.terms:
+        return [Answer(what, "ok", least, "no: there are no random effects, and no residual parameter is at an end")]
     if not is_singular(fit):
         return [Answer(what, "ok", least, f"no: the least standard deviation is {least:.2g} of the residual's")]
     advice = "henderson.simplify(results) proposes smaller models; docs/singular-fits.md says when to keep it"
@@ -119,7 +131,12 @@ def collinear(fit: Fit) -> list[Answer]:
 def levels(fit: Fit) -> list[Answer]:
     """Are there enough levels of each grouping factor?"""
     counts = {fit.design.terms[k].group: fit.design.terms[k].n_levels for k in lme4_order(fit.design.terms)}
-    what, (name, least) = "Are there enough levels?", min(counts.items(), key=lambda item: item[1])
+    if fit.design.residual is not None and fit.design.residual.group:
+        counts.setdefault(fit.design.residual.group, fit.design.residual.n_series)
+    what = "Are there enough levels?"
+    if not counts:
+        return [Answer(what, "ok", np.nan, "there are no groups")]
+    name, least = min(counts.items(), key=lambda item: item[1])
     if least >= FEW_LEVELS:
         return [Answer(what, "ok", least, "yes: " + ", ".join(f"{n} of {group}" for group, n in counts.items()))]
     advice = f"take {name} as a fixed effect, or ddf='kenward-roger'; its variance is not a result"
@@ -130,21 +147,30 @@ def influential(fit: Fit) -> list[Answer]:
     """How far do fixed effects move when one level is left out?"""
     out: list[Answer] = []
     forms: Forms | None = None
-    for k in lme4_order(fit.design.terms):
-        term, what = fit.design.terms[k], f"Does one {fit.design.terms[k].group} decide?"
-        if fit.rows.terms[k].codes is None or any(what == answer.question for answer in out):
-            continue
-        how = ""
-        if fit.n * term.n_levels <= EXACT_WORK and fit.design.residual is None:
-            moves = influence(fit, term.group, progress=False).filter(like="dfbetas[")
+    for group, n_levels in _factors(fit).items():
+        what, how = f"Does one {group} decide?", ""
+        if fit.n * n_levels <= EXACT_WORK and fit.design.residual is None:
+            moves = influence(fit, group, progress=False).filter(like="dfbetas[")
         else:
             forms = row_forms(fit) if forms is None else forms
-            most = max(3, min(MOST_LEVELS, MOST_LEFT_OUT * term.n_levels // fit.n))
-            moves = largest_moves(fit, term.group, most, forms)
+            most = max(3, min(MOST_LEVELS, MOST_LEFT_OUT * n_levels // fit.n))
+            moves = largest_moves(fit, group, most, forms)
             how = " (variances held)"
-            if len(moves) < term.n_levels:
-                how = f" (variances held; the {len(moves)} of {term.n_levels:,} left out that promised to move it most)"
+            if len(moves) < n_levels:
+                how = f" (variances held; the {len(moves)} of {n_levels:,} left out that promised to move it most)"
         out.append(_of_levels(what, moves.abs(), how))
+    return out
+
+
+def _factors(fit: Fit) -> dict[str, int]:
+    """Factors whose levels may be left out, with their numbers: of random terms in lme4's order, and of the series."""
+    terms, rows, series = fit.design.terms, fit.observed, fit.design.residual
+    out: dict[str, int] = {}
+    for k in lme4_order(terms):
+        if rows.terms[k].codes is not None:
+            out.setdefault(terms[k].group, terms[k].n_levels)
+    if series is not None and series.group:
+        out.setdefault(series.group, series.n_series)
     return out
 
 
@@ -168,27 +194,32 @@ def _of_levels(what: str, moves: pd.DataFrame, how: str = "") -> Answer:
 
 def shape(fit: Fit) -> list[Answer]:
     """Are the residuals normal enough?"""
-    r = residuals(fit, "studentized")
+    whitened = fit.design.residual is not None
+    r = residuals(fit, "scaled", "marginal") if whitened else residuals(fit, "studentized")
+    rows_of = _WHITENED if whitened else _ROWS
     far, what = int((np.abs(r) > FAR).sum()), "Are residuals normal?"
     skew, kurtosis = _shape(r[np.isfinite(r)])
     number = kurtosis if abs(kurtosis) / HEAVY > abs(skew) / SKEWED else skew
     numbers = f"skewness {skew:.2f}, excess kurtosis {kurtosis:.2f}"
     rows = f"; {far} row{'s' if far > 1 else ''} beyond {FAR:.0f} standard deviations" if far else ""
     if abs(skew) < SKEWED and kurtosis < HEAVY:
-        return [Answer(what, "look" if far else "ok", number, numbers + rows, _ROWS if far else "")]
+        return [Answer(what, "look" if far else "ok", number, numbers + rows, rows_of if far else "")]
     heavy = kurtosis / HEAVY > abs(skew) / SKEWED
-    advice = _ROWS if heavy else "a log or a root of the response, if that is meaningful"
+    advice = rows_of if heavy else "a log or a root of the response, if that is meaningful"
     return [Answer(what, "look", number, numbers + rows, advice)]
 
 
 _ROWS = "look at these rows (results.residuals('studentized')); results.influence() tells whether they matter"
+_WHITENED = (
+    "look at these rows (results.residuals('scaled', 'marginal')); results.influence() tells whether they matter"
+)
 
 
 def spread(fit: Fit) -> list[Answer]:
     """Is the spread of the residuals the same at all fitted values?"""
     r, what = residuals(fit, "pearson"), "Is their spread constant?"
     rank = pd.Series(np.abs(r)).rank().to_numpy()
-    fitted = pd.Series(fit.rows.y - residuals(fit, "raw")).rank().to_numpy()
+    fitted = pd.Series(fit.observed.y - residuals(fit, "raw")).rank().to_numpy()
     number = float(np.corrcoef(rank, fitted)[0, 1]) if np.ptp(fitted) > 0 else 0.0
     text = f"rank correlation of |residual| and fitted value {number:.2f}"
     # of two unrelated columns it is 0 ± 1/√n
@@ -198,8 +229,50 @@ def spread(fit: Fit) -> list[Answer]:
     return [Answer(what, "look", number, text, grows)]
 
 
+def correlated(fit: Fit) -> list[Answer]:
+    """Is nothing left of the correlation of a series' residuals, and of their unlike variances, after the structure?"""
+    if not isinstance(fit, StructuredFit):
+        return []
+    what, said, number = "Is the residual covariance right?", [], 0.0
+    status: Status = "ok"
+    try:
+        table = autocorrelation(fit)
+    except NotAvailable:
+        table = pd.DataFrame({"whitened": [], "se": []})
+    if len(table):
+        each, se = table["whitened"].to_numpy(float), table["se"].to_numpy(float)
+        at = int(np.argmax(np.abs(each) / se))
+        number, unit = float(each[at]), "visits apart" if fit.structure.term.visits is not None else "apart"
+        said.append(f"whitened residuals {table.index[at]:.3g} {unit} correlate by {number:.2f}, others not as clearly")
+        status = "look" if abs(number) > max(LEFT_OVER, 3 * se[at]) else status
+    sizes = _spread_by_visit(fit)
+    if sizes is not None:
+        whose = "their" if said else "whitened residuals'"
+        said.append(
+            f"{whose} standard deviations by {fit.structure.term.places[0]} are {sizes[0]:.2f} to {sizes[1]:.2f}"
+        )
+        status = "look" if sizes[1] / sizes[0] > UNLIKE else status
+    advice = (
+        "compare() with a richer structure (us, toeph, ar1h); results.plot.autocorrelation()" if status != "ok" else ""
+    )
+    return [Answer(what, status, number, "; ".join(said) or "no series has two rows", advice)]
+
+
+def _spread_by_visit(fit: StructuredFit) -> tuple[float, float] | None:
+    """Least and largest standard deviation of whitened residuals at a visit that many have."""
+    places = fit.observed.residual
+    if places is None or places.where.ndim != 1:
+        return None
+    w, count = residuals(fit, "scaled", "marginal"), np.bincount(places.where)
+    many = count >= MANY
+    size = np.sqrt(np.bincount(places.where, w**2)[many] / count[many])
+    return (float(size.min()), float(size.max())) if len(size) > 1 else None
+
+
 def effects(fit: Fit) -> list[Answer]:
     """Are the conditional modes of the random effects normal enough?"""
+    if not fit.design.terms:
+        return []
     out: list[tuple[float, float, float, str, str, str]] = []
     for k in lme4_order(fit.design.terms):
         term, b = fit.design.terms[k], fit.design.terms[k].of_levels(fit.b[k])

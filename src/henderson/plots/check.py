@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ def draw(
     *,
     response: str,
     residual: str,
+    shape_of: str = "standardised residual",
+    last: Callable[[Any], Any] | None = None,
     axes: Any = None,
     fig: Any = None,
 ) -> np.ndarray:
@@ -38,8 +40,10 @@ def draw(
         The standardised residuals in order.
     modes : mapping of str to Ordered
         Each random effect's standardised modes in order; empty where none has a variance.
-    response, residual : str
-        What the response and the residuals are called.
+    response, residual, shape_of : str
+        What the response, the residuals and those of `shape` are called.
+    last : callable, optional
+        Draws the last panel in place of the modes.
     axes : (2, 2) array_like of Axes, optional
     fig : Figure, optional
 
@@ -59,7 +63,12 @@ def draw(
     trend(second, fitted, root)
     second.set(xlabel=f"fitted {response}", ylabel="√|standardised residual|", title="Spread: level is good")
     qq.draw(third, shape, color=colour(0))
-    third.set(title="Residuals: on the line is normal", ylabel="standardised residual, ordered")
+    third.set(title="Residuals: on the line is normal", ylabel=f"{shape_of}, ordered")
+    if last is not None:
+        last(fourth)
+        for ax in four:
+            ax.title.set_fontsize("medium")
+        return four.reshape(2, 2)
     for k, (name, one) in enumerate(modes.items()):
         looks = {"color": colour(k), "marker": mark(k), "label": name if k < MOST_EFFECTS else None}
         qq.draw(fourth, one, band=k == _smallest(modes), **looks)

@@ -53,7 +53,8 @@ def draw(blocks: Sequence[Block], *, axes: Any = None, fig: Any = None) -> np.nd
                 ax.axvline(end, color=INK, lw=0.8, ls=":")
         if one.least < 0:
             ax.axvline(0, color=INK, lw=0.8, ls="--")
-            ax.set_xlim(one.least - 0.05, one.most + 0.05)
+            if np.isfinite(one.least):
+                ax.set_xlim(one.least - 0.05, one.most + 0.05)
         ax.set_yticks(place, one.labels, fontsize="small")
         ax.set_ylim(-0.6, len(place) - 0.4)
         ax.set_xlabel(one.title, fontsize="small")

@@ -104,6 +104,9 @@ def grouping_factors(design: Design, rows: Rows) -> dict[str, Factor]:
     for term, loads in zip(design.terms, rows.terms):
         if loads.codes is not None:
             out.setdefault(term.group, Factor(term.group, loads.codes, term.levels))
+    if design.residual is not None and rows.residual is not None and design.residual.group:
+        series = design.residual
+        out.setdefault(series.group, Factor(series.group, rows.residual.codes, series.levels))
     return out
 
 

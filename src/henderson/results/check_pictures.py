@@ -1,25 +1,27 @@
-"""Pictures that check a model: `results.plot()`, `results.plot.residuals`, `influence`."""
+"""Pictures that check a model: `results.plot()`, `results.plot.residuals`, `influence`, `autocorrelation`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from henderson.design.variance_parameters import lme4_order
-from henderson.plots import check, influence, qq, residuals
+from henderson.errors import NotAvailable
+from henderson.plots import autocorrelation, check, influence, qq, residuals
 from henderson.results.pictures import Pictures, given, handed
 
 
 class CheckPictures(Pictures):
-    """The first look, residuals, influence."""
+    """The first look, residuals, influence, autocorrelation."""
 
     def __call__(self, *, ax: Any = None, axes: Any = None, fig: Any = None) -> Any:
         """The first look at a fit: residuals against fitted values, their spread, their quantiles, those of the modes.
 
         The band of a quantile plot holds each point of a normal sample with 95 % probability; in that of the random
-        effects it is for the factor with the fewest levels.
+        effects it is for the factor with the fewest levels. Where residuals correlate their quantiles are of
+        the whitened ones, and without random effects the last panel has their correlations within series.
 
         Parameters
         ----------
@@ -42,27 +44,68 @@ class CheckPictures(Pictures):
         from henderson.diagnostics.standardised_modes import standardised_modes
 
         fit, design = self._results.engine, self._results.design
-        fit.rows_for("plot()")
+        fit.observed_for("plot()")
+        structured = design.residual is not None
         scaled = np.asarray(self._results.residuals("pearson"))
+        left = np.asarray(self._results.residuals("raw")) if structured else scaled * fit.sigma
+        shape = np.asarray(self._results.residuals("scaled", "marginal")) if structured else scaled
         modes, by_term = {}, standardised_modes(fit)
         for k in lme4_order(design.terms):
             term = design.terms[k]
             for name, column in zip(term.names, by_term[k].T):
                 if np.isfinite(column).any():
                     modes[f"{name} by {term.group}"] = normal_quantiles(column, most=qq.MOST)
-        name = "√weight · residual" if design.weighted else "residual"
+        name = "√weight · residual" if design.weighted and not structured else "residual"
         found = check.draw(
             np.asarray(self._results.fittedvalues),
-            scaled * fit.sigma,
+            left,
             scaled,
-            normal_quantiles(scaled, most=qq.MOST),
+            normal_quantiles(shape, most=qq.MOST),
             modes,
             response=design.y_name,
             residual=f"{name} of {design.y_name}",
+            shape_of="whitened residual" if structured else "standardised residual",
+            last=self._instead_of_modes() if structured and not design.terms else None,
             axes=given(ax, axes),
             fig=fig,
         )
         return found
+
+    def _instead_of_modes(self) -> Callable[[Any], Any] | None:
+        """What the last panel has of a model without random effects whose residuals correlate; None where no series has
+        two rows."""
+        try:
+            table = self._results.autocorrelation()
+        except NotAvailable:
+            return None
+        return lambda ax: self._correlations(table, ax)
+
+    def _correlations(self, table: Any, ax: Any) -> Any:
+        columns = (table[name].to_numpy(float) for name in ("observed", "expected", "se"))
+        group, along = self._results.design.residual.group, str(table.index.name)
+        return autocorrelation.draw(table.index.to_numpy(float), *columns, group=group, along=along, ax=ax)
+
+    def autocorrelation(self, *, ax: Any = None) -> Any:
+        """Correlations of the residuals within a series by distance, and the line of the model's.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.mmrm("FEV1 ~ ARMCD * AVISIT + ar1h(AVISIT | USUBJID)", henderson.datasets.load("fev"))
+        >>> ax = fit.plot.autocorrelation()
+        >>> ax.get_xlabel(), ax.get_title()
+        ('visits apart', 'Residuals of one USUBJID')
+        """
+        return self._correlations(self._results.autocorrelation(), ax)
 
     def residuals(
         self,
@@ -100,7 +143,7 @@ class CheckPictures(Pictures):
         from henderson.prediction.level_lines import grouping_factors, variables
 
         fit = self._results.engine
-        rows = fit.rows_for("plot.residuals()")
+        rows = fit.observed_for("plot.residuals()")
         known, factors = variables(fit.design, rows), grouping_factors(fit.design, rows)
         if x is not None and x not in known and x not in factors:
             there = ", ".join(dict.fromkeys([*known, *factors]))
@@ -162,7 +205,7 @@ class CheckPictures(Pictures):
         from henderson.diagnostics.influence import measure_names
 
         fit = self._results.engine
-        fit.rows_for("plot.influence()")
+        fit.observed_for("plot.influence()")
         asked = [statistics] if isinstance(statistics, str) else list(statistics)
         known = measure_names(fit, exact)
         for name in asked:

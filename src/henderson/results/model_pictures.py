@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from henderson.errors import NotAvailable
 from henderson.plots import caterpillar, effects, fits, profile, varcorr
 from henderson.results.pictures import Pictures, given, handed
 
@@ -72,12 +73,12 @@ class ModelPictures(Pictures):
 
         fit = self._results.engine
         if data:
-            fit.rows_for("plot.effects(data=True)")
+            fit.observed_for("plot.effects(data=True)")
 
         def means_of(names: Sequence[str], values: Mapping[str, Any]) -> Any:
             return self._results.emmeans(names, at=values, weights=weights, ddf=ddf, level=level, type=type, **options)
 
-        rows = fit.rows if fit.has_rows else None
+        rows = fit.observed if fit.has_rows else None
         found = effect(fit.design, rows, means_of, specs, by=by, panels=panels, at=at, data=data)
         name = quantity_of(found.means)
         if panels:
@@ -144,6 +145,8 @@ class ModelPictures(Pictures):
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level!r}")
         modes, sds = self._results.ranef, self._results.ranef_sd
+        if not modes:
+            raise NotAvailable("plot.ranef(): the model has no random effects")
         if group is not None and group not in modes:
             raise ValueError(f"group: no random effects vary by {group!r}; there are {', '.join(modes)}")
         factors = list(modes) if group is None else [group]
@@ -210,7 +213,7 @@ class ModelPictures(Pictures):
         from henderson.prediction import level_lines as of
 
         fit = self._results.engine
-        rows = fit.rows_for("plot.fits()")
+        rows = fit.observed_for("plot.fits()")
         factors, known = of.grouping_factors(fit.design, rows), of.variables(fit.design, rows)
         if by not in factors:
             raise ValueError(f"by: {by!r} is not a grouping factor; there are {', '.join(factors) or 'none'}")

@@ -15,7 +15,7 @@ FloatArray = np.ndarray
 
 
 class ResidualMethods(FittedModel):
-    """residual_cov."""
+    """residual_cov, autocorrelation."""
 
     def residual_cov(self, series: Any = None, *, stratum: Any = None, correlation: bool = False) -> pd.DataFrame:
         """Covariance of the residuals: SAS's R matrix.
@@ -56,6 +56,43 @@ class ResidualMethods(FittedModel):
         found = _all_visits(fit, stratum) if series is None else _of_series(fit, series)
         sd = np.sqrt(np.diag(found.to_numpy()))
         return found.div(np.outer(sd, sd)) if correlation else found
+
+    def autocorrelation(self) -> pd.DataFrame:
+        """Correlations of the residuals of one series by how far apart its rows are, as seen and as the model has them.
+
+        Returns
+        -------
+        DataFrame
+            Index: visits apart, or the distance in time or space (in classes, where there are many); columns pairs,
+            observed (of y − Xβ̂ over its standard deviation), expected (by the structure and the random effects),
+            whitened (of what is uncorrelated if the structure is right), se (of a mean of so many products).
+
+        Raises
+        ------
+        NotAvailable
+            When the residuals are independent.
+
+        See Also
+        --------
+        plot.autocorrelation : The same as a picture.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> fit = henderson.mmrm("FEV1 ~ ARMCD * AVISIT + ar1h(AVISIT | USUBJID)", henderson.datasets.load("fev"))
+        >>> fit.autocorrelation()[["pairs", "observed", "expected"]].round(2)
+                      pairs  observed  expected
+        visits apart
+        1               268      0.38      0.41
+        2               178      0.03      0.17
+        3                83      0.21      0.07
+        """
+        from henderson.diagnostics.autocorrelation import autocorrelation
+
+        fit = self.engine
+        if not isinstance(fit, StructuredFit):
+            raise NotAvailable("autocorrelation(): the model's residuals are independent, and have no series")
+        return autocorrelation(fit)
 
 
 def _all_visits(fit: StructuredFit, stratum: Any) -> pd.DataFrame:

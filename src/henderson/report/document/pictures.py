@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from henderson.errors import NotAvailable
 from henderson.means.grid import model_terms, reference_grid
 from henderson.plots.canvas import needed
 from henderson.prediction.level_lines import grouping_factors, variables
@@ -53,7 +54,7 @@ def pictures(results: Any) -> str:
         With its rows.
     """
     needed()
-    return "\n".join([*_effects(results), *_levels(results), *_modes(results), _check(results)])
+    return "\n".join([*_effects(results), *_levels(results), *_modes(results), *_series(results), _check(results)])
 
 
 def _effects(results: Any) -> Iterator[str]:
@@ -76,7 +77,7 @@ def _effect(results: Any, name: str, data: bool, fig: Any) -> None:
 def _levels(results: Any) -> Iterator[str]:
     """Data and lines of a few levels of the first grouping factor."""
     fit = results.engine
-    rows = fit.rows_for("report()")
+    rows = fit.observed_for("report()")
     by = next(iter(grouping_factors(fit.design, rows)), None)
     if by is None or not variables(fit.design, rows):
         return
@@ -104,10 +105,26 @@ def _caterpillar(results: Any, group: str, fig: Any) -> None:
     results.plot.ranef(group, fig=fig)
 
 
+def _series(results: Any) -> Iterator[str]:
+    """Correlations within a series, of a model whose residuals have a structure."""
+    residual = results.design.residual
+    if residual is None or not results.design.terms:  # without random effects they are among the checks
+        return
+    try:
+        results.autocorrelation()
+    except NotAvailable:
+        return
+    caption = f"Correlation of the residuals of one {residual.group} by distance: as seen, and as the model has it."
+    yield figure(lambda fig: results.plot.autocorrelation(ax=fig.subplots()), caption, (5.6, 3.6))
+
+
 def _check(results: Any) -> str:
+    last = "residuals and random effects"
+    if results.design.residual is not None and not results.design.terms:
+        last = "whitened residuals, and the correlations within a series"
     return figure(
         lambda fig: results.plot(fig=fig),
-        "Residuals against fitted values, their spread, and normal quantiles of residuals and random effects: "
+        f"Residuals against fitted values, their spread, and normal quantiles of {last}: "
         "a shapeless cloud and points within the bands are what the model expects.",
         (7.6, 6.0),
     )

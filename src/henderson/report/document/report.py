@@ -7,7 +7,7 @@ from typing import Any
 
 from henderson.plots.canvas import needed
 from henderson.report.document.page import page
-from henderson.report.document.sections import sections
+from henderson.report.document.sections import groups_of, sections
 from henderson.report.summary import title_of
 
 
@@ -42,9 +42,9 @@ def report(results: Any, path: Any, title: str | None = None) -> Path:
     if place.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder")
     fit = results.engine
-    fit.rows_for("report()")
+    fit.observed_for("report()")
     design = fit.design
-    groups = ", ".join(f"{group} ({n:,} levels)" for group, n in results.ngrps.items())
+    groups = ", ".join(f"{group} ({n:,} levels)" for group, n in groups_of(design).items())
     lead = [f"{title_of(fit)} to {design.n:,} rows" + (f", grouped by {groups}." if groups else ".")]
     place.write_text(page(title or f"A model of {design.y_name}", lead, sections(results)), encoding="utf-8")
     return place

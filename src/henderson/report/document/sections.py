@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.design.variance_parameters import lme4_order
+from henderson.contract.design import Design
+from henderson.design.variance_parameters import lme4_order, shown, variance_parameters
 from henderson.means.grid import model_terms, reference_grid
 from henderson.report.document.code import code_of
 from henderson.report.document.page import Section, paragraph, scrolled, text
 from henderson.report.document.pictures import pictures
-from henderson.report.document.words import equation, in_words
+from henderson.report.document.words import equation, in_words, residual_words
 from henderson.report.notes import notes_of
 from henderson.report.varcorr import varcorr_grid
 from henderson.tables.digits import four_digits
@@ -39,7 +40,7 @@ def model(results: Any) -> str:
 
 def data(results: Any) -> str:
     """Rows used and left out, the response, the grouping factors."""
-    design, y = results.design, results.engine.rows_for("report()").y
+    design, y = results.design, results.engine.observed_for("report()").y
     lost = design.n_missing
     said = f"{design.n:,} rows were used. " + (
         f"{lost:,} of {design.n + lost:,} rows ({lost / (design.n + lost):.1%}) have a missing value in a variable of "
@@ -51,7 +52,7 @@ def data(results: Any) -> str:
     response = pd.DataFrame(
         {"response": [design.y_name]} | {name: [four_digits(float(v))] for name, v in numbers.items()}
     )
-    terms = {design.terms[k].group: design.terms[k].n_levels for k in lme4_order(design.terms)}
+    terms = groups_of(design)
     groups = pd.DataFrame({"grouping factor": list(terms), "levels": list(terms.values())})
     groups["rows per level"] = [design.n / n for n in terms.values()]
     return (
@@ -59,6 +60,14 @@ def data(results: Any) -> str:
         + scrolled(Table(response, "The response", keys=1).to_html())
         + scrolled(Table(groups, "The groups (rows per level: mean)", keys=1).to_html())
     )
+
+
+def groups_of(design: Design) -> dict[str, int]:
+    """Grouping factors in lme4's order, and that of the residuals' series, with their numbers of levels."""
+    out = {design.terms[k].group: design.terms[k].n_levels for k in lme4_order(design.terms)}
+    if design.residual is not None and design.residual.group:
+        out.setdefault(design.residual.group, design.residual.n_series)
+    return out
 
 
 def estimates(results: Any) -> str:
@@ -93,7 +102,27 @@ def random_effects(results: Any) -> str:
         "How much the levels of each factor differ: the standard deviation is in the units of the response (of a "
         "slope: per unit of its variable). The residual is what differs from row to row within them."
     )
+    residual = results.design.residual
+    if residual is not None:
+        parts = [paragraph(said)] if results.design.terms else []
+        parts.append(paragraph(residual_words(residual)))
+        parts.append(scrolled(varcorr_grid(results.varcorr).html()))
+        parts.append(scrolled(variance_table(results).to_html()))
+        return "\n".join(parts)
     return paragraph(said) + scrolled(varcorr_grid(results.varcorr).html())
+
+
+def variance_table(results: Any) -> Table:
+    """The covariance parameters with their limits."""
+    found = results.conf_int(method="wald", parameters="theta_")
+    parameters = variance_parameters(results.design)
+    psi = results.engine.psi[None]
+    lam = [(one @ one.T)[None] for one in results.engine.lam]
+    values = shown(parameters, lam, np.array([results.engine.sigma]), psi)[0]
+    names = [one.name for one in parameters]
+    limits = found.reindex(names).to_numpy(float)
+    frame = pd.DataFrame({"parameter": names, "estimate": values, "lower": limits[:, 0], "upper": limits[:, 1]})
+    return Table(frame, "Covariance parameters with 95 % limits", keys=1)
 
 
 def tests(results: Any) -> str:
@@ -176,4 +205,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 def sections(results: Any) -> list[Section]:
     """All of them, in order."""
-    return [Section(name, title, write(results)) for name, title, write in SECTIONS]
+    titles = {name: title for name, title, _ in SECTIONS}
+    if results.design.residual is not None:
+        titles["random"] = "Random effects and residuals" if results.design.terms else "Residuals"
+    return [Section(name, titles[name], write(results)) for name, _, write in SECTIONS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.residual import ResidualTerm
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
@@ -31,10 +32,15 @@ def in_words(fit: Fit) -> list[str]:
     design = fit.design
     fixed = [name for name in design.x_names if name not in INTERCEPTS]
     explained = f"by {listed(fixed)}, whose effects are the same everywhere (fixed effects)" if fixed else "by a mean"
-    said = [f"The model explains {design.y_name} {explained}, and by what its groups have of their own."]
+    groups = ", and by what its groups have of their own" if design.terms else ""
+    said = [f"The model explains {design.y_name} {explained}{groups}."]
     said += [_random_words(design.terms[k]) for k in lme4_order(design.terms)]
-    rest = "What remains differs from row to row, normally distributed with one variance"
-    said.append(f"{rest}, divided by the weight of the row." if design.weighted else f"{rest}.")
+    if design.residual is not None:
+        said.append(residual_words(design.residual))
+        said += ["Covariances are divided by the roots of the rows' weights."] if design.weighted else []
+    else:
+        rest = "What remains differs from row to row, normally distributed with one variance"
+        said.append(f"{rest}, divided by the weight of the row." if design.weighted else f"{rest}.")
     if design.has_offset:
         said.append("A known part of the mean, the offset, is added.")
     method = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood (ML)"
@@ -54,6 +60,51 @@ def _random_words(term: RandomTerm) -> str:
     how = "which may be correlated" if word == "us" else f"with covariances of the structure {word}"
     how = "independent of each other" if apart else how
     return f"{own}, {how}, drawn from a normal distribution around 0 (random effects)."
+
+
+#: structure of the residuals of a series → what it says of them
+STRUCTURES = {
+    "us": "each pair of visits has a covariance of its own (unstructured)",
+    "cs": "all pairs correlate alike (compound symmetry)",
+    "csh": "all pairs correlate alike, and each visit has a variance of its own (heterogeneous compound symmetry)",
+    "toep": "pairs of visits equally far apart have one covariance (Toeplitz)",
+    "toeph": "pairs of visits equally far apart correlate alike, and each visit has a variance of its own "
+    "(heterogeneous Toeplitz)",
+    "ar1": "correlations fall off geometrically with the visits in between (AR(1))",
+    "ar1h": "correlations fall off geometrically with the visits in between, and each visit has a variance of its own "
+    "(heterogeneous AR(1))",
+    "ad": "each visit depends on the one before, each in its way (antedependence)",
+    "adh": "each visit depends on the one before, each in its way, and has a variance of its own (heterogeneous "
+    "antedependence)",
+    "car1": "correlations fall off geometrically with the time in between (continuous-time AR(1))",
+    "sp_exp": "correlations fall off exponentially with distance",
+    "sp_gau": "correlations fall off with the square of distance (Gaussian)",
+    "sp_mat": "correlations fall off with distance (Matérn)",
+    "diag": "they are independent, and each level has a variance of its own",
+    "iid": "they are independent",
+}
+
+
+def residual_words(term: ResidualTerm) -> str:
+    """A sentence on the residuals of a series.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> residual_words(ResidualTerm("diag", "id", pd.RangeIndex(9), ("visit",), label="diag(visit | id)"))[:72]
+    'Residuals of one id are normally distributed together, diag(visit | id):'
+    """
+    whose = (
+        f"Residuals of one {term.group} are normally distributed together"
+        if term.group
+        else ("Residuals are normally distributed")
+    )
+    said = f"{whose}, {term.label}: {STRUCTURES[term.structure]}"
+    if term.stratum and term.group:
+        said += f", in each {term.stratum} with parameters of its own"
+    if term.variance:
+        said += f"; their standard deviations change with {listed([own.name for own in term.variance])}"
+    return said + "."
 
 
 def listed(names: Sequence[str]) -> str:
@@ -87,6 +138,9 @@ def equation(design: Design) -> str:
     if design.has_offset:
         pieces.insert(0, "offset")
     spread = "σ² / weight" if design.weighted else "σ²"
+    residual = design.residual
+    if residual is not None:
+        spread = f"<i>R</i><sub>{text(residual.label)}</sub>" + (" / √(weights)" if design.weighted else "")
     mean = " + ".join([*pieces, "<i>ε</i>"])
     lines = [f"{text(design.y_name)} = {mean}", *lines, f"<i>ε</i> ~ N(0, {spread})"]
     return '<div class="formula">' + "".join(f"<p>{line}</p>" for line in lines) + "</div>"
