@@ -72,6 +72,8 @@ def autocorrelation(fit: StructuredFit) -> pd.DataFrame:
     n = np.bincount(group, found.count)
     sums = {name: np.bincount(group, getattr(found, name)) / n for name in ("observed", "expected", "whitened")}
     name = "visits apart" if fit.structure.term.visits is not None else "distance"
+    if name == "visits apart" and (centre == np.round(centre)).all():
+        centre = centre.astype(int)
     frame = pd.DataFrame({"pairs": n.astype(int), **sums, "se": 1 / np.sqrt(n)}, index=pd.Index(centre, name=name))
     term = fit.structure.term
     notes = (f"expected: by {term.label}" + (" and the random effects" if fit.design.terms else ""),)

@@ -83,9 +83,9 @@ class ResidualMethods(FittedModel):
         >>> fit.autocorrelation()[["pairs", "observed", "expected"]].round(2)
                       pairs  observed  expected
         visits apart
-        1               268      0.38      0.41
-        2               178      0.03      0.17
-        3                83      0.21      0.07
+        1               275      0.33      0.35
+        2               179      0.27      0.12
+        3                89      0.22      0.04
         """
         from henderson.diagnostics.autocorrelation import autocorrelation
 
