@@ -84,5 +84,7 @@ def test_what_is_missing_or_unknown_is_named(rows):
         with pytest.raises(ValueError, match=message):
             henderson.simulate(formula, rows, **options)
     fit = lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
-    with pytest.raises(ValueError, match="params is a dict of beta, theta, varcorr, sigma; 'scale' is none of them"):
+    with pytest.raises(
+        ValueError, match="params is a dict of beta, theta, varcorr, sigma, psi; 'scale' is none of them"
+    ):
         fit.simulate(params={"scale": 1})

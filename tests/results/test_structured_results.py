@@ -404,7 +404,6 @@ def test_results_are_kept():
 
 REFUSED = {
     "rlrt": lambda r: r.rlrt(),
-    "power": lambda r: r.power({"ARMCD[T.TRT]": 1.0}),
     "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
 }  # fmt: skip
 

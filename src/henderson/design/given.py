@@ -1,7 +1,7 @@
 """Parameters that were given, not estimated: β, the covariance of the random effects, σ, by the user's names.
 
 A covariance is given as θ (relative to σ) or as `varcorr`, variances in the units of the data, σ²G; λ of each term is
-a root of G.
+a root of G. Residuals with a covariance structure have ψ, its natural parameters, in place of σ, which is then √ψ₀.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pandas as pd
 
 from henderson.contract.design import Design
 from henderson.covariance.layout import layouts_of
+from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root
 from henderson.covariance.structures import structure_called
 from henderson.design.intercept import other_spelling
@@ -36,11 +37,14 @@ class Given:
     lam : tuple of (q, q) arrays
         Relative covariance factor of each term of the design: Var(b_j) = σ² λλ'.
     sigma : float
+    psi : (r,) array, or None
+        Natural parameters of the residuals' structure, where they have one.
     """
 
     beta: FloatArray
     lam: tuple[FloatArray, ...]
     sigma: float
+    psi: FloatArray | None = None
 
     def theta(self, design: Design) -> FloatArray:
         """Free entries of every λ, term after term."""
@@ -55,6 +59,7 @@ def given_parameters(
     theta: Any = None,
     varcorr: Any = None,
     sigma: Any = None,
+    psi: Any = None,
     otherwise: Given | None = None,
 ) -> Given:
     """Parameters of a design by the names that it has.
@@ -71,6 +76,9 @@ def given_parameters(
         covariance matrix of a level's effects; ``{name: variance}`` is understood.
     sigma : float, optional
         Residual standard deviation; a table of variances has it.
+    psi : mapping of str to float, or (r,) array_like, optional
+        Of residuals with a structure, instead of σ: its natural parameters, by their names (``"Var"``, ``"Corr"``) or
+        in their order; a mapping may leave out those that `otherwise` has.
     otherwise : Given, optional
         What stays where nothing is given.
 
@@ -84,13 +92,20 @@ def given_parameters(
     >>> from henderson.design.without_response import design_without_response
     >>> design, _ = design_without_response("y ~ x + (1 | g)", {"x": [0, 1, 0, 1], "g": list("aabb")})
     >>> given_parameters(design, beta={"(Intercept)": 1, "x": 0.5}, varcorr={"g": 4.0}, sigma=0.5)
-    Given(beta=array([1. , 0.5]), lam=(array([[4.]]),), sigma=0.5)
+    Given(beta=array([1. , 0.5]), lam=(array([[4.]]),), sigma=0.5, psi=None)
     """
     if theta is not None and varcorr is not None:
         raise ValueError("theta= and varcorr= are two ways to give one thing: give one of them")
     if isinstance(varcorr, pd.DataFrame):
         varcorr, of_table = _of_table(varcorr)
         sigma = of_table if sigma is None else sigma
+    if design.residual is not None:
+        if sigma is not None:
+            raise ValueError("sigma= is of independent residuals; psi= has the parameters of a residual structure")
+        psi = _psi(Residual.of(design.residual, 1), psi, otherwise)
+        sigma = float(np.sqrt(psi[0]))
+    elif psi is not None:
+        raise ValueError("psi= goes with a residual structure; the model's residuals are independent: sigma=")
     if sigma is None:
         if otherwise is None:
             raise ValueError("sigma= is missing: the residual standard deviation")
@@ -102,12 +117,35 @@ def given_parameters(
         lam = _lam_of_theta(design, theta)
     elif varcorr is not None:
         lam = tuple(semidefinite_root(cov / sigma**2) for cov in _covariances(design, varcorr))
-    elif otherwise is not None:
+    elif otherwise is not None or not design.terms:
         # variances stay, whatever σ is
-        lam = tuple(one * (otherwise.sigma / sigma) for one in otherwise.lam)
+        lam = () if otherwise is None else tuple(one * (otherwise.sigma / sigma) for one in otherwise.lam)
     else:
         raise ValueError("varcorr= (or theta=) is missing: the variances of the random effects")
-    return Given(_beta(design, beta, otherwise), lam, sigma)
+    return Given(_beta(design, beta, otherwise), lam, sigma, psi)
+
+
+def _psi(residual: Residual, psi: Any, otherwise: Given | None) -> FloatArray:
+    """Natural parameters of a residual structure."""
+    names = residual.names
+    known = None if otherwise is None else otherwise.psi
+    if psi is None and known is None:
+        raise ValueError(f"psi= is missing: a number for each of {', '.join(names)}, the residuals' parameters")
+    if psi is None or isinstance(psi, Mapping | pd.Series):
+        given = {} if psi is None else dict(psi)
+        if unknown := [name for name in given if name not in names]:
+            raise ValueError(f"psi names {unknown[0]!r}; the residuals' parameters are {', '.join(names)}")
+        out = np.full(len(names), np.nan) if known is None else known.copy()
+        for name, value in given.items():
+            out[names.index(name)] = value
+        if missing := [name for name, value in zip(names, out) if np.isnan(value)]:
+            raise ValueError(f"psi lacks {', '.join(missing)}")
+    else:
+        out = np.asarray(psi, float)
+        if out.shape != (len(names),):
+            raise ValueError(f"psi has shape {out.shape}, the residuals {len(names)} parameters: {', '.join(names)}")
+    residual.check(_finite(out, "psi"), "psi")
+    return out
 
 
 def start_vector(start: Any) -> FloatArray | None:

@@ -3,7 +3,8 @@
 The levels of the factor are taken in an order in which any number of the first of them holds the kinds of levels (the
 arms of a trial, the lists of a counterbalanced experiment) in their proportions; when all are used they are taken
 again, as new levels. A factor that is nested in it (each of its levels lies in one level of the extended factor) gets
-new levels with every copy; crossed ones are copied as they are.
+new levels with every copy; crossed ones are copied as they are. So are the series of a residual covariance, which may
+be what is extended: more patients, each with the visits of one that there is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import pandas as pd
 from scipy import sparse
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.contract.residual import ResidualRows, ResidualTerm
 from henderson.contract.rows import Rows, TermRows
+from henderson.design.residual_checks import check_repeated
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,18 @@ class Study:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Number of levels of each grouping factor along which it can be extended."""
-        return {term.group: term.n_levels for term in self.design.terms if not term.loaded}
+        """Number of levels of each grouping factor, and of the series, along which it can be extended."""
+        found = {term.group: term.n_levels for term in self.design.terms if not term.loaded}
+        residual = self.design.residual
+        return found if residual is None or not residual.group else {**found, residual.group: residual.n_series}
+
+    def codes(self, factor: str) -> np.ndarray:
+        """The level of each row of one of them, (n,)."""
+        for own, term in zip(self.rows.terms, self.design.terms):
+            if term.group == factor and own.codes is not None and not term.loaded:
+                return own.codes
+        assert self.rows.residual is not None
+        return self.rows.residual.codes
 
 
 def check_factor(study: Study, factor: str) -> None:
@@ -77,8 +90,7 @@ def extended(study: Study, sizes: Mapping[str, int]) -> Study:
 def _along(study: Study, factor: str, size: int) -> Study:
     """The study with `size` levels of one factor."""
     design, rows = study.design, study.rows
-    codes = next(own.codes for own, term in zip(rows.terms, design.terms) if term.group == factor and not term.loaded)
-    assert codes is not None
+    codes = study.codes(factor)
     n_levels = study.sizes[factor]
     taken = np.resize(proportional_order(kinds(study, factor, codes)), size)
     by_level = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=n_levels))[:-1])
@@ -99,14 +111,45 @@ def _along(study: Study, factor: str, size: int) -> Study:
             copied = replace(copied, levels=labels.setdefault(term.group, copied.levels))
         terms.append(copied)
         own_rows.append(copied_rows)
+    residual, series = _copy_series(study, factor, codes, position, copy, level)
     made = replace(
         rows[position],
         terms=tuple(own_rows),
+        residual=series,
         index=pd.RangeIndex(len(position)),
         positions=None,
         groups=_regrouped(study, position, copy),
     )
-    return Study(replace(design, terms=tuple(terms), n=len(position), n_missing=0), made)
+    return Study(replace(design, terms=tuple(terms), n=len(position), n_missing=0, residual=residual), made)
+
+
+def _copy_series(
+    study: Study, factor: str, codes: np.ndarray, position: np.ndarray, copy: np.ndarray, level: np.ndarray
+) -> tuple[ResidualTerm | None, ResidualRows | None]:
+    """The series of the rows taken; those of every copy are its own where they are nested in what is extended.
+
+    Raises
+    ------
+    DataError
+        When a series would have two rows of one visit: it crosses the factor.
+    """
+    term, own = study.design.residual, study.rows.residual
+    if term is None or own is None:
+        return None, None
+    if not term.group:
+        every = np.arange(len(position))
+        return replace(term, levels=pd.RangeIndex(len(position))), replace(own[position], codes=every)
+    nested = TermRows(own.codes, np.ones((len(codes), 1))).owners(codes, term.n_series) is not None
+    if term.group == factor:
+        pairs, new = np.unique(level, return_inverse=True)
+        taken = own.codes[position[np.unique(level, return_index=True)[1]]]
+        labels = _copied(term.levels[taken], copy[np.unique(level, return_index=True)[1]])
+    else:
+        pairs, new = np.unique(own.codes[position] + term.n_series * copy * nested, return_inverse=True)
+        labels = _copied(term.levels[pairs % term.n_series], pairs // term.n_series)
+    made = replace(term, levels=labels), replace(own[position], codes=new.astype(np.intp))
+    check_repeated(*made)
+    return made
 
 
 def _regrouped(study: Study, position: np.ndarray, copy: np.ndarray) -> np.ndarray | None:
@@ -142,6 +185,8 @@ def kinds(study: Study, factor: str, codes: np.ndarray) -> np.ndarray:
     """Which levels of a factor have the same design: fixed effects and levels of crossed factors, (J,) int."""
     design, rows = study.design, study.rows
     sides = [np.asarray(rows.X, float)]
+    if rows.residual is not None:
+        sides += [rows.residual.where.reshape(rows.n, -1), *(own[:, None] for own in rows.residual.covariates)]
     for term, own in zip(design.terms, rows.terms):
         if term.group != factor and own.codes is not None and own.owners(codes, term.n_levels) is None:
             sides.append(own.codes[:, None].astype(float))

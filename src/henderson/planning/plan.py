@@ -16,6 +16,7 @@ from henderson.design.without_response import design_without_response
 from henderson.engine.fit import Fit
 from henderson.formula.bars import parse
 from henderson.formula.environment import Environment
+from henderson.formula.residual import parse_residual
 from henderson.planning.extend import Study, check_factor
 from henderson.sources.frames import read_table
 
@@ -61,20 +62,24 @@ def combinations(study: Study, sizes: Sizes) -> list[dict[str, int]]:
 
 def study_of_fit(fit: Fit) -> Study:
     """The rows of a fit."""
-    return Study(fit.design, fit.rows_for("power()"))
+    return Study(fit.design, fit.observed_for("power()"))
 
 
-def study_of_formula(formula: str, data: Any, sizes: Sizes, env: Mapping[str, Any] | Environment) -> Study:
+def study_of_formula(
+    formula: str, data: Any, sizes: Sizes, env: Mapping[str, Any] | Environment, residual: str | None = None
+) -> Study:
     """The study that a formula and a table say, crossed with factors that only the sizes name."""
     if data is None:
         raise ValueError("data= is missing: with a formula, a table of the study's design")
     table = read_table(data)
     text = f"y {formula.strip()}" if str(formula).strip().startswith("~") else formula
     grouping = {name for bar in parse(text).bars for name in bar.group}
+    if residual is not None:
+        grouping |= set(parse_residual(residual).group)
     new = {factor: max(many) for factor, many in sizes.items() if factor in grouping and factor not in table}
     if new:
         data = _crossed({str(name): table[name] for name in table.names}, table.n, new)
-    return Study(*design_without_response(formula, data, env=env))
+    return Study(*design_without_response(formula, data, env=env, residual=residual))
 
 
 def _crossed(columns: Mapping[str, Any], n: int, new: Mapping[str, int]) -> pd.DataFrame:

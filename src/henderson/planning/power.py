@@ -17,8 +17,9 @@ import pandas as pd
 from henderson.contract.design import Design
 from henderson.design.given import Given, given_parameters
 from henderson.engine.fit import Fit
-from henderson.engine.given import fit_at
-from henderson.engine.many.draws import Draw, TermDraw, block_size, blocks, entropy_of, responses, stream
+from henderson.engine.given import GIVEN, fit_at
+from henderson.engine.many.draws import block_size, blocks, entropy_of, of_parameters, stream
+from henderson.engine.residual.fit import StructuredFit, structured_at, variances_of
 from henderson.formula.environment import Env, capture
 from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest
@@ -27,6 +28,7 @@ from henderson.planning.decide import Outcome, Tester
 from henderson.planning.extend import Study, extended
 from henderson.planning.hypothesis import Hypothesis, hypothesis
 from henderson.planning.plan import combinations, read_sizes, study_of_fit, study_of_formula
+from henderson.prediction.from_parameters import refuse_of_fitted
 from henderson.progress import progress_bar
 from henderson.tables.result_frame import ResultFrame
 
@@ -156,6 +158,8 @@ def power(
     theta: Any = None,
     varcorr: Any = None,
     sigma: float | None = None,
+    residual: str | None = None,
+    psi: Any = None,
     REML: bool | None = None,
     alpha: float = 0.05,
     level: float = 0.95,
@@ -192,6 +196,12 @@ def power(
         [10, 35]], "Item": 20.0}``. With a fit: its estimates.
     sigma : float, optional
         Residual standard deviation.
+    residual : str, optional
+        With a formula: a covariance structure of the residuals, as for `lmer`. Its series, patients say, are a factor
+        that `sizes` may name.
+    psi : mapping of str to float, or (r,) array_like, optional
+        Parameters of that structure, by name (``{"Var": 4.0, "Corr": 0.6}``) or in their order; with a fit instead of
+        its estimates (a mapping: of some of them).
     REML : bool, optional
         The likelihood by which data sets are fitted; by default the fit's, or REML.
     alpha : float
@@ -238,17 +248,21 @@ def power(
     _check_options(n, alpha, level, target)
     chosen = read_sizes(sizes)
     if isinstance(model, str):
-        study, known = study_of_formula(model, data, chosen, capture(env)), None
+        study, known = study_of_formula(model, data, chosen, capture(env), residual), None
         reml, request = True if REML is None else REML, InferenceRequest.of(ddf)
     else:
-        if data is not None:
-            raise ValueError("data= goes with a formula; a fit has its own rows")
+        for name, value in (("data", data), ("residual", residual)):
+            if value is not None:
+                raise ValueError(f"{name}= goes with a formula; a fit has its own")
         fit = _fit_in(model)
-        study, known = study_of_fit(fit), Given(np.nan_to_num(fit.beta), fit.lam, fit.sigma)
+        study, known = study_of_fit(fit), _estimates(fit)
         own = getattr(model, "_request", InferenceRequest())
         reml, request = fit.reml if REML is None else REML, InferenceRequest.of(ddf or own.ddf)
     request.check_likelihood(reml)
-    given = given_parameters(study.design, beta=beta, theta=theta, varcorr=varcorr, sigma=sigma, otherwise=known)
+    given = given_parameters(
+        study.design, beta=beta, theta=theta, varcorr=varcorr, sigma=sigma, psi=psi, otherwise=known
+    )
+    refuse_of_fitted(study.design, "power()")
     tried = combinations(study, chosen)
     first = _reference(extended(study, tried[0]), given, reml)
     tested = hypothesis(first, effect, contrast, term)
@@ -262,6 +276,12 @@ def power(
     )  # fmt: skip
     frame.attrs["notes"] = (*notes, *_verdict(out))
     return out
+
+
+def _estimates(fit: Fit) -> Given:
+    """A fit's own parameters."""
+    psi = fit.psi if isinstance(fit, StructuredFit) else None
+    return Given(np.nan_to_num(fit.beta), fit.lam, fit.sigma, psi)
 
 
 def _check_options(n: Any, alpha: Any, level: Any, target: Any) -> None:
@@ -278,19 +298,14 @@ def _fit_in(model: Any) -> Fit:
     return fit_of(model)
 
 
-def _draw_of(study: Study, given: Given) -> Draw:
-    rows = study.rows
-    terms = [
-        TermDraw(own, given.sigma * lam, term.n_levels)
-        for term, own, lam in zip(study.design.terms, rows.terms, given.lam)
-    ]
-    return responses(rows.mean(given.beta), given.sigma, rows.weights, terms)
-
-
 def _reference(study: Study, given: Given, reml: bool) -> Fit:
     """The study's model at the parameters given, with a response drawn from it."""
-    y = _draw_of(study, given)(stream(0, 0), 1)[:, 0]
-    return fit_at(study.design, study.rows.with_response(y), given.theta(study.design), reml=reml)
+    design = study.design
+    rows = study.rows.with_response(of_parameters(design, study.rows, given)(stream(0, 0), 1)[:, 0])
+    if design.residual is None or given.psi is None:
+        return fit_at(design, rows, given.theta(design), reml=reml)
+    start = np.concatenate([given.theta(design), given.psi])
+    return structured_at(design, rows, variances_of(design, rows, start), GIVEN, reml=reml)
 
 
 def _simulate(
@@ -319,7 +334,9 @@ def _simulate(
             own = _entropy_at(entropy, one.design, sizes)
             size = block_size(one.rows.n)
             try:
-                for _, y in blocks(_draw_of(one, given), n, own, size, min(tester.batch, max(size, 1))):
+                for _, y in blocks(
+                    of_parameters(one.design, one.rows, given), n, own, size, min(tester.batch, max(size, 1))
+                ):
                     parts.append(tester(y))
                     done += y.shape[1]
                     tell(done)

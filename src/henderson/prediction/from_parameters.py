@@ -1,6 +1,6 @@
 """Responses drawn at given parameters, of a formula without a fit, or of a fit whose parameters are replaced.
 
-y = Xβ + offset + Σ_k Z_k b_k + ε,  b_k ~ N(0, σ²λλ') a level,  Var ε_i = σ²/w_i
+y = Xβ + offset + Σ_k Z_k b_k + ε,  b_k ~ N(0, σ²λλ') a level,  Var ε_i = σ²/w_i, or W^{-1/2}R(ψ)W^{-1/2} by series
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from henderson.contract.design import Design
 from henderson.design.given import Given, given_parameters
 from henderson.design.without_response import design_without_response
 from henderson.engine.fit import Fit
-from henderson.engine.many.draws import TermDraw, responses, together
+from henderson.engine.many.draws import of_parameters, together
+from henderson.engine.residual.fit import StructuredFit
+from henderson.errors import NotAvailable
 from henderson.formula.environment import Env, capture
 from henderson.sources.frames import like, read_table
 
 #: what parameters are given by
-PARAMETERS = ("beta", "theta", "varcorr", "sigma")
+PARAMETERS = ("beta", "theta", "varcorr", "sigma", "psi")
 
 
 def simulate(
@@ -30,6 +33,8 @@ def simulate(
     theta: Any = None,
     varcorr: Any = None,
     sigma: float | None = None,
+    residual: str | None = None,
+    psi: Any = None,
     n: int = 1,
     seed: Any = None,
     weights: Any = None,
@@ -54,6 +59,10 @@ def simulate(
         effects, or their covariance matrix; a table as `results.varcorr` is.
     sigma : float
         Residual standard deviation; a table of variances has it.
+    residual : str, optional
+        A covariance structure of the residuals, as for `lmer`: ``"ar1(visit | patient)"``.
+    psi : mapping of str to float, or (r,) array_like
+        With `residual`, instead of `sigma`: its parameters by name (``{"Var": 4.0, "Corr": 0.6}``), or in their order.
     n : int
         How many draws.
     seed : int, SeedSequence or Generator, optional
@@ -82,11 +91,11 @@ def simulate(
     """
     n = number_of_draws(n)
     design, rows = design_without_response(
-        formula, data, weights=weights, offset=offset, contrasts=contrasts, env=capture(env)
+        formula, data, weights=weights, offset=offset, contrasts=contrasts, residual=residual, env=capture(env)
     )
-    at = given_parameters(design, beta=beta, theta=theta, varcorr=varcorr, sigma=sigma)
-    terms = [TermDraw(own, at.sigma * lam, term.n_levels) for term, own, lam in zip(design.terms, rows.terms, at.lam)]
-    drawn = together(responses(rows.mean(at.beta), at.sigma, rows.weights, terms), rows.n, n, seed)
+    at = given_parameters(design, beta=beta, theta=theta, varcorr=varcorr, sigma=sigma, psi=psi)
+    refuse_of_fitted(design, "simulate()")
+    drawn = together(of_parameters(design, rows, at), rows.n, n, seed)
     if rows.positions is not None:
         whole = np.full((read_table(data).n, n), np.nan)
         whole[rows.positions] = drawn
@@ -108,7 +117,7 @@ def at_parameters(fit: Fit, params: Mapping[str, Any] | None) -> Fit:
     ----------
     fit : Fit
     params : mapping, or None
-        Of ``"beta"``, ``"theta"`` or ``"varcorr"``, and ``"sigma"``, as for `simulate`.
+        Of ``"beta"``, ``"theta"`` or ``"varcorr"``, and ``"sigma"`` or ``"psi"``, as for `simulate`.
 
     Raises
     ------
@@ -120,8 +129,18 @@ def at_parameters(fit: Fit, params: Mapping[str, Any] | None) -> Fit:
     if not isinstance(params, Mapping) or not set(params) <= set(PARAMETERS):
         wrong = params if not isinstance(params, Mapping) else next(name for name in params if name not in PARAMETERS)
         raise ValueError(f"params is a dict of {', '.join(PARAMETERS)}; {wrong!r} is none of them")
-    if set(params) - {"beta"}:
-        fit.refuse_structure("simulate(params=) with other variances")
-    own = Given(fit.beta, fit.lam, fit.sigma)
+    own = Given(fit.beta, fit.lam, fit.sigma, fit.psi if isinstance(fit, StructuredFit) else None)
     at = given_parameters(fit.design, **params, otherwise=own)
-    return replace(fit, beta=np.where(fit.kept, at.beta, np.nan), lam=at.lam, sigma=at.sigma)
+    beta = np.where(fit.kept, at.beta, np.nan)
+    if isinstance(fit, StructuredFit) and at.psi is not None:
+        return replace(fit, beta=beta, lam=at.lam, sigma=at.sigma, psi=at.psi, _block_point=None)
+    return replace(fit, beta=beta, lam=at.lam, sigma=at.sigma)
+
+
+def refuse_of_fitted(design: Design, what: str) -> None:
+    """Raise where residual variances follow the fitted values: there are none before there is a fit."""
+    if design.residual is not None and any(own.of_fitted for own in design.residual.variance):
+        raise NotAvailable(
+            f"{what}: the variances follow the fitted values, of which there are none without a fit; "
+            "power(x) and exp(x) of a covariate can be drawn"
+        )

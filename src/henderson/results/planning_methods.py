@@ -26,6 +26,7 @@ class PlanningMethods(FittedModel):
         beta: Any = None,
         varcorr: Any = None,
         sigma: float | None = None,
+        psi: Any = None,
         alpha: float = 0.05,
         target: float = 0.8,
         seed: Any = None,
@@ -35,7 +36,7 @@ class PlanningMethods(FittedModel):
 
         Parameters
         ----------
-        effect, contrast, term, sizes, n, ddf, beta, varcorr, sigma, alpha, target, seed, progress
+        effect, contrast, term, sizes, n, ddf, beta, varcorr, sigma, psi, alpha, target, seed, progress
             As for `henderson.power`, which has more: what is tested, the numbers of levels to try by grouping factor,
             data sets for each, and parameters that differ from the estimates.
 
@@ -63,6 +64,7 @@ class PlanningMethods(FittedModel):
             beta=beta,
             varcorr=varcorr,
             sigma=sigma,
+            psi=psi,
             alpha=alpha,
             target=target,
             seed=seed,

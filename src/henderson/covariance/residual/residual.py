@@ -60,6 +60,11 @@ class Residual:
         assert structure.n_parameters == self.structure.n_parameters
         return replace(self, structure=structure)
 
+    @classmethod
+    def of_rows(cls, term: ResidualTerm, rows: ResidualRows) -> Residual:
+        """Of a design's term and all its rows."""
+        return cls.of(term, int(np.bincount(rows.codes).max(initial=1)))
+
     # ---- parameters
 
     @cached_property
@@ -101,6 +106,19 @@ class Residual:
             *(prefix + name for prefix in prefixes for name in own),
             *(name for function in self.variance for name in function.names),
         )
+
+    def check(self, psi: FloatArray, what: str) -> None:
+        """Raise a `ValueError` that begins with `what` unless the parameters make covariances."""
+        for name, value, (low, high) in zip(self.names, psi, self.ranges):
+            if not low < value < high:
+                raise ValueError(f"{what}: {name} = {value:g} is not between {low:g} and {high:g}")
+        with np.errstate(all="ignore"):
+            try:
+                regular = bool(np.isfinite(self.working(psi)).all())
+            except np.linalg.LinAlgError:
+                regular = False
+        if not regular:
+            raise ValueError(f"{what}: the residuals' covariance that it says is not positive definite")
 
     @property
     def linear(self) -> bool:

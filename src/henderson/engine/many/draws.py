@@ -12,10 +12,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from henderson.contract.rows import TermRows
+from henderson.contract.design import Design
+from henderson.contract.rows import Rows, TermRows
+from henderson.covariance.residual.residual import Residual
+from henderson.design.given import Given
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.residual.rows import residual_roots, scaled_residuals, total_roots
+from henderson.engine.residual.rows import residual_roots, scaled_residuals, series_roots, total_roots
 
 FloatArray = np.ndarray
 #: (Generator, m) → responses (n, m)
@@ -131,6 +134,16 @@ def responses(mean: FloatArray, sigma: float, weights: FloatArray | None, terms:
         return y
 
     return draw
+
+
+def of_parameters(design: Design, rows: Rows, at: Given) -> Draw:
+    """Responses of rows at parameters that were given."""
+    terms = [TermDraw(own, at.sigma * lam, term.n_levels) for term, own, lam in zip(design.terms, rows.terms, at.lam)]
+    mean = rows.mean(at.beta)
+    if design.residual is None or rows.residual is None or at.psi is None:
+        return responses(mean, at.sigma, rows.weights, terms)
+    structure = Residual.of_rows(design.residual, rows.residual)
+    return by_series(mean, series_roots(structure, at.psi, rows.residual, rows.weights), terms)
 
 
 def parametric(fit: Fit) -> Draw:

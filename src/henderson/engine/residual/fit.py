@@ -31,9 +31,10 @@ from henderson.engine.residual.rows import (
     conditional_modes,
     own_variances,
 )
-from henderson.engine.residual.search import End, Found, search_blocks
+from henderson.engine.residual.search import End, Found, search_blocks, way
 from henderson.engine.residual.summed import SummedPoint
 from henderson.engine.residual.units import blocks_of
+from henderson.engine.search.optimize import Optimum
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.numerics.threads import blas_threads
@@ -265,6 +266,16 @@ def fit_structured(
         return _once(design, rows, reml, near, tell, began, trusted)
 
 
+def structured_at(design: Design, rows: Rows, variances: FloatArray, message: str, *, reml: bool) -> StructuredFit:
+    """What the data say of β and b at given variance parameters (G, ψ), in the user's units."""
+    began = time.perf_counter()
+    with blas_threads(1):
+        model = BlockModel.of(design, rows, reml=reml)
+        point = way(model, rows)(model.from_user(variances))
+        optimum: Optimum[End] = Optimum(point, 1, 0.0, 0.0, True, message)
+        return _in_user_units(model, rows, Found(optimum, 1, np.inf), began)
+
+
 def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
     """(G, ψ) in the user's units of θ, relative to √ψ₀, and ψ one after the other, (k,).
 
@@ -276,7 +287,7 @@ def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
     assert design.residual is not None
     assert rows.residual is not None
     layouts = layouts_of(design.terms)
-    residual = Residual.of(design.residual, int(np.bincount(rows.residual.codes).max()))
+    residual = Residual.of_rows(design.residual, rows.residual)
     sizes, start = [one.n_theta for one in layouts], np.asarray(start, float)
     n = sum(sizes)
     if start.shape != (n + residual.n_parameters,):
@@ -285,16 +296,7 @@ def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
             f"{', '.join(residual.names)}"
         )
     psi = start[n:]
-    for name, value, (low, high) in zip(residual.names, psi, residual.ranges):
-        if not low < value < high:
-            raise ValueError(f"start: {name} = {value:g} is not between {low:g} and {high:g}")
-    with np.errstate(all="ignore"):
-        try:
-            regular = bool(np.isfinite(residual.working(psi)).all())
-        except np.linalg.LinAlgError:
-            regular = False
-    if not regular:
-        raise ValueError("start: the residuals' covariance that it says is not positive definite")
+    residual.check(psi, "start")
     lam = [layout.lam(start[place]) for layout, place in zip(layouts, consecutive(sizes))]
     g = [psi[0] * layout.g(one @ one.T) for layout, one in zip(layouts, lam)]
     return np.concatenate([*g, psi])

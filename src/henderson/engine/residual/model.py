@@ -92,7 +92,7 @@ class BlockModel:
         """From a design and all its rows."""
         assert design.residual is not None
         assert rows.residual is not None
-        residual = Residual.of(design.residual, int(np.bincount(rows.residual.codes).max()))
+        residual = Residual.of_rows(design.residual, rows.residual)
         blocks = Blocks.of(design.terms, [rows])
         basis = Basis.of(design, [rows], blocks)
         roots: list[FloatArray] = [np.zeros((0, 0))] * len(design.terms)
