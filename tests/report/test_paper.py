@@ -99,3 +99,21 @@ def test_errors(fits, options, says):
         henderson.table([])
     with pytest.raises(ValueError, match="made of results, not of int"):
         henderson.table([3])
+
+
+def test_residual_covariances_in_a_paper():
+    fev = henderson.datasets.load("fev")
+    formula = "FEV1 ~ ARMCD * AVISIT"
+    fits = [henderson.mmrm(f"{formula} + {name}(AVISIT | USUBJID)", fev) for name in ("us", "ar1")]
+    text = henderson.table(fits, labels={"USUBJID": "patient", "VIS1": "week 1"})
+    rows = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:-1]] for row in text.splitlines()
+            if row.count("|") == 4}  # fmt: skip
+    sd = np.sqrt(np.diag(fits[0].residual_cov()))
+    assert rows["SD week 1, residual"] == [f"{sd[0]:.2f}", ""]
+    assert rows["SD residual"] == ["", f"{fits[1].sigma:.2f}"]
+    assert rows["Corr week 1, VIS2, residual"][0] == f"{fits[0].residual_cov(correlation=True).iloc[0, 1]:.2f}"[1:]
+    assert rows["N (patient)"] == ["197", "197"]
+    assert "ICC (adjusted)" not in rows  # there are no random effects
+    assert r"us(AVISIT \| USUBJID)" in text
+    many = henderson.mmrm("BCVA_CHG ~ ARMCD + us(AVISIT | USUBJID)", henderson.datasets.load("bcva"))
+    assert "SD VIS01, residual" not in henderson.table([many])

@@ -88,3 +88,32 @@ def test_augment_with_weights_and_an_offset():
     found = fit.augment().head(3)
     for name, values in want.items():
         np.testing.assert_allclose(found[name], values, rtol=2e-5, err_msg=name)
+
+
+FEV = henderson.datasets.load("fev")
+STRUCTURED = {
+    "us": ["sd__VIS1", "sd__VIS2", "sd__VIS3", "sd__VIS4", "cor__VIS1.VIS2", "cor__VIS1.VIS3", "cor__VIS2.VIS3",
+           "cor__VIS1.VIS4", "cor__VIS2.VIS4", "cor__VIS3.VIS4"],
+    "ar1h": ["sd__VIS1", "sd__VIS2", "sd__VIS3", "sd__VIS4", "Corr"],
+    "cs": ["sd__Observation", "cor__Cov"],
+    "ar1": ["sd__Observation", "Corr"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("structure", STRUCTURED)
+def test_residuals_that_correlate_are_not_one_standard_deviation(structure):
+    """Once the first visit's was said to be every row's."""
+    fit = henderson.mmrm(f"FEV1 ~ ARMCD * AVISIT + {structure}(AVISIT | USUBJID)", FEV)
+    table = fit.tidy("ran_pars")
+    assert table["term"].tolist() == STRUCTURED[structure]
+    assert table["group"].eq("Residual").all()
+    correlation, sd = fit.residual_cov(correlation=True).to_numpy(), np.sqrt(np.diag(fit.residual_cov()))
+    found = dict(zip(table["term"], table["estimate"]))
+    for k, visit in enumerate(fit.design.residual.visits):
+        assert found.get(f"sd__{visit}", found.get("sd__Observation")) == pytest.approx(sd[k])
+    first = found.get("cor__VIS1.VIS2", found.get("Corr", found.get("cor__Cov")))
+    assert first == pytest.approx(correlation[0, 1])
+    state = fit.to_dict()
+    assert state["residual"]["structure"] == f"{structure}(AVISIT | USUBJID)"
+    assert list(state["residual"]["parameters"].values()) == fit.engine.psi.tolist()
+    assert state["levels"] == {"USUBJID": 197}

@@ -23,6 +23,8 @@ from henderson.tables.grid import Grid
 
 STYLES = ("apa", "journal")
 OUTPUTS = ("markdown", "latex", "html")
+#: numbers of a residual covariance above which its name alone is shown
+MOST_RESIDUAL = 12
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,9 @@ class _Labels:
     def __init__(self, given: Mapping[str, str], fits: Sequence[Any]) -> None:
         known = {name for fit in fits for name in fit.design.x_names}
         known |= {name for fit in fits for term in fit.design.terms for name in (*term.names, term.group, term.label)}
+        for residual in (fit.design.residual for fit in fits):
+            visits = () if residual is None or residual.visits is None else map(str, residual.visits)
+            known |= set() if residual is None else {residual.group, *visits}
         for name in given:
             if name not in known:
                 raise ValueError(f"labels names {name!r}, which is nothing in the models; there are {_sorted(known)}")
@@ -222,18 +227,27 @@ def _cells(
     for row in records(tidy(fit, inference, "fixed", conf_int=True, level=level)):
         fixed[label(row["term"])] = estimate_text(row, style, uncertainty)
     random = {}
-    for row in records(tidy(fit, inference, "ran_pars")):
+    of_residuals = fit.design.residual
+    if of_residuals is not None:
+        random["Residuals"] = of_residuals.label
+    pars = records(tidy(fit, inference, "ran_pars"))
+    if of_residuals is not None and sum(row["group"] == "Residual" for row in pars) > MOST_RESIDUAL:
+        pars = [row for row in pars if row["group"] != "Residual"]
+    for row in pars:
         random[_random_name(row, label)] = _correlation(row["estimate"]) if row["term"].startswith("cor__") else (
             _rounded(row["estimate"], row["estimate"])
         )  # fmt: skip
     shares = r2(fit)
-    of_icc = icc(fit)["icc"].to_dict()
+    of_icc = icc(fit)["icc"].to_dict() if fit.design.terms or of_residuals is None else {}
+    levels = {term.group: term.n_levels for term in fit.design.terms}
+    if of_residuals is not None and of_residuals.group:
+        levels.setdefault(of_residuals.group, of_residuals.n_series)
     measures = {
         "ICC (adjusted)": _correlation(float(of_icc.get("adjusted", np.nan))),
         "R² (marginal)": _correlation(shares.marginal),
         "R² (conditional)": _correlation(shares.conditional),
         "N (rows)": str(fit.n),
-        **{f"N ({label(term.group)})": str(term.n_levels) for term in fit.design.terms},
+        **{f"N ({label(group)})": str(n) for group, n in levels.items()},
         "AIC": f"{aic(fit):.1f}",
         "BIC": f"{bic(fit):.1f}",
     }
@@ -241,9 +255,14 @@ def _cells(
 
 
 def _random_name(row: Mapping[str, Any], label: Callable[[str], str]) -> str:
-    if row["group"] == "Residual":
-        return "SD residual"
     kind, _, rest = row["term"].partition("__")
+    if row["group"] == "Residual":
+        if rest == "Observation":
+            return "SD residual"
+        if not rest:
+            return f"{kind}, residual"
+        named = label(rest) if kind == "sd" else ", ".join(label(part) for part in rest.split("."))
+        return f"{'SD' if kind == 'sd' else 'Corr'} {named}, residual"
     if kind == "sd":
         return f"SD {label(rest)}, {label(row['group'])}"
     return f"Corr {', '.join(label(part) for part in rest.split('.'))}, {label(row['group'])}"

@@ -17,10 +17,12 @@ from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
 from henderson.diagnostics.measures import aic, bic
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.row_forms import row_forms
 from henderson.inference.inference import Inference
 from henderson.prediction.breeding_values import covariances_of_levels, modes_of_levels
 from henderson.prediction.fitted import fitted_values
+from henderson.report.varcorr import residual_rows
 
 FloatArray = np.ndarray
 
@@ -99,7 +101,22 @@ def _ran_pars(fit: Fit, inference: Inference, level: float) -> list[dict[str, An
                 name = f"cor__{term.names[s]}.{term.names[r]}"
                 value = cov[r, s] / size if size > 0 else np.nan
             rows.append({"effect": "ran_pars", "group": term.label or term.group, "term": name, "estimate": value})
-    return [*rows, {"effect": "ran_pars", "group": "Residual", "term": "sd__Observation", "estimate": fit.sigma}]
+    own = _of_residuals(fit) if isinstance(fit, StructuredFit) else [("sd__Observation", float(fit.sigma))]
+    return [*rows, *({"effect": "ran_pars", "group": "Residual", "term": name, "estimate": one} for name, one in own)]
+
+
+def _of_residuals(fit: StructuredFit) -> list[tuple[str, float]]:
+    """Standard deviations and correlations of a structure, and its other parameters by their own names."""
+    out, kinds = [], dict(zip(fit.structure.names, fit.structure.kinds))
+    for _, one, other, _, value in residual_rows(fit):
+        if other is not None:
+            name = f"cor__{one}.{other}"
+        elif kinds.get(str(one)) == "covariance":  # of a lag, say: by the correlation that it makes
+            name = f"cor__{one}"
+        else:
+            name = str(one) if kinds.get(str(one), "variance") != "variance" else f"sd__{one or 'Observation'}"
+        out.append((name, float(value)))
+    return out
 
 
 def _ran_vals(fit: Fit, inference: Inference, level: float) -> list[dict[str, Any]]:
@@ -188,6 +205,12 @@ def as_dict(fit: Fit, inference: Inference) -> dict[str, Any]:
     def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
         return [{name: _plain(value) for name, value in row.items()} for row in records(table)]
 
+    levels, residual = {term.group: int(term.n_levels) for term in design.terms}, {}
+    if isinstance(fit, StructuredFit):
+        parameters = {name: float(value) for name, value in zip(fit.structure.names, fit.psi)}
+        residual = {"residual": {"structure": fit.structure.term.label, "parameters": parameters}}
+        if fit.structure.term.group:
+            levels.setdefault(fit.structure.term.group, int(fit.structure.term.n_series))
     return {
         "formula": design.formula,
         "response": design.y_name,
@@ -196,11 +219,12 @@ def as_dict(fit: Fit, inference: Inference) -> dict[str, Any]:
         "cov": inference.cov_type,
         "n": int(fit.n),
         "n_missing": int(design.n_missing),
-        "levels": {term.group: int(term.n_levels) for term in design.terms},
+        "levels": levels,
         "converged": bool(fit.optimum.converged),
         "fixed": plain(tidy(fit, inference, "fixed", conf_int=True).drop(columns=["effect", "group"])),
         "random": plain(tidy(fit, inference, "ran_pars").drop(columns=["effect"])),
         "theta": [float(one) for one in fit.theta],
+        **residual,
         "model": plain(glance(fit))[0],
     }
 

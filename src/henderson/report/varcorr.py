@@ -45,7 +45,7 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
             correlation = cov[r, s] / size if size > 0 else np.nan
             rows.append((label, term.names[s], term.names[r], cov[r, s], correlation))
     if isinstance(fit, StructuredFit):
-        rows += _residual_rows(fit)
+        rows += residual_rows(fit)
     else:
         rows.append(("Residual", None, None, scale, np.sqrt(scale)))
     names = ["grp", "var1", "var2", "vcov", "sdcor"]
@@ -53,7 +53,7 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
     return ResultFrame.of(table.astype({"vcov": float, "sdcor": float}))
 
 
-def _residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
+def residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
     """The parameters of a structure: variances with their standard deviations, covariances with the correlations that
     they make; what is neither (correlations, ranges, exponents) in sdcor alone, by name."""
     residual, term = fit.structure, fit.structure.term
