@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from henderson.formula.environment import Env, capture
@@ -33,6 +33,9 @@ def lmer(
     doublevert: Literal["diag_special", "split"] = "diag_special",
     residual: str | None = None,
     relmat: Mapping[str, Any] | None = None,
+    fix: Mapping[str, Any] | None = None,
+    same: Sequence[Any] | None = None,
+    bound: bool = True,
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -85,6 +88,15 @@ def lmer(
         Known relationships between the levels of a factor, by its name, ``{"animal": A}``: `henderson.pedigree`, a
         DataFrame with the labels, a pair (matrix, labels). Levels of A without rows have effects too
         (see docs/known-relationships.md).
+    fix : mapping, optional
+        Variances that are held, in the data's units: ``{"Subject": 24.7}``, a matrix of a term with several effects;
+        ``{"Residual": 1}`` with weights one over known variances is a meta-analysis. A term is called by its grouping
+        factor, its label in tables, or as it is written, ``"(1 | Subject)"``.
+    same : sequence, optional
+        Terms that have one covariance: ``[("dam", "sire")]``.
+    bound : bool
+        False: variances of random effects may be negative, as long as the covariance of the data is positive definite
+        (SAS's NOBOUND); for terms of one variance.
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -137,6 +149,8 @@ def lmer(
     }
     if residual is not None and (type(data).__name__ == "RowSums" or is_stream(data)):
         raise DataError("residual= takes a table in memory: sums of rows that are read in parts forget their series")
+    if (fix is not None or same is not None or not bound) and (type(data).__name__ == "RowSums" or is_stream(data)):
+        raise ValueError("fix=, same= and bound=False go with a table in memory, not with rows that are read in parts")
     if relmat is not None and (type(data).__name__ == "RowSums" or is_stream(data)):
         raise ValueError("relmat goes with a table in memory: levels with known relationships are not read in parts")
     if relmat is not None and residual is not None:
@@ -150,7 +164,8 @@ def lmer(
 
         fit = fit_stream(formula, data, subset=subset, reml=REML, start=theta, progress=progress, **options)
     else:
-        design, rows = design_from_formula(formula, data, subset=subset, residual=residual, relmat=relmat, **options)
+        options |= {"subset": subset, "residual": residual, "relmat": relmat, "fix": fix, "same": same, "bound": bound}
+        design, rows = design_from_formula(formula, data, **options)
         fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
     level = users_level()
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message, level)

@@ -141,9 +141,16 @@ def test_saved_and_read(data, tmp_path):
     assert again.engine.design.terms[0].structure == "ou(0,1,3,4,8)"
 
 
-def test_statsmodels_door_says_what_it_cannot_pack(data):
+def test_statsmodels_door_has_native_results_of_what_it_cannot_pack(data):
+    for bars in ("ar1(0 + t | g)", "rr(0 + f | g, 1)"):
+        fit = henderson.mixedlm(f"y ~ x + {bars}", data).fit()
+        wanted = henderson.lmer(f"y ~ x + {bars}", data)
+        assert fit.llf == pytest.approx(wanted.llf, abs=1e-9)
+        np.testing.assert_allclose(fit.params, wanted.params, rtol=1e-9)
+    with pytest.raises(ValueError, match=r"fit\(do_cg\): a model with structures of random effects"):
+        henderson.mixedlm("y ~ x + ar1(0 + t | g)", data).fit(do_cg=False)
     with pytest.raises(FormulaError, match=r"cov_re has a parameter for each of its entries.*lmer\(\) takes ar1"):
-        henderson.mixedlm("y ~ x + ar1(0 + t | g)", data)
+        henderson.mixedlm("y ~ x + ar1(0 + t | g)", iter([data]))
 
 
 def test_profiles_are_refused_by_name(data):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.contract.constraints import Constraints
 from henderson.contract.residual import ResidualTerm
 
 
@@ -102,6 +103,8 @@ class Design:
         What replays the formula on new data; None for a model given by arrays.
     residual : ResidualTerm, or None
         Covariance of the residuals; None: independent, Var ε_i = σ²/w_i.
+    constraints : Constraints, or None
+        Variances that are held, equal, or not bounded by zero.
     """
 
     terms: tuple[RandomTerm, ...]
@@ -114,6 +117,7 @@ class Design:
     has_offset: bool = False
     specs: Any = None
     residual: ResidualTerm | None = None
+    constraints: Constraints | None = None
 
     def without_rows(self) -> Design:
         """The same without vectors of the caller that stood for columns of the data."""

@@ -88,6 +88,11 @@ class ResidualTerm:
     label: str = ""
 
     @property
+    def is_plain(self) -> bool:
+        """Whether residuals are independent with one variance, as those of a model without a structure."""
+        return self.structure == "iid" and not self.variance
+
+    @property
     def n_series(self) -> int:
         """Number of series."""
         return len(self.levels)

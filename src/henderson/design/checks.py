@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from henderson.contract.constraints import is_fixed
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import layout_of
@@ -28,9 +29,11 @@ def check_design(design: Design, rows: Rows, *, strict: bool = True, check_ident
     check_response(rows.y, design.y_name)
     check_rows(design.n, design.x_names)
     check_factors(design.terms)
-    if design.residual is None:  # else what its residuals leave of the terms is seen in `residual_checks`
-        check_terms(design.terms, design.n, strict=strict, check_identified=check_identified)
-    else:
+    held = design.constraints
+    if design.residual is None or (design.residual.is_plain and held is not None and held.residual is None):
+        free = [term for k, term in enumerate(design.terms) if not is_fixed(held, k)]
+        check_terms(free, design.n, strict=strict, check_identified=check_identified)
+    else:  # what its residuals leave of the terms is seen in `residual_checks`; of a known variance all
         check_several(design.terms)
 
 

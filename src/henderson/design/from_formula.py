@@ -11,7 +11,7 @@ The steps of `design_from_formula`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -30,6 +30,7 @@ from henderson.design.assembly import (
     varying_columns,
     weights_of,
 )
+from henderson.design.constraints import constrained
 from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
 from henderson.design.known_term import KnownSpec, check_relmat, known_term, refuse_relmat
@@ -73,6 +74,9 @@ def design_from_formula(
     doublevert: Literal["diag_special", "split"] = "diag_special",
     relmat: Mapping[str, Any] | None = None,
     residual: str | None = None,
+    fix: Mapping[str, Any] | None = None,
+    same: Sequence[Any] | None = None,
+    bound: bool = True,
 ) -> tuple[Design, Rows]:
     """The design of a model given by a formula, and its rows.
 
@@ -114,6 +118,8 @@ def design_from_formula(
         Known relationships of the levels of a factor, by its name: see `henderson.covariance.relationship`.
     residual : str, optional
         Covariance of the residuals within a series: ``"ar1(visit | patient)"``; see `henderson.formula.residual`.
+    fix, same, bound
+        Variances that are held, equal, or not bounded by zero: see `henderson.design.constraints`.
 
     Returns
     -------
@@ -165,8 +171,9 @@ def design_from_formula(
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept, make=make_of(data))
     design = replace(design, n_missing=n_missing + more, formula=formula)
     design = spelled(design, STATSMODELS if order == "patsy" else LME4)
+    design, made = constrained(design, made, fix, same, bound)
     checks.check_design(design, made, strict=strict, check_identified=check_identified)
-    if design.residual is not None:
+    if design.residual is not None and not design.residual.is_plain:
         check_residual(design, made)
     return design, made
 

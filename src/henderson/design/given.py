@@ -244,7 +244,7 @@ def _covariances(design: Design, varcorr: Any) -> list[FloatArray]:
             known = ", ".join(dict.fromkeys([*groups, *labels]))
             raise ValueError(f"varcorr names {key!r}, which is no grouping factor of the model; there are {known}")
         names = [name for k in own for name in design.terms[k].names]
-        whole, at = _matrix(value, names, str(key)), 0
+        whole, at = covariance_matrix(value, names, str(key)), 0
         for k in own:
             here = slice(at, at + design.terms[k].n_columns)
             out[k], at = whole[here, here].copy(), here.stop
@@ -255,11 +255,11 @@ def _covariances(design: Design, varcorr: Any) -> list[FloatArray]:
     for k, (label, cov) in enumerate(zip(labels, out)):
         if cov is None:
             raise ValueError(f"varcorr lacks {label!r}: the covariance of ({' + '.join(design.terms[k].names)})")
-        checked.append(_checked(cov, design.terms[k].structure, label))
+        checked.append(checked_covariance(cov, design.terms[k].structure, label))
     return checked
 
 
-def _matrix(value: Any, names: Sequence[str], key: str) -> FloatArray:
+def covariance_matrix(value: Any, names: Sequence[str], key: str, what: str = "varcorr") -> FloatArray:
     """A covariance of q effects from a number, q variances, a matrix or its entries by name."""
     q = len(names)
     if isinstance(value, pd.DataFrame):
@@ -272,7 +272,7 @@ def _matrix(value: Any, names: Sequence[str], key: str) -> FloatArray:
                 one if one in names else other_spelling(one) for one in (name if isinstance(name, tuple) else (name,))
             ]
             if len(pair) > 2 or not set(pair) <= set(names):
-                raise ValueError(f"varcorr[{key!r}] names {name!r}; its effects are {', '.join(names)}")
+                raise ValueError(f"{what}[{key!r}] names {name!r}; its effects are {', '.join(names)}")
             i, j = names.index(pair[0]), names.index(pair[-1])
             out[i, j] = out[j, i] = float(entry)
         return out
@@ -283,24 +283,24 @@ def _matrix(value: Any, names: Sequence[str], key: str) -> FloatArray:
         matrix = np.diag(matrix)
     if matrix.shape != (q, q):
         raise ValueError(
-            f"varcorr[{key!r}] has shape {np.shape(value)}; it needs {q} variances, or a ({q}, {q}) covariance matrix, "
+            f"{what}[{key!r}] has shape {np.shape(value)}; it needs {q} variances, or a ({q}, {q}) covariance matrix, "
             f"of {', '.join(names)}"
         )
     return matrix
 
 
-def _checked(cov: FloatArray, structure: str, label: str) -> FloatArray:
+def checked_covariance(cov: FloatArray, structure: str, label: str, what: str = "varcorr") -> FloatArray:
     """The covariance, when it is one, and of its term's structure."""
-    _finite(cov, f"varcorr[{label!r}]")
+    _finite(cov, f"{what}[{label!r}]")
     size = float(np.abs(cov).max(initial=0.0))
     if np.abs(cov - cov.T).max(initial=0.0) > OTHER_STRUCTURE * size:
-        raise ValueError(f"varcorr[{label!r}] is not symmetric")
+        raise ValueError(f"{what}[{label!r}] is not symmetric")
     try:
         semidefinite_root(cov)
     except ValueError:
-        raise ValueError(f"varcorr[{label!r}] is no covariance matrix: it is not positive semidefinite") from None
+        raise ValueError(f"{what}[{label!r}] is no covariance matrix: it is not positive semidefinite") from None
     own = structure_called(structure)
     root = own.lam(own.theta_of_cov(cov), len(cov))
     if np.abs(root @ root.T - cov).max(initial=0.0) > OTHER_STRUCTURE * size:
-        raise ValueError(f"varcorr[{label!r}] does not have the structure of its term, {structure}")
+        raise ValueError(f"{what}[{label!r}] does not have the structure of its term, {structure}")
     return cov

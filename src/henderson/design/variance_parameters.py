@@ -33,7 +33,8 @@ class VarianceParameter:
         covariate of that name).
     alias : str
         lme4's ``".sig01"``, ``".sigma"``.
-    kind : {"sd", "cor", "sigma", "residual"}
+    kind : {"sd", "cor", "var", "sigma", "residual"}
+        ``"var"``: of a variance that may be negative.
     term : int
         Number of the term in the design (−1 for σ and what the residual's structure has in its place).
     row, column : int
@@ -55,14 +56,23 @@ def variance_parameters(design: Design) -> tuple[VarianceParameter, ...]:
     for k in lme4_order(design.terms):
         term = design.terms[k]
         for one in structure_called(term.structure).display(term.names):
-            name = f"{one.kind}_{one.label}|{term.group or term.label}"
-            out.append(VarianceParameter(name, f".sig{len(out) + 1:02d}", one.kind, k, one.row, one.column))
-    if design.residual is not None:
+            kind = "var" if design.constraints is not None and k in design.constraints.unbounded else one.kind
+            name = f"{kind}_{one.label}|{term.group or term.label}"
+            out.append(VarianceParameter(name, f".sig{len(out) + 1:02d}", kind, k, one.row, one.column))
+    if design.residual is not None and not design.residual.is_plain:
         for i, name in enumerate(Residual.of(design.residual, 1).names):
             out.append(VarianceParameter(f"residual {name}", f".res{i + 1:02d}", "residual", -1, i))
         return _distinct(tuple(out))
     sigma = ".sigma" if "sigma" in design.x_names else "sigma"
     return _distinct((*out, VarianceParameter(sigma, ".sigma", "sigma", -1)))
+
+
+def is_held(design: Design, parameter: VarianceParameter) -> bool:
+    """Whether a parameter is fixed by the user, not estimated."""
+    held = design.constraints
+    if held is None:
+        return False
+    return held.residual is not None if parameter.kind == "sigma" else parameter.term in held.terms
 
 
 def lme4_order(terms: Sequence[RandomTerm]) -> list[int]:
@@ -122,6 +132,8 @@ def shown(
         elif p.kind == "residual":
             assert psi is not None
             out[:, i] = psi[:, p.row]
+        elif p.kind == "var":
+            out[:, i] = sigma**2 * cov[p.term][:, p.row, p.row]
         elif p.kind == "sd":
             out[:, i] = sigma * np.sqrt(np.maximum(cov[p.term][:, p.row, p.row], 0.0))
         else:

@@ -35,8 +35,8 @@ from henderson.tables.result_frame import ResultFrame
 FloatArray = np.ndarray
 
 #: how the squares of what tables show are called: var_Days|Subject for sd_Days|Subject
-_VARIANCE = {"sd": "var_", "cor": "cov_", "sigma": "sigma2"}
-_PREFIX = {"sd": "sd_", "cor": "cor_", "sigma": "sigma"}
+_VARIANCE = {"sd": "var_", "cor": "cov_", "var": "var_", "sigma": "sigma2"}
+_PREFIX = {"sd": "sd_", "cor": "cor_", "var": "var_", "sigma": "sigma"}
 
 
 def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = None) -> pd.DataFrame:

@@ -94,8 +94,8 @@ def variance_shares(fit: Fit) -> VarianceShares:
     digest, scale = fit.digest, fit.sigma**2
     linear = digest.x_triangle[1:, fit.kept] @ fit.beta[fit.kept]  # less its mean, which is in the first row
     random, intercept = [], []
-    for term, gram, lam in zip(fit.design.terms, digest.grams, fit.lam):
-        G = scale * lam @ lam.T
+    for term, gram, own in zip(fit.design.terms, digest.grams, fit.covariances):
+        G = scale * own
         random.append(float(np.sum(gram * G)) / fit.n)
         at = intercept_at(term.names) or 0
         intercept.append(G[at, at])
@@ -114,9 +114,7 @@ def total_sd(fit: Fit, without: Sequence[bool] = ()) -> float:
     """
     leave = [*without, *[False] * (len(fit.design.terms) - len(without))]
     shares = (
-        float(np.sum(gram * (lam @ lam.T))) / fit.n
-        for gram, lam, out in zip(fit.digest.grams, fit.lam, leave)
-        if not out
+        float(np.sum(gram * own)) / fit.n for gram, own, out in zip(fit.digest.grams, fit.covariances, leave) if not out
     )
     return float(np.sqrt(fit.residual_variance + fit.sigma**2 * sum(shares)))
 

@@ -43,7 +43,7 @@ def scaled(fit: Fit, r: FloatArray) -> FloatArray:
     z = sparse.csr_array(sparse.hstack([own.matrix(t.n_levels) for own, t in zip(rows.terms, terms)], format="csr"))
     g = sparse.csr_array(
         sparse.block_diag(
-            [sparse.kron(sparse.eye_array(t.n_levels), lam @ lam.T) for t, lam in zip(terms, fit.lam)], format="csr"
+            [sparse.kron(sparse.eye_array(t.n_levels), own) for t, own in zip(terms, fit.covariances)], format="csr"
         )
     )
     owner = _owners(z, component)

@@ -7,7 +7,7 @@ import numpy as np
 from henderson.contract.design import RandomTerm
 from henderson.covariance.factor_analytic import FactorAnalytic
 from henderson.covariance.structures import structure_called
-from henderson.engine.boundary import SINGULAR, Direction, directions_without_variance, term_sizes
+from henderson.engine.boundary import SINGULAR, Direction, bounded_terms, directions_without_variance, term_sizes
 from henderson.engine.fit import Fit
 
 #: directions that are named; more are counted
@@ -26,7 +26,9 @@ def singular_text(fit: Fit) -> str:
 def _heywood_cases(fit: Fit) -> list[str]:
     """Effects that common factors explain to the end."""
     found = []
-    for term, lam, sizes in zip(fit.design.terms, fit.lam, term_sizes(fit)):
+    all_sizes = term_sizes(fit)
+    for k in bounded_terms(fit):
+        term, lam, sizes = fit.design.terms[k], fit.lam[k], all_sizes[k]
         structure = structure_called(term.structure)
         if not isinstance(structure, FactorAnalytic) or structure.holds_all(term.n_columns):
             continue

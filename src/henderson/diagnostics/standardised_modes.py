@@ -20,6 +20,7 @@ NO_VARIANCE = 1e-10
 
 def standardised_modes(fit: Fit) -> tuple[FloatArray, ...]:
     """Modes in standard deviations: (J, q) a term, NaN where an effect has no variance."""
+    fit.refuse_negative("modes in standard deviations")
     out = []
     for lam, b, conditional in zip(fit.lam, fit.b, fit.b_cov()):
         prior = fit.sigma**2 * np.sum(np.atleast_2d(lam) ** 2, axis=1)

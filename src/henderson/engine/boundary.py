@@ -28,9 +28,10 @@ def term_sizes(fit: Fit) -> list[FloatArray]:
 
 def smallest_sds(fit: Fit) -> list[float]:
     """Smallest standard deviation of a combination of each term's effects scaled by their sizes, relative to σ."""
+    bounded = bounded_terms(fit)
     return [
-        structure_called(term.structure).least(sizes[:, None] * lam)
-        for term, sizes, lam in zip(fit.design.terms, term_sizes(fit), fit.lam)
+        structure_called(term.structure).least(sizes[:, None] * lam) if k in bounded else np.inf
+        for k, (term, sizes, lam) in enumerate(zip(fit.design.terms, term_sizes(fit), fit.lam))
     ]
 
 
@@ -40,9 +41,16 @@ def is_singular(fit: Fit) -> bool:
     It is looked for in the working basis, whose columns are uncorrelated where the structure lets them: a slope on a
     covariate far from zero is all but a multiple of its intercept.
     """
-    return any(
-        structure_called(term.structure).least(lam) < SINGULAR for term, lam in zip(fit.design.terms, fit.working_terms)
-    )
+    terms, working = fit.design.terms, fit.working_terms
+    return any(structure_called(terms[k].structure).least(working[k]) < SINGULAR for k in bounded_terms(fit))
+
+
+def bounded_terms(fit: Fit) -> list[int]:
+    """Terms whose covariance is estimated, and semidefinite."""
+    held = fit.design.constraints
+    return [
+        k for k in range(len(fit.design.terms)) if held is None or (k not in held.terms and k not in held.unbounded)
+    ]
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,9 @@ def directions_without_variance(fit: Fit) -> list[Direction]:
     They are the left singular vectors u of Sλ (S the columns' sizes) that belong to no singular value: u'S b = 0.
     """
     out = []
-    for k, (term, sizes, lam) in enumerate(zip(fit.design.terms, term_sizes(fit), fit.lam)):
+    all_sizes = term_sizes(fit)
+    for k in bounded_terms(fit):
+        term, sizes, lam = fit.design.terms[k], all_sizes[k], fit.lam[k]
         vectors, values, _ = np.linalg.svd(sizes[:, None] * lam)
         expected = structure_called(term.structure).rank(len(lam))
         for vector in vectors[:, :expected][:, values[:expected] < SINGULAR].T:

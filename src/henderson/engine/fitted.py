@@ -139,7 +139,14 @@ class Fit:
     @property
     def n_covariances(self) -> int:
         """Covariance parameters of the random effects: no more of a term than its covariance has entries."""
-        return sum(structure_called(term.structure).n_free(term.n_columns) for term in self.design.terms)
+        terms, constraints = self.design.terms, self.design.constraints
+        free = range(len(terms)) if constraints is None else constraints.free_terms(len(terms))
+        return sum(structure_called(terms[k].structure).n_free(terms[k].n_columns) for k in free)
+
+    @property
+    def covariances(self) -> tuple[np.ndarray, ...]:
+        """G of each term, (q, q), relative to σ²; where a variance may be negative, it may be here."""
+        return tuple(one @ one.T for one in self.lam)
 
     @property
     def penalty(self) -> Penalty:
@@ -199,7 +206,20 @@ class Fit:
         """Raise a `NotAvailable` for `what` when the residuals have a covariance structure: the one place where what
         was not made for that is kept from giving a number."""
         if (residual := self.design.residual) is not None:
+            if residual.is_plain:
+                raise NotAvailable(f"{what}: not available for a model with constraints on its variances")
             raise NotAvailable(f"{what}: not available for a model with the residual structure {residual.label}")
+
+    def refuse_negative(self, what: str) -> None:
+        """Raise a `NotAvailable` for `what` where a variance of random effects is negative: then they are no variables,
+        and have no standard deviation."""
+        negative = [
+            term.label or term.group
+            for term, own in zip(self.design.terms, self.covariances)
+            if np.diag(own).min(initial=0.0) < 0
+        ]
+        if negative:
+            raise NotAvailable(f"{what}: the variance of {', '.join(negative)} is negative, so its effects have none")
 
     @property
     def has_rows(self) -> bool:

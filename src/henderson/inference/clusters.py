@@ -146,7 +146,7 @@ def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBl
     z = sparse.csr_array(sparse.hstack([own.matrix(term.n_levels) for own, term in zip(rows.terms, terms)]))
     g = sparse.csr_array(
         sparse.block_diag(
-            [sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T) for term, lam in zip(terms, fit.lam)]
+            [sparse.kron(sparse.eye_array(term.n_levels), own) for term, own in zip(terms, fit.covariances)]
         )
     )
     owner = _owners(z, codes)

@@ -94,15 +94,20 @@ class Coordinates:
 
 def coordinates_of(fitted: FitMoments) -> Coordinates:
     """The coordinates of a fit: (θ, ρ); where the residual has a structure (θ, ψ), λ relative to the fit's scale."""
-    own = coordinates(fitted.design, fitted.lam)
-    if fitted.design.residual is None:
+    design = fitted.design
+    own = coordinates(design, fitted.lam)
+    if design.residual is None:
         return own
     n, k = own.jacobian.shape[1] - 1, len(own.jacobian) - 1
     f = n + len(fitted.moments.g) - k
     jacobian, second = np.zeros((len(fitted.moments.g), f)), np.zeros((len(fitted.moments.g), f, f))
     jacobian[:k, :n], jacobian[k:, n:] = own.jacobian[:k, :n], np.eye(f - n)
     second[:k, :n, :n] = own.second[:k, :n, :n]
-    return Coordinates(jacobian, second)
+    if design.constraints is None:
+        return Coordinates(jacobian, second)
+    sizes = [min(one.n_theta, one.n_g) for one in layouts_of(design.terms)]
+    P = design.constraints.selection(sizes, f - n)
+    return Coordinates(jacobian @ P, P.T @ second @ P)
 
 
 def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
@@ -115,9 +120,9 @@ def coordinates(design: Design, lam: tuple[FloatArray, ...]) -> Coordinates:
     thetas, gs = consecutive(sizes), consecutive([one.n_g for one in layouts])
     n, k = sum(sizes), sum(one.n_g for one in layouts)
     jacobian, second = np.zeros((k + 1, n + 1)), np.zeros((k + 1, n + 1, n + 1))
-    for layout, one, own, to in zip(layouts, lam, thetas, gs):
+    for term, (layout, one, own, to) in enumerate(zip(layouts, lam, thetas, gs)):
         jacobian[to, n] = layout.g(one @ one.T)
-        if layout.n_theta > layout.n_g:
+        if layout.n_theta > layout.n_g or _is_signed(design, term):
             jacobian[to, own] = np.eye(layout.n_g)
             continue
         theta = layout.theta(one)
@@ -135,11 +140,18 @@ def tangent(fitted: FitMoments) -> FloatArray | None:
     are ∂g/∂θ. Of the other terms, and of the residual, they are the G parameters themselves.
     """
     layouts, lam = layouts_of(fitted.design.terms), fitted.lam
-    if all(layout.linear for layout in layouts):
+    constraints = fitted.design.constraints
+    if all(layout.linear for layout in layouts) and constraints is None:
         return None
     of_residual = len(fitted.moments.g) - sum(layout.n_g for layout in layouts)
     own = [np.eye(layout.n_g) if layout.linear else _surface(layout, one) for layout, one in zip(layouts, lam)]
-    return np.asarray(block_diag(*own, np.eye(of_residual)))
+    along = np.asarray(block_diag(*own, np.eye(of_residual)))
+    return along if constraints is None else along @ constraints.selection([one.shape[1] for one in own], of_residual)
+
+
+def _is_signed(design: Design, term: int) -> bool:
+    """Whether a term's variance is its own coordinate, as it may be negative."""
+    return design.constraints is not None and term in design.constraints.unbounded
 
 
 def _surface(layout: Layout, lam: FloatArray) -> FloatArray:

@@ -20,7 +20,7 @@ import pandas as pd
 from henderson.contract.design import Design
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.structures import structure_called
-from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
+from henderson.design.variance_parameters import VarianceParameter, is_held, shown, variance_parameters
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.model import to_user_units
 from henderson.inference.fit_moments import FitMoments
@@ -88,17 +88,20 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     design, lam = fitted.design, fitted.fit.lam
     parameters = variance_parameters(design)
     cov = variance_covariance(fitted, information)
-    jacobian = _jacobian(design, parameters, lam, fitted.fit.sigma**2, len(cov))
+    jacobian = _jacobian(design, parameters, fitted.fit.covariances, fitted.fit.sigma**2, len(cov))
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.einsum("ai,ij,aj->a", jacobian, cov, jacobian))
     psi = fitted.fit.psi[None] if isinstance(fitted.fit, StructuredFit) else None
-    values = shown(parameters, [(one @ one.T)[None] for one in lam], np.array([fitted.fit.sigma]), psi)[0]
+    values = shown(parameters, [one[None] for one in fitted.fit.covariances], np.array([fitted.fit.sigma]), psi)[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
-    boundary = [p.name for p in parameters if _on_boundary(design, p, lam)]
-    frame.loc[boundary, "se"] = np.nan
+    held = [p.name for p in parameters if is_held(design, p)]
+    boundary = [p.name for p in parameters if p.name not in held and _on_boundary(design, p, lam)]
+    frame.loc[[*held, *boundary], "se"] = np.nan
     notes = (
         [f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"] if boundary else []
     )
+    if held:
+        notes.append(f"held fixed, without a standard error: {', '.join(held)}")
     flat = flat_directions(fitted.working, curvature(fitted.working))
     if flat.note:
         own = fitted.fit
@@ -109,7 +112,7 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
 
 
 def _jacobian(
-    design: Design, parameters: Sequence[VarianceParameter], lam: Sequence[FloatArray], scale: float, k: int
+    design: Design, parameters: Sequence[VarianceParameter], covariances: Sequence[FloatArray], scale: float, k: int
 ) -> FloatArray:
     """∂(shown)/∂τ, (len(parameters), k)."""
     layouts = layouts_of(design.terms)
@@ -123,8 +126,11 @@ def _jacobian(
             if p.kind == "residual":
                 out[a, n_g + p.row] = 1.0
                 continue
-            tau, basis = scale * lam[p.term] @ lam[p.term].T, layouts[p.term].basis()
+            tau, basis = scale * covariances[p.term], layouts[p.term].basis()
             r, s = p.row, p.column
+            if p.kind == "var":
+                out[a, place[p.term]] = basis[:, r, r]
+                continue
             if p.kind == "sd":
                 out[a, place[p.term]] = 0.5 / np.sqrt(tau[r, r]) * basis[:, r, r]
                 continue
@@ -139,7 +145,7 @@ def _jacobian(
 
 def _on_boundary(design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray]) -> bool:
     """Whether an effect of the parameter is on the boundary, as the term's structure has it."""
-    if parameter.kind in ("sigma", "residual"):
+    if parameter.kind in ("sigma", "residual", "var"):
         return False
     at_zero = structure_called(design.terms[parameter.term].structure).at_zero(lam[parameter.term])
     return bool(at_zero[parameter.row] or at_zero[parameter.column])

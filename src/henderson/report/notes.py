@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from henderson.covariance.structures import structure_called
 from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.fit import Fit
@@ -18,7 +20,25 @@ def notes_of(fit: Fit) -> tuple[str, ...]:
         notes.append(f"boundary (singular) fit: {singular}")
     if not fit.optimum.converged:
         notes.append(f"the optimum is not certified: {fit.optimum.message}")
-    return (*notes, *structure_notes(fit), *double_bar_notes(fit))
+    return (*notes, *constraint_notes(fit), *structure_notes(fit), *double_bar_notes(fit))
+
+
+def constraint_notes(fit: Fit) -> tuple[str, ...]:
+    """What was held, or equal, and what variances are negative."""
+    held = fit.design.constraints
+    if held is None:
+        return ()
+    labels = [term.label or term.group for term in fit.design.terms]
+    fixed = [labels[k] for k in held.terms] + (["Residual"] if held.residual is not None else [])
+    notes = [f"not estimated, but held: the covariance of {', '.join(fixed)}"] if fixed else []
+    notes += [f"one covariance of {' and '.join(labels[k] for k in own)}" for own in held.equal]
+    negative = [labels[k] for k in held.unbounded if np.diag(fit.covariances[k]).min() < 0]
+    if negative:
+        notes.append(
+            f"the variance of {', '.join(negative)} is negative: rows of one level are less alike than others; "
+            "it is a covariance, and there is no standard deviation"
+        )
+    return tuple(notes)
 
 
 def structure_notes(fit: Fit) -> tuple[str, ...]:

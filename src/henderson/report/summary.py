@@ -209,7 +209,7 @@ def _correlations(inference: Inference, which: np.ndarray) -> pd.DataFrame:
 def variances_of(fit: Fit) -> str:
     """Heading of the variances: what the random effects are, and the structure of the residuals."""
     residual = fit.design.residual
-    if residual is None:
+    if residual is None or residual.is_plain:
         return "Random effects"
     return f"Random effects, and residuals {residual.label}" if fit.design.terms else f"Residuals, {residual.label}"
 

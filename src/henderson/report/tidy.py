@@ -89,7 +89,7 @@ def _fixed(fit: Fit, inference: Inference, level: float) -> list[dict[str, Any]]
 def _ran_pars(fit: Fit, inference: Inference, level: float) -> list[dict[str, Any]]:
     rows = []
     for k in lme4_order(fit.design.terms):
-        term, cov = fit.design.terms[k], fit.sigma**2 * fit.lam[k] @ fit.lam[k].T
+        term, cov = fit.design.terms[k], fit.sigma**2 * fit.covariances[k]
         sd = np.sqrt(np.diag(cov))
         # column by column of the lower triangle, as lme4's as.data.frame(VarCorr(), order = "lower.tri")
         for one in structure_called(term.structure).display(term.names):

@@ -35,8 +35,9 @@ def varcorr_frame(fit: Fit) -> pd.DataFrame:
     scale = fit.sigma**2
     rows: list[tuple[Any, ...]] = []
     for k in lme4_order(fit.design.terms):
-        term, cov = fit.design.terms[k], scale * fit.lam[k] @ fit.lam[k].T
-        sd = np.sqrt(np.diag(cov))
+        term, cov = fit.design.terms[k], scale * fit.covariances[k]
+        with np.errstate(invalid="ignore"):
+            sd = np.sqrt(np.diag(cov))
         label = term.label or term.group
         shown = structure_called(term.structure).display(term.names)
         rows += [(label, one.label, None, cov[one.row, one.row], sd[one.row]) for one in shown if one.kind == "sd"]

@@ -129,6 +129,7 @@ class EffectsMethods(FittedModel):
         308            12.07   2.3
         309            12.07   2.3
         """
+        self.engine.refuse_negative("ranef_sd")
         sds = [np.sqrt(np.maximum(np.einsum("jaa->ja", cov), 0.0)) for cov in self.ranef_cov]
         return by_factor(self.design, sds)
 

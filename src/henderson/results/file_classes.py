@@ -58,6 +58,7 @@ CLASSES = {
     "Specs": "henderson.design.specs",
     "ResidualSpec": "henderson.design.residual_term",
     "Labels": "henderson.design.residual_term",
+    "Constraints": "henderson.contract.constraints",
     "RandomSpec": "henderson.design.random_terms",
     "ComponentSpec": "henderson.design.variance_components",
     "FixedTerms": "henderson.design.fixed_terms",

@@ -177,4 +177,5 @@ class MeasuresMethods(FittedModel):
         """
         from henderson.diagnostics.measures import random_effects_pca
 
+        self.engine.refuse_negative("rePCA()")
         return random_effects_pca(self.engine.design, self.engine.lam, self.engine.sigma)

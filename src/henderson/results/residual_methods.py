@@ -51,7 +51,7 @@ class ResidualMethods(FittedModel):
         ['VIS2', 'VIS4']
         """
         fit = self.engine
-        if not isinstance(fit, StructuredFit):
+        if not isinstance(fit, StructuredFit) or fit.structure.term.is_plain:
             raise NotAvailable("residual_cov(): the residuals are independent, of variance sigma² / weights")
         found = _all_visits(fit, stratum) if series is None else _of_series(fit, series)
         sd = np.sqrt(np.diag(found.to_numpy()))

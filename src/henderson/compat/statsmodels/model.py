@@ -17,6 +17,7 @@ from henderson.compat.statsmodels.distribution import Distribution
 from henderson.compat.statsmodels.groups import Groups
 from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
+from henderson.compat.statsmodels.packing import can_be_packed
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.results import MixedLMResults
 from henderson.compat.statsmodels.setup import Setup
@@ -134,6 +135,9 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         offset: Any = None,
         eval_env: Any = 0,
         residual: str | None = None,
+        fix: Mapping[str, Any] | None = None,
+        same: Sequence[Any] | None = None,
+        bound: bool = True,
     ) -> MixedLM | StructuredMixedLM:
         """A model from a formula and a table.
 
@@ -164,10 +168,12 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         residual : str, optional
             Covariance of the residuals, ``"ar1(visit | patient)"``; see `henderson.lmer`. With it a model needs no
             random effects, and its `fit` has the native results.
+        fix, same, bound
+            Variances that are held, equal, or not bounded by zero; see `henderson.lmer`. The fit has native results.
 
         Returns
         -------
-        MixedLM, or StructuredMixedLM with `residual`
+        MixedLM; StructuredMixedLM with `residual`, constraints, or structures in bars that statsmodels has not
 
         Raises
         ------
@@ -205,6 +211,8 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         if is_stream(data):
             from henderson.engine.from_source import summed_stream
 
+            if fix is not None or same is not None or not bound:
+                raise ValueError("fix=, same= and bound=False go with a table in memory")
             if vc_formula:
                 raise ValueError(
                     "vc_formula is for a table in memory; of rows that are read in parts write bars: (1 | a/b)"
@@ -239,8 +247,11 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             order="patsy",
             strict=False,
             residual=residual,
+            fix=fix,
+            same=same,
+            bound=bound,
         )
-        if residual is not None:
+        if design.residual is not None or not can_be_packed(design):
             return StructuredMixedLM(design, rows)
         return cls.from_design(design, rows, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
 

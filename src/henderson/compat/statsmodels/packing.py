@@ -39,6 +39,12 @@ def random_effect_terms(terms: Sequence[RandomTerm]) -> tuple[int, ...]:
     )
 
 
+def can_be_packed(design: Design) -> bool:
+    """Whether every entry of cov_re is a parameter: ``ar1(0 + t | g)`` has others."""
+    terms = design.terms
+    return all(isinstance(structure_called(terms[k].structure), Filled) for k in random_effect_terms(terms))
+
+
 @dataclass(frozen=True)
 class Packing:
     """Where the numbers of (cov_re, vcomp) are among the G parameters.

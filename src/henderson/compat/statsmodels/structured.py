@@ -1,6 +1,7 @@
-"""`StructuredMixedLM`: what `mixedlm` makes when residuals have a covariance; statsmodels has no such model.
+"""`StructuredMixedLM`: what `mixedlm` makes of models that statsmodels has not.
 
-Its fit has the native results: statsmodels' packed parameters have no place for those of the residuals.
+Residuals with a covariance, variances that are held, equal or not bounded, and bars with a structure such as
+``ar1(0 + t | g)``. Its fit has the native results: statsmodels' packed parameters have no place for these.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StructuredMixedLM:
-    """A linear mixed model whose residuals have a covariance structure.
+    """A linear mixed model with covariances that statsmodels does not pack.
 
     Attributes
     ----------
@@ -70,6 +71,15 @@ class StructuredMixedLM:
         """Rows used."""
         return self.design.n
 
+    @property
+    def _what(self) -> str:
+        """What statsmodels has not."""
+        if self.design.constraints is not None:
+            return "constraints on its variances"
+        if self.design.residual is not None:
+            return f"the residual structure {self.design.residual.label}"
+        return "structures of random effects"
+
     def fit(self, reml: bool = True, *, progress: bool | None = None, **kwargs: Any) -> MixedModelResults:
         """Fit by REML or maximum likelihood.
 
@@ -90,11 +100,8 @@ class StructuredMixedLM:
         from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
         from henderson.results.fitted import MixedModelResults
 
-        label = "" if self.design.residual is None else self.design.residual.label
         if kwargs:
-            raise ValueError(
-                f"fit({', '.join(kwargs)}): a model with the residual structure {label} is fitted with reml= alone"
-            )
+            raise ValueError(f"fit({', '.join(kwargs)}): a model with {self._what} is fitted with reml= alone")
         fit = fit_design(self.design, self.rows, reml=reml, progress=progress)
         warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
         warn_if_singular(fit)

@@ -17,7 +17,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.design.given import Given
 from henderson.engine.fit import Fit
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, has_negative
 from henderson.engine.residual.rows import residual_roots, scaled_residuals, series_roots, total_roots
 
 FloatArray = np.ndarray
@@ -149,6 +149,8 @@ def of_parameters(design: Design, rows: Rows, at: Given) -> Draw:
 def parametric(fit: Fit) -> Draw:
     """y = Xβ̂ + Zb + ε with b and ε drawn from the fitted model."""
     mean, rows = mean_of(fit), fit.observed
+    if isinstance(fit, StructuredFit) and has_negative(fit):  # no variables have these variances: y alone is drawn
+        return by_series(mean, total_roots(fit.blocks, fit.block_point, rows), ())
     terms = [
         TermDraw(own, fit.sigma * lam, term.n_levels) for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam)
     ]

@@ -78,7 +78,7 @@ class Refits:
         """From single fits."""
         return cls(
             np.array([f.beta for f in fits]),
-            tuple(np.array([f.lam[k] @ f.lam[k].T for f in fits]) for k in range(len(fits[0].lam))),
+            tuple(np.array([f.covariances[k] for f in fits]) for k in range(len(fits[0].lam))),
             np.array([f.sigma for f in fits]),
             np.array([f.deviance for f in fits]),
             np.array([f.optimum.converged for f in fits]),

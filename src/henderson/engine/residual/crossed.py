@@ -164,15 +164,28 @@ class CrossedPoint:
         self.deviance = float(found) if np.isfinite(found) else np.inf
 
     def _inner(self) -> tuple[FloatArray, float]:
-        """K and log|Λ'M_ZZΛ + I|."""
+        """K and log|Λ'M_ZZΛ + I|; of negative variances log|det(D'M_ZZD + S)|, G = DSD', S of signs.
+
+        V is positive definite where D'M_ZZD + S has as many negative eigenvalues as S.
+        """
         crossed, model = self.crossed, self.crossed.model
         q = crossed.n_effects
-        roots = []
-        for term, layout, to in zip(model.design.terms, model.layouts, model.g_of):
+        roots, signs = [], np.ones(q)
+        for k, (to, place) in enumerate(zip(model.g_of, crossed.places)):
+            if model.coordinates.is_signed(k) and self.psi[to][0] < 0:
+                signs[place] = -1.0
+        for k, (term, layout, to) in enumerate(zip(model.design.terms, model.layouts, model.g_of)):
             values, vectors = np.linalg.eigh(layout.covariance(self.psi[to]))
-            roots.append(sparse.kron(sparse.eye_array(term.n_levels), vectors * np.sqrt(np.maximum(values, 0.0))))
+            values = np.abs(values) if model.coordinates.is_signed(k) else np.maximum(values, 0.0)
+            roots.append(sparse.kron(sparse.eye_array(term.n_levels), vectors * np.sqrt(values)))
         lam = sparse.csr_array(sparse.block_diag(roots, format="csr"))
-        inside = lam.T @ (lam.T @ self.M[:q, :q].T).T + np.eye(q)
+        inside = lam.T @ (lam.T @ self.M[:q, :q].T).T + np.diag(signs)
+        if (signs < 0).any():
+            values, vectors = np.linalg.eigh((inside + inside.T) / 2)
+            if (values < 0).sum() != (signs < 0).sum():
+                raise np.linalg.LinAlgError("the covariance of the data is not positive definite")
+            half = lam @ vectors
+            return half / values @ half.T, float(np.log(np.abs(values)).sum())
         low = np.linalg.cholesky((inside + inside.T) / 2)
         half = np.linalg.solve(low, lam.toarray().T)
         return half.T @ half, 2.0 * float(np.log(np.diag(low)).sum())

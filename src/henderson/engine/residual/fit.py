@@ -58,23 +58,41 @@ class StructuredFit(Fit):
         Whether a parameter of the structure is at the end of its range.
     n_blocks : int
         Independent blocks of rows: series, or what random effects tie together.
+    signed : tuple of float or None
+        Variance, relative to σ², of each term whose variance may be negative; its λ is NaN where it is.
     """
 
     psi: np.ndarray = field(default_factory=lambda: np.zeros(0))
     at_end: bool = False
     n_blocks: int = 0
+    signed: tuple[float | None, ...] = ()
     _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
     _block_point: End | None = field(default=None, repr=False, compare=False)
 
     @property
     def n_variances(self) -> int:
         """Variance parameters: the random effects' and the structure's."""
-        return self.n_covariances + len(self.psi)
+        constraints = self.design.constraints
+        of_residual = 0 if constraints is not None and constraints.residual is not None else len(self.psi)
+        return self.n_covariances + of_residual
+
+    @property
+    def covariances(self) -> tuple[FloatArray, ...]:
+        """G of each term, (q, q), relative to σ²; where a variance may be negative, it may be here."""
+        return tuple(
+            one @ one.T if own is None else np.array([[own]]) * np.eye(len(one))
+            for one, own in zip(self.lam, self._signed())
+        )
+
+    def _signed(self) -> tuple[float | None, ...]:
+        return self.signed or (None,) * len(self.lam)
 
     @property
     def penalty(self) -> Penalty:
         """As SAS and mmrm count: under REML the variance parameters only, n − p observations; independent blocks of
         rows, mostly the series, as BIC's observations."""
+        if self.design.residual is not None and self.design.residual.is_plain:
+            return super().penalty
         p = int(self.kept.sum())
         return Penalty(self.n_variances + (0 if self.reml else p), self.n_blocks, self.n - (p if self.reml else 0))
 
@@ -158,7 +176,7 @@ class StructuredFit(Fit):
     def g(self) -> FloatArray:
         """The G parameters relative to σ², (n_g,)."""
         layouts = self.blocks.layouts
-        return np.concatenate([np.zeros(0), *(layout.g(one @ one.T) for layout, one in zip(layouts, self.lam))])
+        return np.concatenate([np.zeros(0), *(layout.g(one) for layout, one in zip(layouts, self.covariances))])
 
     @cached_property
     def moments(self) -> Moments:
@@ -223,6 +241,11 @@ class StructuredFit(Fit):
         ):  # not to be had by blocks, as these may be large
             fields["_kept"] = {**self._kept, "moments": self.moments, "b_cov": self.b_cov()}
         return {**fields, "_blocks": blocks, "_block_point": None}
+
+
+def has_negative(fit: StructuredFit) -> bool:
+    """Whether a variance of random effects is negative."""
+    return any(own is not None and own < 0 for own in fit.signed)
 
 
 def fit_structured(
@@ -370,10 +393,14 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
     user = to_user_units(model) @ point.psi
     psi = user[model.n_g :]
     sigma = float(np.sqrt(psi[0]))
-    lam = [
-        triangular(semidefinite_root(layout.covariance(user[to]))) / sigma
-        for layout, to in zip(model.layouts, model.g_of)
-    ]
+    lam, signed = [], []
+    for k, (layout, to) in enumerate(zip(model.layouts, model.g_of)):
+        own = float(user[to][0]) / sigma**2 if model.coordinates.is_signed(k) else None
+        signed.append(own)
+        if own is not None and own < 0:
+            lam.append(np.full((layout.q, layout.q), np.nan))
+        else:
+            lam.append(triangular(semidefinite_root(layout.covariance(user[to]))) / sigma)
     theta = np.concatenate([np.zeros(0), *(layout.theta(one) for layout, one in zip(model.layouts, lam))])
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
@@ -412,6 +439,7 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
         rows,
         psi=psi,
         at_end=edge,
+        signed=tuple(signed),
         n_blocks=len(np.unique(blocks_of(model.design, rows))),
         _blocks=model,
         _block_point=point,

@@ -18,6 +18,7 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows, present
 from henderson.covariance.layout import Layout, consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
+from henderson.engine.residual.coordinates import Coordinates
 from henderson.engine.residual.data import BlockData, summed_or_stacked
 from henderson.engine.residual.units import Batch, batches_of
 from henderson.engine.sums.basis import Basis
@@ -83,7 +84,6 @@ class BlockModel:
         self._rows: Rows | None = None
         self._parts: list[Part] | None = None
         self.layouts: tuple[Layout, ...] = layouts_of(design.terms)
-        self.theta_of = consecutive([one.n_theta for one in self.layouts])
         self.g_of = consecutive([one.n_g for one in self.layouts])
         self.evaluations = 0
 
@@ -99,6 +99,8 @@ class BlockModel:
         for block, T in zip(blocks.blocks, basis.roots):
             for i, place in zip(block.terms, block.layout.terms):
                 roots[i] = T[place, place]
+        if design.constraints is not None:  # terms with one covariance have it in one basis
+            roots = [roots[design.constraints.first_of(k)] for k in range(len(roots))]
         model = cls(design, basis, tuple(roots), residual, reml, rows.n, rows.log_weights)
         model._rows = rows
         return model
@@ -129,8 +131,8 @@ class BlockModel:
 
     @property
     def n_theta(self) -> int:
-        """Parameters of the random terms in the search's coordinates."""
-        return self.theta_of[-1].stop if self.theta_of else 0
+        """Coordinates of the random terms, before constraints."""
+        return sum(one.n_theta for one in self.layouts)
 
     @property
     def n_g(self) -> int:
@@ -197,35 +199,28 @@ class BlockModel:
 
     # ---- coordinates
 
+    @lazy
+    def coordinates(self) -> Coordinates:
+        """φ and ψ, with what is held or equal."""
+        return Coordinates.of(
+            self.layouts, self.residual, self.design.constraints, self.roots, float(self.basis.y_scale)
+        )
+
     def natural(self, phi: FloatArray) -> FloatArray:
         """ψ = (G, residual's) of φ = (θ, working coordinates), (k,)."""
-        lam = [layout.lam(phi[own]) for layout, own in zip(self.layouts, self.theta_of)]
-        g = [layout.g(one @ one.T) for layout, one in zip(self.layouts, lam)]
-        return np.concatenate([*g, self.residual.natural(phi[self.n_theta :])])
+        return self.coordinates.natural(phi)
 
     def jacobian(self, phi: FloatArray) -> FloatArray:
         """∂ψ/∂φ, (k, f)."""
-        n, m = self.n_theta, self.n_g
-        out = np.zeros((self.k, len(phi)))
-        for layout, place, to in zip(self.layouts, self.theta_of, self.g_of):
-            out[to, place] = layout.g(layout.directions(phi[place]).transpose(1, 2, 0))
-        out[m:, n:] = self.residual.jacobian(phi[n:])
-        return out
+        return self.coordinates.jacobian(phi)
 
     def curvature(self, phi: FloatArray, slope: FloatArray) -> FloatArray:
         """Σ_i slope_i ∂²ψ_i/∂φ∂φ, (f, f)."""
-        n, m = self.n_theta, self.n_g
-        out = np.zeros((len(phi), len(phi)))
-        for layout, place, to in zip(self.layouts, self.theta_of, self.g_of):
-            second = layout.g(layout.second_directions(phi[place]).transpose(2, 3, 0, 1))
-            out[place, place] = np.tensordot(slope[to], second, 1)
-        out[n:, n:] = self.residual.curvature(phi[n:], slope[m:])
-        return out
+        return self.coordinates.curvature(phi, slope)
 
     def working(self, psi: FloatArray) -> FloatArray:
         """φ of ψ."""
-        theta = [layout.theta_of_cov(layout.covariance(psi[to])) for layout, to in zip(self.layouts, self.g_of)]
-        return np.concatenate([*theta, self.residual.working(psi[self.n_g :])])
+        return self.coordinates.working(psi)
 
     # ---- the covariance of a batch's units
 

@@ -16,6 +16,8 @@ from typing import TypeAlias
 import numpy as np
 
 from henderson.contract.rows import Rows
+from henderson.covariance.layout import Layout
+from henderson.covariance.roots import factor_of
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.markov import MarkovModel, MarkovPoint
 from henderson.engine.residual.model import BlockModel
@@ -97,6 +99,8 @@ def search_blocks(
 
     def descend(phi: FloatArray) -> Optimum[End] | None:
         first = evaluate(phi)
+        if not len(phi) and np.isfinite(first.deviance):
+            return Optimum(first, 1, 0.0, 0.0, True, "nothing to estimate", (), first)
         return minimize(evaluate, first) if np.isfinite(first.deviance) else None
 
     starts = _starts(model, rows)
@@ -129,7 +133,7 @@ def _is_same(other: Optimum[End], best: Optimum[End]) -> bool:
 def _snap(model: BlockModel, best: Optimum[End], at: Callable[[FloatArray], End]) -> Optimum[End]:
     """Variances of random effects that are rounding errors set to zero, if the deviance does not rise."""
     psi, changed = best.point.psi.copy(), False
-    for layout, to in zip(model.layouts, model.g_of):
+    for layout, to in _bounded(model):
         values, vectors = eigen(layout.covariance(psi[to]))
         small = values < ROUNDING
         if small.any() and layout.linear:
@@ -166,12 +170,15 @@ def _starts(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
     shares = SHARES if model.layouts else (0.0,)
     for share in shares:
         for psi in found:
+            size = share / max(len(model.layouts), 1)
             of_g = [
-                layout.theta_of_cov(np.eye(layout.q) * share / len(model.layouts) / layout.q)
-                for layout in model.layouts
+                np.array([size])
+                if model.coordinates.is_signed(k)
+                else layout.theta_of_cov(np.eye(layout.q) * size / layout.q)
+                for k, layout in enumerate(model.layouts)
             ]
             own = np.where(degree > 0, (1 - share) * psi, psi)
-            yield np.concatenate([*of_g, model.residual.working(own)])
+            yield model.coordinates.free(np.concatenate([*of_g, model.residual.working(own)]))
 
 
 def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]:
@@ -197,11 +204,17 @@ def at_edge(model: BlockModel, point: End) -> bool:
 
 def has_singular(model: BlockModel, psi: FloatArray) -> bool:
     """Whether some combination of a term's effects has no variance."""
-    for layout, to in zip(model.layouts, model.g_of):
-        covariance = layout.covariance(psi[to])
-        if len(covariance) and eigen(covariance)[0][0] < SINGULAR**2:
-            return True
-    return False
+    return any(layout.least(factor_of(layout.covariance(psi[to]))) < SINGULAR for layout, to in _bounded(model))
+
+
+def _bounded(model: BlockModel) -> list[tuple[Layout, slice]]:
+    """Layouts of the terms with a covariance that is estimated and semidefinite, and where their G parameters are."""
+    constraints = model.design.constraints
+    return [
+        (layout, to)
+        for k, (layout, to) in enumerate(zip(model.layouts, model.g_of))
+        if constraints is None or (k not in constraints.terms and k not in constraints.unbounded)
+    ]
 
 
 def _certificate(point: End) -> tuple[float, float]:

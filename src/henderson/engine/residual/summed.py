@@ -89,6 +89,9 @@ class SummedModel:
         """The model where many rows are tied and the sums are few; else None."""
         if not CrossedModel.suits(model, rows) or any(own.codes is None for own in rows.terms):
             return None
+        held = model.design.constraints
+        if held is not None and (held.unbounded or held.equal):  # λ of each block is its own, and real
+            return None
         found = cls(model, rows)
         entries, size = found.precision.n_entries, Shape.of(found.blocks, model.p + 1).size
         return found if entries <= MOST_ENTRIES and entries * size <= MOST_DOUBLES else None
@@ -129,14 +132,15 @@ class SummedPoint:
     def __init__(self, summed: SummedModel, phi: FloatArray, psi: FloatArray) -> None:
         self.summed, self.theta, self.psi, self.deviance = summed, phi, psi, np.inf
         model, blocks = summed.model, summed.blocks
+        self.x = model.coordinates.whole(phi)
         if not np.isfinite(psi).all():
             return
         try:
             values, self.log_r = summed.precision.values(psi[model.n_g :])
             self.parts = summed.sums.shape.parts(summed.sums.at(values))
             system = Weighed(self.parts, blocks, model.n, model.log_weights)
-            lam = blocks.lam(phi[: model.n_theta])
-            self.inner = KnownScale(Criterion(system, model.basis, model.reml), lam, phi[: model.n_theta])
+            lam = blocks.lam(self.x[: model.n_theta])
+            self.inner = KnownScale(Criterion(system, model.basis, model.reml), lam, self.x[: model.n_theta])
         except np.linalg.LinAlgError:
             return
         deviance = self.inner.deviance + self.log_r
@@ -227,7 +231,7 @@ class SummedPoint:
     def _with_theta(self, x: Vectors, Kx: Vectors) -> FloatArray:
         """y'P ∂_θV P ∂_aV P y, (n_theta, r)."""
         blocks, back = self.summed.blocks, self.parts.times(Kx)
-        theta = [self.theta[block.parameters] for block in blocks.blocks]
+        theta = [self.x[block.parameters] for block in blocks.blocks]
         parts = [
             np.matmul(block.layout.directions(own).transpose(1, 0, 2), ze)
             for block, own, ze in zip(blocks.blocks, theta, self.inner.ze)
@@ -243,18 +247,20 @@ class SummedPoint:
     @lazy
     def gradient(self) -> FloatArray:
         """∂d/∂φ, (f,)."""
-        jacobian = self.summed.model.residual.jacobian(self.theta[self.summed.model.n_theta :])
-        return np.concatenate([self.inner.gradient, jacobian.T @ self._by_residual[0]])
+        model = self.summed.model
+        jacobian, P = model.residual.jacobian(self.x[model.n_theta :]), model.coordinates.selection
+        found = np.concatenate([self.inner.gradient, jacobian.T @ self._by_residual[0]])
+        return found if P is None else P.T @ found
 
     @lazy
     def hessian_model(self) -> FloatArray:
         """∂²d/∂φ∂φ as the head of the file has it, (f, f)."""
         model, n = self.summed.model, self.summed.model.n_theta
         slope, own, mixed = self._by_residual
-        jacobian = model.residual.jacobian(self.theta[n:])
-        out = np.empty((len(self.theta),) * 2)
+        jacobian, P = model.residual.jacobian(self.x[n:]), model.coordinates.selection
+        out = np.empty((len(self.x),) * 2)
         out[:n, :n] = self.inner.hessian_model
-        out[n:, n:] = jacobian.T @ own @ jacobian + model.residual.curvature(self.theta[n:], slope)
+        out[n:, n:] = jacobian.T @ own @ jacobian + model.residual.curvature(self.x[n:], slope)
         out[:n, n:] = mixed @ jacobian
         out[n:, :n] = out[:n, n:].T
-        return out
+        return out if P is None else P.T @ out @ P

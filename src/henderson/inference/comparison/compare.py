@@ -19,7 +19,7 @@ import pandas as pd
 from henderson.engine.fit import Fit
 from henderson.inference.choose import infer
 from henderson.inference.comparison.chibar import mixture
-from henderson.inference.comparison.nested import check_nested, residual_within, same_residual
+from henderson.inference.comparison.nested import check_nested, residual_within, same_residual, structure_of
 from henderson.inference.comparison.submodels import (
     by,
     check_same_rows,
@@ -149,7 +149,7 @@ def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame
         rows.append(row | (_ratio(fits[k - 1], fit, same) if tested else dict.fromkeys(_RATIO, np.nan)))
     names = [_name(fit, k, fits) for k, fit in enumerate(fits)]
     frame = pd.DataFrame(rows, index=pd.Index(names))
-    if any(fit.design.residual is not None for fit in fits):
+    if any(structure_of(fit) is not None for fit in fits):
         lowest = (f"the lowest {name} is that of {frame[name.lower()].idxmin()}" for name in ("AIC", "BIC"))
         notes += ["; ".join(lowest)]
     for k, is_nested in enumerate(nested):
@@ -166,7 +166,7 @@ def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame
 def _counted(fits: Sequence[Any]) -> list[tuple[int, int]]:
     """Parameters and observations that AIC and BIC count, of one kind for all: where residuals of any have a structure
     those of SAS and mmrm (`StructuredFit.penalty`)."""
-    structured = [fit for fit in fits if fit.design.residual is not None]
+    structured = [fit for fit in fits if structure_of(fit) is not None]
     if not structured:
         return [(fit.n_parameters, fit.n) for fit in fits]
     n = min(fit.penalty.n_bic for fit in structured)
@@ -175,7 +175,7 @@ def _counted(fits: Sequence[Any]) -> list[tuple[int, int]]:
 
 def _name(fit: Any, k: int, fits: Sequence[Any]) -> str:
     """A model's formula, with the structure of its residuals where the models differ in that."""
-    formula, residual = fit.design.formula or f"model {k + 1}", fit.design.residual
+    formula, residual = fit.design.formula or f"model {k + 1}", structure_of(fit)
     if all(same_residual(fit, other) for other in fits):
         return formula
     return f"{formula}, {residual.label}" if residual is not None else formula

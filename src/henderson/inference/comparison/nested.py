@@ -18,7 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from henderson.contract.constraints import Constraints
 from henderson.contract.design import RandomTerm
+from henderson.contract.residual import ResidualTerm
 from henderson.contract.rows import TermRows
 from henderson.covariance.diagonal import Diagonal
 from henderson.covariance.structures import structure_called
@@ -75,21 +77,48 @@ def check_nested(small: Fit | LinearFit, large: Fit | LinearFit) -> None:
         raise ValueError(f"the models are not nested: their offsets differ, {advice}")
     if coefficients_in(*span_of(small, large)) is None:
         raise ValueError(f"the models are not nested: the fixed part of one is not within that of the other, {advice}")
+    if not constraints_within(small, large):
+        raise ValueError(f"the models are not nested: what is held or equal differs, {advice}")
     for k, term in enumerate(small.design.terms):
         if not _is_within(small, k, large):
             name = term.label or term.group
             raise ValueError(f"the models are not nested: the random term {name!r} is not within the other's, {advice}")
 
 
+def constraints_within(small: Fit | LinearFit, large: Fit | LinearFit) -> bool:
+    """Whether what is held, equal or bounded in the larger model is so in the smaller, whose terms must be the same."""
+    one, two = small.design.constraints, large.design.constraints
+    if one is None and two is None:
+        return True
+    if len(small.design.terms) != len(large.design.terms) or not all(
+        _parts(a) == _parts(b) and _same_effects(a, b) for a, b in zip(small.design.terms, large.design.terms)
+    ):
+        return False
+    one, two = one or Constraints(), two or Constraints()
+    if set(one.unbounded) - set(two.unbounded):
+        return False
+    if two.residual is not None and one.residual != two.residual:
+        return False
+    if not all(k in one.fixed and np.array_equal(one.fixed[k], cov) for k, cov in two.fixed.items()):
+        return False
+    return all(len({one.first_of(k) for k in own}) == 1 for own in two.equal)
+
+
 def same_residual(a: Fit | LinearFit, b: Fit | LinearFit) -> bool:
     """Whether two models' residuals have one structure."""
-    one, two = a.design.residual, b.design.residual
+    one, two = structure_of(a), structure_of(b)
     return (None if one is None else one.label) == (None if two is None else two.label)
+
+
+def structure_of(fit: Fit | LinearFit) -> ResidualTerm | None:
+    """What correlates a model's residuals, or makes their variances differ; None for none."""
+    own = fit.design.residual
+    return None if own is None or own.is_plain else own
 
 
 def residual_within(small: Fit | LinearFit, large: Fit | LinearFit) -> bool:
     """Whether the covariance of one model's residuals is visibly a case of the other's."""
-    one, two = small.design.residual, large.design.residual
+    one, two = structure_of(small), structure_of(large)
     if one is None:
         return True  # one variance: a case of all
     if two is None:

@@ -40,6 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.inference.contrast_rows import independent_rows, wald_f
+from henderson.inference.ddf.satterthwaite import NO_SPREAD, or_infinite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions, natural_sizes
 from henderson.inference.information import curvature, tangent
@@ -86,7 +87,7 @@ class KenwardRoger:
         u = np.einsum("ra,iab,rb->ri", half, self.P, half, optimize=True)
         known &= variance > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(known, 2 * variance**2 / ((u @ self.W) * u).sum(1), np.nan)
+            return np.where(known, or_infinite(2 * variance**2 / ((u @ self.W) * u).sum(1)), np.nan)
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
         """λF and m; `cov` is the adjusted covariance."""
@@ -109,6 +110,8 @@ class KenwardRoger:
         traces = np.einsum("iaa->i", u)
         a1 = float(traces @ self.W @ traces)
         a2 = float(np.einsum("ij,iab,jba->", self.W, u, u, optimize=True))
+        if a2 < 2 / NO_SPREAD:  # nothing that was estimated moves the variances
+            return 1.0, np.inf
         return scale_and_df(l, a1, a2)
 
 
@@ -192,7 +195,7 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
     refuse_ml(fitted.fit.reml)
     refuse_lost(fitted)
     fitted = fitted.working
-    if fitted.design.residual is not None:
+    if fitted.design.residual is not None and not fitted.design.residual.is_plain:
         information = "observed"
     at, along = curvature(fitted), tangent(fitted)
     if along is None:

@@ -25,6 +25,9 @@ from henderson.numerics.linalg import positive_inverse
 
 FloatArray = np.ndarray
 
+#: degrees of freedom above which the spread of a variance is rounding
+NO_SPREAD = 1e14
+
 
 @dataclass(frozen=True)
 class Satterthwaite:
@@ -60,7 +63,7 @@ class Satterthwaite:
         spread = ((slope @ self.covariance) * slope).sum(1)
         known &= variance > 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(known, 2 * variance**2 / spread, np.nan)
+            return np.where(known, or_infinite(2 * variance**2 / spread), np.nan)
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
         """F and Fai and Cornelius' denominator df."""
@@ -69,6 +72,11 @@ class Satterthwaite:
         turned = directions[:, good].T @ rows
         statistic = float(np.mean((directions[:, good].T @ values) ** 2 / size[good]))
         return statistic, matched_df(self.df(turned))
+
+
+def or_infinite(df: FloatArray) -> FloatArray:
+    """Degrees of freedom; those of a variance that no estimated parameter moves are infinite, not rounding."""
+    return np.where(df > NO_SPREAD, np.inf, df)
 
 
 def matched_df(nu: FloatArray) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import chdtri, ndtri
 
 from henderson.design.intercept import other_spelling
-from henderson.design.variance_parameters import find, variance_parameters
+from henderson.design.variance_parameters import find, is_held, variance_parameters
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
 from henderson.intervals.profile.curve import Curve, Scale
@@ -90,7 +90,7 @@ def profile_fit(
     Days                            7.359   13.576
     """
     design = fit.design
-    variances = [Target.of(p) for p in variance_parameters(design)]
+    variances = [Target.of(p) for p in variance_parameters(design) if not is_held(design, p)]
     fixed = [Target(name, other_spelling(name), "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
     targets = _chosen(variances, [] if reml else fixed, which)
     cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))

@@ -78,16 +78,22 @@ FUNCTIONS: dict[str, Callable[[Any, Scale], Any]] = {
 def quantity(fit: StructuredFit, parameter: VarianceParameter) -> Quantity:
     """The function that a parameter is of (G, ψ)."""
     layouts, k = fit.blocks.layouts, fit.blocks.k
+    if parameter.kind == "sigma":  # of independent residuals
+        weights = np.zeros((1, k))
+        weights[0, fit.blocks.n_g] = 1.0
+        return Quantity(Scale("sd", fit.sigma), weights)
     if parameter.kind == "residual":
         weights = np.zeros((1, k))
         weights[0, fit.blocks.n_g + parameter.row] = 1.0
         return Quantity(scale_of_range(*fit.structure.ranges[parameter.row]), weights)
     place, basis = consecutive([one.n_g for one in layouts])[parameter.term], layouts[parameter.term].basis()
     r, s = parameter.row, parameter.column
-    entries = [(r, r)] if parameter.kind == "sd" else [(r, s), (r, r), (s, s)]
+    entries = [(r, r)] if parameter.kind in ("sd", "var") else [(r, s), (r, r), (s, s)]
     weights = np.zeros((len(entries), k))
     for row, entry in zip(weights, entries):
         row[place] = basis[(slice(None), *entry)]
+    if parameter.kind == "var":
+        return Quantity(Scale("plain"), weights)
     return Quantity(Scale(parameter.kind, fit.sigma if parameter.kind == "sd" else 1.0), weights)
 
 

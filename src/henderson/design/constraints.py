@@ -1,0 +1,215 @@
+"""What a user says of variance parameters before the fit: ``fix=``, ``same=``, ``bound=``, by the names of the terms.
+
+A term is called by its grouping factor, its label in tables (``"Subject.1"``), or as it is written,
+``"(1 | Subject)"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from henderson.contract.constraints import Constraints
+from henderson.contract.design import Design
+from henderson.contract.residual import ResidualRows, ResidualTerm
+from henderson.contract.rows import Rows
+from henderson.covariance.structures import structure_called
+from henderson.design.given import checked_covariance, covariance_matrix
+from henderson.design.intercept import other_spelling
+from henderson.design.residual_term import Labels, ResidualSpec
+from henderson.errors import FormulaError
+from henderson.formula.bar_kinds import bar_text
+
+FloatArray = np.ndarray
+
+#: what the residual variance is called
+RESIDUAL = "Residual"
+
+
+def constrained(design: Design, rows: Rows, fix: Any, same: Any, bound: Any) -> tuple[Design, Rows]:
+    """A design and its rows with constraints; both as they are where there are none.
+
+    Parameters
+    ----------
+    design : Design
+    rows : Rows
+    fix : mapping of str to number or matrix, or None
+        Variances in the user's units; ``"Residual"`` is the residual's.
+    same : sequence of sequences of str, or None
+    bound : bool
+        Whether variances are nonnegative.
+
+    Raises
+    ------
+    FormulaError
+        Naming the term and what there is.
+    """
+    if bound is not True and bound is not False:
+        raise ValueError(f"bound must be True or False, not {bound!r}")
+    terms, covariances, residual = _fixed(design, fix)
+    equal = _equal(design, same, terms)
+    unbounded = () if bound else _unbounded(design, terms)
+    if not terms and residual is None and not equal and not unbounded:
+        return design, rows
+    constraints = Constraints(terms, covariances, residual, equal, unbounded)
+    if design.residual is not None:
+        if residual is not None:
+            raise FormulaError(
+                f"fix: {RESIDUAL!r} is one variance, and the residuals have the structure {design.residual.label}"
+            )
+        return replace(design, constraints=constraints), rows
+    series = pd.RangeIndex(design.n)
+    specs = design.specs
+    if specs is not None:
+        specs = replace(specs, residual=ResidualSpec(Labels((), series), None, None, (), ()))
+    design = replace(design, residual=ResidualTerm("iid", "", series), constraints=constraints, specs=specs)
+    return design, replace(rows, residual=ResidualRows(np.arange(rows.n), np.empty((rows.n, 0))))
+
+
+def _texts(design: Design) -> list[str]:
+    """Each term as it is written."""
+    out = []
+    for term in design.terms:
+        names = [name for name in term.names if name not in ("(Intercept)", "Intercept")]
+        first = "1" if len(names) < len(term.names) else "0"
+        shown = [first] if not names else names if first == "1" and len(names) == 1 else [first, *names]
+        out.append(bar_text(term.structure, " + ".join(shown), term.group))
+    return out
+
+
+def _named(design: Design, name: Any, what: str) -> list[int]:
+    """Numbers of the terms that a name stands for.
+
+    Raises
+    ------
+    FormulaError
+        For a name that is not there, with those that are.
+    """
+    groups = [term.group for term in design.terms]
+    labels = [term.label or term.group for term in design.terms]
+    texts = _texts(design)
+    plain = "".join(str(name).split())
+    bare = plain if plain.startswith("(") or "|" not in plain else f"({plain})"
+    written = [k for k, text in enumerate(texts) if bare in {"".join(text.split()), *_spellings(design, k)}]
+    if written:
+        return written
+    if name in groups:
+        return [k for k, group in enumerate(groups) if group == name]
+    if name in labels:
+        return [labels.index(name)]
+    there = ", ".join(dict.fromkeys([*groups, *labels, *texts])) or "no random terms"
+    raise FormulaError(f"{what}: the model has no random term {name!r}; there are {there}")
+
+
+def _spellings(design: Design, k: int) -> set[str]:
+    """Other ways to write a bar: with and without the intercept."""
+    term = design.terms[k]
+    names = ["1" if name in ("(Intercept)", "Intercept") else name for name in term.names]
+    both = {" + ".join(names), " + ".join(names if "1" in names else ["0", *names])}
+    return {"".join(bar_text(term.structure, one, term.group).split()) for one in both}
+
+
+def _fixed(design: Design, fix: Any) -> tuple[tuple[int, ...], tuple[FloatArray, ...], float | None]:
+    """Terms, their σ²G, and the residual variance."""
+    if fix is None:
+        return (), (), None
+    if not isinstance(fix, Mapping):
+        raise FormulaError(
+            f"fix is a dict of random terms and their variances, as in {{'Subject': 0}}, not {type(fix).__name__}"
+        )
+    found: dict[int, FloatArray] = {}
+    residual: float | None = None
+    for name, value in fix.items():
+        if name == RESIDUAL and RESIDUAL not in [term.group for term in design.terms]:
+            residual = _variance(value, name)
+            if residual <= 0:
+                raise FormulaError(f"fix: the variance of {RESIDUAL!r} must be positive, not {value!r}")
+            continue
+        own = _named(design, name, "fix")
+        if np.ndim(value) == 0 and not isinstance(value, Mapping):
+            number = _variance(value, name)
+            if number and (len(own) > 1 or design.terms[own[0]].n_columns > 1):
+                raise FormulaError(
+                    f"fix: {name!r} has several effects ({_effects(design, own)}), whose covariance is a matrix; a "
+                    "number goes with one effect, and zero with any"
+                )
+            parts = {k: number * np.eye(design.terms[k].n_columns) for k in own}
+        elif len(own) > 1:
+            raise FormulaError(
+                f"fix: {name!r} has several terms; name one of {', '.join(_texts(design)[k] for k in own)}"
+            )
+        else:
+            names = design.terms[own[0]].names
+            given = (
+                [other_spelling(one) if one not in names else one for one in value]
+                if isinstance(value, Mapping)
+                else names
+            )
+            if lacking := [one for one in names if one not in given]:
+                raise FormulaError(
+                    f"fix[{name!r}] lacks {', '.join(map(repr, lacking))}: a covariance is held as a whole"
+                )
+            parts = {own[0]: covariance_matrix(value, names, str(name), "fix")}
+        for k, cov in parts.items():
+            if k in found:
+                raise FormulaError(f"fix: {_texts(design)[k]} is given twice")
+            found[k] = checked_covariance(cov, design.terms[k].structure, str(name), "fix")
+    terms = tuple(sorted(found))
+    return terms, tuple(found[k] for k in terms), residual
+
+
+def _variance(value: Any, name: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= float(value) < np.inf:
+        raise FormulaError(f"fix: the variance of {name!r} must be a number from zero, not {value!r}")
+    return float(value)
+
+
+def _effects(design: Design, terms: Sequence[int]) -> str:
+    return ", ".join(name for k in terms for name in design.terms[k].names)
+
+
+def _equal(design: Design, same: Any, fixed: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Sets of terms with one covariance."""
+    if same is None:
+        return ()
+    if isinstance(same, str) or not isinstance(same, Sequence):
+        raise FormulaError(f"same is a list of sets of terms, as in [('dam', 'sire')], not {same!r}")
+    groups = [same] if all(isinstance(one, str) for one in same) else list(same)
+    found: list[tuple[int, ...]] = []
+    for names in groups:
+        if isinstance(names, str) or not isinstance(names, Sequence) or len(names) < 2:
+            raise FormulaError(f"same: a set has two terms or more, as in ('dam', 'sire'), not {names!r}")
+        own = []
+        for name in names:
+            here = _named(design, name, "same")
+            if len(here) > 1:
+                several = ", ".join(_texts(design)[k] for k in here)
+                raise FormulaError(f"same: {name!r} has several terms; name one of {several}")
+            own.append(here[0])
+        if len(set(own)) < len(own) or set(own) & {k for one in found for k in one}:
+            raise FormulaError(f"same: a term is named twice in {same!r}")
+        texts = _texts(design)
+        for k in own[1:]:
+            first, other = design.terms[own[0]], design.terms[k]
+            if (first.structure, first.n_columns) != (other.structure, other.n_columns):
+                raise FormulaError(f"same: {texts[own[0]]} and {texts[k]} have covariances of different kinds")
+        if held := [k for k in own if k in fixed]:
+            raise FormulaError(f"same: {_texts(design)[held[0]]} is fixed; fix the others at its value too")
+        found.append(tuple(sorted(own)))
+    return tuple(found)
+
+
+def _unbounded(design: Design, fixed: tuple[int, ...]) -> tuple[int, ...]:
+    """All free terms, which must be of one effect."""
+    free = [k for k in range(len(design.terms)) if k not in fixed]
+    for k in free:
+        if structure_called(design.terms[k].structure).n_theta(design.terms[k].n_columns) > 1:
+            raise FormulaError(
+                f"bound=False: {_texts(design)[k]} has a covariance matrix, which may not be indefinite; it goes with "
+                "terms of one variance, (1 | g); give the residuals the covariance: residual='cs(visit | g)'"
+            )
+    return tuple(free)
