@@ -343,6 +343,22 @@ def test_the_rest_follows(tmp_path, sleep):
     assert 4 * means.var(axis=0, ddof=1).mean() < 0.8 * np.asarray(drawn).var(axis=0).mean()
 
 
+def test_what_takes_terms_out_says_that_it_does_not(sleep):
+    fit = lmer("Reaction ~ Days + (1 | Subject)", sleep, fix={"Subject": 700.0})
+    negative = lmer("y ~ v + (1 | g)", groups(1, -0.15), bound=False)
+    for one in (fit, negative):
+        for method in ("ranova", "step"):
+            with pytest.raises(DataError, match=rf"{method}\(\): not available for a model with constraints"):
+                getattr(one, method)()
+        with pytest.raises(DataError, match="not available for a model with constraints|negative"):
+            henderson.simplify(one)
+        assert np.isfinite(one.drop1()["p"]).all()
+    for call in (negative.caic, lambda: negative.simulate(2, groups(1, 0.0))):
+        with pytest.raises(DataError, match="the variance of g is negative"):
+            call()
+    assert np.isfinite(fit.caic().rho)
+
+
 def test_mixedlm_has_them(sleep):
     wanted = lmer("Reaction ~ Days + (1 | Subject)", sleep, fix={"Subject": 700.0})
     fit = mixedlm("Reaction ~ Days", sleep, groups="Subject", fix={"Subject": 700.0}).fit()

@@ -150,7 +150,7 @@ def test_statsmodels_door_has_native_results_of_what_it_cannot_pack(data):
     with pytest.raises(ValueError, match=r"fit\(do_cg\): a model with structures of random effects"):
         henderson.mixedlm("y ~ x + ar1(0 + t | g)", data).fit(do_cg=False)
     with pytest.raises(FormulaError, match=r"cov_re has a parameter for each of its entries.*lmer\(\) takes ar1"):
-        henderson.mixedlm("y ~ x + ar1(0 + t | g)", iter([data]))
+        henderson.mixedlm("y ~ x + ar1(0 + t | g)", lambda: iter([data]))
 
 
 def test_profiles_are_refused_by_name(data):

@@ -125,6 +125,7 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     ConditionalAIC
     """
     fit = fit_of(fit)
+    fit.refuse_negative("caic()")
     if isinstance(fit, StructuredFit):
         return _of_structured(fit)
     fit.rows_for("caic()")

@@ -210,6 +210,14 @@ class Fit:
                 raise NotAvailable(f"{what}: not available for a model with constraints on its variances")
             raise NotAvailable(f"{what}: not available for a model with the residual structure {residual.label}")
 
+    def refuse_constraints(self, what: str) -> None:
+        """Raise a `NotAvailable` for `what`, which takes terms out, where variances are held, equal, or not bounded."""
+        if self.design.constraints is not None:
+            raise NotAvailable(
+                f"{what}: not available for a model with constraints on its variances (fix=, same=, bound=); fit the "
+                "smaller model and compare()"
+            )
+
     def refuse_negative(self, what: str) -> None:
         """Raise a `NotAvailable` for `what` where a variance of random effects is negative: then they are no variables,
         and have no standard deviation."""

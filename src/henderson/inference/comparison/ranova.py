@@ -56,6 +56,8 @@ def ranova(model: Any) -> pd.DataFrame:
     from scipy.special import chdtrc
 
     fit = fit_from(model)
+    if isinstance(fit, Fit):
+        fit.refuse_constraints("ranova()")
     whole, at_end = likelihood_of(fit), isinstance(fit, StructuredFit) and fit.at_end
     rows = {"<none>": _row(whole.deviance, whole.n_parameters)}
     notes = []

@@ -108,6 +108,7 @@ def step(
     for name, alpha in (("alpha_random", alpha_random), ("alpha_fixed", alpha_fixed)):
         if not 0 <= alpha <= 1:
             raise ValueError(f"{name} must be between 0 and 1, not {alpha!r}")
+    fit.refuse_constraints("step()")
     fit.observed_for("step()")
     kept = {keep} if isinstance(keep, str) else set(keep)
     known = {term.name for term in fixed_terms_of(fit)} | {one.name for one in removals(fit)}
