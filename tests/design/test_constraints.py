@@ -350,7 +350,7 @@ def test_what_takes_terms_out_says_that_it_does_not(sleep):
         for method in ("ranova", "step"):
             with pytest.raises(DataError, match=rf"{method}\(\): not available for a model with constraints"):
                 getattr(one, method)()
-        with pytest.raises(DataError, match="not available for a model with constraints|negative"):
+        with pytest.raises(DataError, match=r"not available for a model with constraints|negative"):
             henderson.simplify(one)
         assert np.isfinite(one.drop1()["p"]).all()
     for call in (negative.caic, lambda: negative.simulate(2, groups(1, 0.0))):
