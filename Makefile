@@ -4,13 +4,20 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint docs browser fuzz bench wheel clean
+.PHONY: demo test java lint docs browser fuzz bench wheel clean
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
 
-test: lint
-	$(PY) -m pytest --numprocesses auto
+test: lint java
+	$(PY) -m pytest --numprocesses auto --dist loadgroup
+
+# Spark needs Java, which does not come from PyPI.
+java:
+	@command -v java >/dev/null || test -n "$$JAVA_HOME" || { \
+		echo "the tests of Spark need Java 17: apt-get install openjdk-17-jre-headless" >&2; \
+		test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { \
+			apt-get update -qq; apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null; }; }
 
 lint: $(VENV)/test.stamp
 	$(PY) -m ruff check src tests benchmarks examples docs

@@ -49,7 +49,8 @@ def lmer(
     data : pandas or polars DataFrame, pyarrow Table, dict of arrays; or rows that are read in parts
         A path, glob, folder or list of paths of Parquet, CSV or Feather files; a ``pyarrow.dataset``; SQL text such as
         ``"SELECT * FROM 'visits/*.parquet'"``, alone or with a connection of DuckDB as ``(text, connection)``; a
-        relation of DuckDB; a polars LazyFrame; an iterator of tables, or a function that makes one. They are gone
+        relation of DuckDB; a polars LazyFrame; a DataFrame of Dask or Spark, whose rows are summed where they
+        live; an iterator of tables, or a function that makes one. They are gone
         through twice, in the memory of the model and not of the rows, and give the same fit. Or the sums of rows that
         were read (`RowSums`).
     REML : bool

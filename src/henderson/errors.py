@@ -88,3 +88,14 @@ def users_level() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "henderson":
         frame, level = frame.f_back, level + 1
     return level
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in a line.
+
+    Examples
+    --------
+    >>> first_line(OSError("no space left\\n  at ...")), first_line(KeyError())
+    ('no space left', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -13,7 +13,8 @@ the second pass has counted the rows of each level, those without are left out (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ from henderson.formula.plan import Plan
 from henderson.sources.columns import Array, find_missing, kind_of, settle
 from henderson.sources.factors import Crossing
 from henderson.sources.streams.distinct import Distinct, Kinds, joined
-from henderson.sources.streams.source import Source
+from henderson.sources.streams.source import Part, Source, Spread, reduced
 from henderson.sources.table import Table
 
 #: rows of a column that is held in memory while an expression learns from it
@@ -115,57 +116,127 @@ def witness(
 ) -> Witness:
     """Steps 1 and 2."""
     first = peek(source, plan.variables, kinds)
-    held: dict[str, list[Columns]] = {}
-    distinct: dict[str, Distinct] = {}
-    for expr in plan.factors:
-        uses = plan.uses[expr]
-        spec = learn(expr, first, env, contrasts=contrasts)[0] if is_plain(expr, first) or not uses else None
-        if spec is not None:
-            if spec.levels is not None and uses:
+    seen = Seen.nothing(first, plan, env, contrasts, kinds)
+    if seen.names:
+        seen = reduced(source, seen.names, seen, tell)
+    return seen.witness(first)
+
+
+@dataclass
+class Seen:
+    """What there is to learn from some parts: called with them, it returns what they show.
+
+    Attributes
+    ----------
+    distinct : dict of str to Distinct
+        Of each factor whose levels are learned.
+    groups : dict of tuple to Distinct
+    others : dict of str to Distinct
+        Of further columns of the fixed part that are no numbers.
+    held : dict of str to (names, list of columns)
+        Of each expression that learns from all values of its columns.
+    kinds : Kinds
+    n : int
+        Rows.
+    """
+
+    distinct: dict[str, Distinct]
+    groups: dict[GroupName, Distinct]
+    others: dict[str, Distinct]
+    held: dict[str, tuple[tuple[str, ...], list[Columns]]]
+    kinds: Kinds
+    n: int = 0
+
+    @classmethod
+    def nothing(cls, first: Columns, plan: Plan, env: Environment, contrasts: Mapping[str, Any], kinds: Kinds) -> Seen:
+        """Step 1: of no rows, for what the first complete rows say that there is to learn."""
+        held: dict[str, tuple[tuple[str, ...], list[Columns]]] = {}
+        distinct: dict[str, Distinct] = {}
+        for expr in plan.factors:
+            uses = plan.uses[expr]
+            spec = learn(expr, first, env, contrasts=contrasts)[0] if is_plain(expr, first) or not uses else None
+            if spec is not None:
+                if spec.levels is not None and uses:
+                    distinct[expr] = Distinct(uses)
+                continue
+            learns = learns_from(expr, first, env)
+            if learns == "values":
+                held[expr] = tuple(uses), []
+            elif learns == "labels" or learn(expr, first, env, contrasts=contrasts)[0].levels is not None:
                 distinct[expr] = Distinct(uses)
-            continue
-        learns = learns_from(expr, first, env)
-        if learns == "values":
-            held[expr] = []
-        elif learns == "labels" or learn(expr, first, env, contrasts=contrasts)[0].levels is not None:
-            distinct[expr] = Distinct(uses)
-    bars = [bar.group for bar, _ in plan.bars] + ([plan.groups.group] if plan.groups else [])
-    groups = {group: Distinct(group) for group in dict.fromkeys(bars)}
-    known = {name for one in distinct.values() for name in one.names}
-    fixed = dict.fromkeys(name for term in plan.fixed for expr in term for name in plan.uses[expr])
-    others = {
-        name: Distinct([name]) for name in fixed if name not in known and kind_of(first[name]) not in ("number", "time")
-    }
-    wanted = dict.fromkeys(
-        [*known, *others, *(n for group in groups for n in group), *(n for expr in held for n in plan.uses[expr])]
-    )
-    n = 0
-    for part in source.parts(tuple(wanted)) if wanted else ():
-        columns = {name: part.table[name] for name in wanted}
+        bars = [bar.group for bar, _ in plan.bars] + ([plan.groups.group] if plan.groups else [])
+        groups = {group: Distinct(group) for group in dict.fromkeys(bars)}
+        known = {name for one in distinct.values() for name in one.names}
+        fixed = dict.fromkeys(name for term in plan.fixed for expr in term for name in plan.uses[expr])
+        others = {
+            name: Distinct([name])
+            for name in fixed
+            if name not in known and kind_of(first[name]) not in ("number", "time")
+        }
+        return cls(distinct, groups, others, held, kinds)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns to read."""
+        every = [one.names for one in (*self.distinct.values(), *self.others.values(), *self.groups.values())]
+        return tuple(
+            dict.fromkeys(name for names in (*every, *(uses for uses, _ in self.held.values())) for name in names)
+        )
+
+    def __call__(self, parts: Iterable[Part]) -> Seen:
+        """What some parts show beside what was seen."""
+        out = copy.deepcopy(self)
+        for part in parts:
+            out.add(part)
+        return out
+
+    def add(self, part: Part) -> None:
+        """Step 2, of a part."""
+        columns = {name: part.table[name] for name in self.names}
         for name, values in columns.items():
-            kinds.check(name, values, part.where)
-        for one in (*distinct.values(), *groups.values(), *others.values()):
+            self.kinds.check(name, values, part.where)
+        for one in (*self.distinct.values(), *self.groups.values(), *self.others.values()):
             one.add(_complete(columns, one.names))
-        for expr, parts in held.items():
-            parts.append(_complete(columns, plan.uses[expr]))
-        n += part.table.n
-        if held and n > HELD:
+        for uses, parts in self.held.values():
+            parts.append(_complete(columns, uses))
+        self._count(part.table.n)
+
+    def __add__(self, other: Seen) -> Seen:
+        """What both show."""
+        held = {expr: (uses, parts + other.held[expr][1]) for expr, (uses, parts) in self.held.items()}
+        out = Seen(
+            _added(self.distinct, other.distinct),
+            _added(self.groups, other.groups),
+            _added(self.others, other.others),
+            held,
+            self.kinds + other.kinds,
+            self.n,
+        )
+        out._count(other.n)
+        return out
+
+    def _count(self, n: int) -> None:
+        self.n += n
+        if self.held and self.n > HELD:
             raise FormulaError(
-                f"{next(iter(held))!r} learns from all values of a column, which are held in memory up to {HELD:,} "
-                "rows; there are more: write its numbers into the formula, (x - 10.5) / 2.2, or make a column of it"
+                f"{next(iter(self.held))!r} learns from all values of a column, which are held in memory up to "
+                f"{HELD:,} rows; there are more: write its numbers into the formula, (x - 10.5) / 2.2, or make a "
+                "column of it"
             )
-        tell(n)
-    of_factors = {expr: one.columns() for expr, one in distinct.items()}
-    of_factors |= {
-        expr: {name: joined([part[name] for part in parts], name) for name in plan.uses[expr]}
-        for expr, parts in held.items()
-    }
-    return Witness(
-        first,
-        of_factors,
-        {group: one.columns() for group, one in groups.items()},
-        {name: one.columns() for name, one in others.items()},
-    )
+
+    def witness(self, first: Columns) -> Witness:
+        """Rows that show all of it."""
+        of_factors = {expr: one.columns() for expr, one in self.distinct.items()}
+        of_factors |= {
+            expr: {name: joined([part[name] for part in parts], name) for name in uses}
+            for expr, (uses, parts) in self.held.items()
+        }
+        of_groups = {group: one.columns() for group, one in self.groups.items()}
+        return Witness(first, of_factors, of_groups, {name: one.columns() for name, one in self.others.items()})
+
+
+def _added(some: Mapping[Any, Distinct], others: Mapping[Any, Distinct]) -> dict[Any, Distinct]:
+    return {key: one + others[key] for key, one in some.items()}
 
 
 def _complete(columns: Columns, names: tuple[str, ...]) -> Columns:
@@ -201,6 +272,9 @@ def learned(
 
 def table_of(source: Source) -> Table:
     """A table with the source's columns, for a plan; of a column the first rows, which say what it holds."""
+
+    if isinstance(source, Spread):
+        return source.first
 
     def read(name: str) -> Array:
         return next(part.table[name] for part in source.parts((name,)))

@@ -1,13 +1,15 @@
 """A model whose rows come in parts: the parts of a source become `Rows`, chunk by chunk, of one `Design`.
 
 `Reader` knows what a model learned (`learning`) and turns a table of any rows into the model's arrays, with the same
-functions that a table in memory goes through. `Pass` is one way through a source: an iterable of `Rows` that counts
-what it has seen. Rows in which a variable is missing, or an expression has no value, are dropped and counted.
+functions that a table in memory goes through. `rows_of` is one way through some parts; a `Tally` counts what went by,
+and tallies of the parts add up. Rows in which a variable is missing, or an expression has no value, are dropped and
+counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import copy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -42,7 +44,7 @@ from henderson.formula.terms import shown
 from henderson.sources.columns import Array, settle
 from henderson.sources.factors import Lookup
 from henderson.sources.streams.distinct import Kinds
-from henderson.sources.streams.source import Source
+from henderson.sources.streams.source import Part as SourcePart
 from henderson.sources.table import Table
 
 Order = Literal["degree", "patsy"]
@@ -211,62 +213,71 @@ class Reader:
         return Read(rows, values, columns, table.n - n)
 
     def _codes(self, spec: RandomSpec, lookups: tuple[Lookup, ...], columns: Mapping[str, Array]) -> np.ndarray:
-        each = [lookup(columns[name]) for name, lookup in zip(spec.group, lookups)]
-        codes = each[0] if spec.crossing is None else spec.crossing.codes(each)
+        codes = _looked_up(spec, lookups, columns)
         if codes.min() < 0:
             raise DataError(spec.complaint(columns, codes))
         return codes
 
+    def level_codes(self, term: int, columns: Mapping[str, Array]) -> np.ndarray:
+        """Codes of a term's levels, −1 where they are not known, in rows in which nothing is missing."""
+        return _looked_up(*self._bars[term], columns)
 
-class Pass:
-    """One way through a source, which counts what it sees.
 
-    Parameters
-    ----------
-    source : Source
-    reader : Reader
-    witness : Witness
-    tell : callable
-        Called with the number of rows read.
+def _looked_up(spec: RandomSpec, lookups: tuple[Lookup, ...], columns: Mapping[str, Array]) -> np.ndarray:
+    each = [lookup(columns[name]) for name, lookup in zip(spec.group, lookups)]
+    return each[0] if spec.crossing is None else spec.crossing.codes(each)
+
+
+@dataclass
+class Tally:
+    """What is counted of rows as they go by.
 
     Attributes
     ----------
-    n, n_missing : int
-        Rows given, and rows dropped.
     sums : FixedSums
     factors : dict of str to (L,) int array
         Rows of each level of the factors.
     groups : dict of int to (J,) int array
         Rows of each level of the terms, one a grouping factor.
+    kinds : Kinds
+    n, n_missing : int
+        Rows given, and rows dropped.
+    y : float, or None
+        The first response.
+    varies : bool
+        Whether another differs from it.
     """
 
-    def __init__(self, source: Source, reader: Reader, witness: Witness, tell: Callable[[int], None]) -> None:
-        self.source, self.reader, self.tell = source, reader, tell
+    sums: FixedSums
+    factors: dict[str, np.ndarray]
+    groups: dict[int, np.ndarray]
+    kinds: Kinds
+    n: int = 0
+    n_missing: int = 0
+    y: float | None = None
+    varies: bool = False
+
+    @classmethod
+    def nothing(cls, reader: Reader, witness: Witness) -> Tally:
+        """Of no rows."""
         specs = reader.learned.factors
-        offsets = offset_variables(reader.plan, specs)
-        self.sums = FixedSums(reader.fixed, reader.found, offsets, witness.first)
-        self.n = self.n_missing = 0
-        self.varies = False
-        self._y: float | None = None
-        self.factors = {e: np.zeros(len(spec.levels), np.int64) for e, spec in specs.items() if spec.levels is not None}
         groups = {spec.group: k for k, spec in enumerate(reader.design.specs.random)}
-        self.groups = {k: np.zeros(reader.design.terms[k].n_levels, np.int64) for k in groups.values()}
+        return cls(
+            FixedSums(reader.fixed, reader.found, offset_variables(reader.plan, specs), witness.first),
+            {e: np.zeros(len(spec.levels), np.int64) for e, spec in specs.items() if spec.levels is not None},
+            {k: np.zeros(reader.design.terms[k].n_levels, np.int64) for k in groups.values()},
+            Kinds(),
+        )
 
-    def __iter__(self) -> Iterator[Rows]:
-        kinds = Kinds()
-        for part in self.source.parts(self.reader.plan.variables):
-            found = self.reader.read(part.table, part.where, kinds)
-            self.n_missing += found.n_missing
-            if found.rows.n:
-                self._count(found)
-                yield found.rows
-            self.tell(self.n + self.n_missing)
-
-    def _count(self, found: Read) -> None:
+    def add(self, found: Read) -> None:
+        """Count some rows."""
         rows = found.rows
+        self.n_missing += found.n_missing
+        if not rows.n:
+            return
         self.n += rows.n
-        self._y = float(rows.y[0]) if self._y is None else self._y
-        self.varies = self.varies or bool((rows.y != self._y).any())
+        self.y = float(rows.y[0]) if self.y is None else self.y
+        self.varies = self.varies or bool((rows.y != self.y).any())
         self.sums.add(found.values, found.columns, rows.offset, rows.n)
         for expr, counts in self.factors.items():
             codes = found.values[expr].codes
@@ -277,30 +288,55 @@ class Pass:
             assert own is not None
             counts += np.bincount(own, minlength=len(counts))
 
+    def copy(self) -> Tally:
+        """One that counts on its own."""
+        return copy.deepcopy(self)
+
+    def __add__(self, other: Tally) -> Tally:
+        """Of both."""
+        ys = {y for y in (self.y, other.y) if y is not None}
+        return Tally(
+            self.sums + other.sums,
+            {expr: counts + other.factors[expr] for expr, counts in self.factors.items()},
+            {k: counts + other.groups[k] for k, counts in self.groups.items()},
+            self.kinds + other.kinds,
+            self.n + other.n,
+            self.n_missing + other.n_missing,
+            other.y if self.y is None else self.y,
+            self.varies or other.varies or len(ys) > 1,
+        )
+
     @property
     def is_complete(self) -> bool:
         """Whether every level that was learned has a row."""
         return all(counts.all() for counts in (*self.factors.values(), *self.groups.values()))
 
-    @property
-    def design(self) -> Design:
-        """The design, with the numbers of rows and what is known of the fixed part's variables."""
-        design = self.reader.design
-        specs = replace(design.specs, terms=self.sums.terms())
-        return replace(design, n=self.n, n_missing=self.n_missing, specs=specs)
 
-    def check(self, *, strict: bool, check_identified: checks.Reaction) -> None:
-        """What must hold before a model is fitted."""
-        if not self.n:
-            raise DataError(f"{self.source.title}: no row is complete")
-        if not self.varies and self.n > 1:
-            checks.check_response(np.full(2, self._y), self.reader.design.y_name)
-        checks.check_rows(self.n, self.reader.design.x_names)
-        checks.check_factors(self.reader.design.terms)
-        checks.check_terms(self.reader.design.terms, self.n, strict=strict, check_identified=check_identified)
+def rows_of(parts: Iterable[SourcePart], reader: Reader, tally: Tally) -> Iterator[Rows]:
+    """One way through some parts: their rows in which nothing is missing, counted by `tally`."""
+    for part in parts:
+        found = reader.read(part.table, part.where, tally.kinds)
+        tally.add(found)
+        if found.rows.n:
+            yield found.rows
 
 
-def without(witness: Witness, reader: Reader, seen: Pass, contrasts: Mapping[str, Any]) -> tuple[Witness, Learned]:
+def design_of(reader: Reader, tally: Tally) -> Design:
+    """The design, with the numbers of rows and what is known of the fixed part's variables."""
+    specs = replace(reader.design.specs, terms=tally.sums.terms())
+    return replace(reader.design, n=tally.n, n_missing=tally.n_missing, specs=specs)
+
+
+def check_rows_of(design: Design, tally: Tally, *, strict: bool, check_identified: checks.Reaction) -> None:
+    """What must hold before a model is fitted."""
+    if not tally.varies and tally.n > 1:
+        checks.check_response(np.full(2, tally.y), design.y_name)
+    checks.check_rows(tally.n, design.x_names)
+    checks.check_factors(design.terms)
+    checks.check_terms(design.terms, tally.n, strict=strict, check_identified=check_identified)
+
+
+def without(witness: Witness, reader: Reader, seen: Tally, contrasts: Mapping[str, Any]) -> tuple[Witness, Learned]:
     """What is learned when levels without a complete row had not been seen."""
     keep = {}
     for expr, counts in seen.factors.items():

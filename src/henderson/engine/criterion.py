@@ -240,6 +240,15 @@ class Evaluation:
         """(−β̂, 1)."""
         return np.concatenate([-self.beta, ONE])
 
+    @property
+    def _weights(self) -> np.ndarray:
+        """Q, (p + 1, p + 1)."""
+        p, v = len(self.beta), self._v
+        Q = (self._precision * v)[:, None] * v
+        if self.criterion.reml:
+            Q[:p, :p] += self.phi
+        return Q
+
     @lazy
     def scores(self) -> list[np.ndarray]:
         """Z_j'V⁻¹[X y] of every block, (q, p + 1, J)."""
@@ -252,13 +261,15 @@ class Evaluation:
             return [by_slices.along(self.factor.D, self.criterion.system.cross.zx, self._v)]
         return [self._v @ score for score in self.scores]
 
+    @property
+    def score_squares(self) -> list[np.ndarray]:
+        """Σ_j (Z_j'e)(Z_j'e)' of every block, (q, q)."""
+        return [ze @ ze.T for ze in self.ze]
+
     @lazy
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """N_kλ_k and N_k of every block."""
-        p, v = len(self.beta), self._v
-        Q = (self._precision * v)[:, None] * v
-        if self.criterion.reml:
-            Q[:p, :p] += self.phi
+        Q = self._weights
         if self.factor.by_slices:
             squares = [by_slices.square(self.factor.D, self.criterion.system.cross.zx, Q)]
         else:
@@ -305,8 +316,7 @@ class Evaluation:
         blocks, c = self.criterion.blocks, self._precision
         places = [block.g_parameters if in_g else block.parameters for block in blocks.blocks]
         linear, turned = np.zeros(blocks.n_g if in_g else blocks.n_theta), []
-        for place, along, ze, N in zip(places, directions, self.ze, self.certificate):
-            square = ze @ ze.T
+        for place, along, square, N in zip(places, directions, self.score_squares, self.certificate):
             if expected:
                 turn = _to_expected(c * square, N)
                 along, square = along @ turn, turn @ square

@@ -20,24 +20,23 @@ import numpy as np
 from henderson.contract.rows import Rows
 from henderson.design.checks import Reaction, check_contrasts
 from henderson.design.learning import Witness, learned, table_of, witness
-from henderson.design.streamed import Order, Pass, Reader, without
+from henderson.design.streamed import Order, Reader, Tally, check_rows_of, design_of, rows_of, without
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.system import System
 from henderson.engine.fit import Fit, fit_criterion
 from henderson.engine.summed import SummedRows
+from henderson.engine.summing import Counting, Summing
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
-from henderson.engine.sums.one_pass import sum_once
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
 from henderson.formula.environment import Env, Environment, capture, environment
 from henderson.formula.plan import Plan, make_plan, with_diagonal_bars
-from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 from henderson.sources.streams.distinct import Kinds
 from henderson.sources.streams.registry import open_source
-from henderson.sources.streams.source import Source
+from henderson.sources.streams.source import Source, reduced
 
 #: passes that correct what was learned
 CORRECTIONS = 3
@@ -73,11 +72,11 @@ class Streamed:
             raise DataError(
                 "the rows came from an iterator, which can be gone through once: give a function that makes it"
             )
-        one = Pass(self.source, self.reader, self.witness, _quiet)
-        yield from one
+        one = Tally.nothing(self.reader, self.witness)
+        yield from rows_of(self.source.parts(self.reader.plan.variables), self.reader, one)
         self.check(one)
 
-    def check(self, one: Pass) -> None:
+    def check(self, one: Tally) -> None:
         """Raise when a pass had other rows than the first."""
         if self.n >= 0 and (one.n, one.n_missing) != (self.n, self.n_missing):
             raise DataError(
@@ -136,11 +135,9 @@ def summed(
     for _ in range(CORRECTIONS):
         reader = Reader.of(plan, seen, known, names, formula, order)
         with _rows_bar("Summing, rows", source, progress) as tell:
-            one = Pass(source, reader, seen, tell)
-            blocks = Blocks.of(reader.design.terms, Streamed(source, reader, seen))
-            intercept = next((s.start for term, s in zip(reader.fixed.terms, reader.fixed.slices) if not term), None)
-            with blas_threads(products=None):
-                found = sum_once(reader.design, one, blocks, intercept)
+            summing = Summing.of(reader, seen, _blocks(source, reader))
+            done = reduced(source, reader.plan.variables, summing, tell)
+        one = done.tally
         if missing != "drop" and one.n_missing:
             raise DataError(f"missing values in {one.n_missing} rows")
         if not one.n:
@@ -150,15 +147,25 @@ def summed(
         seen, known = without(seen, reader, one, given_contrasts)
     else:
         raise DataError(f"{source.title} changed while it was read: its levels differ from pass to pass")
-    one.check(strict=strict, check_identified=check_identified)
+    check_rows_of(reader.design, one, strict=strict, check_identified=check_identified)
     names.forget()
-    design, rows = one.design, Streamed(source, reader, seen, one.n, one.n_missing)
-    cross, basis = found.cross, found.basis
+    design, rows = design_of(reader, one), Streamed(source, reader, seen, one.n, one.n_missing)
+    blocks, (cross, basis, totals) = summing.blocks, summing.finish(done)
     if cross is None or basis is None:
         basis = Basis.of(design, rows, blocks)
         cross = CrossProducts.of(design, rows, blocks, basis)
-    sums = SummedRows(design, cross, blocks, basis, found.totals, one.sums)
+    sums = SummedRows(design, cross, blocks, basis, totals, one.sums)
     return replace(rows, sums=sums, counts=one.groups)
+
+
+def _blocks(source: Source, reader: Reader) -> Blocks:
+    """The blocks; where levels go in order of frequency, that takes a pass over the columns of their labels."""
+
+    def counts(terms: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+        counting = Counting(reader, terms)
+        return reduced(source, counting.names, counting, _quiet).counts
+
+    return Blocks.of(reader.design.terms, (), counts=counts)
 
 
 def _planned(

@@ -6,7 +6,7 @@ Terms on one factor share its name and levels, so their effects stand side by si
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,15 +24,20 @@ MANY = 1024
 NO_FRONT = -1
 
 
-def _by_frequency(chunks: Iterable[Rows], term: int, n_levels: int) -> np.ndarray:
-    """Rank of every level of a term, the most frequent first."""
+def rows_by_level(chunks: Iterable[Rows], term: int, n_levels: int) -> np.ndarray:
+    """Number of rows of every level of a term."""
     count = np.zeros(n_levels, np.int64)
     for rows in chunks:
         codes = rows.terms[term].codes
         assert codes is not None
         count += np.bincount(codes, minlength=n_levels)
-    rank = np.empty(n_levels, np.int64)
-    rank[np.argsort(-count, kind="stable")] = np.arange(n_levels)
+    return count
+
+
+def _by_frequency(count: np.ndarray) -> np.ndarray:
+    """Rank of every level, the most frequent first."""
+    rank = np.empty(len(count), np.int64)
+    rank[np.argsort(-count, kind="stable")] = np.arange(len(count))
     return rank
 
 
@@ -123,10 +128,18 @@ class Blocks:
     n_g: int
 
     @classmethod
-    def of(cls, terms: Sequence[RandomTerm], chunks: Iterable[Rows], *, front: int | None = None) -> Blocks:
+    def of(
+        cls,
+        terms: Sequence[RandomTerm],
+        chunks: Iterable[Rows],
+        *,
+        front: int | None = None,
+        counts: Callable[[tuple[int, ...]], Sequence[np.ndarray]] | None = None,
+    ) -> Blocks:
         """Merge the terms of each grouping factor (they share its name), and choose the front, where none is given.
 
-        `front` is the number of a block, or `NO_FRONT`.
+        `front` is the number of a block, or `NO_FRONT`. `counts` says how many rows the levels of some terms have,
+        where the `chunks` are not to be gone through.
         """
         blocks = _arranged(
             tuple(
@@ -135,13 +148,17 @@ class Blocks:
             ),
             front,
         )
-        by_frequency = {
-            k: replace(block, rank=_by_frequency(chunks, block.terms[0], block.n_levels))
-            for k in blocks.rest
-            if (block := blocks.blocks[k]).n_levels >= MANY and not terms[block.terms[0]].loaded
-        }
-        if not by_frequency:
+        large = [
+            k for k in blocks.rest if blocks.blocks[k].n_levels >= MANY and not terms[blocks.blocks[k].terms[0]].loaded
+        ]
+        if not large:
             return blocks
+        first = tuple(blocks.blocks[k].terms[0] for k in large)
+        if counts is None:
+            found = [rows_by_level(chunks, term, terms[term].n_levels) for term in first]
+        else:
+            found = list(counts(first))
+        by_frequency = {k: replace(blocks.blocks[k], rank=_by_frequency(count)) for k, count in zip(large, found)}
         return replace(blocks, blocks=tuple(by_frequency.get(k, block) for k, block in enumerate(blocks.blocks)))
 
     def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:

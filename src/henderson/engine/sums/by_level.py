@@ -12,7 +12,9 @@ long as there are levels, unless the rows come nearly in the order of their leve
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +51,25 @@ class LevelSums:
 
     def __init__(self, q: int, m: int, n_levels: int) -> None:
         self.sums = np.zeros((q, m, n_levels))
+
+    def __add__(self, other: LevelSums) -> LevelSums:
+        """Sums of both."""
+        out = copy.copy(self)
+        out.sums = self.sums + other.sums
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The levels that have sums, where those are few."""
+        there = np.flatnonzero(self.sums.any(axis=(0, 1)))
+        if 2 * len(there) > self.sums.shape[2]:
+            return {"sums": self.sums}
+        return {"sums": self.sums[:, :, there], "there": there, "n_levels": self.sums.shape[2]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.sums = state["sums"]
+        if "there" in state:
+            self.sums = np.zeros((*self.sums.shape[:2], state["n_levels"]))
+            self.sums[:, :, state["there"]] = state["sums"]
 
     def add(
         self,

@@ -221,6 +221,23 @@ class Sums:
             n_levels = blocks.blocks[blocks.front].n_levels
             self._merge([*_front_rest(codes[blocks.front], Z[blocks.front], n_levels, Zr), own])
 
+    def __add__(self, other: Sums) -> Sums:
+        """Those of both, which have one basis and one numbering of the levels."""
+        out = Sums.__new__(Sums)
+        out.blocks, out.basis = self.blocks, self.basis
+        out.n, out.log_weights = self.n + other.n, self.log_weights + other.log_weights
+        out.xy, out.front = self.xy + other.xy, self.front + other.front
+        out.rx = {k: one + other.rx[k] for k, one in self.rx.items()}
+        pairs = [own for one in (self, other) if (own := one._all_pairs())]
+        out.pairs = [(1, [sum(each[1:], each[0]) for each in zip(*pairs)])] if pairs else []
+        return out
+
+    def _all_pairs(self) -> list[sparse.csr_array]:
+        """The sparse sums of all parts."""
+        if not self.pairs:
+            return []
+        return reduce(lambda one, other: [a + b for a, b in zip(one, other)], (pair for _, pair in self.pairs))
+
     def _merge(self, new: list[sparse.csr_array]) -> None:
         """Keep sums of 1, 2, 4, … parts, so that an entry is copied as often as the number of parts can be halved."""
         size = 1
@@ -238,7 +255,7 @@ class Sums:
             rows = slice(blocks.offsets[k], blocks.offsets[k] + blocks.blocks[k].size)
             rx[rows] = self.rx[k].sums.transpose(2, 0, 1).reshape(-1, m)
         if self.pairs:
-            *front, rr = reduce(lambda one, other: [a + b for a, b in zip(one, other)], (p for _, p in self.pairs))
+            *front, rr = self._all_pairs()
             zr = _one_pattern(front)
         return CrossProducts(self.n, self.log_weights, self.xy, *self.front.total(), zr, rr, rx)
 

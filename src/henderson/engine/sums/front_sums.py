@@ -10,6 +10,8 @@ which is there already. That is looked for in the rows themselves, part by part,
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from henderson.engine.sums import by_level
@@ -52,6 +54,16 @@ class FrontSums:
         left = [a for a in range(self.q) if a not in self.multiples]
         self.zz.add(codes, Z, Z, [(a, b) for a in left for b in left if b <= a])
         self.zx.add(codes, Z, columns)
+
+    def __add__(self, other: FrontSums) -> FrontSums:
+        """Sums of both."""
+        out = copy.copy(self)
+        if self.multiples != other.multiples:
+            for one in (self, other):
+                one.total()
+            out.multiples = {}
+        out.zz, out.zx = self.zz + other.zz, self.zx + other.zx
+        return out
 
     def _take_over(self, a: int) -> None:
         """Write the sums of z_a with the others that were left out."""

@@ -9,9 +9,9 @@ dependent — nothing is returned, and the rows are to be gone through as if in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from henderson.covariance.structures import structure_called
 from henderson.engine.sums.basis import Basis, plain_basis, whitening
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import in_basis
-from henderson.engine.sums.crossproducts import CrossProducts, Sums, parts_of
+from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.engine.sums.straight import Straight, all_safe
 from henderson.numerics.lapack import cholesky
 from henderson.numerics.matrices import block_diagonal
@@ -85,8 +85,7 @@ class Totals:
             self.grams[k] += term.gram
 
 
-@dataclass(frozen=True)
-class OnePass:
+class OnePass(NamedTuple):
     """Rows that were summed once.
 
     Attributes
@@ -102,30 +101,8 @@ class OnePass:
     totals: Totals
 
 
-def sum_once(design: Design, chunks: Iterable[Rows], blocks: Blocks, intercept: int | None) -> OnePass:
-    """Sum the rows of a design in one pass.
-
-    Parameters
-    ----------
-    design : Design
-    chunks : iterable of Rows
-        Gone through once.
-    blocks : Blocks
-    intercept : int or None
-        Which column of X is ones; without one nothing but the totals is summed.
-    """
-    totals, guess, sums = Totals.none(design), None, None
-    for rows in chunks:
-        if sums is None and intercept is not None:
-            guess = guessed(design, rows[:FIRST], blocks, intercept)
-            sums = Sums(blocks, guess)
-        totals.add(rows)
-        if sums is not None:
-            for part in parts_of(rows, blocks):
-                sums.add(part)
-    if sums is None or guess is None:
-        return OnePass(None, None, totals)
-    cross = sums.total()
+def in_exact_basis(design: Design, blocks: Blocks, guess: Basis, cross: CrossProducts, totals: Totals) -> OnePass:
+    """Steps 3 and 4: sums in the guess, turned into the basis that all rows give."""
     basis = exact_basis(design, blocks, guess, cross, totals)
     return OnePass(None if basis is None else in_basis(cross, blocks, guess, basis), basis, totals)
 

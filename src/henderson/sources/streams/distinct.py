@@ -58,6 +58,14 @@ class Distinct:
             self._parts = [unique_rows(self.columns())]
             self._settled, self._waiting = len(self._parts[0][self.names[0]]), 0
 
+    def __add__(self, other: Distinct) -> Distinct:
+        """Those of both."""
+        out = Distinct(self.names)
+        for one in (self, other):
+            if one._parts or one._bits is not None:
+                out.add(one.columns())
+        return out
+
     def _keep(self, rows: dict[str, Array]) -> None:
         n = len(rows[self.names[0]])
         if n:
@@ -98,6 +106,13 @@ class _Bits:
         self.dtype = dtype
         self.seen[values - self.low if self.low else values] = True
         return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"low": self.low, "n": len(self.seen), "seen": np.packbits(self.seen), "dtype": self.dtype}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.low, self.dtype = state["low"], state["dtype"]
+        self.seen = np.unpackbits(state["seen"], count=state["n"]).astype(bool)
 
     def values(self) -> np.ndarray:
         """The values that occur, sorted."""
@@ -179,12 +194,20 @@ class Kinds:
         if known is not None and known[0] == kind:
             return
         missing = find_missing(values)
-        if missing is not None and missing.all():
-            return
-        if known is None:
-            self._known[name] = (kind, where)
-            return
-        if {kind, known[0]} <= {"category", "text"}:
+        if missing is None or not missing.all():
+            self._meet(name, kind, where)
+
+    def __add__(self, other: Kinds) -> Kinds:
+        """Those of both, which must be the same."""
+        out = Kinds()
+        for one in (self, other):
+            for name, (kind, where) in one._known.items():
+                out._meet(name, kind, where)
+        return out
+
+    def _meet(self, name: str, kind: str, where: str) -> None:
+        known = self._known.setdefault(name, (kind, where))
+        if kind == known[0] or {kind, known[0]} <= {"category", "text"}:
             return
         raise DataError(f"{where}: the column {name!r} holds {_shown(kind)}, in {known[1]} it holds {_shown(known[0])}")
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from henderson.errors import DataError
+from henderson.errors import DataError, first_line
 from henderson.sources.arrow import read_arrow
 from henderson.sources.streams import source
 from henderson.sources.streams.source import Part, Source, gathered
@@ -116,7 +116,7 @@ def _dataset_at(path: str) -> Any:
     try:
         return dataset.dataset(path, format=made, partitioning="hive" if os.path.isdir(path) else None)
     except _failures() as error:
-        raise DataError(f"cannot read {path}: {_line(error)}") from error
+        raise DataError(f"cannot read {path}: {first_line(error)}") from error
 
 
 def _format_of(path: str) -> str | None:
@@ -138,10 +138,6 @@ def _failures() -> tuple[type[BaseException], ...]:
     import pyarrow
 
     return pyarrow.ArrowException, OSError, UnicodeDecodeError
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True)
@@ -181,7 +177,7 @@ class Files:
         try:
             return int(fragment.metadata.num_rows)
         except _failures() as error:
-            raise DataError(f"cannot read {_path(fragment)}: {_line(error)}") from error
+            raise DataError(f"cannot read {_path(fragment)}: {first_line(error)}") from error
 
     def held(self, columns: Sequence[str] | None) -> AbstractContextManager[Source]:
         """Itself."""
@@ -201,7 +197,7 @@ class Files:
                 for table in gathered(_batches(fragment, there, columns)):
                     yield Part(read_arrow(table), where, table)
             except _failures() as error:
-                raise DataError(f"cannot read {where}: {_line(error)}") from error
+                raise DataError(f"cannot read {where}: {first_line(error)}") from error
             self._check_same(path)
 
     def _check_same(self, path: str) -> None:
@@ -225,7 +221,7 @@ def _columns(fragment: Any) -> dict[str, Any]:
     try:
         schema = fragment.physical_schema
     except _failures() as error:
-        raise DataError(f"cannot read {_path(fragment) or 'a part of the dataset'}: {_line(error)}") from error
+        raise DataError(f"cannot read {_path(fragment) or 'a part of the dataset'}: {first_line(error)}") from error
     import pyarrow
 
     columns = dict(zip(schema.names, schema.types))

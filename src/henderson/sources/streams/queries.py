@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from henderson.errors import DataError
+from henderson.errors import DataError, first_line
 from henderson.sources.arrow import read_arrow
 from henderson.sources.streams import source
 from henderson.sources.streams.source import Part, Source, gathered
@@ -47,7 +47,7 @@ def open_query(data: Any) -> Source:
     try:
         return Relation(connection.sql(text))
     except duckdb.Error as error:
-        raise DataError(f"the query cannot be run: {_line(error)}") from error
+        raise DataError(f"the query cannot be run: {first_line(error)}") from error
 
 
 def _duckdb() -> Any:
@@ -56,10 +56,6 @@ def _duckdb() -> Any:
     except ImportError:
         raise ImportError("a query needs DuckDB: pip install 'henderson[duckdb]'") from None
     return duckdb
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @dataclass(frozen=True)
@@ -99,4 +95,4 @@ class Relation:
             for table in gathered(reader):
                 yield Part(read_arrow(table), self.title, table)
         except duckdb.Error as error:
-            raise DataError(f"the query cannot be run: {_line(error)}") from error
+            raise DataError(f"the query cannot be run: {first_line(error)}") from error

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from henderson.sources.streams.dask_frames import DaskFrame, is_dask
 from henderson.sources.streams.files import is_dataset, is_path, open_dataset, open_paths
 from henderson.sources.streams.lazy import Lazy, is_lazy
 from henderson.sources.streams.queries import Relation, is_query, is_relation, open_query
 from henderson.sources.streams.source import Source
+from henderson.sources.streams.spark_frames import SparkFrame, is_spark
 from henderson.sources.streams.tables import is_tables, open_tables
 
 #: whether data are of a kind -> what opens them; asked in this order
@@ -18,6 +20,8 @@ STREAMS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Source]], ...] = (
     (is_dataset, open_dataset),
     (is_relation, Relation),
     (is_lazy, Lazy),
+    (is_dask, DaskFrame),
+    (is_spark, SparkFrame),
     (is_tables, open_tables),
     (lambda data: hasattr(data, "parts") and hasattr(data, "held"), lambda data: data),
 )
@@ -40,7 +44,7 @@ def open_source(data: Any) -> Source:
     Parameters
     ----------
     data : path, glob, folder or list of paths; pyarrow dataset; SQL text or ``(text, connection)``; DuckDB relation; \
-polars LazyFrame; iterator of tables, or function that makes one
+polars LazyFrame; Dask or Spark DataFrame; iterator of tables, or function that makes one
 
     Raises
     ------

@@ -7,10 +7,10 @@ one pass and misses them in the next says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from henderson.sources.table import Table
 
@@ -35,6 +35,16 @@ class Part:
     table: Table
     where: str
     given: Any
+
+
+class Addable(Protocol):
+    """What is made of some parts; that of others can be added."""
+
+    def __add__(self, other: Self) -> Self:
+        """Of both."""
+
+
+A = TypeVar("A", bound=Addable)
 
 
 class Source(Protocol):
@@ -71,6 +81,52 @@ class Source(Protocol):
 
     def parts(self, columns: Sequence[str]) -> Iterator[Part]:
         """The rows from the start, with these columns (none: the number of rows alone)."""
+
+
+@runtime_checkable
+class Spread(Source, Protocol):
+    """Rows that live with several workers, and are summed where they live.
+
+    Attributes
+    ----------
+    first : Table
+        Some of the first rows, all columns.
+    """
+
+    @property
+    def first(self) -> Table:
+        """Some of the first rows, all columns."""
+
+    def reduce(self, columns: Sequence[str], of_parts: Callable[[Iterator[Part]], A], tell: Callable[[int], None]) -> A:
+        """What `of_parts` makes of each partition's rows, pickled and added along a tree: nothing else travels."""
+
+
+def reduced(
+    source: Source, columns: Sequence[str], of_parts: Callable[[Iterator[Part]], A], tell: Callable[[int], None]
+) -> A:
+    """What `of_parts` makes of all rows: of a `Spread` source where they live, else here.
+
+    Parameters
+    ----------
+    source : Source
+    columns : sequence of str
+    of_parts : callable
+        Makes something that can be added of some parts; it and what it makes can be pickled.
+    tell : callable
+        Called with the number of rows that were read.
+    """
+    if isinstance(source, Spread):
+        return source.reduce(columns, of_parts, tell)
+    return of_parts(told(source.parts(columns), tell))
+
+
+def told(parts: Iterable[Part], tell: Callable[[int], None]) -> Iterator[Part]:
+    """The parts; when one is done with, the rows so far are told."""
+    n = 0
+    for part in parts:
+        yield part
+        n += part.table.n
+        tell(n)
 
 
 def gathered(batches: Iterable[Any], rows: int | None = None) -> Iterator[Any]:

@@ -1,0 +1,172 @@
+"""A Dask DataFrame: its partitions are summed by Dask's workers; what is made of each is added along a tree.
+
+With a `distributed.Client` its cluster does the work, else threads or processes of this machine, as Dask is configured.
+Workers that are lost are Dask's business: it computes anew what they held, and gives up on a partition that ends
+several workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+from henderson.errors import DataError, first_line
+from henderson.sources.frames import read_table
+from henderson.sources.streams.source import A, Part, Source
+from henderson.sources.table import Table, unknown_column
+
+#: partial results that are added in one task
+AT_ONCE = 8
+#: rows that are looked at for what the columns hold
+LOOK = 10_000
+
+
+def is_dask(data: Any) -> bool:
+    """Whether it is a DataFrame of Dask."""
+    return type(data).__module__.startswith("dask.dataframe") and hasattr(data, "to_delayed") and data.ndim == 2
+
+
+@dataclass(frozen=True)
+class DaskFrame:
+    """A Dask DataFrame as a source.
+
+    Attributes
+    ----------
+    frame : dask.dataframe.DataFrame
+    """
+
+    frame: Any
+
+    title = "the Dask DataFrame"
+    again = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its columns."""
+        return tuple(map(str, self.frame.columns))
+
+    @property
+    def n(self) -> int | None:
+        """Nobody knows before it is computed."""
+        return None
+
+    def held(self, columns: Sequence[str] | None) -> AbstractContextManager[Source]:
+        """Itself."""
+        return nullcontext(self)
+
+    @cached_property
+    def first(self) -> Table:
+        """Rows of the first partition that has some."""
+        for k in range(self.frame.npartitions):
+            head = _computed(partial(self.frame.partitions[k].head, LOOK, npartitions=1), self._where(k))
+            if len(head):
+                return read_table(head)
+        raise DataError(f"{self.title}: the data has no rows")
+
+    def _where(self, k: int) -> str:
+        return f"{self.title}, partition {k}"
+
+    def parts(self, columns: Sequence[str]) -> Iterator[Part]:
+        """The rows, one partition after another, brought here."""
+        for k, delayed in enumerate(self._partitions(columns)):
+            frame = _computed(delayed.compute, self._where(k))
+            if len(frame):
+                yield _part(frame, columns, self._where(k))
+
+    def _partitions(self, columns: Sequence[str]) -> list[Any]:
+        for name in columns:
+            if name not in self.names:
+                raise DataError(f"{self.title}: {unknown_column(name, self.names)}")
+        wanted = list(columns) or list(self.names[:1])
+        return self.frame[wanted].to_delayed()
+
+    def reduce(self, columns: Sequence[str], of_parts: Callable[[Iterator[Part]], A], tell: Callable[[int], None]) -> A:
+        """What `of_parts` makes of each partition, added along a tree of tasks."""
+        import dask
+
+        # with the graph, not scattered: what is lost with a worker is then made anew
+        shared = dask.delayed(of_parts, traverse=False, pure=False)
+        make, add, rows = (dask.delayed(function, pure=False) for function in (_made, _added, _rows))
+        partitions = self._partitions(columns)
+        level = [make(shared, part, tuple(columns), self._where(k)) for k, part in enumerate(partitions)]
+        counts = [rows(one) for one in level]
+        while len(level) > 1:
+            level = [add(level[k : k + AT_ONCE]) for k in range(0, len(level), AT_ONCE)]
+        made: tuple[int, A] = _computed(lambda: _run(_client(), level[0], counts, tell), self.title)
+        tell(made[0])
+        return made[1]
+
+
+def _client() -> Any:
+    """The client of a cluster, if there is one."""
+    try:
+        from distributed import default_client
+    except ImportError:
+        return None
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def _run(client: Any, root: Any, counts: list[Any], tell: Callable[[int], None]) -> Any:
+    """Compute the root of the tree; a cluster is asked how many rows of the leaves are done."""
+    if client is None:
+        return root.compute()
+    from distributed import as_completed
+
+    futures = client.compute([root, *counts])
+    try:
+        done = 0
+        for _, n in as_completed(futures[1:], with_results=True, raise_errors=False):
+            if isinstance(n, int):
+                done += n
+                tell(done)
+        return futures[0].result()
+    finally:
+        client.cancel(futures)
+
+
+def _computed(compute: Callable[[], Any], where: str) -> Any:
+    """What Dask computes; what it says of files and lost workers as an error of the data."""
+    import pyarrow
+
+    try:
+        return compute()
+    except (OSError, pyarrow.ArrowException, KeyError) as error:
+        raise DataError(f"{where} cannot be computed: {first_line(error)}") from error
+    except Exception as error:
+        if type(error).__name__ != "KilledWorker":  # distributed may not be there to be imported
+            raise
+        raise DataError(f"{where} cannot be computed, its workers ended: {first_line(error)}") from error
+
+
+def _part(frame: Any, columns: Sequence[str], where: str) -> Part:
+    try:
+        table = read_table(frame)
+        for name in columns:
+            if name not in table:
+                table[name]
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    return Part(table, where, frame)
+
+
+def _made(of_parts: Callable[[Iterator[Part]], A], frame: Any, columns: tuple[str, ...], where: str) -> tuple[int, A]:
+    """On a worker: the number of rows of a partition, and what is made of them."""
+    parts = [_part(frame, columns, where)] if len(frame) else []
+    return len(frame), of_parts(iter(parts))
+
+
+def _added(made: list[tuple[int, A]]) -> tuple[int, A]:
+    n, total = made[0]
+    for more, one in made[1:]:
+        n, total = n + more, total + one
+    return n, total
+
+
+def _rows(made: tuple[int, Any]) -> int:
+    return made[0]
