@@ -21,7 +21,8 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.contract.residual import ResidualRows, ResidualTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
-from henderson.covariance.residual.starts import pairs_of
+from henderson.covariance.residual.starts import by_distance
+from henderson.covariance.residual.structure import Pairs
 from henderson.covariance.structures import structure_called
 from henderson.errors import DataError
 from henderson.sources.factors import shown_label
@@ -34,6 +35,8 @@ SINGULAR = 1e-11
 NAMED = 1e-4
 #: entries of derivatives that are worked on together, and rows of a series that are looked at first
 AT_ONCE, FIRST_ROWS = 4_000_000, 200
+#: the same of the first series
+FEW = 20_000
 #: correlation of neighbours at which derivatives are taken
 GENERIC = 0.5
 
@@ -218,17 +221,13 @@ class Inner:
 
 def generic(residual: Residual, series: ResidualRows) -> FloatArray:
     """ψ at which derivatives are not degenerate: neighbours correlate by a half, variances differ a little."""
-    pairs = pairs_of(np.ones(len(series.codes)), series.codes, series.where, residual.term.n_visits)
-    T = len(pairs.cov)
-    lags = np.abs(np.subtract.outer(np.arange(T), np.arange(T)))
-    middle = np.median(pairs.distance) if len(pairs.distance) else 1.0
-    pairs = replace(
-        pairs,
-        cov=GENERIC ** lags.astype(float),
-        counts=np.ones((T, T)),
-        variance=1.0,
-        product=np.exp(-pairs.distance / middle),
-    )
+    where, T, nothing = series.where, residual.term.n_visits, np.zeros(0)
+    apart = nothing
+    if where.ndim == 2 and where.shape[1]:
+        apart, _ = by_distance(np.ones(len(where)), series.codes, where)
+    lags = np.abs(np.subtract.outer(np.arange(T), np.arange(T))).astype(float)
+    middle = np.median(apart) if len(apart) else 1.0
+    pairs = Pairs(GENERIC**lags, np.ones((T, T)), 1.0, apart, np.exp(-apart / middle))
     psi = np.concatenate(
         [
             *(residual.structure.start(pairs) for _ in range(residual.term.n_strata)),
@@ -246,11 +245,11 @@ def batches(codes: np.ndarray, sizes: np.ndarray, most: int, n_parameters: int) 
     for size in np.unique(sizes)[::-1]:
         own = np.flatnonzero(sizes == size)
         n = min(int(size), most)
-        largest, step, k = max(1, min(64, AT_ONCE // (n_parameters * n * n))), 4, 0
-        while k < len(own):  # few series say all there is to say, as a rule
-            step = min(2 * step, largest)
+        largest, k = max(1, min(64, AT_ONCE // (n_parameters * n * n))), 0
+        step = min(largest, max(1, FEW // (n_parameters * n * n)))  # few series say all there is to say, as a rule
+        while k < len(own):
             yield order[starts[own[k : k + step], None] + np.arange(n)]
-            k += step
+            k, step = k + step, min(4 * step, largest)
 
 
 def gram(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, product
 
 import numpy as np
 
@@ -128,14 +127,9 @@ class Vectors:
         """Inner products, (k, k)."""
         return small.gram(self.front, other.front) + self.rest.T @ other.rest + self.fixed.T @ other.fixed
 
-    @classmethod
-    def joined(cls, several: list[Vectors]) -> Vectors:
-        """All vectors of several."""
-        return cls(
-            np.concatenate([one.front for one in several], axis=1),
-            np.concatenate([one.rest for one in several], axis=1),
-            np.concatenate([one.fixed for one in several], axis=1),
-        )
+    def combined(self, weights: FloatArray) -> Vectors:
+        """Combinations of the vectors, weights (k, r)."""
+        return Vectors(np.einsum("akj,kr->arj", self.front, weights), self.rest @ weights, self.fixed @ weights)
 
 
 @dataclass(frozen=True)
@@ -156,64 +150,113 @@ class CliqueSums:
         """From the rows."""
         c, Z = working_columns(rows, blocks, basis)
         codes = [codes_of(rows.terms[block.terms[0]], block) for block in blocks.blocks]
-        left, right, counts = _pairs(cliques)
-        entry = np.repeat(np.arange(len(counts)), counts)
         shape = Shape.of(blocks, len(c))
-        q, J, R, m = shape.q, shape.J, shape.R, shape.m
-        out = cls(shape, np.zeros((len(counts), shape.size)))
-        parts = shape.parts(out.flat)
-        rest = [
-            (blocks.offsets[k] + codes[k] * blocks.blocks[k].q + a, Z[k][a])
-            for k in blocks.rest
-            for a in range(blocks.blocks[k].q)
-        ]
-        of_rest = [(place[right], values[right]) for place, values in rest]
-        if blocks.front is not None:
-            level, z = codes[blocks.front][left], Z[blocks.front]
-            zl, zr, cr = z[:, left], z[:, right], c[:, right]
-            _put(parts.zz, entry, [((a * q + b) * J + level, zl[a] * zr[b]) for a, b in product(range(q), repeat=2)])
-            _put(
-                parts.zx,
-                entry,
-                [((a * m + b) * J + level, zl[a] * cr[b]) for a, b in product(range(q), range(m))],
-            )
-            _put(parts.zr, entry, [((level * q + a) * R + at, zl[a] * v) for a in range(q) for at, v in of_rest])
-        cl = c[:, left]
-        for place, values in rest:
-            here, v = place[left], values[left]
-            _put(parts.rr, entry, [(here * R + at, v * w) for at, w in of_rest])
-            for b in range(m):
-                _put(parts.rx, entry, [(here * m + b, v * c[b][right])])
-        ends = np.concatenate([[0], np.cumsum(counts)])
-        for e, (start, stop) in enumerate(pairwise(ends)):
-            parts.xx[e] = cl[:, start:stop] @ c[:, right[start:stop]].T
+        out = cls(shape, np.zeros((sum(own.n_entries for own in cliques), shape.size)))
+        columns = Columns(
+            np.zeros(0, np.intp) if blocks.front is None else codes[blocks.front],
+            [] if blocks.front is None else list(Z[blocks.front]),
+            [
+                (blocks.offsets[k] + codes[k] * blocks.blocks[k].q + a, Z[k][a])
+                for k in blocks.rest
+                for a in range(blocks.blocks[k].q)
+            ],
+            list(c),
+        )
+        first = 0
+        for own in cliques:
+            n, unit = own.n_entries // own.batch.n_units, own.batch.unit_of
+            at = [columns.at(rows) for rows in own.batch.rows.T]
+            for e, (a, b) in enumerate(zip(*np.tril_indices(own.batch.n))):
+                some = Classes(unit, shape.parts(out.flat[first + e : first + own.n_entries : n]))
+                some.add(at[a], at[b])
+                if a != b:
+                    some.add(at[b], at[a])
+            first += own.n_entries
         return out
 
     def at(self, weights: FloatArray) -> FloatArray:
         """Σ weights_e S_e, (..., size), for weights (..., E)."""
         return weights @ self.flat
 
-
-def _pairs(cliques: tuple[Cliques, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows a and b of every clique that an entry's sum is made of, entry after entry; and how many an entry has."""
-    left, right, counts = [], [], []
-    for own in cliques:
-        ends = np.concatenate([[0], np.cumsum(own.batch.counts)])
-        for start, stop in pairwise(ends):
-            at = own.batch.rows[start:stop]
-            for a, b in zip(*np.tril_indices(own.batch.n)):
-                both = a != b
-                left += [at[:, a], at[:, b]] if both else [at[:, a]]
-                right += [at[:, b], at[:, a]] if both else [at[:, a]]
-                counts.append(len(at) * (1 + both))
-    return np.concatenate(left), np.concatenate(right), np.array(counts)
+    def times(self, u: Vectors) -> Vectors:
+        """S_e u of every entry for one vector u, E vectors."""
+        parts, (q, _, J) = self.shape.parts(self.flat), u.front.shape
+        front, rest, fixed = u.front[:, 0], u.rest[:, 0], u.fixed[:, 0]
+        zr = parts.zr.reshape(len(self.flat), J * q, self.shape.R)
+        by_rest = (zr @ rest).reshape(len(zr), J, q).transpose(2, 0, 1)
+        return Vectors(
+            by_rest + np.einsum("eabj,bj->aej", parts.zz, front) + np.einsum("eamj,m->aej", parts.zx, fixed),
+            (u.front_rows[:, 0] @ zr + parts.rr @ rest + parts.rx @ fixed).T,
+            np.einsum("eamj,aj->me", parts.zx, front) + (rest @ parts.rx + parts.xx @ fixed).T,
+        )
 
 
-def _put(into: FloatArray, entry: np.ndarray, pieces: list[tuple[np.ndarray, FloatArray]]) -> None:
-    """Add values to places of each entry's part `into` (E, …), several pieces of one length."""
-    if not pieces:
-        return
-    size = into[0].size
-    index = np.concatenate([place for place, _ in pieces]) + np.tile(entry * size, len(pieces))
-    sums = np.bincount(index, np.concatenate([values for _, values in pieces]), len(into) * size)
-    into += sums.reshape(into.shape)
+@dataclass(frozen=True)
+class Columns:
+    """The columns of T at some rows.
+
+    Attributes
+    ----------
+    level : (n,) int array
+        Of the front, if there is one.
+    front : list of q (n,) arrays
+    rest : list of pairs of (n,) arrays
+        Column of the rest on which a row loads, and how.
+    c : list of m (n,) arrays
+    """
+
+    level: np.ndarray
+    front: list[FloatArray]
+    rest: list[tuple[np.ndarray, FloatArray]]
+    c: list[FloatArray]
+
+    def at(self, rows: np.ndarray) -> Columns:
+        """Of other rows."""
+        return Columns(
+            self.level[rows] if len(self.level) else self.level,
+            [z[rows] for z in self.front],
+            [(place[rows], v[rows]) for place, v in self.rest],
+            [one[rows] for one in self.c],
+        )
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One entry of the sums of each class.
+
+    Attributes
+    ----------
+    unit : (B,) int array
+        Class of each clique, in order.
+    parts : Parts
+        Theirs, (U, ...).
+    """
+
+    unit: np.ndarray
+    parts: Parts
+
+    def add(self, left: Columns, right: Columns) -> None:
+        """Add Σ T_left'T_right."""
+        parts, (_, _, q, R) = self.parts, self.parts.zr.shape
+        for a, z in enumerate(left.front):
+            for b, other in enumerate(right.front):
+                self._put(parts.zz[:, a, b], left.level, z * other)
+            for b, c in enumerate(right.c):
+                self._put(parts.zx[:, a, b], left.level, z * c)
+            for place, v in right.rest:
+                self._put(parts.zr, (left.level * q + a) * R + place, z * v)
+        for place, v in left.rest:
+            for other_place, other in right.rest:
+                self._put(parts.rr, place * R + other_place, v * other)
+            for b, c in enumerate(right.c):
+                self._put(parts.rx[:, :, b], place, v * c)
+        starts = np.searchsorted(self.unit, np.arange(len(parts.xx)))
+        for a, c in enumerate(left.c):
+            for b, other in enumerate(right.c):
+                parts.xx[:, a, b] += np.add.reduceat(c * other, starts)
+
+    def _put(self, into: FloatArray, place: np.ndarray, values: FloatArray) -> None:
+        """Add values to places of each class's array `into` (U, ...)."""
+        size = into[0].size
+        place = place if len(into) == 1 else self.unit * size + place
+        into += np.bincount(place, values, into.size).reshape(into.shape)

@@ -84,7 +84,8 @@ def _classes(rows: Rows, at: IntArray, by_difference: bool) -> Batch:
     columns = [where] if where.ndim == 2 else list(np.moveaxis(where, 2, 0))
     columns += [] if residual.strata is None else [residual.strata[at]]
     columns += [own[at] for own in residual.covariates]
-    found = batch_of(rows, at, hash_of(columns, at.shape))
+    alike = all((column == column[:1]).all() for column in columns)
+    found = batch_of(rows, at, np.zeros(at.shape, np.uint64) if alike else hash_of(columns, at.shape))
     return replace(found, where=found.where - found.where[:, :1]) if by_difference else found
 
 

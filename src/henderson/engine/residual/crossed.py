@@ -27,7 +27,7 @@ from henderson.covariance.layout import consecutive
 from henderson.engine.likelihood import first_derivatives, second_derivatives
 from henderson.engine.moments import KnownCurved, Moments
 from henderson.engine.residual.model import BlockModel
-from henderson.engine.residual.units import Batch, batches_of, blocks_of
+from henderson.engine.residual.units import Batch, batches_of
 from henderson.numerics import lapack
 from henderson.numerics.lazy import lazy
 
@@ -88,8 +88,7 @@ class CrossedModel:
         terms = model.design.terms
         if not terms or sum(term.n_levels * term.n_columns for term in terms) > MOST_EFFECTS:
             return False
-        tied = np.bincount(np.unique(blocks_of(model.design, rows), return_inverse=True)[1].ravel())
-        return int(tied.max()) > TIED
+        return int(model.sizes_of_blocks(rows).max()) > TIED
 
     @property
     def n_effects(self) -> int:

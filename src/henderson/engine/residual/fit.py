@@ -33,7 +33,6 @@ from henderson.engine.residual.rows import (
 )
 from henderson.engine.residual.search import End, Found, search_blocks, way
 from henderson.engine.residual.summed import SummedPoint
-from henderson.engine.residual.units import blocks_of
 from henderson.engine.search.optimize import Optimum
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -440,7 +439,7 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
         psi=psi,
         at_end=edge,
         signed=tuple(signed),
-        n_blocks=len(np.unique(blocks_of(model.design, rows))),
+        n_blocks=len(model.sizes_of_blocks(rows)),
         _blocks=model,
         _block_point=point,
     )

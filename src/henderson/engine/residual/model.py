@@ -20,7 +20,7 @@ from henderson.covariance.layout import Layout, consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.coordinates import Coordinates
 from henderson.engine.residual.data import BlockData, summed_or_stacked
-from henderson.engine.residual.units import Batch, batches_of
+from henderson.engine.residual.units import Batch, batches_of, sizes_of_blocks
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.numerics.lazy import lazy
@@ -83,6 +83,7 @@ class BlockModel:
         self.n, self.log_weights = n, log_weights
         self._rows: Rows | None = None
         self._parts: list[Part] | None = None
+        self._sizes: np.ndarray | None = None
         self.layouts: tuple[Layout, ...] = layouts_of(design.terms)
         self.g_of = consecutive([one.n_g for one in self.layouts])
         self.evaluations = 0
@@ -112,6 +113,12 @@ class BlockModel:
             rows = present(self._rows, "this likelihood")
             self._parts = self.parts_of(rows, batches_of(self.design, rows))
         return self._parts
+
+    def sizes_of_blocks(self, rows: Rows) -> np.ndarray:
+        """Rows of each independent block, (B,); `rows` are the model's."""
+        if self._sizes is None:
+            self._sizes = sizes_of_blocks(self.design, rows)
+        return self._sizes
 
     def parts_of(self, rows: Rows, batches: tuple[Batch, ...]) -> list[Part]:
         """Data and columns of the batches' rows in the working basis."""

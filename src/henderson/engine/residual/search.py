@@ -105,7 +105,8 @@ def search_blocks(
 
     starts = _starts(model, rows)
     if summed is not None and near is None:
-        starts = iter(_in_order(summed, list(starts)))
+        guesses = list(starts)  # of each share what the residuals say, and all but independent
+        starts = iter([*_in_order(summed, guesses[::2]), *guesses[1::2]])
     best, tried = descend(next(starts) if near is None else near), 1
     if best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
@@ -118,8 +119,9 @@ def search_blocks(
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
-    best = _snap(model, best, at)
-    smallest, left = _certificate(best.point)
+    snapped = _snap(model, best, at)
+    at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
+    best, (smallest, left) = snapped, _certificate(at_end)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     return Found(best, tried, smallest)

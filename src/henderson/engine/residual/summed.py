@@ -14,7 +14,7 @@ The front is the factor with most effects of those in whose levels the series li
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.engine.criterion import Criterion, KnownScale
 from henderson.engine.factor.connected import whole
 from henderson.engine.factor.dense_product import DenseProduct
-from henderson.engine.factor.system import System
+from henderson.engine.factor.system import Factor, System
 from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
@@ -55,12 +55,46 @@ class Weighed(System):
         self.cross = CrossProducts(
             n, log_weights, parts.xx, parts.zz, parts.zx, [], no_entries(blocks.n_rest), parts.rx
         )
-        self.blocks = blocks
+        self.parts, self.blocks = parts, blocks
         self.has_rest = blocks.n_rest > 0
         if self.has_rest:
             sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
             self.places, self.levels = [whole(sizes)], [levels for _, levels in sizes]
             self.product = DenseProduct(parts.zr, parts.rr)
+
+    def factor(self, lam: Sequence[FloatArray]) -> WeighedFactor:
+        """The factor at λ of every block."""
+        return WeighedFactor(self, lam)
+
+
+class WeighedFactor(Factor):
+    """The factor at one λ, with what the inverse between front and rest is made of."""
+
+    def __init__(self, system: Weighed, lam: Sequence[FloatArray]) -> None:
+        self.weighed = system.parts
+        super().__init__(system, lam)
+
+    @lazy
+    def W(self) -> FloatArray:
+        """Of the rest, both triangles, (R, R)."""
+        return self.rest.weight_stacks()[0][0] if self.system.has_rest else np.zeros((0, 0))
+
+    @lazy
+    def reach(self) -> FloatArray:
+        """D_j a_j, (J q, R)."""
+        a = self.weighed.zr
+        return np.matmul(self.D.transpose(2, 0, 1), a).reshape(-1, a.shape[2])
+
+    @lazy
+    def reach_w(self) -> FloatArray:
+        """D_j a_j W, (J q, R)."""
+        return self.reach @ self.W
+
+    @lazy
+    def borrowed(self) -> FloatArray:
+        """D_j a_j W a_j'D_j', (q, q, J)."""
+        one, other = (rows.reshape(self.weighed.zr.shape) for rows in (self.reach_w, self.reach))
+        return np.matmul(one, other.transpose(0, 2, 1)).transpose(1, 2, 0)
 
 
 class SummedModel:
@@ -198,16 +232,30 @@ class SummedPoint:
     @lazy
     def _inverse(self) -> Inverse:
         """K."""
-        summed, inner = self.summed, self.inner
-        blocks, (J, q, R), m = summed.blocks, self.parts.zr.shape, summed.sums.shape.m
+        inner, blocks, m = self.inner, self.summed.blocks, self.summed.sums.shape.m
+        factor = inner.factor
+        assert isinstance(factor, WeighedFactor)
         roots = [lam @ lam.T for lam in inner.lam]
         solved = [small.left(G, score) for G, score in zip(roots, inner.scores)]  # GZ'V⁻¹c
-        front = np.zeros((0, 0, J)) if blocks.front is None else small.left(roots[blocks.front], inner.factor.D)
+        solved_front, solved_rest = blocks.join(solved, [np.arange(m)] * len(solved), m)
+        J, q, R = self.parts.zr.shape
+        if blocks.front is None or not R:
+            none = np.zeros((J * q, R))
+            front = small.left(roots[blocks.front], factor.D) if blocks.front is not None else np.zeros((0, 0, 0))
+            return Inverse(front, none, none, np.zeros((q, q, J)), factor.W, solved_front, solved_rest, inner.phi)
+        G = roots[blocks.front]
+
+        def turned(rows: FloatArray) -> FloatArray:
+            return G[0, 0] * rows if q == 1 else np.matmul(G, rows.reshape(J, q, R)).reshape(J * q, R)
+
         return Inverse(
-            front,
-            np.matmul(front.transpose(2, 0, 1), self.parts.zr).reshape(J * q, R),
-            inner.factor.rest.weight_stacks()[0][0] if R else np.zeros((0, 0)),
-            *blocks.join(solved, [np.arange(m)] * len(solved), m),
+            small.left(G, factor.D),
+            turned(factor.reach),
+            turned(factor.reach_w),
+            small.symmetric(G, factor.borrowed),
+            factor.W,
+            solved_front,
+            solved_rest,
             inner.phi,
         )
 
@@ -224,7 +272,7 @@ class SummedPoint:
         f = summed.precision.coefficients(self.psi[summed.model.n_g :])
         h = sums.flat @ K.weights(sums.shape, v, restricted=summed.model.reml)
         u = K.completed(v[:, None])
-        x = Vectors.joined([sums.shape.parts(own).times(u) for own in sums.at(f.first)])
+        x = sums.times(u).combined(f.first.T)
         Kx = K.solve(x)
         return f.log_first + f.first @ h, f.log_second + f.second @ h - 2 * x.inner(Kx), self._with_theta(x, Kx)
 
@@ -239,6 +287,11 @@ class SummedPoint:
         front, rest = blocks.join(parts, [block.parameters for block in blocks.blocks], blocks.n_theta)
         return small.gram(front, back.front - x.front) + rest.T @ (back.rest - x.rest)
 
+    @lazy
+    def _jacobian(self) -> FloatArray:
+        """∂ψ/∂φ of the residuals' parameters, (r, r)."""
+        return self.summed.model.residual.jacobian(self.x[self.summed.model.n_theta :])
+
     @property
     def gradient_psi(self) -> FloatArray:
         """∂d/∂ψ of the residuals' parameters, (r,)."""
@@ -247,9 +300,8 @@ class SummedPoint:
     @lazy
     def gradient(self) -> FloatArray:
         """∂d/∂φ, (f,)."""
-        model = self.summed.model
-        jacobian, P = model.residual.jacobian(self.x[model.n_theta :]), model.coordinates.selection
-        found = np.concatenate([self.inner.gradient, jacobian.T @ self._by_residual[0]])
+        P = self.summed.model.coordinates.selection
+        found = np.concatenate([self.inner.gradient, self._jacobian.T @ self._by_residual[0]])
         return found if P is None else P.T @ found
 
     @lazy
@@ -257,7 +309,7 @@ class SummedPoint:
         """∂²d/∂φ∂φ as the head of the file has it, (f, f)."""
         model, n = self.summed.model, self.summed.model.n_theta
         slope, own, mixed = self._by_residual
-        jacobian, P = model.residual.jacobian(self.x[n:]), model.coordinates.selection
+        jacobian, P = self._jacobian, model.coordinates.selection
         out = np.empty((len(self.x),) * 2)
         out[:n, :n] = self.inner.hessian_model
         out[n:, n:] = jacobian.T @ own @ jacobian + model.residual.curvature(self.x[n:], slope)

@@ -31,6 +31,10 @@ class Inverse:
         M_j.
     moved : (J q, R) array
         M_j a_j.
+    moved_w : (J q, R) array
+        M_j a_j W.
+    borrowed : (q, q, J) array
+        M_j a_j W a_j' M_j.
     rest : (R, R) array
         W.
     front_c : (q, m, J) array
@@ -42,6 +46,8 @@ class Inverse:
 
     front: FloatArray
     moved: FloatArray
+    moved_w: FloatArray
+    borrowed: FloatArray
     rest: FloatArray
     front_c: FloatArray
     rest_c: FloatArray
@@ -73,14 +79,13 @@ class Inverse:
         out = np.empty(shape.size)
         parts, J, q, R = shape.parts(out), shape.J, shape.q, shape.R
         along, rest_along = np.einsum("amj,mn->anj", self.front_c, Q), self.rest_c @ Q
-        borrowed = self.moved @ self.rest
-        moved = self.moved.reshape(J, q, R)
-        own = np.matmul(borrowed.reshape(J, q, R), moved.transpose(0, 2, 1)).transpose(1, 2, 0)
-        parts.zz[...] = self.front + own + small.multiply(along, self.front_c.transpose(1, 0, 2))
+        parts.zz[...] = self.front + self.borrowed + small.multiply(along, self.front_c.transpose(1, 0, 2))
         parts.zx[...] = -2 * along
-        beside = along.transpose(2, 0, 1).reshape(J * q, shape.m) @ self.rest_c.T
-        parts.zr[...] = 2 * (beside - borrowed).reshape(J, q, R)
-        parts.rr[...] = self.rest + rest_along @ self.rest_c.T
+        between = parts.zr.reshape(J * q, R)  # a view: κ is written where it stands
+        np.matmul(2 * along.transpose(2, 0, 1).reshape(J * q, shape.m), self.rest_c.T, out=between)
+        between -= 2 * self.moved_w
+        np.matmul(rest_along, self.rest_c.T, out=parts.rr)
+        parts.rr[...] += self.rest
         parts.rx[...] = -2 * rest_along
         parts.xx[...] = Q
         return out

@@ -165,6 +165,12 @@ def blocks_of(design: Design, rows: Rows) -> IntArray:
     return connected_components(graph, directed=False)[1][codes]
 
 
+def sizes_of_blocks(design: Design, rows: Rows) -> IntArray:
+    """Rows of each independent block, (B,)."""
+    found = np.bincount(blocks_of(design, rows))
+    return found[found > 0]
+
+
 def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
     """The units of a design's rows, those of one size together.
 
@@ -258,16 +264,17 @@ def batch_of(rows: Rows, at: IntArray, hashed: np.ndarray) -> Batch:
     n = at.shape[1]
     local = [_local(residual.codes[at])] if rows.terms else []
     local += [_local(own.codes[at]) for own in rows.terms if own.codes is not None]
-    key = np.zeros(len(at), np.uint64)
-    for j in range(n):
-        here = hashed[:, j]
-        for own in local:
-            here = mixed(here + own[:, j].astype(np.uint64))
-        key = mixed(key + here)
-    unit = np.unique(key, return_inverse=True)[1].ravel()
-    order = np.argsort(unit, kind="stable")
-    counts = np.bincount(unit)
-    at = at[order]
+    if not local and (hashed == hashed[:1]).all():
+        counts = np.array([len(at)])
+    else:
+        key = np.zeros(len(at), np.uint64)
+        for j in range(n):
+            here = hashed[:, j]
+            for own in local:
+                here = mixed(here + own[:, j].astype(np.uint64))
+            key = mixed(key + here)
+        unit = np.unique(key, return_inverse=True)[1].ravel()
+        at, counts = at[np.argsort(unit, kind="stable")], np.bincount(unit)
     one = at[np.concatenate([[0], np.cumsum(counts)[:-1]])]  # a block of each unit
     series = residual.codes[one]
     several = rows.terms and (series != series[:, :1]).any()
