@@ -15,14 +15,21 @@ from henderson.design.variance_parameters import find, variance_parameters
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
 from henderson.inference.inference import Inference
+from henderson.intervals.profile.curve import scale_of_range
 from henderson.numerics.distributions import t_quantile
 from henderson.tables.result_frame import ResultFrame
 
 Parameters = Sequence[str] | None
 
 
-def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -> pd.DataFrame:
+def wald(
+    fit: Fit, inference: Inference, level: float, parameters: Parameters, *, transform: bool = False
+) -> pd.DataFrame:
     """Estimate ± quantile × standard error; the variance parameters' by the delta method, cut at their bounds.
+
+    With `transform` those of variance parameters are symmetric on a scale without bounds, as nlme's ``intervals()``:
+    the logarithm of standard deviations, variances, ranges and ratios, log((ρ − a)/(b − ρ)) of correlations between a
+    and b.
 
     Standard errors of variances are computed when some are asked for.
     """
@@ -34,24 +41,41 @@ def wald(fit: Fit, inference: Inference, level: float, parameters: Parameters) -
         # a column may be called as the intercept is: then both rows
         return fixed.reindex(list(parameters)) if fixed.index.is_unique else fixed.loc[list(parameters)]
     errors = standard_errors(fit)
-    half = t_quantile((1 + level) / 2, np.inf) * errors["se"]
-    low, high = errors["estimate"] - half, errors["estimate"] + half
-    of_residual = {p.name: p for p in variance_parameters(fit.design) if p.kind == "residual"}
-    if isinstance(fit, StructuredFit) and of_residual:
-        kinds = fit.structure.kinds
-        free = [name for name, p in of_residual.items() if kinds[p.row] not in ("variance", "range")]
-        low, high = _of_variances(errors, [name for name in of_residual if name not in free], low, high, level)
-    else:
-        free = []
-    is_correlation = errors.index.str.startswith("cor_")
-    signed = is_correlation | errors.index.isin(free)
-    floor = np.where(is_correlation, -1.0, np.where(signed, -np.inf, 0.0))
-    low = low.where(low > floor, floor)
-    high = high.where(~is_correlation | (high < 1), 1.0)
+    low, high = (_transformed if transform else _symmetric)(fit, errors, level)
     variances = pd.DataFrame({"lower": low, "upper": high}).where(errors["se"].notna(), np.nan)
     table = pd.concat([variances, fixed])
     table.attrs["notes"] = errors.attrs.get("notes", ())
     return table
+
+
+def _symmetric(fit: Fit, errors: pd.DataFrame, level: float) -> tuple[pd.Series, pd.Series]:
+    """Limits symmetric in the parameter itself, SAS's of variances and ranges of the residuals."""
+    half = t_quantile((1 + level) / 2, np.inf) * errors["se"]
+    low, high = errors["estimate"] - half, errors["estimate"] + half
+    of_residual = {p.name: p for p in variance_parameters(fit.design) if p.kind == "residual"}
+    free: list[str] = []
+    if isinstance(fit, StructuredFit) and of_residual:
+        kinds = fit.structure.kinds
+        free = [name for name, p in of_residual.items() if kinds[p.row] not in ("variance", "range")]
+        low, high = _of_variances(errors, [name for name in of_residual if name not in free], low, high, level)
+    is_correlation = errors.index.str.startswith("cor_")
+    signed = is_correlation | errors.index.isin(free)
+    floor = np.where(is_correlation, -1.0, np.where(signed, -np.inf, 0.0))
+    return low.where(low > floor, floor), high.where(~is_correlation | (high < 1), 1.0)
+
+
+def _transformed(fit: Fit, errors: pd.DataFrame, level: float) -> tuple[pd.Series, pd.Series]:
+    """Limits symmetric in s, value = f(s): f(s ± z se/f')."""
+    low, high, z = errors["estimate"].copy(), errors["estimate"].copy(), float(t_quantile((1 + level) / 2, np.inf))
+    ranges = fit.structure.ranges if isinstance(fit, StructuredFit) else ()
+    for p in variance_parameters(fit.design):
+        own = ranges[p.row] if p.kind == "residual" else {"cor": (-1.0, 1.0)}.get(p.kind, (0.0, np.inf))
+        estimate, se = float(errors["estimate"][p.name]), float(errors["se"][p.name])
+        if np.isfinite(se):
+            scale = scale_of_range(*own)
+            s, half = scale.coordinate(np.array(estimate)), z * se / scale.slope(estimate)
+            low[p.name], high[p.name] = (float(scale.value(s + sign * half)) for sign in (-1, 1))
+    return low, high
 
 
 def _of_variances(

@@ -31,6 +31,7 @@ class IntervalMethods(CoefficientMethods):
         method: IntervalMethod | None = None,
         level: float | None = None,
         parameters: str | Sequence[str] | None = None,
+        transform: bool | None = None,
         reml: bool | None = None,
         n: int | None = None,
         interval: BootstrapInterval | None = None,
@@ -56,6 +57,9 @@ class IntervalMethods(CoefficientMethods):
         parameters : str or sequence of str, optional
             Which rows, by name; ``"theta_"`` and ``"beta_"`` are all parameters of the covariance and all fixed
             effects, and lme4's ``".sig01"``, ``".sigma"`` are understood.
+        transform : bool, optional
+            For "wald": limits of variance parameters that are symmetric on a scale without bounds, as those of nlme's
+            ``intervals()``: of logarithms, and of log((1 + ρ)/(1 − ρ)).
         reml : bool, optional
             For "profile": profile the restricted likelihood.
         n, interval, kind, statistic, seed, within, progress : optional
@@ -79,13 +83,13 @@ class IntervalMethods(CoefficientMethods):
         from henderson.intervals.table import interval_table
 
         given = {
-            "reml": reml, "n": n, "interval": interval, "kind": kind, "statistic": statistic, "seed": seed,
-            "within": within, "progress": progress,
+            "transform": transform, "reml": reml, "n": n, "interval": interval, "kind": kind, "statistic": statistic,
+            "seed": seed, "within": within, "progress": progress,
         }  # fmt: skip
         options = {name: value for name, value in given.items() if value is not None}
         alpha = alpha if level is None else 1 - level
         wanted = parameters
-        if method is None and parameters is None:
+        if method is None and parameters is None and not transform:
             wanted = "beta_"
         if cols is not None:
             wanted = [self._names[int(c)] for c in cols]

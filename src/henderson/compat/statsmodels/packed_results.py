@@ -486,6 +486,7 @@ class PackedResults(MixedModelResults):
         method: IntervalMethod | None = None,
         level: float | None = None,
         parameters: str | Sequence[str] | None = None,
+        transform: bool | None = None,
         reml: bool | None = None,
         n: int | None = None,
         interval: BootstrapInterval | None = None,
@@ -510,6 +511,8 @@ class PackedResults(MixedModelResults):
             In place of `alpha`.
         parameters : str or sequence of str, optional
             Which of these rows, by name; ``"theta_"`` and ``"beta_"`` are all of the covariance and all fixed effects.
+        transform : bool, optional
+            For "wald": as in `MixedModelResults.conf_int`.
         reml : bool, optional
             For "profile": profile the restricted likelihood.
         n, interval, kind, statistic, seed, within, progress : optional
@@ -534,13 +537,13 @@ class PackedResults(MixedModelResults):
         Subject x Days Cov   -0.12    0.15
         Days Var              0.01    0.10
         """
-        if method in (None, "wald") and parameters is None:
+        if method in (None, "wald") and parameters is None and not transform:
             limits = self._wald_limits(alpha if level is None else 1 - level)
             chosen = list(range(len(limits))) if cols is None else [int(c) for c in cols]
             if self._setup.names.row_labels is None:
                 return limits[chosen]
             return pd.DataFrame(limits[chosen], index=pd.Index([self._names[c] for c in chosen]))
         return super().conf_int(
-            alpha, cols, method=method, level=level, parameters=parameters, reml=reml, n=n, interval=interval,
-            kind=kind, statistic=statistic, seed=seed, within=within, progress=progress,
+            alpha, cols, method=method, level=level, parameters=parameters, transform=transform, reml=reml, n=n,
+            interval=interval, kind=kind, statistic=statistic, seed=seed, within=within, progress=progress,
         )  # fmt: skip

@@ -54,6 +54,18 @@ class Scale:
         with np.errstate(divide="ignore", invalid="ignore"):
             return MAPS[self.kind][1]((np.asarray(value, float) - self.origin) / self.unit)
 
+    def slope(self, value: float) -> float:
+        """∂value/∂s of a parameter of the residuals."""
+        share = (value - self.origin) / self.unit
+        return {"log": value, "logit": self.unit * share * (1 - share)}.get(self.kind, self.unit)
+
+
+def scale_of_range(low: float, high: float) -> Scale:
+    """The scale on which a range has no ends."""
+    if np.isfinite(high):
+        return Scale("logit", high - low, low)
+    return Scale("log") if np.isfinite(low) else Scale("plain")
+
 
 @dataclass(frozen=True)
 class Curve:

@@ -19,7 +19,7 @@ import numpy as np
 from henderson.covariance.layout import consecutive
 from henderson.design.variance_parameters import VarianceParameter
 from henderson.engine.residual.fit import StructuredFit
-from henderson.intervals.profile.curve import Scale
+from henderson.intervals.profile.curve import Scale, scale_of_range
 from henderson.numerics.jets import Jet, unary
 
 FloatArray = np.ndarray
@@ -95,10 +95,3 @@ def quantity(fit: StructuredFit, parameter: VarianceParameter) -> Quantity:
     if parameter.kind == "var":
         return Quantity(Scale("plain"), weights)
     return Quantity(Scale(parameter.kind, fit.sigma if parameter.kind == "sd" else 1.0), weights)
-
-
-def scale_of_range(low: float, high: float) -> Scale:
-    """The scale on which a range has no ends."""
-    if np.isfinite(high):
-        return Scale("logit", high - low, low)
-    return Scale("log") if np.isfinite(low) else Scale("plain")
