@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from henderson.diagnostics.simplify import simplify as simplify
     from henderson.door import lmer as lmer
     from henderson.door import mmrm as mmrm
+    from henderson.errors import ApproximationWarning as ApproximationWarning
     from henderson.errors import ConvergenceWarning as ConvergenceWarning
     from henderson.errors import DataError as DataError
     from henderson.errors import FormulaError as FormulaError
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 #: public name → the room that has it; rooms are imported when a name is first used
 _ROOMS = {
+    "ApproximationWarning": "errors",
     "ConvergenceWarning": "errors",
     "DataError": "errors",
     "FormulaError": "errors",

@@ -36,6 +36,7 @@ def lmer(
     fix: Mapping[str, Any] | None = None,
     same: Sequence[Any] | None = None,
     bound: bool = True,
+    rest: Literal["auto", "exact", "iterative"] = "auto",
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -98,6 +99,10 @@ def lmer(
     bound : bool
         False: variances of random effects may be negative, as long as the covariance of the data is positive definite
         (SAS's NOBOUND); for terms of one variance.
+    rest : {"auto", "exact", "iterative"}
+        How the equations of crossed effects are solved: by their Cholesky factor, or, where that is dearer by far, by
+        iteration, with a log-determinant from random probes whose Monte-Carlo error is stated
+        (see docs/crossed-effects.md). A warning says when "auto" iterates.
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -130,12 +135,19 @@ def lmer(
     """
     from henderson.design.from_formula import design_from_formula
     from henderson.design.given import start_vector
+    from henderson.engine.factor.iterative.choice import check_rest
     from henderson.engine.fit import fit_design
     from henderson.errors import DataError, users_level
-    from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
+    from henderson.results.fit_warnings import (
+        warn_if_iterative,
+        warn_if_singular,
+        warn_unless_certified,
+        warn_unless_identified,
+    )
     from henderson.results.fitted import MixedModelResults
     from henderson.sources.streams.registry import is_stream
 
+    check_rest(rest)
     request = InferenceRequest.of(ddf, cov)
     request.check_likelihood(REML)
     theta = start_vector(start)
@@ -159,16 +171,17 @@ def lmer(
     if type(data).__name__ == "RowSums":  # its room is not loaded for a table
         data = cast("RowSums", data)
         given = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}
-        fit = data.engine_fit(formula, reml=REML, start=theta, progress=progress, given=given)
+        fit = data.engine_fit(formula, reml=REML, start=theta, progress=progress, rest=rest, given=given)
     elif is_stream(data):
         from henderson.engine.from_source import fit_stream
 
-        fit = fit_stream(formula, data, subset=subset, reml=REML, start=theta, progress=progress, **options)
+        fit = fit_stream(formula, data, subset=subset, reml=REML, start=theta, rest=rest, progress=progress, **options)
     else:
         options |= {"subset": subset, "residual": residual, "relmat": relmat, "fix": fix, "same": same, "bound": bound}
         design, rows = design_from_formula(formula, data, **options)
-        fit = fit_design(design, rows, reml=REML, start=theta, progress=progress)
+        fit = fit_design(design, rows, reml=REML, start=theta, rest=rest, progress=progress)
     level = users_level()
+    warn_if_iterative(fit, rest, level)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message, level)
     warn_if_singular(fit, level)
     if check_identified == "raise":  # else that was said before the fit, or is not to be

@@ -82,6 +82,19 @@ class ValueWarning(UserWarning):
     """
 
 
+class ApproximationWarning(UserWarning):
+    """A number is estimated, with an error that the results state, where an exact one would be too dear.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import henderson
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", henderson.ApproximationWarning)  # a program that would rather stop
+    ...     fit = henderson.lmer("Yield ~ 1 + (1 | Batch)", henderson.datasets.load("Dyestuff"))
+    """
+
+
 def users_level() -> int:
     """The `stacklevel` with which a warning is of the line outside this package that called into it."""
     frame, level = sys._getframe(1), 1

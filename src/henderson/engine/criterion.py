@@ -26,6 +26,7 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.engine.factor import by_slices
+from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -77,12 +78,12 @@ class Criterion:
     evaluations: int = field(default=0)
 
     @classmethod
-    def of(cls, design: Design, rows: Rows | Iterable[Rows], *, reml: bool = True) -> Criterion:
-        """Sum a design's rows, one chunk or several, and set up its equations."""
+    def of(cls, design: Design, rows: Rows | Iterable[Rows], *, reml: bool = True, rest: str = "auto") -> Criterion:
+        """Sum a design's rows, one chunk or several, and set up its equations; `rest` as `system_of` has it."""
         chunks = [rows] if isinstance(rows, Rows) else rows
         blocks = Blocks.of(design.terms, chunks)
         basis = Basis.of(design, chunks, blocks)
-        return cls(System(CrossProducts.of(design, chunks, blocks, basis), blocks), basis, reml)
+        return cls(system_of(CrossProducts.of(design, chunks, blocks, basis), blocks, rest), basis, reml)
 
     def with_response(self, rows: Rows | Iterable[Rows]) -> Criterion:
         """The same for rows that differ in their response alone: only the products with y are summed again."""
@@ -100,11 +101,13 @@ class Criterion:
         return Criterion(Unsummed(self.system.cross.counts, self.blocks), self.basis, self.reml)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"cross": self.system.cross, "blocks": self.blocks, "basis": self.basis, "reml": self.reml}
+        state = {"cross": self.system.cross, "blocks": self.blocks, "basis": self.basis, "reml": self.reml}
+        return {**state, "rest": self.system.rest}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         cross, blocks = state["cross"], state["blocks"]
-        system = Unsummed(cross, blocks) if isinstance(cross, Counts) else System(cross, blocks)
+        rest = state.get("rest", "exact")
+        system = Unsummed(cross, blocks) if isinstance(cross, Counts) else system_of(cross, blocks, rest)
         self.__dict__.update(system=system, basis=state["basis"], reml=state["reml"], evaluations=0)
 
     @property
@@ -222,6 +225,8 @@ class Evaluation:
     def lighten(self) -> None:
         """Let go of what takes memory; it is computed again should anybody ask."""
         blocks = self.criterion.blocks
+        if self.criterion.system.rest == "iterative":  # has no large matrices, and would begin anew
+            return
         if blocks.n_rest > HEAVY or sum(block.size for block in blocks.blocks) > MANY:
             for name in ("factor", "scores", "ze"):
                 self.__dict__.pop(name, None)

@@ -15,9 +15,11 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.factor.iterative.choice import check_rest
 from henderson.engine.fitted import Fit as Fit
 from henderson.engine.fitted import Search as Search
 from henderson.engine.residual.fit import StructuredFit, fit_structured, refit_structured
+from henderson.engine.search.by_probes import search_by_probes
 from henderson.engine.search.search import Certified, search
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
@@ -33,7 +35,13 @@ DEAR, SLIGHT = 500, 1e-6
 
 
 def fit_design(
-    design: Design, rows: Rows, *, reml: bool = True, start: np.ndarray | None = None, progress: bool | None = None
+    design: Design,
+    rows: Rows,
+    *,
+    reml: bool = True,
+    start: np.ndarray | None = None,
+    progress: bool | None = None,
+    rest: str = "auto",
 ) -> Fit:
     """Fit a design by REML or ML.
 
@@ -46,6 +54,8 @@ def fit_design(
         A θ to begin from, in the user's units.
     progress : bool, optional
         Show the number of evaluations. None: on a terminal, when the fit takes longer than a second.
+    rest : {"auto", "exact", "iterative"}
+        How the equations of crossed effects are solved, see `system_of`.
 
     Returns
     -------
@@ -54,16 +64,22 @@ def fit_design(
     Raises
     ------
     ValueError
-        When `reml` is neither: text such as "ML" would pass for True.
+        When `reml` is neither: text such as "ML" would pass for True. When `rest` is none of those, or iterative for a
+        model whose equations are not solved in this way.
     """
     if not isinstance(reml, bool | int | np.bool_):
         raise ValueError(f"REML must be True or False, not {reml!r}")
+    check_rest(rest)
     if design.residual is not None:
+        if rest == "iterative":
+            raise ValueError(
+                "rest='iterative' does not go with residual=, fix=, same= or bound=: their equations are solved by blocks"
+            )
         return fit_structured(design, rows, reml=bool(reml), start=start, progress=progress)
     began = time.perf_counter()
     products = _products(design)
     with blas_threads(products=products):
-        criterion = Criterion.of(design, rows, reml=bool(reml))
+        criterion = Criterion.of(design, rows, reml=bool(reml), rest=rest)
         return fit_criterion(design, rows, criterion, began, products, start=start, progress=progress)
 
 
@@ -82,8 +98,9 @@ def fit_criterion(
         blas_threads(criterion.order, products=products),
         progress_bar("Fitting, evaluations", None, progress) as tell,
     ):
-        ended = search(criterion, start, tell)
-        return in_user_units(design, rows, criterion, ended, began)
+        find = search_by_probes if criterion.system.rest == "iterative" else search
+        ended = find(criterion, start, tell)
+        return in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
 
 
 def refit(
@@ -127,8 +144,11 @@ def refit(
             criterion = criterion.with_response(rows)
         criterion.evaluations = 0
         with progress_bar("Fitting, evaluations", None, progress) as tell:
-            ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
-        found = in_user_units(design, rows, criterion, ended, began)
+            if criterion.system.rest == "iterative":
+                ended = search_by_probes(criterion, tell=tell, near=near or fit.near())
+            else:
+                ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
+        found = in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
     still = {name: value for name, value in fit._kept.items() if name not in ("residual_quantiles", "moments", "b_cov")}
     return replace(found, _kept=still)
 
@@ -176,6 +196,7 @@ def in_user_units(
         ended.starts,
         ended.surveyed,
         np.inf if (full := ended.optimum.full) is None else _flattest(full),
+        ended.monte_carlo,
     )
     return Fit(
         design,
@@ -193,6 +214,7 @@ def in_user_units(
         criterion,
         None if full is None or "factor" not in full.__dict__ else full,
         point,
+        rest=criterion.system.rest,
     )
 
 

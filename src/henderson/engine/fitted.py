@@ -16,6 +16,7 @@ from henderson.covariance.structures import structure_called
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
 from henderson.engine.moments_at import in_user_units, moments_at, working_moments
+from henderson.engine.search.monte_carlo import MonteCarlo
 from henderson.engine.search.search import working_theta
 from henderson.engine.sums.basis import Basis
 from henderson.errors import NotAvailable
@@ -51,6 +52,8 @@ class Search:
     flattest : float
         Smallest eigenvalue of the model of the Hessian in the working θ, each in units of max(|θ|, 1): a deviance.
         As good as zero where the data do not identify the variances.
+    monte_carlo : MonteCarlo, or None
+        Monte-Carlo errors, where log|C| was estimated from probes (``rest="iterative"``).
     """
 
     evaluations: int
@@ -65,6 +68,7 @@ class Search:
     starts: int = 1
     surveyed: int = 0
     flattest: float = np.inf
+    monte_carlo: MonteCarlo | None = None
 
 
 class Penalty(NamedTuple):
@@ -101,6 +105,8 @@ class Fit:
         −2 log-likelihood, or −2 log restricted likelihood (lme4's REML criterion), at the optimum.
     optimum : Search
         How the optimum was found: evaluations, gradient norm, certificate, seconds, message.
+    rest : str
+        How the equations of crossed effects were solved, "exact" or "iterative".
     """
 
     design: Design
@@ -120,6 +126,7 @@ class Fit:
     _point: Evaluation | None = field(default=None, repr=False, compare=False)
     _kept: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _streamed: Any = field(default=None, repr=False, compare=False)
+    rest: str = "exact"
 
     @property
     def n(self) -> int:
@@ -278,7 +285,9 @@ class Fit:
     def criterion(self) -> Criterion:
         """The function that was minimised; summed again from the rows after unpickling."""
         self.refuse_structure("the likelihood as a function of theta")
-        return self._built or Criterion.of(self.design, self.rows_for("this likelihood"), reml=self.reml)
+        return self._built or Criterion.of(
+            self.design, self.rows_for("this likelihood"), reml=self.reml, rest=self.rest
+        )
 
     @cached_property
     def moments(self) -> Moments:

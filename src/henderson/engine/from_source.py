@@ -22,7 +22,7 @@ from henderson.design.checks import Reaction, check_contrasts
 from henderson.design.learning import Witness, learned, table_of, witness
 from henderson.design.streamed import Order, Reader, Tally, check_rows_of, design_of, rows_of, without
 from henderson.engine.criterion import Criterion
-from henderson.engine.factor.system import System
+from henderson.engine.factor.iterative.choice import check_rest, system_of
 from henderson.engine.fit import Fit, fit_criterion
 from henderson.engine.summed import SummedRows
 from henderson.engine.summing import Counting, Summing
@@ -201,12 +201,15 @@ def summed_stream(formula: str, data: Any, *, subset: Any = None, **options: Any
     return rows if held is source else replace(rows, source=source)
 
 
-def fit_stream(formula: str, data: Any, *, reml: bool = True, start: Any = None, **options: Any) -> Fit:
+def fit_stream(
+    formula: str, data: Any, *, reml: bool = True, start: Any = None, rest: str = "auto", **options: Any
+) -> Fit:
     """Fit a model to data that are read in parts."""
+    check_rest(rest)
     began = time.perf_counter()
     rows = summed_stream(formula, data, **options)
     assert rows.sums is not None
-    return fit_sums(rows.sums, rows, reml=reml, start=start, progress=options.get("progress"), began=began)
+    return fit_sums(rows.sums, rows, reml=reml, start=start, rest=rest, progress=options.get("progress"), began=began)
 
 
 def columns_of(formula: str, source: Source, options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -222,6 +225,7 @@ def fit_sums(
     *,
     reml: bool = True,
     start: Any = None,
+    rest: str = "auto",
     progress: bool | None = None,
     began: float | None = None,
 ) -> Fit:
@@ -229,7 +233,7 @@ def fit_sums(
     if not isinstance(reml, bool | int | np.bool_):
         raise ValueError(f"REML must be True or False, not {reml!r}")
     began = time.perf_counter() if began is None else began
-    criterion = Criterion(System(sums.cross, sums.blocks), sums.basis, bool(reml))
+    criterion = Criterion(system_of(sums.cross, sums.blocks, rest), sums.basis, bool(reml))
     fit = fit_criterion(sums.design, None, criterion, began, start=start, progress=progress)
     return replace(fit, _kept={"digest": sums.digest(rows), "residual_quantiles": None}, _streamed=rows)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from henderson.covariance.roots import semidefinite_root
 from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.factor.iterative.squares import squares_by_probes
 from henderson.engine.factor.squares import squares
 from henderson.engine.moments import Moments, Second
 from henderson.numerics.threads import blas_threads
@@ -70,7 +71,8 @@ class SecondAt(Second):
         blocks = self.point.criterion.blocks
         out = np.zeros((blocks.n_g, blocks.n_g))
         with blas_threads(self.point.criterion.order):
-            for (a, b), K in squares(self.point.factor).items():
+            own_squares = squares_by_probes if self.point.criterion.system.rest == "iterative" else squares
+            for (a, b), K in own_squares(self.point.factor).items():
                 one, other = blocks.blocks[a], blocks.blocks[b]
                 own = np.einsum("iab,kcd,abcd->ik", one.layout.basis(), other.layout.basis(), K, optimize=True)
                 out[np.ix_(one.g_parameters, other.g_parameters)] = own

@@ -82,7 +82,7 @@ def fixed_tables(factor: Factor, phi: FloatArray, omega: FloatArray | None, scor
             turned[i][k] = small.left(E, Y[k])
             by_score[k][:, i] = E @ scores[k]
     squares = np.array([sum(small.gram(own, one) for own, one in zip(Y, E)) for E in turned]).reshape(blocks.n_g, p, p)
-    image = [_marginal(factor, E) for E in turned]  # ΩE_iY
+    image = [factor.marginal(E) for E in turned]  # ΩE_iY
     projected = [[o - small_right(own, phi @ F) for o, own in zip(one, Y)] for one, F in zip(image, squares)]
     added = [np.zeros_like(own) for own in Y]
     for k, block in enumerate(blocks.blocks):
@@ -90,7 +90,7 @@ def fixed_tables(factor: Factor, phi: FloatArray, omega: FloatArray | None, scor
             added[k] += small.left(E, sum(weight * one[k] for weight, one in zip(omega[i], projected)))
     by_parameter = tuple(_less(E, _times_g(factor, one)) for E, one in zip(turned, image))
     square_added = sum((small.gram(own, one) for own, one in zip(Y, added)), np.zeros((p, p)))
-    table = _less(added, _times_g(factor, _marginal(factor, added)))
+    table = _less(added, _times_g(factor, factor.marginal(added)))
     square_scores = sum((small.gram(own, one) for own, one in zip(Y, by_score)), np.zeros((p, blocks.n_g)))
     return FixedTables(
         phi,
@@ -99,7 +99,7 @@ def fixed_tables(factor: Factor, phi: FloatArray, omega: FloatArray | None, scor
         table,
         squares,
         (square_added + square_added.T) / 2,
-        _less(by_score, _times_g(factor, _marginal(factor, by_score))),
+        _less(by_score, _times_g(factor, factor.marginal(by_score))),
         square_scores,
     )
 
@@ -116,24 +116,3 @@ def _less(one: Table, other: Table) -> Table:
 def _times_g(factor: Factor, table: Table) -> Table:
     """G times a table."""
     return [small.left(lam @ lam.T, own) for lam, own in zip(factor.lam, table)]
-
-
-def _marginal(factor: Factor, table: Table) -> Table:
-    """Ω = Z'V⁻¹Z times a table (q, s, J).
-
-    With h = (h_f, h_r), T = Σ_j a_j'D_j'h_f + Sh_r: the rest has T − SWT, the front B_jh_f − D_ja_j(WT − h_r).
-    """
-    system, blocks = factor.system, factor.system.blocks
-    width = table[0].shape[1]
-    columns = [np.arange(width)] * len(table)
-    front, rest = blocks.join(list(table), columns, width)
-    out = small.multiply(factor.B, front) if blocks.front is not None else front
-    if not system.has_rest:
-        return blocks.split(out, rest)
-    total = factor.rest.multiply(rest)
-    if blocks.front is not None:
-        total = total + system.product.to_rest(small.multiply(factor.D.transpose(1, 0, 2), front))
-    weighed = factor.rest.weigh(total)
-    if blocks.front is not None:
-        out = out - small.multiply(factor.D, system.product.to_front(weighed - rest))
-    return blocks.split(out, total - factor.rest.multiply(weighed))

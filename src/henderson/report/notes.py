@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,8 @@ def notes_of(fit: Fit) -> tuple[str, ...]:
         notes.append(f"boundary (singular) fit: {singular}")
     if not fit.optimum.converged:
         notes.append(f"the optimum is not certified: {fit.optimum.message}")
+    if fit.rest == "iterative":
+        notes.append(monte_carlo_text(fit))
     return (*notes, *constraint_notes(fit), *structure_notes(fit), *double_bar_notes(fit))
 
 
@@ -39,6 +42,39 @@ def constraint_notes(fit: Fit) -> tuple[str, ...]:
             "it is a covariance, and there is no standard deviation"
         )
     return tuple(notes)
+
+
+def monte_carlo_text(fit: Fit) -> str:
+    """How the log-determinant was estimated, and what that does to the numbers."""
+    found, blocks = fit.optimum.monte_carlo, fit.criterion.blocks
+    how = f"equations of {blocks.n_rest:,} crossed effects were solved by iteration (rest='iterative')"
+    if found is None:
+        return how
+    return (
+        f"{how}; log-determinant from {found.probes} random probes, with a Monte-Carlo error of {found.deviance:.2g} "
+        f"in the deviance and of at most {max(100 * found.share, 1e-4):.2g} % of its standard error in each variance"
+    )
+
+
+def monte_carlo_errors(fit: Fit) -> dict[str, Any] | None:
+    """Monte-Carlo standard errors of an iterative fit by name; None of an exact one."""
+    found = fit.optimum.monte_carlo
+    if found is None:
+        return None
+    kept = [name for name, own in zip(fit.design.x_names, fit.kept) if own]
+    return {
+        "probes": found.probes,
+        "steps": found.steps,
+        "slow_directions": found.slow,
+        "deviance": found.deviance,
+        "share": found.share,
+        "variances": {
+            term.label or term.group: dict(zip(term.names, error.diagonal().tolist()))
+            for term, error in zip(fit.design.terms, found.covariances)
+        },
+        "residual_variance": found.scale,
+        "bse": dict(zip(kept, found.se.tolist())),
+    }
 
 
 def structure_notes(fit: Fit) -> tuple[str, ...]:

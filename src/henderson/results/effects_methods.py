@@ -245,6 +245,8 @@ class EffectsMethods(FittedModel):
 
         ``elsewhere`` says whether lower minima were looked for: ``"searched"``, or ``"not searched"`` where one descent
         was made and nothing else, since levels are alike, nothing ended at zero, or the model is too large.
+        ``rest`` says how equations of crossed effects were solved; where by iteration, ``monte_carlo`` has the
+        Monte-Carlo errors of the deviance, of every variance and of the standard errors of the fixed effects.
 
         Examples
         --------
@@ -253,6 +255,8 @@ class EffectsMethods(FittedModel):
         >>> fit.optinfo["converged"], fit.optinfo["boundary_gain"], fit.optinfo["message"]
         (True, 0.0, 'converged')
         """
+        from henderson.report.notes import monte_carlo_errors
+
         search = self.engine.optimum
         searched = search.starts > 1 or search.surveyed > 0
         return {
@@ -267,6 +271,8 @@ class EffectsMethods(FittedModel):
             "elsewhere": "searched" if searched else "not searched",
             "seconds": search.seconds,
             "message": search.message,
+            "rest": self.engine.rest,
+            "monte_carlo": monte_carlo_errors(self.engine),
         }
 
     @cached_property

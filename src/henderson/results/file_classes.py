@@ -31,6 +31,7 @@ CLASSES = {
     "Search": "henderson.engine.fitted",
     "StructuredFit": "henderson.engine.residual.fit",
     "BlockModel": "henderson.engine.residual.model",
+    "MonteCarlo": "henderson.engine.search.monte_carlo",
     "Criterion": "henderson.engine.criterion",
     "Basis": "henderson.engine.sums.basis",
     "Blocks": "henderson.engine.sums.blocks",

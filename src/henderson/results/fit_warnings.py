@@ -6,7 +6,8 @@ import warnings
 
 from henderson.engine.boundary import cost_of_boundary, is_singular
 from henderson.engine.fit import Fit
-from henderson.errors import ConvergenceWarning, SingularMatrixWarning, ValueWarning
+from henderson.errors import ApproximationWarning, ConvergenceWarning, SingularMatrixWarning, ValueWarning
+from henderson.report.notes import monte_carlo_text
 
 #: rise of the deviance below which a fit on the boundary is as good
 INDISTINCT = 1e-2
@@ -24,6 +25,16 @@ def warn_unless_certified(fit: Fit, converged: bool, message: str, stacklevel: i
         warnings.warn(
             f"dropped as linear combinations of other columns: {', '.join(dropped)}",
             ValueWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def warn_if_iterative(fit: Fit, asked: str, stacklevel: int = 2) -> None:
+    """Announce that iteration took the Cholesky factor's place, unless it was asked for."""
+    if asked == "auto" and fit.rest == "iterative":
+        warnings.warn(
+            f"{monte_carlo_text(fit)}; rest='iterative' says that this is known, rest='exact' factors the equations",
+            ApproximationWarning,
             stacklevel=stacklevel + 1,
         )
 

@@ -64,7 +64,7 @@ class RowSums:
         return RowSums(self._sums + other._sums)
 
     def engine_fit(
-        self, formula: str, *, reml: bool, start: Any, progress: bool | None, given: Mapping[str, Any]
+        self, formula: str, *, reml: bool, start: Any, progress: bool | None, rest: str, given: Mapping[str, Any]
     ) -> Fit:
         """The fit of these rows, as `henderson.lmer` asks for it.
 
@@ -78,7 +78,7 @@ class RowSums:
         for name, value in given.items():
             if value is not None:
                 raise DataError(f"{name}: the rows are summed already, with or without it")
-        return fit_sums(self._sums, reml=reml, start=start, progress=progress)
+        return fit_sums(self._sums, reml=reml, start=start, rest=rest, progress=progress)
 
     def save(self, fname: Any) -> None:
         """Write to a file, in the documented format that holds no code (`docs/saving.md`)."""

@@ -147,9 +147,9 @@ def plain(setup: Setup, start: MixedLMParams | None, reml: bool) -> Outcome:
 
     theta = None if start is None else setup.theta(start)
     if setup.streamed is not None and setup.streamed.sums is not None:
-        fit = fit_sums(setup.streamed.sums, setup.streamed, reml=reml, start=theta)
+        fit = fit_sums(setup.streamed.sums, setup.streamed, reml=reml, start=theta, rest=setup.rest)
     else:
-        fit = fit_design(setup.design, setup.rows, reml=reml, start=theta)
+        fit = fit_design(setup.design, setup.rows, reml=reml, start=theta, rest=setup.rest)
     return Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(fit.theta)))
 
 
@@ -187,6 +187,10 @@ def constrained(
     options: dict[str, Any],
 ) -> Outcome:
     """A fit with masks or penalties."""
+    if setup.rest == "iterative":
+        raise ValueError(
+            "rest='iterative' does not go with free=, fe_pen= or cov_pen=, which need the exact likelihood"
+        )
     from henderson.compat.statsmodels.constrained import Problem, column_sizes, maximise
 
     problem = Problem(

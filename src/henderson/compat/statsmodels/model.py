@@ -138,6 +138,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         fix: Mapping[str, Any] | None = None,
         same: Sequence[Any] | None = None,
         bound: bool = True,
+        rest: str = "auto",
     ) -> MixedLM | StructuredMixedLM:
         """A model from a formula and a table.
 
@@ -170,6 +171,8 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             random effects, and its `fit` has the native results.
         fix, same, bound
             Variances that are held, equal, or not bounded by zero; see `henderson.lmer`. The fit has native results.
+        rest : {"auto", "exact", "iterative"}
+            How equations of crossed effects are solved, see `henderson.lmer`.
 
         Returns
         -------
@@ -200,10 +203,14 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         True
         """
         from henderson.design.from_formula import design_from_formula
+        from henderson.engine.factor.iterative.choice import check_rest
         from henderson.formula.bars import parse
         from henderson.formula.environment import capture
         from henderson.sources.streams.registry import is_stream
 
+        check_rest(rest)
+        if rest == "iterative" and (residual is not None or fix or same or not bound):
+            raise ValueError("rest='iterative' does not go with residual=, fix=, same= or bound=")
         if groups is None and residual is None and not parse(formula).bars:
             raise AttributeError(
                 "'groups' is a required keyword argument in MixedLM.from_formula, unless the formula has bars: (1 | g)"
@@ -231,7 +238,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
                 strict=False,
             )
             streamed = cls.__new__(cls)
-            streamed._setup(Setup.of_sums(rows_in_parts, use_sqrt=use_sqrt))
+            streamed._setup(Setup.of_sums(rows_in_parts, use_sqrt=use_sqrt, rest=rest))
             return streamed
         design, rows = design_from_formula(
             formula,
@@ -253,11 +260,18 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         )
         if design.residual is not None or not can_be_packed(design):
             return StructuredMixedLM(design, rows)
-        return cls.from_design(design, rows, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data)
+        return cls.from_design(design, rows, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data, rest=rest)
 
     @classmethod
     def from_design(
-        cls, design: Design, rows: Rows, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None
+        cls,
+        design: Design,
+        rows: Rows,
+        n_components: int = 0,
+        *,
+        use_sqrt: bool = True,
+        frame: Any = None,
+        rest: str = "auto",
     ) -> MixedLM:
         """A model from a `Design` and its rows.
 
@@ -271,13 +285,15 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             See `MixedLM`.
         frame : optional
             The data that the design was made of.
+        rest : {"auto", "exact", "iterative"}
+            See `henderson.lmer`.
 
         Returns
         -------
         MixedLM
         """
         model = cls.__new__(cls)
-        model._setup(Setup.of(design, rows, n_components, use_sqrt=use_sqrt, frame=frame))
+        model._setup(Setup.of(design, rows, n_components, use_sqrt=use_sqrt, frame=frame, rest=rest))
         return model
 
     def _setup(self, setup: Setup) -> None:

@@ -45,6 +45,8 @@ class Setup:
         Without rows: what is left of `members` and `criterion`.
     streamed : Streamed, or None
         What reads rows again that were read in parts.
+    rest : str
+        How equations of crossed effects are solved, see `henderson.lmer`.
     """
 
     design: Design
@@ -56,12 +58,13 @@ class Setup:
     given_members: Mapping[int, Members] | None = None
     given_criterion: Criterion | None = None
     streamed: Streamed | None = None
+    rest: str = "auto"
 
     @classmethod
-    def of_sums(cls, rows: Streamed, *, use_sqrt: bool = True) -> Setup:
+    def of_sums(cls, rows: Streamed, *, use_sqrt: bool = True, rest: str = "auto") -> Setup:
         """The setup of a design whose rows were read in parts, and summed."""
         from henderson.engine.criterion import Criterion
-        from henderson.engine.factor.system import System
+        from henderson.engine.factor.iterative.choice import system_of
 
         assert rows.sums is not None
         sums = rows.sums
@@ -82,12 +85,19 @@ class Setup:
             groups = Groups.of_sizes(list(design.terms[0].levels), next(iter(rows.counts.values())))
             every = np.arange(design.terms[0].n_levels)
             members = {k: Members(every, every + 1) for k in range(len(design.terms))}
-        criterion = Criterion(System(sums.cross, sums.blocks), sums.basis, True)
-        return cls(design, None, packing, names, use_sqrt, groups, members, criterion, rows)
+        criterion = Criterion(system_of(sums.cross, sums.blocks, rest), sums.basis, True)
+        return cls(design, None, packing, names, use_sqrt, groups, members, criterion, rows, rest)
 
     @classmethod
     def of(
-        cls, design: Design, rows: Rows, n_components: int = 0, *, use_sqrt: bool = True, frame: Any = None
+        cls,
+        design: Design,
+        rows: Rows,
+        n_components: int = 0,
+        *,
+        use_sqrt: bool = True,
+        frame: Any = None,
+        rest: str = "auto",
     ) -> Setup:
         """The setup of a design whose last `n_components` terms are variance components."""
         packing = Packing.of(design, n_components)
@@ -105,7 +115,7 @@ class Setup:
             orig_endog=frame,
             model_spec=getattr(design.specs, "fixed", None),
         )
-        return cls(design, rows, packing, names, use_sqrt, groups)
+        return cls(design, rows, packing, names, use_sqrt, groups, rest=rest)
 
     @property
     def rows(self) -> Rows:
@@ -169,8 +179,10 @@ class Setup:
             from henderson.engine.criterion import Criterion
 
             given = self.given_criterion
-            made = Criterion.of(self.design, self.rows, reml=reml) if given is None else replace(given, reml=reml)
-            self._criteria[reml] = made
+            if given is None:
+                self._criteria[reml] = Criterion.of(self.design, self.rows, reml=reml, rest=self.rest)
+            else:
+                self._criteria[reml] = replace(given, reml=reml)
         return self._criteria[reml]
 
     @property
@@ -212,7 +224,7 @@ class Setup:
 
     def with_terms(self, terms: tuple[Any, ...]) -> Setup:
         """The same with other random terms."""
-        return Setup.of(replace(self.design, terms=terms), self.rows, self.k_vc)
+        return Setup.of(replace(self.design, terms=terms), self.rows, self.k_vc, rest=self.rest)
 
     @cached_property
     def members(self) -> Mapping[int, Members]:

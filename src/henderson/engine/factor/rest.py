@@ -46,9 +46,12 @@ class Rest(Protocol):
     ----------
     log_det : float
         log|C|.
+    has_root : bool
+        Whether `half` is L⁻¹Λ'B itself, so that sums of squares can be made of it.
     """
 
     log_det: float
+    has_root: bool
 
     def half(self, B: np.ndarray) -> list[np.ndarray]:
         """L⁻¹Λ'B, in the rest's own form."""
@@ -70,6 +73,9 @@ class Rest(Protocol):
 
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Σ_j (SΛC⁻¹)_jj and Σ_j (Z'V⁻¹Z)_jj for every block, (q, q) each."""
+
+    def borrowed_sum(self) -> np.ndarray | None:
+        """Σ_j D_j a_j W a_j'D_j' over the front, (q, q), of a rest that knows it; else the product forms it."""
 
     def level_weights(self) -> list[np.ndarray]:
         """The diagonal blocks of W, (q, q, levels) for every block of the rest."""
@@ -107,6 +113,8 @@ class ExactRest:
     n : int
         Rows of the data.
     """
+
+    has_root = True
 
     def __init__(
         self, places: list[ComponentColumns], S: list[np.ndarray], lam: list[np.ndarray], levels: list[int], n: int
@@ -177,6 +185,10 @@ class ExactRest:
         for part in self.parts:
             part.add_products(first, second)
         return first, second
+
+    def borrowed_sum(self) -> None:
+        """Left to the product."""
+        return None
 
     def level_weights(self) -> list[np.ndarray]:
         """The diagonal blocks of W, (q, q, levels) for every block of the rest."""

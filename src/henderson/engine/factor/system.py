@@ -52,7 +52,14 @@ class System:
     ----------
     cross : CrossProducts
     blocks : Blocks
+
+    Attributes
+    ----------
+    rest : str
+        How the rest is solved.
     """
+
+    rest = "exact"
 
     def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
         self.cross, self.blocks = cross, blocks
@@ -73,6 +80,11 @@ class System:
     def factor(self, lam: Sequence[np.ndarray]) -> Factor:
         """The factor at λ of every block."""
         return Factor(self, lam)
+
+    def rest_at(self, factor: Factor) -> Rest:
+        """The rest when the front of a factor is eliminated."""
+        lam = [factor.lam[k] for k in self.blocks.rest]
+        return ExactRest(self.places, self.product.schur(factor.front.T), lam, self.levels, self.cross.n)
 
 
 class Factor:
@@ -104,11 +116,7 @@ class Factor:
         T, Y = self.front.T, self.front.Y
         self.S_c = cross.rx - system.product.to_rest(small.multiply(T.transpose(1, 0, 2), Y))
         self.rest: Rest
-        if like is None:
-            S = system.product.schur(T)
-            self.rest = ExactRest(system.places, S, [lam[k] for k in blocks.rest], system.levels, cross.n)
-        else:
-            self.rest = like.rest
+        self.rest = system.rest_at(self) if like is None else like.rest
         self.log_det += self.rest.log_det
         self.H = self.rest.half(self.S_c)
         self.inner = self.inner - self.rest.inner(self.H)
@@ -123,6 +131,8 @@ class Factor:
             return None
         halves = [self.front.Y[:, -1]]
         if self.system.has_rest:
+            if not self.rest.has_root:
+                return None
             halves += [h[:, -1] for h in self.H]
         if sum(half.size for half in halves) > EXTENDED:
             return None
@@ -181,6 +191,25 @@ class Factor:
         half = self.rest.half(moved + Sh)
         return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
 
+    def marginal(self, parts: list[np.ndarray]) -> list[np.ndarray]:
+        """Z'V⁻¹Z times effects of every block (q, s, J).
+
+        With h = (h_f, h_r), T = Σ_j a_j'D_j'h_f + Sh_r: the rest has T − SWT, the front B_jh_f − D_ja_j(WT − h_r).
+        """
+        system, blocks = self.system, self.system.blocks
+        width = parts[0].shape[1]
+        front, rest = blocks.join(parts, [np.arange(width)] * len(parts), width)
+        out = small.multiply(self.B, front) if blocks.front is not None else front
+        if not system.has_rest:
+            return blocks.split(out, rest)
+        total = self.rest.multiply(rest)
+        if blocks.front is not None:
+            total = total + system.product.to_rest(small.multiply(self.D.transpose(1, 0, 2), front))
+        weighed = self.rest.weigh(total)
+        if blocks.front is not None:
+            out = out - small.multiply(self.D, system.product.to_front(weighed - rest))
+        return blocks.split(out, total - self.rest.multiply(weighed))
+
     @lazy
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """For every block Σ_j (Z'V⁻¹Z)_jj λ, and Σ_j (Z'V⁻¹Z)_jj."""
@@ -202,7 +231,9 @@ class Factor:
 
     def _all_borrowed(self) -> np.ndarray:
         """Σ_j D_j a_j W a_j'D_j', (q, q); level by level where that costs no more, since inference asks for it."""
-        product = self.system.product
+        product, known = self.system.product, self.rest.borrowed_sum()
+        if known is not None:
+            return known
         if isinstance(product, SplitProduct) and product.q == 1:
             return product.sandwich_sum(self.rest, self.D)
         return self.borrowed.sum(axis=2)

@@ -24,6 +24,7 @@ from henderson.engine.search.basins import Basins
 from henderson.engine.search.cones import cones, frames
 from henderson.engine.search.look import BALANCED, UNLIKE, Look
 from henderson.engine.search.lows import Lows, elsewhere
+from henderson.engine.search.monte_carlo import MonteCarlo
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
 from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, restarts, scored_theta, scoring_start, widened_starts
@@ -74,6 +75,8 @@ class Certified:
         Descents that were tried.
     surveyed : int
         Points of the grid that was looked at before them.
+    monte_carlo : MonteCarlo, or None
+        Of a search by probes.
     """
 
     optimum: Optimum[Evaluation]
@@ -83,6 +86,7 @@ class Certified:
     history: tuple[tuple[float, float], ...]
     starts: int = 1
     surveyed: int = 0
+    monte_carlo: MonteCarlo | None = None
 
     @property
     def converged(self) -> bool:
@@ -134,9 +138,11 @@ def search(
     screened, starts = (None, 1) if low is None or not free else _screened(look, low)
     begin = None if screened is None else screened[0]
     first = (
-        _first(criterion, evaluate, start, begin, low, basins) if near is None else _after(criterion, evaluate, near)
+        first_point(criterion, evaluate, start, begin, low, basins)
+        if near is None
+        else _after(criterion, evaluate, near)
     )
-    ended = _descend(criterion, evaluate, first, tolerance=tolerance)
+    ended = descend(criterion, evaluate, first, tolerance=tolerance)
     point = ended.optimum.point
     singular = any(_singular_blocks(criterion.blocks, point.lam))
     basins = look.basins(singular=singular) if basins is None else basins
@@ -165,7 +171,7 @@ def search(
             continue
         first = evaluate(theta)
         if np.isfinite(first.deviance):
-            other = _descend(criterion, evaluate, first, beat=lowest, tolerance=tolerance)
+            other = descend(criterion, evaluate, first, beat=lowest, tolerance=tolerance)
             starts += 1
             seen.append(other.optimum.point)
             ended = other if other.optimum.point.deviance < lowest - WORTHWHILE else ended
@@ -214,7 +220,7 @@ def _margin(look: Look, low: Lows, singular: bool) -> float:
     return np.inf if low.is_sparse else MARGIN
 
 
-def _first(
+def first_point(
     criterion: Criterion,
     evaluate: Callable[[np.ndarray], Evaluation],
     start: np.ndarray | None = None,
@@ -247,7 +253,7 @@ def _after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], n
     """Where the descent begins when a fit of the same design is known."""
     point = criterion.at_known(near)
     if not np.isfinite(point.deviance):
-        return _first(criterion, evaluate)
+        return first_point(criterion, evaluate)
     return _scored(criterion, evaluate, point)
 
 
@@ -314,7 +320,7 @@ def _standard_deviations(criterion: Criterion, lam: list[np.ndarray]) -> np.ndar
     return criterion.blocks.theta([np.diag(np.sqrt((one**2).sum(axis=1))) for one in lam])
 
 
-def _descend(
+def descend(
     criterion: Criterion,
     evaluate: Callable[[np.ndarray], Evaluation],
     first: Evaluation,

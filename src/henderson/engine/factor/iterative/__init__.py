@@ -1,0 +1,1 @@
+"""The rest by iteration: crossed effects without a Cholesky factor (`rest` says how)."""

@@ -1,0 +1,111 @@
+"""The search when log|C| comes from probes: rounds, each with the optimum of one smooth function of θ.
+
+1. A start by scoring, and a descent with few probes.
+2. Slow directions are found where that ended, and as many probes taken as the spread asks for: the Monte-Carlo error
+   of every combination of variances below a tenth of its standard error, that of the deviance below `DEVIANCE` (for
+   `ENOUGH` probes at most).
+3. A descent from there. Steps 2 and 3 again until it is so.
+
+More probes leave the first as they are, so each round begins close to its end. Nothing is surveyed: there can be other
+minima, and `Search.surveyed` says that nobody looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.factor.iterative.rest import IterativeRest
+from henderson.engine.factor.iterative.system import IterativeSystem
+from henderson.engine.search.monte_carlo import Spread, monte_carlo
+from henderson.engine.search.search import Certified, descend, first_point, working_theta
+
+#: Monte-Carlo error relative to the standard error, and that of the deviance, that is small enough
+SHARE, DEVIANCE = 0.1, 0.1
+#: probes beyond which the deviance asks for no more, and most of all
+ENOUGH, MOST = 64, 4096
+#: predicted decrease at which a first descent is over, and a later one
+ROUGH, FINE = 1e-2, 1e-7
+#: times that probes are added
+ROUNDS = 8
+
+
+def search_by_probes(
+    criterion: Criterion,
+    start: np.ndarray | None = None,
+    tell: Callable[[int], None] | None = None,
+    *,
+    near: Evaluation | None = None,
+) -> Certified:
+    """The optimum of a criterion whose rest iterates.
+
+    Parameters
+    ----------
+    criterion : Criterion
+        Of an `IterativeSystem`.
+    start : (k,) array, optional
+        A θ in the user's units to begin from.
+    tell : callable, optional
+        Gets each evaluation's number.
+    near : Evaluation, optional
+        A point of the same design with another response, or of the other kind of likelihood, to begin from.
+
+    Returns
+    -------
+    Certified
+        Its point belongs to the criterion with the probes that were needed in the end.
+    """
+    counted = criterion
+
+    def evaluate(theta: np.ndarray) -> Evaluation:
+        point = criterion.at(theta)
+        counted.evaluations += criterion is not counted
+        if tell is not None:
+            tell(counted.evaluations)
+        return point
+
+    if near is not None:
+        start_theta = near.theta
+    elif start is not None:
+        start_theta = working_theta(criterion, start)
+    else:
+        start_theta = None
+    first = first_point(criterion, evaluate) if start_theta is None else evaluate(start_theta)
+    ended = descend(criterion, evaluate, first, tolerance=ROUGH)  # 1
+    history = ended.history
+    for _ in range(ROUNDS):
+        point = ended.optimum.point
+        rest = _rest(point)
+        spread = Spread.of(point, point.hessian_model)
+        count = needed(spread)
+        criterion = _with(criterion, rest, count)  # 2
+        ended = descend(criterion, evaluate, evaluate(point.theta), tolerance=FINE)  # 3
+        history += ended.history
+        spread = Spread.of(ended.optimum.point, ended.optimum.point.hessian_model)
+        if needed(spread) <= count or count >= MOST:
+            break
+    ended.optimum.point.criterion.evaluations = counted.evaluations
+    return replace(ended, history=history, monte_carlo=monte_carlo(spread))
+
+
+def needed(spread: Spread) -> int:
+    """Probes that the errors ask for: they fall as 1 / √N."""
+    count = _rest(spread.point).probes.count
+    for_deviance = min(count * (spread.deviance / DEVIANCE) ** 2, ENOUGH)
+    wanted = max(count * (spread.share / SHARE) ** 2, for_deviance)
+    return int(min(max(8 * np.ceil(wanted / 8), count), MOST))
+
+
+def _with(criterion: Criterion, rest: IterativeRest, count: int) -> Criterion:
+    system = criterion.system
+    assert isinstance(system, IterativeSystem)
+    return replace(criterion, system=system.with_probes(replace(rest.refreshed(), count=count)))
+
+
+def _rest(point: Evaluation) -> IterativeRest:
+    rest = point.factor.rest
+    assert isinstance(rest, IterativeRest)
+    return rest
