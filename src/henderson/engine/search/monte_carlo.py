@@ -107,14 +107,17 @@ def _rest(point: Evaluation) -> IterativeRest:
 
 def _gradients(point: Evaluation, rest: IterativeRest) -> FloatArray:
     """What each probe says of ∂log|C|/∂θ, (N, k), but for what all say alike."""
-    blocks, probed = point.criterion.blocks, rest.probed
-    out = np.zeros((rest.probes.count, blocks.n_theta))
-    first = dict(zip(blocks.rest, probed.first))
-    for k, block in enumerate(blocks.blocks):
-        theta = point.theta[block.parameters]
-        for i in range(rest.probes.count):
-            product = -probed.borrowed[:, :, i] @ point.lam[k] if k == blocks.front else first[k][:, :, i]
-            out[i, block.parameters] = 2.0 * block.layout.pull_back(theta, product)
+    blocks, out = point.criterion.blocks, np.zeros((rest.probes.count, point.criterion.blocks.n_theta))
+    for i in range(rest.probes.count):
+        first, second = rest.traces_of(i)
+        for k, block in enumerate(blocks.blocks):
+            if k == blocks.front:
+                N = -rest.probed.borrowed[:, :, i]
+                product = N @ point.lam[k]
+            else:
+                at = blocks.rest.index(k)
+                product, N = first[at], second[at]
+            out[i, block.parameters] = 2.0 * block.layout.pull_back(point.theta[block.parameters], product, N)
     return out
 
 

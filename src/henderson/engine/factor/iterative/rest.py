@@ -122,10 +122,18 @@ class IterativeRest:
 
     def traces(self) -> tuple[list[FloatArray], list[FloatArray]]:
         """Σ_l (SΛC⁻¹)_ll and Σ_l (Z'V⁻¹Z)_ll for every block: means over probes."""
-        first = [one.mean(axis=2) for one in self.probed.first]
+        return self._traces(
+            [one.mean(axis=2) for one in self.probed.first], [one.mean(axis=2) for one in self.probed.weighed]
+        )
+
+    def traces_of(self, i: int) -> tuple[list[FloatArray], list[FloatArray]]:
+        """The same by one probe alone."""
+        return self._traces([one[:, :, i] for one in self.probed.first], [one[:, :, i] for one in self.probed.weighed])
+
+    def _traces(self, first: list[FloatArray], weighed: list[FloatArray]) -> tuple[list[FloatArray], list[FloatArray]]:
         if all(self.divisible()):
             return first, [one @ np.linalg.inv(lam) for one, lam in zip(first, self.lam)]
-        return first, [own.sum(axis=2) - one.mean(axis=2) for own, one in zip(self.scaled.own, self.probed.weighed)]
+        return first, [own.sum(axis=2) - one for own, one in zip(self.scaled.own, weighed)]
 
     def borrowed_sum(self) -> FloatArray:
         """Σ_j D_j a_j W a_j' D_j', (q_f, q_f): the mean over probes."""

@@ -1,0 +1,209 @@
+"""`python -m benchmarks.ratings`: two and more crossed factors of many levels, by iteration, by the factor, by gpboost.
+
+Ratings are drawn by seed: users and items in proportion to rank to the powers −0.6 and −0.9, a covariate, effects of
+users and items. Each job is a fresh process that makes its table, fits sleepstudy once, and then the model: CPU seconds
+of formula and fit, and the most memory of the process less what the table took. `--sizes` chooses among them
+(2.5e7 takes minutes); `--hard` adds the hard cases. Writes results/ratings.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from . import machine
+from .__main__ import RESULTS
+from .peers import presence, quiet
+from .table import markdown, seconds
+
+FORMULA = "y ~ x + (1 | user) + (1 | item)"
+
+
+class Ratings(NamedTuple):
+    """How ratings are drawn.
+
+    Attributes
+    ----------
+    n, users, items : int
+    of_users, of_items : float
+        Exponents of popularity.
+    sd : tuple of float
+        Standard deviations of users' and items' effects, where the residual's is 1.
+    more : tuple of int
+        Levels of further crossed factors, whose standard deviation is 0.3.
+    each : int
+        Ratings of every user; 0: as they are drawn.
+    islands : int
+        Groups of users and items between which hardly anybody rates; 1: all are one.
+    exact : bool
+        Whether the factor is asked for, too.
+    """
+
+    n: int
+    users: int
+    items: int
+    of_users: float = 0.6
+    of_items: float = 0.9
+    sd: tuple[float, float] = (0.5, 0.55)
+    more: tuple[int, ...] = ()
+    each: int = 0
+    islands: int = 1
+    exact: bool = False
+
+    @property
+    def formula(self) -> str:
+        """The model."""
+        return FORMULA + "".join(f" + (1 | f{k})" for k in range(len(self.more)))
+
+
+SIZES = {
+    "ratings-1e5": Ratings(100_000, 6_000, 3_000, exact=True),
+    "ratings-1e6": Ratings(1_000_000, 6_000, 4_000, exact=True),
+    "ratings-5e6": Ratings(5_000_000, 100_000, 40_000),
+    "ratings-2.5e7": Ratings(25_000_000, 162_000, 59_000, 0.75, 1.15),
+}
+HARD = {
+    "heavy tails": Ratings(300_000, 20_000, 3_000, 1.1, 1.2, exact=True),
+    "two ratings a user": Ratings(60_000, 30_000, 3_000, each=2, exact=True),
+    "two ratings a user, variances 16 and 25": Ratings(60_000, 30_000, 3_000, sd=(4, 5), each=2, exact=True),
+    "variances 16 and 25": Ratings(300_000, 20_000, 3_000, sd=(4, 5), exact=True),
+    "variances 0.0025 and 0": Ratings(300_000, 20_000, 3_000, sd=(0.05, 0), exact=True),
+    "four islands, nearly apart": Ratings(200_000, 12_000, 3_000, islands=4, exact=True),
+    "three factors": Ratings(300_000, 20_000, 3_000, more=(500,), exact=True),
+    "four factors": Ratings(300_000, 20_000, 2_500, more=(700, 300), exact=True),
+}
+
+JOB = """
+import json, resource, sys, time, warnings
+import numpy as np
+from benchmarks.ratings import HARD, SIZES, make
+warnings.simplefilter("ignore")
+kind, name = sys.argv[1:]
+how = (SIZES | HARD)[name]
+data = make(how)
+if kind == "gpboost":
+    import gpboost
+    groups = data[["user", "item", *(f"f{k}" for k in range(len(how.more)))]].to_numpy()
+    X = np.column_stack([np.ones(how.n), data["x"]])
+    y = data["y"].to_numpy()
+else:
+    import henderson
+    henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+begin, wall = time.process_time(), time.perf_counter()
+if kind == "gpboost":
+    model = gpboost.GPModel(group_data=groups, likelihood="gaussian")
+    model.fit(y=y, X=X)
+    found = {"variances": np.asarray(model.get_cov_pars()).ravel().tolist()}
+else:
+    fit = henderson.lmer(how.formula, data, rest=kind, progress=False)
+    found = {"deviance": fit.deviance, "theta": fit.theta.tolist(), "sigma": fit.sigma, "beta": fit.params.tolist()}
+    found |= {"monte_carlo": fit.optinfo["monte_carlo"], "evaluations": fit.optinfo["evaluations"]}
+    found["converged"] = bool(fit.converged)
+found |= {"cpu": time.process_time() - begin, "wall": time.perf_counter() - wall, "before": before * 1024}
+found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps(found))
+"""
+
+
+def make(how: Ratings, seed: int = 20_250_101) -> pd.DataFrame:
+    """The table of ratings."""
+    rng = np.random.default_rng(seed)
+    item = _drawn(rng, how.items, how.of_items, how.n)
+    if how.each:
+        user = np.repeat(np.arange(how.users, dtype=np.int32), how.each)
+    else:
+        user = _drawn(rng, how.users, how.of_users, how.n)
+    if how.islands > 1:  # the same island for both, but for one rating in two thousand
+        stay = rng.random(how.n) > 5e-4
+        user[stay] += (item[stay] - user[stay]) % how.islands
+        user %= how.users
+    columns: dict[str, np.ndarray] = {"user": user, "item": item, "x": rng.standard_normal(how.n)}
+    y = rng.standard_normal(how.n) + 0.1 * columns["x"] + 3.5
+    y += how.sd[0] * rng.standard_normal(how.users)[user]
+    y += how.sd[1] * rng.standard_normal(how.items)[item]
+    for k, levels in enumerate(how.more):
+        columns[f"f{k}"] = rng.integers(levels, size=how.n, dtype=np.int32)
+        y += 0.3 * rng.standard_normal(levels)[columns[f"f{k}"]]
+    return pd.DataFrame({"y": y, **columns})
+
+
+def _drawn(rng: np.random.Generator, levels: int, exponent: float, n: int) -> np.ndarray:
+    weight = np.cumsum(np.arange(1, levels + 1) ** -exponent)
+    return np.minimum(np.searchsorted(weight, rng.random(n) * weight[-1]), levels - 1).astype(np.int32)
+
+
+def run(kind: str, name: str) -> dict[str, Any] | None:
+    """One job in a fresh process; None when it fails."""
+    done = subprocess.run([sys.executable, "-c", JOB, kind, name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(name, kind, done.stderr.strip().splitlines()[-1:], flush=True)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measured(name: str, how: Ratings, peer: bool) -> dict[str, str]:
+    """A line of the table."""
+    found = run("iterative", name)
+    if found is None:
+        raise SystemExit(f"{name} failed")
+    said = found["monte_carlo"]
+    line = {
+        "": name,
+        "ratings": f"{how.n:,}",
+        "levels": " × ".join(f"{size:,}" for size in (how.users, how.items, *how.more)),
+        "iterative": seconds(found["cpu"]),
+        "memory": f"{(found['memory'] - found['before']) / 2**30:.2f} GiB",
+        "evaluations": str(found["evaluations"]),
+        "probes": str(said["probes"]),
+        "steps": str(said["steps"]),
+        "± deviance": f"{said['deviance']:.1g}",
+        "± variances / se": f"{said['share']:.1g}",
+    }
+    if how.exact:
+        exact = run("exact", name)
+        if exact is not None:
+            line["exact"] = seconds(exact["cpu"])
+            line["deviance off"] = f"{found['deviance'] - exact['deviance']:.1g}"
+            gap = np.abs(np.array(found["theta"]) - exact["theta"]) / np.maximum(np.abs(exact["theta"]), 1e-3)
+            line["θ off"] = f"{gap.max():.0e}"
+    if peer:
+        other = run("gpboost", name)
+        if other is not None:
+            line["gpboost"] = seconds(other["cpu"])
+    return line
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run it."""
+    quiet()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="*", default=["ratings-1e5", "ratings-1e6", "ratings-5e6"], choices=SIZES)
+    parser.add_argument("--hard", action="store_true")
+    parser.add_argument("--no-peer", action="store_true", help="without gpboost")
+    args = parser.parse_args(argv)
+    chosen = {name: SIZES[name] for name in args.sizes} | (HARD if args.hard else {})
+    lines = []
+    for name, how in chosen.items():
+        peer = presence("gpboost").version is not None and not args.no_peer and name in ("ratings-1e5", "ratings-1e6")
+        lines.append(measured(name, how, peer))
+        print(lines[-1], flush=True)
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    text = "\n\n".join([
+        "# Crossed effects by iteration",
+        f"`{FORMULA}`, and further factors; REML (gpboost: ML, approximate). CPU seconds.",
+        markdown([[line.get(key, "") for key in columns] for line in lines], columns),
+        machine.describe([presence("henderson")], "1"),
+    ])  # fmt: skip
+    (RESULTS / "ratings.md").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
