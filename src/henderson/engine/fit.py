@@ -73,7 +73,7 @@ def fit_design(
     if design.residual is not None:
         if rest == "iterative":
             raise ValueError(
-                "rest='iterative' does not go with residual=, fix=, same= or bound=: their equations are solved by blocks"
+                "rest='iterative' does not go with residual=, fix=, same= or bound=: these are solved by blocks"
             )
         return fit_structured(design, rows, reml=bool(reml), start=start, progress=progress)
     began = time.perf_counter()
