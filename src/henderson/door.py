@@ -166,8 +166,6 @@ def lmer(
         raise ValueError("fix=, same= and bound=False go with a table in memory, not with rows that are read in parts")
     if relmat is not None and (type(data).__name__ == "RowSums" or is_stream(data)):
         raise ValueError("relmat goes with a table in memory: levels with known relationships are not read in parts")
-    if relmat is not None and residual is not None:
-        raise ValueError("relmat does not go with residual=: known relationships stand beside independent residuals")
     if type(data).__name__ == "RowSums":  # its room is not loaded for a table
         data = cast("RowSums", data)
         given = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}

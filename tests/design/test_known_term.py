@@ -269,6 +269,66 @@ def test_rows_in_parts_are_refused(data):
         henderson.lmer("y ~ x + (1 | animal)", iter([data]), relmat={"animal": relatives()})
 
 
-def test_residual_covariances_are_refused(data):
-    with pytest.raises(ValueError, match="relmat does not go with residual="):
-        henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": relatives()}, residual="ident(block)")
+@pytest.mark.parametrize("ar1", [True, False], ids=["ar1", "strata"])
+def test_residual_covariances(data, ar1):
+    """Repeated records of related animals: V = σ_a² ZAZ' + R, effects of all and their error variances."""
+    A = relatives()
+    table = data.assign(t=data.groupby("animal").cumcount(), stratum=np.arange(100) % 2)
+    formula, residual = "y ~ x + (1 | animal)", "ar1(t | animal)" if ar1 else "ident(stratum)"
+    fit = henderson.lmer(formula, table, relmat={"animal": A}, residual=residual)
+    assert fit.converged
+    ids, g = A.ids.get_indexer(table["animal"]), fit.engine.variances
+    relations = A.root() @ A.root().T
+    same, apart = np.equal.outer(ids, ids), np.abs(np.subtract.outer(table["t"].to_numpy(), table["t"].to_numpy()))
+    X, y = np.column_stack([np.ones(100), table["x"]]), table["y"].to_numpy()
+
+    def inverses(psi):
+        R = np.where(same, psi[1] * psi[-1] ** apart, 0.0) if ar1 else np.diag(psi[1:][table["stratum"]])
+        inverse = np.linalg.inv(psi[0] * relations[np.ix_(ids, ids)] + R)
+        return inverse, inverse - inverse @ X @ np.linalg.solve(X.T @ inverse @ X, X.T @ inverse)
+
+    def deviance(psi):
+        inverse, P = inverses(psi)
+        logs = np.linalg.slogdet(X.T @ inverse @ X)[1] - np.linalg.slogdet(inverse)[1]
+        return logs + y @ P @ y + 98 * np.log(2 * np.pi)
+
+    assert fit.deviance == pytest.approx(deviance(g), abs=1e-8)
+    for step in 1e-3 * np.eye(len(g)):
+        assert min(deviance(g + step), deviance(g - step)) > fit.deviance
+    inverse, P = inverses(g)
+    C = g[0] * relations[:, ids]
+    bred = fit.breeding_values().loc[A.ids]
+    np.testing.assert_allclose(bred["value"], C @ P @ y, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(bred["se"] ** 2, np.diag(g[0] * relations - C @ P @ C.T), rtol=1e-8)
+    given = np.diag(g[0] * relations - C @ inverse @ C.T)
+    np.testing.assert_allclose(fit.ranef_sd["animal"].loc[A.ids, "(Intercept)"] ** 2, given, rtol=1e-8)
+    if ar1:
+        shares = fit.heritability()
+        assert shares["ratio"].iloc[0] == pytest.approx(g[0] / (g[0] + g[1]))
+        assert shares["se"].notna().all()
+    else:
+        with pytest.raises(ValueError, match="one residual variance, which ident"):
+            fit.heritability()
+
+
+def test_a_heritability_that_is_known(data):
+    """Variances held: breeding values are those of the mixed-model equations at them."""
+    A = relatives()
+    free = henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": A})
+    held = {"animal": float(free.varcorr["vcov"].iloc[0]), "Residual": free.sigma**2}
+    fit = henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": A}, fix=held)
+    assert fit.deviance == pytest.approx(free.deviance, abs=1e-8)
+    for name in ("value", "se", "reliability"):
+        np.testing.assert_allclose(fit.breeding_values()[name], free.breeding_values()[name], rtol=1e-6, atol=1e-9)
+    loose = henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": A}, bound=False)
+    pd.testing.assert_frame_equal(loose.heritability(), free.heritability(), rtol=1e-5)
+
+
+def test_statsmodels_door_has_them(data):
+    A = relatives()
+    fit = henderson.mixedlm("y ~ x + (1 | animal)", data, relmat={"animal": A}).fit()
+    wanted = henderson.lmer("y ~ x + (1 | animal)", data, relmat={"animal": A})
+    assert fit.llf == pytest.approx(wanted.llf, abs=1e-9)
+    np.testing.assert_allclose(fit.breeding_values()["value"], wanted.breeding_values()["value"], rtol=1e-9)
+    with pytest.raises(FormulaError, match="relmat names 'cow'"):
+        henderson.mixedlm("y ~ x + (1 | animal)", data, relmat={"cow": A})

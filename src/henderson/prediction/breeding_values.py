@@ -13,9 +13,11 @@ import pandas as pd
 from scipy import sparse
 
 from henderson.contract.design import Design, RandomTerm
+from henderson.covariance.residual.residual import Residual
 from henderson.design.replay import NewTerm
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
+from henderson.engine.residual.fit import StructuredFit, by_effects
 from henderson.intervals.variance_errors import variance_covariance
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.loads import loads_of
@@ -43,9 +45,13 @@ def covariances_of_levels(fit: Fit) -> tuple[FloatArray, ...]:
 @blas_threads()
 def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     """PEV of every level of a term with known relationships, (J,); not `fixed`: as if β were known."""
-    term, point = fit.design.terms[k], fit.at_optimum()
+    term = fit.design.terms[k]
     assert term.known is not None
     root = term.known.root
+    if isinstance(fit, StructuredFit):
+        whole = by_effects(fit).error_covariance(k, fixed)
+        return np.einsum("ja,ab,jb->j", root, whole, root, optimize=True)
+    point = fit.at_optimum()
     J = len(root)
     rows = sparse.csr_array(np.column_stack([root, np.zeros(J)]))
     terms: list[NewTerm | None] = [None] * len(fit.design.terms)
@@ -111,9 +117,9 @@ def heritability(fit: Fit, group: str | None = None) -> pd.DataFrame:
     """
     k = _related(fit.design, group)
     _refuse_wide(fit.design)
-    tau = np.array([fit.sigma**2 * (lam @ lam.T)[0, 0] for lam in fit.lam] + [fit.sigma**2])
+    tau = np.array([fit.sigma**2 * own[0, 0] for own in fit.covariances] + [fit.sigma**2])
     total = tau.sum()
-    cov = variance_covariance(fit)
+    cov = variance_covariance(fit)[: len(tau), : len(tau)]  # what follows the residual's variance is no part of it
     gradient = np.eye(len(tau)) / total - tau[:, None] / total**2
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.einsum("ai,ij,aj->a", gradient, cov, gradient))
@@ -148,5 +154,7 @@ def _refuse_wide(design: Design) -> None:
             f"with ({' + '.join(wide[0].names)} | {wide[0].group}) the variance of a row depends on its covariates: "
             "heritability() goes with intercepts"
         )
-    if design.residual is not None:
-        raise ValueError("heritability() goes with one residual variance, not with a residual covariance")
+    if design.residual is not None and (
+        design.residual.variance or Residual.of(design.residual, 1).kinds.count("variance") != 1
+    ):
+        raise ValueError(f"heritability() goes with one residual variance, which {design.residual.label} has not")

@@ -135,6 +135,7 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         offset: Any = None,
         eval_env: Any = 0,
         residual: str | None = None,
+        relmat: Mapping[str, Any] | None = None,
         fix: Mapping[str, Any] | None = None,
         same: Sequence[Any] | None = None,
         bound: bool = True,
@@ -169,8 +170,9 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         residual : str, optional
             Covariance of the residuals, ``"ar1(visit | patient)"``; see `henderson.lmer`. With it a model needs no
             random effects, and its `fit` has the native results.
-        fix, same, bound
-            Variances that are held, equal, or not bounded by zero; see `henderson.lmer`. The fit has native results.
+        relmat, fix, same, bound
+            Known relationships of levels; variances that are held, equal, or not bounded by zero: see `henderson.lmer`.
+            The fit has native results.
         rest : {"auto", "exact", "iterative"}
             How equations of crossed effects are solved, see `henderson.lmer`.
 
@@ -218,8 +220,8 @@ class MixedLM(ModelAttributes, ModelLikelihood):
         if is_stream(data):
             from henderson.engine.from_source import summed_stream
 
-            if fix is not None or same is not None or not bound:
-                raise ValueError("fix=, same= and bound=False go with a table in memory")
+            if relmat is not None or fix is not None or same is not None or not bound:
+                raise ValueError("relmat=, fix=, same= and bound=False go with a table in memory")
             if vc_formula:
                 raise ValueError(
                     "vc_formula is for a table in memory; of rows that are read in parts write bars: (1 | a/b)"
@@ -254,11 +256,12 @@ class MixedLM(ModelAttributes, ModelLikelihood):
             order="patsy",
             strict=False,
             residual=residual,
+            relmat=relmat,
             fix=fix,
             same=same,
             bound=bound,
         )
-        if design.residual is not None or not can_be_packed(design):
+        if relmat is not None or design.residual is not None or not can_be_packed(design):
             return StructuredMixedLM(design, rows)
         return cls.from_design(design, rows, len(vc_formula or ()), use_sqrt=use_sqrt, frame=data, rest=rest)
 

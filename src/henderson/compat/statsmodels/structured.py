@@ -78,7 +78,7 @@ class StructuredMixedLM:
             return "constraints on its variances"
         if self.design.residual is not None:
             return f"the residual structure {self.design.residual.label}"
-        return "structures of random effects"
+        return "structures of random effects" if not any(t.known for t in self.design.terms) else "known relationships"
 
     def fit(self, reml: bool = True, *, progress: bool | None = None, **kwargs: Any) -> MixedModelResults:
         """Fit by REML or maximum likelihood.

@@ -297,6 +297,20 @@ class CrossedPoint:
             out.append(model.basis.y_scale**2 * (T @ (G - G @ own @ G) @ T.T))
         return tuple(out)
 
+    def error_covariance(self, term: int, fixed: bool) -> FloatArray:
+        """Var(b − b̂) of all effects of a term, as rows load on them, in the user's units, (J q, J q): G − GZ'PZG;
+        not `fixed`: as if β were known."""
+        crossed, model, q = self.crossed, self.crossed.model, self.crossed.n_effects
+        layout, T, place = model.layouts[term], model.roots[term], crossed.places[term]
+        inner = self.VT[place, place]
+        if fixed:
+            across = self.VT[place, q : q + model.p]
+            inner = inner - across @ self.phi @ across.T
+        J = (place.stop - place.start) // layout.q
+        G = np.kron(np.eye(J), layout.covariance(self.psi[model.g_of[term]]))
+        turn = np.kron(np.eye(J), T)
+        return model.basis.y_scale**2 * turn @ (G - G @ inner @ G) @ turn.T
+
 
 def moments_of_crossed(point: CrossedPoint) -> Moments:
     """Moments at a point, in the working basis, y in its own unit."""

@@ -21,7 +21,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.fitted import Fit, Penalty, Search
 from henderson.engine.moments import Moments
-from henderson.engine.residual.crossed import CrossedPoint, moments_of_crossed
+from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
@@ -245,6 +245,14 @@ class StructuredFit(Fit):
 def has_negative(fit: StructuredFit) -> bool:
     """Whether a variance of random effects is negative."""
     return any(own is not None and own < 0 for own in fit.signed)
+
+
+def by_effects(fit: StructuredFit) -> CrossedPoint:
+    """The likelihood at the optimum by effects, however it was found."""
+    if isinstance(fit._block_point, CrossedPoint):
+        return fit._block_point
+    rows = fit.observed_for("covariances of all effects of a term")
+    return CrossedModel(fit.blocks, rows).at(fit.blocks.working(fit.psi_working))
 
 
 def fit_structured(
