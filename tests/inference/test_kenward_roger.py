@@ -1,13 +1,16 @@
-"""Kenward and Roger's F where a split plot's analysis of variance gives it exactly."""
+"""Kenward and Roger's F where analysis of variance gives it exactly; structures in bars as their twins have it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import root
 
 import henderson
-from henderson.inference.ddf.kenward_roger import scale_and_df
+from henderson.covariance.structures import structure_called
+from henderson.inference.ddf.kenward_roger import adjusted_covariance, scale_and_df
+from henderson.inference.fit_moments import FitMoments
 
 EXACT = 1e-6  # relative; the optimum's last digits
 
@@ -59,3 +62,78 @@ def test_an_effect_for_each_row_without_residual_is_refused():
         _ = fit.with_inference(ddf="kenward-roger").bse
     same = henderson.lmer("y ~ x + t", data, residual="ar1(t | g)")
     np.testing.assert_allclose(fit.bse, same.bse, rtol=1e-4)
+
+
+def visits(n: int, sd: list[float], noise: float, seed: int) -> pd.DataFrame:
+    """Patients whose visits correlate, measured with error; some visits missing."""
+    rng, T = np.random.default_rng(seed), len(sd)
+    data = pd.DataFrame({"id": np.repeat(np.arange(n), T), "t": np.tile(np.arange(T), n)})
+    data["x"] = data["id"] % 2
+    C = 0.7 ** np.abs(np.subtract.outer(np.arange(T), np.arange(T))) * np.outer(sd, sd)
+    data["y"] = rng.multivariate_normal(np.zeros(T), C, n).ravel() + noise * rng.normal(size=n * T)
+    data["y"] += 0.3 * data["x"] * data["t"]
+    data = data[rng.uniform(size=len(data)) > 0.1].reset_index(drop=True)
+    return data.assign(row=np.arange(len(data)), v="v" + data["t"].astype(str), t2=2.0 * data["t"])
+
+
+@pytest.mark.parametrize(
+    ("bar", "residual"),
+    [
+        ("ar1(0 + v | id)", "ar1(v | id)"),
+        ("ar1(0 + v | id, hom=False)", "ar1h(v | id)"),
+        ("toep(0 + v | id)", "toeph(v | id)"),
+        ("ou(0 + t2 | id)", "car1(t2 | id)"),
+    ],
+)
+def test_structures_in_bars_have_the_second_derivatives_of_their_twins(bar, residual):
+    """ar1(0 + v | id) beside independent residuals is, row by row, residuals ar1(v | id) beside (1 | row)."""
+    unequal = residual.startswith(("ar1h", "toeph"))
+    data = visits(60, [2.0, 1.5, 2.5, 3.0], 0.9, 6) if unequal else visits(24, [3.0**0.5] * 6, 1.6, 5)
+    options = {"check_identified": "ignore"}  # one row an effect
+    bars = henderson.lmer(f"y ~ x * t + {bar}", data, ddf="kenward-roger-observed", **options)
+    twin = henderson.lmer("y ~ x * t + (1 | row)", data, residual=residual, ddf="kenward-roger", **options)
+    assert bars.deviance == pytest.approx(twin.deviance, abs=1e-7)
+    assert bars.bse.to_numpy() == pytest.approx(twin.bse.to_numpy(), rel=1e-5)
+    assert np.asarray(bars.df_inference) == pytest.approx(np.asarray(twin.df_inference), rel=1e-4)
+    without = [
+        np.sqrt(np.diag(adjusted_covariance(FitMoments.of(each.engine), "observed", curved=False)))
+        for each in (bars, twin)
+    ]
+    assert without[0] == pytest.approx(without[1], rel=1e-5)
+    assert np.abs(without[0] / bars.bse - 1).max() > 1e-4
+
+
+@pytest.mark.parametrize("name", ["ar1", "hetar1", "cs", "toep", "ou(0,1,2.5,3)", "hetou(0,0.5,1,3)"])
+def test_derivatives_in_variances_and_correlations(name):
+    """∂G/∂ψ and ∂²G/∂ψ∂ψ of G = D R D written in ψ, by differences."""
+    structure, q = structure_called(name), 4
+    sds = [1.2] if structure.homogeneous else [1.2, 0.9, 1.1, 1.4]
+    theta = np.append(sds, [0.5, 0.2, 0.1][: structure.correlation.n(q)])
+    first, second = structure.natural(theta, q)
+    k = len(theta) - structure.correlation.n(q)
+
+    def to_psi(theta: np.ndarray) -> np.ndarray:
+        G = structure.lam(theta, q) @ structure.lam(theta, q).T
+        R = G / np.sqrt(np.outer(np.diag(G), np.diag(G)))
+        correlations = [R[place] ** structure.correlation.exponent for place in structure.correlation.places(q)]
+        return np.append(np.diag(G)[:k], correlations)
+
+    psi = to_psi(theta)
+
+    def G_at(target: np.ndarray) -> np.ndarray:
+        found = root(lambda one: to_psi(one) - target, theta, tol=1e-13).x
+        return structure.lam(found, q) @ structure.lam(found, q).T
+
+    h = 1e-4
+    step = h * np.eye(len(psi))
+    for i, a in enumerate(step):
+        assert first[i] == pytest.approx((G_at(psi + a) - G_at(psi - a)) / (2 * h), abs=1e-6)
+        for j, b in enumerate(step[: i + 1]):
+            corners = G_at(psi + a + b) - G_at(psi + a - b) - G_at(psi - a + b) + G_at(psi - a - b)
+            assert second[i, j] == pytest.approx(corners / (4 * h * h), abs=2e-5)
+
+
+def test_at_the_end_of_their_range_they_are_left_out():
+    structure = structure_called("ar1")
+    assert structure.natural(np.array([1.0, np.pi / 2]), 4) is None
+    assert structure.natural(np.array([0.0, 0.3]), 4) is None

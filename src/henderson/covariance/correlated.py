@@ -6,6 +6,10 @@ minimum, as it has at θ = 0 of a variance. Of several standard deviations each 
 would change the signs of correlations.
 
     ∂λ = ∂D L + D ∂L        ∂²G_φφ = D ∂²R D        ∂²G_dφ = ∂D ∂R D + D ∂R ∂D
+
+SAS's parameters are variances and correlations, ψ(θ); with K = ∂θ/∂ψ
+
+    ∂G/∂ψ = Σ_a K_a. ∂G/∂θ_a        ∂²G/∂ψ∂ψ = K' (∂²G/∂θ∂θ − Σ_i ∂G/∂ψ_i ∂²ψ_i/∂θ∂θ) K
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ from henderson.covariance.unstructured import Unstructured
 
 FloatArray = np.ndarray
 
+#: ∂ψ/∂θ below which a parameter is at the end of its range
+BOUNDARY = 1e-9
 #: variance below which an effect has no correlation to be told
 NOTHING = 1e-14
 
@@ -65,6 +71,16 @@ class Correlation(ABC):
     @abstractmethod
     def patterns(self, q: int) -> FloatArray:
         """Where off the diagonal members have equal entries, symmetric ones, (k, q, q); those to be shown first."""
+
+    @property
+    def exponent(self) -> float:
+        """Power of a shown correlation that is SAS's parameter."""
+        return 1.0
+
+    def places(self, q: int) -> list[tuple[int, int]]:
+        """Where in R the first correlation of each φ is."""
+        patterns = self.patterns(q)[: self.n(q)]
+        return [min((int(r), int(s)) for r, s in np.argwhere(np.tril(pattern))) for pattern in patterns]
 
     @abstractmethod
     def shown(self, q: int) -> str:
@@ -136,6 +152,34 @@ class Correlated(Structure):
         out[k:, k:] = d[:, None] * self.correlation.bend(phi, q) * d
         return out
 
+    def natural(self, theta: FloatArray, q: int) -> tuple[FloatArray, FloatArray] | None:
+        """∂G/∂ψ (n, q, q) and ∂²G/∂ψ∂ψ (n, n, q, q); None at the boundary, where ψ does not move with θ."""
+        to, bend = self._to_natural(theta, q)
+        half = self.jacobian(theta, q) @ self.lam(theta, q).T
+        if np.abs(to).max(axis=1, initial=0.0).min(initial=np.inf) < BOUNDARY:
+            return None
+        back = np.linalg.inv(to)
+        first = np.tensordot(back.T, half + half.transpose(0, 2, 1), 1)
+        inner = self.second_covariance(theta, q) - np.einsum("iab,irs->abrs", bend, first)
+        return first, np.einsum("ai,abrs,bj->ijrs", back, inner, back, optimize=True)
+
+    def _to_natural(self, theta: FloatArray, q: int) -> tuple[FloatArray, FloatArray]:
+        """∂ψ_i/∂θ_a (n, n) and ∂²ψ_i/∂θ_a∂θ_b (n, n, n)."""
+        k, n, phi = self._n_sd(q), self.n_theta(q), self._split(theta, q)[2]
+        first, second, own = np.zeros((n, n)), np.zeros((n, n, n)), theta[: self._n_sd(q)]
+        power = 2 if self.homogeneous else 4  # a variance is θ², or d² = θ⁴
+        first[range(k), range(k)] = power * own ** (power - 1)
+        second[range(k), range(k), range(k)] = power * (power - 1) * own ** (power - 2)
+        L, half = self.correlation.root(phi, q), self.correlation.turn(phi, q) @ self.correlation.root(phi, q).T
+        slope, bend, e = half + half.transpose(0, 2, 1), self.correlation.bend(phi, q), self.correlation.exponent
+        for i, (r, s) in enumerate(self.correlation.places(q)):
+            rho = float(L[r] @ L[s])
+            with np.errstate(all="ignore"):
+                one, two = (1.0, 0.0) if e == 1 else (e * rho ** (e - 1), e * (e - 1) * rho ** (e - 2))
+            first[k + i, k:] = one * slope[:, r, s]
+            second[k + i, k:, k:] = one * bend[:, :, r, s] + two * np.outer(slope[:, r, s], slope[:, r, s])
+        return first, second
+
     def basis(self, q: int) -> FloatArray:
         """The variance and equal correlations; where variances differ, the entries of G."""
         if not self.homogeneous:
@@ -204,8 +248,7 @@ class Correlated(Structure):
         """Standard deviations, and as many correlations as there are φ, each at its first place."""
         q = len(names)
         own = [Shown(r, r, joined(names) if self.homogeneous else names[r]) for r in range(self._n_sd(q))]
-        for pattern in self.correlation.patterns(q)[: self.correlation.n(q)]:
-            r, s = min((int(r), int(s)) for r, s in np.argwhere(np.tril(pattern)))
+        for pattern, (r, s) in zip(self.correlation.patterns(q), self.correlation.places(q)):
             several = self.homogeneous or pattern.sum() > 2
             own.append(
                 Shown(r, s, joined(names) if several and self.correlation.n(q) == 1 else f"{names[r]}.{names[s]}")

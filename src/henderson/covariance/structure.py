@@ -148,6 +148,11 @@ class Structure(ABC):
 
     # ---- among other structures
 
+    def natural(self, theta: FloatArray, q: int) -> tuple[FloatArray, FloatArray] | None:
+        """∂G/∂ψ (n, q, q) and ∂²G/∂ψ∂ψ (n, n, q, q) in SAS's parameters ψ; None where G is linear in them, or at the
+        end of their range."""
+        return None
+
     def independent(self, q: int) -> bool:
         """Whether it makes q effects uncorrelated."""
         return not (self.basis(q) != 0).any(axis=0)[~np.eye(q, dtype=bool)].any()

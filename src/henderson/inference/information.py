@@ -149,6 +149,45 @@ def tangent(fitted: FitMoments) -> FloatArray | None:
     return along if constraints is None else along @ constraints.selection([one.shape[1] for one in own], of_residual)
 
 
+def surface_hessian(fitted: FitMoments, gradient: FloatArray) -> FloatArray:
+    """Σ_a ∂d/∂g_a ∂²g_a over the columns of `tangent`, (m, m): what the observed Hessian there has besides."""
+    layouts, constraints = layouts_of(fitted.design.terms), fitted.design.constraints
+    of_residual = len(fitted.moments.g) - sum(layout.n_g for layout in layouts)
+    blocks, sizes = [], []
+    for layout, lam, to in zip(layouts, fitted.lam, consecutive([one.n_g for one in layouts])):
+        size = layout.n_g if layout.linear else _surface(layout, lam).shape[1]
+        sizes.append(size)
+        if layout.linear or any(one.redundant for one in layout.structures):
+            blocks.append(np.zeros((size, size)))
+        else:
+            second = layout.g(layout.second_directions(layout.theta(lam)).transpose(2, 3, 0, 1))
+            blocks.append(np.tensordot(gradient[to], second, 1))
+    whole = np.asarray(block_diag(*blocks, np.zeros((of_residual, of_residual))))
+    if constraints is None:
+        return whole
+    P = constraints.selection(sizes, of_residual)
+    return np.asarray(P.T @ whole @ P)
+
+
+def surface_bend(fitted: FitMoments, w: FloatArray) -> FloatArray:
+    """Σ_ij W_ij ∂²g/∂ψ_i∂ψ_j, (k + 1,), of random effects whose covariance is not linear in SAS's parameters ψ.
+
+    `w` is the covariance of g (k + 1, k + 1), on the surface of such covariances: W = (∂g/∂ψ)⁺ w (∂g/∂ψ)⁺'.
+    """
+    layouts = layouts_of(fitted.design.terms)
+    out = np.zeros(len(fitted.moments.g))
+    for layout, lam, to in zip(layouts, fitted.lam, consecutive([one.n_g for one in layouts])):
+        if layout.linear or layout.n_theta >= layout.n_g:
+            continue
+        found = layout.structures[0].natural(layout.theta(lam), layout.q)
+        if found is None:
+            continue
+        first, second = layout.g(found[0].transpose(1, 2, 0)), layout.g(found[1].transpose(2, 3, 0, 1))
+        back = np.linalg.pinv(first)
+        out[to] = np.tensordot(second, back @ w[to, to] @ back.T, 2)
+    return out
+
+
 def _is_signed(design: Design, term: int) -> bool:
     """Whether a term's variance is its own coordinate, as it may be negative."""
     return design.constraints is not None and term in design.constraints.unbounded

@@ -18,8 +18,10 @@ CSDA) adds to Φ_A the term for the bias of the variance parameters, which comes
 the result the same in every parametrization. In the parameters used here, the entries of σ²G and σ², Σ is linear and
 that term is zero: "kenward-roger-2009" therefore equals "kenward-roger" for every structure there is.
 
-Random effects whose G is not linear in its parameters (`ar1`, `cs`, `toep`, `ou` in a bar): W is the inverse
-information along the surface of their covariances (`information.tangent`), and Φ_A has no second derivatives.
+Random effects whose G is not linear in its parameters (`ar1`, `ou`, structures with a variance for each effect, in a
+bar): W is the inverse information along the surface of their covariances (`information.tangent`), and Φ_A has their
+second derivatives in SAS's parameters, variances and correlations (`information.surface_bend`), R_ij below being
+Σ_a ∂²g_a/∂ψ_i∂ψ_j X'Σ⁻¹V_aΣ⁻¹X; of common factors (`fa`, `rr`) it has none.
 
 "kenward-roger-observed" is SAS's: W the inverse of the *observed* information. Prior weights are part of Σ throughout;
 pbkrtest leaves them out, so it is no judge of weighted models.
@@ -43,7 +45,7 @@ from henderson.inference.contrast_rows import independent_rows, wald_f
 from henderson.inference.ddf.satterthwaite import NO_SPREAD, or_infinite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions, natural_sizes
-from henderson.inference.information import curvature, tangent
+from henderson.inference.information import curvature, surface_bend, surface_hessian, tangent
 from henderson.numerics.linalg import positive_inverse, symmetric
 
 FloatArray = np.ndarray
@@ -153,8 +155,10 @@ def adjusted_covariance(fitted: FitMoments, information: str = "expected", curve
     phi, p, second, size = fitted.phi, fitted.P, fitted.moments.second, fitted.moments.p
     w = parameter_covariance(fitted, information)[0]
     middle = second.weighted(w, size + 1)[:size, :size]
-    if curved and not isinstance(bent := second.curved_weighted(w), float):
-        middle = middle - bent[:size, :size] / 4
+    if curved:
+        middle = middle + np.tensordot(surface_bend(fitted, w), p, 1) / 4
+        if not isinstance(bent := second.curved_weighted(w), float):
+            middle = middle - bent[:size, :size] / 4
     middle = middle - np.einsum("iab,ibc->ac", p @ phi, np.tensordot(w, p, 1), optimize=True)
     return fitted.scale * fitted.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ fitted.to_beta.T
 
@@ -203,6 +207,8 @@ def parameter_covariance(fitted: FitMoments, information: str = "expected") -> t
         matrix = inverse.matrix
     else:
         inside = along.T @ getattr(at, information) @ along / 2
+        if information == "observed":
+            inside = inside + surface_hessian(fitted, at.gradient) / 2
         inverse = positive_inverse(inside, 1e-11, np.sqrt(np.maximum(np.diag(inside), 1e-300)))
         matrix = along @ inverse.matrix @ along.T
     if not inverse.n_flat + inverse.n_negative:
