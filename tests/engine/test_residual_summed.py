@@ -9,6 +9,7 @@ import pytest
 from tests.engine.test_residual_blocks import TRIAL, WEIGHTS, X, model_of, somewhere
 from tests.structured import Data, covariance, repeated, residual_covariance
 
+from henderson.contract.residual import ResidualRows
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel
 from henderson.engine.residual.point import block_at
@@ -153,3 +154,17 @@ def test_what_is_eliminated_first_holds_the_series():
         blocks = SummedModel(model_of(data, True), data.rows).blocks
         chosen = "" if blocks.front is None else data.design.terms[blocks.blocks[blocks.front].terms[0]].group
         assert chosen == front
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+def test_rows_in_order_are_left_as_they_are(width):
+    """Series by series and by place: what `lexsort` says, also where nothing has to be sorted."""
+    rng = np.random.default_rng(width)
+    for shuffled in (False, True):
+        codes = rng.integers(4, size=30)
+        where = rng.integers(3, size=(30, width)).astype(float)
+        expected = np.lexsort((*where.T[::-1], codes))
+        if not shuffled:
+            codes, where = codes[expected], where[expected]
+            expected = np.arange(30)
+        np.testing.assert_array_equal(ResidualRows(codes, where).order, expected)

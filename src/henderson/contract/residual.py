@@ -139,6 +139,19 @@ class ResidualRows:
         )
 
     @property
+    def order(self) -> np.ndarray:
+        """The rows by series, and within each by place, (n,) intp."""
+        codes, places = self.codes, [self.where] if self.where.ndim == 1 else list(self.where.T)
+        steps, ties = np.diff(codes), np.ones(max(len(codes) - 1, 0), bool)
+        ordered = bool((steps >= 0).all())
+        ties &= steps == 0
+        for place in places if ordered else ():
+            step = np.diff(place)
+            ordered &= not (step[ties] < 0).any()
+            ties &= step == 0
+        return np.arange(len(codes)) if ordered else np.lexsort((*places[::-1], codes))
+
+    @property
     def by_series(self) -> np.ndarray | None:
         """An order of the rows in which each series stands together, (n,) intp; None where it does already."""
         changes = np.flatnonzero(np.diff(self.codes)) + 1

@@ -57,7 +57,7 @@ def check_repeated(term: ResidualTerm, series: ResidualRows, positions: np.ndarr
     if not term.group or term.structure == "diag" or not term.places:
         return
     places = series.where[:, None] if series.where.ndim == 1 else series.where
-    order = np.lexsort((*places.T[::-1], series.codes))
+    order = series.order
     here, before = order[1:], order[:-1]
     same = (series.codes[here] == series.codes[before]) & (places[here] == places[before]).all(axis=1)
     if not same.any():

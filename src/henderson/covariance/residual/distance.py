@@ -22,6 +22,8 @@ FloatArray = np.ndarray
 
 #: points of the grid for a start, between a hundredth of the smallest distance and a hundred times the largest
 GRID = 60
+#: above zero
+SMALLEST = float(np.finfo(float).smallest_subnormal)
 
 
 class ByDistance(Mapped):
@@ -123,16 +125,16 @@ class ContinuousTime(ByDistance):
         return ("Var", "Corr")
 
     def shape(self, s: FloatArray, d: FloatArray) -> FloatArray:
-        """ρ^d."""
-        return s[0] ** d
+        """ρ^d; a ρ that underflows is the smallest number."""
+        return np.exp(np.log(max(float(s[0]), SMALLEST)) * d)
 
     def shape_first(self, s: FloatArray, d: FloatArray) -> FloatArray:
         """d ρ^(d − 1)."""
-        return (d * s[0] ** d / s[0])[None]
+        return (d * self.shape(s, d) / s[0])[None]
 
     def shape_second(self, s: FloatArray, d: FloatArray) -> FloatArray:
         """d (d − 1) ρ^(d − 2)."""
-        return (d * (d - 1) * s[0] ** d / s[0] ** 2)[None, None]
+        return (d * (d - 1) * self.shape(s, d) / s[0] ** 2)[None, None]
 
     def shape_natural(self, phi: Any) -> Any:
         """exp(−e^φ)."""

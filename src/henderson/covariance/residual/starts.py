@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from henderson.covariance.residual.distance import distances
@@ -10,7 +12,7 @@ from henderson.covariance.residual.structure import Pairs
 FloatArray = np.ndarray
 
 #: pairs of rows whose distances are looked at, about
-MOST_PAIRS = 10_000
+MOST_PAIRS = 4_000
 #: rows of a series that are paired with each other
 MOST_ROWS = 200
 
@@ -45,17 +47,22 @@ def by_visit(e: FloatArray, codes: np.ndarray, visits: np.ndarray, n_visits: int
         return table.T @ table / counts, counts
 
 
+@lru_cache(maxsize=64)
+def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of n rows, each two."""
+    return np.triu_indices(n, 1)
+
+
 def by_distance(e: FloatArray, codes: np.ndarray, where: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Distances and products of pairs of different rows of a series, of some series when there are many."""
     order = np.argsort(codes, kind="stable")
-    ends = np.flatnonzero(np.diff(codes[order])) + 1
+    ends = [0, *(np.flatnonzero(np.diff(codes[order])) + 1), len(order)]
     found: list[tuple[FloatArray, FloatArray]] = []
-    total = 0
-    series = np.split(order, ends)
-    for step in range(len(series)):
-        own = series[(step * 7919) % len(series)] if len(series) % 7919 else series[step]
-        own = own[:MOST_ROWS]
-        upper = np.triu_indices(len(own), 1)
+    total, n_series = 0, len(ends) - 1
+    for step in range(n_series):
+        k = (step * 7919) % n_series if n_series % 7919 else step
+        own = order[ends[k] : ends[k + 1]][:MOST_ROWS]
+        upper = _pairs(len(own))
         found.append((distances(where[own])[upper], np.multiply.outer(e[own], e[own])[upper]))
         total += len(upper[0])
         if total > MOST_PAIRS:

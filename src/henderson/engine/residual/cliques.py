@@ -51,7 +51,7 @@ def cliques_of(structure: ResidualStructure, rows: Rows) -> tuple[Cliques, ...]:
     residual = rows.residual
     assert residual is not None
     places = [residual.where] if residual.where.ndim == 1 else list(residual.where.T)
-    order = np.lexsort((*places[::-1], residual.codes))
+    order = residual.order
     first = np.diff(residual.codes[order], prepend=-1) != 0
     memory = structure.memory if len(places) < 2 else None  # in the plane no row stands between others
     return tuple(

@@ -12,6 +12,8 @@ are not formed: a series of any length costs what its rows cost.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from henderson.contract.rows import Rows
@@ -21,6 +23,9 @@ from henderson.numerics import lapack
 from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
+
+#: rows whose weights are held at once
+AT_ONCE = 4096
 
 
 class MarkovModel:
@@ -34,8 +39,8 @@ class MarkovModel:
 
     Attributes
     ----------
-    now, before : (n, p + 1) arrays
-        c of each row, and of the row before it in its series (zeros for the first).
+    both : (2 m, n) array
+        c of each row, and of the row before it in its series (zeros for the first); m = p + 1.
     gap : (n,) array
         Time since the row before; infinite for the first.
     n_series : int
@@ -45,15 +50,18 @@ class MarkovModel:
         self.model = model
         residual = rows.residual
         assert residual is not None
-        order = np.lexsort((residual.where[:, 0], residual.codes))
-        c = np.empty((rows.n, model.p + 1))
-        model.basis.rows(rows, c)
-        self.now = c[order]
+        order, m = residual.order, model.p + 1
+        self.both = np.empty((2 * m, rows.n))
+        c = np.empty((m, rows.n))
+        model.basis.rows(rows, c.T)
+        for a in range(m):
+            self.both[a] = c[a, order]
         codes, time = residual.codes[order], residual.where[order, 0]
-        first = np.concatenate([[True], codes[1:] != codes[:-1]])
-        self.before = np.concatenate([np.zeros((1, model.p + 1)), self.now[:-1]])
-        self.before[first] = 0.0
-        self.gap = np.where(first, np.inf, np.concatenate([[np.inf], np.diff(time)]))
+        first = np.diff(codes, prepend=-1) != 0
+        self.both[m:, 1:] = self.both[:m, :-1]
+        self.both[m:, first] = 0.0
+        self.gap = np.diff(time, prepend=0.0)
+        self.gap[first] = np.inf
         self.n_series, self.evaluations = int(first.sum()), 0
 
     @staticmethod
@@ -75,26 +83,85 @@ class MarkovModel:
 
     def squared(self, point: MarkovPoint) -> FloatArray:
         """c'S_ρVS_ρc, (p + 1, p + 1)."""
-        (variance, rho), r, w = point.psi, point.r, point.w
-        d = np.where(np.isfinite(self.gap), self.gap, 0.0)
-        slope = d * r / rho
-        w1 = 2 * r * slope * w**2
-        b1, e1 = w1 * r + w * slope, w1 * r**2 + 2 * w * r * slope
-        z = w1[:, None] * self.now - b1[:, None] * self.before
-        back = e1[:, None] * self.before - b1[:, None] * self.now  # of the row before
+        (variance, rho), m = point.psi, len(self.both) // 2
+        now, before = self.both[:m].T, self.both[m:].T
+        of = Neighbours.at(self.gap, rho)
+        z = of.w1[:, None] * now - of.b1[:, None] * before
+        back = of.w1[:, None] * before - of.b1[:, None] * now  # of the row before
         z[:-1] += back[1:]
         starts = np.flatnonzero(np.isinf(self.gap))
         sizes = np.diff(np.append(starts, len(z)))
         for place in range(int(sizes.max()) - 2, -1, -1):  # x_i = z_i + r_{i+1} x_{i+1}
             at = starts[sizes > place + 1] + place
-            z[at] += r[at + 1, None] * z[at + 1]
-        return np.asarray(z.T @ (z / w[:, None])) / variance
+            z[at] += of.r[at + 1, None] * z[at + 1]
+        return np.asarray(z.T @ (z / of.w[:, None])) / variance
 
-    def sums(self, a: FloatArray, b: FloatArray, d: FloatArray) -> FloatArray:
-        """Σ_i (a cc' + b (cc₋' + c₋c') + d c₋c₋'), (p + 1, p + 1)."""
-        cross = self.now.T @ (b[:, None] * self.before)
-        own = self.now.T @ (a[:, None] * self.now) + self.before.T @ (d[:, None] * self.before)
-        return own + cross + cross.T
+    def sums(self, rho: float) -> tuple[FloatArray, FloatArray] | None:
+        """Σ w aa' (σ² = 1) and −Σ log w, with first and second derivatives in ρ: (3, m, m) and (3,).
+
+        None where two rows are too near in time to be told apart.
+        """
+        m = len(self.both) // 2
+        total, logs = np.zeros((9 * m, 2 * m)), np.zeros(3)
+        scratch = np.empty((9 * m, AT_ONCE))
+        for start in range(0, len(self.gap), AT_ONCE):
+            here = slice(start, start + AT_ONCE)
+            of, both = Neighbours.at(self.gap[here], rho), self.both[:, here]
+            if not np.isfinite(of.w).all():
+                return None
+            weighed = scratch[:, : both.shape[1]]
+            for k, (own, back, cross) in enumerate(
+                ((of.w, of.w - 1, of.b), (of.w1, of.w1, of.b1), (of.w2, of.w2, of.b2))
+            ):
+                rows = weighed[3 * m * k : 3 * m * (k + 1)]
+                np.multiply(both[:m], own, out=rows[:m])
+                np.multiply(both[m:], back, out=rows[m : 2 * m])
+                np.multiply(both[m:], cross, out=rows[2 * m :])
+            total += weighed @ both.T
+            relative = of.w1 / of.w
+            logs -= [np.log(of.w).sum(), relative.sum(), (of.w2 / of.w).sum() - relative @ relative]
+        parts = total.reshape(3, 3, m, 2, m)
+        cross = parts[:, 2, :, 0]
+        return parts[:, 0, :, 0] + parts[:, 1, :, 1] - cross - cross.transpose(0, 2, 1), logs
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What a row's gap d to the one before makes of ρ, and derivatives in it; (n,) each.
+
+    Attributes
+    ----------
+    r, r1 : arrays
+        ρ^d, of the first row of a series zero.
+    w, w1, w2 : arrays
+        1/(1 − r²), and so wr² = w − 1.
+    b, b1, b2 : arrays
+        wr.
+    """
+
+    r: FloatArray
+    r1: FloatArray
+    w: FloatArray
+    w1: FloatArray
+    w2: FloatArray
+    b: FloatArray
+    b1: FloatArray
+    b2: FloatArray
+
+    @classmethod
+    def at(cls, gap: FloatArray, rho: float) -> Neighbours:
+        """At gaps, infinite for the first row of a series."""
+        slope = np.log(rho)
+        r = np.exp(slope * gap)
+        with np.errstate(divide="ignore"):
+            w = -1 / np.expm1(2 * slope * gap)
+        d = np.where(np.isinf(gap), 0.0, gap)
+        r1 = d * r / rho
+        r2 = (d - 1) * r1 / rho
+        square = w * w
+        w1 = 2 * r * r1 * square
+        w2 = 2 * (r1 * r1 + r * r2) * square + 2 * w1 * w1 / w
+        return cls(r, r1, w, w1, w2, w * r, w1 * r + w * r1, w2 * r + 2 * w1 * r1 + w * r2)
 
 
 class MarkovPoint:
@@ -114,14 +181,11 @@ class MarkovPoint:
         model, (variance, rho) = markov.model, psi
         if not (np.isfinite(psi).all() and variance > 0 and 0 < rho < 1):
             return
-        log_rho = np.log(rho)
-        self.r = np.exp(log_rho * markov.gap)  # 0 for the first rows
-        one = -np.expm1(2 * log_rho * markov.gap)  # 1 − r²
-        if not one.min() > 0:
+        found = markov.sums(rho)
+        if found is None:
             return
-        self.w = 1 / one
-        p = model.p
-        self.f0 = markov.sums(self.w, -self.w * self.r, self.w * self.r**2) / variance
+        self.forms, self.logs = found[0] / variance, found[1]
+        self.f0, p = self.forms[0], model.p
         try:
             low = lapack.cholesky(self.f0)
         except np.linalg.LinAlgError:
@@ -129,29 +193,15 @@ class MarkovPoint:
         inverse, own = lapack.inverse_lower(low[:p, :p]), low[p, :p]
         self.phi, self.beta, self.r2 = inverse.T @ inverse, own @ inverse, float(low[p, p] ** 2)
         self.v = np.append(-self.beta, 1.0)
-        self.log_det = model.n * np.log(variance) - float(np.log(self.w).sum())
+        self.log_det = model.n * np.log(variance) + float(self.logs[0])
         log_x = 2.0 * float(np.log(np.diag(low)[:p]).sum()) if model.reml else 0.0
-        found = self.log_det + log_x + self.r2 + model.constant
-        self.deviance = float(found) if np.isfinite(found) else np.inf
+        deviance = self.log_det + log_x + self.r2 + model.constant
+        self.deviance = float(deviance) if np.isfinite(deviance) else np.inf
 
-    @lazy
+    @property
     def derivatives_by_rho(self) -> tuple[FloatArray, FloatArray, float, float]:
         """First and second derivatives in ρ of c'V⁻¹c and of log|V|."""
-        markov, (variance, rho) = self.markov, self.psi
-        known = np.isfinite(markov.gap)
-        d = np.where(known, markov.gap, 0.0)
-        r, w = self.r, self.w
-        r1 = d * r / rho
-        r2 = d * (d - 1) * r / rho**2
-        w1 = 2 * r * r1 * w**2  # dw/dρ
-        w2 = 2 * (r1**2 + r * r2) * w**2 + 8 * (r * r1) ** 2 * w**3
-        b1, b2 = w1 * r + w * r1, w2 * r + 2 * w1 * r1 + w * r2
-        e1 = w1 * r**2 + 2 * w * r * r1
-        e2 = w2 * r**2 + 4 * w1 * r * r1 + 2 * w * (r1**2 + r * r2)
-        first = markov.sums(w1, -b1, e1) / variance
-        second = markov.sums(w2, -b2, e2) / variance
-        log1, log2 = w1 / w, w2 / w - (w1 / w) ** 2
-        return first, second, -float(log1.sum()), -float(log2.sum())
+        return self.forms[1], self.forms[2], float(self.logs[1]), float(self.logs[2])
 
     @lazy
     def _derivatives(self) -> tuple[FloatArray, FloatArray]:
@@ -227,11 +277,9 @@ def moments_of_markov(point: MarkovPoint) -> Moments:
     bent = np.zeros_like(f2)
     bent[0, 1] = bent[1, 0] = -first / variance
     bent[1, 1] = 2 * f2[1, 1] - second
-    d = np.where(np.isfinite(markov.gap), markov.gap, 0.0)
-    slope, w = d * point.r / rho, point.w
-    relative = 2 * point.r * slope * w  # w'/w
+    of = Neighbours.at(markov.gap, rho)
     t2 = np.array([[model.n / variance**2, log1 / variance], [log1 / variance, 0.0]])
-    t2[1, 1] = float((2 * slope**2 * w + relative**2).sum())
+    t2[1, 1] = float((2 * of.r1**2 * of.w + (of.w1 / of.w) ** 2).sum())
     traces = np.array([[0.0, t2[0, 1]], [t2[0, 1], log2 + t2[1, 1]]])
     return Moments(
         model.n,
