@@ -25,6 +25,7 @@ from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moment
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
+from henderson.engine.residual.plain import PlainPoint, moments_of_plain
 from henderson.engine.residual.point import BlockPoint, block_at_psi
 from henderson.engine.residual.rows import (
     conditional_covariances,
@@ -184,6 +185,8 @@ class StructuredFit(Fit):
             return self._kept["moments"]
         if isinstance(self._block_point, MarkovPoint):
             return moments_of_markov(self._block_point)
+        if isinstance(self._block_point, PlainPoint):
+            return moments_of_plain(self._block_point)
         if isinstance(self._block_point, CrossedPoint | SummedPoint):
             point = self._block_point
             return moments_of_crossed(point.crossed if isinstance(point, SummedPoint) else point)
@@ -203,7 +206,7 @@ class StructuredFit(Fit):
         """Conditional covariances Var(b_j | y), given β and the variances, (J, q, q) a term."""
         if "b_cov" in self._kept:
             return self._kept["b_cov"]
-        if isinstance(self._block_point, CrossedPoint | SummedPoint):
+        if isinstance(self._block_point, CrossedPoint | SummedPoint | PlainPoint):
             return self._block_point.conditional_covariances()
         rows = self.observed_for("conditional covariances")
         return conditional_covariances(self.blocks, self.block_point, rows)
@@ -236,7 +239,7 @@ class StructuredFit(Fit):
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
         blocks = self._blocks if self._rows is None else None
         if isinstance(
-            self._block_point, CrossedPoint | MarkovPoint | SummedPoint
+            self._block_point, CrossedPoint | MarkovPoint | SummedPoint | PlainPoint
         ):  # not to be had by blocks, as these may be large
             fields["_kept"] = {**self._kept, "moments": self.moments, "b_cov": self.b_cov()}
         return {**fields, "_blocks": blocks, "_block_point": None}

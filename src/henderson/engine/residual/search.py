@@ -21,6 +21,7 @@ from henderson.covariance.roots import factor_of
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.markov import MarkovModel, MarkovPoint
 from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.plain import PlainModel, PlainPoint
 from henderson.engine.residual.point import BlockPoint, block_at
 from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.search.optimize import Optimum, minimize
@@ -43,7 +44,7 @@ NEGATIVE = 1e-4
 LEFT, FLAT = 1e-6, 1e-12
 #: points with exact second derivatives, and all that a search may end at
 Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint
-End: TypeAlias = Point | SummedPoint
+End: TypeAlias = Point | SummedPoint | PlainPoint
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 
@@ -88,8 +89,13 @@ def search_blocks(
         Take a certified end near it at a boundary, too: of data that are all but those of `near`.
     """
 
-    summed = SummedModel.where_it_suits(model, rows)
-    at: Callable[[FloatArray], End] = way(model, rows) if summed is None else summed.at
+    plain = PlainModel.where_it_suits(model, rows)
+    summed = None if plain is not None else SummedModel.where_it_suits(model, rows)
+    at: Callable[[FloatArray], End]
+    if plain is not None:
+        at = plain.at
+    else:
+        at = way(model, rows) if summed is None else summed.at
 
     def evaluate(phi: FloatArray) -> End:
         point = at(phi)
