@@ -133,3 +133,42 @@ def test_a_structure_at_its_end_is_looked_at():
         found = mmrm("y ~ 1 + ar1(visit | id)", data)
     answer = found.check()["is it singular"]
     assert (answer.status, answer.verdict) == ("look", "the residual covariance is at the end of its range: Corr")
+
+
+def test_rows_that_depend_on_too_many_others_have_what_needs_no_matrix_of_them():
+    """7,200 rows tied by crossed factors: the fit goes by effects, and so does what is drawn and checked."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"p": np.repeat(np.arange(1200), 6), "t": np.tile(np.arange(6), 1200)})
+    data["r"], data["x"] = rng.integers(0, 40, len(data)), rng.normal(size=len(data))
+    effects = rng.normal(size=40)[data["r"]] + rng.normal(size=1200)[data["p"]]
+    data["y"] = data["x"] + effects + rng.normal(size=len(data))
+    found = lmer("y ~ x + (1 | r) + (1 | p)", data, residual="ar1(t | p)")
+    fit = found.engine
+    pearson = np.asarray(found.residuals("pearson"))
+    np.testing.assert_allclose(pearson, found.resid / np.sqrt(fit.psi[0]))
+    total = fit.psi[0] + fit.sigma**2 * sum(float(one[0, 0]) for one in fit.covariances)
+    marginal = (data["y"] - found.predict(data)) / np.sqrt(total)
+    np.testing.assert_allclose(found.residuals("pearson", "marginal"), marginal, atol=1e-10)
+    third = found.plot()[1, 0]
+    assert third.get_ylabel() == "standardised residual, ordered"
+    checks = found.check()
+    assert "Is the residual covariance right?" not in checks.table.index
+    assert checks["are residuals normal"].status == "ok"
+    drawn = found.quantile_residuals(n=200, seed=1)
+    assert drawn.tests.loc["dispersion", "statistic"] == pytest.approx(1.0, abs=0.05)
+    with pytest.raises(henderson.DataError, match="up to 4000 rows"):
+        found.influence("r", exact=False)
+
+
+def test_a_negative_variance_has_no_effects_to_show():
+    dyestuff = henderson.datasets.load("Dyestuff2").assign(Yield=np.tile(np.arange(5.0), 6) + np.arange(30) % 7 / 9)
+    found = lmer("Yield ~ 1 + (1 | Batch)", dyestuff, bound=False)
+    assert found.engine.covariances[0][0, 0] < 0
+    assert found.plot()[1, 1].texts[0].get_text() == "no random effect has a variance"
+    new = {"Batch": ["A"]}
+    with pytest.raises(NotAvailable, match="variance of Batch is negative"):
+        found.predict(new, re="all", se=True)
+    wide = found.predict(new, interval="prediction")
+    mean = found.predict(new, se=True)
+    total = found.scale * (1 + found.engine.covariances[0][0, 0])
+    np.testing.assert_allclose(wide["se"] ** 2, mean["se"] ** 2 + total)

@@ -65,6 +65,8 @@ def autocorrelation(fit: StructuredFit) -> pd.DataFrame:
     NotAvailable
         When no series has two rows.
     """
+    if fit.structure.term.is_plain or not fit.structure.term.group:
+        raise NotAvailable("autocorrelation(): no series has two rows")
     found = _pairs(fit)
     if not len(found.distance):
         raise NotAvailable("autocorrelation(): no series has two rows")

@@ -146,6 +146,8 @@ def levels(fit: Fit) -> list[Answer]:
 def influential(fit: Fit) -> list[Answer]:
     """How far do fixed effects move when one level is left out?"""
     out: list[Answer] = []
+    if isinstance(fit, StructuredFit) and not fit.has_blocks:
+        return out
     forms: Forms | None = None
     for group, n_levels in _factors(fit).items():
         what, how = f"Does one {group} decide?", ""
@@ -194,8 +196,11 @@ def _of_levels(what: str, moves: pd.DataFrame, how: str = "") -> Answer:
 
 def shape(fit: Fit) -> list[Answer]:
     """Are the residuals normal enough?"""
-    whitened = fit.design.residual is not None
-    r = residuals(fit, "scaled", "marginal") if whitened else residuals(fit, "studentized")
+    whitened = isinstance(fit, StructuredFit)
+    if isinstance(fit, StructuredFit) and not fit.has_blocks:
+        whitened, r = False, residuals(fit, "pearson")
+    else:
+        r = residuals(fit, "scaled", "marginal") if whitened else residuals(fit, "studentized")
     rows_of = _WHITENED if whitened else _ROWS
     far, what = int((np.abs(r) > FAR).sum()), "Are residuals normal?"
     skew, kurtosis = _shape(r[np.isfinite(r)])
@@ -231,7 +236,7 @@ def spread(fit: Fit) -> list[Answer]:
 
 def correlated(fit: Fit) -> list[Answer]:
     """Is nothing left of the correlation of a series' residuals, and of their unlike variances, after the structure?"""
-    if not isinstance(fit, StructuredFit):
+    if not isinstance(fit, StructuredFit) or fit.structure.term.is_plain or not fit.has_blocks:
         return []
     what, said, number = "Is the residual covariance right?", [], 0.0
     status: Status = "ok"

@@ -56,7 +56,8 @@ class StructuredParts:
         fit, rows = self.fit, self.fit.observed
         if self.conditional:
             return fit.own_variances / rows.unit_weights
-        return total_variances(fit.blocks, fit.block_point, rows)
+        covariances = [fit.sigma**2 * G for G in fit.covariances]
+        return total_variances(fit.structure, fit.psi, covariances, rows)
 
     @cached_property
     def scale_ratio(self) -> FloatArray:

@@ -58,6 +58,8 @@ def structured_predictions(
         Name of a method of degrees of freedom, or None for known variance parameters, to the errors by it.
     """
     m, new = len(targets.mean), request.interval == "prediction"
+    if request.se and request.conditional:
+        fit.refuse_negative("standard errors of predictions with random effects")
     if request.se and request.method == "bootstrap":
         fit.refuse_structure("predict(method='bootstrap')")
     estimate = targets.estimates(fit.b) if request.conditional else targets.mean

@@ -227,7 +227,7 @@ def _cells(
     for row in records(tidy(fit, inference, "fixed", conf_int=True, level=level)):
         fixed[label(row["term"])] = estimate_text(row, style, uncertainty)
     random = {}
-    of_residuals = fit.design.residual
+    of_residuals = None if fit.design.residual is None or fit.design.residual.is_plain else fit.design.residual
     if of_residuals is not None:
         random["Residuals"] = of_residuals.label
     pars = records(tidy(fit, inference, "ran_pars"))

@@ -206,7 +206,7 @@ def as_dict(fit: Fit, inference: Inference) -> dict[str, Any]:
         return [{name: _plain(value) for name, value in row.items()} for row in records(table)]
 
     levels, residual = {term.group: int(term.n_levels) for term in design.terms}, {}
-    if isinstance(fit, StructuredFit):
+    if isinstance(fit, StructuredFit) and not fit.structure.term.is_plain:
         parameters = {name: float(value) for name, value in zip(fit.structure.names, fit.psi)}
         residual = {"residual": {"structure": fit.structure.term.label, "parameters": parameters}}
         if fit.structure.term.group:

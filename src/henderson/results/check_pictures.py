@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from henderson.design.variance_parameters import lme4_order
+from henderson.engine.residual.fit import StructuredFit, has_negative
 from henderson.errors import NotAvailable
 from henderson.plots import autocorrelation, check, influence, qq, residuals
 from henderson.results.pictures import Pictures, given, handed
@@ -45,12 +46,14 @@ class CheckPictures(Pictures):
 
         fit, design = self._results.engine, self._results.design
         fit.observed_for("plot()")
-        structured = design.residual is not None
+        structured = isinstance(fit, StructuredFit)
+        whitened = isinstance(fit, StructuredFit) and fit.has_blocks
         scaled = np.asarray(self._results.residuals("pearson"))
         left = np.asarray(self._results.residuals("raw")) if structured else scaled * fit.sigma
-        shape = np.asarray(self._results.residuals("scaled", "marginal")) if structured else scaled
-        modes, by_term = {}, standardised_modes(fit)
-        for k in lme4_order(design.terms):
+        shape = np.asarray(self._results.residuals("scaled", "marginal")) if whitened else scaled
+        no_effects = isinstance(fit, StructuredFit) and has_negative(fit)  # a negative variance has none
+        modes, by_term = {}, () if no_effects else standardised_modes(fit)
+        for k in () if no_effects else lme4_order(design.terms):
             term = design.terms[k]
             for name, column in zip(term.names, by_term[k].T):
                 if np.isfinite(column).any():
@@ -64,8 +67,8 @@ class CheckPictures(Pictures):
             modes,
             response=design.y_name,
             residual=f"{name} of {design.y_name}",
-            shape_of="whitened residual" if structured else "standardised residual",
-            last=self._instead_of_modes() if structured and not design.terms else None,
+            shape_of="whitened residual" if whitened else "standardised residual",
+            last=self._instead_of_modes() if whitened and not design.terms else None,
             axes=given(ax, axes),
             fig=fig,
         )

@@ -18,7 +18,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.design.given import Given
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit, has_negative
-from henderson.engine.residual.rows import residual_roots, scaled_residuals, series_roots, total_roots
+from henderson.engine.residual.rows import scaled_residuals, series_roots, total_roots
 
 FloatArray = np.ndarray
 #: (Generator, m) → responses (n, m)
@@ -167,7 +167,9 @@ def _of_the_model(fit: Fit, mean: FloatArray, terms: Sequence[TermDraw]) -> Draw
     """Responses of a fit's own rows; residuals with a structure are drawn series by series."""
     if not isinstance(fit, StructuredFit):
         return responses(mean, fit.sigma, fit.observed.weights, terms)
-    return by_series(mean, residual_roots(fit.blocks, fit.psi_working, fit.observed), terms)
+    rows = fit.observed
+    assert rows.residual is not None
+    return by_series(mean, series_roots(fit.structure, fit.psi, rows.residual, rows.weights), terms)
 
 
 def by_series(mean: FloatArray, roots: Sequence[tuple[np.ndarray, FloatArray]], terms: Sequence[TermDraw]) -> Draw:

@@ -34,6 +34,7 @@ from henderson.engine.residual.rows import (
 )
 from henderson.engine.residual.search import End, Found, search_blocks, way
 from henderson.engine.residual.summed import SummedPoint
+from henderson.engine.residual.units import LARGEST
 from henderson.engine.search.optimize import Optimum
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -114,6 +115,11 @@ class StructuredFit(Fit):
         if "residual_variance" in self._kept:
             return float(self._kept["residual_variance"])
         return float(self.own_variances.mean())
+
+    @cached_property
+    def has_blocks(self) -> bool:
+        """Whether the rows that depend on each other are few enough for matrices of them."""
+        return self.blocks.sizes_of_blocks(self.observed_for("the rows that depend on each other")).max() <= LARGEST
 
     @cached_property
     def own_variances(self) -> FloatArray:

@@ -7,7 +7,7 @@ With e = y − Xβ̂ and V = Var(y) of a block, in the working basis (rows times
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.model import BlockModel, Part
 from henderson.engine.residual.point import BlockPoint, Factored
-from henderson.engine.residual.units import Batch, chunks
+from henderson.engine.residual.units import LARGEST, Batch, chunks
+from henderson.errors import DataError
 
 FloatArray = np.ndarray
 
@@ -116,14 +117,16 @@ def own_variances(residual: Residual, psi: FloatArray, places: ResidualRows) -> 
     return residual.cov(psi, *alone, tuple(v[:, None] for v in places.covariates))[:, 0, 0]
 
 
-def total_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
-    """Var(y) of each row, in its own unit, (n,)."""
-    out = np.empty(rows.n)
-    for part in model.parts:
-        V = model.cov(point.psi, part.batch)
-        out[part.batch.rows] = np.einsum("unn->un", V)[part.batch.unit_of]
-    out *= model.basis.y_scale**2
-    return out if rows.weights is None else out / rows.weights
+def total_variances(residual: Residual, psi: FloatArray, covariances: Sequence[FloatArray], rows: Rows) -> FloatArray:
+    """Var(y) of each row, (n,), at natural parameters and covariances G (q, q) of the terms, in their unit."""
+    assert rows.residual is not None
+    out = own_variances(residual, psi, rows.residual) / rows.unit_weights
+    for own, G in zip(rows.terms, covariances):
+        if own.codes is None:
+            out = out + G[0, 0] * np.asarray(own.given_loadings.power(2).sum(axis=1)).ravel()
+        else:
+            out = out + np.einsum("ia,ab,ib->i", own.columns, G, own.columns, optimize=True)
+    return out
 
 
 def fixed_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
@@ -148,20 +151,21 @@ def left_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArr
     return out if rows.weights is None else out / rows.weights
 
 
-def residual_roots(model: BlockModel, psi: FloatArray, rows: Rows) -> list[tuple[np.ndarray, FloatArray]]:
-    """Of each part the rows of its blocks (B, n) and L with LL' = Var(ε) of each, in the unit of y, (B, n, n)."""
-    found = []
-    for part in model.parts:
-        low = model.basis.y_scale * np.linalg.cholesky(model.residual_cov(psi, part.batch))[part.batch.unit_of]
-        found.append((part.batch.rows, _unweighted(low, part.batch.rows, rows)))
-    return found
-
-
 def series_roots(
     residual: Residual, psi: FloatArray, places: ResidualRows, weights: FloatArray | None
 ) -> list[tuple[np.ndarray, FloatArray]]:
-    """The same of any rows in series, not of a model's own, at natural parameters ψ; series of one size together."""
+    """Rows of series (B, n) and L with LL' = Var(ε) of each, (B, n, n), at natural parameters ψ in the unit of y.
+
+    Series of one size are together.
+
+    Raises
+    ------
+    DataError
+        When a series has more rows than dense matrices take.
+    """
     _, sizes = np.unique(places.codes, return_counts=True)
+    if sizes.max(initial=0) > LARGEST:
+        raise DataError(f"a series has {sizes.max():,} rows; residuals of up to {LARGEST} rows a series can be drawn")
     order, starts, found = np.argsort(places.codes, kind="stable"), np.cumsum([0, *sizes]), []
     for n in np.unique(sizes):
         every = order[starts[:-1][sizes == n][:, None] + np.arange(n)]
@@ -175,7 +179,10 @@ def series_roots(
 
 
 def total_roots(model: BlockModel, point: BlockPoint, rows: Rows) -> list[tuple[np.ndarray, FloatArray]]:
-    """The same of Var(y): L of each block, whose inverse makes `scaled_residuals`."""
+    """Of each part the rows of its blocks (B, n) and L with LL' = Var(y) of each, (B, n, n), in the unit of y.
+
+    Its inverse makes `scaled_residuals`.
+    """
     found = []
     for part, at in zip(model.parts, point.factored):
         low = model.basis.y_scale * np.linalg.inv(at.inverse_low)[part.batch.unit_of]

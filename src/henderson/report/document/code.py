@@ -24,7 +24,7 @@ def code_of(results: Any) -> str:
     if not design.formula or specs is None:
         return ""
     head = ["import henderson", "", "data = ...  # the table: pandas, polars, pyarrow or a dict of columns"]
-    residual = design.residual
+    residual = None if design.residual is None or design.residual.is_plain else design.residual
     if "|" not in design.formula and (design.terms or residual is None):
         head.append("# groups, re_formula and vc_formula are as in the call that made this report")
         return "\n".join(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from henderson.engine.residual.fit import StructuredFit, has_negative
 from henderson.errors import NotAvailable
 from henderson.means.grid import model_terms, reference_grid
 from henderson.plots.canvas import needed
@@ -90,6 +91,8 @@ def _levels(results: Any) -> Iterator[str]:
 
 def _modes(results: Any) -> Iterator[str]:
     """A caterpillar for each grouping factor that has not too many levels."""
+    if isinstance(results.engine, StructuredFit) and has_negative(results.engine):
+        return  # effects with a negative variance have no spread
     for group, modes in results.ranef.items():
         if len(modes) <= MOST_LEVELS:
             tall = max(2.6, 0.17 * len(modes) + 1.0)
@@ -107,8 +110,9 @@ def _caterpillar(results: Any, group: str, fig: Any) -> None:
 
 def _series(results: Any) -> Iterator[str]:
     """Correlations within a series, of a model whose residuals have a structure."""
-    residual = results.design.residual
-    if residual is None or not results.design.terms:  # without random effects they are among the checks
+    residual, fit = results.design.residual, results.engine
+    # without random effects they are among the checks
+    if not isinstance(fit, StructuredFit) or residual is None or not results.design.terms or not fit.has_blocks:
         return
     try:
         results.autocorrelation()

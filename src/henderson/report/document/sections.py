@@ -103,7 +103,7 @@ def random_effects(results: Any) -> str:
         "slope: per unit of its variable). The residual is what differs from row to row within them."
     )
     residual = results.design.residual
-    if residual is not None:
+    if residual is not None and not residual.is_plain:
         parts = [paragraph(said)] if results.design.terms else []
         parts.append(paragraph(residual_words(residual)))
         parts.append(scrolled(varcorr_grid(results.varcorr).html()))
@@ -206,6 +206,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 def sections(results: Any) -> list[Section]:
     """All of them, in order."""
     titles = {name: title for name, title, _ in SECTIONS}
-    if results.design.residual is not None:
+    residual = results.design.residual
+    if residual is not None and not residual.is_plain:
         titles["random"] = "Random effects and residuals" if results.design.terms else "Residuals"
     return [Section(name, titles[name], write(results)) for name, _, write in SECTIONS]

@@ -35,7 +35,7 @@ def in_words(fit: Fit) -> list[str]:
     groups = ", and by what its groups have of their own" if design.terms else ""
     said = [f"The model explains {design.y_name} {explained}{groups}."]
     said += [_random_words(design.terms[k]) for k in lme4_order(design.terms)]
-    if design.residual is not None:
+    if design.residual is not None and not design.residual.is_plain:
         said.append(residual_words(design.residual))
         said += ["Covariances are divided by the roots of the rows' weights."] if design.weighted else []
     else:
@@ -139,7 +139,7 @@ def equation(design: Design) -> str:
         pieces.insert(0, "offset")
     spread = "σ² / weight" if design.weighted else "σ²"
     residual = design.residual
-    if residual is not None:
+    if residual is not None and not residual.is_plain:
         spread = f"<i>R</i><sub>{text(residual.label)}</sub>" + (" / √(weights)" if design.weighted else "")
     mean = " + ".join([*pieces, "<i>ε</i>"])
     lines = [f"{text(design.y_name)} = {mean}", *lines, f"<i>ε</i> ~ N(0, {spread})"]
