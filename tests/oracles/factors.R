@@ -11,8 +11,8 @@ d$y <- round(0.3 * d$k + b[cbind(d$g, d$k)] + .4 * rnorm(9)[d$h] + .6 * rnorm(n)
 d$trait <- paste0("t", d$k); d$k <- NULL
 data <- as.list(d)
 d$g <- factor(d$g); d$h <- factor(d$h)
-best <- function(formula, reml) {
-  fits <- lapply(list("res", NULL), function(start) suppressWarnings(glmmTMB(formula, d, REML = reml,
+best <- function(formula, reml, disp = ~1) {
+  fits <- lapply(list("res", NULL), function(start) suppressWarnings(glmmTMB(formula, d, REML = reml, dispformula = disp,
     control = glmmTMBControl(start_method = list(method = start), optCtrl = list(iter.max = 5000, eval.max = 5000, rel.tol = 1e-12)))))
   value <- sapply(fits, function(m) as.numeric(logLik(m)))
   fits[[which.max(ifelse(is.na(value), -Inf, value))]]
@@ -26,5 +26,10 @@ cases <- do.call(c, lapply(bars, function(bar) lapply(c(TRUE, FALSE), function(r
        fixef = unname(fixef(m)$cond), sigma = sigma(m),
        cov = lapply(unname(groups), function(one) matrix(as.numeric(one), nrow(one))))
 })))
-cat(toJSON(list(versions = list(glmmTMB = as.character(packageVersion("glmmTMB"))), data = data, cases = cases),
+# a residual variance for each trait: dispformula
+strata <- lapply(bars[c(1, 2, 3, 5)], function(bar) {
+  m <- best(as.formula(paste("y ~ trait +", bar)), FALSE, ~trait)
+  list(bar = bar, deviance = -2 * as.numeric(logLik(m)), df = attr(logLik(m), "df"), fixef = unname(fixef(m)$cond))
+})
+cat(toJSON(list(versions = list(glmmTMB = as.character(packageVersion("glmmTMB"))), data = data, cases = cases, strata = strata),
            digits = 12, auto_unbox = TRUE))

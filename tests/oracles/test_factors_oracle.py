@@ -36,3 +36,14 @@ def test_fits(case):
     if "diag" in case["bar"]:
         theirs = [theirs[0] + np.diag(np.diag(theirs[1]))]
     np.testing.assert_allclose(own, theirs[0], atol=VARIANCES)
+
+
+@pytest.mark.parametrize("case", LISTING["strata"], ids=lambda c: ours(c["bar"]))
+def test_with_a_residual_variance_for_each_trait(case):
+    """Where descents end in other minima, too."""
+    table = pd.DataFrame(LISTING["data"])
+    fit = lmer(f"y ~ trait + {ours(case['bar'])}", table, residual="ident(trait)", REML=False)
+    assert fit.optinfo["converged"]
+    assert fit.deviance == pytest.approx(case["deviance"], abs=DEVIANCE)
+    assert fit.engine.n_parameters == case["df"]
+    np.testing.assert_allclose(fit.params, case["fixef"], atol=ESTIMATES)

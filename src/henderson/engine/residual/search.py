@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from henderson.contract.constraints import is_fixed
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import Layout
 from henderson.covariance.roots import factor_of
@@ -42,6 +43,8 @@ LOWER = 1e-7
 NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
+#: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
+LIFTED, AGAIN = 0.3, 4
 #: points with exact second derivatives, and all that a search may end at
 Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint
 End: TypeAlias = Point | SummedPoint | PlainPoint
@@ -125,6 +128,10 @@ def search_blocks(
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
+    for first in _elsewhere(model, best.point, evaluate) if near is None else ():
+        other = minimize(evaluate, first, beat=best.point.deviance)
+        tried += 1
+        best = other if _is_better(other, best) else best
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
     best, (smallest, left) = snapped, _certificate(at_end)
@@ -203,6 +210,22 @@ def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]
             deviance = point.deviance + model.nu * (np.log(scale) + 1) - point.r2
             found.append((float(deviance), model.working(np.where(degree > 0, scale, 1.0) * point.psi)))
     return [phi for _, phi in sorted(found, key=lambda one: one[0])] or starts
+
+
+def _elsewhere(model: BlockModel, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
+    """The lowest points of those from which a structure with several minima (common factors) is searched again."""
+    found = []
+    own, to, _ = model.coordinates.places
+    for k, (layout, place, g) in enumerate(zip(model.layouts, own, to)):
+        if is_fixed(model.design.constraints, k):
+            continue
+        G = layout.covariance(point.psi[g])
+        for theta in layout.structures[0].restarts(G + LIFTED * np.diag(np.diag(G))):
+            x = model.coordinates.whole(point.theta).copy()
+            x[place] = theta
+            found.append(evaluate(model.coordinates.free(x)))
+    known = [one for one in found if np.isfinite(one.deviance)]
+    return sorted(known, key=lambda one: one.deviance)[:AGAIN]
 
 
 def at_edge(model: BlockModel, point: End) -> bool:

@@ -184,10 +184,13 @@ def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
     block = np.unique(blocks_of(design, rows), return_inverse=True)[1].ravel()
     sizes = np.bincount(block)
     if int(sizes.max()) > LARGEST:
-        crossed = " and ".join(dict.fromkeys([*(term.group for term in design.terms), residual_group(design)]))
+        groups = [term.group for term in design.terms]
+        plain = design.residual is not None and design.residual.is_plain
+        crossed = " and ".join(dict.fromkeys(groups if plain else [*groups, residual_group(design)]))
+        what = "constraints on variances" if plain else "a residual covariance structure"
         raise DataError(
-            f"the rows that {crossed} tie together are {int(sizes.max())}; with a residual covariance structure up to "
-            f"{LARGEST} rows may depend on each other here, and in a fit any number by way of up to 3000 random effects"
+            f"the rows that {crossed} tie together are {int(sizes.max())}; with {what} up to {LARGEST} rows may depend "
+            "on each other here, and in a fit any number by way of up to 3000 random effects"
         )
     where = residual.where
     places = [where[:, d] for d in range(where.shape[1])][::-1] if where.ndim == 2 else [where]
