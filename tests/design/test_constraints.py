@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 import henderson
 from henderson import compare, lmer, mixedlm
-from henderson.errors import DataError, FormulaError
+from henderson.errors import ConvergenceWarning, DataError, FormulaError
 
 DEVIANCE = 1e-7
 ESTIMATES = 1e-5  # of a dense optimum that Nelder and Mead find
@@ -268,6 +268,16 @@ def test_it_is_compound_symmetry_of_the_residuals(seed):
     np.testing.assert_allclose(fit.params, cs.params, rtol=1e-5)
     np.testing.assert_allclose(fit.bse, cs.bse, rtol=1e-6)
     np.testing.assert_allclose(fit.df_inference, cs.df_inference, rtol=1e-3)
+
+
+def test_a_likelihood_without_a_maximum_is_said():
+    """Groups with one mean: σ² + nτ goes to zero, and the likelihood to infinity."""
+    rng = np.random.default_rng(1)
+    e = rng.normal(size=(10, 4))
+    table = pd.DataFrame({"y": (e - e.mean(axis=1, keepdims=True)).ravel(), "g": np.repeat(np.arange(10), 4)})
+    with pytest.warns(ConvergenceWarning, match="the covariance of the data is singular"):
+        fit = lmer("y ~ 1 + (1 | g)", table, bound=False)
+    assert not fit.converged
 
 
 def test_where_it_is_positive_nothing_changes(sleep):

@@ -50,6 +50,10 @@ Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint
 End: TypeAlias = Point | SummedPoint | PlainPoint
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
+SINGULAR_DATA = (
+    "with bound=False the likelihood rises to where the covariance of the data is singular, and has no maximum there: "
+    "keep variances nonnegative"
+)
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,9 @@ def search_blocks(
     best, (smallest, left) = snapped, _certificate(at_end)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
+    held = model.design.constraints
+    if not best.converged and held is not None and held.unbounded:
+        best = replace(best, message=SINGULAR_DATA)
     return Found(best, tried, smallest)
 
 
