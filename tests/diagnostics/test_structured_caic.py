@@ -30,6 +30,7 @@ def study(spread: float = 1.5) -> pd.DataFrame:
 
 
 MODELS = {
+    "a variance held": lambda: henderson.lmer("y ~ x + (1 | id)", study(), residual="ar1(t | id)", fix={"id": 2.0}),
     "ar1 and patients": lambda: henderson.lmer("y ~ x + (1 | id)", study(), residual="ar1(t | id)"),
     "ar1h in sites, ML": lambda: henderson.lmer("y ~ x + (1 | site)", study(), residual="ar1h(t | id)", REML=False),
     "crossed, weights": lambda: henderson.lmer(

@@ -95,6 +95,8 @@ def test_structures_in_bars_have_the_second_derivatives_of_their_twins(bar, resi
     assert bars.deviance == pytest.approx(twin.deviance, abs=1e-7)
     assert bars.bse.to_numpy() == pytest.approx(twin.bse.to_numpy(), rel=1e-5)
     assert np.asarray(bars.df_inference) == pytest.approx(np.asarray(twin.df_inference), rel=1e-4)
+    joint = [each.with_inference(ddf="asymptotic", cov="hessian").bse.to_numpy() for each in (bars, twin)]
+    assert joint[0] == pytest.approx(joint[1], rel=1e-5)
     without = [
         np.sqrt(np.diag(adjusted_covariance(FitMoments.of(each.engine), "observed", curved=False)))
         for each in (bars, twin)

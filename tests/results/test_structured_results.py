@@ -281,6 +281,13 @@ def test_random_effects_are_tested_beside_the_residuals_structure():
     np.testing.assert_allclose(found.fixed.loc["ARMCD", "F"], without.anova().loc["ARMCD", "F"], rtol=1e-5)
 
 
+def test_held_variances_are_not_tested():
+    found = henderson.lmer("FEV1 ~ ARMCD + (1 | SITE)", SPREAD, fix={"SITE": 40.0})
+    for ask in (found.rlrt, found.ranova, found.step):
+        with pytest.raises(NotAvailable, match="constraints on its variances"):
+            ask()
+
+
 def test_slopes_leave_one_after_the_other():
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"g": np.repeat(np.arange(25), 8), "t": np.tile(np.arange(8.0), 25)})
@@ -293,22 +300,28 @@ def test_slopes_leave_one_after_the_other():
     assert "0.5 χ²(1) + 0.5 χ²(2)" in table.attrs["notes"][0]
 
 
-def test_standard_errors_of_the_joint_information():
-    """cov='hessian': the joint Hessian of (β, G, ψ) by differences of the n × n likelihood."""
-    rows, _, _ = dense(WIDE)
-    fit = WIDE.engine
+@pytest.mark.parametrize("held", [False, True], ids=["free", "fix="])
+def test_standard_errors_of_the_joint_information(held):
+    """cov='hessian': the joint Hessian of (β, G, ψ) by differences of the n × n likelihood; of what is free."""
+    options = {"fix": {"SITE": 40.0}} if held else {}
+    found = henderson.lmer("FEV1 ~ ARMCD + (1 | SITE)", SPREAD, residual="ar1h(AVISIT | USUBJID)", **options)
+    rows, _, _ = dense(found)
+    fit = found.engine
     data = Data(fit.design, rows)
-    x = np.concatenate([fit.beta, fit.sigma**2 * fit.g, fit.psi])
+    whole = np.concatenate([fit.beta, fit.sigma**2 * fit.g, fit.psi])
     p = len(fit.beta)
+    free = [i for i in range(len(whole)) if not (held and i == p)]
 
     def minus_twice(x: np.ndarray) -> float:
-        V = covariance(data, x[p : p + 1], x[p + 1 :])
-        e, solved = rows.response - rows.X @ x[:p], np.linalg.solve(V, rows.X)
+        at = whole.copy()
+        at[free] = x
+        V = covariance(data, at[p : p + 1], at[p + 1 :])
+        e, solved = rows.response - rows.X @ at[:p], np.linalg.solve(V, rows.X)
         logs = np.linalg.slogdet(V)[1] + np.linalg.slogdet(rows.X.T @ solved)[1]
         return float(logs + e @ np.linalg.solve(V, e))
 
+    x, k = whole[free], len(free)
     step = 1e-3 * np.maximum(np.abs(x), 0.05)
-    k = len(x)
     hessian = np.empty((k, k))
     for i in range(k):
         for j in range(i + 1):
@@ -316,8 +329,8 @@ def test_standard_errors_of_the_joint_information():
             corners = minus_twice(x + a + b) - minus_twice(x + a - b) - minus_twice(x - a + b) + minus_twice(x - a - b)
             hessian[i, j] = hessian[j, i] = corners / (4 * step[i] * step[j])
     expected = np.sqrt(np.diag(np.linalg.inv(hessian / 2)))[:p]
-    np.testing.assert_allclose(WIDE.with_inference(cov="hessian").bse, expected, rtol=1e-4)
-    assert (WIDE.with_inference(cov="hessian").bse > WIDE.bse).all()
+    np.testing.assert_allclose(found.with_inference(cov="hessian").bse, expected, rtol=1e-4)
+    assert (found.with_inference(cov="hessian").bse > found.bse).all()
 
 
 def test_a_search_begins_where_it_is_told():

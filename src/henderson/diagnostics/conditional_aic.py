@@ -151,8 +151,14 @@ def _of_structured(fit: StructuredFit) -> ConditionalAIC:
     model, point = fit.blocks, fit.block_point
     trace = effective_df(fit)
     rho = trace + follow.estimation_df(model, point, rows)
-    loglik, npar = follow.conditional_loglik(model, point, rows), rho + len(fit.psi)
+    loglik, npar = follow.conditional_loglik(model, point, rows), rho + _n_residual(fit)
     return ConditionalAIC(-2 * loglik + 2 * npar, loglik, npar, rho, trace)
+
+
+def _n_residual(fit: StructuredFit) -> int:
+    """Parameters of the residuals that were estimated."""
+    constraints = fit.design.constraints
+    return 0 if constraints is not None and constraints.residual is not None else len(fit.psi)
 
 
 def conditional_residuals(fit: Fit) -> np.ndarray:

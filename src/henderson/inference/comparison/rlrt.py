@@ -100,6 +100,7 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     (6.369, True, 0.0058)
     """
     fit = fit_from(model)
+    fit.refuse_constraints("rlrt()")
     if (residual := fit.design.residual) is not None:
         raise NotAvailable(
             f"rlrt(): the exact distribution is that of independent residuals, and theirs is {residual.label}; "

@@ -15,7 +15,7 @@ from henderson.engine import likelihood
 from henderson.engine.fit import Fit
 from henderson.errors import SingularMatrixWarning
 from henderson.inference.fit_moments import FitMoments
-from henderson.inference.information import curvature
+from henderson.inference.information import curvature, surface_hessian, tangent
 from henderson.numerics.linalg import pseudo_inverse, scaled_inverse, sizes
 
 FloatArray = np.ndarray
@@ -113,17 +113,22 @@ def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
     return joint_of(point, basis.from_beta @ (beta - basis.beta0), to_user=to_user)
 
 
-def joint_of_structured(fit: Fit) -> tuple[FloatArray, bool]:
+def fixed_of_surface(fit: Fit) -> tuple[FloatArray, bool]:
     """Covariance of β̂ (p, p), in the user's units, from the joint observed information of β and all variance
-    parameters of a model whose residuals have a structure, and whether that is positive definite.
+    parameters that are free, the residual's among them, and whether that is positive definite: of models whose G
+    parameters are not all that, and those whose residuals have a structure.
 
-    With d = −2ℓ, Σ = σ²V and F_i = X'V⁻¹V_iV⁻¹e/σ², −∂²ℓ is [X'Σ⁻¹X, F'; F, ½ ∂²d] at β fixed.
+    With d = −2ℓ, Σ = σ²V, A the directions in which g moves (`information.tangent`) and F = A'X'V⁻¹V_iV⁻¹e/σ², −∂²ℓ is
+    [X'Σ⁻¹X, F'; F, ½ ∂²d], ∂²d at β fixed along A.
     """
     working = FitMoments(fit).working
-    at, p = curvature(working), working.moments.p
-    information = np.empty((p + len(at.joint),) * 2)
+    at, along, p = curvature(working), tangent(working), working.moments.p
+    joint, cross = at.joint, at.cross
+    if along is not None:
+        joint, cross = along.T @ joint @ along + surface_hessian(working, at.gradient), along.T @ cross
+    information = np.empty((p + len(joint),) * 2)
     information[:p, :p] = working.moments.f0[:p, :p] / working.scale
-    information[p:, :p], information[:p, p:], information[p:, p:] = at.cross, at.cross.T, at.joint / 2
+    information[p:, :p], information[:p, p:], information[p:, p:] = cross, cross.T, joint / 2
     cov = _inverse(information)[:p, :p]
     return working.to_beta @ cov @ working.to_beta.T, _is_definite(information)
 

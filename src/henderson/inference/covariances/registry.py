@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from henderson.inference.covariances.cluster_robust import cluster_robust
-from henderson.inference.covariances.joint import joint_of_fit, joint_of_structured
+from henderson.inference.covariances.joint import fixed_of_surface, joint_of_fit
 from henderson.inference.ddf.kenward_roger import adjusted_covariance
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.inference import DdfMethod
+from henderson.inference.information import tangent
 
 FloatArray = np.ndarray
 
@@ -50,8 +51,8 @@ KINDS = ("CR0", "CR1", "CR2", "CR3")
 
 
 def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
-    if fitted.design.residual is not None:
-        matrix, is_definite = joint_of_structured(fitted.fit)
+    if fitted.design.residual is not None or tangent(fitted.working) is not None:
+        matrix, is_definite = fixed_of_surface(fitted.fit)
         return Covariance(matrix, notes=() if is_definite else (_INDEFINITE,))
     joint, p = joint_of_fit(fitted.fit), int(fitted.kept.sum())
     return Covariance(joint.in_user_units[:p, :p], notes=() if joint.is_definite else (_INDEFINITE,))
