@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.engine.criterion import Criterion
-from henderson.engine.factor.system import System
+from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.fit import Fit, fit_design, in_user_units
 from henderson.engine.residual.fit import StructuredFit, fit_structured
 from henderson.engine.search.search import search
@@ -36,7 +36,8 @@ def criterion_without(fit: Fit, gone: np.ndarray) -> Criterion:
     """
     whole = fit.criterion
     part = CrossProducts.of(fit.design, [fit.rows[gone]], whole.blocks, whole.basis)
-    return Criterion(System(whole.system.cross - part, whole.blocks), whole.basis, fit.reml)
+    cross = whole.system.cross - part
+    return Criterion(system_of(cross, whole.blocks, fit.rest), whole.basis, fit.reml)
 
 
 def fit_without(fit: Fit, gone: np.ndarray) -> Fit:

@@ -22,8 +22,10 @@ from scipy import sparse
 
 from henderson.contract.rows import Rows
 from henderson.engine.criterion import Evaluation
+from henderson.engine.factor.iterative.rest import IterativeRest
 from henderson.engine.factor.rest_matrix import RestMatrix, rest_matrix
 from henderson.engine.fit import Fit
+from henderson.engine.iterated_loads import IteratedLoads
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
 from henderson.engine.sums.crossproducts import codes_of, sparse_columns
@@ -52,7 +54,7 @@ class RowForms:
         V⁻¹(y − Xβ̂) = Py.
     r : (n,) array
         y − Xβ̂, weighted.
-    loads : RowLoads
+    loads : RowLoads, or IteratedLoads
     explained : (n,) array
         z'Wz = 1 − (V⁻¹)_ii.
     random : (n,) array
@@ -71,7 +73,7 @@ class RowForms:
     vx: FloatArray
     e: FloatArray
     r: FloatArray
-    loads: RowLoads
+    loads: RowLoads | IteratedLoads
     explained: FloatArray
     random: FloatArray
     phi: FloatArray
@@ -155,7 +157,7 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
         else:
             random += np.square(z @ lam).sum(axis=1)
     v = np.append(-point.beta, 1.0)
-    loads = RowLoads.of(point, rows, Z, matrices)
+    loads = loads_of(point, rows, Z, matrices)
     return RowForms(
         columns[:, :-1],
         vc[:, :-1],
@@ -198,26 +200,6 @@ class RowLoads:
     zr: list[sparse.csr_array]
     W: RestMatrix
     between: FloatArray
-
-    @classmethod
-    def of(cls, point: Evaluation, rows: Rows, Z: list[FloatArray], matrices: list[sparse.csr_array]) -> RowLoads:
-        """Of rows with columns Z (n, q) of every block, and the blocks of the design matrix."""
-        system, blocks, factor = point.criterion.system, point.criterion.blocks, point.factor
-        codes, half = np.zeros(0, np.intp), np.zeros((0, rows.n))
-        moved, between, has_front = half, np.zeros((0, 0, 0)), blocks.front is not None
-        if blocks.front is not None:
-            block, z = blocks.blocks[blocks.front], Z[blocks.front].T
-            codes = codes_of(rows.terms[block.terms[0]], block)
-            T = factor.front.T[:, :, codes]
-            half = small.multiply(T, z[:, None])[:, 0]
-            moved = small.multiply(T.transpose(1, 0, 2), half[:, None])[:, 0]
-        if not system.has_rest:
-            return cls(codes, half, moved, None, [], np.zeros((0, 0)), between)
-        W = rest_matrix(factor, factor.rest.weight_stacks())
-        if has_front:
-            between = system.product.sandwich(factor.rest)
-        rest = sparse.csr_array(sparse.hstack([matrices[k] for k in blocks.rest], format="csr"))
-        return cls(codes, half, moved, rest, system.cross.zr if has_front else [], W, between)
 
     def diagonal(self) -> FloatArray:
         """z_i'Wz_i, (n,)."""
@@ -268,6 +250,30 @@ class RowLoads:
         entry = np.arange(len(place)) + np.repeat(first - (np.cumsum(count) - count), count)
         value = matrix.data[entry]
         return place, matrix.indices[entry], value if weights is None else value * weights[rows][place]
+
+
+def loads_of(
+    point: Evaluation, rows: Rows, Z: list[FloatArray], matrices: list[sparse.csr_array]
+) -> RowLoads | IteratedLoads:
+    """Of rows with columns Z (n, q) of every block, and the blocks of the design matrix."""
+    system, blocks, factor = point.criterion.system, point.criterion.blocks, point.factor
+    codes, half = np.zeros(0, np.intp), np.zeros((0, rows.n))
+    moved, between, has_front = half, np.zeros((0, 0, 0)), blocks.front is not None
+    if blocks.front is not None:
+        block, z = blocks.blocks[blocks.front], Z[blocks.front].T
+        codes = codes_of(rows.terms[block.terms[0]], block)
+        T = factor.front.T[:, :, codes]
+        half = small.multiply(T, z[:, None])[:, 0]
+        moved = small.multiply(T.transpose(1, 0, 2), half[:, None])[:, 0]
+    if not system.has_rest:
+        return RowLoads(codes, half, moved, None, [], np.zeros((0, 0)), between)
+    rest = sparse.csr_array(sparse.hstack([matrices[k] for k in blocks.rest], format="csr"))
+    if isinstance(factor.rest, IterativeRest):
+        return IteratedLoads(codes, half, moved, rest, factor.rest)
+    W = rest_matrix(factor, factor.rest.weight_stacks())
+    if has_front:
+        between = system.product.sandwich(factor.rest)
+    return RowLoads(codes, half, moved, rest, system.cross.zr if has_front else [], W, between)
 
 
 def _row_sums(one: sparse.csr_array, other: RestMatrix) -> FloatArray:

@@ -1,18 +1,22 @@
-"""Variances level by level from probes: blocks on the diagonal of W = ΛC⁻¹Λ', and of a_jWa_j'.
+"""Diagonals of the inverse from probes: variances level by level, W_ll and a_jWa_j', and of forms by row.
 
-Ã⁻¹ is close to the identity, so of diagonal blocks of A Ã⁻¹ A' (with A = aΛL⁻ᵀ for the front's levels, ΛL⁻ᵀ for the
-rest's own) the blocks of AA', and what U adds to them, are formed, and only A(Ã⁻¹ − I − UNU')A' comes from probes
-(Hutchinson's estimator; Bekas, Kokiopoulou and Saad 2007).
+Ã⁻¹ is close to the identity, so of s'Ws = s'A Ã⁻¹A's, A = ΛL⁻ᵀ, the parts with the identity and with the slow
+directions are formed, and only A(Ã⁻¹ − I − UNU')A' comes from probes z (Hutchinson's estimator; Bekas, Kokiopoulou and
+Saad 2007):
+
+    W ≈ blockdiag(AA') + AU N U'A' + Σ_z A(Ã⁻¹z − z − UNU'z) (Az)' / 64,   N = M⁻¹ − I
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from henderson.engine.factor.iterative.conjugate import solve
 from henderson.engine.factor.iterative.levels import LevelBlocks, times
 from henderson.engine.factor.iterative.probed import signs
-from henderson.engine.factor.iterative.scaled import Deflated
+from henderson.engine.factor.iterative.scaled import Deflated, Scaled
 
 FloatArray = np.ndarray
 
@@ -22,38 +26,43 @@ PROBES, AT_ONCE = 64, 16
 SEED = 1_000_003
 
 
-def level_variances(operator: Deflated) -> tuple[FloatArray, LevelBlocks]:
-    """a_j W a_j' of every level of the front (q_f, q_f, J), and W_ll of every level of the rest.
+def own_blocks(scaled: Scaled) -> LevelBlocks:
+    """AA' of every level, (q, q, L) a block."""
+    return [
+        np.einsum("abl,bcl,dcl->adl", lam, np.einsum("bal,bcl->acl", low, low), lam, optimize=True)
+        for lam, low in zip(scaled.lam, scaled.inverse)
+    ]
 
-    1. what the identity and the slow directions have, exactly
-    2. the rest of Ã⁻¹ from signs z: A(Ã⁻¹z − z − UNU'z) against Az, N = M⁻¹ − I
-    """
-    scaled, pairs, U = operator.scaled, operator.scaled.pairs, operator.U
+
+def outer_parts(operator: Deflated) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+    """Vectors F, H (R, k) and weights: W less its `own_blocks` is the sum of weight F H'."""
+    scaled, U = operator.scaled, operator.U
     N = operator.M_inverse - np.eye(U.shape[1])
-    q, sizes = pairs.q, pairs.sizes
 
     def in_effects(y: FloatArray) -> FloatArray:
         return times(scaled.lam, times(scaled.inverse, y, transpose=True))
 
-    own = [  # 1
-        np.einsum("abl,bcl,dcl->adl", lam, np.einsum("bal,bcl->acl", low, low), lam, optimize=True)
-        for lam, low in zip(scaled.lam, scaled.inverse)
-    ]
-    front = pairs.front_diagonals(own) if q else np.zeros((0, 0, 0))
     slow = in_effects(U)
-    parts = [(slow, slow @ N, 1.0)]
-    drawn = signs(pairs.n_rest, PROBES, SEED)
-    for start in range(0, PROBES, AT_ONCE):  # 2
+    yield slow, slow @ N, 1.0
+    drawn = signs(scaled.pairs.n_rest, PROBES, SEED)
+    for start in range(0, PROBES, AT_ONCE):
         z = drawn[:, start : start + AT_ONCE]
         left = solve(operator, z) - z - U @ (N @ (U.T @ z))
-        parts.append((in_effects(z), in_effects(left), 1.0 / PROBES))
-    for one, other, weight in parts:
+        yield in_effects(z), in_effects(left), 1.0 / PROBES
+
+
+def level_variances(operator: Deflated) -> tuple[FloatArray, LevelBlocks]:
+    """a_j W a_j' of every level of the front (q_f, q_f, J), and W_ll of every level of the rest."""
+    pairs = operator.scaled.pairs
+    own = own_blocks(operator.scaled)
+    front = pairs.front_diagonals(own) if pairs.q else np.zeros((0, 0, 0))
+    for one, other, weight in outer_parts(operator):
         place = 0
-        for block, (size, n) in zip(own, sizes):
+        for block, (size, n) in zip(own, pairs.sizes):
             a, b = (C[place : place + size * n].reshape(n, size, -1) for C in (one, other))
             block += weight * _even(np.einsum("lak,lbk->abl", a, b))
             place += size * n
-        if q:
+        if pairs.q:
             a, b = (pairs.to_front(C) for C in (one, other))
             front = front + weight * _even(np.einsum("akj,bkj->abj", a, b))
     return front, own

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
 
 FloatArray = np.ndarray
 #: (q, q, L) for every group of levels
@@ -43,6 +44,16 @@ def times(blocks: Sequence[FloatArray], B: FloatArray, *, transpose: bool = Fals
 def spread(matrices: Sequence[FloatArray], n_levels: Sequence[int]) -> LevelBlocks:
     """The same (q, q) matrix for every level of a group."""
     return [np.broadcast_to(one[:, :, None], (*one.shape, n)) for one, n in zip(matrices, n_levels)]
+
+
+def block_matrix(blocks: Sequence[FloatArray]) -> sparse.csr_array:
+    """The block-diagonal matrix, sparse, (Σ L q, Σ L q)."""
+    parts = []
+    for block in blocks:
+        q, _, n = block.shape
+        data = np.ascontiguousarray(block.transpose(2, 0, 1))
+        parts.append(sparse.bsr_array((data, np.arange(n), np.arange(n + 1)), shape=(n * q, n * q)))
+    return sparse.csr_array(sparse.block_diag(parts, format="csr"))
 
 
 def outer(A: FloatArray, B: FloatArray, sizes: Sequence[tuple[int, int]]) -> list[FloatArray]:

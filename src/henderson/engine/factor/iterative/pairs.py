@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from henderson.engine.factor.iterative.levels import LevelBlocks, times
+from henderson.engine.factor.iterative.levels import LevelBlocks, block_matrix, times
 from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
@@ -93,7 +93,7 @@ class Pairs:
             whole = self._squares @ M[0, 0]
             ends = np.cumsum([0, *(n for _, n in self.sizes)])
             return [whole[start:end][None, None] for start, end in pairwise(ends)]
-        moved = sparse.csr_array(_block_matrix(M) @ self.by_front).T.tocsr()  # (R, J q), row r: M_j a_jr
+        moved = sparse.csr_array(block_matrix([M]) @ self.by_front).T.tocsr()  # (R, J q), row r: M_j a_jr
         out, start = [], 0
         for q, n in self.sizes:
             block = np.zeros((q, q, n))
@@ -111,7 +111,7 @@ class Pairs:
         if self.q == 1 and all(q == 1 for q, _ in self.sizes):
             whole = np.concatenate([block[0, 0] for block in E])
             return np.asarray(self._squares.T @ whole)[None, None]
-        weights = sparse.block_diag([_block_matrix(block) for block in E], format="csr")
+        weights = block_matrix(E)
         moved = sparse.csr_array(self.by_front @ weights)
         out = np.empty((self.q, self.q, self.n_levels))
         for a in range(self.q):
@@ -130,13 +130,6 @@ class Pairs:
         if not self.q:
             return self.rr @ B, H
         return self.rr @ B - self.rest_of(times([M], H)), H
-
-
-def _block_matrix(blocks: FloatArray) -> sparse.csr_array:
-    """Blocks (q, q, L) as a block-diagonal sparse matrix."""
-    q, _, n = blocks.shape
-    data = np.ascontiguousarray(blocks.transpose(2, 0, 1))
-    return sparse.csr_array(sparse.bsr_array((data, np.arange(n), np.arange(n + 1)), shape=(n * q, n * q)))
 
 
 def _interleaved(zr: list[sparse.csr_array]) -> sparse.csr_array:
