@@ -18,6 +18,7 @@ from henderson.engine.factor.iterative.pairs import Pairs
 from henderson.engine.factor.iterative.rest import IterativeRest, Probes
 from henderson.engine.factor.iterative.squares import squares_by_probes
 from henderson.engine.factor.squares import squares
+from henderson.engine.row_forms import row_forms
 from henderson.errors import ApproximationWarning, NotAvailable
 
 #: conjugate gradients stop at a remainder of 1e-11
@@ -323,6 +324,23 @@ def test_what_needs_the_inverse_as_a_matrix_refuses(table: pd.DataFrame) -> None
     for ask in (factor.rest.weight_stacks, factor.rest.schur_stacks):
         with pytest.raises(NotAvailable, match="rest='exact'"):
             ask()
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_forms_by_row(table: pd.DataFrame, formula: str) -> None:
+    """Leverages to a percent or two (Hutchinson), forms between rows to what is solved for; and what stands on them."""
+    exact, found = (henderson.lmer(formula, table, rest=rest, weights="w") for rest in ("exact", "iterative"))
+    one, other = row_forms(exact.engine), row_forms(found.engine)
+    np.testing.assert_allclose(other.leverage, one.leverage, rtol=0.03)
+    rows = np.flatnonzero(table["u"].to_numpy() < 3)
+    np.testing.assert_allclose(other.p_block(rows), one.p_block(rows), atol=2e-5)
+    hat = exact.augment()[".hat"].to_numpy(float)
+    np.testing.assert_allclose(found.augment()[".hat"].to_numpy(float), hat, rtol=0.03)
+
+
+def test_the_reviewers_checks(table: pd.DataFrame) -> None:
+    answers = [henderson.lmer(FORMULAS[0], table, rest=rest).check() for rest in ("exact", "iterative")]
+    assert len(str(answers[0]).splitlines()) == len(str(answers[1]).splitlines())
 
 
 def test_more_probes_leave_the_first_as_they_are(table: pd.DataFrame) -> None:
