@@ -11,6 +11,8 @@ from henderson import DataError, lmer
 
 # 400 replicates: a quantile at 2.5 % has a standard error of 6 % of the standard error, and a length of 5 %
 RTOL = 0.15
+# of 150
+FEWER = 0.25
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +54,32 @@ def test_what_has_no_meaning_is_refused(fit):
     light.remove_data()
     with pytest.raises(DataError, match="method='bootstrap'"):
         light.predict({"Batch": ["A"]}, re="all", se=True, method="bootstrap")
+
+
+@pytest.fixture(scope="module")
+def trial():
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame({"id": np.repeat(np.arange(60), 4), "visit": np.tile(np.arange(4), 60)})
+    data["site"], data["x"] = data["id"] % 12, rng.normal(size=240)
+    e = rng.normal(size=(60, 4))
+    for t in range(1, 4):
+        e[:, t] = 0.6 * e[:, t - 1] + 0.8 * e[:, t]
+    data["y"] = data["x"] + rng.normal(size=12)[data["site"]] + e.ravel()
+    return lmer("y ~ x + (1 | site)", data, residual="ar1(visit | id)")
+
+
+@pytest.mark.parametrize("interval", ["confidence", "prediction"])
+def test_where_residuals_correlate_it_is_the_analytic_interval_too(trial, interval):
+    new = {"x": [0.5, -1.0, 0.0], "site": [3, 99, 7], "visit": [0, 1, 3], "id": [1, 1, 999]}
+    options = {"re": "all", "interval": interval, "new_levels": "population"}
+    want = trial.predict(new, **options)
+    found = trial.predict(new, method="bootstrap", n_boot=150, seed=2, **options)
+    np.testing.assert_allclose(found["estimate"], want["estimate"])
+    np.testing.assert_allclose(found["upper"] - found["lower"], want["upper"] - want["lower"], rtol=FEWER)
+    np.testing.assert_allclose(found["se"], want["se"], rtol=FEWER)
+
+
+def test_means_where_residuals_correlate(trial):
+    want = trial.predict({"x": [0.5]}, se=True)
+    found = trial.predict({"x": [0.5]}, se=True, method="bootstrap", n_boot=150, seed=3)
+    np.testing.assert_allclose(found["upper"] - found["lower"], want["upper"] - want["lower"], rtol=FEWER)

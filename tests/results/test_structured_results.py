@@ -417,7 +417,6 @@ def test_results_are_kept():
 
 REFUSED = {
     "rlrt": lambda r: r.rlrt(),
-    "bootstrap": lambda r: r.predict(SITES.head(3), se=True, method="bootstrap"),
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
 from henderson.prediction.new_rows import Targets
 from henderson.prediction.request import PredictionRequest
+from henderson.prediction.structured_bootstrap import structured_pivots
 from henderson.prediction.structured_errors import OBSERVED, StructuredErrors
 
 FloatArray = np.ndarray
@@ -60,8 +61,6 @@ def structured_predictions(
     m, new = len(targets.mean), request.interval == "prediction"
     if request.se and request.conditional:
         fit.refuse_negative("standard errors of predictions with random effects")
-    if request.se and request.method == "bootstrap":
-        fit.refuse_structure("predict(method='bootstrap')")
     estimate = targets.estimates(fit.b) if request.conditional else targets.mean
     places = places_of(fit, newdata, targets) if request.own or new else None
     if request.own:
@@ -70,11 +69,33 @@ def structured_predictions(
     none = np.full(m, np.nan)
     if inference is None:
         return estimate, none, none, none, none
+    if request.method == "bootstrap":
+        return _by_bootstrap(fit, targets, places, own, estimate, request, errors_of(None))
     variance, df = _variance(fit, inference, targets, places, own, request, errors_of)
     missing = np.isnan(estimate) | np.isnan(df)
     se, df = np.where(missing, np.nan, np.sqrt(np.maximum(variance, 0.0))), np.where(missing, np.nan, df)
     half = t_quantile((1 + request.level) / 2, df) * se
     return estimate, se, df, estimate - half, estimate + half
+
+
+def _by_bootstrap(
+    fit: StructuredFit,
+    targets: Targets,
+    places: ResidualRows | None,
+    own: FloatArray,
+    estimate: FloatArray,
+    request: PredictionRequest,
+    errors: StructuredErrors,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Limits by quantiles of pivots; standard errors by their mean square."""
+    kept = np.where(fit.kept, targets.X, 0.0)
+    plain = np.sqrt(errors(kept, targets.terms, own, places=places).variance)
+    drawn = structured_pivots(fit, targets, places, own, request.n_boot, request.seed)
+    tail = (1 - request.level) / 2
+    lower, upper = np.quantile(drawn, [tail, 1 - tail], axis=1)
+    lost = np.where(np.isnan(estimate), np.nan, 0.0)
+    se = plain * np.sqrt((drawn**2).mean(axis=1)) + lost
+    return estimate, se, np.full(len(plain), np.nan), estimate + lower * plain, estimate + upper * plain
 
 
 def _variance(
