@@ -160,6 +160,29 @@ def test_rows_that_depend_on_too_many_others_have_what_needs_no_matrix_of_them()
         found.influence("r", exact=False)
 
 
+def test_levels_of_a_pedigree_without_rows_are_no_series():
+    rng = np.random.default_rng(0)
+    parents = [0] * 10 + list(rng.integers(1, 6, 30)), [0] * 10 + list(rng.integers(6, 11, 30))
+    pedigree = henderson.pedigree(np.arange(1, 41), *parents)
+    data = pd.DataFrame({"animal": np.repeat(np.arange(11, 41), 4), "t": np.tile(np.arange(4), 30)})
+    data["y"] = 2 * rng.normal(size=30)[data["animal"] - 11] + rng.normal(size=120)
+    found = lmer("y ~ t + (1 | animal)", data, relmat={"animal": pedigree}, residual="ar1(t | animal)")
+    assert len(found.plot.fits("animal", most=3)) == 3
+    A = pedigree.relationship()
+    new = pd.DataFrame({"animal": [1, 11, 40], "t": [2, 3, 1]})
+    table = found.predict(new, re="all", se=True, variance_uncertainty=False)
+    fit, X = found.engine, np.column_stack([np.ones(120), data["t"]])
+    G = fit.sigma**2 * fit.covariances[0][0, 0]
+    apart = np.abs(np.subtract.outer(data["t"].to_numpy(), data["t"].to_numpy()))
+    R = np.equal.outer(data["animal"].to_numpy(), data["animal"].to_numpy()) * fit.psi[0] * fit.psi[1] ** apart
+    S = np.linalg.inv(G * A.loc[data["animal"], data["animal"]].to_numpy() + R)
+    C = G * A.loc[data["animal"], new["animal"]].to_numpy()
+    d = np.column_stack([np.ones(3), new["t"]]) - C.T @ S @ X
+    variance = G * np.diag(A.loc[new["animal"], new["animal"]]) - np.einsum("nm,nk,km->m", C, S, C)
+    variance = variance + np.einsum("mi,ij,mj->m", d, np.linalg.inv(X.T @ S @ X), d)
+    np.testing.assert_allclose(table["se"], np.sqrt(variance), rtol=1e-7)
+
+
 def test_a_negative_variance_has_no_effects_to_show():
     dyestuff = henderson.datasets.load("Dyestuff2").assign(Yield=np.tile(np.arange(5.0), 6) + np.arange(30) % 7 / 9)
     found = lmer("Yield ~ 1 + (1 | Batch)", dyestuff, bound=False)

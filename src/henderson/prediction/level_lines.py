@@ -185,7 +185,8 @@ def spread_levels(fit: Fit, by: Factor, most: int) -> np.ndarray:
     """Codes of at most so many levels, in order: spread evenly over the ranks of the factor's first effect."""
     if len(by.levels) <= most:
         return np.arange(len(by.levels))
-    own = [term.of_levels(b) for term, b in zip(fit.design.terms, fit.b) if term.group == by.name]
+    terms = zip(fit.design.terms, fit.b)  # known relationships have levels without rows, which a series has not
+    own = [term.of_levels(b) for term, b in terms if term.group == by.name and len(term.levels) == len(by.levels)]
     order = np.argsort(own[0][:, 0], kind="stable") if own else np.arange(len(by.levels))
     return np.sort(order[np.linspace(0, len(order) - 1, most).round().astype(np.intp)])
 
