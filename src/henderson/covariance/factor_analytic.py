@@ -71,6 +71,7 @@ class FactorStructure(Structure):
     linear = False
     convex = False
     redundant = True
+    many_minima = True
     #: what a formula calls it
     word: str
 

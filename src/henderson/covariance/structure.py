@@ -81,6 +81,8 @@ class Structure(ABC):
         Whether a level's effects are independent with one variance (what statsmodels calls a variance component).
     any_order : bool
         Whether every G is allowed: a triangular root in any order of the effects is then a root of the structure.
+    many_minima : bool
+        Whether likelihoods with it often have several minima, so that a search begins at its `restarts`, too.
     redundant : bool
         Whether there are θ at which some direction in θ does not move G.
     convex : bool
@@ -93,6 +95,7 @@ class Structure(ABC):
     any_order: ClassVar[bool] = False
     convex: ClassVar[bool] = True
     redundant: ClassVar[bool] = False
+    many_minima: ClassVar[bool] = False
 
     # ---- coordinates
 
@@ -231,7 +234,7 @@ class Structure(ABC):
 
     def without_rounding(self, cov: FloatArray, small: float) -> FloatArray | None:
         """A covariance with the variances below `small` set to zero, (q, q); None where there are none."""
-        values, vectors = eigen(np.where(self._free(len(cov)), cov, 0.0))
+        values, vectors = eigen(cov if self.any_order else np.where(self._free(len(cov)), cov, 0.0))
         none = values < small
         if not (none.any() and (np.abs(values[none]) > 1e-30).any()):
             return None

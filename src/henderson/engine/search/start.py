@@ -97,7 +97,9 @@ def restarts(blocks: Blocks, point: Evaluation) -> list[np.ndarray]:
 
     What it is told is the covariance that a scoring step from the end leads to, free of the structure.
     """
-    found = []
+    found: list[np.ndarray] = []
+    if not any(structure.many_minima for block in blocks.blocks for structure in block.layout.structures):
+        return found
     for block, G in zip(blocks.blocks, scored_covariances(blocks, point)):
         for structure, rows, place in zip(block.layout.structures, block.layout.terms, block.layout.theta_of):
             for theta in structure.restarts(G[rows, rows]):
