@@ -109,6 +109,28 @@ def test_a_matrix_is_held(sleep):
         )
 
 
+def test_how_a_term_may_be_called(sleep):
+    table = sleep.assign(half=np.arange(180) % 2)
+    deviances = [
+        lmer("Reaction ~ Days + (1 | Subject / half)", table, fix={name: 50.0}).deviance
+        for name in ("half:Subject", "Subject:half", "(1 | half:Subject)", "1|Subject:half")
+    ]
+    np.testing.assert_allclose(deviances, deviances[0], rtol=1e-12)
+    both = [
+        lmer("Reaction ~ Days + (Days || Subject)", sleep, fix={name: 30.0}).deviance
+        for name in ("Subject.1", "(0 + Days | Subject)", "0+Days|Subject")
+    ]
+    np.testing.assert_allclose(both, both[0], rtol=1e-12)
+    ar1 = 900.0 * 0.5 ** np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
+    again = [
+        lmer("Reaction ~ 1 + ar1(0 + Days | Subject)", sleep, fix={name: ar1}, check_identified="ignore").deviance
+        for name in ("Subject", "ar1(0 + Days | Subject)")
+    ]
+    assert again[0] == pytest.approx(again[1], rel=1e-12)
+    none = lmer("Reaction ~ Days + (Days || Subject)", sleep, fix={"Subject": 0})
+    assert (none.varcorr["vcov"].iloc[:2] == 0).all()
+
+
 @pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
 def test_what_is_held_adds_no_uncertainty(ddf, sleep):
     """df of the intercept from the residual variance alone: Var(β̂) = v(σ²), with its own information."""

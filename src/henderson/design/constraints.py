@@ -23,6 +23,7 @@ from henderson.design.intercept import other_spelling
 from henderson.design.residual_term import Labels, ResidualSpec
 from henderson.errors import FormulaError
 from henderson.formula.bar_kinds import bar_text
+from henderson.formula.terms import shown
 
 FloatArray = np.ndarray
 
@@ -72,13 +73,26 @@ def constrained(design: Design, rows: Rows, fix: Any, same: Any, bound: Any) -> 
 
 def _texts(design: Design) -> list[str]:
     """Each term as it is written."""
-    out = []
-    for term in design.terms:
-        names = [name for name in term.names if name not in ("(Intercept)", "Intercept")]
-        first = "1" if len(names) < len(term.names) else "0"
-        shown = [first] if not names else names if first == "1" and len(names) == 1 else [first, *names]
-        out.append(bar_text(term.structure, " + ".join(shown), term.group))
-    return out
+    return [_spellings(design, k)[0] for k in range(len(design.terms))]
+
+
+def _spellings(design: Design, k: int) -> list[str]:
+    """Ways to write a term as a bar, the one that is shown first: its effects as the formula has them, or by name."""
+    term, part = design.terms[k], None
+    if design.specs is not None:
+        part = getattr(design.specs.random[k], "part", None)
+    found = []
+    if part is not None:
+        columns = {expr: spec.levels_of or expr for expr, spec in part.factors.items()}  # t of ar1(0 + t | g)
+        for called in (columns, {}):
+            own = [":".join(shown(called.get(expr, expr)) for expr in names) for names in part.terms if names]
+            if () not in part.terms:
+                found.append(["0", *own])
+            else:
+                found += [own, ["1", *own]] if own else [["1"]]
+    names = ["1" if name in ("(Intercept)", "Intercept") else name for name in term.names]
+    found.append(names if "1" in names else ["0", *names])
+    return [bar_text(term.structure, " + ".join(one), term.group) for one in found]
 
 
 def _named(design: Design, name: Any, what: str) -> list[int]:
@@ -92,25 +106,35 @@ def _named(design: Design, name: Any, what: str) -> list[int]:
     groups = [term.group for term in design.terms]
     labels = [term.label or term.group for term in design.terms]
     texts = _texts(design)
-    plain = "".join(str(name).split())
-    bare = plain if plain.startswith("(") or "|" not in plain else f"({plain})"
-    written = [k for k, text in enumerate(texts) if bare in {"".join(text.split()), *_spellings(design, k)}]
+    plain = _plain(str(name))
+    written = [k for k in range(len(texts)) if plain in map(_plain, _spellings(design, k))]
     if written:
         return written
     if name in groups:
         return [k for k, group in enumerate(groups) if group == name]
     if name in labels:
         return [labels.index(name)]
+    if crossed := [k for k, group in enumerate(groups) if ":" in group and _plain(group) == plain]:
+        return crossed
     there = ", ".join(dict.fromkeys([*groups, *labels, *texts])) or "no random terms"
     raise FormulaError(f"{what}: the model has no random term {name!r}; there are {there}")
 
 
-def _spellings(design: Design, k: int) -> set[str]:
-    """Other ways to write a bar: with and without the intercept."""
-    term = design.terms[k]
-    names = ["1" if name in ("(Intercept)", "Intercept") else name for name in term.names]
-    both = {" + ".join(names), " + ".join(names if "1" in names else ["0", *names])}
-    return {"".join(bar_text(term.structure, one, term.group).split()) for one in both}
+def _plain(text: str) -> str:
+    """A bar or a factor without spaces and outer parentheses, the columns of its factor in alphabetical order.
+
+    Examples
+    --------
+    >>> _plain("(1 | b:a)"), _plain("a:b"), _plain("ar1(0 + t | g)")
+    ('1|a:b', 'a:b', 'ar1(0+t|g)')
+    """
+    bare = "".join(text.split())
+    bare = bare[1:-1] if bare.startswith("(") and bare.endswith(")") else bare
+    left, bar, right = bare.rpartition("|")
+    factor, comma, more = right.partition(",")
+    closed = factor.endswith(")") and "(" not in factor
+    factor = ":".join(sorted(factor.removesuffix(")").split(":") if closed else factor.split(":")))
+    return f"{left}{bar}{factor}{')' if closed else ''}{comma}{more}"
 
 
 def _fixed(design: Design, fix: Any) -> tuple[tuple[int, ...], tuple[FloatArray, ...], float | None]:
