@@ -221,6 +221,15 @@ def test_new_levels_and_new_series(fits):
     pd.testing.assert_frame_equal(stranger, same, rtol=1e-10)
 
 
+def test_labels_of_another_type_are_no_new_series():
+    data = pd.DataFrame({"id": np.repeat(np.arange(20), 4), "visit": np.tile(np.arange(4), 20)})
+    data["y"] = np.random.default_rng(1).normal(size=80) + np.repeat(np.random.default_rng(2).normal(size=20), 4)
+    found = mmrm("y ~ 1 + cs(visit | id)", data)
+    with pytest.raises(henderson.DataError, match=r"'id' has the level '3' \(str\)"):
+        found.predict(pd.DataFrame({"id": ["3"], "visit": [1]}), conditional=True, se=True)
+    assert np.isfinite(found.predict(pd.DataFrame({"id": [99], "visit": [1]}), conditional=True)).all()
+
+
 def test_statsmodels_predictions(fits):
     found, new = fits["ar1h in sites"], new_rows()
     frame = found.get_prediction(new, re="all").summary_frame()

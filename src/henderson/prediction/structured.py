@@ -29,6 +29,9 @@ from henderson.prediction.new_rows import Targets
 from henderson.prediction.request import PredictionRequest
 from henderson.prediction.structured_bootstrap import structured_pivots
 from henderson.prediction.structured_errors import OBSERVED, StructuredErrors
+from henderson.sources.columns import to_array
+from henderson.sources.factors import differ_in_type, match, unknown_levels
+from henderson.sources.frames import read_table
 
 FloatArray = np.ndarray
 
@@ -65,6 +68,8 @@ def structured_predictions(
     places = places_of(fit, newdata, targets) if request.own or new else None
     if request.own:
         assert places is not None
+        if newdata is not None:
+            _refuse_other_type(fit, newdata, places)
         estimate = estimate + _from_series(fit, places, own)
     none = np.full(m, np.nan)
     if inference is None:
@@ -143,6 +148,20 @@ def places_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRow
     functions, fitted = fit.structure.term.variance, targets.estimates(fit.b)
     covariates = (fitted if one.of_fitted else v for one, v in zip(functions, places.covariates))
     return replace(places, covariates=tuple(covariates))
+
+
+def _refuse_other_type(fit: StructuredFit, newdata: Any, places: ResidualRows) -> None:
+    """Raise a `DataError` for labels of series that no series of the fit can have, being of another type: their rows
+    would be taken for those of new series."""
+    series = fit.design.specs.residual.series
+    if not series.columns or (places.codes >= 0).any():
+        return
+    parts = (series.levels,) if series.crossing is None else series.crossing.parts
+    table = read_table(newdata)
+    for name, levels in zip(series.columns, parts):
+        labels = to_array(table[name], name)
+        if differ_in_type(labels, levels):
+            raise DataError(unknown_levels(name, labels, match(labels, levels), levels))
 
 
 def _from_series(fit: StructuredFit, places: ResidualRows, own: FloatArray) -> FloatArray:
