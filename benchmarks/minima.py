@@ -174,7 +174,31 @@ def from_zero(rng: np.random.Generator) -> tuple[str, Data]:
     return f"y ~ 0 + x + ({rng.choice(['x', '0 + x'])} | g)", data
 
 
-SCALAR: dict[str, Draw] = {draw.__name__: draw for draw in (one, nested, crossed, three)}
+def _alike(rng: np.random.Generator) -> tuple[np.ndarray, Data]:
+    """Levels of 2 to 9 rows, the largest at most four times the smallest."""
+    least = rng.integers(2, 5)
+    g = np.repeat(np.arange(J := rng.integers(4, 40)), rng.integers(least, 2 * least + 2, size=J))
+    data = {"y": _response(rng, g) * np.where(g < J * rng.uniform(0, 0.5), rng.uniform(0.2, 1), 1.0), "g": g}
+    return g, data
+
+
+def alike(rng: np.random.Generator) -> tuple[str, Data]:
+    """(x | g) of levels much alike"""
+    g, data = _alike(rng)
+    _fixed(rng, data)
+    data["y"] = data["y"] + rng.choice([0.0, 0.5, 2.0]) * rng.normal(size=g[-1] + 1)[g] * data["x"]
+    return f"y ~ {rng.choice(['1', 'x'])} + (x | g)", data
+
+
+def alike_scalars(rng: np.random.Generator) -> tuple[str, Data]:
+    """(1 | g), (1 | g) + (1 | b) or (1 | g / b), levels much alike"""
+    g, data = _alike(rng)
+    data["b"] = np.arange(len(g)) % rng.integers(2, 6)
+    data["y"] = data["y"] + rng.choice([0.0, 1.0]) * rng.normal(size=6)[data["b"]]
+    return f"y ~ {_fixed(rng, data)} + {rng.choice(['(1 | g)', '(1 | g) + (1 | b)', '(1 | g/b)'])}", data
+
+
+SCALAR: dict[str, Draw] = {draw.__name__: draw for draw in (one, nested, crossed, three, alike_scalars)}
 KINDS: dict[str, Draw] = SCALAR | {
     draw.__name__: draw
     for draw in (
@@ -188,6 +212,7 @@ KINDS: dict[str, Draw] = SCALAR | {
         at_odds,
         many_levels,
         from_zero,
+        alike,
     )
 }
 

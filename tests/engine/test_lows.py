@@ -11,7 +11,7 @@ from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.lattice import RADIUS, lattice, positions
 from henderson.engine.search.look import Look
-from henderson.engine.search.lows import _positions, _roots, elsewhere, lows
+from henderson.engine.search.lows import _positions, elsewhere, lows, roots
 from henderson.engine.search.survey import Survey
 
 #: deviance by which two descents to one minimum may differ
@@ -86,14 +86,14 @@ def test_a_plateau_has_one_low_point():
 
 
 @pytest.mark.parametrize("q", [1, 2, 3])
-def test_roots_of_singular_covariances_too(q):
+def testroots_of_singular_covariances_too(q):
     rng = np.random.default_rng(q)
     for rank in range(q + 1):
         half = rng.normal(size=(5, q, rank))
         G = half @ half.transpose(0, 2, 1)
         lam = np.zeros((5, q, q))
         column, row = np.triu_indices(q)
-        lam[:, row, column] = _roots(G)
+        lam[:, row, column] = roots(G)
         np.testing.assert_allclose(lam @ lam.transpose(0, 2, 1), G, atol=1e-6)
 
 

@@ -151,7 +151,7 @@ def test_where_the_deviance_is_flat_the_smallest_variance_is_reported():
     fit = fit_design(*design_from_formula("y ~ t + (1 | g)", data))
     assert fit.theta[0] < 0.05
     assert fit.deviance == pytest.approx(fit.criterion.deviance(np.array([2.0])), abs=1e-9)
-    assert fit.optimum.starts == 1
+    assert fit.optimum.starts <= 2
 
 
 def test_of_equal_points_the_smallest_theta_stands_for_all():

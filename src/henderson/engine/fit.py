@@ -20,7 +20,8 @@ from henderson.engine.fitted import Fit as Fit
 from henderson.engine.fitted import Search as Search
 from henderson.engine.residual.fit import StructuredFit, fit_structured, refit_structured
 from henderson.engine.search.by_probes import search_by_probes
-from henderson.engine.search.search import Certified, search
+from henderson.engine.search.descent import Certified
+from henderson.engine.search.search import search
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import block_diagonal

@@ -17,7 +17,7 @@ from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
 from henderson.engine.moments_at import in_user_units, moments_at, working_moments
 from henderson.engine.search.monte_carlo import MonteCarlo
-from henderson.engine.search.search import working_theta
+from henderson.engine.search.start import working_theta
 from henderson.engine.sums.basis import Basis
 from henderson.errors import NotAvailable
 from henderson.numerics.threads import blas_threads

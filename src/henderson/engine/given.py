@@ -11,8 +11,8 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, in_user_units
+from henderson.engine.search.descent import Certified
 from henderson.engine.search.optimize import Optimum
-from henderson.engine.search.search import Certified
 from henderson.errors import NotAvailable
 from henderson.numerics.threads import blas_threads
 

@@ -20,8 +20,9 @@ import numpy as np
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.rest import IterativeRest
 from henderson.engine.factor.iterative.system import IterativeSystem
+from henderson.engine.search.descent import Certified, descend
 from henderson.engine.search.monte_carlo import Spread, monte_carlo
-from henderson.engine.search.search import Certified, descend, first_point, working_theta
+from henderson.engine.search.start import first_point, working_theta
 
 #: Monte-Carlo error relative to the standard error, and that of the deviance, that is small enough
 SHARE, DEVIANCE = 0.1, 0.1

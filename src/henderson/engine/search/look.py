@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.basins import Basins
 from henderson.engine.search.lows import Lows, lows
@@ -27,6 +29,36 @@ MOST_ON_LATTICE = 6
 CAREFUL = 10_000_000
 #: effects in all, and in the rest, beyond which a singular model is not searched elsewhere
 HUGE, HUGE_REST = 20_000, 1_000
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a survey saw: on a grid, or on a lattice.
+
+    Attributes
+    ----------
+    basins : Basins, or None
+    low : Lows, or None
+    """
+
+    basins: Basins | None = None
+    low: Lows | None = None
+
+    @property
+    def begin(self) -> np.ndarray | None:
+        """Where a descent can begin at once: in the lowest basin of a grid that is fine and sees every θ."""
+        one = self.basins
+        return one.theta[0] if one is not None and one.is_fine and len(one.coordinates) == one.theta.shape[1] else None
+
+    @property
+    def lowest(self) -> tuple[np.ndarray, float] | None:
+        """The lowest point of a lattice, and its deviance."""
+        return None if self.low is None else (self.low.theta[0], float(self.low.deviance[0]))
+
+    @property
+    def surveyed(self) -> int:
+        """Points that were looked at."""
+        return sum(one.surveyed for one in (self.basins, self.low) if one is not None)
 
 
 @dataclass(frozen=True)
@@ -71,6 +103,26 @@ class Look:
     def is_askew(self) -> bool:
         """Whether levels are so unlike that there may well be a minimum below any low point."""
         return self.unlike > ASKEW
+
+    @property
+    def is_mild(self) -> bool:
+        """Whether a survey is due, but levels so alike that the first descent needs none, and its end a glance."""
+        return self.is_due and not self.is_askew
+
+    def see(self, *, singular: bool | None = None, known: Seen | None = None) -> Seen:
+        """A survey: for a first descent to begin in, or after one, with more care where it ended singular.
+
+        Parameters
+        ----------
+        singular : bool, optional
+            How the descent ended.
+        known : Seen, optional
+            What was seen before it.
+        """
+        basins, low = (None, None) if known is None else (known.basins, known.low)
+        basins = self.basins(singular=singular) if basins is None else basins
+        low = self.lows(singular=singular) if low is None or (bool(singular) and low.is_coarse) else low
+        return Seen(basins, low)
 
     def basins(self, *, singular: bool | None = None) -> Basins | None:
         """Basins on a grid: for a first descent to begin in, or after one: with more care where it ended

@@ -78,7 +78,7 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
     seen = lattice(shape, most)
     theta = np.zeros((len(seen.near), survey.blocks.n_theta))
     for which, (one, (_, top)) in enumerate(zip(of, shape)):
-        theta[:, one.parameters] = _roots(seen.covariances(which, far[which] / top, one.a))
+        theta[:, one.parameters] = roots(seen.covariances(which, far[which] / top, one.a))
     deviance = survey.deviances(theta)
     found = seen.low(deviance)[:CANDIDATES]
     return Lows(theta[found], deviance[found], len(theta), step, theta.shape[1] >= SPARSE)
@@ -108,7 +108,7 @@ def _positions(survey: Survey, theta: FloatArray) -> tuple[FloatArray, np.ndarra
     return np.concatenate(places, axis=1), np.stack(ranks, axis=1)
 
 
-def _roots(G: FloatArray) -> FloatArray:
+def roots(G: FloatArray) -> FloatArray:
     """Lower triangles of the Cholesky factors of semidefinite G (N, q, q), column by column, (N, q(q + 1)/2)."""
     left, out = G.copy(), []
     for j in range(G.shape[1]):

@@ -16,6 +16,7 @@ from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.blocks import Blocks
+from henderson.errors import DataError
 from henderson.numerics.lapack import eigen, symmetric_solve
 from henderson.numerics.matrices import combination, inner_products
 
@@ -27,6 +28,10 @@ STATIONARY = 1e-8
 #: starts drawn in models of few effects, how large, and what few means
 DRAWN_SIZES = (0.5, 2.0, 0.5, 5.0, 1.0, 20.0, 2.0, 0.2)
 DRAWN, SMALL = len(DRAWN_SIZES), 150
+#: size (working basis) to which a given start is cut: further out the deviance is flat, and all but its rounding gone
+FAR = 100.0
+#: sizes of λ that are tried when a start has no deviance
+RETREATS = (1.0, 0.1, 0.0)
 #: standard deviations at which variances that ended at zero are tried again
 WIDENED = (1.0, 5.0)
 
@@ -115,3 +120,69 @@ def widened_starts(blocks: Blocks, lam: list[np.ndarray], singular: list[bool]) 
         blocks.theta([size * np.eye(len(one)) if zero else triangular(one) for one, zero in zip(lam, singular)])
         for size in WIDENED
     ]
+
+
+def first_point(
+    criterion: Criterion,
+    evaluate: Callable[[np.ndarray], Evaluation],
+    start: np.ndarray | None = None,
+    begin: np.ndarray | None = None,
+    low: tuple[np.ndarray, float] | None = None,
+) -> Evaluation:
+    """Where the first descent begins.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    evaluate : callable
+        The criterion at a θ.
+    start : (k,) array, optional
+        A θ in the user's units.
+    begin : (k,) array, optional
+        A working θ that a survey knows to be good.
+    low : tuple of (k,) array and float, optional
+        The lowest point of a coarse survey, and its deviance: where scoring is not lower, a step from there.
+    """
+    blocks = criterion.blocks
+    if start is not None:
+        point = evaluate(working_theta(criterion, start))
+    elif begin is not None:
+        point = evaluate(begin)
+    else:
+        point = scoring_start(criterion, evaluate)
+        if low is not None and low[1] < point.deviance:
+            point = _scored(criterion, evaluate, evaluate(low[0]))
+    for size in RETREATS:
+        if np.isfinite(point.deviance):
+            return point
+        point = evaluate(blocks.theta([size * np.eye(block.q) for block in blocks.blocks]))
+    if not np.isfinite(point.deviance):
+        raise DataError("the deviance has no value to rounding, at whatever size of the random effects")
+    return point
+
+
+def point_after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], near: Evaluation) -> Evaluation:
+    """Where the descent begins when a fit of the same design is known."""
+    point = criterion.at_known(near)
+    if not np.isfinite(point.deviance):
+        return first_point(criterion, evaluate)
+    return _scored(criterion, evaluate, point)
+
+
+def _scored(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], point: Evaluation) -> Evaluation:
+    """A scoring step from a point, if that is lower."""
+    if not np.isfinite(point.deviance):
+        return point
+    scored = evaluate(scored_theta(criterion.blocks, point))
+    return scored if scored.deviance < point.deviance else point
+
+
+def working_theta(criterion: Criterion, theta: np.ndarray) -> np.ndarray:
+    """A user's θ in the working basis, cut to where the deviance has a slope."""
+    theta = np.asarray(theta, float)
+    if theta.shape != (criterion.blocks.n_theta,):
+        raise ValueError(f"start has {theta.size} elements, the model has {criterion.blocks.n_theta} in theta")
+    if not np.isfinite(theta).all():
+        raise ValueError("start has elements that are not finite")
+    working = criterion.blocks.theta([triangular(lam) for lam in criterion.lam_of(theta)])
+    return working * (FAR / max(float(np.abs(working).max(initial=0.0)), FAR))

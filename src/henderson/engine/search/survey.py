@@ -64,8 +64,8 @@ class Survey:
         The distinct A of the front.
     count : (a,) array
         Levels that have it.
-    products : (a q², M²) array
-        The W_A.
+    products : (a q(q + 1)/2, M²) array
+        The W_A; of two effects that differ, both ways together.
     whole : (M, M) array
         [Z_r X y]'[Z_r X y].
     """
@@ -255,7 +255,7 @@ def _front_columns(cross: CrossProducts) -> FloatArray:
 
 
 def _products(a: FloatArray, starts: np.ndarray) -> FloatArray:
-    """Sums of a_j ⊗ a_j over the levels from each start to the next, (a q², M²)."""
+    """Sums of a_j ⊗ a_j over the levels from each start to the next, (a q(q + 1)/2, M²)."""
     n_levels, q, M = a.shape
     flat = a.reshape(n_levels, q * M)
     if len(starts) < n_levels / 4:
@@ -263,27 +263,42 @@ def _products(a: FloatArray, starts: np.ndarray) -> FloatArray:
     else:
         out = flat[:, :, None] * flat[:, None, :]
         out = np.add.reduceat(out, starts, axis=0) if len(starts) < n_levels else out
-    return out.reshape(-1, q, M, q, M).transpose(0, 1, 3, 2, 4).reshape(-1, M * M)
+    out = out.reshape(-1, q, M, q, M).transpose(0, 1, 3, 2, 4).reshape(-1, q, q, M * M)
+    if q == 1:
+        return out[:, 0, 0]
+    r, s = np.tril_indices(q)
+    return (out[:, r, s] + np.where(r != s, 1.0, 0.0)[:, None] * out[:, s, r]).reshape(-1, M * M)
 
 
 def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(G⁻¹ + A)⁻¹ of the distinct levels (B, a q²), and log|C| of all levels (B,)."""
+    """Lower triangles of (G⁻¹ + A)⁻¹ of the distinct levels (B, a q(q + 1)/2), and log|C| of all levels (B,)."""
     batch, q, _ = lam.shape
     if q == 1:
         g = lam[:, 0] ** 2
         C = 1.0 + g * zz[0, 0]
         return g / C, np.log(C) @ count
+    if q == 2:
+        return _front_of_two(zz, count, lam)
     C = _turned(lam, zz)
     C[range(q), range(q)] += 1.0
     low = small.cholesky(C)
     log_det = 2.0 * np.log(low[range(q), range(q)]).sum(axis=0) @ count
     T = np.ascontiguousarray(np.broadcast_to(lam.transpose(2, 1, 0)[..., None], C.shape))
     small.solve_lower(low, T)
-    weights = np.empty((q, q, batch, len(count)))
-    for r in range(q):
-        for s in range(r + 1):
-            weights[r, s] = weights[s, r] = (T[:, r] * T[:, s]).sum(axis=0)
-    return weights.transpose(2, 3, 0, 1).reshape(batch, -1), log_det
+    weights = np.stack([(T[:, r] * T[:, s]).sum(axis=0) for r, s in zip(*np.tril_indices(q))], axis=-1)
+    return weights.reshape(batch, -1), log_det
+
+
+def _front_of_two(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The same of two effects: (G⁻¹ + A)⁻¹ = (G + |G| adj A)/|C|, and |C| = 1 + tr GA + |G||A|."""
+    G = lam @ lam.transpose(0, 2, 1)
+    det = (lam[:, 0, 0] * lam[:, 1, 1] - lam[:, 0, 1] * lam[:, 1, 0]) ** 2
+    A, g = zz.reshape(4, -1)[[0, 1, 3]], G.reshape(-1, 4)[:, [0, 1, 3]]
+    size = np.maximum(A[0] * A[2] - A[1] ** 2, 0.0)
+    C = np.column_stack([g * [1.0, 2.0, 1.0], det]) @ np.concatenate([A, size[None]]) + 1.0
+    adjugate = (A[::-1] * [[1.0], [-1.0], [1.0]]).T
+    weights = (g[:, None] + det[:, None, None] * adjugate) / C[:, :, None]
+    return weights.reshape(len(lam), -1), np.log(C) @ count
 
 
 def _turned(lam: FloatArray, zz: FloatArray) -> FloatArray:

@@ -1,0 +1,65 @@
+"""A glance at the deviance of a small model after a descent that ended inside: may there be another minimum?
+
+The lattice of covariances is coarse and always the same, up to the scale on which a variance begins to be seen, so its
+points are made once. Where levels are much alike the deviance is low in one place only, most often: then one point of
+the lattice is lower than its neighbours, and what is seen of it differs from what is seen at the end by little more
+than a step. Whatever else is seen calls for a survey.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from henderson.engine.search.cones import Cone, cones
+from henderson.engine.search.lattice import SPARSE, Lattice, lattice, size
+from henderson.engine.search.lows import Lows, roots
+from henderson.engine.search.survey import Survey
+
+FloatArray = np.ndarray
+
+#: distance of neighbours in log(I + aG), and steps to the largest: aG up to 4,000
+STEP, TOP = 2.8, 3
+#: points of a lattice at the most
+MOST = 150
+#: steps by which log(1 + aG) of an effect may differ between the low point and the end in its basin
+NEXT = 1.3
+#: deviance above the end from which on a low point is of no interest
+FURTHER = 30.0
+
+
+def glance(survey: Survey) -> Lows | None:
+    """Low points of the lattice; None where it would have too many."""
+    of = cones(survey.blocks, survey.information)
+    sizes = tuple(one.q for one in of)
+    if survey.blocks.n_theta >= SPARSE or np.prod([size(q, TOP) for q in sizes]) > MOST:
+        return None
+    seen, units = _points(sizes)
+    theta = np.zeros((len(seen.near), survey.blocks.n_theta))
+    for one, unit in zip(of, units):
+        theta[:, one.parameters] = unit / np.sqrt(one.a)
+    deviance = survey.deviances(theta)
+    found = seen.low(deviance)
+    return Lows(theta[found], deviance[found], len(theta), STEP, False)
+
+
+def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> bool:
+    """Whether the one low point is in the basin of an end."""
+    if np.count_nonzero(seen.deviance <= deviance + FURTHER) != 1 or seen.deviance[0] < deviance:
+        return False
+    pair = np.stack([theta, seen.theta[0]])
+    return all(_within(one, pair) for one in cones(survey.blocks, survey.information))
+
+
+def _within(one: Cone, pair: FloatArray) -> bool:
+    """Whether variances at two θ are a step apart, or little more."""
+    seen = np.log1p(one.a * (one.lam(pair) ** 2).sum(axis=2))
+    return bool(np.abs(seen[0] - seen[1]).max() <= NEXT * STEP)
+
+
+@lru_cache(maxsize=64)
+def _points(sizes: tuple[int, ...]) -> tuple[Lattice, tuple[FloatArray, ...]]:
+    """The lattice of covariances of so many effects, and θ of each, for a = 1."""
+    seen = lattice(tuple((q, TOP) for q in sizes), MOST)
+    return seen, tuple(roots(seen.covariances(which, STEP, 1.0)) for which in range(len(sizes)))

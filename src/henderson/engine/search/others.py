@@ -1,0 +1,123 @@
+"""Where else than at the end of a descent a lower minimum may be: low points of a survey, and starts elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from henderson.engine.criterion import Evaluation
+from henderson.engine.search.basins import Basins
+from henderson.engine.search.descent import WORTHWHILE, singular_blocks
+from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
+from henderson.engine.search.lows import Lows, elsewhere
+from henderson.engine.search.screen import ends, is_cheap
+from henderson.engine.search.start import other_starts, widened_starts
+from henderson.engine.search.survey import Survey
+
+#: effects up to which a singular model is searched from other starts too
+SEARCH_AGAIN = 500
+#: most starts from which descents are made one by one
+ONE_BY_ONE = 4
+#: how far below a low point of a lattice a minimum may be; between levels that are not unlike
+MARGIN, NEARER = 8.0, 2.0
+
+
+def screened(look: Look, low: Lows | None) -> tuple[np.ndarray | None, int]:
+    """Ends of descents from low points, where there are several and descents all at once are cheap: the lowest, and
+    those that have not arrived; and how many descents there were. Where levels are much alike, and the lowest is not
+    singular, it is likely that a descent from there is all that is needed."""
+    if low is None or look.survey is None or not is_cheap(look.survey):
+        return None, 1
+    blocks = look.criterion.blocks
+    singular = any(singular_blocks(blocks, blocks.lam(low.theta[0])))
+    if not (look.is_askew or singular):
+        return None, 1
+    worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
+    if low.is_sparse:
+        worth = np.concatenate([worth, other_starts(blocks, balanced=False)])
+    if len(worth) < 2:
+        return None, 1
+    theta, deviance = ends(look.survey, worth)
+    arrived = np.isfinite(deviance)
+    if not arrived.any():
+        return None, 1
+    lowest = theta[np.where(arrived, deviance, np.inf).argmin()]
+    return np.concatenate([lowest[None], theta[~arrived]]), len(theta)
+
+
+def promising(look: Look, seen: Seen, point: Evaluation, singular: bool) -> list[tuple[np.ndarray, float]]:
+    """θ from which a descent may end lower than at a point, and the deviance promised there."""
+    if seen.low is None:
+        return _in_other_basins(look, point, seen.basins)
+    margin = _margin(look, seen.low, singular)
+    low = seen.low[seen.low.deviance <= point.deviance + margin]
+    if look.survey is None or not len(low.theta):
+        return []
+    other = elsewhere(look.survey, low, point.theta, point.deviance)
+    out = list(zip(other.theta, (other.deviance - margin).tolist()))
+    if low.is_sparse and (singular or look.is_askew):
+        out += [(theta, -np.inf) for theta in other_starts(look.criterion.blocks, balanced=False)]
+    return out
+
+
+def _margin(look: Look, low: Lows, singular: bool) -> float:
+    """How far below a low point a minimum may be: not far where levels are much alike; anywhere on a sparse lattice."""
+    if not (look.is_askew or singular):
+        return NEARER
+    return np.inf if low.is_sparse else MARGIN
+
+
+def _in_other_basins(look: Look, point: Evaluation, basins: Basins | None) -> list[tuple[np.ndarray, float]]:
+    """The same without a lattice.
+
+    Other basins of the survey; starts anywhere when a λ of several effects ended singular, or has so many that a grid
+    sees little and levels are very unlike; in models too large for either, variances that ended at zero at sizes that
+    they might have.
+    """
+    blocks = look.criterion.blocks
+    singular = singular_blocks(blocks, point.lam)
+    out = [] if basins is None else list(zip(basins.theta, (basins.deviance - basins.error).tolist()))
+    several = any(one and len(lam) > 1 for one, lam in zip(singular, point.lam))
+    wide = look.unlike > UNLIKE and any(len(lam) > 2 for lam in point.lam)
+    small = sum(block.size for block in blocks.blocks) <= SEARCH_AGAIN
+    if small and (several or (wide and look.survey is not None and is_cheap(look.survey))):
+        out += [(theta, -np.inf) for theta in other_starts(blocks, look.unlike <= BALANCED)]
+    if not out and any(singular) and look.is_due and not look.is_huge:
+        out += [(theta, -np.inf) for theta in widened_starts(blocks, point.lam, singular)]
+    return out
+
+
+def lowest(
+    look: Look, evaluate: Callable[[np.ndarray], Evaluation], elsewhere: list[tuple[np.ndarray, float]]
+) -> list[tuple[np.ndarray, float]]:
+    """The lower half of many starts, or fewer."""
+    theta = [one for one, _ in elsewhere]
+    deviance = (
+        [evaluate(one).deviance for one in theta] if look.survey is None else look.survey.deviances(np.array(theta))
+    )
+    kept = min(ONE_BY_ONE, len(elsewhere) // 2)
+    return [elsewhere[i] for i in np.argsort(deviance, kind="stable")[:kept]]
+
+
+def lower(
+    survey: Survey, point: Evaluation, elsewhere: list[tuple[np.ndarray, float]]
+) -> list[tuple[np.ndarray, float]]:
+    """Ends of descents from elsewhere that are lower than a point, the lowest first, and what they promise."""
+    theta, deviance = ends(survey, np.array([theta for theta, _ in elsewhere]))
+    deviance += point.deviance - survey.deviances(point.theta[None])[0] + WORTHWHILE
+    order = np.argsort(deviance, kind="stable")
+    return [(theta[i], float(deviance[i])) for i in order if deviance[i] <= point.deviance]
+
+
+def was_seen(look: Look, basins: Basins | None, theta: np.ndarray, ends: list[Evaluation]) -> bool:
+    """Whether a start of the survey is in the basin of an end known: much the same sizes."""
+    if basins is None or theta[basins.coordinates].min() <= 0:
+        return False
+    sd = _standard_deviations(look, look.criterion.blocks.lam(theta))[basins.coordinates]
+    return any(basins.same(sd, _standard_deviations(look, end.lam)[basins.coordinates]) for end in ends)
+
+
+def _standard_deviations(look: Look, lam: list[np.ndarray]) -> np.ndarray:
+    """Working standard deviations of the effects, at the places of θ that are on the diagonals of the λ, (k,)."""
+    return look.criterion.blocks.theta([np.diag(np.sqrt((one**2).sum(axis=1))) for one in lam])
