@@ -14,13 +14,16 @@ import henderson
 from engine.test_residual_blocks import TRIAL, made
 from henderson.engine.fit import fit_design, refit
 from henderson.engine.residual.crossed import CrossedPoint
+from henderson.engine.residual.fit import structured_at
 from henderson.engine.residual.held import HeldPoint
 from henderson.engine.residual.markov import MarkovPoint
 from henderson.engine.residual.search import way
 from henderson.errors import NotAvailable
 from henderson.inference.choose import infer
 from henderson.intervals.profile import profile_fit
+from henderson.intervals.profile.of_fit import as_structured
 from henderson.intervals.table import interval_table
+from inference.test_kenward_roger import visits
 
 #: ζ² of a limit, which scipy's minimum has to that
 ZETA = 2e-5
@@ -220,3 +223,69 @@ def test_a_saddle_at_a_singular_fit_is_left():
 
     least = minimize(at, [1.8, 0.0, 0.0, -0.05], method="BFGS", options={"gtol": 1e-4}).fun
     assert least - fit.engine.deviance == pytest.approx(1.959963984540054**2, abs=ZETA)
+
+
+def test_structures_in_bars_have_the_profiles_of_their_twins():
+    """ar1(0 + v | id) beside independent residuals is, row by row, residuals ar1(v | id) beside (1 | row)."""
+    data = visits(24, [3.0**0.5] * 6, 1.6, 5)
+    options = {"check_identified": "ignore", "REML": False}  # one row an effect
+    bars = henderson.lmer("y ~ t + ar1(0 + v | id)", data, **options).conf_int(method="profile")
+    twin = henderson.lmer("y ~ t + (1 | row)", data, residual="ar1(v | id)", **options).conf_int(method="profile")
+    sd, cor, sigma = bars.to_numpy()[:3]
+    row, variance, residual_cor = twin.to_numpy()[:3]
+    assert sd**2 == pytest.approx(variance, rel=1e-4)
+    assert cor[0] == pytest.approx(residual_cor[0], abs=1e-4)
+    assert cor[1] == 1.0  # the other's ρ has no end in its coordinates, and its profile no limit there
+    assert sigma == pytest.approx(row, rel=1e-4, abs=1e-4)
+    assert bars.loc["t"].to_numpy() == pytest.approx(twin.loc["t"].to_numpy(), abs=1e-5)
+
+
+def test_a_profile_that_finds_a_lower_deviance_says_so():
+    """A fit held at another minimum: its ρ is far from where the likelihood is highest."""
+    data = made("ar1 in sites")
+    fit = fit_design(data.design, data.rows, reml=False)
+    away = np.concatenate([[2.5**2], [fit.psi[0], -0.2]])
+    found = structured_at(data.design, data.rows, away, "given", reml=False)
+    notes = profile_fit(found, "residual Corr").notes
+    assert "lower elsewhere than at the fit" in notes[-1]
+    assert not any("lower elsewhere" in note for note in profile_fit(fit, "residual Corr").notes)
+
+
+def test_a_negative_variance_has_a_profile():
+    """bound=False, V = σ²I + v 11' by patient: the limits against n × n algebra."""
+    rng = np.random.default_rng(2)
+    who = np.repeat(np.arange(20), 4)
+    y = rng.normal(size=80)
+    y -= 0.8 * np.bincount(who, y)[who] / 4  # patients' means differ less than their rows say
+    data = pd.DataFrame({"y": y, "who": who})
+    fit = henderson.lmer("y ~ 1 + (1 | who)", data, bound=False, REML=False)
+    same = who[:, None] == who
+
+    def at(v: float, s2: float) -> float:
+        V = s2 * np.eye(80) + v * same
+        ones = np.linalg.solve(V, np.ones(80))
+        e = y - (ones @ y) / ones.sum()
+        return float(np.linalg.slogdet(V)[1] + e @ np.linalg.solve(V, e) + 80 * np.log(2 * np.pi))
+
+    (name,) = (one for one in fit.variance_errors().index if one.startswith("var_"))
+    lower, upper = fit.conf_int(method="profile", parameters=[name]).iloc[0]
+    assert lower < fit.variance_errors().loc[name, "estimate"] < min(upper, 0.0)
+    for limit in (lower, upper):
+        floor = max(-4 * limit, 0.0)
+        least = minimize(lambda x, v=limit, a=floor: at(v, a + np.exp(x[0])), [0.0], method="BFGS").fun
+        assert least - fit.engine.deviance == pytest.approx(1.959963984540054**2, abs=ZETA)
+
+
+def test_one_correlation_of_several_effects():
+    """homcs: its λ is linear in θ, but a standard deviation is two of them."""
+    data = TRIAL.assign(u=TRIAL["x"] - 0.3 * TRIAL["other"])
+    fit = henderson.lmer("y ~ x + cs(0 + x + u | patient, hom=True)", data, REML=False)
+    profile = fit.profile("theta_")
+    table = profile.interval(0.9)
+    assert (table["lower"] <= profile.estimate + 1e-9).all()
+    assert (table["upper"] >= profile.estimate - 1e-9).all()
+    plain = henderson.lmer("y ~ x + (1 | patient)", TRIAL, REML=False)
+    by_surface = plain.profile("theta_").interval(0.9)
+    own = as_structured(plain.engine)
+    by_courses = profile_fit(own, "theta_").interval(0.9)
+    assert by_courses.to_numpy() == pytest.approx(by_surface.to_numpy(), rel=1e-5, abs=1e-6)

@@ -63,11 +63,15 @@ def constrained(design: Design, rows: Rows, fix: Any, same: Any, bound: Any) -> 
                 f"fix: {RESIDUAL!r} is one variance, and the residuals have the structure {design.residual.label}"
             )
         return replace(design, constraints=constraints), rows
-    series = pd.RangeIndex(design.n)
-    specs = design.specs
+    return with_plain_residual(replace(design, constraints=constraints), rows)
+
+
+def with_plain_residual(design: Design, rows: Rows) -> tuple[Design, Rows]:
+    """The same model as one whose residuals have a structure: that they are independent, of one variance."""
+    series, specs = pd.RangeIndex(design.n), design.specs
     if specs is not None:
         specs = replace(specs, residual=ResidualSpec(Labels((), series), None, None, (), ()))
-    design = replace(design, residual=ResidualTerm("iid", "", series), constraints=constraints, specs=specs)
+    design = replace(design, residual=ResidualTerm("iid", "", series), specs=specs)
     return design, replace(rows, residual=ResidualRows(np.arange(rows.n), np.empty((rows.n, 0))))
 
 

@@ -7,15 +7,20 @@ With ``reml=True`` the restricted likelihood is profiled, over the parameters of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtri, ndtri
 
+from henderson.covariance.layout import layout_of, layouts_of
+from henderson.covariance.structures import structure_called
+from henderson.design.constraints import with_plain_residual
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, is_held, variance_parameters
 from henderson.engine.fit import Fit
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.given import GIVEN
+from henderson.engine.residual.fit import StructuredFit, structured_at
+from henderson.errors import DataError
 from henderson.intervals.profile.curve import Curve, Scale
 from henderson.intervals.profile.level import levelled
 from henderson.intervals.profile.path import Trace, bounds, trace
@@ -23,10 +28,13 @@ from henderson.intervals.profile.profiles import Profile
 from henderson.intervals.profile.refine import OfSurface
 from henderson.intervals.profile.source import Origin, origin_of
 from henderson.intervals.profile.structured import profile_structured
-from henderson.intervals.profile.surface import Target, coordinates, surface
+from henderson.intervals.profile.surface import Target, coordinates, has_paths, surface
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
+
+#: deviance by which a profile must come lower than the fit for that to be said
+LOWER = 1e-4
 
 
 @dataclass(frozen=True)
@@ -94,10 +102,14 @@ def profile_fit(
     fixed = [Target(name, other_spelling(name), "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
     targets = _chosen(variances, [] if reml else fixed, which)
     cutoff = float(np.sqrt(chdtri(len(variances) + len(fixed), 1 - level)))
+    if not isinstance(fit, StructuredFit) and not has_paths(layout_of(design.terms), targets):
+        fit = as_structured(fit)
     if isinstance(fit, StructuredFit):
         cutoff = float(ndtri((1 + level) / 2)) if alone else cutoff
         estimate, curves, likelihood = profile_structured(fit, targets, reml=reml, cutoff=cutoff)
         notes = _notes(fit, targets, curves, reml)
+        if (gain := likelihood.minimum - likelihood.lowest) > LOWER:
+            notes += (f"the deviance is {gain:.3g} lower elsewhere than at the fit, which is at another minimum",)
         return Profile(tuple(targets), curves, estimate, level, cutoff, notes, likelihood)
     origin = origin_of(fit, reml=reml)
     effects = _fixed_effects(fit, origin, targets)
@@ -110,6 +122,23 @@ def profile_fit(
     estimate = np.array([float(c.scale.value(x[s.path[b], b])) for b, c in enumerate(curves)])
     notes = _notes(fit, targets, curves, reml)
     return Profile(tuple(targets), curves, estimate, level, cutoff, notes, OfSurface(s, minimum))
+
+
+def as_structured(fit: Fit) -> StructuredFit:
+    """The fit as one whose residuals have a structure, of which every parameter has a profile.
+
+    Raises
+    ------
+    DataError
+        With common factors: their loadings turn, and a standard deviation is a sum of their squares.
+    """
+    if names := [term.structure for term in fit.design.terms if structure_called(term.structure).redundant]:
+        raise DataError(f"there are no profiles with {names[0]} covariance; there are method='boot' and 'wald'")
+    design, rows = with_plain_residual(fit.design, fit.rows_for("profile()"))
+    scale, layouts = fit.sigma**2, layouts_of(design.terms)
+    g = [layout.g(scale * lam @ lam.T) for layout, lam in zip(layouts, fit.lam)]
+    found = structured_at(design, rows, np.concatenate([*g, [scale]]), GIVEN, reml=fit.reml)
+    return replace(found, optimum=fit.optimum)
 
 
 def _ends(scale: Scale, t: Trace, low: float, high: float) -> tuple[float, float]:

@@ -77,11 +77,11 @@ FUNCTIONS: dict[str, Callable[[Any, Scale], Any]] = {
 
 def quantity(fit: StructuredFit, parameter: VarianceParameter) -> Quantity:
     """The function that a parameter is of (G, ψ)."""
-    layouts, k = fit.blocks.layouts, fit.blocks.k
+    layouts, k, unit = fit.blocks.layouts, fit.blocks.k, float(fit.blocks.basis.y_scale)
     if parameter.kind == "sigma":  # of independent residuals
         weights = np.zeros((1, k))
         weights[0, fit.blocks.n_g] = 1.0
-        return Quantity(Scale("sd", fit.sigma), weights)
+        return Quantity(Scale("sd", unit), weights)
     if parameter.kind == "residual":
         weights = np.zeros((1, k))
         weights[0, fit.blocks.n_g + parameter.row] = 1.0
@@ -94,4 +94,4 @@ def quantity(fit: StructuredFit, parameter: VarianceParameter) -> Quantity:
         row[place] = basis[(slice(None), *entry)]
     if parameter.kind == "var":
         return Quantity(Scale("plain"), weights)
-    return Quantity(Scale(parameter.kind, fit.sigma if parameter.kind == "sd" else 1.0), weights)
+    return Quantity(Scale(parameter.kind, unit if parameter.kind == "sd" else 1.0), weights)

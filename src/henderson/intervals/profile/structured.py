@@ -84,11 +84,15 @@ class OfCourses:
     reml : bool
     courses : tuple of Course
     minimum : float
+        At the fit.
+    lowest : float
+        Of all points of the profiles.
     """
 
     reml: bool
     courses: tuple[Course, ...]
     minimum: float
+    lowest: float = np.inf
 
     def refined(self, z: float, members: np.ndarray, curves: Sequence[Curve], s: FloatArray) -> FloatArray:
         """Newton's method for ζ(s) = z, between the neighbouring points."""
@@ -148,15 +152,17 @@ def profile_structured(
     phi = model.working(own.psi_working)
     optimum = at(phi)
     by_name = {p.name: p for p in variance_parameters(fit.design)}
-    courses, traces = [], []
+    courses, traces, lowest = [], [], float(optimum.deviance)
     for target in targets:
         if target.kind == "beta":
             course = _of_fixed(own, model, at, phi, optimum, target.row)
         else:
             course = _of_variance(own, model, at, phi, by_name[target.name])
         courses.append(course)
-        traces.append(_traced(course, optimum.deviance, cutoff))
-    likelihood = OfCourses(reml, tuple(courses), float(optimum.deviance))
+        found, ends, low = _traced(course, optimum.deviance, cutoff)
+        traces.append((found, ends))
+        lowest = min(lowest, low)
+    likelihood = OfCourses(reml, tuple(courses), float(optimum.deviance), lowest)
     curves = tuple(
         _levelled(own, target, curve, likelihood.minimum, partial(_of_variance, own, model, at, phi), cutoff)
         for target, curve in zip(targets, (Curve(c.scale, t, e) for c, (t, e) in zip(courses, traces)))
@@ -197,12 +203,12 @@ def _of_variance(
 
 def _off_zero(fit: StructuredFit, model: BlockModel, phi: FloatArray) -> FloatArray:
     """φ, random effects without variance given a little: there no parameter of theirs has a derivative."""
-    psi, changed = model.natural(phi), False
-    for layout, to in zip(model.layouts, model.g_of):
-        covariance = layout.covariance(psi[to])
-        values, vectors = np.linalg.eigh(covariance)
-        least = (NEAR / 3 * fit.sigma / model.basis.y_scale) ** 2
-        if layout.linear and values[0] < least:
+    psi, changed, constraints = model.natural(phi), False, fit.design.constraints
+    signed = () if constraints is None else constraints.unbounded
+    for k, (layout, to) in enumerate(zip(model.layouts, model.g_of)):
+        values, vectors = np.linalg.eigh(layout.covariance(psi[to]))
+        least = (NEAR / 3) ** 2
+        if layout.linear and k not in signed and values[0] < least:
             psi[to] = layout.g((vectors * np.maximum(values, least)) @ vectors.T)
             changed = True
     return model.working(psi) if changed else phi
@@ -234,12 +240,12 @@ def _of_fixed(
     return Course(objective, equation, scale, np.append(phi, h @ optimum.beta))
 
 
-def _traced(course: Course, minimum: float, cutoff: float) -> tuple[Trace, tuple[float, float]]:
-    """The profile from its optimum to both sides, and the ends of the range that it reaches."""
+def _traced(course: Course, minimum: float, cutoff: float) -> tuple[Trace, tuple[float, float], float]:
+    """The profile from its optimum to both sides, the ends of the range that it reaches, and the lowest f on it."""
     s = float(np.clip(course.equation(course.x)[0], course.low + NEAR, course.high - NEAR))
     start = course.at(s, course.x)
     if start is None:
-        return _nowhere(course), (np.nan, np.nan)
+        return _nowhere(course), (np.nan, np.nan), np.inf
     sides, ends = [], []
     for sign, end in ((-1.0, course.low), (1.0, course.high)):
         points, reached = _followed(course, start, s, minimum, sign, end, cutoff)
@@ -258,7 +264,7 @@ def _traced(course: Course, minimum: float, cutoff: float) -> tuple[Trace, tuple
         np.column_stack([p.tangent for _, _, p in points]),
         np.array([p.converged for _, _, p in points]),
     )
-    return trace, (ends[0], ends[1])
+    return trace, (ends[0], ends[1]), min(p.value for _, _, p in points)
 
 
 def _nowhere(course: Course) -> Trace:
@@ -327,7 +333,7 @@ def _levelled(
     ]
     level = np.inf
     for p in known:
-        trace, (lower, _) = _traced(course_of(p), minimum, cutoff)
+        trace, (lower, _), _ = _traced(course_of(p), minimum, cutoff)
         if np.isfinite(lower):
             level = min(level, float(trace.zeta[0]) ** 2)
     if np.isinf(level):

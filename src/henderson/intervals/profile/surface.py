@@ -28,7 +28,6 @@ from henderson.covariance.structure import Structure
 from henderson.design.variance_parameters import VarianceParameter
 from henderson.engine.many.coordinates import chain
 from henderson.engine.many.pieces import Constraint, Pieces
-from henderson.errors import DataError
 from henderson.intervals.profile.source import Likelihood
 
 FloatArray = np.ndarray
@@ -211,9 +210,6 @@ def surface(likelihood: Likelihood, targets: Sequence[Target], *, reml: bool, be
         h of the targets that are fixed effects.
     """
     layout, batch = likelihood.layout, len(targets)
-    if not layout.linear:
-        names = ", ".join(one.name for one in layout.structures if not one.linear)
-        raise DataError(f"there are no profiles with {names} covariance; there are method='boot' and 'wald'")
     k = layout.n_theta
     directions = np.repeat(layout.root_directions(np.zeros(k))[..., None], batch, axis=3)
     path, second, corner = np.zeros(batch, int), np.full(batch, -1), np.zeros((2, batch), int)
@@ -245,7 +241,9 @@ def _rearrange(
     term, place = layout.terms[target.term], layout.theta_of[target.term]
     structure = layout.structures[target.term]
     if not structure.any_order:
-        return place.start + _own_parameter(structure, term.stop - term.start, target), -1, (0, 0)
+        own = _own_parameter(structure, term.stop - term.start, target)
+        assert own is not None  # by `has_paths`
+        return place.start + own, -1, (0, 0)
     rows = permuted_rows(layout, target)
     moved = directions[place, term, term].copy()
     directions[place, rows, term] = moved
@@ -258,21 +256,26 @@ def _rearrange(
     return omega, two, (int(rows[1]), term.start)
 
 
-def _own_parameter(structure: Structure, q: int, target: Target) -> int:
-    """Which θ of a term is the target's standard deviation alone.
-
-    Raises
-    ------
-    DataError
-        Where none is: the profile of that parameter would have to bend.
-    """
+def _own_parameter(structure: Structure, q: int, target: Target) -> int | None:
+    """Which θ of a term is the target's standard deviation alone; None where none is: its profile would bend."""
     step = structure.jacobian(np.zeros(structure.n_theta(q)), q)
-    if structure.linear and target.kind == "sd":
+    if target.kind == "sd":
         moving = np.flatnonzero(step[:, target.row].any(axis=1))
         if len(moving) == 1 and step[moving[0], target.row, target.row] == 1.0:
             return int(moving[0])
-    raise DataError(
-        f"{target.name} has no profile in a term with {structure.name} covariance; there are method='boot' and 'wald'"
+    return None
+
+
+def has_paths(layout: Layout, targets: Sequence[Target]) -> bool:
+    """Whether every target is a coordinate of some surface: λ is linear in θ, and a standard deviation its own θ."""
+    if not layout.linear:
+        return False
+    return all(
+        layout.structures[t.term].any_order
+        or _own_parameter(layout.structures[t.term], layout.terms[t.term].stop - layout.terms[t.term].start, t)
+        is not None
+        for t in targets
+        if t.term >= 0
     )
 
 
