@@ -1,7 +1,8 @@
 """`python -m benchmarks.ratings`: two and more crossed factors of many levels, by iteration, by the factor, by gpboost.
 
 Ratings are drawn by seed: users and items in proportion to rank to the powers −0.6 and −0.9, a covariate, effects of
-users and items. Each job is a fresh process that makes its table, fits sleepstudy once, and then the model: CPU seconds
+users and items; the largest with ranks shifted so that popularity is as skewed as in MovieLens, and nobody rates twice.
+Each job is a fresh process that makes its table, fits sleepstudy once, and then the model: CPU seconds
 of formula and fit, and the most memory of the process less what the table took. `--sizes` chooses among them
 (2.5e7 takes minutes); `--hard` adds the hard cases. Writes results/ratings.md.
 """
@@ -42,6 +43,10 @@ class Ratings(NamedTuple):
         Ratings of every user; 0: as they are drawn.
     islands : int
         Groups of users and items between which hardly anybody rates; 1: all are one.
+    shift : tuple of int
+        Added to the ranks of users and items.
+    distinct : bool
+        Whether nobody rates an item twice.
     exact : bool
         Whether the factor is asked for, too.
     """
@@ -55,6 +60,8 @@ class Ratings(NamedTuple):
     more: tuple[int, ...] = ()
     each: int = 0
     islands: int = 1
+    shift: tuple[int, int] = (0, 0)
+    distinct: bool = False
     exact: bool = False
 
     @property
@@ -67,7 +74,7 @@ SIZES = {
     "ratings-1e5": Ratings(100_000, 6_000, 3_000, exact=True),
     "ratings-1e6": Ratings(1_000_000, 6_000, 4_000, exact=True),
     "ratings-5e6": Ratings(5_000_000, 100_000, 40_000),
-    "ratings-2.5e7": Ratings(25_000_000, 162_000, 59_000, 0.75, 1.15),
+    "ratings-2.5e7": Ratings(25_000_000, 162_000, 59_000, 1.5, 2.0, shift=(400, 500), distinct=True),
 }
 HARD = {
     "heavy tails": Ratings(300_000, 20_000, 3_000, 1.1, 1.2, exact=True),
@@ -116,16 +123,27 @@ print(json.dumps(found))
 def make(how: Ratings, seed: int = 20_250_101) -> pd.DataFrame:
     """The table of ratings."""
     rng = np.random.default_rng(seed)
-    item = _drawn(rng, how.items, how.of_items, how.n)
+    drawn = 3 * how.n if how.distinct else how.n
+    item = _drawn(rng, how.items, how.of_items, how.shift[1], drawn)
     if how.each:
         user = np.repeat(np.arange(how.users, dtype=np.int32), how.each)
     else:
-        user = _drawn(rng, how.users, how.of_users, how.n)
+        user = _drawn(rng, how.users, how.of_users, how.shift[0], drawn)
+    if how.distinct:
+        pairs = np.unique(user.astype(np.int64) * how.items + item)
+        pairs = rng.permutation(pairs)[: how.n]
+        user, item = (part.astype(np.int32) for part in np.divmod(pairs, how.items))
+        if len(pairs) < how.n:
+            raise ValueError(f"only {len(pairs):,} distinct pairs of {how.n:,}: users and items are too popular")
     if how.islands > 1:  # the same island for both, but for one rating in two thousand
         stay = rng.random(how.n) > 5e-4
         user[stay] += (item[stay] - user[stay]) % how.islands
         user %= how.users
-    columns: dict[str, np.ndarray] = {"user": user, "item": item, "x": rng.standard_normal(how.n)}
+    columns: dict[str, np.ndarray] = {
+        "user": user,
+        "item": item,
+        "x": rng.standard_normal(how.n),
+    }
     y = rng.standard_normal(how.n) + 0.1 * columns["x"] + 3.5
     y += how.sd[0] * rng.standard_normal(how.users)[user]
     y += how.sd[1] * rng.standard_normal(how.items)[item]
@@ -135,14 +153,19 @@ def make(how: Ratings, seed: int = 20_250_101) -> pd.DataFrame:
     return pd.DataFrame({"y": y, **columns})
 
 
-def _drawn(rng: np.random.Generator, levels: int, exponent: float, n: int) -> np.ndarray:
-    weight = np.cumsum(np.arange(1, levels + 1) ** -exponent)
+def _drawn(rng: np.random.Generator, levels: int, exponent: float, shift: int, n: int) -> np.ndarray:
+    weight = np.cumsum((shift + np.arange(1.0, levels + 1)) ** -exponent)
     return np.minimum(np.searchsorted(weight, rng.random(n) * weight[-1]), levels - 1).astype(np.int32)
 
 
 def run(kind: str, name: str) -> dict[str, Any] | None:
     """One job in a fresh process; None when it fails."""
-    done = subprocess.run([sys.executable, "-c", JOB, kind, name], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, kind, name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         print(name, kind, done.stderr.strip().splitlines()[-1:], flush=True)
         return None
@@ -185,7 +208,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run it."""
     quiet()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="*", default=["ratings-1e5", "ratings-1e6", "ratings-5e6"], choices=SIZES)
+    parser.add_argument(
+        "--sizes",
+        nargs="*",
+        default=["ratings-1e5", "ratings-1e6", "ratings-5e6"],
+        choices=SIZES,
+    )
     parser.add_argument("--hard", action="store_true")
     parser.add_argument("--no-peer", action="store_true", help="without gpboost")
     args = parser.parse_args(argv)
