@@ -48,7 +48,7 @@ def conditional_loglik(model: BlockModel, point: BlockPoint, rows: Rows) -> floa
         total += float(np.einsum("bn,bnm,bm->", solved, R[unit], solved, optimize=True))
         total += float(part.batch.counts @ np.linalg.slogdet(R)[1])
     total += rows.n * (np.log(2 * np.pi) + 2 * np.log(model.basis.y_scale)) - model.log_weights
-    return -total / 2
+    return float(-total / 2)
 
 
 def _solved(point: BlockPoint, columns: FloatArray) -> FloatArray:
