@@ -12,6 +12,8 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.search.lattice import RADIUS, lattice, positions
 from henderson.engine.search.look import Look
 from henderson.engine.search.lows import _positions, elsewhere, lows, roots
+from henderson.engine.search.optimize import minimize
+from henderson.engine.search.screen import ends
 from henderson.engine.search.survey import Survey
 
 #: deviance by which two descents to one minimum may differ
@@ -133,3 +135,20 @@ def test_many_correlated_effects_are_left_to_the_grid_of_their_standard_deviatio
     assert not few.on_grid
     assert many.on_grid
     assert many.lows(singular=True) is None
+
+
+def test_large_covariances_a_few_degrees_apart_may_be_of_two_basins():
+    # rank one at -47.3 and -48.1 degrees, 270 residual standard deviations: 107.08 and 105.22
+    data = {
+        "y": [101.934, 97.41, 99.985, 97.841, 101.394, 97.64, 99.856, 99.944, 99.848, 98.151, 99.072, 100.499, 98.173,
+              97.954, 98.283, 96.865, 103.201, 100.088],
+        "g": [5, 2, 2, 1, 7, 2, 4, 4, 0, 1, 2, 0, 6, 2, 0, 1, 7, 7],
+        "x": [0.687, -0.387, 1.235, -0.182, -0.483, -0.157, -0.371, -1.849, -0.468, -0.328, 0.088, 0.844, 0.688, -0.561,
+              1.663, -0.016, -1.793, -0.684],
+    }  # fmt: skip
+    criterion = Criterion.of(*design_from_formula("y ~ 0 + x + (x | g)", data), reml=False)
+    survey = Survey.of(criterion)
+    end = minimize(criterion.at, criterion.at(np.array([182.0, -197.5, 0.0]))).point
+    assert end.deviance == pytest.approx(107.0783, abs=1e-3)
+    seen = elsewhere(survey, lows(survey), end.theta, end.deviance)
+    assert ends(survey, seen.theta[seen.deviance < end.deviance + 8.0])[1].min() == pytest.approx(105.21836, abs=1e-4)

@@ -26,6 +26,8 @@ MOST, LEAST, COARSE = 800, 40, 1.7
 CANDIDATES = 24
 #: distance in steps within which a low point and the end of a descent are of one basin
 NEXT = 1.3
+#: how many times further they may be in the metric of the cones
+APART = 2.0
 #: log(1 + aG) of a variance that is as good as zero
 NOTHING = 1e-3
 #: smallest pivot of a covariance, by its element, that is no rounding
@@ -85,10 +87,24 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
 
 
 def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> Lows:
-    """Those that are not in the basin of an end: further from it than a step, or of other ranks, or lower."""
-    place, rank = _positions(survey, np.concatenate([theta[None], seen.theta]))
+    """Those that are not in the basin of an end: further from it than a step, or of other ranks, or lower; or much
+    further in the metric of the cones, where large covariances that differ by few degrees are far apart."""
+    both = np.concatenate([theta[None], seen.theta])
+    place, rank = _positions(survey, both)
     far = np.sqrt(((place[1:] - place[0]) ** 2).sum(axis=1)) > NEXT * seen.step
+    far |= _distances(survey, both) > APART * NEXT * seen.step
     return seen[np.flatnonzero(far | (rank[1:] != rank[0]).any(axis=1) | (seen.deviance < deviance))]
+
+
+def _distances(survey: Survey, theta: FloatArray) -> FloatArray:
+    """√Σ log²μ from the first θ to the others, μ the eigenvalues of (I/a + G₀)⁻¹(I/a + G) of all covariances, (m,)."""
+    squares = np.zeros(len(theta) - 1)
+    for one in cones(survey.blocks, survey.information):
+        lam = one.lam(theta)
+        M = lam @ lam.transpose(0, 2, 1) + np.eye(one.q) / one.a
+        half = np.linalg.inv(np.linalg.cholesky(M[0]))
+        squares += (np.log(np.maximum(np.linalg.eigvalsh(half @ M[1:] @ half.T), 1e-300)) ** 2).sum(axis=1)
+    return np.sqrt(squares)
 
 
 def _shape(of: list[Cone], far: list[float], step: float) -> tuple[tuple[int, int], ...]:
