@@ -145,7 +145,7 @@ def fit_batch(
         x, value, converged, evaluations = found.x, found.value, found.converged, found.evaluations
     if not converged.all():
         rest = np.flatnonzero(~converged)
-        found = minimize_batch(_among(evaluate, rest), np.repeat(first, len(rest), 1))
+        found = minimize_batch(_among(evaluate, rest), np.repeat(first, len(rest), 1), trust=True)
         x[:, rest], value[rest], converged[rest] = found.x, found.value, found.converged
         evaluations += found.evaluations
     if elsewhere:

@@ -12,8 +12,9 @@ the component's effects, A = Z'WZ):
        r²_ij = 2 tr E_iNE_jU_ee − 2 f_i'S⁻¹f_j,  f_i = (F_ie)_X
        log|V|_ij = −tr NE_iNE_j,  log|S|_ij = 2 tr E_iNE_jU_S − tr S⁻¹F_iS⁻¹F_j,  U_S = Σ S⁻¹_xx' U_xx'
 
-Steps 1 to 4 and the traces of 7 are sums over the components: small ones by pattern (`patterns`), large ones one by one
-(`dense`). W = vec(G)vec(G)', G = Z'Wc.
+Steps 1 to 4 and the traces of 7 are sums over the components: small ones by pattern (`small_components`) or, where
+hardly two are alike, by their scores (`unlike_components`); large ones one by one (`large_components`).
+W = vec(G)vec(G)', G = Z'Wc.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from henderson.engine.many.components import Components, Shape
 from henderson.engine.many.large_components import AtComponents, EffectProducts
 from henderson.engine.many.small_components import AtPatterns, PatternProducts
 from henderson.engine.many.sums import Sums
+from henderson.engine.many.unlike_components import AtUnlike, ScoreProducts
 from henderson.numerics import small
 
 FloatArray = np.ndarray
+Products = PatternProducts | EffectProducts | ScoreProducts
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,13 @@ class Responses:
         Least squares coefficients on the orthonormal columns.
     yy : (B,) array
         Residual sum of squares after X.
-    products : tuple of PatternProducts or EffectProducts
+    products : tuple of Products
         Z'Wy, as each shape needs it.
     """
 
     beta: FloatArray
     yy: FloatArray
-    products: tuple[PatternProducts | EffectProducts, ...]
+    products: tuple[Products, ...]
 
     @property
     def batch(self) -> int:
@@ -67,11 +70,18 @@ class Responses:
         y = (y - parts.offset[:, None]) * parts.root_weights[:, None]
         beta = parts.x.T @ y
         y = y - parts.x @ beta
-        products: list[PatternProducts | EffectProducts] = []
-        for shape in parts.shapes:
-            zy = (shape.rows @ y).reshape(shape.size, len(shape.pattern), -1)
-            products.append(EffectProducts.of(shape, zy) if shape.is_large else PatternProducts.of(shape, zy))
-        return cls(beta, np.einsum("nb,nb->b", y, y), tuple(products))
+        products = tuple(
+            _kind(shape, y.shape[1]).of(shape, (shape.rows @ y).reshape(shape.size, len(shape.pattern), -1))
+            for shape in parts.shapes
+        )
+        return cls(beta, np.einsum("nb,nb->b", y, y), products)
+
+
+def _kind(shape: Shape, batch: int) -> type[Products]:
+    """How the components of a shape are summed for so many responses."""
+    if shape.is_large:
+        return EffectProducts
+    return ScoreProducts if ScoreProducts.suit(shape, batch) else PatternProducts
 
 
 class AtRoots(Protocol):
@@ -85,8 +95,13 @@ class AtRoots(Protocol):
 
 
 def at_root(
-    shape: Shape, products: PatternProducts | EffectProducts, root: FloatArray, times: FloatArray | None
-) -> AtPatterns | AtComponents:
+    shape: Shape, products: Products, root: FloatArray, times: FloatArray | None
+) -> AtPatterns | AtComponents | AtUnlike:
+    """The components of a shape at roots; `times`: how often each counts, of the one response of a batch."""
+    if isinstance(products, ScoreProducts):
+        if times is not None:
+            raise ValueError("components that are drawn are of one response")
+        return AtUnlike(shape, products, root)
     if isinstance(products, EffectProducts):
         return AtComponents(shape, products, root, times)
     return AtPatterns(shape, products, root, times)

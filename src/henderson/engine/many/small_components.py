@@ -205,12 +205,12 @@ def _solved_directly(gram: FloatArray, cov: FloatArray) -> tuple[FloatArray, Flo
     b[np.arange(len(b)), np.arange(len(b))] += 1.0
     # a member that strays to where C is not positive is not finite, and steps back
     with np.errstate(invalid="ignore", divide="ignore"):
-        adjugate, det = _adjugate(b)
-        log_det, k = np.log(det), adjugate * (1 / det)
+        turned, det = adjugate(b)
+        log_det, k = np.log(det), turned * (1 / det)
     return log_det, _dot(cov, k), k
 
 
-def _adjugate(b: FloatArray) -> tuple[FloatArray, FloatArray]:
+def adjugate(b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Adjugate (R, R, …) and determinant (…) of matrices of one, two or three rows."""
     out = np.empty_like(b)
     if len(b) == 1:

@@ -170,9 +170,11 @@ class Basis:
     def rows(self, rows: Rows, out: np.ndarray) -> None:
         """Write √w [X̃ ỹ] to `out` (m, p + 1); called on rows that fit the cache."""
         self.fixed(rows, out[:, :-1])
-        residual = out[:, :-1] @ self.gamma
-        np.subtract(rows.response - self.y_mean if self.y_mean else rows.response, residual, out=residual)
-        np.multiply(residual, 1.0 / self.y_scale, out=out[:, -1])
+        y = rows.response - self.y_mean if self.y_mean else rows.response
+        if self.gamma.any():
+            residual = out[:, :-1] @ self.gamma
+            y = np.subtract(y, residual, out=residual)
+        np.multiply(y, 1.0 / self.y_scale, out=out[:, -1])
         if rows.weights is not None:
             out *= np.sqrt(rows.weights)[:, None]
 
@@ -185,6 +187,8 @@ class Basis:
             np.multiply(rows.terms[terms[0]].columns, root[0, 0], out=out)
         elif self.extended[block]:
             out[...] = _stack(rows, terms).astype(np.longdouble) @ root
+        elif np.array_equal(root, np.eye(len(root))):
+            out[...] = _stack(rows, terms)
         else:
             out[...] = _stack(rows, terms) @ root
         if rows.weights is not None:

@@ -22,6 +22,8 @@ import numpy as np
 BATCH = 1 << 18
 #: products of a loading and a column up to which those of all pairs are summed at once
 AT_ONCE = 10_000
+#: values that are looked at before all of them are
+FEW = 64
 #: rows by level below which products are added where their sums are, not by way of new ones
 SCATTERED = 8
 #: rows of one part at most
@@ -94,9 +96,20 @@ class LevelSums:
             self.sums[:, :, here] += sums.reshape(q, m, high - low)
             return
         products = np.empty(len(codes))
+        same = [constant(loading) for loading in loadings]
         for a, c in np.ndindex(q, m) if pairs is None else pairs:
-            np.multiply(loadings[a], columns[c], out=products)
-            self.sums[a, c, here] += np.bincount(within, products, high - low)
+            number = same[a]
+            if number is None:
+                np.multiply(loadings[a], columns[c], out=products)
+                self.sums[a, c, here] += np.bincount(within, products, high - low)
+            else:  # a random intercept: the column's own sums
+                self.sums[a, c, here] += number * np.bincount(within, columns[c], high - low)
+
+
+def constant(values: np.ndarray) -> float | None:
+    """The one number that an array holds; None where there are several."""
+    first = float(values[0])
+    return first if (values[:FEW] == first).all() and (values == first).all() else None
 
 
 def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:

@@ -1,10 +1,11 @@
 """Rows summed in one pass: in a basis guessed from the first of them, then turned into the one that all of them give.
 
-The basis needs means and inner products of all rows, and sums are made in a basis. So (1) the first rows give a guess,
-(2) all rows are summed in it, (3) from these sums the basis is computed that `Basis.of` finds in several passes, and
-(4) the sums are turned into it (`change`). That loses digits only where the guess was bad: where a pivot of the sums,
-scaled to a unit diagonal, is below `SAFE` — a mean that wandered by many standard deviations, columns all but
-dependent — nothing is returned, and the rows are to be gone through as if in memory.
+The basis needs means and inner products of all rows, and sums are made in a basis. So (1) the first rows give a guess
+(the columns as they are, where that loses no more than a digit: a pass then need not turn them), (2) all rows are
+summed in it, (3) from these sums the basis is computed that `Basis.of` finds in several passes, and (4) the sums are
+turned into it (`change`). That loses digits only where the guess was bad: where a pivot of the sums, scaled to a unit
+diagonal, is below `SAFE` — a mean that wandered by many standard deviations, columns all but dependent — nothing is
+returned, and the rows are to be gone through as if in memory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from henderson.engine.sums.basis import Basis, plain_basis, whitening
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import in_basis
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.engine.sums.gram import CHUNK
 from henderson.engine.sums.straight import Straight, all_safe
 from henderson.numerics.lapack import cholesky
 from henderson.numerics.matrices import block_diagonal
@@ -30,6 +32,8 @@ FloatArray = np.ndarray
 
 #: least squared pivot of sums scaled to a unit diagonal: of three digits that are lost, thirteen are left
 SAFE = 1e-3
+#: least squared pivot of the first rows from which columns are summed as they are
+PLAIN = 0.01
 #: rows that the guess is made of
 FIRST = 1 << 16
 
@@ -75,14 +79,15 @@ class Totals:
         )
 
     def add(self, rows: Rows) -> None:
-        """Add rows."""
-        self.n += rows.n
-        self.x += rows.X.sum(axis=0)
-        self.low = np.minimum(self.low, rows.X.min(axis=0))
-        self.high = np.maximum(self.high, rows.X.max(axis=0))
-        self.y += float(rows.response.sum())
-        for k, term in enumerate(rows.terms):
-            self.grams[k] += term.gram
+        """Add rows, in parts that fit the cache."""
+        for part in rows.chunks(CHUNK):
+            self.n += part.n
+            self.x += part.X.sum(axis=0)
+            self.low = np.minimum(self.low, part.X.min(axis=0))
+            self.high = np.maximum(self.high, part.X.max(axis=0))
+            self.y += float(part.response.sum())
+            for k, term in enumerate(part.terms):
+                self.grams[k] += term.gram
 
 
 class OnePass(NamedTuple):
@@ -112,6 +117,13 @@ def guessed(design: Design, rows: Rows, blocks: Blocks, intercept: int) -> Basis
     X, y = rows.X, rows.response
     ones = np.zeros(X.shape[1])
     ones[intercept] = 1.0
+    if _may_stay(np.column_stack([X, y])) and all(
+        _may_stay(rows.terms[i].columns) for block in blocks.blocks for i in block.terms
+    ):
+        p = X.shape[1]
+        roots = tuple(np.eye(block.q) for block in blocks.blocks)
+        every, nothing = np.ones(p, bool), np.zeros(p)
+        return Basis(every, nothing, np.ones(p), None, ones, 0.0, nothing, 1.0, roots, (False,) * len(roots))
     shift = np.where(ones == 0, X.mean(axis=0), 0.0)
     spread = np.sqrt(np.square(X - shift).mean(axis=0))
     scale = np.where((spread > 1e-9 * np.abs(shift)) & (spread > 0), spread, 1.0)
@@ -124,6 +136,12 @@ def guessed(design: Design, rows: Rows, blocks: Blocks, intercept: int) -> Basis
     found = [_guessed_root(design, rows, block.terms) for block in blocks.blocks]
     roots, extended = tuple(root for root, _ in found), tuple(is_extended for _, is_extended in found)
     return Basis(every, shift, scale, None, ones, y_mean, gamma, left if left > 0 else 1.0, roots, extended)
+
+
+def _may_stay(columns: FloatArray) -> bool:
+    """Whether sums of squares of columns as they are would tell them apart with all but a digit."""
+    with np.errstate(over="ignore"):
+        return _has_digits(columns.T @ columns, least=PLAIN)
 
 
 def _guessed_root(design: Design, rows: Rows, terms: tuple[int, ...]) -> tuple[FloatArray, bool]:
@@ -190,15 +208,17 @@ def _gram_of_block(cross: CrossProducts, blocks: Blocks, k: int) -> FloatArray:
     return out
 
 
-def _has_digits(gram: FloatArray, terms: tuple[int, ...] = (), design: Design | None = None) -> bool:
+def _has_digits(
+    gram: FloatArray, terms: tuple[int, ...] = (), design: Design | None = None, least: float = SAFE
+) -> bool:
     """Whether sums tell all columns apart with digits to spare; of a block: those of each of its terms."""
     if design is not None:
         ends = np.cumsum([0, *(design.terms[i].n_columns for i in terms)])
-        return all(_has_digits(gram[a:b, a:b]) for a, b in pairwise(ends))
+        return all(_has_digits(gram[a:b, a:b], least=least) for a, b in pairwise(ends))
     size = np.sqrt(gram.diagonal())
     if not (size > 0).all() or not np.isfinite(size).all():
         return False
     try:
-        return bool((cholesky(gram / (size[:, None] * size)).diagonal() ** 2 > SAFE).all())
+        return bool((cholesky(gram / (size[:, None] * size)).diagonal() ** 2 > least).all())
     except np.linalg.LinAlgError:
         return False
