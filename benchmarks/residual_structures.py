@@ -113,10 +113,12 @@ def main() -> None:
         own = seconds(lambda f=formula, d=data, r=residual: henderson.lmer(f, d, residual=r))
         beside = f"   nlme {gls(data, call):8.3f} s" if with_nlme else ""
         print(f"{name:<44} {own:8.3f} s{beside}")
-    data = crossed(60, 40, 40)
-    plain = seconds(lambda: henderson.lmer("y ~ t + x + (1 | s) + (1 | i)", data))
-    own = seconds(lambda: henderson.lmer("y ~ t + x + (1 | s) + (1 | i)", data, residual="ar1(t | s)"))
-    print(f"two crossed factors, 2,400 rows, AR(1)       {own:8.3f} s   without {plain:8.3f} s")
+    for subjects, items, trials in ((60, 40, 40), (300, 40, 40), (200, 300, 100)):
+        data = crossed(subjects, items, trials)
+        plain = seconds(lambda d=data: henderson.lmer("y ~ t + x + (1 | s) + (1 | i)", d), 7)
+        own = seconds(lambda d=data: henderson.lmer("y ~ t + x + (1 | s) + (1 | i)", d, residual="ar1(t | s)"), 7)
+        name = f"{subjects} subjects × {items} items, {len(data):,} rows, AR(1)"
+        print(f"{name:<44} {own:8.3f} s   without {plain:8.3f} s")
 
 
 if __name__ == "__main__":

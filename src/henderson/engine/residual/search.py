@@ -31,6 +31,8 @@ from henderson.numerics.lapack import eigen
 
 FloatArray = np.ndarray
 
+#: rows a variance parameter below which all starts are tried
+FEW = 20
 #: share of the variance that random effects begin with: of the first start, and of the others
 SHARES = (0.3, 0.05, 0.7)
 #: a singular value of a working λ below which it is singular
@@ -43,6 +45,8 @@ LOWER = 1e-7
 NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
+#: rows a variance parameter below which all starts are tried
+FEW = 20
 #: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
 LIFTED, AGAIN = 0.3, 4
 #: points with exact second derivatives, and all that a search may end at
@@ -121,13 +125,16 @@ def search_blocks(
         guesses = list(starts)  # of each share what the residuals say, and all but independent
         starts = iter([*_in_order(summed, guesses[::2]), *guesses[1::2]])
     best, tried = descend(next(starts) if near is None else near), 1
-    if best is None or not best.converged or (at_edge(model, best.point) and not trusted):
+    few = near is None and model.n < FEW * model.k  # rows to a parameter: there may be several optima
+    if few or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
             other = descend(phi)
             tried += 1
             again = other is not None and best is not None and _is_same(other, best)
-            if other is not None and (best is None or _is_better(other, best)):
+            if other is not None and (best is None or _is_preferred(model, other, best, few)):
                 best = other
+            if few:
+                continue
             if again or (best is not None and best.converged and not at_edge(model, best.point)):
                 break
     if best is None:
@@ -150,6 +157,26 @@ def search_blocks(
 def _is_same(other: Optimum[End], best: Optimum[End]) -> bool:
     """Whether two descents found one certified end."""
     return other.converged and best.converged and abs(other.point.deviance - best.point.deviance) < LOWER
+
+
+def _is_preferred(model: BlockModel, other: Optimum[End], best: Optimum[End], few: bool) -> bool:
+    """Whether another end is to be taken: a lower one, but no end of the structure's range for an optimum within it.
+
+    With `few` rows to a parameter the likelihood may be higher, even without limit, where the structure is singular,
+    and whether a descent comes to that depends on the order of visits: an optimum within its range is then preferred.
+    """
+    within, before = _is_certified(model, other), _is_certified(model, best)
+    if few and within != before:
+        return within
+    return _is_better(other, best) and (within or not before)
+
+
+def _is_certified(model: BlockModel, end: Optimum[End]) -> bool:
+    """Whether an end is an optimum, the structure inside its range."""
+    if not end.converged or np.any(model.residual.at_boundary(end.point.psi[model.n_g :])):
+        return False
+    smallest, left = _certificate(end.point)
+    return left <= LEFT and smallest >= -NEGATIVE
 
 
 def _snap(model: BlockModel, best: Optimum[End], at: Callable[[FloatArray], End]) -> Optimum[End]:

@@ -1,0 +1,40 @@
+"""Few rows to a variance parameter: what is found depends on no order of visits."""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+import pytest
+
+import henderson
+
+#: twenty patients, some visits, six parameters too many: patient, visit, item, x, y
+FEW = (
+    "0,1,3,-1.56,2.81 0,3,1,-1.33,2.54 1,1,3,0.12,2.82 1,2,6,0.94,3.4 1,3,2,-1.94,2.4 2,0,6,-0.2,1.79 "
+    "2,1,7,0.87,0.69 2,2,5,1.38,1.26 2,3,0,1.41,3.88 3,1,7,-0.51,0.81 3,2,0,0.56,2.53 3,3,6,0.94,3.18 "
+    "4,0,0,0.28,1.47 5,1,2,0.81,2.85 5,2,6,-0.34,3.84 6,0,3,-2.84,1.59 6,3,5,0.87,2.84 7,1,7,0.15,1.07 "
+    "7,2,7,-1.18,0.69 7,3,6,-0.51,1.06 8,1,2,-1.84,1.93 8,2,4,-0.95,3.22 8,3,0,-1.71,4.23 9,1,3,-0.42,3.09 "
+    "10,0,1,1.71,2.99 10,2,5,-0.47,1.28 10,3,6,-0.99,3.41 11,0,1,-1.5,-0.3 11,1,4,0.12,2.05 11,2,5,1.98,-1.49 "
+    "11,3,6,-0.16,2.29 12,0,4,-1.03,1.7 12,1,1,-0.06,2.19 12,2,6,-0.51,3.85 12,3,2,-0.9,3.53 13,1,0,-0.05,3.64 "
+    "13,2,7,1.49,1.61 13,3,7,1.23,0.56 14,0,3,0.99,3.59 14,1,1,0.21,2.51 14,2,0,0.48,7.96 14,3,6,1.02,5.24 "
+    "15,0,7,-0.05,-0.05 16,0,6,-0.92,3.29 16,1,1,0.69,1.83 16,2,6,0.87,-0.67 16,3,5,0.85,1.63 17,0,1,0.72,0.97 "
+    "17,3,7,-0.4,0.95 18,0,0,-0.36,3.72 18,2,2,-0.43,1.01 18,3,6,-0.63,2.43 19,0,1,-0.94,3.12 19,2,3,-0.74,4.7 "
+)
+#: of deviances whose searches took different ways
+DEVIANCE = 1e-6
+
+
+def test_an_optimum_is_found_whatever_visits_are_called():
+    """The first names led to a singular covariance matrix, 1.1 lower, the others to the optimum."""
+    data = pd.DataFrame([row.split(",") for row in FEW.split()], columns=["patient", "visit", "item", "x", "y"])
+    data[["x", "y"]] = data[["x", "y"]].astype(float)
+    data["t"] = data["visit"].astype(float)
+    found = []
+    for names in itertools.islice(itertools.permutations("abcd"), 0, 24, 7):
+        renamed = data.assign(visit=data["visit"].map(dict(zip("0123", names))))
+        fit = henderson.lmer("y ~ x + t + (1 | item)", renamed, residual="us(visit | patient)", REML=False)
+        assert fit.converged
+        assert not fit.engine.at_end
+        found.append(-2 * fit.llf)
+    assert found == pytest.approx([145.785687] * len(found), abs=DEVIANCE)
