@@ -5,9 +5,10 @@ are asked: the mean of a fitted level, a new observation of it, the mean of a ne
 The truth given the data is normal, with known mean and variance, so that each interval has a probability and no draw.
 Three ways: Henderson's default (Satterthwaite), Kenward and Roger's, and with the variances taken as known (normal
 quantiles), which is what a plug-in standard error gives. The mean over rows and data sets is the coverage; its
-Monte-Carlo error comes from the data sets, which are independent, and not from the rows.
+Monte-Carlo error comes from the data sets, which are independent, and not from the rows. Data sets are drawn until
+that error is small for the first two ways.
 
-    python -m benchmarks.prediction_coverage [--sets 1000] [--designs one-way,crossed] [--groups 5,10]
+    python -m benchmarks.prediction_coverage [--error 0.35] [--designs 'one-way;crossed'] [--groups 5,10]
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ RESULTS = Path(__file__).parent / "results" / "prediction_coverage.md"
 GROUPS = (5, 10, 20, 50)
 #: rows of each data set at which predictions are asked
 ASKED = 20
+#: data sets between two looks at the Monte-Carlo error, which share their rows' design; the fewest, the most
+BATCH, FEWEST, MOST = 50, 200, 5000
 WAYS = {
     "default": ("satterthwaite", {}),
     "Kenward–Roger": ("kenward-roger", {}),
@@ -84,13 +87,15 @@ DESIGNS = {
 }
 
 
-def coverage(design: Design, J: int, sets: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
+def coverage(design: Design, J: int, error: float, seed: int) -> dict[tuple[str, str], np.ndarray]:
     """Probability of every interval to cover, given the data; means over the asked rows of every data set, (sets,)."""
     rng = np.random.default_rng([seed, J])
-    found = {(target, way): np.empty(sets) for target in TARGETS for way in WAYS}
+    found: dict[tuple[str, str], list[float]] = {(target, way): [] for target in TARGETS for way in WAYS}
     fit = None
-    for s in range(sets):
-        if s % 50 == 0:
+    for s in range(MOST):
+        if s % BATCH == 0:
+            if s >= FEWEST and max(_error(found[target, way]) for target in TARGETS for way in list(WAYS)[:2]) <= error:
+                break
             rows, fit = design.rows(J, rng).assign(one=1.0), None
             known = Known.of(design, rows)
         y = _fixed(rows) + known.Z @ rng.normal(size=known.Z.shape[1]) + rng.normal(size=len(rows))
@@ -107,9 +112,14 @@ def coverage(design: Design, J: int, sets: int, seed: int) -> dict[tuple[str, st
                 table = results.predict(at, re="all", interval=interval, new_levels="population", **options)
                 sd = np.sqrt(variance + (interval == "prediction"))
                 inside = ndtr((table["upper"] - middle) / sd) - ndtr((table["lower"] - middle) / sd)
-                found[f"fitted level, {what}", way][s] = inside[:ASKED].mean()
-                found[f"new level, {what}", way][s] = inside[ASKED:].mean()
-    return found
+                found[f"fitted level, {what}", way].append(inside[:ASKED].mean())
+                found[f"new level, {what}", way].append(inside[ASKED:].mean())
+    return {one: np.array(shares) for one, shares in found.items()}
+
+
+def _error(shares: list[float] | np.ndarray) -> float:
+    """Monte-Carlo error of their mean, per cent."""
+    return float(100 * np.std(shares) / np.sqrt(len(shares)))
 
 
 @dataclass(frozen=True)
@@ -166,37 +176,35 @@ def summary(shares_of: dict[tuple[str, str], list[float]]) -> str:
 def main() -> None:
     """Run the study and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", type=int, default=1000)
-    parser.add_argument("--designs", default=",".join(DESIGNS))
+    parser.add_argument("--error", type=float, default=0.35, help="Monte-Carlo error to reach, per cent")
+    parser.add_argument("--designs", default=";".join(DESIGNS))
     parser.add_argument("--groups", default=",".join(map(str, GROUPS)))
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
-    names = [name for name in DESIGNS if name in asked.designs]
+    names = [name for name in DESIGNS if name in asked.designs.split(";")]
     lines, shares_of = [], {(target, way): [] for target in TARGETS for way in WAYS}
     for name in names:
         for J in map(int, asked.groups.split(",")):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # singular fits belong to the study
-                found = coverage(DESIGNS[name], J, asked.sets, list(DESIGNS).index(name))
+                found = coverage(DESIGNS[name], J, asked.error, list(DESIGNS).index(name))
             for target in TARGETS:
                 cells = [found[target, way] for way in WAYS]
-                error = max(cell.std() for cell in cells) / np.sqrt(asked.sets)
                 shares = " | ".join(f"{100 * cell.mean():.1f}" for cell in cells)
                 for way, cell in zip(WAYS, cells):
                     shares_of[target, way].append(round(100 * cell.mean(), 1))
-                lines.append(f"| {name} | {J} | {target} | {shares} | {100 * error:.1f} |")
+                lines.append(
+                    f"| {name} | {J} | {target} | {shares} | {max(map(_error, cells)):.1f} | {len(cells[0])} |"
+                )
                 print(lines[-1], flush=True)
-    head = f"| design | groups | what | {' | '.join(WAYS)} | Monte-Carlo error |\n|---|--:|---|" + "--:|" * (
-        len(WAYS) + 1
-    )
+    head = f"| design | groups | what | {' | '.join(WAYS)} | Monte-Carlo error | data sets |\n|---|--:|---|"
+    head += "--:|" * (len(WAYS) + 2)
     asked.out.write_text(
         "# Coverage of 95 % intervals for predictions\n\n"
-        f"{asked.sets} data sets of each design, {ASKED} rows of each; numbers are per cent. Written by\n"
-        "`python -m benchmarks.prediction_coverage`, which says what is drawn and asked.\n\n"
-        + summary(shares_of)
-        + f"\n{head}\n"
-        + "\n".join(lines)
-        + "\n",
+        "Data sets of each design until the Monte-Carlo error of what Henderson's ways cover is at most "
+        f"{asked.error}, {ASKED} rows of each;\nnumbers are per cent. Written by "
+        "`python -m benchmarks.prediction_coverage`, which says\n"
+        "what is drawn and asked.\n\n" + summary(shares_of) + f"\n{head}\n" + "\n".join(lines) + "\n",
         encoding="utf-8",
     )
 

@@ -148,6 +148,30 @@ def test_polars_in_polars_out(fit):
         fit.glance(backend="spark")
 
 
+@pytest.mark.parametrize("kind", [pl.DataFrame, pa.Table])
+def test_tables_by_level_are_of_the_make_of_the_data(fit, kind, tmp_path):
+    table = pl.from_pandas(SLEEP) if kind is pl.DataFrame else pa.Table.from_pandas(SLEEP)
+    own = henderson.lmer("Reaction ~ Days + (Days | Subject)", table)
+    own.save(tmp_path / "own", remove_data=True)
+    for one in (own, henderson.load(tmp_path / "own")):
+        for name in ("ranef", "ranef_sd", "coef"):
+            found, want = getattr(one, name)["Subject"], getattr(fit, name)["Subject"]
+            assert isinstance(found, kind)
+            pd.testing.assert_frame_equal(found.to_pandas().set_index("Subject"), want, rtol=1e-6)
+    crossed = henderson.lmer("strength ~ 1 + (1 | batch / cask)", pl.from_pandas(henderson.datasets.load("Pastes")))
+    assert crossed.ranef["cask:batch"].columns == ["cask:batch", "(Intercept)"]
+
+
+def test_columns_of_an_arrow_table_are_arrows(fit):
+    table = pa.Table.from_pandas(SLEEP)
+    own = henderson.lmer("Reaction ~ Days + (Days | Subject)", table)
+    out = table.append_column("fit", own.fittedvalues).append_column("error", own.resid)
+    np.testing.assert_allclose(np.add(out["fit"], out["error"]), SLEEP["Reaction"])
+    assert isinstance(own.predict(se=True), pa.Table)
+    assert isinstance(own.simulate(2, seed=1), pa.Table)
+    np.testing.assert_allclose(own.predict(re="all"), fit.fittedvalues, rtol=1e-12)
+
+
 def test_augment_of_rows_that_were_left_out():
     holes = SLEEP.assign(Reaction=SLEEP["Reaction"].where(SLEEP.index % 7 != 3))
     fit = henderson.lmer("Reaction ~ Days + (1 | Subject)", holes)

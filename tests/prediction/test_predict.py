@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import integrate, optimize, stats
 
 import henderson
 from henderson import DataError, lmer, mixedlm
@@ -54,16 +55,56 @@ def test_what_estimated_variances_add_in_a_balanced_layout(dyestuff):
     np.testing.assert_allclose([se[1] ** 2 - se[0] ** 2, se[2] ** 2 - se[0] ** 2], [added, 2 * added], rtol=1e-5)
 
 
-def test_degrees_of_freedom_in_a_balanced_layout(dyestuff):
-    """A new level's mean has variance σ_b² (1 + 1/J) + σ²/(nJ) = aE(MSA) − bE(MSE): Satterthwaite's own case."""
-    data, fit = dyestuff
+def half_width(m: float, df: float, less: float, least: float, level: float = 0.95) -> float:
+    """x with E[2Φ(x/√v) − 1] = level, v = max(m df/χ² − less, least), by quadrature over the density of χ²."""
+
+    def short(x: float) -> float:
+        def covered(chi: float) -> float:
+            v = max(m * df / chi - less, least)
+            return float(stats.chi2.pdf(chi, df) * (2 * stats.norm.cdf(x / np.sqrt(v)) - 1))
+
+        bend = m * df / (less + least)
+        return integrate.quad(covered, 0, bend)[0] + integrate.quad(covered, bend, np.inf)[0] - level
+
+    return float(optimize.brentq(short, 1e-3 * np.sqrt(m), 1e3 * np.sqrt(m)))
+
+
+@pytest.mark.parametrize(("name", "level"), [("Dyestuff", 0.95), ("Dyestuff", 0.8), ("Dyestuff2", 0.95)])
+def test_limits_of_a_new_level_in_a_balanced_layout(name, level):
+    """A new level's mean has variance σ_b² (1 + 1/J) + σ²/(nJ) = aE(MSA) − bE(MSE), of which MSA has J − 1 degrees of
+    freedom: what is estimated as a difference, or as zero, has limits by what it might be."""
+    data = henderson.datasets.load(name)
+    fit = lmer("Yield ~ 1 + (1 | Batch)", data)
     J, n = 6, 5
     groups = data.groupby("Batch")["Yield"]
     msa, mse = n * groups.mean().var(), groups.var().mean()
     a, b = (1 + 1 / J) / n, 1 / n
-    want = (a * msa - b * mse) ** 2 / ((a * msa) ** 2 / (J - 1) + (b * mse) ** 2 / (J * (n - 1)))
+    if name == "Dyestuff2":  # MSA < MSE, and the fit takes both for one
+        msa = mse = data["Yield"].var()
+    variance = a * msa - b * mse if name == "Dyestuff" else mse / (n * J)
+    found = fit.predict({"Batch": ["new"]}, re="all", se=True, new_levels="population", level=level).iloc[0]
+    np.testing.assert_allclose(found["se"], np.sqrt(variance), rtol=1e-5)
+    # V by the expected information: at zero of σ_b² (1 + 1/J) + σ²/(nJ), whose estimate is not held at zero
+    spread = 2 * ((a * msa) ** 2 / (J - 1) + (b * mse) ** 2 / (J * (n - 1)))
+    m = np.sqrt(spread * (J - 1) / 2)
+    want = half_width(m, J - 1, m - variance, mse / (n * J), level)
+    np.testing.assert_allclose(
+        [found["estimate"] - found["lower"], found["upper"] - found["estimate"]], want, rtol=1e-3
+    )
+    np.testing.assert_allclose(stats.t.ppf((1 + level) / 2, found["df"]) * found["se"], want, rtol=1e-3)
+
+
+def test_degrees_of_freedom_in_a_balanced_layout(dyestuff):
+    """A new observation's variance is a sum of mean squares: Satterthwaite's own case."""
+    data, fit = dyestuff
+    J, n = 6, 5
+    groups = data.groupby("Batch")["Yield"]
+    msa, mse = n * groups.mean().var(), groups.var().mean()
+    a, b = (1 + 1 / J) / n, 1 - 1 / n
+    want = (a * msa + b * mse) ** 2 / ((a * msa) ** 2 / (J - 1) + (b * mse) ** 2 / (J * (n - 1)))
     found = fit.predict({"Batch": ["new"]}, re="all", se=True, new_levels="population")
-    np.testing.assert_allclose(found[["se", "df"]].iloc[0], [np.sqrt(a * msa - b * mse), want], rtol=1e-5)
+    seen = fit.predict({"Batch": ["new"]}, re="all", interval="prediction", new_levels="population")
+    np.testing.assert_allclose(seen[["se", "df"]].iloc[0], [np.sqrt(a * msa + b * mse), want], rtol=1e-5)
     # a new observation of a level that exists no more: all is new, with terms left out, too
     alone = fit.predict({"Batch": ["new"]}, interval="prediction")
     both = fit.predict({"Batch": ["new"]}, re="all", interval="prediction", new_levels="population")
@@ -128,7 +169,7 @@ def test_bad_input_is_named_before_any_work(sleepstudy):
     rows = data.head(2)
     for options, message in (
         ({"re": ["(1 | item)"]}, r"no random term '\(1 \| item\)'; there are '\(\(Intercept\) \+ Days \| Subject\)'"),
-        ({"re": "(1 | Subject)"}, "no random term"),
+        ({"re": "(item | Subject)"}, "no random term"),
         ({"re": "some"}, "no random term 'some'"),
         ({"re": ["(1 | "]}, "is no random term"),
         ({"re": [1]}, "1 is no random term"),
@@ -251,6 +292,31 @@ def test_a_variance_of_zero_leaves_the_residual_alone(ddf):
     known = 2 / 5 * (1 - 1 / 6) * (1 / 5 + 1 / 24) if ddf == "satterthwaite" else 0.0
     np.testing.assert_allclose(found["se"] ** 2, y.var() * (1 + 1 / len(y) + np.array([known, 0.0])), rtol=1e-6)
     np.testing.assert_allclose(found["df"], len(y) - 1, rtol=1e-6)
+
+
+def test_a_part_of_a_term_is_its_columns_with_the_effects_of_the_whole(sleepstudy):
+    """lme4's re.form = ~(1 | Subject) of (Days | Subject): what is predicted is x'β + b_0, and its error that of it."""
+    data, fit = sleepstudy
+    part, slopes = fit.predict(re="(1 | Subject)", se=True), fit.predict(re=["(0 + Days | Subject)"])
+    b = fit.ranef["Subject"].loc[data["Subject"], "(Intercept)"].to_numpy()
+    np.testing.assert_allclose(part["estimate"], fit.predict() + b, rtol=1e-12)
+    np.testing.assert_allclose(slopes + b, fit.fittedvalues, rtol=1e-12)
+    pd.testing.assert_frame_equal(
+        fit.predict(re=["(1 | Subject)", "(0 + Days | Subject)"], se=True), fit.predict(re="all", se=True)
+    )
+    at_zero = data.assign(Days=0)
+    pd.testing.assert_frame_equal(
+        fit.predict(at_zero, re="(1 | Subject)", se=True), fit.predict(at_zero, re="all", se=True), rtol=1e-9
+    )
+    assert fit.predict(re="(1 | Subject)", se=True).attrs["notes"][0] == "Random effects: ((Intercept) | Subject)"
+    door = mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit()
+    np.testing.assert_allclose(door.predict(re="(1 | Subject)"), part["estimate"], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"is a part of .* the effects of a level come together"):
+        fit.predict(re="(1 | Subject)", interval="prediction")
+    factor = lmer("score ~ Machine + (Machine | Worker)", henderson.datasets.load("Machines"))
+    worker = factor.ranef["Worker"]
+    own = factor.predict({"Machine": ["B"], "Worker": [3]}, re="(1 | Worker)") - factor.predict({"Machine": ["B"]})
+    np.testing.assert_allclose(own, worker.loc[3, "(Intercept)"], rtol=1e-9)
 
 
 def test_rows_that_lack_a_variable_have_no_prediction(sleepstudy):

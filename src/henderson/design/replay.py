@@ -58,6 +58,13 @@ class NewTerm:
     is_other_type: bool = False
     labels: Mapping[str, Array] = field(default_factory=dict)
 
+    @property
+    def has_new(self) -> bool:
+        """Whether a row has an effect that the design does not have."""
+        if self.loadings is not None:
+            return bool((self.loadings.indices == self.loadings.shape[1] - 1).any())
+        return self.codes is not None and bool((self.codes < 0).any())
+
     def times(self, b: np.ndarray) -> np.ndarray:
         """Zb, (m,), for effects b (J, q); zero where a level is not known."""
         if self.loadings is not None:

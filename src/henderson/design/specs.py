@@ -15,6 +15,7 @@ from henderson.design.variance_components import ComponentSpec
 from henderson.formula.coding import Part
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import FactorSpec
+from henderson.sources.frames import Make
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Specs:
         Where weights that were given as a Series are in new data.
     residual : ResidualSpec or None
         Where rows stand in the series of a residual covariance.
+    make : {"pandas", "polars", "pyarrow"}
+        Of which make tables by level should be: that of the data.
     """
 
     fixed: Part
@@ -64,6 +67,7 @@ class Specs:
     weights: FactorSpec | None = None
     weights_column: str | None = None
     residual: ResidualSpec | None = None
+    make: Make = "pandas"
 
     def without_rows(self, n: int) -> Specs:
         """The same without the caller's vectors of n entries or more: columns, which new data have of their own."""

@@ -103,18 +103,20 @@ def variance_shares(fit: Fit) -> VarianceShares:
     return VarianceShares(fixed, np.array(random), np.array(intercept), fit.residual_variance)
 
 
-def total_sd(fit: Fit, without: Sequence[bool] = ()) -> float:
+def total_sd(fit: Fit, without: Sequence[Sequence[bool]] = ()) -> float:
     """Standard deviation of a response about the fixed part, on average over the rows of the data.
 
     Parameters
     ----------
     fit : Fit
-    without : sequence of bool
-        Random terms that do not count, since they are known.
+    without : sequence of sequences of bool
+        Columns of each random term that do not count, since they are known; by default none.
     """
-    leave = [*without, *[False] * (len(fit.design.terms) - len(without))]
+    known = without or [[False] * len(cov) for cov in fit.covariances]
+    left = [~np.array(own, bool) for own in known]
     shares = (
-        float(np.sum(gram * own)) / fit.n for gram, own, out in zip(fit.digest.grams, fit.covariances, leave) if not out
+        float(np.sum((gram * cov)[np.ix_(own, own)])) / fit.n
+        for gram, cov, own in zip(fit.digest.grams, fit.covariances, left)
     )
     return float(np.sqrt(fit.residual_variance + fit.sigma**2 * sum(shares)))
 

@@ -27,21 +27,6 @@ from henderson.tables.result_frame import ResultFrame
 FloatArray = np.ndarray
 
 
-def modes_of_levels(fit: Fit) -> list[FloatArray]:
-    """Conditional modes of each term's levels, (J, q)."""
-    return [term.of_levels(b) for term, b in zip(fit.design.terms, fit.b)]
-
-
-def covariances_of_levels(fit: Fit) -> tuple[FloatArray, ...]:
-    """Their conditional covariances given β, (J, q, q); where levels are related, variances alone."""
-    terms = fit.design.terms
-    own = () if all(term.known is not None for term in terms) else fit.b_cov()
-    return tuple(
-        own[k] if term.known is None else error_variances(fit, k, fixed=False)[:, None, None]
-        for k, term in enumerate(terms)
-    )
-
-
 @blas_threads()
 def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     """PEV of every level of a term with known relationships, (J,); not `fixed`: as if β were known."""

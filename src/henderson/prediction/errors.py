@@ -33,6 +33,7 @@ from henderson.numerics.linalg import positive_inverse
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.combinations import combinations_of
 from henderson.prediction.loads import loads_of
+from henderson.prediction.new_level_limits import Differences, Known
 from henderson.prediction.row_errors import ErrorKernels
 
 FloatArray = np.ndarray
@@ -110,11 +111,20 @@ class RowVariances:
     added : (m,) array
         What their estimation adds.
     df : (m,) array
+    differences : Differences, or None
+        What limits of rows with effects of new levels go by; None: there are none, or df do not depend on the variance.
     """
 
     variance: FloatArray
     added: FloatArray
     df: FloatArray
+    differences: Differences | None = None
+
+    def limits_df(self, variance: FloatArray, level: float) -> FloatArray:
+        """Degrees of freedom of limits at a level, (m,), for standard errors of the given squares."""
+        if self.differences is None:
+            return self.df
+        return self.differences.equivalent_df(variance, self.df, variance - self.variance, level)
 
 
 class JointErrors:
@@ -156,6 +166,10 @@ class JointErrors:
             return ErrorKernels(point.factor, point.phi, relative, point.ze)
 
     @cached_property
+    def _known(self) -> Known:
+        return Known.of(self._fitted)
+
+    @cached_property
     def _scale(self) -> float:
         """σ² in the unit of the working response."""
         return (self.fit.sigma / self.fit.criterion.basis.y_scale) ** 2
@@ -187,18 +201,24 @@ class JointErrors:
                 "left out of the file: save with crossproducts=True to keep them"
             )
         k = self._kernels.n_g
+        fresh = self.rule is not None and self.rule.df is None and any(t is not None and t.has_new for t in terms)
         many = combinations_of(X, terms)
-        forms = partial(self._forms, observed=observed)
+        forms = partial(self._forms, observed=observed, fresh=fresh)
         found = forms(X, terms) if many is None else many.quadratic(forms)
         variance = found[:, 0] + own
         scale = self.fit.sigma**2
         times = 0.0 if self.rule is None else self.rule.times
         added = np.maximum(found[:, k + 1], 0.0)
-        return RowVariances(scale * variance, scale * times * added, self._df(variance, found[:, 1 : k + 1]))
+        slope = np.column_stack([found[:, 1 : k + 1], variance - found[:, 1 : k + 1] @ self._g if k else variance])
+        differences = None
+        if fresh:
+            differences = Differences.of(self._known, variance, slope, found[:, k + 2 :], self._g).times(scale)
+        return RowVariances(scale * variance, scale * times * added, self._df(variance, slope), differences)
 
-    def _forms(self, X: FloatArray, terms: Sequence[NewTerm | None], observed: bool) -> FloatArray:
-        """Variance, its gradient and what is added, (m, k + 2), all quadratic in what the rows load on."""
-        loads, fresh = loads_of(self.fit.criterion, self.fit.at_optimum().lam, X, terms)
+    def _forms(self, X: FloatArray, terms: Sequence[NewTerm | None], observed: bool, fresh: bool) -> FloatArray:
+        """Variance, its gradient and what is added, all quadratic in what the rows load on, (m, k + 2); with `fresh`
+        what effects of new levels have of the gradient, too, (m, 2k + 2)."""
+        loads, new = loads_of(self.fit.criterion, self.fit.at_optimum().lam, X, terms)
         kernels = self._kernels
         out = np.empty((len(X), kernels.n_g + 2))
         order = np.argsort(loads.level, kind="stable")  # what rows of one level of the front share is made once
@@ -209,20 +229,19 @@ class JointErrors:
             if observed and kernels.omega is not None:
                 added = ((found.moved @ kernels.omega) * found.moved).sum(1) / self._scale
             out[here] = np.column_stack([found.variance, found.gradient, added])
-        out[:, 0] += fresh.variance
-        out[:, 1:-1] += fresh.gradient[:, : kernels.n_g]
-        return out
+        out[:, 0] += new.variance
+        out[:, 1:-1] += new.gradient[:, : kernels.n_g]
+        return np.column_stack([out, new.gradient]) if fresh else out
 
-    def _df(self, variance: FloatArray, gradient: FloatArray) -> FloatArray:
-        if self.rule is None:
+    def _df(self, variance: FloatArray, slope: FloatArray) -> FloatArray:
+        """Degrees of freedom of variances relative to σ² with their derivatives, the residual's last (m, k + 1)."""
+        if self.rule is None or self._omega is None:
             return np.full(len(variance), np.inf)
-        slope = np.empty((len(variance), gradient.shape[1] + 1))
-        slope[:, :-1], slope[:, -1] = gradient, variance - gradient @ self._g
         unknown = np.zeros(len(variance), bool) if self._flat is None else self._flat.touches(slope)
         if self.rule.df is not None:
             df = np.full(len(variance), self.rule.df(self.fit))
         else:
-            spread = np.einsum("mi,mi->m", slope @ self._omega, slope)
+            spread = np.einsum("mi,ij,mj->m", slope, self._omega, slope, optimize=True)
             with np.errstate(divide="ignore", invalid="ignore"):
                 df = 2 * variance**2 / spread
         return np.where(unknown, np.nan, df)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,16 @@ class Targets:
     X: FloatArray
     mean: FloatArray
     terms: tuple[NewTerm | None, ...]
+
+    def of_columns(self, columns: Sequence[Sequence[bool]]) -> Targets:
+        """The same where only some columns of a term are in; a term without any is as it is: none, or new."""
+        parts = tuple(
+            term
+            if term is None or all(own) or not any(own)
+            else replace(term, columns=np.where(own, term.columns, 0.0))
+            for term, own in zip(self.terms, columns)
+        )
+        return replace(self, terms=parts)
 
     def refuse_unknown(self, new_levels: str) -> None:
         """Raise a `DataError` for levels that the fit does not have, unless they may be new ones; for labels of another

@@ -156,12 +156,12 @@ class Predictor:
         found = response_scale(specs.response, specs.environment)
         if found is None or not request.bias_adjust:
             return found
-        return replace(found, sd=total_sd(self.fit, request.terms))
+        return replace(found, sd=total_sd(self.fit, request.columns))
 
     def notes(self, request: PredictionRequest) -> tuple[str, ...]:
         """What a table of predictions says of itself: effects, limits, method, scale."""
         design, scale = self.fit.design, self._scale(request)
-        own = [term_text(term) for term, chosen in zip(design.terms, request.terms) if chosen]
+        own = [term_text(term, chosen) for term, chosen in zip(design.terms, request.columns) if any(chosen)]
         what = "new observations" if request.interval == "prediction" else "predictions"
         how = "the parametric bootstrap" if request.method == "bootstrap" else self._method(request)
         return (
@@ -183,7 +183,7 @@ class Predictor:
         if request.se:
             inference = self._inference(request.ddf)
             refuse_method(inference, request)
-        targets = given.targets(fit, request.wanted)
+        targets = given.targets(fit, request.wanted).of_columns(request.columns)
         targets.refuse_unknown(request.new_levels)
         if isinstance(fit, StructuredFit) and (request.own or request.se):
             own = given.own_variances(fit, len(targets.mean))
@@ -234,7 +234,7 @@ class Predictor:
         if not (request.conditional or of_model):  # the mean's own variance is that of other tables
             of_mean = errors(targets.X, (None,) * len(targets.terms), np.zeros(len(own)))
             variance = found.variance - of_mean.variance + inference.se(kept) ** 2
-        return variance, found.df
+        return variance, found.limits_df(variance, request.level)
 
 
 def refuse_method(inference: Inference, request: PredictionRequest) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ class PredictionRequest:
 
     Attributes
     ----------
-    terms : tuple of bool
-        Which random terms of the design are in.
+    columns : tuple of tuples of bool
+        Which columns of each random term of the design are in: ``(1 | g)`` is a part of ``(x | g)``.
     se : bool
         Whether standard errors and limits are wanted.
     interval : {"confidence", "prediction"}
@@ -51,7 +52,7 @@ class PredictionRequest:
         Whether residuals are predicted from the series' own rows.
     """
 
-    terms: tuple[bool, ...]
+    columns: tuple[tuple[bool, ...], ...]
     se: bool = False
     interval: str = "confidence"
     level: float = 0.95
@@ -129,8 +130,15 @@ class PredictionRequest:
             raise ValueError("conditional=True does not go with method='bootstrap'")
         if bias_adjust and type != "response":
             raise ValueError("bias_adjust=True goes with type='response'")
+        columns = chosen_columns(design, "all" if random or (conditional and re is None) else re)
+        for term, own in zip(design.terms, columns):
+            if any(own) and not all(own) and (interval == "prediction" or conditional):
+                raise ValueError(
+                    f"re={re!r} is a part of {term_text(term)!r}, and the effects of a level come together: "
+                    "interval='prediction' and conditional=True go with the whole term, or without it"
+                )
         return cls(
-            chosen_terms(design, "all" if random or (conditional and re is None) else re),
+            columns,
             bool(se or interval),
             interval or "confidence",
             float(level),
@@ -146,6 +154,11 @@ class PredictionRequest:
         )
 
     @property
+    def terms(self) -> tuple[bool, ...]:
+        """Which random terms are in, or a part of them."""
+        return tuple(any(own) for own in self.columns)
+
+    @property
     def conditional(self) -> bool:
         """Whether any random term is in."""
         return any(self.terms)
@@ -157,51 +170,55 @@ class PredictionRequest:
         return tuple("known" if one else absent for one in self.terms)
 
 
-def chosen_terms(design: Design, re: str | Sequence[str] | None) -> tuple[bool, ...]:
-    """Which random terms of a design are meant.
+def chosen_columns(design: Design, re: str | Sequence[str] | None) -> tuple[tuple[bool, ...], ...]:
+    """Which columns of each random term of a design are meant.
 
     Parameters
     ----------
     design : Design
     re : {"all", "none"}, str or sequence of str
-        A term as in the formula, ``"(1 | item)"``; or the name of a grouping factor, whose terms are all meant, of a
-        label in tables, or of a variance component.
+        A term as in the formula, ``"(1 | item)"``, or a part of one; or the name of a grouping factor, whose terms are
+        all meant, of a label in tables, or of a variance component.
 
     Raises
     ------
     ValueError
         For a term that the model does not have; the message lists those it has.
     """
-    if re is None or (isinstance(re, str) and re == "none"):
-        return (False,) * len(design.terms)
+    found = [np.zeros(term.n_columns, bool) for term in design.terms]
     if isinstance(re, str) and re == "all":
-        return (True,) * len(design.terms)
-    several = [re] if isinstance(re, str) else re
-    if isinstance(several, bool | np.bool_) or not isinstance(several, Iterable):
-        raise ValueError(f"re must be 'all', 'none' or a list of random terms, not {re!r}")
-    found = [False] * len(design.terms)
-    for one in several:
-        for k in _matching(design, one):
-            found[k] = True
-    return tuple(found)
+        found = [~own for own in found]
+    elif re is not None and not (isinstance(re, str) and re == "none"):
+        several = [re] if isinstance(re, str) else re
+        if isinstance(several, bool | np.bool_) or not isinstance(several, Iterable):
+            raise ValueError(f"re must be 'all', 'none' or a list of random terms, not {re!r}")
+        for one in several:
+            for k, columns in _matching(design, one):
+                found[k][columns] = True
+    return tuple(tuple(own.tolist()) for own in found)
 
 
-def _matching(design: Design, text: Any) -> list[int]:
+def _matching(design: Design, text: Any) -> list[tuple[int, Any]]:
+    """Terms that a text means, and which of their columns."""
     shown = ", ".join(repr(term_text(term)) for term in design.terms)
     if not isinstance(text, str):
         raise ValueError(f"re: {text!r} is no random term; there are {shown}")
     if "|" in text:
-        found = [_of_bar(design, bar, bar.double) or _of_bar(design, bar, bar.columns) for bar in _bars(text, shown)]
+        found = [
+            _whole(design, bar, bar.double) or _whole(design, bar, bar.columns) or _part(design, bar)
+            for bar in _bars(text, shown)
+        ]
     else:
         on_factor = [k for k, term in enumerate(design.terms) if term.group == text]
-        found = [on_factor or [k for k, term in enumerate(design.terms) if term.label == text]]
+        named = on_factor or [k for k, term in enumerate(design.terms) if term.label == text]
+        found = [[(k, slice(None)) for k in named]]
     if not all(found):
         raise ValueError(f"re: the model has no random term {text!r}; there are {shown}")
-    return [k for own in found for k in own]
+    return [one for own in found for one in own]
 
 
-def term_text(term: RandomTerm) -> str:
-    """A term as a bar; a variance component by its name.
+def term_text(term: RandomTerm, columns: Sequence[bool] = ()) -> str:
+    """A term as a bar, or its part of some columns; a variance component by its name.
 
     Examples
     --------
@@ -211,7 +228,8 @@ def term_text(term: RandomTerm) -> str:
     """
     if "/" in term.group and term.label != term.group:
         return term.label
-    return bar_text(term.structure, " + ".join(term.names), term.group)
+    names = term.names if all(columns) else tuple(compress(term.names, columns))
+    return bar_text(term.structure if len(names) == len(term.names) else "", " + ".join(names), term.group)
 
 
 def _bars(text: str, shown: str) -> tuple[Bar, ...]:
@@ -223,20 +241,37 @@ def _bars(text: str, shown: str) -> tuple[Bar, ...]:
         raise ValueError(f"re: {text!r} is no random term ({error}); there are {shown}") from None
 
 
-def _of_bar(design: Design, bar: Bar, columns: str) -> list[int]:
+def _whole(design: Design, bar: Bar, columns: str) -> list[tuple[int, Any]]:
     """Terms on the bar's factor that vary in what the bar says: its `columns`, or all that ``||`` took apart."""
     if not columns:
         return []
-    out, varying = [], {_plain(names) for names in terms_of(columns)}
+    varying = {_plain(names) for names in terms_of(columns)}
+    return [(k, slice(None)) for k, own in _on_factor(design, bar) if set(own) == varying]
+
+
+def _part(design: Design, bar: Bar) -> list[tuple[int, Any]]:
+    """Columns of the terms on the bar's factor that vary in what the bar says, and in more."""
+    varying = {_plain(names) for names in terms_of(bar.double or bar.columns)}
+    return [
+        (k, np.concatenate([own[names] for names in varying]))
+        for k, own in _on_factor(design, bar)
+        if varying < set(own)
+    ]
+
+
+def _on_factor(design: Design, bar: Bar) -> Iterator[tuple[int, dict[tuple[str, ...], np.ndarray]]]:
+    """Terms of the design on the bar's factor: what they vary in → columns, (c,) intp arrays."""
     for k, term in enumerate(design.terms):
         spec = None if design.specs is None else design.specs.random[k]
+        at = np.arange(term.n_columns)
         if isinstance(spec, RandomSpec):
-            same, own = set(spec.group) == set(bar.group), {_plain(names) for names in spec.part.terms}
+            same = set(spec.group) == set(bar.group)
+            own = {_plain(names): at[place] for names, place in zip(spec.part.terms, spec.part.slices)}
         else:
-            same, own = False, {() if intercept_at((name,)) == 0 else (name,) for name in term.names}
-        if (same or term.group == bar.name) and own == varying:
-            out.append(k)
-    return out
+            same = False
+            own = {() if intercept_at((name,)) == 0 else (name,): at[[a]] for a, name in enumerate(term.names)}
+        if same or term.group == bar.name:
+            yield k, own
 
 
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.row_forms import row_forms
 from henderson.inference.inference import Inference
-from henderson.prediction.breeding_values import covariances_of_levels, modes_of_levels
 from henderson.prediction.fitted import fitted_values
+from henderson.prediction.level_effects import covariances_of_levels, modes_of_levels
 from henderson.report.varcorr import residual_rows
 
 FloatArray = np.ndarray

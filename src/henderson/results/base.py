@@ -162,8 +162,12 @@ class FittedModel:
         return pd.DataFrame(values, index=index, columns=index) if values.ndim == 2 else pd.Series(values, index=index)
 
     def _by_row(self, values: FloatArray, names: Sequence[str] | None = None) -> Any:
-        """One number a row, or columns (n, k) of these names, with the rows' labels; polars' where the data were."""
+        """One number a row, or columns (n, k) of these names, with the rows' labels; of the make of the data."""
         rows = self.engine.observed
+        if rows.make == "pyarrow":
+            import pyarrow as pa
+
+            return pa.array(values) if names is None else pa.table({n: values[:, k] for k, n in enumerate(names)})
         if rows.make == "polars":
             import polars as pl
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import Design
 from henderson.design.variance_parameters import lme4_order
 from henderson.results.base import FittedModel
 
@@ -98,8 +97,11 @@ class EffectsMethods(FittedModel):
         return loadings_frame(self.engine)
 
     @cached_property
-    def ranef(self) -> dict[str, pd.DataFrame]:
+    def ranef(self) -> dict[str, Any]:
         """Conditional modes of the random effects: grouping factor → table of levels × effects.
+
+        Levels are the index; of a model of a polars or pyarrow table the tables are of its make, the levels their
+        first column.
 
         Examples
         --------
@@ -111,12 +113,21 @@ class EffectsMethods(FittedModel):
         308             2.26  9.20
         309           -40.40 -8.62
         """
-        from henderson.prediction.breeding_values import modes_of_levels
+        from henderson.prediction.level_effects import modes_by_factor
 
-        return by_factor(self.design, modes_of_levels(self.engine))
+        return self._of_levels(modes_by_factor(self.engine))
+
+    def _of_levels(self, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
+        """Tables by level, of the make of the data."""
+        from henderson.tables.backend import in_backend
+
+        specs = self.design.specs
+        if specs is None or specs.make == "pandas":
+            return dict(frames)
+        return {name: in_backend(frame.reset_index(), specs.make) for name, frame in frames.items()}
 
     @cached_property
-    def ranef_sd(self) -> dict[str, pd.DataFrame]:
+    def ranef_sd(self) -> dict[str, Any]:
         """Conditional standard deviations of the random effects, as `ranef`.
 
         Examples
@@ -129,9 +140,10 @@ class EffectsMethods(FittedModel):
         308            12.07   2.3
         309            12.07   2.3
         """
+        from henderson.prediction.level_effects import sds_by_factor
+
         self.engine.refuse_negative("ranef_sd")
-        sds = [np.sqrt(np.maximum(np.einsum("jaa->ja", cov), 0.0)) for cov in self.ranef_cov]
-        return by_factor(self.design, sds)
+        return self._of_levels(sds_by_factor(self.engine))
 
     @cached_property
     def ranef_cov(self) -> tuple[FloatArray, ...]:
@@ -147,7 +159,7 @@ class EffectsMethods(FittedModel):
         array([[145.7, -21.4],
                [-21.4,   5.3]])
         """
-        from henderson.prediction.breeding_values import covariances_of_levels
+        from henderson.prediction.level_effects import covariances_of_levels
 
         return covariances_of_levels(self.engine)
 
@@ -197,8 +209,8 @@ class EffectsMethods(FittedModel):
         return heritability(self.engine, group)
 
     @cached_property
-    def coef(self) -> dict[str, pd.DataFrame]:
-        """Coefficients of each level: fixed effects plus random effects, by grouping factor.
+    def coef(self) -> dict[str, Any]:
+        """Coefficients of each level: fixed effects plus random effects, by grouping factor; tables as `ranef`'s.
 
         An effect that several terms on one factor have is the sum of theirs.
 
@@ -212,15 +224,17 @@ class EffectsMethods(FittedModel):
         308           253.66  19.67
         309           211.01   1.85
         """
+        from henderson.prediction.level_effects import modes_by_factor
+
         fixed = self.fixef
         out = {}
-        for factor, effects in self.ranef.items():
+        for factor, effects in modes_by_factor(self.engine).items():
             total = effects.T.groupby(level=0, sort=False).sum().T
             table = pd.DataFrame(np.tile(fixed.to_numpy(), (len(total), 1)), index=total.index, columns=fixed.index)
             for name in total.columns:
                 table[name] = table[name] + total[name] if name in table else total[name]
             out[factor] = table
-        return out
+        return self._of_levels(out)
 
     @cached_property
     def is_singular(self) -> bool:
@@ -287,14 +301,3 @@ class EffectsMethods(FittedModel):
         {'Subject': 18}
         """
         return {self.design.terms[k].group: self.design.terms[k].n_levels for k in lme4_order(self.design.terms)}
-
-
-def by_factor(design: Design, values: list[FloatArray]) -> dict[str, pd.DataFrame]:
-    """(J, q) arrays of the terms as tables, those on one factor side by side, in lme4's order."""
-    out: dict[str, pd.DataFrame] = {}
-    for k in lme4_order(design.terms):
-        term = design.terms[k]
-        levels = term.levels.rename(term.group) if term.levels.nlevels == 1 else term.levels
-        table = pd.DataFrame(values[k], index=levels, columns=pd.Index(term.names))
-        out[term.group] = pd.concat([out[term.group], table], axis=1) if term.group in out else table
-    return out

@@ -141,10 +141,12 @@ class ModelPictures(Pictures):
 
     def _modes(self, group: str | None, wanted: str | Sequence[str] | None, level: float) -> list[caterpillar.Modes]:
         from henderson.numerics.distributions import t_quantile
+        from henderson.prediction.level_effects import modes_by_factor, sds_by_factor
 
         if not 0 < level < 1:
             raise ValueError(f"level must lie between 0 and 1, not {level!r}")
-        modes, sds = self._results.ranef, self._results.ranef_sd
+        self._results.engine.refuse_negative("plot.ranef()")
+        modes, sds = modes_by_factor(self._results.engine), sds_by_factor(self._results.engine)
         if not modes:
             raise NotAvailable("plot.ranef(): the model has no random effects")
         if group is not None and group not in modes:

@@ -94,8 +94,8 @@ class PredictionMethods(FittedModel):
             False: `newdata` holds the columns of the design as they are.
         re : {"none", "all"}, str or sequence of str
             The random terms whose predicted effects are in: none (the mean, the default), all (lme4's default), or
-            some: ``["(1 | item)"]`` as in the formula, or by the name of their grouping factor. An offset is part of
-            the mean in any case.
+            some: ``["(1 | item)"]`` as in the formula, or by the name of their grouping factor. ``"(1 | item)"`` is
+            also a part of ``(x | item)``. An offset is part of the mean in any case.
         se : bool
             Standard errors, degrees of freedom and confidence limits, too.
         interval : {"confidence", "prediction"}, optional
@@ -174,7 +174,7 @@ class PredictionMethods(FittedModel):
         9     489.7  32.8  161.0  424.8  554.5
         >>> fit.predict(new.assign(Subject=999), re="all", se=True, new_levels="population").round(1)
            estimate    se    df  lower  upper
-        9     377.0  79.0  14.5  208.0  546.0
+        9     377.0  79.0  15.6  209.1  544.9
         """
         from henderson.prediction.predict import COLUMNS, Given
         from henderson.prediction.request import PredictionRequest

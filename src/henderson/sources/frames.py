@@ -6,7 +6,7 @@ Only the columns that a model uses are ever touched. `READERS` lists the makes; 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -80,8 +80,13 @@ READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Table]], ...] = (
 )
 
 
-def make_of(data: Any) -> str:
-    """Of which make a column beside the table should be: polars' for a polars DataFrame, else pandas'."""
+Make = Literal["pandas", "polars", "pyarrow"]
+
+
+def make_of(data: Any) -> Make:
+    """Of which make a column beside the table should be: the table's own, pandas' for what is neither."""
+    if is_arrow(data):
+        return "pyarrow"
     return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
 
 

@@ -12,6 +12,7 @@ from henderson.engine.residual.fit import StructuredFit, has_negative
 from henderson.errors import NotAvailable
 from henderson.means.grid import model_terms, reference_grid
 from henderson.plots.canvas import needed
+from henderson.prediction.level_effects import modes_by_factor
 from henderson.prediction.level_lines import grouping_factors, variables
 from henderson.report.document.page import text
 
@@ -93,7 +94,7 @@ def _modes(results: Any) -> Iterator[str]:
     """A caterpillar for each grouping factor that has not too many levels."""
     if isinstance(results.engine, StructuredFit) and has_negative(results.engine):
         return  # effects with a negative variance have no spread
-    for group, modes in results.ranef.items():
+    for group, modes in modes_by_factor(results.engine).items():
         if len(modes) <= MOST_LEVELS:
             tall = max(2.6, 0.17 * len(modes) + 1.0)
             wide = min(2.2 + 2.6 * modes.shape[1], 9.0)

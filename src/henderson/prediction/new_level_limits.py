@@ -1,0 +1,206 @@
+"""Limits of rows with effects of levels that the fit does not have: their variance is a difference of mean squares.
+
+A new level's effect has variance z'Gz, and what estimates it is a difference: in the balanced one-way layout
+(MSA − MSE)/n with J − 1 degrees of freedom for MSA. Satterthwaite's df belong to sums. Of a difference they go to zero
+with it, limits to infinity, and where the estimate is zero nothing is left of its uncertainty. So, with v the variance
+of a row's error, V that of v̂ (by the expected information along G, at zero too) and d the df that v would have were
+the effects of all levels seen, 2v²/V at cG for large c,
+
+    m = √(Vd/2)      s = m − v      v ~ m d/χ²_d − s, but no less than what is left of v without new levels, r
+
+is v's fiducial distribution: that of the one-way layout, where m is the multiple of MSA and s that of MSE, known much
+better (Fisher 1935; Weerahandi 1993 for such differences in general). Limits are ± x,
+
+    E[2Φ(x/√v) − 1] = level
+
+over that distribution. With s ≤ 0, v is a sum and Satterthwaite's t is as it was; at s = 0 they are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from henderson.engine.likelihood import information
+from henderson.engine.moments_at import moments_at
+from henderson.inference.fit_moments import FitMoments
+from henderson.inference.information import curvature, tangent
+from henderson.numerics.distributions import MANY_DF, t_quantile
+from henderson.numerics.lapack import cholesky
+from henderson.numerics.linalg import positive_inverse, scaled_inverse
+from henderson.numerics.threads import blas_threads
+
+FloatArray = np.ndarray
+
+#: c² of effects that are as good as seen: the share of everything else is 1/c² and less
+SEEN = 1e6
+#: points of the mean over χ²_d
+POINTS = 32
+#: steps of log d between which quantiles of χ²_d are interpolated: 1e-5 of them
+STEPS = 50
+#: rows that are solved for together
+CHUNK = 1 << 14
+#: degrees of freedom of the t with the same limits are between these
+LEAST_DF, MOST_DF = 0.02, 1e6
+
+
+@dataclass(frozen=True)
+class Known:
+    """How well the G parameters are known, relative to σ², in the working basis.
+
+    Attributes
+    ----------
+    now : (k + 1, k + 1) array
+        Covariance of their estimates, the residual's last.
+    seen : (k, k) array
+        The same were the effects of all levels seen: at `g`.
+    g : (k,) array
+        cG.
+    """
+
+    now: FloatArray
+    seen: FloatArray
+    g: FloatArray
+
+    @classmethod
+    def of(cls, fitted: FitMoments) -> Known:
+        """At a fit, in its working basis.
+
+        A variance may be zero: what its levels' effects have of the residual's, J/n in the basis, is added before G is
+        made large.
+        """
+        criterion = fitted.fit.criterion
+        lam = [
+            cholesky(SEEN * (one @ one.T + np.eye(len(one)) * block.n_levels / fitted.fit.n))
+            for block, one in zip(criterion.blocks.blocks, fitted.fit.at_optimum().lam)
+        ]
+        with blas_threads(criterion.order):
+            far = moments_at(criterion.at_lam(lam, np.zeros(criterion.blocks.n_theta)))
+            whole = far.with_residual
+            phi = scaled_inverse(whole.f0[: whole.p, : whole.p])
+            seen = _covariance(information(whole, phi), tangent(fitted))
+        return cls(_covariance(curvature(fitted).expected, tangent(fitted)), seen[:-1, :-1], far.g)
+
+
+def _covariance(twice: FloatArray, along: FloatArray | None) -> FloatArray:
+    """Inverse of the information, of which `twice` is given, along the directions in which G can move."""
+    if along is None:
+        return positive_inverse(twice / 2).matrix
+    return np.asarray(along @ positive_inverse(along.T @ twice @ along / 2).matrix @ along.T)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Variances of m rows as differences of mean squares, (m,) each, in units of the variances.
+
+    Attributes
+    ----------
+    df : (m,) array
+        d; infinite for rows whose variance is a sum.
+    mean_square : (m,) array
+        m.
+    least : (m,) array
+        r.
+    """
+
+    df: FloatArray
+    mean_square: FloatArray
+    least: FloatArray
+
+    @classmethod
+    def of(cls, known: Known, variance: FloatArray, slope: FloatArray, fresh: FloatArray, g: FloatArray) -> Differences:
+        """From the variances of rows relative to σ² (m,).
+
+        Parameters
+        ----------
+        known : Known
+        variance : (m,) array
+        slope : (m, k + 1) array
+            Their derivatives along the parameters, the residual's last.
+        fresh : (m, k) array
+            What effects of new levels have of it.
+        g : (k,) array
+            The estimates.
+        """
+        own, at_seen = np.where(fresh != 0, slope[:, :-1], 0.0), fresh @ known.g
+        with np.errstate(divide="ignore", invalid="ignore"):
+            df = 2 * at_seen**2 / np.einsum("mi,ij,mj->m", fresh, known.seen, fresh, optimize=True)
+            mean_square = np.sqrt(df / 2 * np.einsum("mi,ij,mj->m", slope, known.now, slope, optimize=True))
+        is_sum = ~(mean_square > variance) | ~np.isfinite(mean_square)
+        least = np.clip(variance - own @ g, 0.0, variance)
+        return cls(np.where(is_sum, np.inf, df), np.where(is_sum, variance, mean_square), least)
+
+    def times(self, scale: float) -> Differences:
+        """In other units."""
+        return Differences(self.df, scale * self.mean_square, scale * self.least)
+
+    def equivalent_df(self, variance: FloatArray, by: FloatArray, moved: FloatArray, level: float) -> FloatArray:
+        """Degrees of freedom of the t that has the same limits, (m,).
+
+        Parameters
+        ----------
+        variance : (m,) array
+            The square of the rows' standard errors.
+        by : (m,) array
+            Degrees of freedom of the rows whose variance is a sum.
+        moved : (m,) array
+            What that square has beyond the variance: what counts estimated parameters.
+        level : float
+        """
+        out = np.array(by)
+        rows = np.flatnonzero(np.isfinite(self.df) & np.isfinite(by) & (variance > 0))
+        grid = np.geomspace(LEAST_DF, MOST_DF, 4001)
+        normal = float(t_quantile((1 + level) / 2, np.array([np.inf]))[0])
+        excess = np.log(np.maximum(t_quantile((1 + level) / 2, grid) / normal - 1, 1e-300))
+        for start in range(0, len(rows), CHUNK):
+            at = rows[start : start + CHUNK]
+            mean_square, least = self.mean_square[at] + moved[at], self.least[at] + moved[at]
+            half = _half_widths(self.df[at], mean_square, mean_square - variance[at], least, level)
+            beyond = half / np.sqrt(variance[at]) / normal - 1
+            found = np.interp(np.log(np.maximum(beyond, 1e-300)), excess[::-1], np.log(grid)[::-1])
+            out[at] = np.where(beyond > 0, np.exp(found), np.inf)
+        return out
+
+
+def _half_widths(
+    df: FloatArray, mean_square: FloatArray, less: FloatArray, least: FloatArray, level: float
+) -> FloatArray:
+    """x with E[2Φ(x/√v) − 1] = level, v = max(m d/χ²_d − s, r); (m,), Newton's steps on a concave function."""
+    from scipy.special import ndtr, ndtri
+
+    weight, ratio = _inverse_chi_squares(df)
+    sd = np.sqrt(np.maximum(mean_square[:, None] * ratio - less[:, None], least[:, None]))
+    sd = np.maximum(sd, 1e-150)
+    normal = float(ndtri((1 + level) / 2))
+    x = normal * np.exp(np.log(sd) @ weight)
+    for _ in range(30):
+        u = x[:, None] / sd
+        short = level - (2 * ndtr(u) - 1) @ weight
+        slope = (np.exp(-u * u / 2) / sd) @ weight * np.sqrt(2 / np.pi)
+        step = short / np.maximum(slope, 1e-300)
+        after = np.clip(x + step, x / 4, 4 * x)
+        if np.abs(after / x - 1).max(initial=0.0) < 1e-10:
+            return after
+        x = after
+    return x
+
+
+def _inverse_chi_squares(df: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Weights (s,) of points of a distribution, and d/χ²_d at them, (m, s).
+
+    A third power takes the points to where χ² is small; log χ²_d is linear in log d between steps.
+    """
+    from scipy.special import gammaincinv
+
+    u, weight = np.polynomial.legendre.leggauss(POINTS)
+    u, weight = (u + 1) / 2, weight / 2
+    place = STEPS * np.log(np.clip(df, LEAST_DF, MANY_DF))
+    below = np.floor(place)
+    steps, at = np.unique(below, return_inverse=True)
+    logs = np.array([
+        np.log(gammaincinv(own[:, None] / 2, u**3) * 2 / own[:, None])
+        for own in (np.exp(steps / STEPS), np.exp((steps + 1) / STEPS))
+    ])  # fmt: skip
+    between = logs[0][at] + (place - below)[:, None] * (logs[1] - logs[0])[at]
+    return 3 * u**2 * weight, np.exp(-between)
