@@ -3,7 +3,7 @@
 Ratings are drawn by seed: users and items in proportion to rank to the powers −0.6 and −0.9, a covariate, effects of
 users and items; the largest with ranks shifted so that popularity is as skewed as in MovieLens, and nobody rates twice.
 Each job is a fresh process that makes its table, fits sleepstudy once, and then the model: CPU seconds
-of formula and fit, and the most memory of the process less what the table took. `--sizes` chooses among them
+of formula and fit, and the most memory of the process less the most while the table was made. `--sizes` chooses among them
 (2.5e7 takes minutes); `--hard` adds the hard cases. Writes results/ratings.md.
 """
 
@@ -183,7 +183,7 @@ def measured(name: str, how: Ratings, peer: bool) -> dict[str, str]:
         "ratings": f"{how.n:,}",
         "levels": " × ".join(f"{size:,}" for size in (how.users, how.items, *how.more)),
         "iterative": seconds(found["cpu"]),
-        "memory": f"{(found['memory'] - found['before']) / 2**30:.2f} GiB",
+        "memory": _memory(found["memory"] - found["before"]),
         "evaluations": str(found["evaluations"]),
         "probes": str(said["probes"]),
         "steps": str(said["steps"]),
@@ -202,6 +202,11 @@ def measured(name: str, how: Ratings, peer: bool) -> dict[str, str]:
         if other is not None:
             line["gpboost"] = seconds(other["cpu"])
     return line
+
+
+def _memory(grown: float) -> str:
+    """What the fit took beyond the most that making the table had taken."""
+    return f"{grown / 2**30:.2f} GiB" if grown > 0 else "less than its making"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
