@@ -3,8 +3,8 @@
 Ratings are drawn by seed: users and items in proportion to rank to the powers −0.6 and −0.9, a covariate, effects of
 users and items; the largest with ranks shifted so that popularity is as skewed as in MovieLens, and nobody rates twice.
 Each job is a fresh process that makes its table, fits sleepstudy once, and then the model: CPU seconds
-of formula and fit, and the most memory of the process less the most while the table was made. `--sizes` chooses among them
-(2.5e7 takes minutes); `--hard` adds the hard cases. Writes results/ratings.md.
+of formula and fit, and the most memory of the process less the most while the table was made. `--sizes` chooses
+among them (2.5e7 takes minutes); `--hard` adds the hard cases. Writes results/ratings.md.
 """
 
 from __future__ import annotations
