@@ -37,6 +37,7 @@ def lmer(
     same: Sequence[Any] | None = None,
     bound: bool = True,
     rest: Literal["auto", "exact", "iterative"] = "auto",
+    shards: int | None = None,
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:
@@ -103,6 +104,9 @@ def lmer(
         How the equations of crossed effects are solved: by their Cholesky factor, or, where that is dearer by far, by
         iteration, with a log-determinant from random probes whose Monte-Carlo error is stated
         (see docs/crossed-effects.md). A warning says when "auto" iterates.
+    shards : int, optional
+        Of a Dask DataFrame and one grouping factor: the sums of its levels stay on the workers, in so many shards,
+        where there are more levels than are to be held here. Such a fit has no effects (see docs/large-data.md).
     env : mapping, int or "closed"
         Names for what the formula uses and the data do not have, or frames above the caller to look in.
         A formula can run any Python that these names reach; ``"closed"`` confines it to the data's columns and
@@ -170,6 +174,13 @@ def lmer(
         data = cast("RowSums", data)
         given = {"weights": weights, "offset": offset, "subset": subset, "contrasts": contrasts}
         fit = data.engine_fit(formula, reml=REML, start=theta, progress=progress, rest=rest, given=given)
+    elif shards is not None:
+        from henderson.engine.sharded.fit import fit_sharded
+
+        if rest != "auto":
+            raise ValueError("rest= is of crossed effects; shards= is for one grouping factor")
+
+        fit = fit_sharded(formula, data, shards, subset=subset, reml=REML, start=theta, progress=progress, **options)
     elif is_stream(data):
         from henderson.engine.from_source import fit_stream
 

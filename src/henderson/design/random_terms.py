@@ -11,6 +11,7 @@ import pandas as pd
 from henderson.contract.design import RandomTerm
 from henderson.formula.coding import Part, fill
 from henderson.formula.evaluate import Columns, Values
+from henderson.sources.columns import Array, to_array
 from henderson.sources.factors import Crossing, cross, differ_in_type, encode, match, shown_label, unknown_levels
 
 GroupCodes = tuple[np.ndarray, pd.Index]
@@ -57,6 +58,15 @@ class RandomSpec:
         """Whether no label can be known, because all are of another type than the model's."""
         parts = (self.levels,) if self.crossing is None else self.crossing.parts
         return any(differ_in_type(columns[name], levels) for name, levels in zip(self.group, parts))
+
+
+def labels_of(spec: RandomSpec) -> dict[str, Array]:
+    """The labels of each level, column by column."""
+    if spec.crossing is None:
+        return {spec.group[0]: to_array(spec.levels, spec.group[0])}
+    return {
+        name: to_array(part[at], name) for name, part, at in zip(spec.group, spec.crossing.parts, spec.crossing.members)
+    }
 
 
 class Groups:

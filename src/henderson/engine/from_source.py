@@ -122,9 +122,9 @@ def summed(
     for role, given in (("weights", weights), ("offset", offset), ("groups", groups)):
         if given is not None and not isinstance(given, str):
             raise DataError(f"{role} must name a column of the source: the rows are read in parts, in their own order")
-    plan, names, given_contrasts = _planned(formula, source, weights, offset, groups, re_formula, contrasts, env, order)
+    plan, names, given_contrasts = planned(formula, source, weights, offset, groups, re_formula, contrasts, env, order)
     kinds = Kinds()
-    with _rows_bar("Learning, rows", source, progress) as tell:
+    with rows_bar("Learning, rows", source, progress) as tell:
         seen = witness(source, plan, names, given_contrasts, kinds, tell)
     known = learned(seen, plan, names, given_contrasts)
     check_contrasts(given_contrasts, known.factors)
@@ -134,7 +134,7 @@ def summed(
         plan = with_diagonal_bars(plan, lambda expr: known.factors[expr].levels is not None)
     for _ in range(CORRECTIONS):
         reader = Reader.of(plan, seen, known, names, formula, order)
-        with _rows_bar("Summing, rows", source, progress) as tell:
+        with rows_bar("Summing, rows", source, progress) as tell:
             summing = Summing.of(reader, seen, _blocks(source, reader))
             done = reduced(source, reader.plan.variables, summing, tell)
         one = done.tally
@@ -168,7 +168,7 @@ def _blocks(source: Source, reader: Reader) -> Blocks:
     return Blocks.of(reader.design.terms, (), counts=counts)
 
 
-def _planned(
+def planned(
     formula: str,
     source: Source,
     weights: Any,
@@ -216,7 +216,7 @@ def columns_of(formula: str, source: Source, options: Mapping[str, Any]) -> tupl
     """Columns that a model uses."""
     weights, offset, groups = (options.get(name) for name in ("weights", "offset", "groups"))
     re_formula, env, order = options.get("re_formula"), options.get("env", 0), options.get("order", "degree")
-    return _planned(formula, source, weights, offset, groups, re_formula, None, env, order)[0].variables
+    return planned(formula, source, weights, offset, groups, re_formula, None, env, order)[0].variables
 
 
 def fit_sums(
@@ -239,6 +239,6 @@ def fit_sums(
 
 
 @contextmanager
-def _rows_bar(title: str, source: Source, progress: bool | None) -> Iterator[Callable[[int], None]]:
+def rows_bar(title: str, source: Source, progress: bool | None) -> Iterator[Callable[[int], None]]:
     with progress_bar(title, source.n if progress is not False else None, progress, rate="rows") as tell:
         yield tell

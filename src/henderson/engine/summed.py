@@ -20,7 +20,7 @@ from scipy import sparse
 from henderson.contract.design import Design
 from henderson.contract.digest import Digest
 from henderson.design.fixed_sums import FixedSums
-from henderson.design.random_terms import Groups, RandomSpec
+from henderson.design.random_terms import Groups, RandomSpec, labels_of
 from henderson.design.replay import variables_of
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -29,7 +29,6 @@ from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.engine.sums.one_pass import Totals, exact_basis
 from henderson.errors import DataError
 from henderson.formula.evaluate import FactorSpec
-from henderson.sources.columns import to_array
 from henderson.sources.streams.distinct import joined
 
 FloatArray = np.ndarray
@@ -180,21 +179,12 @@ class _Both:
 
 
 def _together(one: RandomSpec, other: RandomSpec) -> _Both:
-    each = [_labels(spec) for spec in (one, other)]
+    each = [labels_of(spec) for spec in (one, other)]
     columns = {name: joined([each[0][name], each[1][name]], name) for name in one.group}
     groups = Groups(columns)
     codes, levels = groups[one.group]
     n = len(one.levels)
     return _Both(replace(one, levels=levels, crossing=groups.crossings.get(one.group)), (codes[:n], codes[n:]))
-
-
-def _labels(spec: RandomSpec) -> dict[str, Any]:
-    """The labels of each level, column by column."""
-    if spec.crossing is None:
-        return {spec.group[0]: to_array(spec.levels, spec.group[0])}
-    return {
-        name: to_array(part[at], name) for name, part, at in zip(spec.group, spec.crossing.parts, spec.crossing.members)
-    }
 
 
 def _with_groups(design: Design, groups: dict[tuple[str, ...], _Both]) -> Design:

@@ -35,6 +35,11 @@ def columns_between(old: Basis, new: Basis) -> FloatArray:
     return K
 
 
+def roots_between(old: Basis, new: Basis) -> list[FloatArray]:
+    """R of every block."""
+    return [solve_triangular(one, other) for one, other in zip(old.roots, new.roots)]
+
+
 def in_basis(cross: CrossProducts, blocks: Blocks, old: Basis, new: Basis) -> CrossProducts:
     """Cross-products summed in one basis as they are in another.
 
@@ -47,13 +52,13 @@ def in_basis(cross: CrossProducts, blocks: Blocks, old: Basis, new: Basis) -> Cr
         Both plain: no column is a combination of others.
     """
     K = columns_between(old, new)
-    turns = [solve_triangular(one, other) for one, other in zip(old.roots, new.roots)]
+    turns = roots_between(old, new)
     xy = K.T @ cross.xy @ K
     zz, zx = cross.zz, cross.zx
     if blocks.front is not None:
         R = turns[blocks.front]
-        zz = _both(zz, R, R)
-        zx = _both(zx, R, K)
+        zz = both(zz, R, R)
+        zx = both(zx, R, K)
     zr, rr, rx = cross.zr, cross.rr, cross.rx
     if blocks.rest:
         wide = sparse.csr_array(
@@ -70,7 +75,7 @@ def in_basis(cross: CrossProducts, blocks: Blocks, old: Basis, new: Basis) -> Cr
     return replace(cross, xy=(xy + xy.T) / 2, zz=zz, zx=zx, zr=zr, rr=rr, rx=np.asarray(rx))
 
 
-def _both(stack: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
+def both(stack: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     """left' S_j right of every level, (a, b, J)."""
     half = np.tensordot(left, stack, (0, 0))  # (a, m, J)
     return np.ascontiguousarray(np.tensordot(right, half, (0, 1)).transpose(1, 0, 2))

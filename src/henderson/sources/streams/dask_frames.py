@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -99,6 +99,75 @@ class DaskFrame:
         tell(made[0])
         return made[1]
 
+    def divide(
+        self,
+        columns: Sequence[str],
+        split: Callable[[Iterator[Part]], tuple[Any, list[Any]]],
+        merged: Callable[[list[Any]], Any],
+        n_shards: int,
+        tell: Callable[[int], None],
+    ) -> tuple[Any, Held]:
+        """What `split` makes of each partition: a sum, added along a tree, and a piece for each shard, `merged` where
+        the shard then stays."""
+        import dask
+
+        shared, merge = (dask.delayed(one, traverse=False, pure=False) for one in (split, merged))
+        made = [
+            dask.delayed(_made, pure=False)(shared, part, tuple(columns), self._where(k))
+            for k, part in enumerate(self._partitions(columns))
+        ]
+        add, piece, put = (dask.delayed(function, pure=False) for function in (_added_heads, _piece, _put_together))
+        level = [dask.delayed(_head, pure=False)(one) for one in made]
+        counts = [dask.delayed(_rows, pure=False)(one) for one in level]
+        while len(level) > 1:
+            level = [add(level[k : k + AT_ONCE]) for k in range(0, len(level), AT_ONCE)]
+        shards = [put(merge, [piece(one, k) for one in made]) for k in range(n_shards)]
+        client = _client()
+        if client is None:
+            (n, head), *held = _computed(lambda: dask.compute(level[0], *shards), self.title)
+        else:
+            held = client.compute(shards)
+            n, head = _computed(lambda: _run(client, level[0], counts, tell), self.title)
+        tell(n)
+        if head is None:
+            raise DataError(f"{self.title}: no row is complete")
+        return head, Held(client, held, self.title)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Objects that stay with Dask's workers, which compute anew what is lost with one of them.
+
+    Attributes
+    ----------
+    client : distributed.Client, or None
+        Without a cluster the objects are here.
+    objects : list of futures, or of the objects
+    title : str
+    """
+
+    client: Any
+    objects: list[Any]
+    title: str
+
+    def total(self, name: str, *arguments: Any) -> Any:
+        """The sum of what a method of every object returns; only that comes here."""
+        if self.client is None:
+            made = [_call(one, name, arguments) for one in self.objects]
+        else:
+            futures = self._called(name, arguments)
+            made = _computed(lambda: self.client.gather(futures), self.title)
+        return sum(made[1:], made[0])
+
+    def mapped(self, name: str, *arguments: Any) -> Held:
+        """What a method of every object returns, held where it is."""
+        if self.client is None:
+            return replace(self, objects=[_call(one, name, arguments) for one in self.objects])
+        return replace(self, objects=self._called(name, arguments))
+
+    def _called(self, name: str, arguments: tuple[Any, ...]) -> list[Any]:
+        return [self.client.submit(_call, one, name, arguments, pure=False) for one in self.objects]
+
 
 def _client() -> Any:
     """The client of a cluster, if there is one."""
@@ -170,3 +239,25 @@ def _added(made: list[tuple[int, A]]) -> tuple[int, A]:
 
 def _rows(made: tuple[int, Any]) -> int:
     return made[0]
+
+
+def _head(made: tuple[int, tuple[Any, list[Any]]]) -> tuple[int, Any]:
+    return made[0], made[1][0]
+
+
+def _added_heads(made: list[tuple[int, Any]]) -> tuple[int, Any]:
+    """The sum of those that are there."""
+    heads = [head for _, head in made if head is not None]
+    return sum(n for n, _ in made), sum(heads[1:], heads[0]) if heads else None
+
+
+def _piece(made: tuple[int, tuple[Any, list[Any]]], k: int) -> Any:
+    return made[1][1][k] if made[1][1] else None
+
+
+def _put_together(merged: Callable[[list[Any]], Any], pieces: list[Any]) -> Any:
+    return merged([piece for piece in pieces if piece is not None])
+
+
+def _call(one: Any, name: str, arguments: tuple[Any, ...]) -> Any:
+    return getattr(one, name)(*arguments)
