@@ -17,8 +17,9 @@ from henderson.engine.sums.crossproducts import CrossProducts
 
 #: what may be asked for, and what "auto" chooses between
 RESTS = ("auto", "exact", "iterative")
-#: effects of the rest up to which nobody looks: the factor costs a tenth of a second
-SMALL = 1_500
+#: effects of the rest up to which the factor serves whatever it costs, half a second an evaluation at most: such models
+#: are compared with other programs' digits, which a Monte-Carlo error would hide
+SMALL = 2_600
 #: seconds of one m³ of an evaluation, of one stored pair in a product with one column, and of an effect in a step
 CUBE, PAIR, EFFECT = 3.5e-11, 2.5e-9, 40e-9
 #: columns times steps of an evaluation
