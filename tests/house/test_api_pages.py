@@ -28,12 +28,15 @@ def members(owner: type, beyond: type = object) -> list[str]:
     ]
 
 
+#: what `MixedLM` has for other modules of the library
+INTERNAL = ("from_design", "with_setup")
 #: every name that must be listed, as the pages write it
 NAMES = [
     *(name for name in henderson.__all__ if name not in ("__version__", "datasets")),
     *(f"datasets.{name}" for name in henderson.datasets.__all__),
     *(f"MixedModelResults.{name}" for name in members(henderson.MixedModelResults)),
     *(f"MixedLMResults.{name}" for name in members(henderson.MixedLMResults, henderson.MixedModelResults)),
+    *(f"MixedLM.{name}" for name in members(henderson.MixedLM) if name not in INTERNAL),
     *(f"results.plot_accessor.PlotAccessor.{name}" for name in members(PlotAccessor)),
 ]
 
