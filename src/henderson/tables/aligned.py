@@ -1,4 +1,4 @@
-"""Tables as text, HTML, LaTeX and Markdown: `Summary`, a title and a few tables of one width.
+"""Tables as text, HTML, LaTeX, Markdown and CSV: `Summary`, a title and a few tables of one width.
 
 A text table's columns are as wide as their widest cell and one space apart. Narrower tables are widened to
 the widest one: by whole spaces between the columns first, then after the first column, as statsmodels does.
@@ -6,7 +6,9 @@ the widest one: by whole spaces between the columns first, then after the first 
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,7 +122,7 @@ class Summary(SummaryExports):
         for i, (table, layout) in enumerate(zip(self.tables, self.layouts)):
             caption = f"<caption>{html.escape(self.title)}</caption>" if self.title and not i else ""
             rows = []
-            grid = _Grid.of(table, layout)
+            grid = _Grid.of(table, layout).bare
             if grid.header:
                 rows.append("".join(f"<th>{html.escape(cell)}</th>" for cell in grid.header))
             for row in grid.rows:
@@ -133,9 +135,20 @@ class Summary(SummaryExports):
 
     def as_latex(self, label: str = "") -> str:
         """As a LaTeX table environment."""
+        body = "\n\n".join(f"\\begin{{center}}\n{tabular}\n\\end{{center}}" for tabular in self._tabulars())
+        notes = " \\newline \n".join(map(escaped, self.extra_txt))
+        title = escaped(self.title or "")
+        head = f"\\begin{{table}}\n\\caption{{{title}}}\n\\label{{{label}}}\n"
+        return f"{head}{body}\n\\end{{table}}\n\\bigskip\n{notes}"
+
+    def as_latex_tabular(self) -> str:
+        """As LaTeX ``tabular`` environments alone, to stand in a table of one's own."""
+        return "\n\n".join(self._tabulars())
+
+    def _tabulars(self) -> list[str]:
         parts = []
         for table, layout in zip(self.tables, self.layouts):
-            grid = _Grid.of(table, layout)
+            grid = _Grid.of(table, layout).bare
             columns = len(grid.rows[0]) if grid.rows else len(grid.header)
             aligns = ("l" if layout.index else layout.align) + layout.align * (columns - 1)
             lines = [r"\begin{tabular}{" + aligns + "}", r"\hline"]
@@ -143,17 +156,24 @@ class Summary(SummaryExports):
                 lines += [" & ".join(map(escaped, grid.header)) + r"  \\", r"\hline"]
             lines += [" & ".join(map(escaped, row)) + r"  \\" for row in grid.rows]
             parts.append("\n".join([*lines, r"\hline", r"\end{tabular}"]))
-        body = "\n\n".join(parts)
-        notes = " \\newline \n".join(map(escaped, self.extra_txt))
-        title = escaped(self.title or "")
-        head = f"\\begin{{table}}\n\\caption{{{title}}}\n\\label{{{label}}}\n"
-        return f"{head}{body}\n\\end{{table}}\n\\bigskip\n{notes}"
+        return parts
+
+    def as_csv(self) -> str:
+        """As comma-separated values: the title, then the rows of each table."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        if self.title:
+            writer.writerow([self.title])
+        for table, layout in zip(self.tables, self.layouts):
+            grid = _Grid.of(table, layout).bare
+            writer.writerows([grid.header, *grid.rows] if grid.header else grid.rows)
+        return out.getvalue().rstrip("\n")
 
     def as_markdown(self) -> str:
         """As Markdown tables."""
         parts = [f"**{self.title}**"] if self.title else []
         for table, layout in zip(self.tables, self.layouts):
-            grid = _Grid.of(table, layout)
+            grid = _Grid.of(table, layout).bare
             header = grid.header or [""] * len(grid.rows[0])
             right = (layout.align == "r" and not layout.index, *[layout.align == "r"] * (len(header) - 1))
             parts.append(Grid(tuple(header), tuple(map(tuple, grid.rows)), right).markdown())
@@ -177,6 +197,11 @@ class _Grid:
             columns.insert(0, [str(label) for label in table.index])
             header.insert(0, "")
         return cls(header if layout.header else [], [list(row) for row in zip(*columns)], layout)
+
+    @property
+    def bare(self) -> _Grid:
+        """Without the blanks that only a text needs."""
+        return _Grid([c.strip() for c in self.header], [[c.strip() for c in row] for row in self.rows], self.layout)
 
     @property
     def widths(self) -> list[int]:
