@@ -34,6 +34,14 @@ def test_links_lead_somewhere(page):
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("picture", sorted((TOP / "docs" / "figures").glob("walk_*.png")), ids=lambda path: path.stem)
+def test_a_picture_of_a_walk_stands_behind_the_lines_that_draw_it(picture):
+    page = TOP / "docs" / f"{picture.stem.removeprefix('walk_').replace('_', '-')}.md"
+    before, _, after = page.read_text(encoding="utf-8").partition(f"(figures/{picture.name})")
+    assert after
+    assert re.findall(r"^```python\n(.*?)^```$", before, flags=re.DOTALL | re.MULTILINE)[-1].startswith("ax = ")
+
+
 def test_every_page_is_in_the_table_of_contents():
     docs, listed = TOP / "docs", {TOP / "docs" / "index.md"}
     for page in docs.rglob("*.md"):
