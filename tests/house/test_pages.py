@@ -36,9 +36,8 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("picture", sorted((TOP / "docs" / "figures").glob("walk_*.png")), ids=lambda path: path.stem)
 def test_a_picture_of_a_walk_stands_behind_the_lines_that_draw_it(picture):
-    page = TOP / "docs" / f"{picture.stem.removeprefix('walk_').replace('_', '-')}.md"
-    before, _, after = page.read_text(encoding="utf-8").partition(f"(figures/{picture.name})")
-    assert after
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    (before,) = [text.partition(mark)[0] for text in texts if (mark := f"(figures/{picture.name})") in text]
     assert re.findall(r"^```python\n(.*?)^```$", before, flags=re.DOTALL | re.MULTILINE)[-1].startswith("ax = ")
 
 
