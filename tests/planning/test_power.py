@@ -12,7 +12,7 @@ from scipy import stats
 import henderson
 from henderson.design.given import given_parameters
 from henderson.design.without_response import design_without_response
-from henderson.errors import DataError
+from henderson.errors import DataError, NotAvailable
 from henderson.planning.decide import Tester
 from henderson.planning.extend import Study
 from henderson.planning.hypothesis import hypothesis
@@ -273,3 +273,15 @@ def test_the_picture():
         own = found.frame[found.frame["h"] == h]
         np.testing.assert_array_equal(lines[f"h = {h}"].get_xydata(), own[["g", "power"]].to_numpy(float))
     assert ax.get_xlabel() == "number of levels of g"
+
+
+def test_a_negative_variance_is_refused_by_name_unless_another_is_given():
+    rng = np.random.default_rng(1)
+    e = rng.normal(size=(30, 4))
+    e -= 0.4 * e.mean(axis=1, keepdims=True)
+    table = pd.DataFrame({"y": e.ravel(), "g": np.repeat(np.arange(30), 4), "x": np.tile(np.arange(4.0), 30)})
+    fit = henderson.lmer("y ~ x + (1 | g)", table, bound=False)
+    assert fit.varcorr["vcov"].iloc[0] < 0
+    with pytest.raises(NotAvailable, match=r"power\(\): the variance of g is negative"):
+        fit.power("x", n=5, seed=1)
+    assert fit.power("x", varcorr={"g": 0.5}, n=5, seed=1).frame["n"].iloc[0] == 5

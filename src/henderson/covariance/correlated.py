@@ -209,6 +209,13 @@ class Correlated(Structure):
         roots = [self.correlation.root(phi, q) for phi in self.correlation.trials(q)]
         return np.stack([root @ root.T for root in roots])
 
+    def family(self, lam: FloatArray, size: float) -> list[FloatArray]:
+        """θ of the trials."""
+        q = len(lam)
+        factor = size / np.sqrt((lam**2).sum())
+        own = self.theta(lam)[: self._n_sd(q)] * (factor if self.homogeneous else np.sqrt(factor))
+        return [np.concatenate([own, phi]) for phi in self.correlation.trials(q)]
+
     def rays(self, q: int) -> FloatArray:
         """Correlation matrices of the family; from λ = 0 it can grow into each."""
         return self._members(q)

@@ -177,6 +177,11 @@ class Structure(ABC):
         structure has no more minima than others."""
         return []
 
+    def family(self, lam: FloatArray, size: float) -> list[FloatArray]:
+        """θ of members from one end of the structure to the other, their standard deviations in the proportions of
+        those of λ and their squares in sum `size`²; none where it is not a family of correlations."""
+        return []
+
     # ---- units
 
     def whiten(self, gram: FloatArray, correlate: bool = True) -> FloatArray:

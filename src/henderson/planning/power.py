@@ -255,6 +255,8 @@ def power(
             if value is not None:
                 raise ValueError(f"{name}= goes with a formula; a fit has its own")
         fit = _fit_in(model)
+        if theta is None and varcorr is None:
+            fit.refuse_negative("power()")
         study, known = study_of_fit(fit), _estimates(fit)
         own = getattr(model, "_request", InferenceRequest())
         reml, request = fit.reml if REML is None else REML, InferenceRequest.of(ddf or own.ddf)

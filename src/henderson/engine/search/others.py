@@ -12,7 +12,7 @@ from henderson.engine.search.descent import WORTHWHILE, singular_blocks
 from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
 from henderson.engine.search.lows import Lows, elsewhere
 from henderson.engine.search.screen import ends, is_cheap
-from henderson.engine.search.start import other_starts, widened_starts
+from henderson.engine.search.start import other_starts, shared_starts, widened_starts
 from henderson.engine.search.survey import Survey
 
 #: effects up to which a singular model is searched from other starts too
@@ -92,12 +92,27 @@ def lowest(
     look: Look, evaluate: Callable[[np.ndarray], Evaluation], elsewhere: list[tuple[np.ndarray, float]]
 ) -> list[tuple[np.ndarray, float]]:
     """The lower half of many starts, or fewer."""
-    theta = [one for one, _ in elsewhere]
-    deviance = (
-        [evaluate(one).deviance for one in theta] if look.survey is None else look.survey.deviances(np.array(theta))
-    )
+    deviance = _deviances(look, evaluate, [one for one, _ in elsewhere])
     kept = min(ONE_BY_ONE, len(elsewhere) // 2)
     return [elsewhere[i] for i in np.argsort(deviance, kind="stable")[:kept]]
+
+
+def shared_again(
+    look: Look, evaluate: Callable[[np.ndarray], Evaluation], point: Evaluation
+) -> list[tuple[np.ndarray, float]]:
+    """Of the starts of each size where effects may stand for the residual (`shared_starts`), the lowest."""
+    sizes = shared_starts(look.criterion.blocks, point, look.criterion.system.cross.n)
+    return [(theta[int(np.argmin(_deviances(look, evaluate, theta)))], -np.inf) for theta in sizes]
+
+
+def _deviances(look: Look, evaluate: Callable[[np.ndarray], Evaluation], theta: list[np.ndarray]) -> np.ndarray:
+    """The deviance at several θ, all at once where there is a survey; infinite where there is none."""
+    several = (
+        np.array([evaluate(one).deviance for one in theta])
+        if look.survey is None
+        else look.survey.deviances(np.array(theta))
+    )
+    return np.where(np.isfinite(several), several, np.inf)
 
 
 def lower(

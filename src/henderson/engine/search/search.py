@@ -20,7 +20,7 @@ from henderson.engine.search.descent import PER_ROW, WORTHWHILE, Certified, desc
 from henderson.engine.search.glance import glance, is_alone
 from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
-from henderson.engine.search.others import lower, lowest, promising, screened, was_seen
+from henderson.engine.search.others import lower, lowest, promising, screened, shared_again, was_seen
 from henderson.engine.search.screen import is_cheap
 from henderson.engine.search.start import first_point, point_after, restarts
 
@@ -107,6 +107,8 @@ def _descend_elsewhere(
     if (again or any(singular_blocks(criterion.blocks, point.lam))) and not look.is_huge:
         more = [(theta, -np.inf) for theta in restarts(criterion.blocks, point)]
         others += lowest(look, evaluate, more) if more else []
+    if not look.is_huge:
+        others += shared_again(look, evaluate, point)
     for theta, promised in others:
         least = ended.optimum.point.deviance
         if promised > least or was_seen(look, seen.basins, theta, known):

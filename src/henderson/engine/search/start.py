@@ -32,6 +32,9 @@ DRAWN, SMALL = len(DRAWN_SIZES), 150
 FAR = 100.0
 #: sizes of λ that are tried when a start has no deviance
 RETREATS = (1.0, 0.1, 0.0)
+#: variance of a row's effects, relative to the residual's, from which a term may have taken its place, and correlation
+#: below which effects are much like noise; standard deviations at which such a term is looked at again
+SATURATED, NOISE, SHARES = 100.0, 0.3, (0.4, 1.5, 4.0)
 #: standard deviations at which variances that ended at zero are tried again
 WIDENED = (1.0, 5.0)
 
@@ -112,6 +115,37 @@ def restarts(blocks: Blocks, point: Evaluation) -> list[np.ndarray]:
                 other[block.parameters[place]] = theta
                 found.append(other)
     return found
+
+
+def shared_starts(blocks: Blocks, point: Evaluation, n: int) -> list[list[np.ndarray]]:
+    """θ of an end where correlated effects, about one to a row, may stand for the residual: for each of some sizes of
+    a row's effects, the members of their family of correlations that are not noise, too.
+
+    So it may be where the residual variance is all but nothing, because less correlation explains every row, or where
+    the effects are all but uncorrelated, and noise themselves: beside either there often is another minimum, in which
+    noise and effects share the variance.
+    """
+    found: list[list[np.ndarray]] = []
+    for block, lam in zip(blocks.blocks, point.lam):
+        if 2 * block.size < n:
+            continue
+        for structure, rows, place in zip(block.layout.structures, block.layout.terms, block.layout.theta_of):
+            own = lam[rows, rows]
+            if not own.any() or not ((own**2).sum() >= SATURATED or _is_noise(own)):
+                continue
+            for size in SHARES:
+                family = [one for one in structure.family(own, size) if not _is_noise(structure.lam(one, len(own)))]
+                others = [point.theta.copy() for _ in family]
+                for other, theta in zip(others, family):
+                    other[block.parameters[place]] = theta
+                found += [others] if others else []
+    return found
+
+
+def _is_noise(lam: np.ndarray) -> bool:
+    """Whether effects with the root λ are all but uncorrelated."""
+    cov = lam @ lam.T
+    return bool(np.abs(np.tril(cov, -1)).max(initial=0.0) <= NOISE * np.diag(cov).mean())
 
 
 def widened_starts(blocks: Blocks, lam: list[np.ndarray], singular: list[bool]) -> list[np.ndarray]:
