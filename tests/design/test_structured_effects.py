@@ -154,7 +154,7 @@ def test_statsmodels_door_has_native_results_of_what_it_cannot_pack(data):
 
 
 def test_profiles_are_refused_by_name(data):
-    for bars in ("ar1(0 + t | g)", "homcs(0 + f | g)"):
+    for bars in ("rr(0 + f | g, 2)", "fa(0 + f | g, 1)"):
         with pytest.raises(DataError, match=r"profile.*there are method='boot' and 'wald'"):
             henderson.lmer(f"y ~ x + {bars}", data).conf_int(method="profile")
 
