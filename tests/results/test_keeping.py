@@ -170,7 +170,8 @@ def same(one, other, tolerance) -> bool:
 @pytest.mark.parametrize("name", MODELS)
 def test_tables_stay_and_the_rest_refuses(name, tmp_path):
     results = MODELS[name](DATA)
-    before = {what: outcome(function, results) for what, function in STAYS.items()}
+    goes_over_rows = {"profile"} if results.design.residual else set()
+    before = {what: outcome(function, results) for what, function in STAYS.items() if what not in goes_over_rows}
     for how in (in_memory, in_pickle, in_format):
         light = how(results, tmp_path / "fit")
         assert type(light) is type(results)
@@ -178,6 +179,9 @@ def test_tables_stay_and_the_rest_refuses(name, tmp_path):
             if what == "profile" and how is not in_format:
                 continue  # dear, and the same whichever way the rows went
             after = outcome(function, light)
+            if what in goes_over_rows:
+                assert "removed by remove_data" in str(after)
+                continue
             assert same(before[what], after, PROFILED if what == "profile" else SAME), (how.__name__, what, after)
         for what, function in GOES.items():
             if what == "cluster-robust" and "Error" in str(outcome(function, results)):
