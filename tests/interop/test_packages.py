@@ -149,17 +149,16 @@ def test_polars_in_polars_out(fit):
 
 
 @pytest.mark.parametrize("kind", [pl.DataFrame, pa.Table])
-def test_tables_by_level_are_of_the_make_of_the_data(fit, kind, tmp_path):
+def test_tables_by_level_have_the_levels_as_index(fit, kind, tmp_path):
     table = pl.from_pandas(SLEEP) if kind is pl.DataFrame else pa.Table.from_pandas(SLEEP)
     own = henderson.lmer("Reaction ~ Days + (Days | Subject)", table)
     own.save(tmp_path / "own", remove_data=True)
     for one in (own, henderson.load(tmp_path / "own")):
         for name in ("ranef", "ranef_sd", "coef"):
             found, want = getattr(one, name)["Subject"], getattr(fit, name)["Subject"]
-            assert isinstance(found, kind)
-            pd.testing.assert_frame_equal(found.to_pandas().set_index("Subject"), want, rtol=1e-6)
+            pd.testing.assert_frame_equal(found, want, rtol=1e-6)
     crossed = henderson.lmer("strength ~ 1 + (1 | batch / cask)", pl.from_pandas(henderson.datasets.load("Pastes")))
-    assert crossed.ranef["cask:batch"].columns == ["cask:batch", "(Intercept)"]
+    assert list(crossed.ranef["cask:batch"].columns) == ["(Intercept)"]
 
 
 def test_columns_of_an_arrow_table_are_arrows(fit):

@@ -100,8 +100,7 @@ class EffectsMethods(FittedModel):
     def ranef(self) -> dict[str, Any]:
         """Conditional modes of the random effects: grouping factor → table of levels × effects.
 
-        Levels are the index; of a model of a polars or pyarrow table the tables are of its make, the levels their
-        first column.
+        Levels are the index, whatever make the data were: tables are looked up by level.
 
         Examples
         --------
@@ -115,16 +114,7 @@ class EffectsMethods(FittedModel):
         """
         from henderson.prediction.level_effects import modes_by_factor
 
-        return self._of_levels(modes_by_factor(self.engine))
-
-    def _of_levels(self, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
-        """Tables by level, of the make of the data."""
-        from henderson.tables.backend import in_backend
-
-        specs = self.design.specs
-        if specs is None or specs.make == "pandas":
-            return dict(frames)
-        return {name: in_backend(frame.reset_index(), specs.make) for name, frame in frames.items()}
+        return dict(modes_by_factor(self.engine))
 
     @cached_property
     def ranef_sd(self) -> dict[str, Any]:
@@ -143,7 +133,7 @@ class EffectsMethods(FittedModel):
         from henderson.prediction.level_effects import sds_by_factor
 
         self.engine.refuse_negative("ranef_sd")
-        return self._of_levels(sds_by_factor(self.engine))
+        return dict(sds_by_factor(self.engine))
 
     @cached_property
     def ranef_cov(self) -> tuple[FloatArray, ...]:
@@ -234,7 +224,7 @@ class EffectsMethods(FittedModel):
             for name in total.columns:
                 table[name] = table[name] + total[name] if name in table else total[name]
             out[factor] = table
-        return self._of_levels(out)
+        return out
 
     @cached_property
     def is_singular(self) -> bool:
