@@ -230,7 +230,8 @@ def mmrm(
         As for `lmer`; a weight w divides the variance of its row.
     ddf : {"satterthwaite", "kenward-roger", "kenward-roger-linear", "between-within", "residual", "asymptotic", …}
         Degrees of freedom of tests of fixed effects. "kenward-roger" is SAS's, with second derivatives of the
-        covariance; "kenward-roger-linear" leaves these out.
+        covariance; "kenward-roger-linear" leaves these out. "satterthwaite-sas" is for `us` with weights, where SAS has
+        df of its own.
     cov : {"model", "kenward-roger", "CR0", "CR1", "CR2", "CR3", …}, optional
         Covariance of the fixed effects; by default the one that goes with `ddf`. The robust ones are by patient.
 

@@ -179,7 +179,7 @@ def test_dependent_rows_count_once(fit):
 
 def test_one_row_is_the_square_of_t(fit):
     for ddf in DDF:
-        if ddf == "between-within":
+        if ddf in ("between-within", "satterthwaite-sas"):  # of subjects, of weighted residuals with `us`
             continue
         inference = infer(fit, ddf=ddf)
         row = np.arange(1.0, len(inference.names) + 1)
@@ -193,6 +193,11 @@ def test_kenward_roger_of_2009_is_that_of_1997_where_covariances_are_linear(fit)
     first, second = (infer(fit, ddf=ddf) for ddf in ("kenward-roger", "kenward-roger-2009"))
     np.testing.assert_array_equal(first.cov, second.cov)
     np.testing.assert_array_equal(first.df(np.eye(7)), second.df(np.eye(7)))
+
+
+def test_sas_own_satterthwaite_is_refused_where_its_df_are_not_known(fit):
+    with pytest.raises(ValueError, match="weights with an unstructured covariance"):
+        infer(fit, ddf="satterthwaite-sas")
 
 
 def test_methods_are_listed_when_unknown(fit):

@@ -224,6 +224,7 @@ def _title(fit: Fit, inference: Inference) -> str:
     title = title_of(fit)
     names = {
         "satterthwaite": "Satterthwaite's method",
+        "satterthwaite-sas": "Satterthwaite's method as in SAS",
         "kenward-roger": "Kenward-Roger's method",
         "kenward-roger-linear": "Kenward-Roger's method without second derivatives",
     }

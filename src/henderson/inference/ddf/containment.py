@@ -4,9 +4,10 @@
 its variables are among theirs: ``A`` is in ``A*Block``). Each random effect adds so much to the rank of [X Z]; the df
 are the smallest of these among the effects that contain it, or, when there is none, n − rank [X Z].
 
-**Between-within** (DDFM=BETWITHIN): n − rank X is divided into a part between subjects, N − the rank of what X spans
-that is constant within every subject, and the rest, within. A term gets the former when all its columns are constant
-within subjects, the latter when not. When several within-subject factors are involved, each term gets the rank that
+**Between-within** (DDFM=BETWITHIN): n − rank X is divided into a part between subjects, N − the rank of the terms that
+are constant within every subject, and the rest, within. A term gets the former when all its columns are constant
+within subjects, the latter when not. SAS counts terms, not what they span: arms that stand in ``visit:arm`` only take
+no df from the patients. When several within-subject factors are involved, each term gets the rank that
 the interaction of subject with its within-subject variables adds. Subjects are the top grouping factor; where residuals
 have a covariance structure, its series. With the unstructured one and no random effects SAS gives all effects the df
 between subjects.
@@ -147,23 +148,24 @@ def between_within(fitted: FitMoments) -> ByTerm:
     fit = fitted.fit
     if (found := remembered(fit, "between-within")) is not None:
         return found
-    if fit.design.residual is not None and fit.design.residual.structure == "us" and not fit.design.terms:
-        return _all_between(fitted)
     x, kept = fit.observed_for("ddf='between-within'").X, fitted.kept
     subject = cluster_codes(fit)
     count = int(subject.max()) + 1
     varies = _varies_within(x, subject, count)
     terms = _fixed_terms(fit)
-    effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
-    counted = Ranks(x[:, kept])
-    rank = counted.of(effects)
-    # rank [X S] − rank X: what subjects add to X; equally N − (rank X − what of X lies within subjects)
-    between_df = rank - int(kept.sum())
-    within_df = fit.n - int(kept.sum()) - between_df
     inside = [bool(varies[term.columns].any()) for term in terms]
+    constant = sum(int(kept[term.columns].sum()) for term, one in zip(terms, inside) if not one)
+    between_df = count - constant
+    if fit.design.residual is not None and fit.design.residual.structure == "us" and not fit.design.terms:
+        # SAS's exception: with an unstructured covariance and no random effects all terms have the df between subjects
+        return _by_term(fitted, terms, [float(between_df)] * len(terms))
+    within_df = fit.n - int(kept.sum()) - between_df
     values = [float(within_df if one else between_df) for one in inside]
     components = _within_components(fit, subject, [term if one else None for term, one in zip(terms, inside)])
     if len(set(components.values())) > 1:
+        effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
+        counted = Ranks(x[:, kept])
+        rank = counted.of(effects)
         of_component: dict[frozenset[str], float] = {}
         for key in sorted(set(components.values()), key=len):
             effects.append(_interaction(subject, *_cells(fit, key)))
@@ -173,17 +175,6 @@ def between_within(fitted: FitMoments) -> ByTerm:
         for k, key in components.items():
             values[k] = of_component[key]
     return _by_term(fitted, terms, values)
-
-
-def _all_between(fitted: FitMoments) -> ByTerm:
-    """SAS's exception: with an unstructured covariance of the residuals and no random effects all effects have the df
-    between subjects, N − rank of what X spans that is constant within every subject."""
-    fit = fitted.fit
-    x, kept, subject = fit.observed_for("ddf='between-within'").X, fitted.kept, cluster_codes(fit)
-    effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
-    between = Ranks(x[:, kept]).of(effects) - int(kept.sum())
-    terms = _fixed_terms(fit)
-    return _by_term(fitted, terms, [float(between)] * len(terms))
 
 
 def _within_components(fit: Fit, subject: FloatArray, terms: Sequence[_FixedTerm | None]) -> dict[int, frozenset[str]]:

@@ -14,6 +14,7 @@ from henderson.inference.ddf.kenward_roger import (
     kenward_roger_linear,
     kenward_roger_observed,
 )
+from henderson.inference.ddf.sas_weighted import satterthwaite_sas
 from henderson.inference.ddf.satterthwaite import satterthwaite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.inference import DdfMethod
@@ -25,6 +26,7 @@ DDF: dict[str, Callable[[FitMoments], DdfMethod]] = {
     "containment": containment,
     "between-within": between_within,
     "satterthwaite": satterthwaite,
+    "satterthwaite-sas": satterthwaite_sas,
     "kenward-roger": kenward_roger,
     "kenward-roger-2009": kenward_roger,
     "kenward-roger-observed": kenward_roger_observed,
