@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import henderson
+from henderson.covariance.residual.matern import SMOOTHNESSES
 
 #: twenty patients, some visits, six parameters too many: patient, visit, item, x, y
 FEW = (
@@ -38,3 +40,17 @@ def test_an_optimum_is_found_whatever_visits_are_called():
         assert not fit.engine.at_end
         found.append(-2 * fit.llf)
     assert found == pytest.approx([145.785687] * len(found), abs=DEVIANCE)
+
+
+def test_a_smoothness_that_goes_to_zero_ends_and_says_so():
+    """The Matérn family nears compound symmetry as ν falls: a search ran on to ν = 0.001, r = 1e154 and into NaN."""
+    rng = np.random.default_rng(5)
+    patient, t = np.repeat(np.arange(25), 4), np.tile([0.0, 1.0, 2.5, 4.5], 25)
+    y = 2 * rng.normal(size=25)[patient] + rng.normal(size=100)
+    data = pd.DataFrame({"patient": patient, "t": t, "y": y})
+    fit = henderson.mmrm("y ~ t + sp_mat(t | patient)", data)
+    exchangeable = henderson.mmrm("y ~ t + cs(t | patient)", data)
+    assert fit.converged
+    assert fit.engine.optimum.message.endswith("at the end of its range: Smoothness")
+    assert fit.engine.psi[2] == pytest.approx(SMOOTHNESSES[0], rel=1e-3)
+    assert 0 < fit.deviance - exchangeable.deviance < 0.2

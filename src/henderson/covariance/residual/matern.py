@@ -5,6 +5,10 @@
 K_ν and its derivatives in z and ν are integrals (DLMF 10.32.9), K_ν(z) = ∫₀^∞ e^{−z cosh t} cosh(νt) dt, whose
 integrand is analytic and falls faster than any exponential: the trapezoidal rule is exact to rounding with steps of
 0.1, or 0.7 of the width of its peak, 1/√(z² + ν²)^½.
+
+Matérn's family has ends that it does not hold: as ν grows f becomes a Gaussian, and as ν goes to zero with r^ν held a
+constant, f(d) for every d > 0 (compound symmetry). ν is kept within SMOOTHNESSES; an optimum at an end of that is said
+to be one.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from henderson.covariance.residual.distance import ByDistance
-from henderson.covariance.residual.structure import Kind
-from henderson.numerics.jets import exp
+from henderson.covariance.residual.structure import AT_END, Kind
+from henderson.numerics.jets import exp, joined, tanh
 
 FloatArray = np.ndarray
 
@@ -26,6 +30,12 @@ STEP, OF_PEAK, NOTHING = 0.1, 0.7, -45.0
 AT_ONCE = 512
 #: smoothness of the first try
 SMOOTHNESS = 0.5
+#: |log r| is below this; distances over r beyond which f is zero in floating point
+FAR, APART = 300.0, 5000.0
+#: smallest and largest smoothness; their logs' middle, and half the distance between them
+SMOOTHNESSES = (0.005, 200.0)
+MIDDLE = float(np.log(SMOOTHNESSES).mean())
+HALF = float(np.log(SMOOTHNESSES[1]) - MIDDLE)
 
 
 class Matern(ByDistance):
@@ -57,12 +67,29 @@ class Matern(ByDistance):
         return f * (second + first[:, None] * first)
 
     def shape_natural(self, phi: Any) -> Any:
-        """e^φ."""
-        return exp(phi)
+        """log ν = MIDDLE + HALF tanh(φ₂/HALF), log r = φ₁ (1 + 1/ν) within ±FAR.
+
+        Along small ν with r^ν constant φ₁ hardly moves.
+        """
+        log_nu = tanh(phi[1:] * (1 / HALF)) * HALF + MIDDLE
+        log_r = tanh(phi[:1] * (exp(-log_nu) + 1.0) * (1 / FAR)) * FAR
+        return joined([exp(log_r), exp(log_nu)])
 
     def shape_working(self, s: FloatArray) -> FloatArray:
-        """log r and log ν."""
-        return np.log(s)
+        """Their inverse."""
+        along = (np.log(s[1]) - MIDDLE) / HALF
+        to_nu = HALF * np.arctanh(np.clip(along, -1 + AT_END**2, 1 - AT_END**2))
+        to_r = FAR * np.arctanh(np.clip(np.log(s[0]) / FAR, -1 + AT_END**2, 1 - AT_END**2))
+        return np.array([to_r / (1 + 1 / s[1]), to_nu])
+
+    @property
+    def ranges(self) -> tuple[tuple[float, float], ...]:
+        """Of the smoothness SMOOTHNESSES."""
+        return (*super().ranges[:-1], SMOOTHNESSES)
+
+    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+        """A smoothness at its least or largest."""
+        return np.array([False, False, abs(np.log(psi[2]) - MIDDLE) > HALF * (1 - AT_END**0.5)])
 
     def of_range(self, r: float) -> FloatArray:
         """With a smoothness of a half: exponential."""
@@ -74,7 +101,8 @@ class Matern(ByDistance):
 
         r, nu = s
         f, first, second = np.ones(d.shape), np.zeros((2, *d.shape)), np.zeros((2, 2, *d.shape))
-        apart = d > 0
+        f[d > APART * r] = 0.0
+        apart = (d > 0) & (d <= APART * r)
         z, back = np.unique(d[apart] / r, return_inverse=True)
         if not len(z):
             return f, first, second
