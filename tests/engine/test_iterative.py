@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 import henderson
+from henderson.engine.deletion import fit_without
 from henderson.engine.factor.front import eliminate, shrink
 from henderson.engine.factor.iterative.by_level import level_variances
 from henderson.engine.factor.iterative.choice import system_of
@@ -248,6 +249,32 @@ def test_variances_of_zero_and_very_large_ones(table: pd.DataFrame) -> None:
             np.testing.assert_allclose(found.theta, exact.theta, rtol=1e-4, atol=1e-3)
 
 
+def test_other_starts_where_variances_end_at_zero_and_where_one_was_given(table: pd.DataFrame) -> None:
+    data = table.assign(flat=np.random.default_rng(5).normal(size=len(table)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", henderson.SingularMatrixWarning)
+        flat = henderson.lmer("flat ~ x + (1 | u) + (1 | i)", data, rest="iterative")
+    assert min(flat.theta) == 0
+    assert (flat.optinfo["starts"], flat.optinfo["elsewhere"]) == (3, "searched")
+    plain = henderson.lmer(FORMULAS[0], table, rest="iterative")
+    assert (plain.optinfo["starts"], plain.optinfo["elsewhere"]) == (1, "not searched")
+    for start in ([50.0, 0.0], [0.0, 0.0]):
+        found = henderson.lmer(FORMULAS[0], table, rest="iterative", start=start)
+        np.testing.assert_allclose(found.theta, plain.theta, rtol=1e-4)
+        assert found.optinfo["starts"] == 2
+
+
+def test_fits_without_some_rows_keep_the_probes(table: pd.DataFrame) -> None:
+    """What moves is what the data say, and not that other signs were drawn."""
+    gone, moved = np.flatnonzero(table["u"] == 5), []
+    for rest in ("exact", "iterative"):
+        fit = henderson.lmer(FORMULAS[0], table, rest=rest).engine
+        without = fit_without(fit, gone)
+        moved.append(without.theta - fit.theta)
+    np.testing.assert_allclose(moved[1], moved[0], rtol=0.01)
+    assert without.optimum.monte_carlo is not None
+
+
 def test_auto_announces_that_it_iterates(monkeypatch: pytest.MonkeyPatch, table: pd.DataFrame) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ApproximationWarning)
@@ -306,8 +333,11 @@ def test_it_is_kept(table: pd.DataFrame, tmp_path) -> None:
     again = pickle.loads(pickle.dumps(fit))
     assert again.optinfo["monte_carlo"] == fit.optinfo["monte_carlo"]
     assert again.engine.criterion.system.rest == "iterative"
+    deviance = fit.engine.at_optimum().deviance
+    np.testing.assert_allclose(again.engine.at_optimum().deviance, deviance, rtol=1e-13)  # the same probes
     fit.save(tmp_path / "model.henderson")
     loaded = henderson.load(tmp_path / "model.henderson")
+    np.testing.assert_allclose(loaded.engine.at_optimum().deviance, deviance, rtol=1e-13)
     assert loaded.optinfo["monte_carlo"] == fit.optinfo["monte_carlo"]
     np.testing.assert_allclose(loaded.bse, fit.bse)
 
@@ -339,7 +369,8 @@ def test_forms_by_row(table: pd.DataFrame, formula: str) -> None:
 
 
 def test_the_reviewers_checks(table: pd.DataFrame) -> None:
-    answers = [henderson.lmer(FORMULAS[0], table, rest=rest).check() for rest in ("exact", "iterative")]
+    part = table.head(150).assign(u=lambda rows: rows["u"] % 12, i=lambda rows: rows["i"] % 8)
+    answers = [henderson.lmer(FORMULAS[0], part, rest=rest).check() for rest in ("exact", "iterative")]
     assert len(str(answers[0]).splitlines()) == len(str(answers[1]).splitlines())
 
 

@@ -27,6 +27,7 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.engine.factor import by_slices
 from henderson.engine.factor.iterative.choice import system_of
+from henderson.engine.factor.iterative.system import IterativeSystem
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -102,12 +103,14 @@ class Criterion:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"cross": self.system.cross, "blocks": self.blocks, "basis": self.basis, "reml": self.reml}
-        return {**state, "rest": self.system.rest}
+        return {**state, "rest": self.system.rest, "probes": getattr(self.system, "probes", None)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         cross, blocks = state["cross"], state["blocks"]
         rest = state.get("rest", "exact")
         system = Unsummed(cross, blocks) if isinstance(cross, Counts) else system_of(cross, blocks, rest)
+        if (probes := state.get("probes")) is not None and isinstance(system, IterativeSystem):
+            system = system.with_probes(probes)
         self.__dict__.update(system=system, basis=state["basis"], reml=state["reml"], evaluations=0)
 
     @property
@@ -140,6 +143,10 @@ class Criterion:
         """Factor the equations at working λ, which need not be triangular."""
         self.evaluations += 1
         return Evaluation(self, lam, theta)
+
+    def elsewhere(self) -> Criterion:
+        """The same for points that are not near the optimum of a search."""
+        return Criterion(self.system.elsewhere(), self.basis, self.reml)
 
     def at_known(self, point: Evaluation) -> Evaluation:
         """The criterion where one of the same design, with another y or the other likelihood, was factored."""

@@ -16,7 +16,9 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.fit import Fit, fit_design, in_user_units
 from henderson.engine.residual.fit import StructuredFit, fit_structured
+from henderson.engine.search.by_probes import descend_again
 from henderson.engine.search.search import search
+from henderson.engine.search.start import working_theta
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.errors import DataError
 from henderson.numerics.threads import blas_threads
@@ -36,8 +38,8 @@ def criterion_without(fit: Fit, gone: np.ndarray) -> Criterion:
     """
     whole = fit.criterion
     part = CrossProducts.of(fit.design, [fit.rows[gone]], whole.blocks, whole.basis)
-    cross = whole.system.cross - part
-    return Criterion(system_of(cross, whole.blocks, fit.rest), whole.basis, fit.reml)
+    system = system_of(whole.system.cross - part, whole.blocks, fit.rest).like(whole.system)
+    return Criterion(system, whole.basis, fit.reml)
 
 
 def fit_without(fit: Fit, gone: np.ndarray) -> Fit:
@@ -84,7 +86,11 @@ def fit_without(fit: Fit, gone: np.ndarray) -> Fit:
     with blas_threads(fit.criterion.order):
         criterion = criterion_without(fit, gone)
         if _is_independent(criterion, fit.criterion):
-            return in_user_units(design, None, criterion, search(criterion, fit.theta), began)
+            if criterion.system.rest == "iterative":
+                ended = descend_again(criterion, working_theta(criterion, fit.theta))
+            else:
+                ended = search(criterion, fit.theta)
+            return in_user_units(design, None, criterion, ended, began)
     return fit_design(design, fit.rows[np.flatnonzero(kept)], reml=fit.reml, start=fit.theta, progress=False)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from henderson.engine.factor.iterative.by_level import outer_parts, own_blocks
+from henderson.engine.factor.iterative.by_level import PROBES, outer_parts, own_blocks
 from henderson.engine.factor.iterative.levels import block_matrix
 from henderson.engine.factor.iterative.pairs import Pairs
 from henderson.engine.factor.iterative.rest import IterativeRest
@@ -50,6 +50,10 @@ class IteratedLoads:
 
     def diagonal(self) -> FloatArray:
         """z_i'Wz_i, (n,)."""
+        return self.diagonal_and_error()[0]
+
+    def diagonal_and_error(self) -> tuple[FloatArray, FloatArray]:
+        """z_i'Wz_i, and its standard error over probes; (n,) each."""
         scaled, pairs = self.solver.scaled, self.pairs
         own = own_blocks(scaled)
         out = np.square(self.half).sum(axis=0)
@@ -62,14 +66,20 @@ class IteratedLoads:
             for a, moved in enumerate(self.moved):
                 met = pairs.by_front[self.codes[row] * pairs.q + a, weighed.indices]
                 out -= 2 * moved * np.bincount(row, np.asarray(met).ravel() * weighed.data, len(out))
+        total, squares = np.zeros(len(out)), np.zeros(len(out))
         for one, other, weight in outer_parts(self.solver.operator):
             by_front = [pairs.front_of(part) if pairs.q else part[:0] for part in (one, other)]
             step = max(1, SLICE // one.shape[1])
             for start in range(0, len(out), step):
                 here = slice(start, start + step)
                 first, second = (self._of(here, part, front) for part, front in zip((one, other), by_front))
-                out[here] += weight * np.einsum("nk,nk->n", first, second)
-        return out
+                own = first * second
+                out[here] += weight * own.sum(axis=1)
+                if weight < 1:  # of probes
+                    total[here] += own.sum(axis=1)
+                    squares[here] += np.einsum("nk,nk->n", own, own)
+        variance = np.maximum(squares - total**2 / PROBES, 0.0) / (PROBES - 1)
+        return out, np.sqrt(variance / PROBES)
 
     def _of(self, rows: slice, part: FloatArray, front: FloatArray) -> FloatArray:
         """s'F of some rows for F (R, k), and A F (J q, k)."""

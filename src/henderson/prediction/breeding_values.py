@@ -20,8 +20,8 @@ from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit, by_effects
 from henderson.intervals.variance_errors import variance_covariance
 from henderson.numerics.threads import blas_threads
+from henderson.prediction.iterated_errors import error_kernels
 from henderson.prediction.loads import loads_of
-from henderson.prediction.row_errors import ErrorKernels
 from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
@@ -43,7 +43,7 @@ def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     terms[k] = NewTerm(None, np.empty((J, 0)), rows)
     X = np.zeros((J, len(fit.design.x_names)))
     loads, _ = loads_of(point.criterion, point.lam, X, terms)
-    kernels = ErrorKernels(point.factor, point.phi if fixed else np.zeros_like(point.phi), None, point.ze)
+    kernels = error_kernels(point.factor, point.phi if fixed else np.zeros_like(point.phi), None, point.ze)
     return np.asarray(fit.sigma**2 * kernels(loads).variance)
 
 

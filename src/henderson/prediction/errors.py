@@ -32,6 +32,7 @@ from henderson.inference.information import coordinates, coordinates_of, curvatu
 from henderson.numerics.linalg import positive_inverse
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.combinations import combinations_of
+from henderson.prediction.iterated_errors import IteratedErrors, error_kernels, warn_of_probes
 from henderson.prediction.loads import loads_of
 from henderson.prediction.new_level_limits import Differences, Known
 from henderson.prediction.row_errors import ErrorKernels
@@ -155,7 +156,7 @@ class JointErrors:
         return None if found is None else found.flat
 
     @cached_property
-    def _kernels(self) -> ErrorKernels:
+    def _kernels(self) -> ErrorKernels | IteratedErrors:
         point, relative, omega = self.fit.at_optimum(), None, self._omega
         if omega is not None:
             if self.rule is not None and self.rule.singular is not None and is_singular(self.fit):
@@ -163,7 +164,7 @@ class JointErrors:
             away = np.column_stack([np.eye(len(self._g)), -self._g])
             relative = away @ omega @ away.T
         with blas_threads(self.fit.criterion.order):
-            return ErrorKernels(point.factor, point.phi, relative, point.ze)
+            return error_kernels(point.factor, point.phi, relative, point.ze)
 
     @cached_property
     def _known(self) -> Known:
@@ -205,6 +206,8 @@ class JointErrors:
         many = combinations_of(X, terms)
         forms = partial(self._forms, observed=observed, fresh=fresh)
         found = forms(X, terms) if many is None else many.quadratic(forms)
+        if isinstance(self._kernels, IteratedErrors):
+            warn_of_probes(self._kernels)
         variance = found[:, 0] + own
         scale = self.fit.sigma**2
         times = 0.0 if self.rule is None else self.rule.times

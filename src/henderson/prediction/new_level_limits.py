@@ -76,7 +76,7 @@ class Known:
             for block, one in zip(criterion.blocks.blocks, fitted.fit.at_optimum().lam)
         ]
         with blas_threads(criterion.order):
-            far = moments_at(criterion.at_lam(lam, np.zeros(criterion.blocks.n_theta)))
+            far = moments_at(criterion.elsewhere().at_lam(lam, np.zeros(criterion.blocks.n_theta)))
             whole = far.with_residual
             phi = scaled_inverse(whole.f0[: whole.p, : whole.p])
             seen = _covariance(information(whole, phi), tangent(fitted))

@@ -32,6 +32,7 @@ CLASSES = {
     "StructuredFit": "henderson.engine.residual.fit",
     "BlockModel": "henderson.engine.residual.model",
     "MonteCarlo": "henderson.engine.search.monte_carlo",
+    "Probes": "henderson.engine.factor.iterative.rest",
     "Criterion": "henderson.engine.criterion",
     "Basis": "henderson.engine.sums.basis",
     "Blocks": "henderson.engine.sums.blocks",

@@ -77,6 +77,14 @@ class System:
         other.cross = cross
         return other
 
+    def like(self, other: System) -> System:
+        """The same with the probes of another system of the same effects, where it has probes."""
+        return self
+
+    def elsewhere(self) -> System:
+        """The same for a λ that is not near where a search ended."""
+        return self
+
     def factor(self, lam: Sequence[np.ndarray]) -> Factor:
         """The factor at λ of every block."""
         return Factor(self, lam)

@@ -5,9 +5,10 @@
    of every combination of variances below a tenth of its standard error, that of the deviance below `DEVIANCE` (for
    `ENOUGH` probes at most).
 3. A descent from there. Steps 2 and 3 again until it is so.
+4. Where variances ended at zero: descents from larger ones. Where θ was given to begin from: one from scoring, too.
 
-More probes leave the first as they are, so each round begins close to its end. Nothing is surveyed: there can be other
-minima, and `Search.surveyed` says that nobody looked.
+More probes leave the first as they are, so each round begins close to its end. Nothing is surveyed, as in the exact
+search of models as large; `Search.starts` says how many descents there were.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import numpy as np
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.rest import IterativeRest
 from henderson.engine.factor.iterative.system import IterativeSystem
-from henderson.engine.search.descent import Certified, descend
+from henderson.engine.search.descent import WORTHWHILE, Certified, descend, singular_blocks
 from henderson.engine.search.monte_carlo import Spread, monte_carlo
-from henderson.engine.search.start import first_point, working_theta
+from henderson.engine.search.start import first_point, scoring_start, widened_starts, working_theta
 
 #: Monte-Carlo error relative to the standard error, and that of the deviance, that is small enough
 SHARE, DEVIANCE = 0.1, 0.1
@@ -30,6 +31,8 @@ SHARE, DEVIANCE = 0.1, 0.1
 ENOUGH, MOST = 64, 4096
 #: predicted decrease at which a first descent is over, and a later one
 ROUGH, FINE = 1e-2, 1e-7
+#: deviance above the end's from which a rough descent from elsewhere is of no use
+NEAR = 1.0
 #: times that probes are added
 ROUNDS = 8
 
@@ -88,8 +91,42 @@ def search_by_probes(
         spread = Spread.of(ended.optimum.point, ended.optimum.point.hessian_model)
         if needed(spread) <= count or count >= MOST:
             break
-    ended.optimum.point.criterion.evaluations = counted.evaluations
-    return replace(ended, history=history, monte_carlo=monte_carlo(spread))
+    ended, starts, more = _elsewhere(criterion, ended, again=start is not None)  # 4
+    if starts > 1:
+        spread = Spread.of(ended.optimum.point, ended.optimum.point.hessian_model)
+    ended.optimum.point.criterion.evaluations = counted.evaluations + more
+    return replace(ended, history=history, starts=starts, monte_carlo=monte_carlo(spread))
+
+
+def descend_again(criterion: Criterion, theta: np.ndarray) -> Certified:
+    """The optimum near θ (working basis) by the criterion's own probes: that of a few rows less moves as the data say,
+    and not because other signs were drawn."""
+    ended = descend(criterion, criterion.at, criterion.at(theta), tolerance=FINE)
+    point = ended.optimum.point
+    return replace(ended, monte_carlo=monte_carlo(Spread.of(point, point.hessian_model)))
+
+
+def _elsewhere(criterion: Criterion, ended: Certified, *, again: bool) -> tuple[Certified, int, int]:
+    """The lowest of an end and of descents from elsewhere, how many descents and how many evaluations there were.
+
+    Slow directions are those of where the end is, so what is far from it is looked at without them first.
+    """
+    blocks, point, starts = criterion.blocks, ended.optimum.point, 1
+    far, before = criterion.elsewhere(), criterion.evaluations
+    singular = singular_blocks(blocks, point.lam)
+    firsts = [far.at(theta) for theta in widened_starts(blocks, point.lam, singular)] if any(singular) else []
+    if again:
+        firsts.append(scoring_start(far, far.at))
+    for first in firsts:
+        if not np.isfinite(first.deviance):
+            continue
+        starts += 1
+        least = ended.optimum.point.deviance
+        rough = descend(far, far.at, first, beat=least + NEAR, tolerance=ROUGH).optimum.point
+        if rough.deviance < least + NEAR:
+            other = descend(criterion, criterion.at, criterion.at(rough.theta), beat=least, tolerance=FINE)
+            ended = other if other.optimum.point.deviance < least - WORTHWHILE else ended
+    return ended, starts, far.evaluations + criterion.evaluations - before
 
 
 def needed(spread: Spread) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 
 import numpy as np
 
@@ -43,6 +44,14 @@ class IterativeSystem(System):
         other = copy(self)
         other.probes = probes
         return other
+
+    def like(self, other: System) -> IterativeSystem:
+        """With the probes of another system."""
+        return self.with_probes(other.probes) if isinstance(other, IterativeSystem) else self
+
+    def elsewhere(self) -> IterativeSystem:
+        """Without the slow directions that were found: those of another λ are others."""
+        return self.with_probes(replace(self.probes, slow=None))
 
     def rest_at(self, factor: Factor) -> IterativeRest:
         """The rest when the front of a factor is eliminated."""
