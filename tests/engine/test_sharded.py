@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -28,15 +27,6 @@ CLOSE = 1e-10
 CLOSE_SE = 1e-8
 #: degrees of freedom are ratios of small differences
 CLOSE_DF = 1e-6
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[distributed.Client]:
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def table(n: int = 3000, seed: int = 5) -> pd.DataFrame:

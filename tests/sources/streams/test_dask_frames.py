@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,6 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 #: sums in another order differ by rounding
 CLOSE = 1e-10
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[distributed.Client]:
-    """A cluster of two worker processes."""
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def table(n: int = 3000, seed: int = 5) -> pd.DataFrame:

@@ -8,20 +8,18 @@ several workers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 from henderson.errors import DataError, first_line
 from henderson.sources.frames import read_table
-from henderson.sources.streams.source import A, Part, Source
-from henderson.sources.table import Table, unknown_column
+from henderson.sources.streams.source import A, Part, read_part
+from henderson.sources.streams.worker_frame import LOOK, WorkerFrame
+from henderson.sources.table import Table
 
 #: partial results that are added in one task
 AT_ONCE = 8
-#: rows that are looked at for what the columns hold
-LOOK = 10_000
 
 
 def is_dask(data: Any) -> bool:
@@ -29,33 +27,10 @@ def is_dask(data: Any) -> bool:
     return type(data).__module__.startswith("dask.dataframe") and hasattr(data, "to_delayed") and data.ndim == 2
 
 
-@dataclass(frozen=True)
-class DaskFrame:
-    """A Dask DataFrame as a source.
-
-    Attributes
-    ----------
-    frame : dask.dataframe.DataFrame
-    """
-
-    frame: Any
+class DaskFrame(WorkerFrame):
+    """A Dask DataFrame as a source."""
 
     title = "the Dask DataFrame"
-    again = True
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its columns."""
-        return tuple(map(str, self.frame.columns))
-
-    @property
-    def n(self) -> int | None:
-        """Nobody knows before it is computed."""
-        return None
-
-    def held(self, columns: Sequence[str] | None) -> AbstractContextManager[Source]:
-        """Itself."""
-        return nullcontext(self)
 
     @cached_property
     def first(self) -> Table:
@@ -64,7 +39,7 @@ class DaskFrame:
             head = _computed(partial(self.frame.partitions[k].head, LOOK, npartitions=1), self._where(k))
             if len(head):
                 return read_table(head)
-        raise DataError(f"{self.title}: the data has no rows")
+        raise self._no_rows()
 
     def _where(self, k: int) -> str:
         return f"{self.title}, partition {k}"
@@ -74,14 +49,10 @@ class DaskFrame:
         for k, delayed in enumerate(self._partitions(columns)):
             frame = _computed(delayed.compute, self._where(k))
             if len(frame):
-                yield _part(frame, columns, self._where(k))
+                yield read_part(frame, columns, self._where(k))
 
     def _partitions(self, columns: Sequence[str]) -> list[Any]:
-        for name in columns:
-            if name not in self.names:
-                raise DataError(f"{self.title}: {unknown_column(name, self.names)}")
-        wanted = list(columns) or list(self.names[:1])
-        return self.frame[wanted].to_delayed()
+        return self.frame[self._wanted(columns)].to_delayed()
 
     def reduce(self, columns: Sequence[str], of_parts: Callable[[Iterator[Part]], A], tell: Callable[[int], None]) -> A:
         """What `of_parts` makes of each partition, added along a tree of tasks."""
@@ -213,20 +184,9 @@ def _computed(compute: Callable[[], Any], where: str) -> Any:
         raise DataError(f"{where} cannot be computed, its workers ended: {first_line(error)}") from error
 
 
-def _part(frame: Any, columns: Sequence[str], where: str) -> Part:
-    try:
-        table = read_table(frame)
-        for name in columns:
-            if name not in table:
-                table[name]
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
-    return Part(table, where, frame)
-
-
 def _made(of_parts: Callable[[Iterator[Part]], A], frame: Any, columns: tuple[str, ...], where: str) -> tuple[int, A]:
     """On a worker: the number of rows of a partition, and what is made of them."""
-    parts = [_part(frame, columns, where)] if len(frame) else []
+    parts = [read_part(frame, columns, where)] if len(frame) else []
     return len(frame), of_parts(iter(parts))
 
 

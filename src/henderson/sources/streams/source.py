@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
+from henderson.errors import DataError
+from henderson.sources.frames import read_table
 from henderson.sources.table import Table
 
 #: rows of one part: what is summed by level should be as long as there are levels, and leave room for its columns
@@ -35,6 +37,18 @@ class Part:
     table: Table
     where: str
     given: Any
+
+
+def read_part(frame: Any, columns: Sequence[str], where: str) -> Part:
+    """A frame of any make as a part; a column that it lacks is an error that says where."""
+    try:
+        table = read_table(frame)
+        for name in columns:
+            if name not in table:
+                table[name]
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    return Part(table, where, frame)
 
 
 class Addable(Protocol):

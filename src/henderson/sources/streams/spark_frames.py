@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from henderson.errors import DataError, FormulaError, first_line
 from henderson.sources.arrow import read_arrow
-from henderson.sources.streams.source import A, Part, Source, gathered
-from henderson.sources.table import Table, unknown_column
+from henderson.sources.streams.source import A, Part, gathered
+from henderson.sources.streams.worker_frame import LOOK, WorkerFrame
+from henderson.sources.table import Table
 
 #: partitions in which partial results are added before they come here
 ADDERS = 8
-#: rows that are looked at for what the columns hold
-LOOK = 10_000
 
 
 def is_spark(data: Any) -> bool:
@@ -30,48 +27,21 @@ def is_spark(data: Any) -> bool:
     return type(data).__module__.startswith("pyspark.sql") and hasattr(data, "mapInArrow")
 
 
-@dataclass(frozen=True)
-class SparkFrame:
-    """A Spark DataFrame as a source.
-
-    Attributes
-    ----------
-    frame : pyspark.sql.DataFrame
-    """
-
-    frame: Any
+class SparkFrame(WorkerFrame):
+    """A Spark DataFrame as a source."""
 
     title = "the Spark DataFrame"
-    again = True
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Its columns."""
-        return tuple(self.frame.columns)
-
-    @property
-    def n(self) -> int | None:
-        """Nobody knows before it is computed."""
-        return None
-
-    def held(self, columns: Sequence[str] | None) -> AbstractContextManager[Source]:
-        """Itself."""
-        return nullcontext(self)
 
     @cached_property
     def first(self) -> Table:
         """Some rows."""
         table = self._ran(lambda: self.frame.limit(LOOK).toArrow())
         if not table.num_rows:
-            raise DataError(f"{self.title}: the data has no rows")
+            raise self._no_rows()
         return read_arrow(table)
 
     def _selected(self, columns: Sequence[str]) -> Any:
-        for name in columns:
-            if name not in self.names:
-                raise DataError(f"{self.title}: {unknown_column(name, self.names)}")
-        wanted = list(columns) or list(self.names[:1])
-        return self.frame.select([f"`{name.replace('`', '``')}`" for name in wanted])
+        return self.frame.select([f"`{name.replace('`', '``')}`" for name in self._wanted(columns)])
 
     def _ran(self, job: Callable[[], Any]) -> Any:
         """What a job gives; what Spark says against it is an error of the data."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from henderson.errors import DataError
 from henderson.sources.frames import read_table
-from henderson.sources.streams.source import Part, Source
+from henderson.sources.streams.source import Part, Source, read_part
 
 
 def is_tables(data: Any) -> bool:
@@ -33,14 +33,7 @@ def _parts(tables: Iterable[Any], columns: Sequence[str], title: str) -> Iterato
         where = f"{title}, table {k}"
         if hasattr(one, "__len__") and not len(one):
             continue
-        try:
-            table = read_table(one)
-            for name in columns:
-                if name not in table:
-                    table[name]
-        except DataError as error:
-            raise DataError(f"{where}: {error}") from error
-        yield Part(table, where, one)
+        yield read_part(one, columns, where)
 
 
 def _names(first: Any, title: str) -> tuple[str, ...]:
