@@ -22,6 +22,8 @@ ESTIMATE, ERROR, COVARIANCE = 1e-4, 5e-5, 5e-4
 IN_TURNS = 5e-5
 #: glmmTMB's own errors have what the estimated variances add in them, and its fits stop earlier
 OF_TMB_ESTIMATE = 1e-3
+#: range and smoothness lie on a ridge: relative
+OF_TMB_MATERN = 5e-4
 
 
 def data_of(case):
@@ -91,3 +93,14 @@ def test_all_listed_structures_are_there():
         "exp",
     }
     assert load_oracle("repeated")["versions"]["nlme"]
+
+
+@pytest.mark.parametrize("name", ["reml", "ml"])
+def test_matern(name):
+    case = cases("matern")[name]
+    data = frame("matern", "plots")
+    fit = henderson.lmer(case["formula"], data, residual=case["residual"], REML=case["reml"])
+    assert fit.deviance == pytest.approx(case["deviance"], abs=DEVIANCE)
+    variance, *shape = fit.engine.psi
+    np.testing.assert_allclose([np.sqrt(variance), *shape], case["theta"], rtol=OF_TMB_MATERN)
+    np.testing.assert_allclose(fit.params, list(case["fixef"].values()), rtol=OF_TMB_MATERN)
