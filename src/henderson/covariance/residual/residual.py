@@ -287,7 +287,9 @@ class Residual:
 
     # ---- a start, and ends
 
-    def starts(self, e: FloatArray, rows: ResidualRows, weights: FloatArray | None = None) -> list[FloatArray]:
+    def starts(
+        self, e: FloatArray, rows: ResidualRows, weights: FloatArray | None = None, *, rho: float | None = None
+    ) -> list[FloatArray]:
         """Values of ψ to begin a search from, the best guess first.
 
         Parameters
@@ -296,6 +298,8 @@ class Residual:
             Residuals about some mean, of least squares say.
         rows : ResidualRows
         weights : (n,) array, optional
+        rho : float, optional
+            As if residuals correlated as powers of this, whatever their products are.
         """
         e = e if weights is None else e * np.sqrt(weights)
         delta = [own.start(e**2, v) for own, v in zip(self.variance, rows.covariates)]
@@ -304,7 +308,8 @@ class Residual:
         for stratum in range(self.term.n_strata):
             chosen = slice(None) if rows.strata is None else rows.strata == stratum
             own = rows[chosen]
-            by_stratum.append(pairs_of(scaled[chosen], own.codes, own.where, self.term.n_visits))
+            pairs = pairs_of(scaled[chosen], own.codes, own.where, self.term.n_visits)
+            by_stratum.append(pairs if rho is None else pairs.falling(rho))
         found = [np.concatenate([*(self.structure.start(pairs) for pairs in by_stratum), *delta])]
         plain = [own.none for own in self.variance]
         found.append(np.concatenate([*(self.structure.start(pairs.independent) for pairs in by_stratum), *plain]))

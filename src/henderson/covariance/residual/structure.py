@@ -180,6 +180,17 @@ class Pairs:
             product=0.05 * self.product,
         )
 
+    def falling(self, rho: float) -> Pairs:
+        """Products as if correlations were ρ^lag, or |ρ|^(d/D), D the median distance, in place of what they are."""
+        T = np.arange(len(self.cov))
+        sd = np.sqrt(self.variances)
+        apart = self.distance / np.median(self.distance) if len(self.distance) else self.distance
+        return replace(
+            self,
+            cov=np.outer(sd, sd) * rho ** np.abs(np.subtract.outer(T, T)),
+            product=self.variance * abs(rho) ** apart,
+        )
+
     @property
     def variances(self) -> FloatArray:
         """Of each visit, (T,), where nothing is known the mean."""

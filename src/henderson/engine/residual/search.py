@@ -35,6 +35,9 @@ FloatArray = np.ndarray
 FEW = 20
 #: share of the variance that random effects begin with: of the first start, and of the others
 SHARES = (0.3, 0.05, 0.7)
+#: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and the
+#: correlations of neighbours there
+NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
 #: a singular value of a working λ below which it is singular
 SINGULAR = 1e-4
 #: a working variance that is zero but for rounding
@@ -139,7 +142,7 @@ def search_blocks(
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
-    for first in _elsewhere(model, best.point, evaluate) if near is None else ():
+    for first in _elsewhere(model, rows, best.point, evaluate) if near is None else ():
         other = minimize(evaluate, first, beat=best.point.deviance)
         tried += 1
         best = other if _is_better(other, best) else best
@@ -210,24 +213,50 @@ def _is_better(other: Optimum[End], best: Optimum[End]) -> bool:
 
 def _starts(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
     """Coordinates to begin from, the best guess first."""
-    c = np.empty((rows.n, model.p + 1))
-    model.basis.rows(rows, c)
+    e, degree = _least_squares(model, rows), model.residual.degree
     assert rows.residual is not None
-    e = c[:, -1] if rows.weights is None else c[:, -1] / np.sqrt(rows.weights)
     found = model.residual.starts(e, rows.residual, rows.weights)
-    degree = model.residual.degree
     shares = SHARES if model.layouts else (0.0,)
     for share in shares:
         for psi in found:
-            size = share / max(len(model.layouts), 1)
-            of_g = [
-                np.array([size])
-                if model.coordinates.is_signed(k)
-                else layout.theta_of_cov(np.eye(layout.q) * size / layout.q)
-                for k, layout in enumerate(model.layouts)
-            ]
-            own = np.where(degree > 0, (1 - share) * psi, psi)
-            yield model.coordinates.free(np.concatenate([*of_g, model.residual.working(own)]))
+            sizes = [share / max(len(model.layouts), 1)] * len(model.layouts)
+            yield _start_of(model, sizes, np.where(degree > 0, (1 - share) * psi, psi))
+
+
+def _least_squares(model: BlockModel, rows: Rows) -> FloatArray:
+    """Residuals of least squares, in units of s, (n,)."""
+    c = np.empty((rows.n, model.p + 1))
+    model.basis.rows(rows, c)
+    return c[:, -1] if rows.weights is None else c[:, -1] / np.sqrt(rows.weights)
+
+
+def _start_of(model: BlockModel, sizes: list[float], psi: FloatArray) -> FloatArray:
+    """φ of variances of the terms' effects, all together of each, and of the structure's parameters."""
+    of_g = [
+        np.array([size]) if model.coordinates.is_signed(k) else layout.theta_of_cov(np.eye(layout.q) * size / layout.q)
+        for k, (layout, size) in enumerate(zip(model.layouts, sizes))
+    ]
+    return model.coordinates.free(np.concatenate([*of_g, model.residual.working(psi)]))
+
+
+def _shared(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]) -> list[End]:
+    """Where random effects, about one to a row, are noise beside residuals that correlate: of each of several shares
+    of it the correlation with the lowest deviance.
+
+    Either can stand for the other: without noise where less correlation explains every row, and with all but
+    uncorrelated residuals, there may be minima of their own.
+    """
+    noisy = [2 * term.n_levels * term.n_columns > model.n for term in model.design.terms]
+    if not any(noisy) or model.residual.structure.memory == 0:
+        return []
+    e, degree, found = _least_squares(model, rows), model.residual.degree, []
+    assert rows.residual is not None
+    family = [model.residual.starts(e, rows.residual, rows.weights, rho=rho)[0] for rho in CORRELATED]
+    for noise in NOISE:
+        sizes = [noise / sum(noisy) if own else SHARES[1] / len(noisy) for own in noisy]
+        tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - noise) * psi, psi))) for psi in family]
+        found.append(min(tried, key=lambda one: one.deviance))
+    return found
 
 
 def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]:
@@ -246,9 +275,10 @@ def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]
     return [phi for _, phi in sorted(found, key=lambda one: one[0])] or starts
 
 
-def _elsewhere(model: BlockModel, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
-    """The lowest points of those from which a structure with several minima (common factors) is searched again."""
-    found = []
+def _elsewhere(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
+    """The lowest points of those from which a model with several minima is searched again: common factors in the
+    bars, or noise and correlated residuals beside each other."""
+    found = _shared(model, rows, evaluate)
     own, to, _ = model.coordinates.places
     for k, (layout, place, g) in enumerate(zip(model.layouts, own, to)):
         if is_fixed(model.design.constraints, k):
