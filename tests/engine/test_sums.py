@@ -24,10 +24,11 @@ def by_hand(codes, loadings, columns, n_levels):
     return out
 
 
-@pytest.mark.parametrize("at_once", [0, by_level.AT_ONCE])
+@pytest.mark.parametrize(("at_once", "wide"), [(0, 41), (by_level.AT_ONCE, 41), (0, 40)])
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "backwards"])
-def test_parts_add_up_in_place(order, at_once, monkeypatch):
+def test_parts_add_up_in_place(order, at_once, wide, monkeypatch):
     monkeypatch.setattr(by_level, "AT_ONCE", at_once)
+    monkeypatch.setattr(by_level, "WIDE", wide)
     rng = np.random.default_rng(1)
     codes = rng.integers(40, size=300)
     codes = {"sorted": np.sort(codes), "shuffled": codes, "backwards": np.sort(codes)[::-1]}[order]
@@ -38,14 +39,16 @@ def test_parts_add_up_in_place(order, at_once, monkeypatch):
         part = slice(start, start + 17)
         sums.add(codes[part], loadings[:, part], columns[:, part])
     assert sums.sums is where
+    assert (sums.side_by_side is not None) == (wide == 40)
     np.testing.assert_allclose(sums.sums, by_hand(codes, loadings, columns, 40), rtol=RTOL, atol=ATOL)
 
 
-@pytest.mark.parametrize("at_once", [0, 200])
+@pytest.mark.parametrize(("at_once", "wide"), [(0, 6), (200, 6), (0, 5)])
 @pytest.mark.parametrize("first", ["another column's", "that until the last rows", "its own"])
-def test_what_is_summed_already_is_not_summed_again(first, at_once, monkeypatch):
+def test_what_is_summed_already_is_not_summed_again(first, at_once, wide, monkeypatch):
     """Parts of 17 rows, and a last one of 11 that `at_once` may add whole."""
     monkeypatch.setattr(by_level, "AT_ONCE", at_once)
+    monkeypatch.setattr(by_level, "WIDE", wide)
     rng = np.random.default_rng(2)
     codes, Z, columns = rng.integers(5, size=300), rng.standard_normal((3, 300)), rng.standard_normal((4, 300))
     columns[1] = 1.0

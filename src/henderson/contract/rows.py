@@ -16,6 +16,7 @@ from scipy import sparse
 
 from henderson.contract.residual import ResidualRows
 from henderson.errors import NotAvailable
+from henderson.numerics.extents import ColumnExtents
 
 FloatArray = np.ndarray
 
@@ -148,6 +149,8 @@ class Rows:
         Of the columns that results return, one number a row: that of the table that was given.
     residual : ResidualRows, or None
         Where the rows stand in their series, when the design's residuals have a structure.
+    extents : ColumnExtents, or None
+        Of X, where they are known.
     """
 
     y: FloatArray
@@ -162,6 +165,7 @@ class Rows:
     groups: np.ndarray | None = None
     make: str = "pandas"
     residual: ResidualRows | None = None
+    extents: ColumnExtents | None = None
 
     @property
     def n(self) -> int:

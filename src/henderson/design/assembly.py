@@ -16,11 +16,12 @@ from henderson.design.specs import Specs
 from henderson.design.variance_components import ComponentSpec
 from henderson.errors import DataError
 from henderson.formula.bars import Bar
-from henderson.formula.coding import Part, fill
+from henderson.formula.coding import Part, copied, fill
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import Columns, FactorSpec, Values, as_number
 from henderson.formula.plan import Plan, plain_name
 from henderson.formula.terms import shown
+from henderson.numerics.extents import ColumnExtents, Extents
 from henderson.sources.columns import check_finite, to_float
 
 Factors = Mapping[str, FactorSpec]
@@ -36,6 +37,20 @@ def response_and_columns(
     check_finite(y, [plan.response], rows)
     check_finite(X, fixed.names, rows)
     return y, X
+
+
+def response_and_extents(
+    plan: Plan, fixed: Part, factors: Factors, values: FactorValues, rows: np.ndarray | None, extents: Extents
+) -> tuple[np.ndarray, np.ndarray, ColumnExtents]:
+    """The same, and the extents of X; y may be a column of the data itself."""
+    y = one_column(plan.response, factors, values, "the response")
+    X = fill(fixed, values, np.empty((len(y), len(fixed.names)), order="F"))
+    whole = ColumnExtents.of(X, copied(fixed, values), extents)
+    if not extents.of(y).is_finite:
+        check_finite(y, [plan.response], rows)
+    if not whole.is_finite:
+        check_finite(X, fixed.names, rows)
+    return y, X, whole
 
 
 def varying_columns(

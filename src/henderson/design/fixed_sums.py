@@ -15,6 +15,7 @@ from henderson.design.cells import Cells
 from henderson.design.fixed_terms import FactorVariables, FixedTerms, numeric_variables, put_together
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import Columns, Values
+from henderson.numerics.extents import Extents
 from henderson.sources.columns import kind_of, to_float
 from henderson.sources.factors import match
 
@@ -47,15 +48,18 @@ class FixedSums:
         self.counted = [*found.in_order(part), *self.pairs]
         self.counts: dict[tuple[float, ...], int] = {}
 
-    def add(self, values: Mapping[str, Values], columns: Columns, offset: np.ndarray | None, n: int) -> None:
-        """Add rows: the values of the factors, the columns."""
+    def add(
+        self, values: Mapping[str, Values], columns: Columns, offset: np.ndarray | None, n: int, extents: Extents
+    ) -> None:
+        """Add rows: the values of the factors, the columns and their extents."""
         self.n += n
         if offset is not None:
             self.offset += float(offset.sum())
         for name in self.numbers:
             x = to_float(columns[name], name)
-            self.sums[name] += float(x.sum())
-            self.low[name], self.high[name] = min(self.low[name], x.min()), max(self.high[name], x.max())
+            own = extents.of(x)
+            self.sums[name] += own.total
+            self.low[name], self.high[name] = min(self.low[name], own.low), max(self.high[name], own.high)
             if name in self.pairs:
                 self._two_values(name, x)
         if self.counted:

@@ -27,6 +27,7 @@ from henderson.formula.by_rows import learns_from
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import FactorSpec, Values, is_plain, learn
 from henderson.formula.plan import Plan
+from henderson.numerics.extents import Extents
 from henderson.sources.columns import Array, find_missing, kind_of, settle
 from henderson.sources.factors import Crossing
 from henderson.sources.streams.distinct import Distinct, Kinds, joined
@@ -100,9 +101,16 @@ def peek(source: Source, variables: tuple[str, ...], kinds: Kinds) -> Columns:
     raise DataError(f"no row is complete: {', '.join(map(repr, missing))} have missing values")
 
 
-def complete_rows(columns: Mapping[str, Array]) -> np.ndarray | None:
-    """Rows in which nothing is missing; None for all."""
-    missed = [found for values in columns.values() if (found := find_missing(values)) is not None]
+def complete_rows(columns: Mapping[str, Array], extents: Extents | None = None) -> np.ndarray | None:
+    """Rows in which nothing is missing; None for all. `extents` are of columns that are gone through again."""
+
+    def is_finite(values: Array) -> bool:
+        is_float = isinstance(values.dtype, np.dtype) and values.dtype.kind == "f" and len(values) > 0
+        return extents is not None and is_float and extents.of(values).is_finite
+
+    missed = [
+        found for values in columns.values() if not is_finite(values) and (found := find_missing(values)) is not None
+    ]
     return np.flatnonzero(~np.logical_or.reduce(missed)) if missed else None
 
 

@@ -24,7 +24,7 @@ from henderson.design.assembly import (
     columns_in_data,
     offset_of,
     offset_variables,
-    response_and_columns,
+    response_and_extents,
     specs_of,
     varying_columns,
     weights_of,
@@ -41,6 +41,7 @@ from henderson.formula.environment import Environment
 from henderson.formula.evaluate import Values, replay
 from henderson.formula.plan import Plan
 from henderson.formula.terms import shown
+from henderson.numerics.extents import Extents
 from henderson.sources.columns import Array, settle
 from henderson.sources.factors import Lookup
 from henderson.sources.streams.distinct import Kinds
@@ -63,12 +64,15 @@ class Read:
     columns : dict of str to arrays
     n_missing : int
         Rows of the part that were dropped.
+    extents : Extents
+        Of the columns.
     """
 
     rows: Rows
     values: dict[str, Values]
     columns: dict[str, Array]
     n_missing: int
+    extents: Extents
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,8 @@ class Reader:
         columns = {name: table[name] for name in self.plan.variables}
         for name, column in columns.items():
             kinds.check(name, column, where)
-        kept = complete_rows(columns)
+        extents = Extents()
+        kept = complete_rows(columns, extents)
         columns = {name: settle(values if kept is None else values[kept]) for name, values in columns.items()}
         n = table.n if kept is None else len(kept)
         values: dict[str, Values] = {}
@@ -193,8 +198,8 @@ class Reader:
                 n = len(there)
         if not n:
             empty = Rows(np.zeros(0), np.zeros((0, len(self.fixed.names))), (), positions=np.zeros(0, np.intp))
-            return Read(empty, {}, columns, table.n)
-        y, X = response_and_columns(self.plan, self.fixed, self.learned.factors, values, kept)
+            return Read(empty, {}, columns, table.n, extents)
+        y, X, of_columns = response_and_extents(self.plan, self.fixed, self.learned.factors, values, kept, extents)
         codes: dict[tuple[str, ...], np.ndarray] = {}
         terms = []
         for spec, lookups in self._bars:
@@ -209,8 +214,9 @@ class Reader:
             offset_of(self.plan, self.learned.factors, values, columns, kept),
             index=table.index if kept is None else table.index[kept],
             positions=kept,
+            extents=of_columns,
         )
-        return Read(rows, values, columns, table.n - n)
+        return Read(rows, values, columns, table.n - n, extents)
 
     def _codes(self, spec: RandomSpec, lookups: tuple[Lookup, ...], columns: Mapping[str, Array]) -> np.ndarray:
         codes = _looked_up(spec, lookups, columns)
@@ -278,7 +284,7 @@ class Tally:
         self.n += rows.n
         self.y = float(rows.y[0]) if self.y is None else self.y
         self.varies = self.varies or bool((rows.y != self.y).any())
-        self.sums.add(found.values, found.columns, rows.offset, rows.n)
+        self.sums.add(found.values, found.columns, rows.offset, rows.n, found.extents)
         for expr, counts in self.factors.items():
             codes = found.values[expr].codes
             assert codes is not None

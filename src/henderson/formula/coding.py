@@ -207,6 +207,17 @@ def fill(
     return out
 
 
+def copied(part: Part, values: Mapping[str, Values]) -> list[np.ndarray | None]:
+    """For each column that `fill` writes the array that it is a copy of; None for what is made."""
+    found: list[np.ndarray | None] = []
+    for piece, k in part.columns:
+        plain = len(piece) == 1 and values[piece[0][0]].codes is None
+        found.append(
+            _factor_columns(part.factors[piece[0][0]], values[piece[0][0]], piece[0][1], None)[k] if plain else None
+        )
+    return found
+
+
 def _factor_columns(spec: FactorSpec, values: Values, full: bool, contrasts: np.ndarray | None) -> Sequence[np.ndarray]:
     if values.codes is None:
         return values.columns if full or not spec.spans_intercept else values.columns[1:]

@@ -8,6 +8,9 @@ one pair of a loading and a column at a time where there are many rows, so that 
 codes are three streams. A
 pass costs its rows and the levels between the lowest and the highest code of its rows; `rows_at_once` makes passes as
 long as there are levels, unless the rows come nearly in the order of their levels.
+
+Where the sums of one pair are too many for the processor's cache each pass would wait for memory at every row. Then all
+sums of a level lie side by side, and are added to at once.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from henderson.numerics.scatter import add_product
 
 #: rows of one part: its working columns stay below the size that the allocator returns to the system
 BATCH = 1 << 18
@@ -28,6 +33,12 @@ FEW = 64
 SCATTERED = 8
 #: rows of one part at most
 MOST = 1 << 22
+#: levels whose sums of one pair no cache of a core holds
+WIDE = 1 << 18
+#: pairs from which it then pays to add to all sums of a level at once
+PAIRS = 6
+#: rows that are added so at a time
+PIECE = 1 << 13
 
 
 class LevelSums:
@@ -42,6 +53,7 @@ class LevelSums:
     Attributes
     ----------
     sums : (q, m, J) array
+        In memory levels come last, or first where their sums are `side_by_side`.
 
     Examples
     --------
@@ -52,7 +64,14 @@ class LevelSums:
     """
 
     def __init__(self, q: int, m: int, n_levels: int) -> None:
-        self.sums = np.zeros((q, m, n_levels))
+        wide = n_levels >= WIDE and q * m >= PAIRS
+        self.sums = np.zeros((n_levels, q, m)).transpose(1, 2, 0) if wide else np.zeros((q, m, n_levels))
+
+    @property
+    def side_by_side(self) -> np.ndarray | None:
+        """The sums of each level, (J, q, m), a view; None where levels come last."""
+        by_level = self.sums.transpose(2, 0, 1)
+        return by_level if by_level.flags.c_contiguous and not self.sums.flags.c_contiguous else None
 
     def __add__(self, other: LevelSums) -> LevelSums:
         """Sums of both."""
@@ -70,7 +89,8 @@ class LevelSums:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.sums = state["sums"]
         if "there" in state:
-            self.sums = np.zeros((*self.sums.shape[:2], state["n_levels"]))
+            q, m, _ = self.sums.shape
+            self.sums = LevelSums(q, m, state["n_levels"]).sums
             self.sums[:, :, state["there"]] = state["sums"]
 
     def add(
@@ -85,6 +105,10 @@ class LevelSums:
         `pairs`: the pairs of a loading and a column that are wanted; of few rows all are added.
         """
         if not len(codes):
+            return
+        if (table := self.side_by_side) is not None:
+            if pairs is None or len(pairs):
+                _add_to(table, codes, loadings, columns)
             return
         low, high = _window(codes, self.sums.shape[2])
         here, within = slice(low, high), codes - low if low else codes
@@ -104,6 +128,15 @@ class LevelSums:
                 self.sums[a, c, here] += np.bincount(within, products, high - low)
             else:  # a random intercept: the column's own sums
                 self.sums[a, c, here] += number * np.bincount(within, columns[c], high - low)
+
+
+def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:
+    """Add rows to the sums of each level, (J, q, m), side by side."""
+    n_levels, q, m = table.shape
+    effects, places = table.reshape(n_levels * q, m), np.arange(q)
+    for start in range(0, len(codes), PIECE):
+        here = slice(start, start + PIECE)
+        add_product(effects, codes[here, None] * q + places, loadings[:, here].T, columns[:, here].T)
 
 
 def constant(values: np.ndarray) -> float | None:

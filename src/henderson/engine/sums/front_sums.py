@@ -79,7 +79,7 @@ class FrontSums:
                 self.zz.sums[b, a] = self.zz.sums[a, b]
         for a in self.multiples or ():
             self._take_over(a)
-        return self.zz.sums, self.zx.sums
+        return np.ascontiguousarray(self.zz.sums), np.ascontiguousarray(self.zx.sums)
 
 
 def multiples(Z: np.ndarray, columns: np.ndarray) -> dict[int, tuple[int, float]]:

@@ -25,6 +25,7 @@ from henderson.engine.sums.change import in_basis
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.engine.sums.gram import CHUNK
 from henderson.engine.sums.straight import Straight, all_safe
+from henderson.numerics.extents import ColumnExtents, Extents
 from henderson.numerics.lapack import cholesky
 from henderson.numerics.matrices import block_diagonal
 
@@ -79,12 +80,12 @@ class Totals:
         )
 
     def add(self, rows: Rows) -> None:
-        """Add rows, in parts that fit the cache."""
+        """Add rows."""
+        x = ColumnExtents.of(rows.X, [None] * rows.X.shape[1], Extents()) if rows.extents is None else rows.extents
+        self.n += rows.n
+        self.x += x.total
+        self.low, self.high = np.minimum(self.low, x.low), np.maximum(self.high, x.high)
         for part in rows.chunks(CHUNK):
-            self.n += part.n
-            self.x += part.X.sum(axis=0)
-            self.low = np.minimum(self.low, part.X.min(axis=0))
-            self.high = np.maximum(self.high, part.X.max(axis=0))
             self.y += float(part.response.sum())
             for k, term in enumerate(part.terms):
                 self.grams[k] += term.gram

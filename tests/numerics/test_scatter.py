@@ -1,0 +1,40 @@
+"""Sums in place: those of the dense product, and nothing outside of the array."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from henderson.numerics.scatter import add_product
+
+RNG = np.random.default_rng(0)
+WHERE, Z, C = RNG.integers(4, size=(50, 2)), RNG.standard_normal((50, 2)), RNG.standard_normal((50, 3))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+def test_it_is_the_product_added(kind):
+    out = np.ones((4, 3))
+    add_product(out, WHERE.astype(kind), np.asfortranarray(Z), C)
+    expected = np.ones((4, 3))
+    np.add.at(expected, WHERE, Z[:, :, None] * C[:, None])
+    np.testing.assert_allclose(out, expected, rtol=1e-13)
+
+
+def test_no_rows_add_nothing():
+    out = np.ones((4, 3))
+    add_product(out, WHERE[:0], Z[:0], C[:0])
+    assert (out == 1.0).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 4])
+def test_places_outside_are_refused(bad):
+    where = WHERE.copy()
+    where[7, 1] = bad
+    with pytest.raises(IndexError, match="0 to 3"):
+        add_product(np.zeros((4, 3)), where, Z, C)
+
+
+def test_other_shapes_are_refused():
+    for out, columns in ((np.zeros((3, 4)).T, C), (np.zeros((4, 3)), C[:20]), (np.zeros((4, 3)), C[:, :2])):
+        with pytest.raises(ValueError, match="contiguous"):
+            add_product(out, WHERE, Z, columns)
