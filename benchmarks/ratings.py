@@ -4,7 +4,9 @@ Ratings are drawn by seed: users and items in proportion to rank to the powers â
 users and items; the largest with ranks shifted so that popularity is as skewed as in MovieLens, and nobody rates twice.
 Each job is a fresh process that makes its table, fits sleepstudy once, and then the model: CPU seconds
 of formula and fit, and the most memory of the process less the most while the table was made. `--sizes` chooses
-among them (2.5e7 takes minutes); `--hard` adds the hard cases. Writes results/ratings.md.
+among them (2.5e7 takes minutes); `--hard` the hard cases; `--spread 20` small ones by 20 seeds of the probes, and what
+the errors over the stated ones are (`ratings_spread`); `--parquet 1e7` rows that are written to Parquet and read from
+there (`ratings_parquet`). Each writes its section of results/ratings.md and leaves the others.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ class Ratings(NamedTuple):
         Added to the ranks of users and items.
     distinct : bool
         Whether nobody rates an item twice.
+    slopes : float
+        Standard deviation of slopes of x by user and by item; 0: there are none.
     exact : bool
         Whether the factor is asked for, too.
     """
@@ -62,12 +66,14 @@ class Ratings(NamedTuple):
     islands: int = 1
     shift: tuple[int, int] = (0, 0)
     distinct: bool = False
+    slopes: float = 0.0
     exact: bool = False
 
     @property
     def formula(self) -> str:
         """The model."""
-        return FORMULA + "".join(f" + (1 | f{k})" for k in range(len(self.more)))
+        formula = FORMULA.replace("(1", "(x") if self.slopes else FORMULA
+        return formula + "".join(f" + (1 | f{k})" for k in range(len(self.more)))
 
 
 SIZES = {
@@ -78,13 +84,17 @@ SIZES = {
 }
 HARD = {
     "heavy tails": Ratings(300_000, 20_000, 3_000, 1.1, 1.2, exact=True),
+    "heavy tails, variances 16 and 25": Ratings(300_000, 20_000, 3_000, 1.2, 1.2, sd=(4, 5), exact=True),
     "two ratings a user": Ratings(60_000, 30_000, 3_000, each=2, exact=True),
     "two ratings a user, variances 16 and 25": Ratings(60_000, 30_000, 3_000, sd=(4, 5), each=2, exact=True),
+    "one rating a user or so, variances 16 and 25": Ratings(40_000, 30_000, 3_000, 0, 0.6, sd=(4, 5), exact=True),
     "variances 16 and 25": Ratings(300_000, 20_000, 3_000, sd=(4, 5), exact=True),
+    "variances 10,000": Ratings(300_000, 20_000, 3_000, sd=(100, 100), exact=True),
     "variances 0.0025 and 0": Ratings(300_000, 20_000, 3_000, sd=(0.05, 0), exact=True),
     "four islands, nearly apart": Ratings(200_000, 12_000, 3_000, islands=4, exact=True),
     "three factors": Ratings(300_000, 20_000, 3_000, more=(500,), exact=True),
     "four factors": Ratings(300_000, 20_000, 2_500, more=(700, 300), exact=True),
+    "slopes": Ratings(200_000, 10_000, 1_500, slopes=0.3, exact=True),
 }
 
 JOB = """
@@ -147,6 +157,9 @@ def make(how: Ratings, seed: int = 20_250_101) -> pd.DataFrame:
     y = rng.standard_normal(how.n) + 0.1 * columns["x"] + 3.5
     y += how.sd[0] * rng.standard_normal(how.users)[user]
     y += how.sd[1] * rng.standard_normal(how.items)[item]
+    if how.slopes:
+        for name, levels in (("user", how.users), ("item", how.items)):
+            y += how.slopes * rng.standard_normal(levels)[columns[name]] * columns["x"]
     for k, levels in enumerate(how.more):
         columns[f"f{k}"] = rng.integers(levels, size=how.n, dtype=np.int32)
         y += 0.3 * rng.standard_normal(levels)[columns[f"f{k}"]]
@@ -209,33 +222,55 @@ def _memory(grown: float) -> str:
     return f"{grown / 2**30:.2f} GiB" if grown > 0 else "less than its making"
 
 
+def write(title: str, text: str) -> None:
+    """Put a section in place of the one of its title, or after all others."""
+    path = RESULTS / "ratings.md"
+    head, *sections = path.read_text(encoding="utf-8").split("\n## ") if path.exists() else ["# Crossed effects\n"]
+    made = f"{title}\n\n{text}\n"
+    at = next((k for k, own in enumerate(sections) if own.splitlines()[0] == title), len(sections))
+    sections[at : at + 1] = [made]
+    path.write_text("\n## ".join([head, *sections]), encoding="utf-8")
+
+
+def table(lines: Sequence[dict[str, str]], note: str) -> str:
+    """Lines, what they are, and the machine."""
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    rows = [[line.get(key, "") for key in columns] for line in lines]
+    return "\n\n".join([note, markdown(rows, columns), machine.describe([presence("henderson")], "1")])
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run it."""
     quiet()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--sizes",
-        nargs="*",
-        default=["ratings-1e5", "ratings-1e6", "ratings-5e6"],
-        choices=SIZES,
-    )
+    parser.add_argument("--sizes", nargs="*", default=None, choices=SIZES)
     parser.add_argument("--hard", action="store_true")
+    parser.add_argument("--spread", type=int, default=0, help="seeds")
+    parser.add_argument("--parquet", type=float, default=0, help="ratings")
     parser.add_argument("--no-peer", action="store_true", help="without gpboost")
     args = parser.parse_args(argv)
-    chosen = {name: SIZES[name] for name in args.sizes} | (HARD if args.hard else {})
-    lines = []
-    for name, how in chosen.items():
-        peer = presence("gpboost").version is not None and not args.no_peer and name in ("ratings-1e5", "ratings-1e6")
-        lines.append(measured(name, how, peer))
-        print(lines[-1], flush=True)
-    columns = list(dict.fromkeys(key for line in lines for key in line))
-    text = "\n\n".join([
-        "# Crossed effects by iteration",
-        f"`{FORMULA}`, and further factors; REML (gpboost: ML, approximate). CPU seconds.",
-        markdown([[line.get(key, "") for key in columns] for line in lines], columns),
-        machine.describe([presence("henderson")], "1"),
-    ])  # fmt: skip
-    (RESULTS / "ratings.md").write_text(text + "\n", encoding="utf-8")
+    others = args.hard or args.spread or args.parquet
+    sizes = args.sizes if args.sizes is not None or others else ["ratings-1e5", "ratings-1e6", "ratings-5e6"]
+    what = f"`{FORMULA}`, and further factors; REML (gpboost: ML, approximate). CPU seconds."
+    for title, chosen in (
+        ("Sizes", {name: SIZES[name] for name in sizes or ()}),
+        ("Hard cases", HARD if args.hard else {}),
+    ):
+        lines = []
+        for name, how in chosen.items():
+            asked = name in ("ratings-1e5", "ratings-1e6") and not args.no_peer
+            lines.append(measured(name, how, asked and presence("gpboost").version is not None))
+            print(lines[-1], flush=True)
+        if lines:
+            write(title, table(lines, what))
+    if args.spread:
+        from .ratings_spread import NOTE, spread
+
+        write("Stated errors against errors made", table(spread(args.spread), NOTE.format(args.spread)))
+    if args.parquet:
+        from .ratings_parquet import from_parquet
+
+        write("From Parquet", from_parquet(int(args.parquet)))
 
 
 if __name__ == "__main__":

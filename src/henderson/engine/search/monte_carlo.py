@@ -4,7 +4,9 @@ Each probe i alone would give the gradient g_i; with H the Hessian of the devian
 
     Cov(θ̂ | data) = H⁻¹ Cov(g_i) H⁻¹ / N         beside the sampling covariance 2H⁻¹
 
-and by the first derivatives of σ²G, σ² and Φσ² the same of every variance and of the standard error of each β.
+and by the first derivatives of σ²G, σ² and Φσ² the same of every variance and of the standard error of each β. The
+covariance of few probes is not known well either: it is multiplied by (N − 1)/(N − 3), the variance of Student's t, so
+that errors over what is told of them have a mean square of one.
 """
 
 from __future__ import annotations
@@ -80,8 +82,9 @@ class Spread:
         rest = _rest(point)
         gradients, count = _gradients(point, rest), rest.probes.count
         centred = gradients - gradients.mean(axis=0)
-        covariance = centred.T @ centred / (count * (count - 1))
-        error = float(rest.probed.log_det.std(ddof=1) / np.sqrt(count))
+        known = (count - 1) / (count - 3)
+        covariance = known * centred.T @ centred / (count * (count - 1))
+        error = float(rest.probed.log_det.std(ddof=1) * np.sqrt(known / count))
         return cls(point, covariance, hessian, error)
 
     @property

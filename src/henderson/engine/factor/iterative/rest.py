@@ -28,6 +28,8 @@ FloatArray = np.ndarray
 
 #: most slow directions
 MOST_SLOW = 40
+#: from a seed to the next
+SEED_STEP = 1_000
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,14 @@ class IterativeRest:
         self.log_det = float(self.probed.log_det.mean())
 
     def refreshed(self) -> Probes:
-        """The probes with the slow directions found here."""
+        """The probes with the slow directions found here; other signs where they showed more than the constants.
+
+        Directions that some signs showed leave less of these very signs than of others: the log-determinant would be
+        biased, and the spread over probes too small.
+        """
         slow = np.concatenate([constants(self.scaled.low), self.operator.U, self.probed.slow], axis=1)
-        return replace(self.probes, slow=_ritz(self.scaled, orthonormal(slow, 1e-3)))
+        seed = self.probes.seed + SEED_STEP * bool(self.probed.slow.shape[1])
+        return replace(self.probes, slow=_ritz(self.scaled, orthonormal(slow, 1e-3)), seed=seed)
 
     def half(self, B: FloatArray) -> list[FloatArray]:
         """C⁻¹Λ'B, and Λ'B."""
