@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -169,8 +170,6 @@ class CliqueSums:
             for e, (a, b) in enumerate(zip(*np.tril_indices(own.batch.n))):
                 some = Classes(unit, shape.parts(out.flat[first + e : first + own.n_entries : n]))
                 some.add(at[a], at[b])
-                if a != b:
-                    some.add(at[b], at[a])
             first += own.n_entries
         return out
 
@@ -236,24 +235,34 @@ class Classes:
     parts: Parts
 
     def add(self, left: Columns, right: Columns) -> None:
-        """Add Σ T_left'T_right."""
+        """Add Σ T_left'T_right, and its transpose where the rows are not the same; of a clique both are in one level."""
         parts, (_, _, q, R) = self.parts, self.parts.zr.shape
+        both = [(left, right)] if left is right else [(left, right), (right, left)]
+        for one, other in both:
+            for a, z in enumerate(one.front):
+                for b, c in enumerate(other.c):
+                    self._put(parts.zx[:, a, b], one.level, z * c)
+                for place, v in other.rest:
+                    self._put(parts.zr, (one.level * q + a) * R + place, z * v)
+            for place, v in one.rest:
+                for b, c in enumerate(other.c):
+                    self._put(parts.rx[:, :, b], place, v * c)
         for a, z in enumerate(left.front):
-            for b, other in enumerate(right.front):
-                self._put(parts.zz[:, a, b], left.level, z * other)
-            for b, c in enumerate(right.c):
-                self._put(parts.zx[:, a, b], left.level, z * c)
-            for place, v in right.rest:
-                self._put(parts.zr, (left.level * q + a) * R + place, z * v)
+            for b, other_z in enumerate(right.front):
+                self._put(parts.zz[:, a, b], left.level, z * other_z)
         for place, v in left.rest:
-            for other_place, other in right.rest:
-                self._put(parts.rr, place * R + other_place, v * other)
-            for b, c in enumerate(right.c):
-                self._put(parts.rx[:, :, b], place, v * c)
-        starts = np.searchsorted(self.unit, np.arange(len(parts.xx)))
-        for a, c in enumerate(left.c):
-            for b, other in enumerate(right.c):
-                parts.xx[:, a, b] += np.add.reduceat(c * other, starts)
+            for other_place, other_v in right.rest:
+                self._put(parts.rr, place * R + other_place, v * other_v)
+        self._put_fixed(np.array(left.c), np.array(right.c))
+        if left is not right:
+            for of_both in (parts.zz, parts.rr, parts.xx):
+                of_both += of_both.swapaxes(1, 2).copy()
+
+    def _put_fixed(self, left: FloatArray, right: FloatArray) -> None:
+        """Add Σ c_left c_right' of columns (m, B) to each class's."""
+        ends = np.searchsorted(self.unit, np.arange(len(self.parts.xx) + 1))
+        for u, (start, stop) in enumerate(pairwise(ends)):
+            self.parts.xx[u] += left[:, start:stop] @ right[:, start:stop].T
 
     def _put(self, into: FloatArray, place: np.ndarray, values: FloatArray) -> None:
         """Add values to places of each class's array `into` (U, ...)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -35,6 +36,8 @@ FloatArray = np.ndarray
 FEW = 20
 #: share of the variance that random effects begin with: of the first start, and of the others
 SHARES = (0.3, 0.05, 0.7)
+#: share of the variance that a term has at least where moments say what it begins with
+LEAST = 0.01
 #: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and the
 #: correlations of neighbours there
 NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
@@ -125,8 +128,7 @@ def search_blocks(
 
     starts = _starts(model, rows)
     if summed is not None and near is None:
-        guesses = list(starts)  # of each share what the residuals say, and all but independent
-        starts = iter([*_in_order(summed, guesses[::2]), *guesses[1::2]])
+        starts = chain([_by_moments(model, rows)], _of_summed(summed, starts))
     best, tried = descend(next(starts) if near is None else near), 1
     few = near is None and model.n < FEW * model.k  # rows to a parameter: there may be several optima
     if few or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
@@ -257,6 +259,36 @@ def _shared(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]
         tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - noise) * psi, psi))) for psi in family]
         found.append(min(tried, key=lambda one: one.deviance))
     return found
+
+
+def _by_moments(model: BlockModel, rows: Rows) -> FloatArray:
+    """Coordinates that sums by level say, a term after the other, and products of what they leave of the residuals.
+
+    Of a column z with d_j = Σz² in level j and b_j = Σze/d_j, G = (Σd_jb_j² − J s²)/Σd_j, s² the mean square within
+    levels, and e loses z b_j shrunk.
+    """
+    e, sizes = _least_squares(model, rows), []
+    assert rows.residual is not None
+    least = LEAST * float(e @ e) / len(e)
+    for term, own, T in zip(model.design.terms, rows.terms, model.roots):
+        size = 0.0
+        for z in (own.columns @ T).T:
+            d = np.bincount(own.codes, z * z, term.n_levels)
+            b = np.bincount(own.codes, z * e, term.n_levels) / np.where(d > 0, d, 1.0)
+            between = float(d @ b**2)
+            within = max(float(e @ e) - between, 0.0) / max(len(e) - term.n_levels, 1)
+            g = max((between - np.count_nonzero(d) * within) / float(d.sum()), least)
+            e = e - z * (b * g * d / (g * d + within + least))[own.codes]
+            size += g
+        sizes.append(size)
+    return _start_of(model, sizes, model.residual.starts(e, rows.residual, rows.weights)[0])
+
+
+def _of_summed(summed: SummedModel, starts: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """The others: of each share what the residuals say, in order, and all but independent ones."""
+    guesses = list(starts)
+    yield from _in_order(summed, guesses[::2])
+    yield from guesses[1::2]
 
 
 def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]:
