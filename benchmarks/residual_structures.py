@@ -69,9 +69,9 @@ FEV = "FEV1 ~ RACE + SEX + ARMCD * AVISIT + us(AVISIT | USUBJID)"
 BCVA = "BCVA_CHG ~ BCVA_BL + RACE + ARMCD * AVISIT + us(AVISIT | USUBJID)"
 
 
-def trial_table() -> object:
+def trial_table(fev: pd.DataFrame) -> object:
     """A fit of `fev` with Kenward and Roger's table and the means by visit."""
-    fit = henderson.mmrm(FEV, henderson.datasets.load("fev"), ddf="kenward-roger")
+    fit = henderson.mmrm(FEV, fev, ddf="kenward-roger")
     return fit.pvalues, fit.emmeans("ARMCD", by="AVISIT").table
 
 
@@ -90,8 +90,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nlme", action="store_true")
     with_nlme = parser.parse_args().nlme
-    bcva, many = henderson.datasets.load("bcva"), many_patients(20)
-    print(f"fev, us, KR table and visit means            {seconds(trial_table, 7):8.3f} s")
+    fev, bcva, many = henderson.datasets.load("fev"), henderson.datasets.load("bcva"), many_patients(20)
+    print(f"fev, us, KR table and visit means            {seconds(lambda: trial_table(fev), 15):8.3f} s")
     print(f"bcva, us, fit                                {seconds(lambda: henderson.mmrm(BCVA, bcva)):8.3f} s")
     with_kr = seconds(lambda: henderson.mmrm(BCVA, bcva, ddf="kenward-roger").pvalues)
     print(f"bcva, us, fit with KR                        {with_kr:8.3f} s")

@@ -253,7 +253,10 @@ class Estimates:
         """Rows of each family."""
         if not self.by or not len(self):
             return [np.arange(len(self))]
-        family = self.keys.groupby(list(self.by), sort=False, observed=True, dropna=False).ngroup().to_numpy()
+        family = np.zeros(len(self), np.intp)
+        for name in self.by:  # numbered as they come; a groupby takes ten times as long
+            own, levels = pd.factorize(self.keys[name], use_na_sentinel=False)
+            family = pd.factorize(family * len(levels) + own)[0]
         order = np.argsort(family, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(family[order])) + 1)
 
@@ -292,8 +295,8 @@ class Estimates:
         numbers = {
             "estimate": estimate, "se": se, "df": df, "lower": lower, "upper": upper, "statistic": statistic, "p": p,
         }  # fmt: skip
-        frame = keys.reset_index(drop=True)
-        frame = frame.assign(**{free_name(name, self.keys.columns): column for name, column in numbers.items()})
+        of_numbers = pd.DataFrame({free_name(name, self.keys.columns): column for name, column in numbers.items()})
+        frame = pd.concat([keys.reset_index(drop=True), of_numbers], axis=1)
         missing: tuple[str, ...] = ()
         if np.isnan(estimate).any():
             missing = reasons(inference, self.rows, [_label(row) for row in self.keys.itertuples(index=False)])

@@ -235,7 +235,7 @@ class Classes:
     parts: Parts
 
     def add(self, left: Columns, right: Columns) -> None:
-        """Add Σ T_left'T_right, and its transpose where the rows are not the same; of a clique both are in one level."""
+        """Add Σ T_left'T_right, and its transpose where the rows differ; both are in one level."""
         parts, (_, _, q, R) = self.parts, self.parts.zr.shape
         both = [(left, right)] if left is right else [(left, right), (right, left)]
         for one, other in both:

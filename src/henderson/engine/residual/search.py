@@ -272,6 +272,7 @@ def _by_moments(model: BlockModel, rows: Rows) -> FloatArray:
     least = LEAST * float(e @ e) / len(e)
     for term, own, T in zip(model.design.terms, rows.terms, model.roots):
         size = 0.0
+        assert own.codes is not None
         for z in (own.columns @ T).T:
             d = np.bincount(own.codes, z * z, term.n_levels)
             b = np.bincount(own.codes, z * e, term.n_levels) / np.where(d > 0, d, 1.0)
