@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.constraints import Constraints
+from henderson.contract.relation import Relation
 from henderson.contract.residual import ResidualTerm
+from henderson.errors import NotAvailable
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,33 @@ class KnownEffects:
     root: np.ndarray
     diagonal: np.ndarray
     observed: np.ndarray
+
+    def of_levels(self, effects: np.ndarray) -> np.ndarray:
+        """b (J, q) from w."""
+        return np.asarray(self.root @ effects)
+
+
+@dataclass(frozen=True, eq=False)
+class RelatedEffects:
+    """Effects with known relationships that rows load on as they are, Var(b) = σ² A ⊗ G, by a sparse A⁻¹.
+
+    Attributes
+    ----------
+    relation : Relation
+        A.
+    diagonal : (J,) array
+        A_jj.
+    observed : (m,) intp array
+        The levels that have rows.
+    """
+
+    relation: Relation
+    diagonal: np.ndarray
+    observed: np.ndarray
+
+    def of_levels(self, effects: np.ndarray) -> np.ndarray:
+        """The effects themselves."""
+        return effects
 
 
 @dataclass(frozen=True)
@@ -55,8 +84,8 @@ class RandomTerm:
         door).
     loaded : bool
         Whether a row may load on several levels, each with a number of its own; then q = 1.
-    known : KnownEffects or None
-        Where the levels have known relationships: rows load on the w, and `levels` are those of b = Bw.
+    known : KnownEffects, RelatedEffects or None
+        Where the levels have known relationships. `KnownEffects`: rows load on the w, and `levels` are those of b = Bw.
     """
 
     group: str
@@ -65,11 +94,16 @@ class RandomTerm:
     structure: str = "unstructured"
     label: str = ""
     loaded: bool = False
-    known: KnownEffects | None = field(default=None, compare=False)
+    known: KnownEffects | RelatedEffects | None = field(default=None, compare=False)
 
     def of_levels(self, effects: np.ndarray) -> np.ndarray:
         """Effects (J, q) of the levels from those that rows load on."""
-        return effects if self.known is None else np.asarray(self.known.root @ effects)
+        return effects if self.known is None else self.known.of_levels(effects)
+
+    @property
+    def related(self) -> RelatedEffects | None:
+        """Relationships that are no part of what rows load on."""
+        return self.known if isinstance(self.known, RelatedEffects) else None
 
     @property
     def n_levels(self) -> int:
@@ -118,6 +152,19 @@ class Design:
     specs: Any = None
     residual: ResidualTerm | None = None
     constraints: Constraints | None = None
+
+    @property
+    def is_related(self) -> bool:
+        """Whether the equations have a sparse A⁻¹ in them: effects of levels that are not independent."""
+        return any(term.related is not None for term in self.terms)
+
+    def refuse_related(self, what: str) -> None:
+        """Raise a `NotAvailable` for `what`, which takes effects of levels to be independent, where they are not."""
+        if self.is_related:
+            raise NotAvailable(
+                f"{what}: not available for a model whose known relationships are a sparse inverse (pedigrees of many "
+                "levels, bars with several effects); levels up to 1,000 in bars of one effect each have it"
+            )
 
     def without_rows(self) -> Design:
         """The same without vectors of the caller that stood for columns of the data."""

@@ -16,8 +16,9 @@ Nguyen 2013).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class Digest:
         The rows in parts, where they are not in memory; gone through for a part that is asked for and not known.
     known : mapping, optional
         Parts that are known.
+    diagonals : sequence of (J,) arrays or None, optional
+        A_jj of each term whose levels are related.
     """
 
     PARTS = ("triangle", "low", "high", "grams", "sketch", "fingerprints")
@@ -56,8 +59,9 @@ class Digest:
         x_names: tuple[str, ...],
         chunks: Iterable[Rows] | None = None,
         known: Mapping[str, Any] | None = None,
+        diagonals: Sequence[FloatArray | None] = (),
     ) -> None:
-        self._given, self._x_names, self._streamed = rows, x_names, chunks
+        self._given, self._x_names, self._streamed, self._diagonals = rows, x_names, chunks, diagonals
         self.__dict__.update(known or {})
 
     @property
@@ -110,7 +114,9 @@ class Digest:
     @cached_property
     def grams(self) -> tuple[FloatArray, ...]:
         """Σ_i z_i z_i' of each random term, (q, q)."""
-        each = [tuple(term.gram for term in rows.terms) for rows in self._chunks]
+        each = [
+            tuple(term.gram(own) for term, own in zip_longest(rows.terms, self._diagonals)) for rows in self._chunks
+        ]
         return tuple(np.sum(own, axis=0) if len(each) > 1 else own[0] for own in zip(*each))
 
     @cached_property

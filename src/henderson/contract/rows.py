@@ -90,12 +90,12 @@ class TermRows:
         assert self.loadings is not None
         return self.loadings
 
-    @property
-    def gram(self) -> FloatArray:
-        """Σ_i z_i z_i', (q, q), over the rows."""
+    def gram(self, diagonal: FloatArray | None = None) -> FloatArray:
+        """Σ_i z_i z_i', (q, q), over the rows; with A_jj of levels that are related (J,), Σ_i A_jj z_i z_i'."""
         if self.codes is None:
             return np.array([[float((self.given_loadings.data**2).sum())]])
-        return self.columns.T @ self.columns
+        own = self.columns if diagonal is None else self.columns * diagonal[self.codes, None]
+        return own.T @ self.columns
 
     def __getitem__(self, rows: slice | np.ndarray) -> TermRows:
         return TermRows(

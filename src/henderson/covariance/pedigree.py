@@ -81,6 +81,31 @@ class Pedigree:
         values = np.concatenate([np.ones(J), np.full(len(rows) - J, -0.5)])
         return sparse.csr_array(sparse.coo_array((values, (rows, columns)), shape=(J, J)))
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether every animal has something of its own, so that A has an inverse."""
+        return bool((self.mendelian >= NO_SAMPLING).all())
+
+    @cached_property
+    def inverse_root(self) -> sparse.csr_array:
+        """D^{-1/2}T⁻¹, lower triangular, (J, J): R with A⁻¹ = R'R.
+
+        Examples
+        --------
+        >>> pedigree(["a", "b"], [None, "a"], [None, None]).inverse_root.toarray().round(3)
+        array([[ 1.   ,  0.   ],
+               [-0.577,  1.155]])
+        """
+        self._refuse_singular()
+        return sparse.csr_array(sparse.diags_array(1 / np.sqrt(self.mendelian)) @ self._descent)
+
+    def _refuse_singular(self) -> None:
+        if not self.is_regular:
+            lost = self.ids[int(np.argmax(self.mendelian < NO_SAMPLING))]
+            raise DataError(
+                f"A has no inverse: the parents of {lost!r} are inbred so far that it has nothing of its own"
+            )
+
     @cached_property
     def inverse(self) -> sparse.csr_array:
         """A⁻¹ by Henderson's rules, (J, J).
@@ -92,11 +117,7 @@ class Pedigree:
                [ 0.5,  1.5, -1. ],
                [-1. , -1. ,  2. ]])
         """
-        if (self.mendelian < NO_SAMPLING).any():
-            lost = self.ids[int(np.argmax(self.mendelian < NO_SAMPLING))]
-            raise DataError(
-                f"A has no inverse: the parents of {lost!r} are inbred so far that it has nothing of its own"
-            )
+        self._refuse_singular()
         return sparse.csr_array(self._descent.T @ sparse.diags_array(1 / self.mendelian) @ self._descent)
 
     def root(self) -> FloatArray:

@@ -1,11 +1,13 @@
 """Known relationships between the levels of a factor: Var(b) = σ² G A, with A from a pedigree or given as a matrix.
 
-A is matched with the data by label, never by position. It is held by a root, A = LL'.
+A is matched with the data by label, never by position. It is held by a root, A = LL', or by one of its inverse,
+A⁻¹ = R'R, which of a pedigree is sparse at any size.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from scipy import sparse
 
 from henderson.covariance.pedigree import Pedigree
 from henderson.errors import DataError
-from henderson.numerics.lapack import cholesky, eigen
+from henderson.numerics.lapack import cholesky, eigen, inverse_lower
 
 FloatArray = np.ndarray
 
@@ -32,18 +34,54 @@ class Relationship:
 
     Attributes
     ----------
+    what : str
+        What it is called in an error.
     labels : pandas.Index of length J
-    root : (J, J) array
-        L with A = LL'.
+    made : Pedigree or (J, J) array
+        What it follows from: a pedigree, or L.
     """
 
+    what: str
     labels: pd.Index
-    root: FloatArray
+    made: Pedigree | FloatArray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def has_sparse_inverse(self) -> bool:
+        """Whether A⁻¹ is sparse, and there is one."""
+        return isinstance(self.made, Pedigree) and self.made.is_regular
+
+    @cached_property
+    def root(self) -> FloatArray:
+        """L with A = LL', (J, J)."""
+        if not isinstance(self.made, Pedigree):
+            return self.made
+        _refuse_many(len(self.made), self.what)
+        return self.made.root()
 
     @property
     def diagonal(self) -> FloatArray:
         """A_jj, (J,)."""
+        if isinstance(self.made, Pedigree):
+            return 1.0 + self.made.inbreeding.to_numpy()
         return np.einsum("jk,jk->j", self.root, self.root)
+
+    @property
+    def inverse_root(self) -> sparse.csr_array:
+        """R lower triangular with A⁻¹ = R'R, (J, J).
+
+        Raises
+        ------
+        DataError
+            When A is singular.
+        """
+        if isinstance(self.made, Pedigree):
+            return self.made.inverse_root
+        if np.triu(self.made, 1).any():  # a root by eigenvalues, some of which are zero
+            raise DataError(f"{self.what} is singular, and has no inverse: this needs one; add to its diagonal")
+        return sparse.csr_array(inverse_lower(self.made))
 
 
 def relationship(given: Any, factor: str, categories: pd.Index | None = None) -> Relationship:
@@ -70,8 +108,7 @@ def relationship(given: Any, factor: str, categories: pd.Index | None = None) ->
     """
     what = f"relmat[{factor!r}]"
     if isinstance(given, Pedigree):
-        _refuse_many(len(given), what)
-        return Relationship(given.ids, given.root())
+        return Relationship(what, given.ids, given)
     labels: Any = None
     if isinstance(given, tuple) and len(given) == 2:
         given, labels = given
@@ -98,15 +135,15 @@ def relationship(given: Any, factor: str, categories: pd.Index | None = None) ->
         raise DataError(f"{what} has {len(matrix)} rows and {len(labels)} labels")
     if labels.has_duplicates:
         raise DataError(f"{what} has the label {labels[labels.duplicated()][0]!r} twice")
-    return Relationship(labels, _root(matrix, labels, what))
+    return Relationship(what, labels, _root(matrix, labels, what))
 
 
 def _refuse_many(size: int, what: str) -> None:
     """Raise for more levels than there is room for."""
     if size > MOST:
         raise DataError(
-            f"{what} has {size:,} levels, and is held as a dense matrix: up to {MOST:,} are taken; leave out animals "
-            "that are neither recorded nor ancestors of those that are"
+            f"{what} has {size:,} levels, and is held as a dense matrix: up to {MOST:,} are taken; a "
+            "henderson.pedigree() in a model without residual=, fix=, same= or bound= has no such limit"
         )
 
 

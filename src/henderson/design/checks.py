@@ -106,7 +106,7 @@ def check_terms(
     hint = "; check_identified='warn' fits it all the same" if strict and check_identified == "raise" else ""
     check_several(terms)
     for term in terms:
-        if term.loaded:
+        if term.loaded or term.related is not None:  # relatives tell what a level of one row does not
             continue
         levels, effects = term.n_levels, term.n_levels * term.n_columns
         if levels >= n:

@@ -33,7 +33,7 @@ from henderson.design.assembly import (
 from henderson.design.constraints import constrained
 from henderson.design.fixed_terms import fixed_terms
 from henderson.design.intercept import LME4, STATSMODELS, spelled
-from henderson.design.known_term import KnownSpec, check_relmat, known_term, refuse_relmat
+from henderson.design.known_term import KnownSpec, Relations, check_relmat, known_term, refuse_relmat
 from henderson.design.membership_term import MembershipSpec, membership_term
 from henderson.design.random_terms import Groups, RandomSpec, random_term
 from henderson.design.residual_checks import check_residual
@@ -165,7 +165,8 @@ def design_from_formula(
     checks.check_contrasts(source.contrasts, factors)
     if doublevert == "diag_special":
         plan = with_diagonal_bars(plan, lambda expr: factors[expr].levels is not None)
-    related = check_relmat(relmat, tuple(bar for bar, _ in plan.bars))
+    beside = residual is not None or fix is not None or same is not None or not bound
+    related = check_relmat(relmat, tuple(bar for bar, _ in plan.bars), beside)
     design, made = _assemble(plan, columns, factors, values, kept, order, names, related)
     names.forget()
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept, make=make_of(data))
@@ -281,7 +282,7 @@ def _assemble(
     rows: np.ndarray | None,
     order: str,
     env: Environment,
-    related: Mapping[str, Any],
+    related: Relations,
 ) -> tuple[Design, Rows]:
     """Steps 3 and 4: the arrays."""
     fixed = make_part(plan.fixed, factors, order=order)
@@ -294,6 +295,8 @@ def _assemble(
     terms: list[RandomTerm] = []
     loads: list[TermRows] = []
     random: list[RandomSpec | ComponentSpec | KnownSpec | MembershipSpec] = []
+    several = any(bar.name in related and len(make_part(own, factors).names) > 1 for bar, own in plan.bars)
+    related = replace(related, wide=several)
     for bar, own in plan.bars:
         part = make_part(own, factors)
         if not part.names:
@@ -308,7 +311,7 @@ def _assemble(
             continue
         if bar.name in related:
             related_term, own_rows, known_spec = known_term(
-                bar, part, varying, columns, related[bar.name], weights, columns_in_data(plan, bar)
+                bar, part, varying, columns, related, weights, columns_in_data(plan, bar)
             )
             terms.append(related_term)
             loads.append(own_rows)

@@ -3,21 +3,27 @@
 b = Bw with w ~ N(0, σ²λ²I): the term's rows load on all w, Z_w = ZB, and for the engine it is a term as any. Among the
 roots B of A one makes Z_w'WZ_w diagonal: with A = LL' and L'Z'WZL = UDU' it is B = LU. A model with one such term then
 costs nothing more than one without (the eigenvalues are found once, as in EMMA); several meet as dense blocks.
+
+Large pedigrees, and bars with several effects, Var(b) = σ² A ⊗ λλ', stay as they are: rows load on b, and A⁻¹, which is
+sparse, goes into the equations (`engine.factor.sparse`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.contract.design import KnownEffects, RandomTerm
+from henderson.contract.design import KnownEffects, RandomTerm, RelatedEffects
+from henderson.contract.relation import Relation
 from henderson.contract.rows import TermRows
 from henderson.covariance.relationship import Relationship, relationship
+from henderson.design.random_terms import RandomSpec
+from henderson.design.structured_effects import structured_effects
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bar_kinds import bar_text
 from henderson.formula.bars import Bar
@@ -28,6 +34,9 @@ from henderson.sources.factors import match, shown_label, unknown_levels
 
 #: share of the largest below which an eigenvalue is zero
 NOTHING = 1e-12
+#: levels, and entries of the rows, up to which the roots of a pedigree's A are taken: a model with one such term, whose
+#: effects are independent, is one as any
+FEW, DENSE = 1_000, 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +73,29 @@ class KnownSpec:
         return unknown_levels(self.group[0] or "groups", labels, codes, self.levels)
 
 
-def check_relmat(relmat: Any, bars: tuple[Bar, ...]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Relations:
+    """What was given as `relmat`.
+
+    Attributes
+    ----------
+    given : mapping of str to object
+        By the name of a factor.
+    as_matrices : bool
+        Whether the model needs A as a matrix, its effects having to be independent.
+    wide : bool
+        Whether a bar on one of the factors has several effects.
+    """
+
+    given: Mapping[str, Any] = field(default_factory=dict)
+    as_matrices: bool = False
+    wide: bool = False
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.given
+
+
+def check_relmat(relmat: Any, bars: tuple[Bar, ...], as_matrices: bool = False) -> Relations:
     """What was given as `relmat`, when it names factors of the bars.
 
     Raises
@@ -73,7 +104,7 @@ def check_relmat(relmat: Any, bars: tuple[Bar, ...]) -> dict[str, Any]:
         Naming what it names and the model has not, or a bar that cannot have known relationships.
     """
     if relmat is None:
-        return {}
+        return Relations()
     if not isinstance(relmat, Mapping):
         raise FormulaError(
             f"relmat is a dict of factors and their relationships, as in {{'animal': A}}, not {type(relmat).__name__}"
@@ -83,10 +114,10 @@ def check_relmat(relmat: Any, bars: tuple[Bar, ...]) -> dict[str, Any]:
         if name not in there:
             shown = ", ".join(repr(one) for one in dict.fromkeys(there)) or "none"
             raise FormulaError(f"relmat names {name!r}, which no bar is on; there are {shown}")
-    return dict(relmat)
+    return Relations(dict(relmat), as_matrices)
 
 
-def refuse_relmat(related: Mapping[str, Any], name: str) -> None:
+def refuse_relmat(related: Relations, name: str) -> None:
     """Members of ``mm()`` have no known relationships."""
     if name in related:
         raise FormulaError(f"relmat does not go with {name}")
@@ -97,10 +128,10 @@ def known_term(
     part: Part,
     varying: np.ndarray,
     columns: Columns,
-    given: Any,
+    related: Relations,
     weights: np.ndarray | None,
     group: tuple[str, ...],
-) -> tuple[RandomTerm, TermRows, KnownSpec]:
+) -> tuple[RandomTerm, TermRows, KnownSpec | RandomSpec]:
     """A bar's term with known relationships, its rows, and how to replay it.
 
     Parameters
@@ -109,37 +140,50 @@ def known_term(
     part : Part
     varying : (n, q) array
     columns : mapping of str to (n,) arrays
-    given : object
-        What `relmat` has for it.
+    related : Relations
     weights : (n,) array, or None
     group : tuple of str
         Where the labels are in new data.
     """
     written = bar_text(bar.structure, bar.columns, bar.name)
-    if varying.shape[1] != 1:
-        raise FormulaError(
-            f"{written}: relmat goes with one effect a level, (1 | {bar.name}) or (0 + x | {bar.name}), in several bars"
-        )
     if len(bar.group) != 1:
         raise FormulaError(f"{written}: relmat goes with a factor that is one column, make one of {bar.name}")
+    if related.as_matrices and varying.shape[1] != 1:
+        raise FormulaError(
+            f"{written}: beside residual=, fix=, same= or bound= relmat goes with one effect a level, (1 | {bar.name}) "
+            f"or (0 + x | {bar.name}), in several bars"
+        )
     values = columns[bar.group[0]]
     categories = values.categories if kind_of(values) == "category" else None
-    related = relationship(given, bar.name, categories)
-    codes = match(values, related.labels)
+    relation = relationship(related.given[bar.name], bar.name, categories)
+    codes = match(values, relation.labels)
     if (codes < 0).any():
         row = int(np.argmax(codes < 0))
         more = len(pd.unique(values[codes < 0])) - 1
         others = f" and {more} more" if more else ""
         raise DataError(
             f"relmat[{bar.name!r}] lacks levels of the data: {shown_label(values[row])} (row {row}){others}; it has "
-            f"{', '.join(shown_label(one) for one in related.labels[:3])}, …"
+            f"{', '.join(shown_label(one) for one in relation.labels[:3])}, …"
         )
-    root = _orthogonal_root(related, codes, varying[:, 0], weights)
-    spec = KnownSpec((group[0],), part, related.labels, root)
-    known = KnownEffects(root, related.diagonal, np.unique(codes))
-    term = RandomTerm(bar.name, related.labels, part.names, "unstructured", bar.label, True, known)
+    if _stays_sparse(related, relation, len(codes)):
+        structure, part = structured_effects(bar, part, columns)
+        effects = RelatedEffects(Relation(relation.inverse_root), relation.diagonal, np.unique(codes))
+        term = RandomTerm(bar.name, relation.labels, part.names, structure, bar.label, known=effects)
+        return term, TermRows(codes, varying), RandomSpec(group, part, relation.labels)
+    root = _orthogonal_root(relation, codes, varying[:, 0], weights)
+    spec = KnownSpec((group[0],), part, relation.labels, root)
+    known = KnownEffects(root, relation.diagonal, np.unique(codes))
+    term = RandomTerm(bar.name, relation.labels, part.names, "unstructured", bar.label, True, known)
     rows = sparse.csr_array(root[codes] * varying)
     return term, TermRows(None, np.empty((len(codes), 0)), rows), spec
+
+
+def _stays_sparse(related: Relations, relation: Relationship, n: int) -> bool:
+    """Whether the equations have A⁻¹ in them, and not the roots of A in the rows."""
+    if related.as_matrices:
+        return False
+    J = len(relation)
+    return related.wide or (relation.has_sparse_inverse and (J > FEW or n * J > DENSE))
 
 
 def _orthogonal_root(

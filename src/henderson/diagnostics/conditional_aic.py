@@ -129,6 +129,7 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     if isinstance(fit, StructuredFit):
         return _of_structured(fit)
     fit.rows_for("caic()")
+    fit.design.refuse_related("caic()")
     residual = conditional_residuals(fit)
     rows = fit.rows
     trace = effective_df(fit)

@@ -263,8 +263,9 @@ class Evaluation:
 
     @lazy
     def scores(self) -> list[np.ndarray]:
-        """Z_j'V⁻¹[X y] of every block, (q, p + 1, J)."""
-        return self.criterion.blocks.split(*self.factor.zvc)
+        """Z_j'V⁻¹[X y] of every block, (q, p + 1, J); of levels that are not independent F'Z'V⁻¹[X y], b = Fw."""
+        blocks = self.criterion.blocks
+        return [block.independent(own) for block, own in zip(blocks.blocks, blocks.split(*self.factor.zvc))]
 
     @lazy
     def ze(self) -> list[np.ndarray]:
@@ -346,7 +347,11 @@ class Evaluation:
         if self.factor.by_slices:
             (along,), (ze,) = directions, self.ze
             return by_slices.forms(self.factor.D, cross.zz, cross.zx[:, :p], along, ze)
-        parts = [np.matmul(along.transpose(1, 0, 2), ze) for along, ze in zip(directions, self.ze)]  # (q, k_k, J) each
+        blocks = self.criterion.blocks.blocks
+        parts = [  # (q, k_k, J) each
+            block.of_levels(np.matmul(along.transpose(1, 0, 2), ze))
+            for block, along, ze in zip(blocks, directions, self.ze)
+        ]
         front, rest = self.criterion.blocks.join(parts, places, width)
         zvc_front, zvc_rest = self.factor.zvc
         quadratic, linear = self.factor.bilinear(front, rest), small.gram(front, zvc_front[:, :p])
@@ -364,7 +369,8 @@ class Evaluation:
 
     def modes(self) -> list[np.ndarray]:
         """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
-        return [small.left(lam @ lam.T, ze[:, None])[:, 0] for lam, ze in zip(self.lam, self.ze)]
+        parts = zip(self.criterion.blocks.blocks, self.lam, self.ze)
+        return [block.of_levels(small.left(lam @ lam.T, ze[:, None]))[:, 0] for block, lam, ze in parts]
 
 
 class KnownScale(Evaluation):

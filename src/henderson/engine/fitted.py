@@ -244,7 +244,11 @@ class Fit:
     @cached_property
     def digest(self) -> Digest:
         """What tables need of the rows."""
-        return self._kept.get("digest") or Digest(self._rows, self.design.x_names)
+        return self._kept.get("digest") or Digest(
+            self._rows,
+            self.design.x_names,
+            diagonals=[None if term.related is None else term.related.diagonal for term in self.design.terms],
+        )
 
     @cached_property
     def residual_quantiles(self) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from henderson.covariance.roots import semidefinite_root
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.squares import squares_by_probes
+from henderson.engine.factor.sparse.squares import second_traces
 from henderson.engine.factor.squares import squares
 from henderson.engine.moments import Moments, Second
 from henderson.numerics.threads import blas_threads
@@ -51,7 +52,7 @@ class SecondAt(Second):
             for block, score in zip(blocks.blocks, self.point.scores):
                 G = np.einsum("bmj,ms->bsj", score, scaled, optimize=True)
                 h = np.einsum("iab,bsj->aisj", block.layout.basis(), G, optimize=True)
-                parts.append(h.reshape(block.q, -1, block.n_levels))
+                parts.append(block.of_levels(h.reshape(block.q, -1, block.n_levels)))
                 places.append((block.g_parameters[:, None] * s + np.arange(s)).ravel())
             gram = self.point.factor.bilinear(*blocks.join(parts, places, k * s))
         return gram.reshape(k, s, k, s).transpose(0, 2, 1, 3)
@@ -69,6 +70,9 @@ class SecondAt(Second):
     def traces(self) -> FloatArray:
         """T2, (k, k)."""
         blocks = self.point.criterion.blocks
+        if blocks.are_related:
+            with blas_threads(self.point.criterion.order):
+                return second_traces(self.point.factor)
         out = np.zeros((blocks.n_g, blocks.n_g))
         with blas_threads(self.point.criterion.order):
             own_squares = squares_by_probes if self.point.criterion.system.rest == "iterative" else squares

@@ -127,6 +127,7 @@ def _top(fit: Fit) -> FloatArray:
 def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBlock]:
     """The clusters, in batches of one size."""
     fit, rows = fitted.fit, fitted.fit.observed_for("a cluster-robust covariance")
+    fit.design.refuse_related("a cluster-robust covariance")
     codes = cluster_codes(fit, labels)
     count = int(codes.max()) + 1
     if count < 2:

@@ -255,6 +255,7 @@ def power(
             if value is not None:
                 raise ValueError(f"{name}= goes with a formula; a fit has its own")
         fit = _fit_in(model)
+        fit.design.refuse_related("power()")
         if theta is None and varcorr is None:
             fit.refuse_negative("power()")
         study, known = study_of_fit(fit), _estimates(fit)

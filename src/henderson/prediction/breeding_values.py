@@ -2,8 +2,12 @@
 
     â = Bŵ,   PEV_a = Var(a − â) = σ² e_a'B C⁻¹ B'e_a,   reliability = 1 − PEV_a / (σ_a² A_aa)
 
-C⁻¹ is the block of the inverse of the mixed-model equations, fixed effects estimated. The heritability is
-σ_a² / (σ_a² + … + σ²), with its standard error by the delta method.
+C⁻¹ is the block of the inverse of the mixed-model equations, fixed effects estimated. Of levels whose A⁻¹ is sparse
+(`engine.factor.sparse`) its diagonal blocks are, with W = (Z'Z + A⁻¹ ⊗ G⁻¹)⁻¹ and Φ = (X'V⁻¹X)⁻¹,
+
+    W_jj + (WZ'X)_j Φ (WZ'X)_j'
+
+The heritability is σ_a² / (σ_a² + … + σ²), with its standard error by the delta method.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import Design, KnownEffects, RandomTerm
 from henderson.covariance.residual.residual import Residual
 from henderson.design.replay import NewTerm
 from henderson.design.variance_parameters import lme4_order
@@ -29,13 +33,15 @@ FloatArray = np.ndarray
 
 @blas_threads()
 def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
-    """PEV of every level of a term with known relationships, (J,); not `fixed`: as if β were known."""
+    """PEV of every level of a term with known relationships, (J, q); not `fixed`: as if β were known."""
     term = fit.design.terms[k]
-    assert term.known is not None
+    if term.related is not None:
+        return _sparse_variances(fit, k, fixed)
+    assert isinstance(term.known, KnownEffects)
     root = term.known.root
     if isinstance(fit, StructuredFit):
         whole = by_effects(fit).error_covariance(k, fixed)
-        return np.einsum("ja,ab,jb->j", root, whole, root, optimize=True)
+        return np.einsum("ja,ab,jb->j", root, whole, root, optimize=True)[:, None]
     point = fit.at_optimum()
     J = len(root)
     rows = sparse.csr_array(np.column_stack([root, np.zeros(J)]))
@@ -44,7 +50,22 @@ def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     X = np.zeros((J, len(fit.design.x_names)))
     loads, _ = loads_of(point.criterion, point.lam, X, terms)
     kernels = error_kernels(point.factor, point.phi if fixed else np.zeros_like(point.phi), None, point.ze)
-    return np.asarray(fit.sigma**2 * kernels(loads).variance)
+    return np.asarray(fit.sigma**2 * kernels(loads).variance)[:, None]
+
+
+def _sparse_variances(fit: Fit, k: int, fixed: bool) -> FloatArray:
+    """The same of levels whose A⁻¹ is sparse."""
+    variances = np.einsum("jaa->ja", fit.b_cov()[k])
+    if not fixed:
+        return variances
+    point, blocks = fit.at_optimum(), fit.criterion.blocks
+    p = fit.criterion.system.cross.p
+    moved = blocks.split(np.zeros((0, p, 0)), point.factor.rest.weigh(point.factor.S_c[:, :p]))
+    number, block = next((i, one) for i, one in enumerate(blocks.blocks) if k in one.terms)
+    own = np.einsum("ab,bmj->jam", fit.basis.roots[number], moved[number], optimize=True)
+    part = block.layout.terms[block.terms.index(k)]
+    added = np.einsum("jam,mn,jan->ja", own, point.phi, own, optimize=True)
+    return np.asarray(variances + fit.sigma**2 * added[:, part])
 
 
 def breeding_values(fit: Fit, group: str | None = None) -> pd.DataFrame:
@@ -59,28 +80,33 @@ def breeding_values(fit: Fit, group: str | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: all levels, those without rows included. Columns value, se (root of the prediction error variance),
-        reliability, accuracy (its root), inbreeding (A_jj − 1), observed (whether the level has rows).
+        Index: all levels, those without rows included; of a term with several effects level and effect. Columns value,
+        se (root of the prediction error variance), reliability, accuracy (its root), inbreeding (A_jj − 1), observed
+        (whether the level has rows).
     """
     k = _related(fit.design, group)
     term = fit.design.terms[k]
     assert term.known is not None
-    variance = float(fit.sigma**2 * (fit.lam[k] @ fit.lam[k].T)[0, 0])
+    variance = fit.sigma**2 * np.diag(fit.lam[k] @ fit.lam[k].T)
     errors, diagonal = error_variances(fit, k), term.known.diagonal
-    share = errors / (variance * diagonal) if variance > 0 else np.full(len(errors), np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(variance > 0, errors / (variance * diagonal[:, None]), np.nan)
     reliability = np.clip(1 - share, 0.0, 1.0)
     observed = np.zeros(len(errors), bool)
     observed[term.known.observed] = True
+    index, q = term.levels.rename(term.group), term.n_columns
+    if q > 1:
+        index = pd.MultiIndex.from_product([index, term.names], names=[term.group, "effect"])
     frame = pd.DataFrame(
         {
-            "value": term.of_levels(fit.b[k])[:, 0],
-            "se": np.sqrt(np.maximum(errors, 0.0)),
-            "reliability": reliability,
-            "accuracy": np.sqrt(reliability),
-            "inbreeding": np.where(np.abs(diagonal - 1) < 1e-12, 0.0, diagonal - 1),
-            "observed": observed,
+            "value": term.of_levels(fit.b[k]).ravel(),
+            "se": np.sqrt(np.maximum(errors, 0.0)).ravel(),
+            "reliability": reliability.ravel(),
+            "accuracy": np.sqrt(reliability).ravel(),
+            "inbreeding": np.repeat(np.where(np.abs(diagonal - 1) < 1e-12, 0.0, diagonal - 1), q),
+            "observed": np.repeat(observed, q),
         },
-        index=term.levels.rename(term.group),
+        index=index,
     )
     return ResultFrame.of(frame, f"Effects of {term.label or term.group}", ())
 

@@ -36,6 +36,7 @@ from henderson.prediction.iterated_errors import IteratedErrors, error_kernels, 
 from henderson.prediction.loads import loads_of
 from henderson.prediction.new_level_limits import Differences, Known
 from henderson.prediction.row_errors import ErrorKernels
+from henderson.prediction.sparse_errors import SparseErrorKernels
 
 FloatArray = np.ndarray
 
@@ -156,7 +157,7 @@ class JointErrors:
         return None if found is None else found.flat
 
     @cached_property
-    def _kernels(self) -> ErrorKernels | IteratedErrors:
+    def _kernels(self) -> ErrorKernels | IteratedErrors | SparseErrorKernels:
         point, relative, omega = self.fit.at_optimum(), None, self._omega
         if omega is not None:
             if self.rule is not None and self.rule.singular is not None and is_singular(self.fit):
@@ -164,6 +165,8 @@ class JointErrors:
             away = np.column_stack([np.eye(len(self._g)), -self._g])
             relative = away @ omega @ away.T
         with blas_threads(self.fit.criterion.order):
+            if self.fit.design.is_related:
+                return SparseErrorKernels(point, relative)
             return error_kernels(point.factor, point.phi, relative, point.ze)
 
     @cached_property

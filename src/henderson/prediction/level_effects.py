@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from henderson.contract.design import Design
+from henderson.contract.design import Design, KnownEffects
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
 from henderson.prediction.breeding_values import error_variances
@@ -21,12 +21,11 @@ def modes_of_levels(fit: Fit) -> list[FloatArray]:
 
 
 def covariances_of_levels(fit: Fit) -> tuple[FloatArray, ...]:
-    """Their conditional covariances given β, (J, q, q); where levels are related, variances alone."""
-    terms = fit.design.terms
-    own = () if all(term.known is not None for term in terms) else fit.b_cov()
+    """Their conditional covariances given β, (J, q, q)."""
+    rooted = [isinstance(term.known, KnownEffects) for term in fit.design.terms]  # rows load on others than the levels'
+    own = () if all(rooted) else fit.b_cov()
     return tuple(
-        own[k] if term.known is None else error_variances(fit, k, fixed=False)[:, None, None]
-        for k, term in enumerate(terms)
+        error_variances(fit, k, fixed=False)[:, :, None] if is_rooted else own[k] for k, is_rooted in enumerate(rooted)
     )
 
 

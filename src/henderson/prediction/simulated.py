@@ -81,6 +81,7 @@ def simulate_new(
     if weights is not None and not fit.design.weighted:
         raise ValueError("weights= goes with a model that has weights; this one has none")
     if re == "new":
+        fit.design.refuse_related("simulate(newdata=) with new effects")
         fit.refuse_negative("simulate(newdata=) with new effects")
     every: list[Wanted] = ["known"] * len(fit.design.terms)
     targets = read_targets(fit, newdata, every, groups=groups, exog_re=exog_re, offset=offset)

@@ -51,6 +51,8 @@ CLASSES = {
     "Design": "henderson.contract.design",
     "RandomTerm": "henderson.contract.design",
     "KnownEffects": "henderson.contract.design",
+    "RelatedEffects": "henderson.contract.design",
+    "Relation": "henderson.contract.relation",
     "KnownSpec": "henderson.design.known_term",
     "MembershipSpec": "henderson.design.membership_term",
     "Membership": "henderson.formula.membership",

@@ -103,7 +103,7 @@ class Problem:
 
 def column_sizes(rows: Rows, packing: Packing) -> tuple[FloatArray, FloatArray]:
     """Root mean square of the columns of cov_re's terms, and of each component's."""
-    sizes = [np.sqrt(np.diag(term.gram) / rows.n) for term in rows.terms]
+    sizes = [np.sqrt(np.diag(term.gram()) / rows.n) for term in rows.terms]
     re = [sizes[k] for k in packing.re_terms]
     vc = [np.sqrt((sizes[k] ** 2).mean()) for k in packing.vc_terms]
     return np.concatenate(re) if re else np.zeros(0), np.array(vc, float)

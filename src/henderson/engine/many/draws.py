@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from henderson.contract.design import Design
+from henderson.contract.design import Design, RandomTerm
+from henderson.contract.relation import Relation
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.design.given import Given
@@ -102,6 +103,8 @@ class TermDraw:
         Which levels are drawn anew in each replicate.
     n_levels : int
         J.
+    relation : Relation, or None
+        Of levels that are not independent; then all are drawn.
     """
 
     rows: TermRows
@@ -109,11 +112,19 @@ class TermDraw:
     n_levels: int
     modes: FloatArray | None = None
     drawn: np.ndarray | None = None
+    relation: Relation | None = None
+
+    @classmethod
+    def of(cls, term: RandomTerm, rows: TermRows, root: FloatArray) -> TermDraw:
+        """All effects of a term of the design."""
+        return cls(rows, root, term.n_levels, relation=None if term.related is None else term.related.relation)
 
     def effects(self, rng: np.random.Generator, m: int) -> FloatArray:
         """Effects of m replicates, (J, q, m)."""
         count = self.n_levels if self.drawn is None else int(self.drawn.sum())
         u = np.einsum("rs,jsm->jrm", self.root, rng.standard_normal((count, len(self.root), m)))
+        if self.relation is not None:
+            u = self.relation.to_levels(u.transpose(1, 2, 0)).transpose(2, 0, 1)
         if self.modes is None:
             return u
         b = np.repeat(self.modes[:, :, None], m, axis=2)
@@ -138,7 +149,7 @@ def responses(mean: FloatArray, sigma: float, weights: FloatArray | None, terms:
 
 def of_parameters(design: Design, rows: Rows, at: Given) -> Draw:
     """Responses of rows at parameters that were given."""
-    terms = [TermDraw(own, at.sigma * lam, term.n_levels) for term, own, lam in zip(design.terms, rows.terms, at.lam)]
+    terms = [TermDraw.of(term, own, at.sigma * lam) for term, own, lam in zip(design.terms, rows.terms, at.lam)]
     mean = rows.mean(at.beta)
     if design.residual is None or rows.residual is None or at.psi is None:
         return responses(mean, at.sigma, rows.weights, terms)
@@ -151,9 +162,7 @@ def parametric(fit: Fit) -> Draw:
     mean, rows = mean_of(fit), fit.observed
     if isinstance(fit, StructuredFit) and has_negative(fit):  # no variables have these variances: y alone is drawn
         return by_series(mean, total_roots(fit.blocks, fit.block_point, rows), ())
-    terms = [
-        TermDraw(own, fit.sigma * lam, term.n_levels) for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam)
-    ]
+    terms = [TermDraw.of(term, own, fit.sigma * lam) for term, own, lam in zip(fit.design.terms, rows.terms, fit.lam)]
     return _of_the_model(fit, mean, terms)
 
 

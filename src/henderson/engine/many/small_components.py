@@ -236,6 +236,9 @@ def _between(members: FloatArray, k: FloatArray) -> list[FloatArray]:
         return [_dot(k.transpose(1, 0, 2, 3), ek) for ek in _times(members, k)]
     out = []
     for member in members:
+        if not member.any():  # of a term that no row of these components has
+            out.append(np.zeros_like(k))
+            continue
         part = np.empty_like(k)
         (first, *others) = np.argwhere(member)
         for u in range(size):

@@ -22,7 +22,7 @@ from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
 from henderson.engine.search.others import lower, lowest, promising, screened, shared_again, was_seen
 from henderson.engine.search.screen import is_cheap
-from henderson.engine.search.start import first_point, point_after, restarts
+from henderson.engine.search.start import first_point, point_after, restarts, widened_starts
 
 
 def search(
@@ -56,6 +56,8 @@ def search(
         return point
 
     tolerance = max(tolerance, TOLERANCE, PER_ROW * criterion.system.cross.n)
+    if criterion.blocks.are_related:
+        return _search_related(criterion, evaluate, start, near, tolerance)
     look = Look.of(criterion)
     # 1.
     seen = Seen() if look.is_mild else look.see()
@@ -81,6 +83,31 @@ def search(
         others = [(theta, -np.inf) for theta in ends[1:]]
     ended, starts = _descend_elsewhere(look, evaluate, ended, seen, others, starts, tolerance, again=near is None)
     return replace(ended, starts=starts, surveyed=seen.surveyed)
+
+
+def _search_related(
+    criterion: Criterion,
+    evaluate: Callable[[np.ndarray], Evaluation],
+    start: np.ndarray | None,
+    near: Evaluation | None,
+    tolerance: float,
+) -> Certified:
+    """The optimum where levels are related: a descent from a scored start, and where that ends singular others from a
+    natural and a large size. A survey takes levels to be independent."""
+    if near is not None:
+        first = point_after(criterion, evaluate, near)
+    else:
+        first = first_point(criterion, evaluate, start)
+    ended, starts = descend(criterion, evaluate, first, tolerance=tolerance), 1
+    lam = ended.optimum.point.lam
+    singular = singular_blocks(criterion.blocks, lam)
+    for theta in widened_starts(criterion.blocks, lam, singular) if any(singular) else ():
+        least, other_first = ended.optimum.point.deviance, evaluate(theta)
+        if np.isfinite(other_first.deviance):
+            other = descend(criterion, evaluate, other_first, beat=least, tolerance=tolerance)
+            starts += 1
+            ended = other if other.optimum.point.deviance < least - WORTHWHILE else ended
+    return replace(ended, starts=starts)
 
 
 def _descend_elsewhere(

@@ -42,7 +42,11 @@ WIDENED = (1.0, 5.0)
 def scoring_start(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
     """The criterion at the start: scoring steps from the moment estimate, or where that is dear from λ = I."""
     blocks = criterion.blocks
-    moments = moment_covariances(blocks, criterion.system.cross, reml=criterion.reml)
+    moments = (
+        None
+        if blocks.are_related  # the moment equations are those of levels that are independent
+        else moment_covariances(blocks, criterion.system.cross, reml=criterion.reml)
+    )
     guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
     point = evaluate(_within(blocks, guess))
     for _ in range(STEPS if moments is None else 1):

@@ -361,7 +361,7 @@ def _straight_root(
 def _weighted_gram(term: TermRows, weights: np.ndarray | None) -> np.ndarray:
     """Σ_i w_i z_i z_i', (q, q)."""
     if weights is None:
-        return term.gram
+        return term.gram()
     if term.loadings is not None:
         return np.array([[float(term.loadings.multiply(term.loadings).sum(axis=1) @ weights)]])
     return (term.columns * weights[:, None]).T @ term.columns

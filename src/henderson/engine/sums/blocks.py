@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from henderson.contract.design import RandomTerm
+from henderson.contract.relation import Relation
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import Layout
 from henderson.numerics.lazy import lazy
@@ -59,6 +60,8 @@ class Block:
     rank : (J,) int array, or None
         Place of each level in the engine's order; None: the design's own. Large blocks of the rest have their most
         frequent levels first (see `engine.factor.split_product`).
+    relation : Relation, or None
+        Of levels that are not independent.
     """
 
     terms: tuple[int, ...]
@@ -67,6 +70,15 @@ class Block:
     parameters: np.ndarray
     g_parameters: np.ndarray
     rank: np.ndarray | None = None
+    relation: Relation | None = None
+
+    def independent(self, totals: np.ndarray) -> np.ndarray:
+        """F'h of totals over the rows of each level (q, k, J): those of effects that are independent, b = Fw."""
+        return totals if self.relation is None else self.relation.to_independent(totals)
+
+    def of_levels(self, effects: np.ndarray) -> np.ndarray:
+        """b = Fw, (q, k, J)."""
+        return effects if self.relation is None else self.relation.to_levels(effects)
 
     def ranked(self, codes: np.ndarray) -> np.ndarray:
         """Codes in the engine's order."""
@@ -141,6 +153,9 @@ class Blocks:
         `front` is the number of a block, or `NO_FRONT`. `counts` says how many rows the levels of some terms have,
         where the `chunks` are not to be gone through.
         """
+        related = [k for k, term in enumerate(terms) if term.related is not None]
+        if related:
+            front = NO_FRONT
         blocks = _arranged(
             tuple(
                 Sizes(i if term.loaded else term.group, term.n_columns, term.structure, term.n_levels, term.loaded)
@@ -148,6 +163,8 @@ class Blocks:
             ),
             front,
         )
+        if related:
+            return _with_relations(blocks, terms)
         large = [
             k for k in blocks.rest if blocks.blocks[k].n_levels >= MANY and not terms[blocks.blocks[k].terms[0]].loaded
         ]
@@ -160,6 +177,11 @@ class Blocks:
             found = list(counts(first))
         by_frequency = {k: replace(blocks.blocks[k], rank=_by_frequency(count)) for k, count in zip(large, found)}
         return replace(blocks, blocks=tuple(by_frequency.get(k, block) for k, block in enumerate(blocks.blocks)))
+
+    @property
+    def are_related(self) -> bool:
+        """Whether levels of a block are not independent."""
+        return any(block.relation is not None for block in self.blocks)
 
     def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:
         """Effects front (q, k, J) and rest (R, k), block by block as (q, k, J)."""
@@ -203,6 +225,15 @@ class Blocks:
         for block, one in zip(self.blocks, covariances):
             g[block.g_parameters] = block.layout.g(one)
         return g
+
+
+def _with_relations(blocks: Blocks, terms: Sequence[RandomTerm]) -> Blocks:
+    """The same, with the relations of levels."""
+    found = []
+    for block in blocks.blocks:
+        related = terms[block.terms[0]].related
+        found.append(block if related is None else replace(block, relation=related.relation))
+    return replace(blocks, blocks=tuple(found))
 
 
 @lru_cache(maxsize=64)

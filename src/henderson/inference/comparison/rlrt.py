@@ -107,6 +107,7 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
             "ranova() has the test against a mixture of chi-squares, and compare(smaller, larger, method='bootstrap') "
             "simulates it"
         )
+    fit.design.refuse_related("rlrt()")
     tested = _find(fit.design, term)
     rows = fit.rows_for("rlrt()")
     place = fit.design.terms.index(tested)

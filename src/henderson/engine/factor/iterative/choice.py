@@ -1,4 +1,4 @@
-"""Which rest serves a model: the Cholesky factor wherever it is cheaper, else iteration.
+"""Which rest serves a model: the Cholesky factor wherever it is cheaper, else iteration; related levels have their own.
 
     exact       Σ m³ over the rest's connected components of m effects, and 8m² bytes a few times over
     iterative   (nonzeros of the pairs) × (columns of a block) × (steps), both ways, and no matrix
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.iterative.system import IterativeSystem
+from henderson.engine.factor.sparse.system import SparseSystem
 from henderson.engine.factor.system import System
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
@@ -45,6 +46,10 @@ def system_of(cross: CrossProducts, blocks: Blocks, rest: str = "auto") -> Syste
         When iteration is asked for and all random effects are of one grouping factor: there is nothing to iterate on.
     """
     check_rest(rest)
+    if blocks.are_related:
+        if rest == "iterative":
+            raise ValueError("rest='iterative' does not go with relmat: its equations have a sparse factor")
+        return SparseSystem(cross, blocks)
     if rest == "iterative":
         if not blocks.n_rest:
             raise ValueError(

@@ -1,0 +1,1 @@
+"""A rest whose equations are sparse and stay so: levels with known relationships."""
