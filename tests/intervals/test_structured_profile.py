@@ -14,7 +14,7 @@ import henderson
 from engine.test_residual_blocks import TRIAL, made
 from henderson.engine.fit import fit_design, refit
 from henderson.engine.residual.crossed import CrossedPoint
-from henderson.engine.residual.fit import structured_at
+from henderson.engine.residual.fitting import structured_at
 from henderson.engine.residual.held import HeldPoint
 from henderson.engine.residual.markov import MarkovPoint
 from henderson.engine.residual.search import way

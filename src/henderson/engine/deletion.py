@@ -15,7 +15,8 @@ import numpy as np
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.fit import Fit, fit_design, in_user_units
-from henderson.engine.residual.fit import StructuredFit, fit_structured
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fitting import fit_structured
 from henderson.engine.search.by_probes import descend_again
 from henderson.engine.search.search import search
 from henderson.engine.search.start import working_theta

@@ -18,7 +18,8 @@ from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.choice import check_rest
 from henderson.engine.fitted import Fit as Fit
 from henderson.engine.fitted import Search as Search
-from henderson.engine.residual.fit import StructuredFit, fit_structured, refit_structured
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fitting import fit_structured, refit_structured
 from henderson.engine.search.by_probes import search_by_probes
 from henderson.engine.search.descent import Certified
 from henderson.engine.search.search import search

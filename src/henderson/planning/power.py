@@ -19,7 +19,8 @@ from henderson.design.given import Given, given_parameters
 from henderson.engine.fit import Fit
 from henderson.engine.given import GIVEN, fit_at
 from henderson.engine.many.draws import block_size, blocks, entropy_of, of_parameters, stream
-from henderson.engine.residual.fit import StructuredFit, structured_at, variances_of
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fitting import structured_at, variances_of
 from henderson.formula.environment import Env, capture
 from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest

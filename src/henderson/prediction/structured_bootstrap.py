@@ -11,7 +11,8 @@ import numpy as np
 
 from henderson.contract.residual import ResidualRows
 from henderson.engine.many.draws import add_effects, entropy_of, stream
-from henderson.engine.residual.fit import StructuredFit, refit_structured
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fitting import refit_structured
 from henderson.engine.residual.rows import own_variances, series_roots
 from henderson.prediction.new_rows import Targets
 from henderson.prediction.structured_errors import StructuredErrors

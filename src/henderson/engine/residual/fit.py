@@ -1,27 +1,23 @@
-"""From a design whose residuals have a structure to a `StructuredFit`, the numbers in the user's units.
+"""`StructuredFit`: a fit whose residuals have a covariance structure, the numbers in the user's units.
 
 Var(y) = W^{-1/2} R(ψ) W^{-1/2} + ΣZ_kG_kZ_k', all of ψ and G in the units of y². What other fits say relative to σ²
 is here relative to ψ₀, the structure's first variance (the common one, or the first visit's): σ² = ψ₀, G_k = σ²λ_kλ_k'.
+How it is found is in `fitting`.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from henderson.contract.design import Design
-from henderson.contract.rows import Rows
-from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
-from henderson.covariance.roots import semidefinite_root, triangular
-from henderson.engine.fitted import Fit, Penalty, Search
+from henderson.engine.fitted import Fit, Penalty
 from henderson.engine.moments import Moments
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
+from henderson.engine.residual.ends import End
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
@@ -29,22 +25,14 @@ from henderson.engine.residual.plain import PlainPoint, moments_of_plain
 from henderson.engine.residual.point import BlockPoint, block_at_psi
 from henderson.engine.residual.rows import (
     conditional_covariances,
-    conditional_modes,
     own_variances,
 )
-from henderson.engine.residual.search import End, Found, search_blocks, way
 from henderson.engine.residual.summed import SummedPoint
 from henderson.engine.residual.units import LARGEST
-from henderson.engine.search.optimize import Optimum
 from henderson.engine.sums.basis import Basis
-from henderson.engine.sums.blocks import Blocks
 from henderson.numerics.threads import blas_threads
-from henderson.progress import progress_bar
 
 FloatArray = np.ndarray
-
-#: rounds of a variance function of the fitted values, and the change of its parameters that ends them
-ROUNDS, SETTLED = 100, 1e-8
 
 
 @dataclass(frozen=True)
@@ -262,201 +250,3 @@ def by_effects(fit: StructuredFit) -> CrossedPoint:
         return fit._block_point
     rows = fit.observed_for("covariances of all effects of a term")
     return CrossedModel(fit.blocks, rows).at(fit.blocks.working(fit.psi_working))
-
-
-def fit_structured(
-    design: Design,
-    rows: Rows,
-    *,
-    reml: bool = True,
-    start: FloatArray | None = None,
-    progress: bool | None = None,
-    near: FloatArray | None = None,
-    trusted: bool = False,
-) -> StructuredFit:
-    """Fit a design whose residuals have a structure, by REML or ML.
-
-    Parameters
-    ----------
-    design : Design
-    rows : Rows
-    reml : bool
-    start : (n_theta + r,) array, optional
-        To begin from: θ, relative to √ψ₀, and the structure's natural parameters ψ in the user's units. By default a
-        search begins from the residuals.
-    progress : bool, optional
-    near : (k,) array, optional
-        Variance parameters (G, ψ) in the user's units, close to the optimum.
-    trusted : bool
-        Whether a certified end near them is the optimum, at a boundary, too.
-
-    Raises
-    ------
-    ValueError
-        When `start` has another length, or is not in the range of the parameters.
-    """
-    if start is not None:
-        near = variances_of(design, rows, start)
-    assert design.residual is not None
-    began = time.perf_counter()
-    with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
-        if any(own.of_fitted for own in design.residual.variance):
-            return _by_rounds(design, rows, reml, near, tell, began, trusted)
-        return _once(design, rows, reml, near, tell, began, trusted)
-
-
-def structured_at(design: Design, rows: Rows, variances: FloatArray, message: str, *, reml: bool) -> StructuredFit:
-    """What the data say of β and b at given variance parameters (G, ψ), in the user's units."""
-    began = time.perf_counter()
-    with blas_threads(1):
-        model = BlockModel.of(design, rows, reml=reml)
-        point = way(model, rows)(model.from_user(variances))
-        optimum: Optimum[End] = Optimum(point, 1, 0.0, 0.0, True, message)
-        return _in_user_units(model, rows, Found(optimum, 1, np.inf), began)
-
-
-def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
-    """(G, ψ) in the user's units of θ, relative to √ψ₀, and ψ one after the other, (k,).
-
-    Raises
-    ------
-    ValueError
-        When there are more or fewer, or one is out of its range.
-    """
-    assert design.residual is not None
-    assert rows.residual is not None
-    layouts = layouts_of(design.terms)
-    residual = Residual.of_rows(design.residual, rows.residual)
-    sizes, start = [one.n_theta for one in layouts], np.asarray(start, float)
-    n = sum(sizes)
-    if start.shape != (n + residual.n_parameters,):
-        raise ValueError(
-            f"start has {start.size} numbers; the model has {n} of theta and {residual.n_parameters} of the residuals: "
-            f"{', '.join(residual.names)}"
-        )
-    psi = start[n:]
-    residual.check(psi, "start")
-    lam = [layout.lam(start[place]) for layout, place in zip(layouts, consecutive(sizes))]
-    g = [psi[0] * layout.g(one @ one.T) for layout, one in zip(layouts, lam)]
-    return np.concatenate([*g, psi])
-
-
-def _once(
-    design: Design,
-    rows: Rows,
-    reml: bool,
-    near: FloatArray | None,
-    tell: Callable[[int], object],
-    began: float,
-    trusted: bool = False,
-) -> StructuredFit:
-    """One search."""
-    model = BlockModel.of(design, rows, reml=reml)
-    found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near), trusted=trusted)
-    return _in_user_units(model, rows, found, began)
-
-
-def _by_rounds(
-    design: Design,
-    rows: Rows,
-    reml: bool,
-    near: FloatArray | None,
-    tell: Callable[[int], object],
-    began: float,
-    trusted: bool = False,
-) -> StructuredFit:
-    """Variance functions of the fitted values: fits whose covariate is what the one before fitted (its modes of random
-    effects included), from least squares until the parameters stay, as nlme has it."""
-    plain = Basis.of(design, [rows], Blocks.of(design.terms, [rows]))
-    beta = np.zeros(len(plain.kept))
-    beta[plain.kept] = plain.beta0
-    values, fit, before = rows.mean(beta, plain.kept), None, np.zeros(0)
-    for _ in range(ROUNDS):
-        here = with_fitted(design, rows, values)
-        fit = _once(design, here, reml, near, tell, began, trusted)
-        near = fit.variances
-        if len(before) and np.abs(near - before).max() <= SETTLED * np.abs(near).max():
-            return fit
-        before, values = near, here.mean(fit.beta, fit.kept) + here.random_part(fit.b)
-    assert fit is not None
-    unsettled = f"the variances of the fitted values did not settle in {ROUNDS} rounds"
-    return replace(fit, optimum=replace(fit.optimum, converged=False, message=unsettled))
-
-
-def with_fitted(design: Design, rows: Rows, values: FloatArray) -> Rows:
-    """Rows whose covariates of fitted values are these, (n,)."""
-    residual, term = rows.residual, design.residual
-    assert residual is not None
-    assert term is not None
-    covariates = (values if own.of_fitted else v for own, v in zip(term.variance, residual.covariates))
-    return replace(rows, residual=replace(residual, covariates=tuple(covariates)))
-
-
-def refit_structured(
-    fit: StructuredFit, y: FloatArray | None = None, *, reml: bool | None = None, progress: bool | None = None
-) -> StructuredFit:
-    """The same model fitted to another response, or by the other likelihood, from the fit's own optimum."""
-    rows = fit.observed_for("refit")
-    rows = rows if y is None else rows.with_response(y)
-    by = fit.reml if reml is None else reml
-    return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.variances)
-
-
-def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) -> StructuredFit:
-    """The end of a search as a fit: β = B⁻¹β̃ + β₀, G = s² T G̃ T', ψ times s² where it is a variance."""
-    optimum, basis = found.optimum, model.basis
-    point = optimum.point
-    user = to_user_units(model) @ point.psi
-    psi = user[model.n_g :]
-    sigma = float(np.sqrt(psi[0]))
-    lam, signed = [], []
-    for k, (layout, to) in enumerate(zip(model.layouts, model.g_of)):
-        own = float(user[to][0]) / sigma**2 if model.coordinates.is_signed(k) else None
-        signed.append(own)
-        if own is not None and own < 0:
-            lam.append(np.full((layout.q, layout.q), np.nan))
-        else:
-            lam.append(triangular(semidefinite_root(layout.covariance(user[to]))) / sigma)
-    theta = np.concatenate([np.zeros(0), *(layout.theta(one) for layout, one in zip(model.layouts, lam))])
-    beta = np.full(len(basis.kept), np.nan)
-    beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
-    edge = bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
-    message = optimum.message
-    if edge:
-        names = [name for name, end in zip(model.residual.names, model.residual.at_boundary(psi)) if end]
-        message = f"{message}; at the end of its range: {', '.join(names)}"
-    gradient = (optimum.full or point).gradient
-    ended = Search(
-        model.evaluations,
-        float(np.abs(gradient).max(initial=0.0)) / model.n,
-        optimum.predicted_decrease,
-        0.0,
-        min(found.smallest, 0.0),
-        optimum.converged,
-        time.perf_counter() - began,
-        message,
-        optimum.history,
-        found.starts,
-        0,
-        found.smallest,
-    )
-    return StructuredFit(
-        model.design,
-        model.reml,
-        theta,
-        tuple(lam),
-        beta,
-        basis.kept,
-        sigma,
-        basis.y_scale**2 * basis.to_beta @ point.phi @ basis.to_beta.T,
-        conditional_modes(model, point, rows) if isinstance(point, BlockPoint) else point.modes(),
-        point.deviance,
-        ended,
-        rows,
-        psi=psi,
-        at_end=edge,
-        signed=tuple(signed),
-        n_blocks=len(model.sizes_of_blocks(rows)),
-        _blocks=model,
-        _block_point=point,
-    )

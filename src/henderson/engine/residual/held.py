@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from henderson.engine.residual.search import Point
+from henderson.engine.residual.ends import Point
 from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray

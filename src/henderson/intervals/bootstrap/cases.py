@@ -21,7 +21,8 @@ from henderson.engine.many.draws import Draw
 from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Resampled, Responses
 from henderson.engine.many.refits import BATCH_DOUBLES, Refits, batched_components, start_of
-from henderson.engine.residual.fit import StructuredFit, fit_structured
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fitting import fit_structured
 from henderson.engine.residual.units import blocks_of
 from henderson.errors import DataError, NotAvailable
 from henderson.numerics.threads import blas_threads

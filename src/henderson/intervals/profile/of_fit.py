@@ -19,7 +19,8 @@ from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, is_held, variance_parameters
 from henderson.engine.fit import Fit
 from henderson.engine.given import GIVEN
-from henderson.engine.residual.fit import StructuredFit, structured_at
+from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fitting import structured_at
 from henderson.errors import DataError
 from henderson.intervals.profile.curve import Curve, Scale
 from henderson.intervals.profile.level import levelled

@@ -21,10 +21,11 @@ import numpy as np
 
 from henderson.design.variance_parameters import VarianceParameter, shown, variance_parameters
 from henderson.engine.fit import refit
+from henderson.engine.residual.ends import Point
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.held import HeldPoint
 from henderson.engine.residual.model import BlockModel, to_user_units
-from henderson.engine.residual.search import Point, way
+from henderson.engine.residual.search import way
 from henderson.errors import NotAvailable
 from henderson.intervals.profile.curve import Curve, Scale
 from henderson.intervals.profile.level import capped

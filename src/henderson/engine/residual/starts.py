@@ -1,0 +1,143 @@
+"""Where a search for the variance parameters of correlated rows begins, and where it begins again.
+
+1. `starts_of`: shares of the variance for the random effects, and for the residuals what products of least-squares
+   residuals say (or as if they were all but independent).
+2. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
+3. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from henderson.contract.constraints import is_fixed
+from henderson.contract.rows import Rows
+from henderson.engine.residual.ends import End
+from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.summed import SummedModel
+
+FloatArray = np.ndarray
+
+#: share of the variance that random effects begin with: of the first start, and of the others
+SHARES = (0.3, 0.05, 0.7)
+#: share of the variance that a term has at least where moments say what it begins with
+LEAST = 0.01
+#: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and the
+#: correlations of neighbours there
+NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
+#: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
+LIFTED, AGAIN = 0.3, 4
+
+
+def starts_of(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
+    """Coordinates to begin from, the best guess first."""
+    e, degree = _least_squares(model, rows), model.residual.degree
+    assert rows.residual is not None
+    found = model.residual.starts(e, rows.residual, rows.weights)
+    shares = SHARES if model.layouts else (0.0,)
+    for share in shares:
+        for psi in found:
+            sizes = [share / max(len(model.layouts), 1)] * len(model.layouts)
+            yield _start_of(model, sizes, np.where(degree > 0, (1 - share) * psi, psi))
+
+
+def _least_squares(model: BlockModel, rows: Rows) -> FloatArray:
+    """Residuals of least squares, in units of s, (n,)."""
+    c = np.empty((rows.n, model.p + 1))
+    model.basis.rows(rows, c)
+    return c[:, -1] if rows.weights is None else c[:, -1] / np.sqrt(rows.weights)
+
+
+def _start_of(model: BlockModel, sizes: list[float], psi: FloatArray) -> FloatArray:
+    """φ of variances of the terms' effects, all together of each, and of the structure's parameters."""
+    of_g = [
+        np.array([size]) if model.coordinates.is_signed(k) else layout.theta_of_cov(np.eye(layout.q) * size / layout.q)
+        for k, (layout, size) in enumerate(zip(model.layouts, sizes))
+    ]
+    return model.coordinates.free(np.concatenate([*of_g, model.residual.working(psi)]))
+
+
+def _shared(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]) -> list[End]:
+    """Where random effects, about one to a row, are noise beside residuals that correlate: of each of several shares
+    of it the correlation with the lowest deviance.
+
+    Either can stand for the other: without noise where less correlation explains every row, and with all but
+    uncorrelated residuals, there may be minima of their own.
+    """
+    noisy = [2 * term.n_levels * term.n_columns > model.n for term in model.design.terms]
+    if not any(noisy) or model.residual.structure.memory == 0:
+        return []
+    e, degree, found = _least_squares(model, rows), model.residual.degree, []
+    assert rows.residual is not None
+    family = [model.residual.starts(e, rows.residual, rows.weights, rho=rho)[0] for rho in CORRELATED]
+    for noise in NOISE:
+        sizes = [noise / sum(noisy) if own else SHARES[1] / len(noisy) for own in noisy]
+        tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - noise) * psi, psi))) for psi in family]
+        found.append(min(tried, key=lambda one: one.deviance))
+    return found
+
+
+def by_moments(model: BlockModel, rows: Rows) -> FloatArray:
+    """Coordinates that sums by level say, a term after the other, and products of what they leave of the residuals.
+
+    Of a column z with d_j = Σz² in level j and b_j = Σze/d_j, G = (Σd_jb_j² − J s²)/Σd_j, s² the mean square within
+    levels, and e loses z b_j shrunk.
+    """
+    e, sizes = _least_squares(model, rows), []
+    assert rows.residual is not None
+    least = LEAST * float(e @ e) / len(e)
+    for term, own, T in zip(model.design.terms, rows.terms, model.roots):
+        size = 0.0
+        assert own.codes is not None
+        for z in (own.columns @ T).T:
+            d = np.bincount(own.codes, z * z, term.n_levels)
+            b = np.bincount(own.codes, z * e, term.n_levels) / np.where(d > 0, d, 1.0)
+            between = float(d @ b**2)
+            within = max(float(e @ e) - between, 0.0) / max(len(e) - term.n_levels, 1)
+            g = max((between - np.count_nonzero(d) * within) / float(d.sum()), least)
+            e = e - z * (b * g * d / (g * d + within + least))[own.codes]
+            size += g
+        sizes.append(size)
+    return _start_of(model, sizes, model.residual.starts(e, rows.residual, rows.weights)[0])
+
+
+def of_summed(summed: SummedModel, starts: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """The others: of each share what the residuals say, in order, and all but independent ones."""
+    guesses = list(starts)
+    yield from _in_order(summed, guesses[::2])
+    yield from guesses[1::2]
+
+
+def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]:
+    """Starts with their overall variance at its best, r²/ν times theirs, the lowest deviance first.
+
+    With that factor s the deviance is ν log s + ν − r² more.
+    """
+    model, found = summed.model, []
+    degree = np.concatenate([np.ones(model.n_g), model.residual.degree])
+    for phi in starts:
+        point = summed.at(phi)
+        if np.isfinite(point.deviance):
+            scale = point.r2 / model.nu
+            deviance = point.deviance + model.nu * (np.log(scale) + 1) - point.r2
+            found.append((float(deviance), model.working(np.where(degree > 0, scale, 1.0) * point.psi)))
+    return [phi for _, phi in sorted(found, key=lambda one: one[0])] or starts
+
+
+def elsewhere(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
+    """The lowest points of those from which a model with several minima is searched again: common factors in the
+    bars, or noise and correlated residuals beside each other."""
+    found = _shared(model, rows, evaluate)
+    own, to, _ = model.coordinates.places
+    for k, (layout, place, g) in enumerate(zip(model.layouts, own, to)):
+        if is_fixed(model.design.constraints, k):
+            continue
+        G = layout.covariance(point.psi[g])
+        for theta in layout.structures[0].restarts(G + LIFTED * np.diag(np.diag(G))):
+            x = model.coordinates.whole(point.theta).copy()
+            x[place] = theta
+            found.append(evaluate(model.coordinates.free(x)))
+    known = [one for one in found if np.isfinite(one.deviance)]
+    return sorted(known, key=lambda one: one.deviance)[:AGAIN]
