@@ -34,9 +34,9 @@ SCATTERED = 8
 #: rows of one part at most
 MOST = 1 << 22
 #: levels whose sums of one pair no cache of a core holds
-WIDE = 1 << 18
+WIDE = 1 << 19
 #: pairs from which it then pays to add to all sums of a level at once
-PAIRS = 6
+PAIRS = 7
 #: rows that are added so at a time
 PIECE = 1 << 13
 
