@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from henderson.design.from_formula import design_from_formula
 from henderson.engine.sums import one_pass
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
-from henderson.engine.sums.crossproducts import CrossProducts, Sums
+from henderson.engine.sums.crossproducts import CrossProducts, Sums, working_columns
 from henderson.engine.sums.one_pass import OnePass, Totals, guessed, in_exact_basis
 
 #: sums in a guessed basis lose up to three digits when they are turned into that of all rows; of unit size
@@ -41,12 +44,6 @@ def sum_once(design, chunks, blocks) -> OnePass:
     return in_exact_basis(design, blocks, guess, sums.total(), totals)
 
 
-def is_plain(basis: Basis) -> bool:
-    """Whether columns are summed as they are."""
-    moved = basis.shift.any() or (basis.scale != 1).any() or basis.gamma.any() or basis.y_mean or basis.y_scale != 1
-    return not moved and all(np.array_equal(root, np.eye(len(root))) for root in basis.roots)
-
-
 @pytest.mark.parametrize(
     ("far", "close", "plain"), [(0.0, 1.0, True), (2.0, 1.0, True), (50.0, 1.0, False), (0.0, 0.08, False)]
 )
@@ -54,7 +51,7 @@ def is_plain(basis: Basis) -> bool:
 def test_columns_are_summed_as_they_are_only_where_no_digits_go(far, close, plain, formula, monkeypatch):
     monkeypatch.setattr(one_pass, "CHUNK", 100)
     design, rows, blocks = designed(table(far, close), formula)
-    assert is_plain(guessed(design, rows, blocks, 0)) == plain
+    assert guessed(design, rows, blocks, 0).is_as_given == plain
     found = sum_once(design, [rows[:200], rows[200:]], blocks)
     basis = Basis.of(design, [rows], blocks)
     expected = CrossProducts.of(design, [rows], blocks, basis)
@@ -73,7 +70,7 @@ def test_first_rows_that_mislead_are_found_out():
     data = table()
     data.loc[300:, ["x", "z"]] += 1e3
     design, rows, blocks = designed(data, "y ~ x + z + (1 + x | g)")
-    assert is_plain(guessed(design, rows[:300], blocks, 0))
+    assert guessed(design, rows[:300], blocks, 0).is_as_given
     assert sum_once(design, [rows[:300], rows[300:]], blocks).cross is None
 
 
@@ -83,7 +80,7 @@ def test_columns_whose_squares_no_double_holds_are_not_summed_as_they_are(y):
     data["y"] *= y
     design, rows, blocks = designed(data, "y ~ x + z + (1 | g)")
     with np.errstate(over="ignore"):
-        assert not is_plain(guessed(design, rows, blocks, 0))
+        assert not guessed(design, rows, blocks, 0).is_as_given
 
 
 @pytest.mark.parametrize("kind", ["one number", "several", "another at the end"])
@@ -94,3 +91,31 @@ def test_a_loading_that_is_one_number(kind):
     if kind != "one number":
         values[10 if kind == "several" else -1] = 0.4
     assert constant(values) == (0.3 if kind == "one number" else None)
+
+
+def test_rows_side_by_side_in_memory_are_summed_where_they_stand():
+    """What a pass over a source sums, [X y] in one array, and the same rows in arrays of their own, weighted or not."""
+    design, rows, blocks = designed(table(), "y ~ x + z + (1 + x | g)")
+    basis = guessed(design, rows, blocks, 0)
+    assert basis.is_as_given
+    both = np.asfortranarray(np.column_stack([rows.X, rows.y]))
+    terms = tuple(replace(term, columns=both[:, :2]) for term in rows.terms)
+    joined = replace(rows, X=both[:, :-1], y=both[:, -1], terms=terms, joined=both)
+    columns, Z = working_columns(joined, blocks, basis)
+    assert np.shares_memory(columns, both)
+    assert np.shares_memory(Z[0], both)
+    one, other = (CrossProducts.of(design, [some], blocks, basis) for some in (rows, joined))
+    for name in ("xy", "zz", "zx"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-13)
+    others = (
+        joined.with_response(rows.y + 1.0),
+        replace(joined, X=joined.X[:, :2]),
+        replace(joined, X=2.0 * joined.X),
+        replace(joined, weights=np.ones(rows.n)),
+        replace(joined, offset=np.ones(rows.n)),
+        pickle.loads(pickle.dumps(joined)),
+    )
+    assert all(other.side_by_side is None for other in others)
+    moved = replace(basis, shift=np.array([0.0, 1.0, 0.0]))
+    assert not moved.is_as_given
+    assert not np.shares_memory(working_columns(joined, blocks, moved)[0], both)

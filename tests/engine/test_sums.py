@@ -29,6 +29,7 @@ def by_hand(codes, loadings, columns, n_levels):
 def test_parts_add_up_in_place(order, at_once, wide, monkeypatch):
     monkeypatch.setattr(by_level, "AT_ONCE", at_once)
     monkeypatch.setattr(by_level, "WIDE", wide)
+    monkeypatch.setattr(by_level, "PAIRS", 6)
     rng = np.random.default_rng(1)
     codes = rng.integers(40, size=300)
     codes = {"sorted": np.sort(codes), "shuffled": codes, "backwards": np.sort(codes)[::-1]}[order]
@@ -49,6 +50,7 @@ def test_what_is_summed_already_is_not_summed_again(first, at_once, wide, monkey
     """Parts of 17 rows, and a last one of 11 that `at_once` may add whole."""
     monkeypatch.setattr(by_level, "AT_ONCE", at_once)
     monkeypatch.setattr(by_level, "WIDE", wide)
+    monkeypatch.setattr(by_level, "PAIRS", 6)
     rng = np.random.default_rng(2)
     codes, Z, columns = rng.integers(5, size=300), rng.standard_normal((3, 300)), rng.standard_normal((4, 300))
     columns[1] = 1.0

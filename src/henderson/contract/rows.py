@@ -151,6 +151,8 @@ class Rows:
         Where the rows stand in their series, when the design's residuals have a structure.
     extents : ColumnExtents, or None
         Of X, where they are known.
+    joined : (n, p + 1) float64 array, or None
+        [X y], column after column in memory, of which X and y are views (see `side_by_side`).
     """
 
     y: FloatArray
@@ -166,6 +168,7 @@ class Rows:
     make: str = "pandas"
     residual: ResidualRows | None = None
     extents: ColumnExtents | None = None
+    joined: FloatArray | None = None
 
     @property
     def n(self) -> int:
@@ -176,6 +179,15 @@ class Rows:
     def response(self) -> FloatArray:
         """y − offset, (n,)."""
         return self.y if self.offset is None else self.y - self.offset
+
+    @property
+    def side_by_side(self) -> FloatArray | None:
+        """[X y] (n, p + 1) where X and y stand so in memory, and neither weights nor an offset go into their sums."""
+        both = self.joined
+        if both is None or self.weights is not None or self.offset is not None:
+            return None
+        own = self.X.shape == both[:, :-1].shape and np.shares_memory(self.X, both[:, :-1])
+        return both if own and np.shares_memory(self.y, both[:, -1]) else None
 
     @property
     def unit_weights(self) -> FloatArray:
@@ -249,6 +261,7 @@ class Rows:
                 None if source.weights is None else source.weights[here],
                 None if source.offset is None else source.offset[here],
                 residual=None if series is None else series[here],
+                joined=None if source.joined is None else source.joined[here],
             )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -262,7 +275,7 @@ class Rows:
         factors = {name: _small(codes, small) for name, codes in self.factors.items()}
         groups, positions = _small(self.groups, small), _small(self.positions, small)
         own = {"terms": terms, "columns": columns, "factors": factors, "groups": groups, "positions": positions}
-        return {**self.__dict__, **own}
+        return {**self.__dict__, **own, "joined": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         X, large = state["X"], {}  # type: ignore[var-annotated]  # of the arrays' ids

@@ -39,18 +39,20 @@ def response_and_columns(
     return y, X
 
 
-def response_and_extents(
+def joined_columns(
     plan: Plan, fixed: Part, factors: Factors, values: FactorValues, rows: np.ndarray | None, extents: Extents
-) -> tuple[np.ndarray, np.ndarray, ColumnExtents]:
-    """The same, and the extents of X; y may be a column of the data itself."""
+) -> tuple[np.ndarray, ColumnExtents]:
+    """[X y] (n, p + 1), column after column, which is finite, and the extents of X."""
     y = one_column(plan.response, factors, values, "the response")
-    X = fill(fixed, values, np.empty((len(y), len(fixed.names)), order="F"))
+    both = np.empty((len(y), len(fixed.names) + 1), order="F")
+    both[:, -1] = y
+    X = fill(fixed, values, both[:, :-1])
     whole = ColumnExtents.of(X, copied(fixed, values), extents)
     if not extents.of(y).is_finite:
         check_finite(y, [plan.response], rows)
     if not whole.is_finite:
         check_finite(X, fixed.names, rows)
-    return y, X, whole
+    return both, whole
 
 
 def varying_columns(

@@ -22,9 +22,9 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.design import checks
 from henderson.design.assembly import (
     columns_in_data,
+    joined_columns,
     offset_of,
     offset_variables,
-    response_and_extents,
     specs_of,
     varying_columns,
     weights_of,
@@ -199,7 +199,8 @@ class Reader:
         if not n:
             empty = Rows(np.zeros(0), np.zeros((0, len(self.fixed.names))), (), positions=np.zeros(0, np.intp))
             return Read(empty, {}, columns, table.n, extents)
-        y, X, of_columns = response_and_extents(self.plan, self.fixed, self.learned.factors, values, kept, extents)
+        both, of_columns = joined_columns(self.plan, self.fixed, self.learned.factors, values, kept, extents)
+        X, y = both[:, :-1], both[:, -1]
         codes: dict[tuple[str, ...], np.ndarray] = {}
         terms = []
         for spec, lookups in self._bars:
@@ -215,6 +216,7 @@ class Reader:
             index=table.index if kept is None else table.index[kept],
             positions=kept,
             extents=of_columns,
+            joined=both,
         )
         return Read(rows, values, columns, table.n - n, extents)
 

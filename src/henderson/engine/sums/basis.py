@@ -135,7 +135,7 @@ class Basis:
         """Raise when a residual sum of squares is rounding of the response and of what explains it."""
         size = np.zeros(self.p + 1)
         for rows in (part for chunk in chunks for part in chunk.chunks(CHUNK)):
-            raw = np.column_stack([rows.X[:, self.kept], rows.response])
+            raw = np.columnstacked([rows.X[:, self.kept], rows.response])
             size += (raw**2 if rows.weights is None else raw**2 * rows.weights[:, None]).sum(axis=0)
         rounding = EXACT * float(np.append(np.abs(self.beta0), 1.0) @ np.sqrt(size))
         if not residual > rounding**2:
@@ -186,13 +186,20 @@ class Basis:
         elif len(root) == 1:
             np.multiply(rows.terms[terms[0]].columns, root[0, 0], out=out)
         elif self.extended[block]:
-            out[...] = _stack(rows, terms).astype(np.longdouble) @ root
+            out[...] = stacked(rows, terms).astype(np.longdouble) @ root
         elif np.array_equal(root, np.eye(len(root))):
-            out[...] = _stack(rows, terms)
+            out[...] = stacked(rows, terms)
         else:
-            out[...] = _stack(rows, terms) @ root
+            out[...] = stacked(rows, terms) @ root
         if rows.weights is not None:
             out *= np.sqrt(rows.weights)[:, None]
+
+    @lazy
+    def is_as_given(self) -> bool:
+        """Whether X̃, ỹ and every Z̃ are X, y and Z as they are."""
+        moved = self.shift.any() or self.gamma.any() or self.y_mean or self.y_scale != 1.0 or (self.scale != 1.0).any()
+        mixed = self.unmix is not None or any(self.extended) or not self.kept.all()
+        return not (moved or mixed) and all(np.array_equal(root, np.eye(len(root))) for root in self.roots)
 
     @lazy
     def to_beta(self) -> np.ndarray:
@@ -303,7 +310,7 @@ def _is_close(one: np.ndarray, other: np.ndarray) -> bool:
     return bool((np.abs(one - other) <= EXACT * np.abs(other)).all())
 
 
-def _stack(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
+def stacked(rows: Rows, terms: tuple[int, ...]) -> np.ndarray:
     """Columns of the terms side by side, (m, q)."""
     columns = [rows.terms[i].columns for i in terms]
     return columns[0] if len(columns) == 1 else np.hstack(columns)

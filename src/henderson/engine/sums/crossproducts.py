@@ -17,7 +17,7 @@ from scipy import sparse
 
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows, TermRows
-from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.basis import Basis, stacked
 from henderson.engine.sums.blocks import Block, Blocks
 from henderson.engine.sums.by_level import BATCH, LevelSums, rows_at_once
 from henderson.engine.sums.front_sums import FrontSums
@@ -302,7 +302,10 @@ def _indicator(codes: np.ndarray, values: np.ndarray, n_levels: int) -> sparse.c
 
 
 def working_columns(rows: Rows, blocks: Blocks, basis: Basis) -> tuple[np.ndarray, list[np.ndarray]]:
-    """[X̃ ỹ]' (m, n), and Z̃' (q, n) of every block."""
+    """[X̃ ỹ]' (m, n), and Z̃' (q, n) of every block; not copied where they stand so in the rows."""
+    given = rows.side_by_side if basis.is_as_given else None
+    if given is not None and all(term.codes is not None for term in rows.terms):
+        return given.T, [stacked(rows, block.terms).T for block in blocks.blocks]
     columns, Z = np.empty((basis.p + 1, rows.n)), [np.empty((block.q, rows.n)) for block in blocks.blocks]
     start = 0
     for part in rows.chunks(CHUNK):

@@ -48,7 +48,7 @@ class FrontSums:
         if self.multiples is None:
             self.multiples = multiples(Z, columns) if Z.size * len(columns) > by_level.AT_ONCE else {}
         for a, (c, r) in list(self.multiples.items()):
-            if not np.array_equal(Z[a], r * columns[c]):
+            if not _is_multiple(Z[a], columns[c], r):
                 self._take_over(a)
                 del self.multiples[a]
         left = [a for a in range(self.q) if a not in self.multiples]
@@ -80,6 +80,13 @@ class FrontSums:
         for a in self.multiples or ():
             self._take_over(a)
         return np.ascontiguousarray(self.zz.sums), np.ascontiguousarray(self.zx.sums)
+
+
+def _is_multiple(z: np.ndarray, x: np.ndarray, r: float) -> bool:
+    """Whether z = r x in every row; a column is itself, if it stands at the same place of memory."""
+    if r == 1.0 and z.strides == x.strides and z.ctypes.data == x.ctypes.data:
+        return True
+    return np.array_equal(z, r * x)
 
 
 def multiples(Z: np.ndarray, columns: np.ndarray) -> dict[int, tuple[int, float]]:
