@@ -135,7 +135,7 @@ class Basis:
         """Raise when a residual sum of squares is rounding of the response and of what explains it."""
         size = np.zeros(self.p + 1)
         for rows in (part for chunk in chunks for part in chunk.chunks(CHUNK)):
-            raw = np.columnstacked([rows.X[:, self.kept], rows.response])
+            raw = np.column_stack([rows.X[:, self.kept], rows.response])
             size += (raw**2 if rows.weights is None else raw**2 * rows.weights[:, None]).sum(axis=0)
         rounding = EXACT * float(np.append(np.abs(self.beta0), 1.0) @ np.sqrt(size))
         if not residual > rounding**2:
