@@ -86,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=float, nargs="+", default=[1e6, 1e7])
     parser.add_argument("--in-memory", type=float, default=1e7, help="rows up to which the fit is made in memory too")
     parser.add_argument("--folder", type=Path, help="where the files go, and stay (default: a temporary folder)")
+    parser.add_argument("--note", default="", help="a sentence on how it was measured, for the page")
     args = parser.parse_args(argv)
     lines = []
     for n in map(int, args.rows):
@@ -102,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "memory": f"{fit['memory'] / 2**30:.2f} GiB",
                 "OLS": seconds(ols["cpu"]),
                 "rows/s beside OLS": f"{ols['cpu'] / fit['cpu']:.2f}",
+                "by wall": f"{ols['wall'] / fit['wall']:.2f}",
             }
             if n <= args.in_memory:
                 whole = run("memory", files)
@@ -119,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "# Rows in parts",
         f"`{FORMULA}`, REML, from Parquet files of {FILE:,} rows; CPU seconds of all threads, and wall.",
         markdown([[line.get(key, "") for key in columns] for line in lines], columns),
-        machine.describe([presence("henderson")], "1"),
+        f"{machine.describe([presence('henderson')], '1')} {args.note}".rstrip(),
     ])  # fmt: skip
     (RESULTS / "large_rows.md").write_text(text + "\n", encoding="utf-8")
 

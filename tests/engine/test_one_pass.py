@@ -62,7 +62,7 @@ def test_columns_are_summed_as_they_are_only_where_no_digits_go(far, close, plai
         np.testing.assert_allclose(getattr(found.cross, name), getattr(expected, name), rtol=RTOL, atol=ATOL * rows.n)
     np.testing.assert_allclose(found.totals.x, rows.X.sum(axis=0), rtol=RTOL)
     np.testing.assert_array_equal(found.totals.high, rows.X.max(axis=0))
-    np.testing.assert_allclose(found.totals.grams[0], rows.terms[0].gram, rtol=RTOL)
+    np.testing.assert_allclose(found.totals.grams[0], rows.terms[0].gram(), rtol=RTOL)
 
 
 def test_first_rows_that_mislead_are_found_out():

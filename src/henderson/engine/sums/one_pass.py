@@ -88,7 +88,7 @@ class Totals:
         for part in rows.chunks(CHUNK):
             self.y += float(part.response.sum())
             for k, term in enumerate(part.terms):
-                self.grams[k] += term.gram
+                self.grams[k] += term.gram()
 
 
 class OnePass(NamedTuple):
