@@ -20,17 +20,15 @@ from henderson.engine.fitted import Fit as Fit
 from henderson.engine.fitted import Search as Search
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.fitting import fit_structured, refit_structured
+from henderson.engine.saturated import check_bounded, check_residual
 from henderson.engine.search.by_probes import search_by_probes
 from henderson.engine.search.descent import Certified
 from henderson.engine.search.search import search
-from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
-#: relative error of r², by rounding, from which it is no number to be shown
-LOST = 1e-4
 #: rows of the dense rest from which a refit takes its last step at this predicted decrease: what that step leaves,
 #: about 1e-4 of it, is below rounding of the deviance, and another iteration costs a quarter of the refit
 DEAR, SLIGHT = 500, 1e-6
@@ -100,6 +98,7 @@ def fit_criterion(
         blas_threads(criterion.order, products=products),
         progress_bar("Fitting, evaluations", None, progress) as tell,
     ):
+        check_bounded(criterion, design.y_name)
         find = search_by_probes if criterion.system.rest == "iterative" else search
         ended = find(criterion, start, tell)
         return in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
@@ -145,6 +144,7 @@ def refit(
             rows = fit.rows_for("refit").with_response(y)
             criterion = criterion.with_response(rows)
         criterion.evaluations = 0
+        check_bounded(criterion, design.y_name)
         with progress_bar("Fitting, evaluations", None, progress) as tell:
             if criterion.system.rest == "iterative":
                 ended = search_by_probes(criterion, tell=tell, near=near or fit.near())
@@ -218,16 +218,6 @@ def in_user_units(
         point,
         rest=criterion.system.rest,
     )
-
-
-def check_residual(criterion: Criterion, point: Evaluation, y_name: str) -> None:
-    """r² is a difference of sums as large as y'y: refuse where little of it but their rounding is left."""
-    rounding = np.finfo(float).eps * float(criterion.system.cross.xy[-1, -1])
-    if point.r2 * LOST < rounding:
-        raise DataError(
-            f"the fixed and random effects explain {y_name} all but exactly: the residual variance is "
-            "lost in rounding, and the likelihood has no maximum that could be told"
-        )
 
 
 def _flattest(point: Evaluation) -> float:

@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.saturated import far_starts
 from henderson.engine.search.descent import PER_ROW, WORTHWHILE, Certified, descend, singular_blocks
 from henderson.engine.search.glance import glance, is_alone
 from henderson.engine.search.look import Look, Seen
@@ -136,6 +137,7 @@ def _descend_elsewhere(
         others += lowest(look, evaluate, more) if more else []
     if not look.is_huge:
         others += shared_again(look, evaluate, point)
+    others += [(theta, -np.inf) for theta in far_starts(criterion, point)]
     for theta, promised in others:
         least = ended.optimum.point.deviance
         if promised > least or was_seen(look, seen.basins, theta, known):
