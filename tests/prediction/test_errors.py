@@ -10,9 +10,10 @@ from designs import KINDS, design
 from henderson.contract.rows import TermRows
 from henderson.design.replay import NewTerm
 from henderson.engine.fit import fit_design
-from henderson.prediction.errors import RULES, JointErrors
+from henderson.prediction.errors import JointErrors
 from henderson.prediction.loads import loads_of
 from henderson.prediction.row_errors import ErrorKernels
+from henderson.prediction.rules import RULES
 from reference import Data, blocks, g_of, layouts, marginal
 
 # the engine's equations and dense ones are conditioned alike; differences of the dense ones lose half the digits

@@ -17,7 +17,7 @@ from henderson.engine.boundary import is_singular
 from henderson.engine.residual.model import to_user_units
 from henderson.inference.fit_moments import FitMoments
 from henderson.numerics.distributions import t_quantile
-from henderson.prediction.errors import RULES
+from henderson.prediction.rules import RULES
 from oracle_data import cases, load_oracle
 
 #: the same numbers by other algebra

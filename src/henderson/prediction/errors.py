@@ -2,104 +2,35 @@
 
 Everything is relative to σ² and in the parameters g̃ of the working basis, of which the residual variance is the last
 (1 in these units). A prediction does not change when all variances do by one factor, and its error's variance v is
-homogeneous in them, so from the covariance Ω (k + 1, k + 1) that a method of degrees of freedom goes by
+homogeneous in them, so from the covariance Ω (k + 1, k + 1) that a method of degrees of freedom goes by (`rules`)
 
     ω = TΩT', T = [I, −g̃], is the covariance of the relative parameters      ∂v/∂g_0 = v − Σ g̃_i ∂v/∂g̃_i
-
-    df = 2v² / (∇v'Ω∇v)
-
-At a singular fit the Hessian in θ says of a variance of zero that it cannot move, since ∂G/∂θ = 0 there. What is added
-goes by the expected information along G itself then: a variance that was estimated as zero need not be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 
 from henderson.design.replay import NewTerm
-from henderson.engine.boundary import is_singular
 from henderson.engine.fit import Fit
 from henderson.errors import NotAvailable
-from henderson.inference.ddf.kenward_roger import parameter_covariance, refuse_ml
-from henderson.inference.ddf.satterthwaite import satterthwaite
-from henderson.inference.fit_moments import FitMoments
-from henderson.inference.identified import Flat, not_identified
-from henderson.inference.information import coordinates, coordinates_of, curvature
-from henderson.numerics.linalg import positive_inverse
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.combinations import combinations_of
 from henderson.prediction.iterated_errors import IteratedErrors, error_kernels, warn_of_probes
 from henderson.prediction.loads import loads_of
 from henderson.prediction.new_level_limits import Differences, Known
 from henderson.prediction.row_errors import ErrorKernels
+from henderson.prediction.rules import Rule, RuleAtFit
 from henderson.prediction.sparse_errors import SparseErrorKernels
 
 FloatArray = np.ndarray
 
 #: rows whose errors are computed together: their arrays stay in the cache
 CHUNK = 1 << 15
-
-
-def _by_hessian(fitted: FitMoments) -> FloatArray:
-    """Covariance of the parameters from the Hessian of the deviance in (θ, ρ), as Satterthwaite's method has it."""
-    jacobian = coordinates_of(fitted).jacobian
-    return np.asarray(jacobian @ satterthwaite(fitted).covariance @ jacobian.T)
-
-
-def _by_information(kind: str, fitted: FitMoments) -> FloatArray:
-    """Covariance of the parameters from their expected or observed information I, J(J'IJ)⁻J' with J = ∂g/∂(θ, ρ): I⁻¹,
-    but for variances of zero, which cannot move to first order. Where residuals have a structure it is that of Kenward
-    and Roger's tables."""
-    refuse_ml(fitted.fit.reml)
-    if fitted.design.residual is not None:
-        return parameter_covariance(fitted)[0]
-    jacobian = coordinates(fitted.design, fitted.lam).jacobian
-    inside = jacobian.T @ (getattr(curvature(fitted), kind) / 2) @ jacobian
-    return np.asarray(jacobian @ positive_inverse(inside).matrix @ jacobian.T)
-
-
-def _along_g(fitted: FitMoments) -> FloatArray:
-    """I⁻¹ of the parameters' expected information, whether or not they can move at the estimates."""
-    return positive_inverse(curvature(fitted).expected / 2).matrix
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a method of degrees of freedom says of predictions.
-
-    Attributes
-    ----------
-    covariance : callable
-        FitMoments of the working basis to Ω, (k + 1, k + 1).
-    singular : callable, or None
-        To the Ω that is added by at a singular fit; None: the same.
-    times : float
-        How often tr(Aω) is added: once it is the error of the estimates (Kackar and Harville 1984), twice the downward
-        bias of v at them, too (Prasad and Rao 1990; Kenward and Roger for fixed effects).
-    df : callable, or None
-        Fit to the degrees of freedom of every row; None: 2v² / (∇v'Ω∇v).
-    """
-
-    covariance: Callable[[FitMoments], FloatArray]
-    singular: Callable[[FitMoments], FloatArray] | None = None
-    times: float = 1.0
-    df: Callable[[Fit], float] | None = None
-
-
-#: method of degrees of freedom → what it says of predictions with random effects
-RULES: dict[str, Rule] = {
-    "satterthwaite": Rule(_by_hessian, _along_g),
-    "kenward-roger": Rule(partial(_by_information, "expected"), times=2.0),
-    "kenward-roger-2009": Rule(partial(_by_information, "expected"), times=2.0),
-    "kenward-roger-linear": Rule(partial(_by_information, "expected"), times=2.0),
-    "kenward-roger-observed": Rule(partial(_by_information, "observed"), times=2.0),
-    "residual": Rule(_by_hessian, _along_g, df=lambda fit: float(fit.n - fit.kept.sum())),
-    "asymptotic": Rule(_by_hessian, _along_g, df=lambda fit: np.inf),
-}
 
 
 @dataclass(frozen=True)
@@ -140,28 +71,12 @@ class JointErrors:
     """
 
     def __init__(self, fit: Fit, rule: Rule | None) -> None:
-        self.fit, self.rule = fit, rule
-
-    @cached_property
-    def _fitted(self) -> FitMoments:
-        return FitMoments.of(self.fit).working
-
-    @cached_property
-    def _omega(self) -> FloatArray | None:
-        """Ω, (k + 1, k + 1)."""
-        return None if self.rule is None else self.rule.covariance(self._fitted)
-
-    @cached_property
-    def _flat(self) -> Flat | None:
-        found = None if self.rule is None else not_identified(self.fit)
-        return None if found is None else found.flat
+        self.fit, self.rule, self._at = fit, rule, RuleAtFit(fit, rule)
 
     @cached_property
     def _kernels(self) -> ErrorKernels | IteratedErrors | SparseErrorKernels:
-        point, relative, omega = self.fit.at_optimum(), None, self._omega
+        point, relative, omega = self.fit.at_optimum(), None, self._at.added_by
         if omega is not None:
-            if self.rule is not None and self.rule.singular is not None and is_singular(self.fit):
-                omega = self.rule.singular(self._fitted)
             away = np.column_stack([np.eye(len(self._g)), -self._g])
             relative = away @ omega @ away.T
         with blas_threads(self.fit.criterion.order):
@@ -171,7 +86,7 @@ class JointErrors:
 
     @cached_property
     def _known(self) -> Known:
-        return Known.of(self._fitted)
+        return Known.of(self._at.fitted)
 
     @cached_property
     def _scale(self) -> float:
@@ -181,7 +96,7 @@ class JointErrors:
     @cached_property
     def _g(self) -> FloatArray:
         """g̃, (k,)."""
-        return self._fitted.relative.g
+        return self._at.fitted.relative.g
 
     def __call__(
         self, X: FloatArray, terms: Sequence[NewTerm | None], own: FloatArray, *, observed: bool = False
@@ -219,7 +134,7 @@ class JointErrors:
         differences = None
         if fresh:
             differences = Differences.of(self._known, variance, slope, found[:, k + 2 :], self._g).times(scale)
-        return RowVariances(scale * variance, scale * times * added, self._df(variance, slope), differences)
+        return RowVariances(scale * variance, scale * times * added, self._at.df(variance, slope), differences)
 
     def _forms(self, X: FloatArray, terms: Sequence[NewTerm | None], observed: bool, fresh: bool) -> FloatArray:
         """Variance, its gradient and what is added, all quadratic in what the rows load on, (m, k + 2); with `fresh`
@@ -238,16 +153,3 @@ class JointErrors:
         out[:, 0] += new.variance
         out[:, 1:-1] += new.gradient[:, : kernels.n_g]
         return np.column_stack([out, new.gradient]) if fresh else out
-
-    def _df(self, variance: FloatArray, slope: FloatArray) -> FloatArray:
-        """Degrees of freedom of variances relative to σ² with their derivatives, the residual's last (m, k + 1)."""
-        if self.rule is None or self._omega is None:
-            return np.full(len(variance), np.inf)
-        unknown = np.zeros(len(variance), bool) if self._flat is None else self._flat.touches(slope)
-        if self.rule.df is not None:
-            df = np.full(len(variance), self.rule.df(self.fit))
-        else:
-            spread = np.einsum("mi,ij,mj->m", slope, self._omega, slope, optimize=True)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                df = 2 * variance**2 / spread
-        return np.where(unknown, np.nan, df)

@@ -26,9 +26,10 @@ from henderson.formula.response import ResponseScale, response_scale
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
 from henderson.prediction.bootstrap import pivots
-from henderson.prediction.errors import RULES, JointErrors
+from henderson.prediction.errors import JointErrors
 from henderson.prediction.new_rows import Targets, own_targets, read_targets
 from henderson.prediction.request import PredictionRequest, term_text
+from henderson.prediction.rules import RULES
 from henderson.prediction.simulated import given_weights
 from henderson.prediction.structured import structured_predictions
 from henderson.prediction.structured_errors import StructuredErrors

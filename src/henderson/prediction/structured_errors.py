@@ -13,16 +13,12 @@ and, F1_a = X'SV_aSX, F2_ab = X'SV_aSV_bSX, h_a = X'Sr_a − F1_aδ,
 
     A_ab = r_a'Sr_b − r_a'SV_bSXδ − r_b'SV_aSXδ + δ'F2_abδ − h_a'Φh_b
 
-of which tr(AΩ) is asked for, Ω the covariance of the estimates of ψ. The parts of c are
-
-    random term k      √w_i z_i'G z      for rows i of the target's level       g: z'Gz
-    residual           R_i,new / √w_new  for rows i of its series               g: R_new,new / w_new
+of which tr(AΩ) is asked for, Ω the covariance of the estimates of ψ (`rules`). The parts of c are in `targets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -30,13 +26,11 @@ import numpy as np
 
 from henderson.contract.residual import ResidualRows
 from henderson.design.replay import NewTerm
-from henderson.engine.boundary import is_singular
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
-from henderson.engine.residual.units import Batch
-from henderson.inference.fit_moments import FitMoments
-from henderson.inference.identified import Flat, not_identified
-from henderson.prediction.errors import RowVariances, Rule
+from henderson.prediction.errors import RowVariances
+from henderson.prediction.rules import Rule, RuleAtFit
+from henderson.prediction.targets import Asked, alone, covariances, parts_in
 
 FloatArray = np.ndarray
 
@@ -46,45 +40,6 @@ CHUNK = 2048
 AT_ONCE = 1 << 22
 #: variance left of a target, relative to its own, that is zero but for rounding: a row that was observed
 OBSERVED = 1e-10
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What m rows ask for.
-
-    Attributes
-    ----------
-    x : (m, p) array
-        Columns of the fixed part in the working basis.
-    terms : tuple of NewTerm or None
-        What each random term says of the rows, columns times T; None where it has no part.
-    places : ResidualRows, or None
-        Where the rows stand in their series; None where their residuals have no part.
-    own : (m,) array
-        1/w of each row.
-    known : bool
-        Whether what was observed of a row's series tells of its residual.
-    """
-
-    x: FloatArray
-    terms: tuple[NewTerm | None, ...]
-    places: ResidualRows | None
-    own: FloatArray
-    known: bool
-
-    def __getitem__(self, rows: np.ndarray) -> Asked:
-        terms = tuple(
-            None
-            if one is None
-            else NewTerm(
-                None if one.codes is None else one.codes[rows],
-                one.columns[rows],
-                None if one.loadings is None else one.loadings[rows],
-            )
-            for one in self.terms
-        )
-        places = None if self.places is None else self.places[rows]
-        return Asked(self.x[rows], terms, places, self.own[rows], self.known)
 
 
 class _Sums(NamedTuple):
@@ -111,12 +66,8 @@ class StructuredErrors:
     """
 
     def __init__(self, fit: StructuredFit, rule: Rule | None) -> None:
-        self.fit, self.rule = fit, rule
+        self.fit, self.rule, self._at = fit, rule, RuleAtFit(fit, rule)
         self.model = fit.blocks
-
-    @cached_property
-    def _fitted(self) -> FitMoments:
-        return FitMoments.of(self.fit).working
 
     @cached_property
     def _psi(self) -> FloatArray:
@@ -127,35 +78,18 @@ class StructuredErrors:
         return structured_forms(self.model, self.fit.block_point, self.fit.observed)
 
     @cached_property
-    def _covariance(self) -> FloatArray | None:
-        """Ω by which degrees of freedom go, (k, k)."""
-        return None if self.rule is None else self.rule.covariance(self._fitted)
-
-    @cached_property
-    def _omega(self) -> FloatArray | None:
-        """Ω by which is added, (k, k)."""
-        if self.rule is not None and self.rule.singular is not None and is_singular(self.fit):
-            return self.rule.singular(self._fitted)
-        return self._covariance
-
-    @cached_property
-    def _flat(self) -> Flat | None:
-        found = None if self.rule is None else not_identified(self.fit)
-        return None if found is None else found.flat
-
-    @cached_property
     def _first(self) -> FloatArray:
         """F1_a of [X y], (k, p + 1, p + 1)."""
-        return self._fitted.relative.f1
+        return self._at.fitted.relative.f1
 
     @cached_property
     def _second(self) -> FloatArray:
         """Σ Ω_ab (F2_ab − F1_aΦF1_b), (p, p)."""
-        omega, p, first = self._omega, self.model.p, self._first
+        omega, p, first = self._at.added_by, self.model.p, self._first
         assert omega is not None
-        whole = self._fitted.relative.second.weighted(omega, p + 1)[:p, :p]
+        whole = self._at.fitted.relative.second.weighted(omega, p + 1)[:p, :p]
         own = first[:, :p, :p]
-        return whole - np.einsum("aij,jk,akl->il", own, self._fitted.phi, np.tensordot(omega, own, 1), optimize=True)
+        return whole - np.einsum("aij,jk,akl->il", own, self._at.fitted.phi, np.tensordot(omega, own, 1), optimize=True)
 
     @cached_property
     def _block_of(self) -> tuple[np.ndarray, np.ndarray]:
@@ -207,7 +141,7 @@ class StructuredErrors:
             variance[here], slope[here], added[here] = self._errors(asked[here], observed)
         scale = self.fit.scale
         times = 0.0 if self.rule is None else self.rule.times
-        return RowVariances(scale * variance, scale * times * np.maximum(added, 0.0), self._df(variance, slope))
+        return RowVariances(scale * variance, scale * times * np.maximum(added, 0.0), self._at.df(variance, slope))
 
     def _main_block(self, asked: Asked) -> np.ndarray:
         """A block that each target has a part in, (m,); −1 for none."""
@@ -218,53 +152,28 @@ class StructuredErrors:
 
     def _parts_in(self, asked: Asked) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Targets and a block that each has a part in."""
-        if not (asked.known or any(one is not None and _has_known(one) for one in asked.terms)):
-            return
-        _, of_row = self._block_of
-        rows = self.fit.observed
-        for term, new, own in zip(self.fit.design.terms, asked.terms, rows.terms):
-            if new is None:
-                continue
-            at = np.full(term.n_levels, -1)
-            if own.codes is not None and new.codes is not None:
-                at[own.codes] = of_row
-                target, level = np.flatnonzero(new.codes >= 0), new.codes[new.codes >= 0]
-            else:
-                entries = own.given_loadings.tocoo()
-                at[entries.coords[1]] = of_row[entries.coords[0]]
-                assert new.loadings is not None
-                asked_of = new.loadings.tocoo()
-                inside = asked_of.coords[1] < term.n_levels
-                target, level = asked_of.coords[0][inside], asked_of.coords[1][inside]
-            has_rows = at[level] >= 0
-            yield target[has_rows], at[level[has_rows]]
-        series, residual = rows.residual, self.fit.design.residual
-        if asked.known and asked.places is not None and series is not None and residual is not None:
-            at = np.full(residual.n_series, -1)
-            at[series.codes] = of_row
-            target = np.flatnonzero(asked.places.codes >= 0)
-            yield target, at[asked.places.codes[target]]
+        return parts_in(asked, self.fit, self._block_of[1]) if asked.has_known else iter(())
 
     def _errors(self, asked: Asked, observed: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
         """v (m,), ∂v (m, k) and tr(AΩ) (m,) of some rows."""
         sums, p = self._sums(asked), self.model.p
         d = asked.x - sums.sx
-        delta = d @ self._fitted.phi
+        delta = d @ self._at.fitted.phi
         variance = sums.left + (d * delta).sum(1)
         if self.rule is None:
             return variance, sums.slope, np.zeros(len(d))
         first = self._first[:, :p, :p]
         along = np.einsum("aij,mj->mai", first, delta, optimize=True)
         slope = sums.slope - 2 * np.einsum("mai,mi->ma", sums.xr, delta) + np.einsum("mai,mi->ma", along, delta)
-        omega = self._omega
+        omega = self._at.added_by
         assert omega is not None
         if observed:
-            shift = self._first[:, :p] @ self._fitted.residual_direction
+            shift = self._first[:, :p] @ self._at.fitted.residual_direction
             moved = (sums.moved - delta @ shift.T) / np.sqrt(self.fit.scale)
             return variance, slope, ((moved @ omega) * moved).sum(1)
         # δ'(F2 − F1ΦF1)δ is in `_second`; what remains of h'Φh has X'Sr
         added = sums.rr - 2 * (sums.rx * delta).sum(1) + ((delta @ self._second) * delta).sum(1)
-        turned = np.einsum("ab,mbi->mai", omega, sums.xr, optimize=True) @ self._fitted.phi
+        turned = np.einsum("ab,mbi->mai", omega, sums.xr, optimize=True) @ self._at.fitted.phi
         added -= np.einsum("mai,mai->m", turned, sums.xr - 2 * along)
         return variance, slope, added
 
@@ -314,113 +223,32 @@ class StructuredErrors:
                 out.slope[:, to] += np.einsum("ma,iab,mb->mi", z, layout.basis(), z, optimize=True)
         if asked.places is None:
             return
-        alone = _alone(asked.places)
+        places = alone(asked.places)
         own = self._psi[model.n_g :]
-        out.left[:] += model.residual.cov(own, *alone)[:, 0, 0] * asked.own
+        out.left[:] += model.residual.cov(own, *places)[:, 0, 0] * asked.own
         if has_slope:
-            out.slope[:, model.n_g :] += model.residual.first(own, *alone)[:, :, 0, 0].T * asked.own[:, None]
+            out.slope[:, model.n_g :] += model.residual.first(own, *places)[:, :, 0, 0].T * asked.own[:, None]
 
     def _add(self, out: _Sums, asked: Asked, number: int, u: int, targets: np.ndarray, blocks: np.ndarray) -> None:
         """What targets share with blocks (t,) of one unit."""
         model, forms, k = self.model, self._forms, out.slope.shape[1]
         part, factored = model.parts[number], self.fit.block_point.factored[number]
         rows, S = part.batch.rows[blocks], factored.S[u]
-        c, ca = self._shared(asked[targets], part.batch, u, blocks, k > 0)
+        c, ca = covariances(asked[targets], self.fit, self._psi, part.batch, u, blocks, derivatives=k > 0)
         vx = forms.vx[rows]
         s = c @ S
         np.subtract.at(out.left, targets, (c * s).sum(1))
         np.add.at(out.sx, targets, np.einsum("tn,tnp->tp", c, vx))
         if not k:
             return
-        assert self._omega is not None
+        assert self._at.added_by is not None
         Va = model.first(self._psi, part.batch[np.array([u])])[:, 0]
         Vs = np.einsum("anm,tm->atn", Va, s, optimize=True)
         r = ca - Vs
         np.add.at(out.slope, targets, np.einsum("atn,tn->ta", Vs - 2 * ca, s))
         np.add.at(out.xr, targets, np.einsum("atn,tnp->tap", r, vx, optimize=True))
         np.add.at(out.moved, targets, np.einsum("atn,tn->ta", r, forms.e[rows]))
-        weighted = np.tensordot(self._omega, r @ S, 1)
+        weighted = np.tensordot(self._at.added_by, r @ S, 1)
         np.add.at(out.rr, targets, np.einsum("atn,atn->t", r, weighted))
         inner = np.einsum("anm,atm->tn", Va, weighted, optimize=True)
         np.add.at(out.rx, targets, np.einsum("tn,tnp->tp", inner, vx))
-
-    def _shared(
-        self, asked: Asked, batch: Batch, u: int, blocks: np.ndarray, derivatives: bool
-    ) -> tuple[FloatArray, FloatArray]:
-        """c (t, n) of targets with a block each, and c_a (k, t, n)."""
-        model, rows, at = self.model, self.fit.observed, batch.rows[blocks]
-        c, ca = np.zeros(at.shape), np.zeros((model.k if derivatives else 0, *at.shape))
-        for j, (new, own, layout, to) in enumerate(zip(asked.terms, rows.terms, model.layouts, model.g_of)):
-            if new is None:
-                continue
-            G = layout.covariance(self._psi[to])
-            if own.codes is None:
-                assert new.loadings is not None
-                J = new.loadings.shape[1] - 1
-                root = model.roots[j][0, 0] * np.sqrt(rows.unit_weights[at])
-                alike = np.empty(at.shape)
-                for i, here in enumerate(at):
-                    loads = new.loadings[[i]].toarray()[0, :J]
-                    alike[i] = own.given_loadings[here] @ loads
-                alike *= root
-                c += G[0, 0] * alike
-                if derivatives:
-                    ca[to] += layout.basis()[:, 0, 0][:, None, None] * alike
-                continue
-            assert new.codes is not None
-            same = (own.codes[at] == new.codes[:, None]) & (new.codes >= 0)[:, None]
-            columns = batch.terms[j].columns[u]
-            c += np.where(same, new.columns @ G @ columns.T, 0.0)
-            if derivatives:
-                ca[to] += np.where(same, new.columns @ layout.basis() @ columns.T, 0.0)
-        if not asked.known or asked.places is None or rows.residual is None:
-            return c, ca
-        places, own_psi = asked.places, self._psi[model.n_g :]
-        same = (rows.residual.codes[at] == places.codes[:, None]) & (places.codes >= 0)[:, None]
-        together = _with_block(places, batch, u)
-        root = np.sqrt(asked.own)[:, None]
-        c += np.where(same, model.residual.cov(own_psi, *together)[:, -1, :-1] * root, 0.0)
-        if derivatives:
-            first = model.residual.first(own_psi, *together)[:, :, -1, :-1]
-            ca[model.n_g :] += np.where(same, first * root, 0.0)
-        return c, ca
-
-    def _df(self, variance: FloatArray, slope: FloatArray) -> FloatArray:
-        if self.rule is None:
-            return np.full(len(variance), np.inf)
-        assert self._covariance is not None
-        unknown = np.zeros(len(variance), bool) if self._flat is None else self._flat.touches(slope)
-        if self.rule.df is not None:
-            df = np.full(len(variance), self.rule.df(self.fit))
-        else:
-            spread = np.einsum("mi,mi->m", slope @ self._covariance, slope)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                df = 2 * variance**2 / spread
-        return np.where(unknown, np.nan, df)
-
-
-def _has_known(term: NewTerm) -> bool:
-    """Whether some row has a level that the fit has."""
-    if term.loadings is not None:
-        return bool((term.loadings.tocoo().coords[1] < term.loadings.shape[1] - 1).any())
-    return term.codes is not None and bool((term.codes >= 0).any())
-
-
-def _alone(places: ResidualRows) -> tuple[np.ndarray, np.ndarray | None, tuple[np.ndarray, ...]]:
-    """Rows as series of one row each, as `Residual.cov` takes them."""
-    strata = None if places.strata is None else places.strata[:, None]
-    return places.where[:, None], strata, tuple(v[:, None] for v in places.covariates)
-
-
-def _with_block(
-    places: ResidualRows, batch: Batch, u: int
-) -> tuple[np.ndarray, np.ndarray | None, tuple[np.ndarray, ...]]:
-    """Each of t rows after the rows of a unit, (t, n + 1), all taken for rows of one series."""
-    t, n = len(places.codes), batch.n
-
-    def joined(of_unit: np.ndarray, new: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.broadcast_to(of_unit, (t, *of_unit.shape)), new[:, None]], axis=1)
-
-    strata = None if places.strata is None else np.repeat(places.strata[:, None], n + 1, axis=1)
-    covariates = tuple(joined(of[u], new) for of, new in zip(batch.covariates, places.covariates))
-    return joined(batch.where[u], places.where), strata, covariates
