@@ -28,6 +28,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.iterated_loads import IteratedLoads
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
+from henderson.engine.rows_of_point import RowsOfPoint
 from henderson.engine.sums.crossproducts import codes_of, sparse_columns
 from henderson.numerics import small
 from henderson.numerics.threads import blas_threads
@@ -41,60 +42,31 @@ FEW_EFFECTS = 256
 
 
 @dataclass(frozen=True)
-class RowForms:
-    """Forms of V⁻¹ by row, at a fit; columns in the working basis, y in its own unit.
+class RowForms(RowsOfPoint):
+    """Forms of V⁻¹ by row, at a fit; see `RowsOfPoint`.
 
     Attributes
     ----------
-    x : (n, p) array
-        W^½ X.
-    vx : (n, p) array
-        V⁻¹X.
-    e : (n,) array
-        V⁻¹(y − Xβ̂) = Py.
-    r : (n,) array
-        y − Xβ̂, weighted.
     loads : RowLoads, or IteratedLoads
     explained : (n,) array
         z'Wz = 1 − (V⁻¹)_ii.
     random : (n,) array
         z'Gz = V_ii − 1.
-    phi : (p, p) array
-        (X'V⁻¹X)⁻¹.
-    to_beta : (p, p) array
-        Coefficients of the user's columns from those of `x`.
-    nu : int
-        n − p (REML) or n.
-    r2 : float
-        e'Ve = y'Py.
     """
 
-    x: FloatArray
-    vx: FloatArray
-    e: FloatArray
-    r: FloatArray
     loads: RowLoads | IteratedLoads
     explained: FloatArray
     random: FloatArray
-    phi: FloatArray
-    to_beta: FloatArray
-    nu: int
-    r2: float
 
     @property
     def p_diagonal(self) -> FloatArray:
         """P_ii, (n,): one less the leverage of the fixed and the random effects."""
-        return 1.0 - self.explained - _forms(self.vx, self.phi, self.vx)
+        return 1.0 - self.explained - self.of_fixed
 
     def p_block(self, rows: np.ndarray) -> FloatArray:
         """P between some rows, (m, m)."""
         vx = self.vx[rows]
         return np.eye(len(rows)) - self.loads.block(rows) - vx @ self.phi @ vx.T
-
-    @property
-    def fixed_leverage(self) -> FloatArray:
-        """Diagonal of X(X'V⁻¹X)⁻¹X'V⁻¹, (n,)."""
-        return _forms(self.x, self.phi, self.vx)
 
     @property
     def leverage(self) -> FloatArray:
@@ -163,13 +135,13 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
         vc[:, :-1],
         basis.y_scale * (vc @ v),
         basis.y_scale * (columns @ v),
-        loads,
-        loads.diagonal(),
-        random,
         point.phi,
         basis.to_beta,
         criterion.nu,
         basis.y_scale**2 * point.r2,
+        loads,
+        loads.diagonal(),
+        random,
     )
 
 
@@ -283,8 +255,3 @@ def _row_sums(one: sparse.csr_array, other: RestMatrix) -> FloatArray:
 
 def _dense(matrix: RestMatrix) -> FloatArray:
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-
-
-def _forms(left: FloatArray, middle: FloatArray, right: FloatArray) -> FloatArray:
-    """left_i' middle right_i, (n,)."""
-    return np.einsum("ia,ia->i", left @ middle, right)

@@ -14,49 +14,28 @@ import numpy as np
 from henderson.contract.rows import Rows
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.point import BlockPoint
+from henderson.engine.rows_of_point import RowsOfPoint
 
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
-class StructuredForms:
-    """Forms of a point's rows; see `engine.row_forms.RowForms`.
+class StructuredForms(RowsOfPoint):
+    """Forms of a point's rows; see `RowsOfPoint`.
 
     Attributes
     ----------
-    x, vx : (n, p) arrays
-        Columns of the fixed part in the working basis, and V⁻¹ times them.
-    e : (n,) array
-        V⁻¹(y − Xβ̂) = Py.
-    r : (n,) array
-        y − Xβ̂, weighted.
     own : (n,) array
         Diagonal of V⁻¹.
     leverage : (n,) array
         Diagonal of ∂ŷ/∂y at known variances.
-    phi : (p, p) array
-        (X'V⁻¹X)⁻¹.
-    to_beta : (p, p) array
-        Coefficients of the user's columns from those of `x`.
-    nu : int
-        n − p (REML) or n.
-    r2 : float
-        e'Ve = y'Py.
     part, block, place : (n,) int arrays
         Where each row is among the point's blocks.
     point : BlockPoint
     """
 
-    x: FloatArray
-    vx: FloatArray
-    e: FloatArray
-    r: FloatArray
     own: FloatArray
     leverage: FloatArray
-    phi: FloatArray
-    to_beta: FloatArray
-    nu: int
-    r2: float
     part: np.ndarray
     block: np.ndarray
     place: np.ndarray
@@ -65,12 +44,7 @@ class StructuredForms:
     @property
     def p_diagonal(self) -> FloatArray:
         """P_ii, (n,)."""
-        return self.own - np.einsum("ia,ia->i", self.vx @ self.phi, self.vx)
-
-    @property
-    def fixed_leverage(self) -> FloatArray:
-        """Diagonal of X(X'V⁻¹X)⁻¹X'V⁻¹, (n,)."""
-        return np.einsum("ia,ia->i", self.x @ self.phi, self.vx)
+        return self.own - self.of_fixed
 
     def p_block(self, rows: np.ndarray) -> FloatArray:
         """P between some rows, (m, m)."""
@@ -119,12 +93,12 @@ def structured_forms(model: BlockModel, point: BlockPoint, rows: Rows) -> Struct
         Sc[:, :p],
         unit_of_y * (Sc @ point.v),
         unit_of_y * (c @ point.v),
-        own,
-        leverage,
         point.phi,
         model.basis.to_beta,
         model.nu,
         unit_of_y**2 * point.r2,
+        own,
+        leverage,
         part_of,
         block_of,
         place_of,
