@@ -16,7 +16,7 @@ from henderson.errors import SingularMatrixWarning
 
 #: Monte-Carlo standard errors within which an estimate is to be: seeds are fixed, so this does not fail by chance
 SIGMAS = 5.0
-#: root mean square of errors over stated ones, and their mean, that 24 seeds allow
+#: root mean square of errors over stated ones, and their mean, that 16 seeds allow
 HONEST, UNBIASED = (0.6, 1.5), 0.7
 
 
@@ -78,20 +78,23 @@ def test_it_agrees_with_the_factor_within_its_stated_error(name: str) -> None:
 
 
 def test_slow_directions_are_not_those_of_the_same_signs() -> None:
-    """Where directions were found by some signs, others estimate what is left: by the same ones the log-determinant
-    was off by one and a half stated errors on average, and by two in root mean square."""
+    """Searches by 20 seeds (`benchmarks.ratings --spread`, the hardest case) were off by 0.85 stated errors on average
+    where the signs that had shown the directions went on; by 0.2 with others."""
     case = CASES["two ratings a user, large variances"]
     engine = henderson.lmer("y ~ x + (1 | f0) + (1 | f1)", case.table(), rest="exact").engine
     exact, lam = engine.at_optimum().factor.log_det, engine.at_optimum().lam
     system = IterativeSystem(engine.criterion.system.cross, engine.criterion.blocks)
-    errors, found = [], []
-    for seed in range(24):
-        first = system.with_probes(Probes(16, 40 * seed)).factor(lam).rest
-        probes = first.refreshed()
-        found.append(probes.slow.shape[1])
+    errors = []
+    for seed in range(16):
+        first = Probes(16, 40 * seed)
+        probes = system.with_probes(first).factor(lam).rest.refreshed()
+        assert probes.slow is not None
+        assert probes.slow.shape[1] > 1
+        assert probes.seed != first.seed
         factor = system.with_probes(probes).factor(lam)
         own = factor.rest.probed.log_det
         errors.append((factor.log_det - exact) / (own.std(ddof=1) * np.sqrt(15 / 13 / 16)))
-    assert min(found) > 1
     assert HONEST[0] < np.sqrt(np.mean(np.square(errors))) < HONEST[1]
     assert abs(np.mean(errors)) < UNBIASED
+    few = system.with_probes(Probes(8)).factor([0.1 * one for one in lam]).rest
+    assert few.refreshed().seed == few.probes.seed  # nothing was found: the signs go on
