@@ -83,18 +83,18 @@ SIZES = {
     "ratings-2.5e7": Ratings(25_000_000, 162_000, 59_000, 1.5, 2.0, shift=(400, 500), distinct=True),
 }
 HARD = {
-    "heavy tails": Ratings(300_000, 20_000, 3_000, 1.1, 1.2, exact=True),
-    "heavy tails, variances 16 and 25": Ratings(300_000, 20_000, 3_000, 1.2, 1.2, sd=(4, 5), exact=True),
-    "two ratings a user": Ratings(60_000, 30_000, 3_000, each=2, exact=True),
-    "two ratings a user, variances 16 and 25": Ratings(60_000, 30_000, 3_000, sd=(4, 5), each=2, exact=True),
-    "one rating a user or so, variances 16 and 25": Ratings(40_000, 30_000, 3_000, 0, 0.6, sd=(4, 5), exact=True),
-    "variances 16 and 25": Ratings(300_000, 20_000, 3_000, sd=(4, 5), exact=True),
-    "variances 10,000": Ratings(300_000, 20_000, 3_000, sd=(100, 100), exact=True),
-    "variances 0.0025 and 0": Ratings(300_000, 20_000, 3_000, sd=(0.05, 0), exact=True),
-    "four islands, nearly apart": Ratings(200_000, 12_000, 3_000, islands=4, exact=True),
-    "three factors": Ratings(300_000, 20_000, 3_000, more=(500,), exact=True),
-    "four factors": Ratings(300_000, 20_000, 2_500, more=(700, 300), exact=True),
-    "slopes": Ratings(200_000, 10_000, 1_500, slopes=0.3, exact=True),
+    "heavy tails": Ratings(100_000, 8_000, 1_200, 1.1, 1.2, exact=True),
+    "heavy tails, variances 16 and 25": Ratings(100_000, 8_000, 1_200, 1.2, 1.2, sd=(4, 5), exact=True),
+    "two ratings a user": Ratings(24_000, 12_000, 1_200, each=2, exact=True),
+    "two ratings a user, variances 16 and 25": Ratings(24_000, 12_000, 1_200, sd=(4, 5), each=2, exact=True),
+    "one rating a user or so, variances 16 and 25": Ratings(16_000, 12_000, 1_200, 0, 0.6, sd=(4, 5), exact=True),
+    "variances 16 and 25": Ratings(100_000, 8_000, 1_200, sd=(4, 5), exact=True),
+    "variances 10,000": Ratings(100_000, 8_000, 1_200, sd=(100, 100), exact=True),
+    "variances 0.0025 and 0": Ratings(100_000, 8_000, 1_200, sd=(0.05, 0), exact=True),
+    "four islands, nearly apart": Ratings(80_000, 6_000, 1_200, islands=4, exact=True),
+    "three factors": Ratings(100_000, 8_000, 1_200, more=(300,), exact=True),
+    "four factors": Ratings(100_000, 8_000, 1_000, more=(300, 100), exact=True),
+    "slopes": Ratings(100_000, 6_000, 700, slopes=0.3, exact=True),
 }
 
 JOB = """

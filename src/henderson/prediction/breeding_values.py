@@ -24,7 +24,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit, by_effects
 from henderson.intervals.variance_errors import variance_covariance
 from henderson.numerics.threads import blas_threads
-from henderson.prediction.iterated_errors import error_kernels
+from henderson.prediction.iterated_errors import IteratedErrors, error_kernels, warn_of_probes
 from henderson.prediction.loads import loads_of
 from henderson.tables.result_frame import ResultFrame
 
@@ -50,7 +50,10 @@ def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     X = np.zeros((J, len(fit.design.x_names)))
     loads, _ = loads_of(point.criterion, point.lam, X, terms)
     kernels = error_kernels(point.factor, point.phi if fixed else np.zeros_like(point.phi), None, point.ze)
-    return np.asarray(fit.sigma**2 * kernels(loads).variance)[:, None]
+    found = np.asarray(fit.sigma**2 * kernels(loads).variance)
+    if isinstance(kernels, IteratedErrors):
+        warn_of_probes(kernels)
+    return found[:, None]
 
 
 def _sparse_variances(fit: Fit, k: int, fixed: bool) -> FloatArray:

@@ -48,5 +48,8 @@ def conjugate_gradients(operator: Deflated, b: FloatArray, enough: FloatArray) -
             out[:, active[~going]] = y[:, ~going]
             active, y, r, p, square = active[going], y[:, going], r[:, going], p[:, going], square[going]
     else:
-        raise np.linalg.LinAlgError(f"conjugate gradients did not end in {ITERATIONS} iterations")
+        raise np.linalg.LinAlgError(
+            f"conjugate gradients did not end in {ITERATIONS} iterations: levels hang together by long chains, or "
+            "variances are out of proportion; rest='exact' factors the equations"
+        )
     return out
