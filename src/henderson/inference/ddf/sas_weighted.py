@@ -52,7 +52,8 @@ def satterthwaite_sas(fitted: FitMoments) -> SasSatterthwaite:
     """
     fit = fitted.fit
     term = fit.design.residual
-    unstructured = term is not None and term.structure == "us" and not term.variance and not fit.design.terms
+    unstructured = term is not None and term.structure == "us" and not term.variance
+    unstructured &= not fit.design.terms and fit.design.constraints is None
     if not unstructured or not isinstance(fit, StructuredFit) or not fit.design.weighted:
         raise ValueError(
             "ddf='satterthwaite-sas' is for weights with an unstructured covariance of the residuals (us) and no "
