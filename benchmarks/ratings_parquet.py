@@ -88,11 +88,10 @@ def from_parquet(n: int) -> str:
 
 def section(found: dict) -> str:
     """The table of pieces, and what was found."""
-    rows, last = [], {}
+    rows: list[list[str]] = []
     for name, cpu, wall, memory in found["pieces"]:
-        if name in ("levels counted", "rows summed", "evaluation") and rows and rows[-1][0] == name:
-            rows.pop()  # the last of several
-        last[name] = memory
+        if rows and (rows[-1][0] == name or (name == "levels counted" and rows[-1][0] == "rows summed")):
+            rows.pop()  # the last of several; and counting levels is a sum of rows, too
         rows.append([name, f"{cpu:.0f}", f"{wall:.0f}", f"{memory / 2**30:.1f} GiB"])
     said, levels = found["said"], found["levels"]
     note = (
