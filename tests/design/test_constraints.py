@@ -121,6 +121,12 @@ def test_how_a_term_may_be_called(sleep):
         for name in ("Subject.1", "(0 + Days | Subject)", "0+Days|Subject")
     ]
     np.testing.assert_allclose(both, both[0], rtol=1e-12)
+    odd = sleep.rename(columns={"Subject": "the subject"})
+    quoted = [
+        lmer("Reaction ~ Days + (1 | `the subject`)", odd, fix={name: 50.0}).deviance
+        for name in ("the subject", "`the subject`", "(1 | `the subject`)", "1|`the subject`")
+    ]
+    np.testing.assert_allclose(quoted, quoted[0], rtol=1e-12)
     ar1 = 900.0 * 0.5 ** np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
     again = [
         lmer("Reaction ~ 1 + ar1(0 + Days | Subject)", sleep, fix={name: ar1}, check_identified="ignore").deviance

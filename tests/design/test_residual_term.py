@@ -91,6 +91,15 @@ def test_variance_functions():
     assert design.residual.variance[0].of_fitted
 
 
+def test_a_column_called_as_the_fitted_values_is_in_backticks():
+    data = DATA.rename(columns={"age": "fitted"})
+    design, rows = made("power(`fitted`)", data)
+    assert not design.residual.variance[0].of_fitted
+    np.testing.assert_array_equal(rows.residual.covariates[0], DATA["age"])
+    with pytest.raises(FormulaError, match="`fitted`"):
+        made("power(fitted)", data)
+
+
 def test_unequal_variances_alone():
     """One variance for each stratum: a linear covariance, each row its own series."""
     design, rows = made("ident(arm)")

@@ -40,6 +40,43 @@ def test_refuses(text):
         parse_constraints(text, NAMES)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"x1 - x1": 1},
+        {1: 2},
+        {"d": {"x1": "a"}},
+        {"x1": "many"},
+        [1.0, np.nan, 0, 0, 0, 0],
+        ["x1", 1],
+        (np.eye(6)[:1], [1, 2]),
+        (np.eye(6)[:1], "a"),
+        "1e999 * x1",
+        None,
+    ],
+)
+def test_what_is_no_constraint_is_refused_in_words(given):
+    with pytest.raises(ValueError, match=r"coefficient|numbers|values|cannot read|finite"):
+        parse_constraints(given, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("given", "row", "q"),
+    [
+        ("`1` = 1", [1, 0, 0], 1),
+        ("2 * `1` - Q('2') = 2", [2, -1, 0], 2),
+        ("1:2 = 2", [0, 0, 1], 2),
+        ("`1`:`2`", [0, 0, 1], 0),
+        ({"d": {"1": 1, "2": -1}}, [1, -1, 0], 0),
+    ],
+)
+def test_a_name_that_is_a_number_is_in_backquotes(given, row, q):
+    """Once the constant 1 in "x = 1" was the coefficient of a column called 1."""
+    got = parse_constraints(given, ["1", "2", "1:2"])
+    assert np.allclose(got.R, [row])
+    assert got.q.tolist() == [q]
+
+
 def test_wrong_width():
     with pytest.raises(ValueError, match="6 columns"):
         parse_constraints(np.eye(5), NAMES)

@@ -307,6 +307,15 @@ def test_factors_with_the_names_of_columns(table, name):
     assert emmeans(named, other, "half", by=name).contrasts().joint().iloc[:, 0].tolist() == ["A", "B", "C"]
 
 
+def test_a_factor_called_1_is_no_intercept(table):
+    _, plain, inference = model("angle ~ recipe * half", table)
+    _, named, other = model("angle ~ `1` * half", table.rename(columns={"recipe": "1"}))
+    want = emmeans(plain, inference, ["recipe", "half"]).frame
+    for specs in (["1", "half"], "`1` * half"):
+        got = emmeans(named, other, specs).frame
+        np.testing.assert_allclose(got["estimate"], want["estimate"])
+
+
 def test_tukey_has_the_size_of_each_family(table):
     from scipy.stats import studentized_range
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from datetime import date, time
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -285,6 +287,9 @@ def test_levels_of_any_type_come_back(tmp_path):
         "period": pd.period_range("2024-01", periods=12, freq="M"),
         "ordered": pd.CategoricalIndex(list("lkjihgfedcba"), categories=list("lkjihgfedcba"), ordered=True),
         "interval": pd.IntervalIndex.from_breaks(np.arange(13.0)),
+        "date": pd.Index([date(2024, 3, k + 1) for k in range(12)], dtype=object),
+        "decimal": pd.Index([Decimal(k) / 3 for k in range(12)], dtype=object),
+        "hour": pd.Index([time(k, 30) for k in range(12)], dtype=object),
     }
     for name, labels in kinds.items():
         data = pd.DataFrame({"g": pd.Series(labels).repeat(20).reset_index(drop=True)})

@@ -24,6 +24,7 @@ from henderson.design.residual_term import Labels, ResidualSpec
 from henderson.errors import FormulaError
 from henderson.formula.bar_kinds import bar_text
 from henderson.formula.terms import shown
+from henderson.formula.tokens import bare
 
 FloatArray = np.ndarray
 
@@ -114,8 +115,9 @@ def _named(design: Design, name: Any, what: str) -> list[int]:
     written = [k for k in range(len(texts)) if plain in map(_plain, _spellings(design, k))]
     if written:
         return written
-    if name in groups:
-        return [k for k, group in enumerate(groups) if group == name]
+    for own in (name, bare(str(name))):
+        if own in groups:
+            return [k for k, group in enumerate(groups) if group == own]
     if name in labels:
         return [labels.index(name)]
     if crossed := [k for k, group in enumerate(groups) if ":" in group and _plain(group) == plain]:
@@ -131,10 +133,12 @@ def _plain(text: str) -> str:
     --------
     >>> _plain("(1 | b:a)"), _plain("a:b"), _plain("ar1(0 + t | g)")
     ('1|a:b', 'a:b', 'ar1(0+t|g)')
+    >>> _plain("(1 | `my g`)")
+    '1|myg'
     """
-    bare = "".join(text.split())
-    bare = bare[1:-1] if bare.startswith("(") and bare.endswith(")") else bare
-    left, bar, right = bare.rpartition("|")
+    text = "".join(bare(text).split())
+    text = text[1:-1] if text.startswith("(") and text.endswith(")") else text
+    left, bar, right = text.rpartition("|")
     factor, comma, more = right.partition(",")
     closed = factor.endswith(")") and "(" not in factor
     factor = ":".join(sorted(factor.removesuffix(")").split(":") if closed else factor.split(":")))

@@ -13,7 +13,7 @@ from henderson.formula.bar_kinds import KINDS, is_ordered
 from henderson.formula.bars import Bar, ParsedFormula, as_diagonal, label_bars, with_intercept
 from henderson.formula.environment import Environment
 from henderson.formula.evaluate import variables_of
-from henderson.formula.residual import ParsedResidual
+from henderson.formula.residual import FITTED, ParsedResidual
 from henderson.formula.terms import Term, plain_column, shown, written_terms
 from henderson.formula.tokens import backticked, tokens, written
 from henderson.sources.alignment import aligned
@@ -155,6 +155,11 @@ def make_plan(
         for expr in residual.numbers:
             uses[expr] = variables_of(expr, table, env)
             variables += uses[expr]
+        if FITTED in table and any(own.covariate == FITTED for own in residual.variance):
+            raise FormulaError(
+                f"{residual.label}: {FITTED} stands for the fitted values, and the data have a column of that name: "
+                f"write `{FITTED}`, in backticks, for the column, or leave it out of the data"
+            )
     return Plan(
         parsed.response,
         fixed,

@@ -6,7 +6,7 @@
     variance   = ident(stratum) | power(covariate) | exp(covariate)
 
 Series, strata and visits are columns, or several joined by ``:``; times, coordinates and covariates may be expressions,
-and ``fitted`` stands for the fitted values.
+and ``fitted`` stands for the fitted values (a column of that name is in backticks).
 """
 
 from __future__ import annotations
@@ -196,8 +196,11 @@ def _variance(kind: str, inner: str) -> ParsedVariance:
 
 
 def _expression(text: str) -> str:
-    """As formulas key an expression."""
-    return written(tokens(text))
+    """As formulas key an expression; a column called as the fitted values are keeps its backticks."""
+    words = tokens(text)
+    if len(words) == 1 and words[0].kind == "quoted" and words[0].text == FITTED:
+        return f"`{FITTED}`"
+    return written(words)
 
 
 def _columns(text: str, role: str) -> tuple[str, ...]:

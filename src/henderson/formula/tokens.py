@@ -233,7 +233,28 @@ def bare(text: str) -> str:
     >>> bare("`my x`"), bare("`a`:`b`"), bare("Q('my x') - `b c`"), bare("`unclosed")
     ('my x', 'a:b', 'my x - b c', '`unclosed')
     """
-    return _QUOTING.sub(lambda found: found[3] if found[1] is None else found[1], text)
+    return _QUOTING.sub(_quoted, text)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    return found[3] if found[1] is None else found[1]
+
+
+def bare_but_numbers(text: str) -> str:
+    """The same, but for a name that is a number and stands alone, which is in backquotes.
+
+    Examples
+    --------
+    >>> bare_but_numbers("`1` - 2 * Q('2') = `my x`"), bare_but_numbers("`1`:`f`[T.b]")
+    ('`1` - 2 * `2` = my x', '1:f[T.b]')
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        name, start, end = _quoted(found), *found.span()
+        alone = text[start - 1 : start] not in (":", "]") and text[end : end + 1] not in (":", "[")
+        return f"`{name}`" if alone and _NUMBER.fullmatch(name) else name
+
+    return _QUOTING.sub(plain, text)
 
 
 def is_keyword(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 ``"x1 = x2, x3 - 2*x4 = 1"`` is read against the names of the coefficients, which may hold any characters
 (``C(g)[T.b]``, ``a:b``, ``(Intercept)``): at each place the longest name that fits is taken. Names can stand in
-backquotes or in ``Q("…")``, as in a formula, whichever of these the formula had.
+backquotes or in ``Q("…")``, as in a formula, whichever of these the formula had; a name that is a number needs them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from henderson.errors import FormulaError
-from henderson.formula.tokens import bare
+from henderson.formula.tokens import bare, bare_but_numbers
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -73,31 +73,49 @@ def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
     if isinstance(constraints, Constraints):
         return constraints
     if len(set(map(bare, names))) == len(names):
-        constraints, names = _bare(constraints), [bare(name) for name in names]
+        constraints, names = _bare(constraints), [_in_text(bare(name)) for name in names]
     if isinstance(constraints, str):
         return _stack([row for text in _split(constraints, names) for row in _equation(text, names)], names)
     if isinstance(constraints, Mapping):
-        return _stack([_named(label, value, names) for label, value in constraints.items()], names)
+        return _stack([_named(str(label), value, names) for label, value in constraints.items()], names)
     if isinstance(constraints, list | tuple) and constraints and all(isinstance(c, str) for c in constraints):
         return _stack([row for text in constraints for row in _equation(text, names)], names)
     values: Any = 0.0
     if isinstance(constraints, tuple) and len(constraints) == 2:
         constraints, values = constraints
-    matrix = np.atleast_2d(np.asarray(constraints, dtype=float))
+    matrix = np.atleast_2d(_numbers(constraints, "a constraint matrix"))
     if matrix.ndim != 2 or matrix.shape[1] != len(names):
         raise ValueError(f"a constraint matrix over {', '.join(names)} has {len(names)} columns, not {matrix.shape[1]}")
-    q = np.broadcast_to(np.asarray(values, dtype=float).ravel() if np.ndim(values) else values, len(matrix))
-    return Constraints(matrix, np.array(q), tuple(f"c{i}" for i in range(len(matrix))))
+    q = _numbers(values, "the values of constraints").ravel()
+    if len(q) not in (1, len(matrix)):
+        raise ValueError(f"{len(matrix)} constraints have {len(matrix)} values, or one, not {len(q)}")
+    return Constraints(matrix, np.array(np.broadcast_to(q, len(matrix))), tuple(f"c{i}" for i in range(len(matrix))))
+
+
+def _numbers(values: Any, what: str) -> np.ndarray:
+    """Finite numbers of any shape."""
+    try:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} holds numbers, not {values!r}") from None
+    if not np.isfinite(found).all():
+        raise ValueError(f"{what} holds finite numbers, not {values!r}")
+    return found
+
+
+def _in_text(name: str) -> str:
+    """A bare name as a text must have it: one that is a number in backquotes."""
+    return f"`{name}`" if _NUMBER.fullmatch(name) else name
 
 
 def _bare(constraints: Any) -> Any:
     """Constraints with each text in them bare."""
     if isinstance(constraints, str):
-        return bare(constraints)
+        return bare_but_numbers(constraints)
     if isinstance(constraints, Mapping):
         return {_bare(label): _bare(value) for label, value in constraints.items()}
     if isinstance(constraints, list | tuple) and all(isinstance(c, str) for c in constraints):
-        return [bare(text) for text in constraints]
+        return [bare_but_numbers(text) for text in constraints]
     return constraints
 
 
@@ -120,16 +138,19 @@ def _named(label: str, value: Any, names: Sequence[str]) -> _Row:
         ((_, weights, q),) = _equation(value, names)
         return label, weights, q
     if isinstance(value, Mapping):
-        unknown = [name for name in value if name not in names]
+        own = {_in_text(str(name)): weight for name, weight in value.items()}
+        unknown = [name for name in own if name not in names]
         if unknown:
             raise FormulaError(
                 f"unknown coefficient {unknown[0]!r} in contrast {label!r}; there are: {', '.join(names)}"
             )
-        return label, np.array([float(value.get(name, 0.0)) for name in names]), 0.0
+        return label, _numbers([own.get(name, 0.0) for name in names], f"the contrast {label!r}"), 0.0
     if np.ndim(value) == 0:
         weights, constant = _Expression(label, names).read()
-        return label, weights, float(value) - constant
-    weights = np.asarray(value, dtype=float).ravel()
+        if not weights.any():
+            raise FormulaError(f"no coefficient in the constraint {label!r}; there are: {', '.join(names)}")
+        return label, weights, float(_numbers(value, f"the constraint {label!r}")) - constant
+    weights = _numbers(value, f"the contrast {label!r}").ravel()
     if len(weights) != len(names):
         raise ValueError(f"contrast {label!r} has {len(weights)} weights for {len(names)} coefficients")
     return label, weights, 0.0
@@ -252,6 +273,8 @@ class _Expression:
             row[self.aliases[name] if name in self.aliases else self.names.index(name)] = 1.0
             return row, 0.0
         if number := _NUMBER.match(self.text, self.i, self.end):
+            if not np.isfinite(float(number[0])):
+                raise self._error()
             self.i = number.end()
             return np.zeros(len(self.names)), float(number[0])
         if char == "(":

@@ -58,13 +58,13 @@ def _outside_quotes(text: str) -> str:
 
 def _names(specs: str | Iterable[str], grid: ReferenceGrid) -> list[str]:
     if not isinstance(specs, str):
-        return [str(name) for name in specs if str(name) not in ("", "1")]
+        return [str(name) for name in specs if str(name) in grid.values or str(name) not in ("", "1")]
     if specs.strip() in grid.values:
         return [specs.strip()]
     blank = _outside_quotes(specs)
     cuts = [-1, *(i for i, char in enumerate(blank) if char in "*:+,~"), len(specs)]
     found = [specs[start + 1 : stop].strip() for start, stop in pairwise(cuts)]
-    return [name for name in found if name not in ("", "1")]
+    return [name for name in found if name in grid.values or name not in ("", "1")]
 
 
 def variable(name: str, grid: ReferenceGrid) -> str:

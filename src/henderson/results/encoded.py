@@ -6,7 +6,10 @@ import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -25,6 +28,17 @@ from henderson.results.file_classes import (
     set_state,
     state_of,
 )
+
+
+#: labels of Python's own types, from the text that `str` makes of them
+_TEXTS: Mapping[type, Callable[[str], Any]] = {
+    date: date.fromisoformat,
+    time: time.fromisoformat,
+    datetime: datetime.fromisoformat,
+    Decimal: Decimal,
+    UUID: UUID,
+}
+_FROM_TEXT = {kind.__name__: read for kind, read in _TEXTS.items()}
 
 
 class Writer:
@@ -50,8 +64,12 @@ class Writer:
             return int(value)
         if isinstance(value, float):
             return value if math.isfinite(value) else {"float": str(value)}
+        if isinstance(value, timedelta):
+            value = pd.Timedelta(value)
         if isinstance(value, pd.Timestamp | pd.Timedelta | pd.Period | pd.Interval):
             return {"index": self._index(pd.Index([value]), where), "scalar": True}
+        if type(value) in _TEXTS:
+            return {"text": [type(value).__name__, str(value)]}
         if isinstance(value, np.ndarray):
             return self._array(value, where)
         if isinstance(value, pd.Index):
@@ -200,6 +218,7 @@ class Reader:
         "float": lambda self, v: float(v["float"]),
         "array": lambda self, v: self.arrays[v["array"]],
         "objects": lambda self, v: self._objects(v),
+        "text": lambda self, v: _FROM_TEXT[v["text"][0]](v["text"][1]),
         "bytes": lambda self, v: self.arrays[v["bytes"]].tobytes(),
         "list": lambda self, v: [self.decode(one) for one in v["list"]],
         "dict": lambda self, v: {self.decode(key): self.decode(one) for key, one in v["dict"]},

@@ -6,6 +6,7 @@ A zip archive of ``model.json`` and of NumPy arrays without pickled objects, ``a
     {"float": "nan"}                     a number that JSON has not
     {"array": 3}                         arrays/3.npy; {"bytes": 3} its bytes
     {"dict": [[key, value], ..]}, {"set": [..]}, {"slice": [a, b, c]}
+    {"text": ["date", "2024-03-01"]}     a date, time, datetime, Decimal or UUID, from its text
     {"index": {..}}                      a pandas Index: its values, names and dtype
     {"object": "Part", "fields": {..}}   one of the classes named in `CLASSES`, from what its fields hold
     {"same": 5}                          the sixth object in the order in which they are written
