@@ -40,6 +40,40 @@ def test_codings():
             made(f"y ~ {text} + (1 | g)", data)
 
 
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("C(k, sum)", "C(k, Sum)"),
+        ("C(k, contr.sum(3))", "C(k, Sum)"),
+        ("C(k, helmert)", "C(k, Helmert)"),
+        ("C(k, contr.treatment(3, base=2))", "C(k, Treatment('b'))"),
+    ],
+)
+def test_codings_as_r_writes_them(text, same):
+    _, wanted = made(f"y ~ {same} + (1 | g)", table())
+    _, found = made(f"y ~ {text} + (1 | g)", table())
+    np.testing.assert_array_equal(found.X, wanted.X)
+
+
+@pytest.mark.parametrize("given", [sum, np.sum, "Sum"])
+def test_contrasts_by_pythons_functions(given):
+    """Once "sum() takes at least 1 positional argument"."""
+    assert made("y ~ k + (1 | g)", table(), contrasts={"k": given})[0].x_names[1:] == ("k[S.a]", "k[S.b]")
+    for other in (len, lambda x: x, 3, pd.Series(range(90))):
+        with pytest.raises(FormulaError, match="they can be Treatment"):
+            made("y ~ k + (1 | g)", table(), contrasts={"k": other})
+
+
+def test_contrasts_with_labels_are_matched_by_level():
+    weights = pd.DataFrame({"ab": [1, -1, 0], "c": [-1, -1, 2]}, index=["a", "b", "c"])
+    _, wanted = made("y ~ k + (1 | g)", table(), contrasts={"k": weights.to_numpy()})
+    for given in (weights, weights.loc[["c", "a", "b"]], weights.reset_index(drop=True)):
+        _, found = made("y ~ k + (1 | g)", table(), contrasts={"k": given})
+        np.testing.assert_array_equal(found.X, wanted.X)
+    with pytest.raises(FormulaError, match="rows called a, b, z; it has the levels a, b, c"):
+        made("y ~ k + (1 | g)", table(), contrasts={"k": weights.rename(index={"c": "z"})})
+
+
 def test_successive_differences_by_the_name_that_r_gives_them():
     rng = np.random.default_rng(0)
     data = pd.DataFrame({"g": np.repeat(np.arange(10), 9), "k": np.tile(list("abc"), 30)})

@@ -1,6 +1,7 @@
 """Constraints are read as their algebra says, whatever the names look like."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from henderson.errors import FormulaError
@@ -75,6 +76,16 @@ def test_a_name_that_is_a_number_is_in_backquotes(given, row, q):
     got = parse_constraints(given, ["1", "2", "1:2"])
     assert np.allclose(got.R, [row])
     assert got.q.tolist() == [q]
+
+
+def test_labelled_weights_are_matched_by_name():
+    names = ["Intercept", "x", "my z"]
+    frame = pd.DataFrame([[1, 2, 3]], columns=["x", "`my z`", "(Intercept)"])
+    for given in (frame, frame.iloc[0], (frame, 0), {"d": frame.iloc[0]}):
+        assert np.allclose(parse_constraints(given, names).R, [[3, 1, 2]])
+    assert np.allclose(parse_constraints(pd.Series([1, 2, 3]), names).R, [[1, 2, 3]])
+    with pytest.raises(FormulaError, match="weights are of x, z"):
+        parse_constraints(pd.Series({"x": 1, "z": 2, "Intercept": 3}), names)
 
 
 def test_wrong_width():

@@ -7,7 +7,7 @@ Tested: tests/formula/test_categories.py
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -108,10 +108,11 @@ def coding_of(given: Any, levels: pd.Index, expr: str) -> Coding:
     from formulaic.transforms.contrasts import Contrasts, CustomContrasts
 
     contrasts = coding_named(given) if isinstance(given, str) else given
-    if callable(contrasts) and not isinstance(contrasts, Contrasts):  # Treatment for Treatment()
-        contrasts = contrasts()
+    if callable(contrasts) and not isinstance(contrasts, Contrasts):
+        contrasts = _made(contrasts)
     if isinstance(contrasts, pd.DataFrame):
-        contrasts = {name: column.to_numpy() for name, column in contrasts.items()}
+        own = _by_level(contrasts, levels, expr)
+        contrasts = {name: column.to_numpy() for name, column in own.items()}
     if isinstance(contrasts, dict | np.ndarray | list | tuple):
         matrix = np.column_stack(list(contrasts.values())) if isinstance(contrasts, dict) else np.asarray(contrasts)
         matrix = np.atleast_1d(matrix)[:, None] if matrix.ndim < 2 else matrix
@@ -124,7 +125,7 @@ def coding_of(given: Any, levels: pd.Index, expr: str) -> Coding:
         contrasts = CustomContrasts(matrix.astype(float), names=names)
     if not isinstance(contrasts, Contrasts):
         raise FormulaError(
-            f"the contrasts of {expr!r} are {given!r}; they can be Treatment, Sum, Helmert, Poly, Diff, R's contr.sum "
+            f"the contrasts of {expr!r} are {_shown(given)}; they can be Treatment, Sum, Helmert, Poly, Diff, R's contr.sum "
             "and so on, or a matrix with a row for each level"
         )
     listed = levels.tolist()
@@ -138,6 +139,34 @@ def coding_of(given: Any, levels: pd.Index, expr: str) -> Coding:
         fields = contrasts.get_coding_column_names(listed, reduced_rank=reduced_rank)
         ends.append(tuple(form.format(name="", field=field) for field in fields))
     return Coding(matrix, ends[0], ends[1])
+
+
+def _by_level(contrasts: pd.DataFrame, levels: pd.Index, expr: str) -> pd.DataFrame:
+    """The rows in the order of the levels where they have labels; rows that are only numbered are in that order."""
+    if isinstance(contrasts.index, pd.RangeIndex):
+        return contrasts
+    places = _places(levels, contrasts.index)
+    if len(contrasts) != len(levels) or (places < 0).any():
+        raise FormulaError(
+            f"the contrasts of {expr!r} have rows called {', '.join(map(str, contrasts.index[:12]))}; "
+            f"it has the levels {', '.join(map(str, levels[:12]))}"
+        )
+    return contrasts.iloc[places]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 and "\n" not in text else f"a {type(value).__name__}"
+
+
+def _made(contrasts: Callable[..., Any]) -> Any:
+    """What ``Treatment`` makes when it is called; Python's own ``sum`` is Sum; None for what makes nothing."""
+    is_python = getattr(contrasts, "__module__", "") in ("builtins", "numpy")
+    maker = coding_named(getattr(contrasts, "__name__", "")) if is_python else contrasts
+    try:
+        return None if maker is None else maker()
+    except TypeError:  # it wants arguments, so that it is no contrasts
+        return None
 
 
 def as_category(values: Any, state: State, levels: Sequence[Any] | None = None, coding: Any = None) -> Category:

@@ -330,6 +330,7 @@ _CODINGS: dict[str, str] = {
     "Diff": "Diff",
     **{f"contr.{name}": name for name in ("treatment", "SAS", "sum", "helmert", "poly", "diff")},
     "contr.sdif": "diff",
+    **{name: name.capitalize() for name in ("treatment", "sum", "helmert", "poly")},  # R's C(f, sum)
 }
 OF_LABELS = frozenset({"C", "factor", "as.factor", "as_factor", "ordered", "relevel", "interaction"})
 """Functions to which a value is a label."""
@@ -386,8 +387,18 @@ def coding(name: str) -> Any:
     if name.startswith("contr."):
         from formulaic.transforms import ContrastsRegistry
 
-        return getattr(ContrastsRegistry, _CODINGS[name])
-    return _formulaic(name)
+        return partial(_r_contrasts, getattr(ContrastsRegistry, _CODINGS[name]))
+    return _formulaic(_CODINGS[name])
+
+
+def _r_contrasts(make: Callable[..., Any], *args: Any, **keywords: Any) -> Any:
+    """``contr.sum()``, or R's ``contr.treatment(3, base=2)``: the matrix for three levels, of which base is a place."""
+    if not args or isinstance(args[0], bool) or not isinstance(args[0], int | float | np.number):
+        return make(*args, **keywords)
+    places, contrasts = [k + 1 for k in range(int(args[0]))], make(*args[1:], **keywords)
+    matrix = np.asarray(contrasts.get_coding_matrix(places, reduced_rank=True, sparse=False), float)
+    names = contrasts.get_coding_column_names(places, reduced_rank=True)
+    return {str(name): column for name, column in zip(names, matrix.T)}
 
 
 def as_arguments(keywords: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from henderson.errors import FormulaError
 from henderson.formula.tokens import bare, bare_but_numbers
@@ -83,13 +84,28 @@ def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
     values: Any = 0.0
     if isinstance(constraints, tuple) and len(constraints) == 2:
         constraints, values = constraints
-    matrix = np.atleast_2d(_numbers(constraints, "a constraint matrix"))
+    matrix = np.atleast_2d(_numbers(_by_name(constraints, names), "a constraint matrix"))
     if matrix.ndim != 2 or matrix.shape[1] != len(names):
         raise ValueError(f"a constraint matrix over {', '.join(names)} has {len(names)} columns, not {matrix.shape[1]}")
     q = _numbers(values, "the values of constraints").ravel()
     if len(q) not in (1, len(matrix)):
         raise ValueError(f"{len(matrix)} constraints have {len(matrix)} values, or one, not {len(q)}")
     return Constraints(matrix, np.array(np.broadcast_to(q, len(matrix))), tuple(f"c{i}" for i in range(len(matrix))))
+
+
+def _by_name(values: Any, names: Sequence[str]) -> Any:
+    """What has labels, a Series or a DataFrame with a column for each coefficient, in the order of the names."""
+    if not isinstance(values, pd.Series | pd.DataFrame):
+        return values
+    labels = values.index if isinstance(values, pd.Series) else values.columns
+    if isinstance(labels, pd.RangeIndex):
+        return values.to_numpy()
+    own = pd.Index([_in_text(bare(str(label))) for label in labels])
+    alias = {"Intercept": "(Intercept)", "(Intercept)": "Intercept"}
+    places = own.get_indexer(pd.Index([name if name in own else alias.get(name, name) for name in names]))
+    if not own.is_unique or len(own) != len(names) or (places < 0).any():
+        raise FormulaError(f"weights are of {', '.join(map(str, labels))}; the coefficients are {', '.join(names)}")
+    return values.to_numpy()[..., places]
 
 
 def _numbers(values: Any, what: str) -> np.ndarray:
@@ -150,7 +166,7 @@ def _named(label: str, value: Any, names: Sequence[str]) -> _Row:
         if not weights.any():
             raise FormulaError(f"no coefficient in the constraint {label!r}; there are: {', '.join(names)}")
         return label, weights, float(_numbers(value, f"the constraint {label!r}")) - constant
-    weights = _numbers(value, f"the contrast {label!r}").ravel()
+    weights = _numbers(_by_name(value, names), f"the contrast {label!r}").ravel()
     if len(weights) != len(names):
         raise ValueError(f"contrast {label!r} has {len(weights)} weights for {len(names)} coefficients")
     return label, weights, 0.0
