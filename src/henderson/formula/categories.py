@@ -125,8 +125,8 @@ def coding_of(given: Any, levels: pd.Index, expr: str) -> Coding:
         contrasts = CustomContrasts(matrix.astype(float), names=names)
     if not isinstance(contrasts, Contrasts):
         raise FormulaError(
-            f"the contrasts of {expr!r} are {_shown(given)}; they can be Treatment, Sum, Helmert, Poly, Diff, R's contr.sum "
-            "and so on, or a matrix with a row for each level"
+            f"the contrasts of {expr!r} are {_shown(given)}; they can be Treatment, Sum, Helmert, Poly, Diff, R's "
+            "contr.sum and so on, or a matrix with a row for each level"
         )
     listed = levels.tolist()
     try:

@@ -29,7 +29,6 @@ from henderson.results.file_classes import (
     state_of,
 )
 
-
 #: labels of Python's own types, from the text that `str` makes of them
 _TEXTS: Mapping[type, Callable[[str], Any]] = {
     date: date.fromisoformat,
