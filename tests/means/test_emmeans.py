@@ -211,9 +211,9 @@ def test_unknown_things_are_named(table):
         emmeans(design, inference, "recipe", at={"recipe": "D"})
     with pytest.raises(ValueError, match="unknown weights 'none'; there are equal, proportional"):
         emmeans(design, inference, "recipe", weights="none")
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
         emmeans(design, inference, "recipe", test=TestOptions(level=95))
-    with pytest.raises(ValueError, match="delta must not be negative"):
+    with pytest.raises(ValueError, match="delta must be at least 0"):
         emmeans(design, inference, "recipe").contrasts(delta=-1)
     with pytest.raises(ValueError, match="unknown side 'up'"):
         emmeans(design, inference, "recipe").contrasts(side="up")

@@ -72,7 +72,7 @@ def test_bad_arguments_are_named(fit):
         fit.plot.ranef(effects="x")
     with pytest.raises(ValueError, match="kind must be"):
         fit.plot.ranef(kind="dots")
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
         fit.plot.ranef(level=95)
     one = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
     with pytest.raises(ValueError, match="two effects or more"):

@@ -69,7 +69,7 @@ def test_profiles_are_the_curves(fit):
 def test_bad_arguments_are_named(fit):
     with pytest.raises(ValueError, match="unknown method 'exact'"):
         fit.plot.varcorr(method="exact")
-    with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
         fit.plot.varcorr(level=95)
     with pytest.raises(ValueError, match="no parameter is called 'age'"):
         fit.plot.profile("age")

@@ -99,7 +99,7 @@ def test_options_that_do_not_go_together_are_refused(data):
         (lambda: fit.predict(bias_adjust=True), "goes with type='response'"),
         (lambda: fit.emmeans("half", type="mean"), "type must be"),
         (lambda: fit.emmeans("half", bias_adjust=True), "goes with type='response'"),
-        (lambda: fit.emmeans("half", type="response", sigma=-1), "sigma must not be negative"),
+        (lambda: fit.emmeans("half", type="response", sigma=-1), "sigma must be at least 0"),
     ):
         with pytest.raises(ValueError, match=message):
             ask()

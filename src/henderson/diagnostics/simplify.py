@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.diagnostics.measures import random_effects_pca
@@ -113,8 +114,7 @@ def simplify(model: Any, *, alpha: float = AS_WELL) -> Simplification:
     >>> henderson.simplify(fit).proposed
     '(Machine | Worker)'
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be between 0 and 1, not {alpha!r}")
+    alpha = probability(alpha, "alpha")
     fit = fit_from(model)
     fit.rows_for("simplify()")
     chain, again = _sequence(fit)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import shown
 from henderson.errors import DataError, FormulaError
 from henderson.sources.columns import to_array
 from henderson.sources.factors import cross, encode, match
@@ -125,7 +126,7 @@ def coding_of(given: Any, levels: pd.Index, expr: str) -> Coding:
         contrasts = CustomContrasts(matrix.astype(float), names=names)
     if not isinstance(contrasts, Contrasts):
         raise FormulaError(
-            f"the contrasts of {expr!r} are {_shown(given)}; they can be Treatment, Sum, Helmert, Poly, Diff, R's "
+            f"the contrasts of {expr!r} are {shown(given)}; they can be Treatment, Sum, Helmert, Poly, Diff, R's "
             "contr.sum and so on, or a matrix with a row for each level"
         )
     listed = levels.tolist()
@@ -145,18 +146,13 @@ def _by_level(contrasts: pd.DataFrame, levels: pd.Index, expr: str) -> pd.DataFr
     """The rows in the order of the levels where they have labels; rows that are only numbered are in that order."""
     if isinstance(contrasts.index, pd.RangeIndex):
         return contrasts
-    places = _places(levels, contrasts.index)
+    places = _places(levels.tolist(), contrasts.index)
     if len(contrasts) != len(levels) or (places < 0).any():
         raise FormulaError(
             f"the contrasts of {expr!r} have rows called {', '.join(map(str, contrasts.index[:12]))}; "
             f"it has the levels {', '.join(map(str, levels[:12]))}"
         )
     return contrasts.iloc[places]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 80 and "\n" not in text else f"a {type(value).__name__}"
 
 
 def _made(contrasts: Callable[..., Any]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from henderson.arguments import probability
 from henderson.contract.design import Design
 from henderson.covariance.residual.residual import Residual
 from henderson.design.intercept import LME4, STATSMODELS
@@ -39,8 +40,7 @@ def blocks(fit: Fit, inference: Inference, method: str, level: float, options: M
     method, level, options
         As for `interval_table`.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level!r}")
+    level = probability(level, "level")
     parameters = variance_parameters(fit.design)
     psi = fit.psi[None] if isinstance(fit, StructuredFit) else None
     estimate = shown(parameters, [(lam @ lam.T)[None] for lam in fit.lam], np.array([fit.sigma]), psi)[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import names, probability
 from henderson.contract.design import Design
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, variance_parameters
@@ -155,12 +156,13 @@ def interval_table(
     ValueError
         For a method that there is not, or an option that is another method's.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
     takes = {p.name for p in inspect.signature(METHODS[method]).parameters.values() if p.kind is p.KEYWORD_ONLY}
     if strange := sorted(set(options) - takes):
         known = ", ".join(sorted(takes)) or "none"
         raise ValueError(f"{strange[0]}= is not an option of method={method!r}; its options: {known}")
+    level = probability(level, "level")
     order = None if parameters is None else names_of(fit.design, parameters)
     table = METHODS[method](fit, inference, level, order, **options)
     wanted = names_of(fit.design, ["theta_", "beta_"]) if order is None else order
@@ -177,7 +179,7 @@ def names_of(design: Design, parameters: str | Sequence[str]) -> list[str]:
     fixed = [(name, other_spelling(name)) for name in design.x_names]
     groups, known = {"theta_": variances, "beta_": fixed}, variances + fixed
     out: dict[str, None] = {}
-    for asked in [parameters] if isinstance(parameters, str) else parameters:
+    for asked in names(parameters, "parameters"):
         chosen = groups[asked] if asked in groups else [known[i] for i in find(asked, known, "parameter")]
         out |= dict.fromkeys(name for name, _ in chosen)
     return list(out)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import shown
 from henderson.contract.design import Design
 from henderson.design.cells import Cells
 from henderson.design.fixed_terms import FixedTerms
@@ -161,6 +162,8 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
 
 def _chosen(at: Mapping[str, Any], design: Design, fixed: Sequence[str]) -> dict[str, pd.Index]:
     """`at` by the names of variables, each value once; values of the column of an expression are taken through it."""
+    if not isinstance(at, Mapping):
+        raise ValueError(f"at is a dict of variables and their values, as in {{'x': [0, 1]}}, not {shown(at)}")
     terms = model_terms(design)
     names = list(dict.fromkeys([*fixed, *terms.offset_variables]))
     out = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from henderson.arguments import number, probability
 from henderson.means.multiplicity.adjust import adjustment_name
 
 SIDES = {
@@ -68,22 +69,18 @@ class TestOptions:
     sigma: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise ValueError(f"level must lie between 0 and 1, not {self.level!r}")
-        if not self.delta >= 0:
-            raise ValueError(f"delta must not be negative: {self.delta!r}")
         if self.type not in ("link", "response"):
             raise ValueError(f"type must be 'link' or 'response', not {self.type!r}")
         if self.bias_adjust and self.type != "response":
             raise ValueError("bias_adjust=True goes with type='response'")
-        if self.sigma is not None and not self.sigma >= 0:
-            raise ValueError(f"sigma must not be negative: {self.sigma!r}")
+        if self.sigma is not None:
+            number(self.sigma, "sigma", at_least=0)
         changed = {
             "adjust": adjustment_name(self.adjust),
-            "level": float(self.level),
+            "level": probability(self.level, "level"),
             "side": side_of(self.side),
-            "delta": float(self.delta),
-            "null": float(self.null),
+            "delta": number(self.delta, "delta", at_least=0),
+            "null": number(self.null, "null"),
         }
         for name, value in changed.items():
             object.__setattr__(self, name, value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from henderson.arguments import names
 from henderson.means.grid import ReferenceGrid
 from henderson.means.variables import find_variable
 
@@ -58,7 +59,11 @@ def _outside_quotes(text: str) -> str:
 
 def _names(specs: str | Iterable[str], grid: ReferenceGrid) -> list[str]:
     if not isinstance(specs, str):
-        return [str(name) for name in specs if str(name) in grid.values or str(name) not in ("", "1")]
+        return [
+            str(name)
+            for name in names(specs, "a variable of marginal means")
+            if str(name) in grid.values or str(name) not in ("", "1")
+        ]
     if specs.strip() in grid.values:
         return [specs.strip()]
     blank = _outside_quotes(specs)

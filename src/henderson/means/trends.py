@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from henderson.arguments import shown
 from henderson.contract.design import Design
 from henderson.design.replay import fixed_columns, known_part
 from henderson.formula.evaluate import replay
@@ -66,6 +67,10 @@ def emtrends(
         When `var` is a factor, or not in the fixed part.
     """
     way = way_back(design) if way is None else way
+    if not isinstance(var, str):
+        raise ValueError(f"var is the name of a covariate, not {shown(var)}")
+    if not isinstance(at, Mapping | None):
+        raise ValueError(f"at is a dict of variables and their values, as in {{'x': [0, 1]}}, not {shown(at)}")
     var, column = _covariate(design, var)
     grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(at or {}))
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.contract.design import Design
 from henderson.design.given import Given, given_parameters
 from henderson.engine.fit import Fit
@@ -292,8 +293,7 @@ def _check_options(n: Any, alpha: Any, level: Any, target: Any) -> None:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n must be a number of data sets from 1 on, not {n!r}")
     for name, value in (("alpha", alpha), ("level", level), ("target", target)):
-        if isinstance(value, bool) or not isinstance(value, float | int | np.number) or not 0 < value < 1:
-            raise ValueError(f"{name} must be between 0 and 1, not {value!r}")
+        probability(value, name)
 
 
 def _fit_in(model: Any) -> Fit:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from henderson.arguments import probability
 from henderson.contract.design import Design, RandomTerm
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
@@ -110,8 +111,7 @@ class PredictionRequest:
                 raise ValueError(f"{name} must be True or False, not {value!r}")
         if not isinstance(variance_uncertainty, bool | np.bool_) and variance_uncertainty != "observed":
             raise ValueError(f"variance_uncertainty must be True, False or 'observed', not {variance_uncertainty!r}")
-        if isinstance(level, bool) or not isinstance(level, float | int | np.number) or not 0 < level < 1:
-            raise ValueError(f"level must be between 0 and 1, not {level!r}")
+        probability(level, "level")
         if isinstance(n_boot, bool) or not isinstance(n_boot, int | np.integer) or n_boot < 2:
             raise ValueError(f"n_boot must be a number of replicates, not {n_boot!r}")
         if method == "bootstrap" and not (se or interval):

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.numerics.distributions import t_pvalue
 from henderson.prediction.predict import Given, Predictions, Predictor
 from henderson.prediction.request import PredictionRequest
@@ -40,8 +41,7 @@ class PredictionResults:
     row_labels: pd.Index | None = None
 
     def _found(self, interval: str, alpha: float = 0.05) -> Predictions:
-        if not 0 < alpha < 1:
-            raise ValueError(f"alpha must be between 0 and 1, not {alpha!r}")
+        alpha = probability(alpha, "alpha")
         return self.predictor(self.given, replace(self.request, interval=interval, level=1 - alpha))
 
     @cached_property

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import names, probability
 from henderson.contract.design import Design
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import lme4_order
@@ -62,7 +63,7 @@ def tidy(
     ValueError
         For other effects.
     """
-    wanted = [effects] if isinstance(effects, str) else list(effects)
+    wanted, level = names(effects, "effects"), probability(level, "level")
     for one in wanted:
         if one not in EFFECTS:
             raise ValueError(f"no effects are called {one!r}; there are {', '.join(EFFECTS)}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.results.base import FittedModel
 
 FloatArray = np.ndarray
@@ -206,7 +207,7 @@ class CoefficientMethods(FittedModel):
         """params ± quantile × bse, (k, 2)."""
         from henderson.numerics.distributions import t_quantile
 
-        half = t_quantile(1 - alpha / 2, self.df_inference) * np.asarray(self.bse)
+        half = t_quantile(1 - probability(alpha, "alpha") / 2, self.df_inference) * np.asarray(self.bse)
         return np.column_stack([np.asarray(self.params) - half, np.asarray(self.params) + half])
 
     @property

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from henderson.arguments import names as listed
+from henderson.arguments import shown
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints, parse_constraints
 from henderson.results.coefficients import CoefficientMethods, root
@@ -29,7 +32,7 @@ class ConstraintTests(CoefficientMethods):
         rest = len(names) - k_fe
         matrix = given[0] if isinstance(given, tuple) and len(given) == 2 and not isinstance(given[0], str) else given
         is_array = not isinstance(matrix, str | dict | Constraints) and not _is_text(matrix)
-        if is_array and np.atleast_2d(np.asarray(matrix, float)).shape[1] == k_fe != len(names):
+        if is_array and _width(matrix) == k_fe != len(names):
             rows = parse_constraints(given, names[:k_fe])
             return rows._replace(R=np.hstack([rows.R, np.zeros((len(rows.R), rest))]))
         return parse_constraints(given, names)
@@ -60,11 +63,9 @@ class ConstraintTests(CoefficientMethods):
                      coef  std err      t  P>|t|
         Days = 10  10.467    1.546  0.302  0.766
         """
-        matrix = r_matrix[0] if isinstance(r_matrix, tuple) else r_matrix
-        if not isinstance(matrix, str | dict) and not _is_text(matrix):
-            width = np.atleast_2d(np.asarray(matrix, float)).shape[1]
-            if width != self._k_fe:
-                raise ValueError(f"r_matrix for t-test should have {self._k_fe:d} columns")
+        matrix = r_matrix[0] if isinstance(r_matrix, tuple) and r_matrix else r_matrix
+        if not isinstance(matrix, str | dict) and not _is_text(matrix) and _width(matrix) != self._k_fe:
+            raise ValueError(f"r_matrix for t-test should have {self._k_fe:d} columns")
         rows = self._constraints(r_matrix)
         fixed = rows.R[:, : self._k_fe]
         testable = self.inference.testable(fixed)
@@ -95,7 +96,7 @@ class ConstraintTests(CoefficientMethods):
             return self.inference.linear(rows.R[:, : self._k_fe])
         keep = np.asarray(rows.R.any(axis=0))
         keep[: self._k_fe] &= self.engine.kept
-        R, cov = rows.R[:, keep], np.asarray(self._cov if cov_p is None else cov_p, float)
+        R, cov = rows.R[:, keep], self._cov if cov_p is None else _covariance(cov_p, self._names)
         return R @ np.asarray(self.params, float)[keep], R @ cov[np.ix_(keep, keep)] @ R.T
 
     def _dropped_in(self, rows: FloatArray) -> str:
@@ -224,7 +225,9 @@ class ConstraintTests(CoefficientMethods):
         sizes = {name: at.stop - at.start for name, at in terms.items()}
         own = {name: identity[at][kept[at]] for name, at in terms.items()}
         asked = [(name, rows) for name, rows in own.items() if not (skip_single and sizes[name] == 1)]
-        for part in combine_terms or ():
+        for part in () if combine_terms is None else listed(combine_terms, "combine_terms"):
+            if not any(part in name for name in own):
+                raise ValueError(f"combine_terms: no term has {part!r} in its name; there are {', '.join(own)}")
             asked.append((part, np.vstack([rows for name, rows in own.items() if part in name])))
         asked += list(extra_constraints or ())
         none = ContrastResults("F", np.nan, df_denom=np.nan, df_num=0.0)
@@ -233,6 +236,26 @@ class ConstraintTests(CoefficientMethods):
         return WaldTestResults(
             [(name, self.wald_test(rows, scalar=scalar) if len(rows) else none) for name, rows in asked]
         )
+
+
+def _width(matrix: Any) -> int:
+    """Columns of a constraint matrix; a single number has one."""
+    shape = np.shape(matrix)
+    return int(shape[-1]) if shape else 1
+
+
+def _covariance(given: Any, names: Sequence[str]) -> FloatArray:
+    """A covariance of the parameters that a user gives, by their names where it has them."""
+    if isinstance(given, pd.DataFrame) and set(given.index) == set(given.columns) == set(names):
+        given = given.loc[list(names), list(names)]
+    k = len(names)
+    try:
+        found = np.asarray(given, float)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != (k, k):
+        raise ValueError(f"cov_p is the ({k}, {k}) covariance of {', '.join(names)}, not {shown(given)}")
+    return found
 
 
 def _is_text(given: Any) -> bool:

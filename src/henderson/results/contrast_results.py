@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import number, probability
 from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints
 from henderson.tables.aligned import Summary
@@ -99,7 +100,7 @@ class ContrastResults(TableExports):
 
         if self.effect is None or self.sd is None:
             raise NotImplementedError("there is no interval for a joint test of several constraints")
-        half = t_quantile(1 - alpha / 2, self.df_denom) * self.sd
+        half = t_quantile(1 - probability(alpha, "alpha") / 2, self.df_denom) * self.sd
         return np.column_stack([self.effect - half, self.effect + half])
 
     def summary_frame(self, xname: list[str] | None = None, alpha: float = 0.05) -> pd.DataFrame:
@@ -232,7 +233,7 @@ def joint_wald_test(
                 stacklevel=3,
             )
             rank = found
-    rank = rank if df_constraints is None else df_constraints
+    rank = rank if df_constraints is None else int(number(df_constraints, "df_constraints", at_least=1))
     statistic: Any = float(gap @ invcov @ gap)
     if df_denom is not None:
         statistic /= rank

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.results.coefficients import CoefficientMethods
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ class IntervalMethods(CoefficientMethods):
             "seed": seed, "within": within, "progress": progress,
         }  # fmt: skip
         options = {name: value for name, value in given.items() if value is not None}
-        alpha = alpha if level is None else 1 - level
+        level = 1 - probability(alpha, "alpha") if level is None else level
         wanted = parameters
         if method is None and parameters is None and not transform:
             wanted = "beta_"
         if cols is not None:
-            wanted = [self._names[int(c)] for c in cols]
-        return interval_table(self.engine, self.inference, method or "wald", 1 - alpha, parameters=wanted, **options)
+            wanted = [self._names[int(c)] for c in np.atleast_1d(cols)]
+        return interval_table(self.engine, self.inference, method or "wald", level, parameters=wanted, **options)
 
     def profile(self, which: str | Sequence[str] | None = None, *, level: float = 0.99, reml: bool = False) -> Profile:
         """Likelihood profiles of the parameters.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from henderson.arguments import probability
 from henderson.errors import NotAvailable
 from henderson.plots import caterpillar, effects, fits, profile, varcorr
 from henderson.results.pictures import Pictures, given, handed
@@ -143,8 +144,7 @@ class ModelPictures(Pictures):
         from henderson.numerics.distributions import t_quantile
         from henderson.prediction.level_effects import modes_by_factor, sds_by_factor
 
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, not {level!r}")
+        level = probability(level, "level")
         self._results.engine.refuse_negative("plot.ranef()")
         modes, sds = modes_by_factor(self._results.engine), sds_by_factor(self._results.engine)
         if not modes:

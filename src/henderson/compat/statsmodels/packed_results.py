@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.outcome import Outcome
 from henderson.compat.statsmodels.params import MixedLMParams
@@ -538,8 +539,8 @@ class PackedResults(MixedModelResults):
         Days Var              0.01    0.10
         """
         if method in (None, "wald") and parameters is None and not transform:
-            limits = self._wald_limits(alpha if level is None else 1 - level)
-            chosen = list(range(len(limits))) if cols is None else [int(c) for c in cols]
+            limits = self._wald_limits(alpha if level is None else 1 - probability(level, "level"))
+            chosen = list(range(len(limits))) if cols is None else [int(c) for c in np.atleast_1d(cols)]
             if self._setup.names.row_labels is None:
                 return limits[chosen]
             return pd.DataFrame(limits[chosen], index=pd.Index([self._names[c] for c in chosen]))

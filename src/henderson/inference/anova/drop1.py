@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from henderson.arguments import names
 from henderson.inference.anova.anova import fixed_terms_of, hypotheses, term_tests
 from henderson.inference.anova.full_coding import Term
 from henderson.inference.fit_moments import FitMoments
@@ -63,7 +64,7 @@ def drop1(fit: Any, inference: Inference, scope: str | Sequence[str] | None = No
     recipe:temp     2.0   222.0  0.042  0.959
     """
     allowed = droppable(fixed_terms_of(FitMoments.of(fit).fit))
-    wanted = allowed if scope is None else [scope] if isinstance(scope, str) else list(scope)
+    wanted = allowed if scope is None else names(scope, "scope")
     if unknown := [name for name in wanted if name not in allowed]:
         raise ValueError(f"{unknown[0]!r} cannot be dropped; terms that no other contains are: {', '.join(allowed)}")
     every = hypotheses(fit, 2)

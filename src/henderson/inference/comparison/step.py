@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from henderson.arguments import probability
 from henderson.engine.fit import Fit, fit_design
 from henderson.inference.anova.anova import fixed_terms_of
 from henderson.inference.anova.drop1 import drop1
@@ -106,8 +107,8 @@ def step(
     'angle ~ temp + (1 | recipe:replicate)'
     """
     for name, alpha in (("alpha_random", alpha_random), ("alpha_fixed", alpha_fixed)):
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"{name} must be between 0 and 1, not {alpha!r}")
+        if alpha not in (0, 1):
+            probability(alpha, name)
     fit.refuse_constraints("step()")
     fit.observed_for("step()")
     kept = {keep} if isinstance(keep, str) else set(keep)
