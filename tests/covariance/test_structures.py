@@ -163,6 +163,41 @@ def test_where_no_variance_is_there(structure):
     assert fit.optimum.converged
 
 
+@pytest.mark.parametrize("bar", ["cs", "hetar1", "toep"])
+@pytest.mark.parametrize("seed", [3, 6, 8])
+def test_exactly_zero_is_an_end(bar, seed):
+    """Once NumPy's "more dimensions than allowed": of one block the first way off zero had the shape of many."""
+    rows = np.arange(72)
+    table = {"y": np.random.default_rng(seed).normal(size=72), "h": rows % 9, "f": rows // 9 % 2}
+    fit = henderson.lmer(f"y ~ 1 + {bar}(0 + factor(f) | h)", table)
+    assert fit.converged
+    assert fit.deviance <= henderson.lmer("y ~ 1 + (1 | h)", table, fix={"h": 0}).deviance + 1e-6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_zero_is_no_rounding_error():
+    """Once θ = 2e-17 with limits from 0 to 0.5: the step to zero was left out where the variance was below 1e-30."""
+    g, x = np.repeat(np.arange(12), 6), np.random.default_rng(1).normal(size=72)
+    for seed in (3, 4, 9, 12):
+        table = {"y": np.random.default_rng(seed).normal(size=72), "x": x, "g": g}
+        fit = henderson.lmer("y ~ x + (1 | g)", table)
+        assert fit.theta.tolist() == [0.0] or not fit.is_singular
+        assert fit.conf_int(method="wald").iloc[0].isna().all() == fit.is_singular
+
+
+def test_correlations_that_are_one_by_structure_have_no_limits():
+    """Once limits of rounding errors, or none, by the order of the rows; with transform= a division by zero."""
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame({"h": np.repeat(np.arange(12), 6), "f": np.tile(list("abc"), 24), "y": rng.normal(size=72)})
+    table["y"] += (rng.normal(size=12)[table["h"]] * table["f"].map({"a": 1.0, "b": 1.5, "c": 2.0})).to_numpy()
+    fit = henderson.lmer("y ~ f + rr(0 + f | h, 1)", table)
+    for options in ({}, {"transform": True}):
+        limits = fit.conf_int(method="wald", **options)
+        is_correlation = limits.index.str.startswith("cor_")
+        assert limits[is_correlation].isna().all(axis=None)
+        assert limits[~is_correlation].notna().all(axis=None)
+
+
 def test_other_starts_end_in_the_same_place(data, structure, fitted):
     rng = np.random.default_rng(2)
     for _ in range(4):

@@ -225,6 +225,11 @@ def test_arguments_that_are_refused(tmp_path: Path) -> None:
         lmer("y ~ x + (1 | g)", files, subset="x > 3")
     with pytest.raises(DataError, match="weights must name a column"):
         lmer("y ~ x + (1 | g)", files, weights=np.ones(3000))
+    with pytest.raises(DataError, match="weights must name a column"):  # before the rows of an iterator are gone
+        lmer("y ~ x + (1 | g)", iter([table()]), weights=pd.Series(np.ones(3000)))
+    for makes in (lambda: table(), lambda: 3):
+        with pytest.raises(DataError, match="not an iterator of tables"):
+            lmer("y ~ x + (1 | g)", makes)
     with pytest.raises(DataError, match="missing values in 60 rows"):
         lmer("y ~ x + (1 | g)", files, missing="raise")
     with pytest.raises(DataError, match="constant"):

@@ -229,7 +229,7 @@ class Correlated(Structure):
         for member in (np.eye(q), *self._members(q)):
             masked = N * member
             weight = np.abs(np.linalg.eigh(masked)[1][..., 0])
-            for d in (weight, *np.broadcast_to(np.eye(q)[:, None], (q, *weight.shape)).reshape(q, *weight.shape)):
+            for d in (weight, *(np.broadcast_to(alone, weight.shape) for alone in np.eye(q))):
                 own = np.einsum("...r,...rs,...s->...", d, masked, d)
                 lower = own < slope
                 slope = np.where(lower, own, slope)

@@ -265,7 +265,7 @@ class ReducedRank(FactorStructure):
         """Factors whose variance is below `small` left out."""
         values = eigen((cov + cov.T) / 2)[0][::-1][: self.rank(len(cov))]
         none = values < small
-        if not (none.any() and (np.abs(values[none]) > 1e-30).any()):
+        if not (none.any() and values[none].any()):
             return None
         root = principal_root((cov + cov.T) / 2, int((~none).sum()))
         return root @ root.T

@@ -241,7 +241,7 @@ class Structure(ABC):
         """A covariance with the variances below `small` set to zero, (q, q); None where there are none."""
         values, vectors = eigen(cov if self.any_order else np.where(self._free(len(cov)), cov, 0.0))
         none = values < small
-        if not (none.any() and (np.abs(values[none]) > 1e-30).any()):
+        if not (none.any() and values[none].any()):
             return None
         return np.asarray((vectors * np.where(none, 0.0, values)) @ vectors.T)
 

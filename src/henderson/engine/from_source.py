@@ -119,9 +119,6 @@ def summed(
         As for `design_from_formula`.
     progress : bool, optional
     """
-    for role, given in (("weights", weights), ("offset", offset), ("groups", groups)):
-        if given is not None and not isinstance(given, str):
-            raise DataError(f"{role} must name a column of the source: the rows are read in parts, in their own order")
     plan, names, given_contrasts = planned(formula, source, weights, offset, groups, re_formula, contrasts, env, order)
     kinds = Kinds()
     with rows_bar("Learning, rows", source, progress) as tell:
@@ -180,6 +177,9 @@ def planned(
     order: Order,
 ) -> tuple[Plan, Environment, dict[str, Any]]:
     """The plan, the caller's names, and the contrasts asked for."""
+    for role, given in (("weights", weights), ("offset", offset), ("groups", groups)):
+        if given is not None and not isinstance(given, str):
+            raise DataError(f"{role} must name a column of the source: the rows are read in parts, in their own order")
     if contrasts is not None and not isinstance(contrasts, Mapping):
         raise FormulaError(
             f"contrasts is a dict of factors and their contrasts, as in {{'a': 'sum'}}, not {type(contrasts).__name__}"

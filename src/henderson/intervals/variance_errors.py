@@ -31,6 +31,9 @@ from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 
+#: a correlation beyond it is ±1 but for rounding, as all are where rr() has one factor
+ALL_BUT_ONE = 1 - 1e-10
+
 
 def variance_covariance(fit: Any, information: str = "observed") -> FloatArray:
     """Asymptotic covariance of the entries of σ²G (in the order of θ) and, last, σ², (k + 1, k + 1); of residuals
@@ -95,7 +98,11 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     values = shown(parameters, [one[None] for one in fitted.fit.covariances], np.array([fitted.fit.sigma]), psi)[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     held = [p.name for p in parameters if is_held(design, p)]
-    boundary = [p.name for p in parameters if p.name not in held and _on_boundary(design, p, lam)]
+    boundary = [
+        p.name
+        for p, value in zip(parameters, values)
+        if p.name not in held and (_on_boundary(design, p, lam) or (p.kind == "cor" and abs(value) > ALL_BUT_ONE))
+    ]
     frame.loc[[*held, *boundary], "se"] = np.nan
     notes = (
         [f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"] if boundary else []

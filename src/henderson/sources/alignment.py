@@ -59,7 +59,7 @@ def aligned(values: Any, index: pd.Index, name: str, *, labelled: bool = True) -
     if not index.isin(own).all():
         absent = index[~index.isin(own)]
         raise DataError(
-            f"the index of {name!r} is not that of the data: it has no label {absent[0]!r}"
+            f"the index of {name!r} is not that of the data: it has no label {absent.tolist()[0]!r}"
             + (f", nor {len(absent) - 1} others" if len(absent) > 1 else "")
             + "; give an array to match its entries by position"
         )

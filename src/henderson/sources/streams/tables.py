@@ -6,7 +6,7 @@ model uses are written to a temporary file as they come, which is removed when t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -62,7 +62,7 @@ class Made:
     @property
     def names(self) -> tuple[str, ...]:
         """Columns of the first table."""
-        return _names(next(iter(self.make()), None), self.title)
+        return _names(next(iter(self._made()), None), self.title)
 
     @property
     def n(self) -> int | None:
@@ -75,7 +75,16 @@ class Made:
 
     def parts(self, columns: Sequence[str]) -> Iterator[Part]:
         """The tables."""
-        return _parts(self.make(), columns, self.title)
+        return _parts(self._made(), columns, self.title)
+
+    def _made(self) -> Iterable[Any]:
+        made = self.make()
+        if isinstance(made, str | Mapping) or not isinstance(made, Iterable) or hasattr(made, "columns"):
+            raise DataError(
+                f"the function makes {type(made).__name__}, not an iterator of tables: let it yield them, as in "
+                "lambda: (read(path) for path in paths)"
+            )
+        return made
 
 
 class Once:
