@@ -96,9 +96,13 @@ class ApproximationWarning(UserWarning):
 
 
 def users_level() -> int:
-    """The `stacklevel` with which a warning is of the line outside this package that called into it."""
+    """The `stacklevel` with which a warning is of the line outside this package that called into it.
+
+    Decorators of the standard library's `contextlib` and `functools` stand between frames of the package.
+    """
     frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "henderson":
+    between = ("henderson", "contextlib", "functools")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in between:
         frame, level = frame.f_back, level + 1
     return level
 

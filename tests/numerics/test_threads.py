@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import warnings
 
 import pytest
 
 import henderson
+from henderson.errors import users_level
 from henderson.numerics import threads
 from henderson.numerics.threads import HELPFUL, UNTHREADED, blas_threads
 
@@ -152,3 +154,11 @@ def test_a_fit_runs_in_one_thread(two, one):
     fit_design(*model, progress=lambda *done: seen.append(numbers()))
     assert seen
     assert all(each == one for each in seen)
+
+
+def test_a_warning_below_a_region_is_of_the_users_line():
+    names = {"__name__": "henderson.made", "region": blas_threads, "level": users_level, "warn": warnings.warn}
+    exec("@region()\ndef warns():\n    warn('said', stacklevel=level())", names)
+    with pytest.warns(UserWarning, match="said") as said:
+        names["warns"]()
+    assert said[0].filename == __file__
