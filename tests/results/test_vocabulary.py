@@ -142,3 +142,26 @@ def test_an_effect_that_two_terms_have_is_the_sum_of_theirs(sleepstudy):
     total = effects.iloc[:, 1] + effects.iloc[:, 2] + results.params["Days"]
     np.testing.assert_allclose(results.coef["Subject"]["Days"], total)
     assert list(results.coef["Subject"].columns) == ["(Intercept)", "Days"]
+
+
+@pytest.mark.parametrize("name", ["Intercept", "(Intercept)"])
+def test_a_column_called_as_the_intercept_is_told_from_it(name):
+    """Once its effects were added to the intercept's in coef, and both were called the same in tables."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"g": np.repeat(range(8), 6), "x": rng.normal(size=48)})
+    table["y"] = (
+        (1 + rng.normal(size=8)[table["g"]]) * table["x"] + rng.normal(size=8)[table["g"]] + rng.normal(size=48)
+    )
+    odd = table.rename(columns={"x": name})
+    for want, got in (
+        (lmer("y ~ x + (x | g)", table), lmer(f"y ~ `{name}` + (`{name}` | g)", odd)),
+        (lmer("y ~ 1 + (0 + x | g)", table), lmer(f"y ~ 1 + (0 + `{name}` | g)", odd)),
+        (
+            mixedlm("y ~ x", table, groups="g", re_formula="~x").fit(),
+            mixedlm(f"y ~ `{name}`", odd, groups="g", re_formula=f"~`{name}`").fit(),
+        ),
+    ):
+        assert got.coef["g"].columns.is_unique
+        np.testing.assert_allclose(got.coef["g"], want.coef["g"], rtol=1e-6)
+        np.testing.assert_allclose(got.predict(odd, re="all"), want.fittedvalues, rtol=1e-6)
+        np.testing.assert_allclose(got.conf_int(method="wald"), want.conf_int(method="wald"), rtol=1e-5)

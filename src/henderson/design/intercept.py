@@ -6,7 +6,7 @@ and of its random effects, and every table takes it from there. What a user writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from henderson.contract.design import Design
@@ -37,10 +37,10 @@ def intercept_at(names: Sequence[str]) -> int | None:
 
 
 def spelled(design: Design, name: str) -> Design:
-    """A design made by a formula, with its intercepts called `name`."""
+    """A design made by a formula, with its intercepts called `name`; a column called so is in backticks."""
     fixed = design.specs.fixed
     own = {place.start for term, place in zip(fixed.terms, fixed.slices) if not term}
-    x_names = tuple(name if j in own else given for j, given in enumerate(design.x_names))
+    x_names = _called(design.x_names, own, name)
     terms = []
     for term, spec in zip(design.terms, design.specs.random):
         part = getattr(spec, "part", None)
@@ -49,6 +49,10 @@ def spelled(design: Design, name: str) -> Design:
         else:
             at = {place.start for factors, place in zip(part.terms, part.slices) if not factors}
             own_names = part.names
-        names = tuple(name if j in at else given for j, given in enumerate(own_names))
+        names = _called(own_names, at, name)
         terms.append(term if names == term.names else replace(term, names=names))
     return replace(design, x_names=x_names, terms=tuple(terms))
+
+
+def _called(names: Sequence[str], intercepts: Collection[int | None], name: str) -> tuple[str, ...]:
+    return tuple(name if j in intercepts else f"`{name}`" if given == name else given for j, given in enumerate(names))
