@@ -124,3 +124,15 @@ def test_behind_statsmodels_door():
     fit = lmer("Reaction ~ Days + (Days | Subject)", table)
     score = fit.cross_validate("Subject", "leave-one-out").score
     assert other.cross_validate("Subject", "leave-one-out").score == pytest.approx(score, rel=1e-7)
+
+
+def test_fewer_levels_than_ten_make_a_fold_each():
+    fit = lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", datasets.load("Penicillin"))
+    assert fit.cross_validate("sample").predictions["fold"].nunique() == 6
+    with pytest.raises(ValueError, match="at most k=6"):
+        fit.cross_validate("sample", 10)
+
+
+def test_rows_is_a_word_for_single_rows():
+    fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
+    assert fit.cross_validate("rows", 3, seed=1).score == fit.cross_validate(None, 3, seed=1).score

@@ -239,3 +239,10 @@ def test_crossed_levels_of_many_rows(exact):
             assert found.filter(like="dfbetas").loc[half].to_numpy() == pytest.approx(delta.to_numpy(), abs=1e-5)
     else:
         assert np.isfinite(found["cooks"]).all()
+
+
+def test_rows_print_with_their_labels():
+    fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
+    lines = str(fit.influence(exact=False)).splitlines()
+    assert lines[2].startswith("row ")
+    assert lines[3].startswith("0 ")

@@ -178,3 +178,11 @@ def test_behind_statsmodels_door():
     held = mixedlm("Reaction ~ Days", table, groups="Subject").fit_regularized(alpha=1.0)
     with pytest.raises(DataError, match="given, held or penalised"):
         held.residuals("studentized")
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"), [("studentised", "studentized"), ("internal", "studentized"), ("response", "raw")]
+)
+def test_other_words_for_kinds(word, kind):
+    fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
+    assert fit.residuals(word).equals(fit.residuals(kind))

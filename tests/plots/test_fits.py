@@ -164,3 +164,8 @@ def test_bad_arguments_are_named(sleep):
     fit.remove_data()
     with pytest.raises(DataError, match=r"plot.fits\(\).*removed by remove_data"):
         fit.plot.fits("Subject")
+
+
+def test_panels_are_by_the_first_factor_where_none_is_named():
+    fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
+    assert [ax.get_title() for ax in fit.plot.fits()] == list("ABCDEF")

@@ -166,6 +166,27 @@ class Design:
                 "levels, bars with several effects); levels up to 1,000 in bars of one effect each have it"
             )
 
+    def group_called(self, name: str) -> str:
+        """The grouping factor that a name means.
+
+        Its own name; that of the Series that was given as `groups` (which statsmodels calls Group); or the last part of
+        a nested one's, a variance component's, say. Other names are returned as they are.
+
+        Examples
+        --------
+        >>> term = RandomTerm("Group/item", pd.Index(["i", "j"]), ("Intercept",))
+        >>> design = Design((term,), ("Intercept",), "y", 4)
+        >>> design.group_called("item"), design.group_called("other")
+        ('Group/item', 'other')
+        """
+        groups = dict.fromkeys(term.group for term in self.terms)
+        if name in groups:
+            return name
+        if self.specs is not None and self.specs.groups and name == self.specs.group_column:
+            return str(self.specs.groups)
+        inner = [group for group in groups if "/" in group and group.split("/")[-1] == name]
+        return inner[0] if len(inner) == 1 else name
+
     def without_rows(self) -> Design:
         """The same without vectors of the caller that stood for columns of the data."""
         specs = self.specs

@@ -42,6 +42,8 @@ from henderson.tables.result_frame import ResultFrame
 FloatArray = np.ndarray
 
 LEAVE_ONE_OUT = "leave-one-out"
+#: folds where nobody says how many, and there are so many sets of rows
+FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,13 @@ class CrossValidation:
 
 @blas_threads()
 def cross_validate(
-    fit: Fit, by: Any = None, k: int | str = 10, metric: str = "rmse", *, seed: Any = None, progress: Any = None
+    fit: Fit,
+    by: Any = None,
+    k: int | str | None = None,
+    metric: str = "rmse",
+    *,
+    seed: Any = None,
+    progress: Any = None,
 ) -> CrossValidation:
     """Predict every row by a fit without its fold.
 
@@ -147,8 +155,8 @@ def cross_validate(
     fit : Fit
     by : None, str, or (n,) array_like
         What a fold is made of: rows, or whole levels of a factor. See `row_sets`.
-    k : int or "leave-one-out"
-        Folds.
+    k : int or "leave-one-out", optional
+        Folds; by default ten, or one a level where there are fewer.
     metric : {"rmse", "mae", "log_score", "elpd"}
     seed : int, SeedSequence or Generator, optional
         Of the folds.
@@ -165,6 +173,7 @@ def cross_validate(
     if metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
     chosen = row_sets(fit, by, "cross_validate()")
+    k = min(FOLDS, chosen.sets.m) if k is None else k
     folds = _folds(chosen.sets, k, chosen.name or "rows", seed)
     with progress_bar("Cross-validation, fits", folds.m, progress) as tell:
         fits = fits_without(fit, folds, tell)

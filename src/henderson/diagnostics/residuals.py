@@ -117,6 +117,10 @@ KINDS: dict[str, Callable[[ResidualParts], FloatArray]] = {
 }
 
 
+#: other words for them: R's, British spelling, statsmodels'
+SPELLINGS = {"response": "raw", "studentised": "studentized", "internal": "studentized"}
+
+
 def residuals(fit: Fit, kind: str = "raw", level: str = "conditional") -> FloatArray:
     """Residuals of the rows of a fit.
 

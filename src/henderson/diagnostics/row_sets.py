@@ -13,6 +13,9 @@ from henderson.engine.given import check_estimated
 from henderson.engine.many.deletions import Sets
 from henderson.errors import DataError
 
+#: what `by` may say in place of None
+ROWS = "rows"
+
 
 @dataclass(frozen=True)
 class RowSets:
@@ -40,8 +43,8 @@ def row_sets(fit: Fit, by: Any, what: str) -> RowSets:
     ----------
     fit : Fit
     by : None, str, or (n,) array_like
-        None: single rows. A grouping factor of the model, a variable of its fixed part, or a label for each row that
-        was fitted (or of the data that were given; a Series is matched by its index).
+        None or "rows": single rows. A grouping factor of the model, a variable of its fixed part, or a label for each
+        row that was fitted (or of the data that were given; a Series is matched by its index).
     what : str
         The method that asks, for its errors.
 
@@ -55,7 +58,7 @@ def row_sets(fit: Fit, by: Any, what: str) -> RowSets:
     """
     rows = fit.observed_for(what)
     check_estimated(fit, what)
-    if by is None:
+    if by is None or (isinstance(by, str) and by == ROWS and not _has(fit, by)):
         return RowSets(Sets.of_codes(np.arange(fit.n), fit.n), rows.index, None)
     codes, levels, name = _factor(fit, by, what)
     if len(levels) < 2:
@@ -63,11 +66,24 @@ def row_sets(fit: Fit, by: Any, what: str) -> RowSets:
     return RowSets(Sets.of_codes(codes, len(levels)), levels, name)
 
 
+def _has(fit: Fit, name: str) -> bool:
+    """Whether the model has a factor or a variable of this name."""
+    return name in fit.observed.factors or name in fit.observed.columns or name in _groups(fit)
+
+
+def _groups(fit: Fit) -> list[str]:
+    """Grouping factors whose levels may be left out, and the series."""
+    series = fit.design.residual
+    found = [term.group for term, own in zip(fit.design.terms, fit.observed.terms) if own.codes is not None]
+    return found + ([series.group] if series is not None and series.group else [])
+
+
 def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     """Codes (n,), levels that occur, name."""
     design, rows = fit.design, fit.observed
     if not isinstance(by, str):
         return _labels(fit, by, what)
+    by = by if by in rows.factors or by in rows.columns else design.group_called(by)
     for term, own in zip(design.terms, rows.terms):
         if own.codes is not None and (by == term.label or sorted(by.split(":")) == sorted(term.group.split(":"))):
             return own.codes, term.levels.rename(term.group) if term.levels.nlevels == 1 else term.levels, term.group
@@ -83,9 +99,7 @@ def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     if by in rows.columns:
         codes, values = pd.factorize(rows.columns[by], sort=True)
         return codes, pd.Index(values, name=by), by
-    groups = [term.group for term, own in zip(design.terms, rows.terms) if own.codes is not None]
-    groups += [series.group] if series is not None and series.group else []
-    known = ", ".join(dict.fromkeys([*groups, *rows.factors, *rows.columns]))
+    known = ", ".join(dict.fromkeys([*_groups(fit), *rows.factors, *rows.columns]))
     raise DataError(f"{what}: by={by!r} is not in the model, which has {known}; give the labels of the rows instead")
 
 

@@ -150,7 +150,7 @@ def response_scale(spec: FactorSpec | None, env: Any) -> ResponseScale | None:
     --------
     >>> from henderson.design.from_formula import design_from_formula
     >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "g": list("aaabbb")}
-    >>> for text in ("log(y)", "np.sqrt(y)", "log(y + 1)", "y"):
+    >>> for text in ("log(y)", "I(np.sqrt(y))", "log(y + 1)", "y"):
     ...     specs = design_from_formula(f"{text} ~ 1 + (1 | g)", data)[0].specs
     ...     found = response_scale(specs.response, specs.environment)
     ...     print(None if found is None else (found.transformation.name, found.of, found.added))
@@ -186,15 +186,16 @@ def response_scale(spec: FactorSpec | None, env: Any) -> ResponseScale | None:
 
 
 def _called(expr: str) -> tuple[Transformation, str] | None:
-    """The transformation that an expression calls, and what of."""
-    found = re.match(r"^\s*(?:\w+\.)*(\w+)\s*\(", expr)
-    if found is None or found[1] not in TRANSFORMATIONS:
+    """The transformation that an expression calls, and what of; ``I(…)`` and brackets around it say nothing."""
+    found = re.match(r"^\s*(?:(?:\w+\.)*(\w+))?\s*\(", expr)
+    if found is None or found[1] not in (None, "I", *TRANSFORMATIONS):
         return None
     opening = found.end() - 1
     bracket = next(token for token in tokens(expr) if token.start == opening)
     if bracket.partner != len(expr.rstrip()) - 1:
         return None
-    return TRANSFORMATIONS[found[1]], expr[opening + 1 : bracket.partner].strip()
+    inner = expr[opening + 1 : bracket.partner].strip()
+    return (TRANSFORMATIONS[found[1]], inner) if found[1] in TRANSFORMATIONS else _called(inner)
 
 
 def _inner(

@@ -16,7 +16,7 @@ from henderson.plots import interaction, means, pwpp
 from henderson.plots.effects import Along
 
 #: pairs whose arrows are wrong that are named
-MOST_WRONG = 4
+MOST_TEXT = 90
 
 
 def draw_means(estimates: Estimates, compared: Estimates | None, differences: bool, ax: Any) -> Any:
@@ -44,8 +44,8 @@ def draw_means(estimates: Estimates, compared: Estimates | None, differences: bo
     if compared is not None:
         note = f"arrows overlap where p ≥ {alpha:.3g} ({_adjusted(compared)})"
         if wrong:
-            more = f" and {len(wrong) - MOST_WRONG} more" if len(wrong) > MOST_WRONG else ""
-            note += f"; not of {'; '.join(wrong[:MOST_WRONG])}{more}"
+            named = "; ".join(wrong)
+            note += f"; not of {named if len(named) <= MOST_TEXT else f'{len(wrong)} pairs, which pwpp() shows'}"
     is_ratio = scale is not None and estimates.way is not None and estimates.way.is_ratio
     null = None if not differences else 1.0 if is_ratio else 0.0
     return means.draw(families, quantity_of(estimates), note, ax, null=null)

@@ -53,7 +53,7 @@ class Study:
 
 def check_factor(study: Study, factor: str) -> None:
     """Raise a `ValueError` for a name that is no grouping factor of the model."""
-    if factor not in study.sizes:
+    if study.design.group_called(factor) not in study.sizes:
         there = ", ".join(study.sizes) or "none that a study could be extended along"
         raise ValueError(f"sizes names {factor!r}, which is no grouping factor of the model; there are {there}")
 
@@ -82,6 +82,7 @@ def extended(study: Study, sizes: Mapping[str, int]) -> Study:
     """
     for factor, size in sizes.items():
         check_factor(study, factor)
+        factor = study.design.group_called(factor)
         if size != study.sizes[factor]:
             study = _along(study, factor, size)
     return study

@@ -211,6 +211,7 @@ def _matching(design: Design, text: Any) -> list[tuple[int, Any]]:
     else:
         on_factor = [k for k, term in enumerate(design.terms) if term.group == text]
         named = on_factor or [k for k, term in enumerate(design.terms) if term.label == text]
+        named = named or [k for k, term in enumerate(design.terms) if term.group == design.group_called(text)]
         found = [[(k, slice(None)) for k in named]]
     if not all(found):
         raise ValueError(f"re: the model has no random term {text!r}; there are {shown}")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from henderson.diagnostics.cross_validation import CrossValidation
     from henderson.diagnostics.quantile_residuals import QuantileResiduals
 
-ResidualKind = Literal["raw", "pearson", "studentized", "external", "scaled", "quantile"]
+ResidualKind = Literal[
+    "raw", "response", "pearson", "studentized", "studentised", "internal", "external", "scaled", "quantile"
+]
 ResidualLevel = Literal["marginal", "conditional"]
 Metric = Literal["rmse", "mae", "log_score", "elpd"]
 
@@ -37,6 +39,7 @@ class DiagnosticMethods(FittedModel):
         kind : {"raw", "pearson", "studentized", "external", "scaled", "quantile"}
             Response less mean; over the standard deviation of the response; over that of the residual, with σ of all
             rows or of the others; L⁻¹(y − Xβ̂) with Var(y) = LL'; the place of the response among simulated ones.
+            "response" is another word for raw, "studentised" and "internal" are for studentized.
         level : {"marginal", "conditional"}, optional
             The mean is Xβ̂, or Xβ̂ + Zb̂. By default conditional, and marginal for quantile residuals. (Given the effects
             the rows are independent: conditional scaled residuals are the Pearson ones.)
@@ -63,9 +66,9 @@ class DiagnosticMethods(FittedModel):
         """
         if kind == "quantile":
             return self.quantile_residuals(level or "marginal", n=n, seed=seed).residuals
-        from henderson.diagnostics.residuals import residuals
+        from henderson.diagnostics.residuals import SPELLINGS, residuals
 
-        return self._by_row(residuals(self.engine, kind, level or "conditional"))
+        return self._by_row(residuals(self.engine, SPELLINGS.get(kind, kind), level or "conditional"))
 
     def quantile_residuals(
         self, level: ResidualLevel = "marginal", *, n: int = 1000, seed: Any = None
@@ -138,7 +141,7 @@ class DiagnosticMethods(FittedModel):
     def cross_validate(
         self,
         by: Any = None,
-        k: int | Literal["leave-one-out"] = 10,
+        k: int | Literal["leave-one-out"] | None = None,
         metric: Metric = "rmse",
         *,
         seed: Any = None,
@@ -152,9 +155,9 @@ class DiagnosticMethods(FittedModel):
         ----------
         by : str or (n,) array_like, optional
             What a fold is made of: whole levels of a grouping factor, of a variable of the fixed part, or of given
-            labels (new groups are predicted); None: rows (known groups are).
-        k : int or "leave-one-out"
-            Folds.
+            labels (new groups are predicted); None or "rows": rows (known groups are).
+        k : int or "leave-one-out", optional
+            Folds; by default ten, or one a level where there are fewer.
         metric : {"rmse", "mae", "log_score", "elpd"}
             Which one `score` is. The log score is the mean log density of the rows held out, elpd its sum.
         seed : int, SeedSequence or Generator, optional

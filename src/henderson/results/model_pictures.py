@@ -167,7 +167,7 @@ class ModelPictures(Pictures):
 
     def fits(
         self,
-        by: str,
+        by: str | None = None,
         x: str | None = None,
         *,
         lines: str | Sequence[str] | None = None,
@@ -184,8 +184,8 @@ class ModelPictures(Pictures):
 
         Parameters
         ----------
-        by : str
-            A grouping factor.
+        by : str, optional
+            A grouping factor; by default the first in the tables.
         x : str, optional
             A variable of the fixed part to draw along; by default a covariate whose slope varies by level, else
             another that varies within levels.
@@ -217,6 +217,7 @@ class ModelPictures(Pictures):
         fit = self._results.engine
         rows = fit.observed_for("plot.fits()")
         factors, known = of.grouping_factors(fit.design, rows), of.variables(fit.design, rows)
+        by = next(iter(self._results.ngrps or factors), None) if by is None else fit.design.group_called(by)
         if by not in factors:
             raise ValueError(f"by: {by!r} is not a grouping factor; there are {', '.join(factors) or 'none'}")
         if x is not None and x not in known:

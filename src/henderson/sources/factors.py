@@ -379,7 +379,9 @@ def plain_label(value: Any) -> Any:
 def shown_label(value: Any) -> str:
     """A label for messages: text in quotes, a date as it reads."""
     value = plain_label(value)
-    return repr(value) if isinstance(value, str | bytes | int | float | tuple) else str(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown_label, value))})"
+    return repr(value) if isinstance(value, str | bytes | int | float) else str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -35,7 +35,7 @@ class Table:
     Attributes
     ----------
     frame : DataFrame
-        What the table shows, in full precision. A default index is not shown.
+        What the table shows, in full precision. A default index is not shown, unless it has a name.
     title : str
     notes : tuple of str
         Lines below the table.
@@ -101,12 +101,12 @@ class Table:
 
 
 def grid_of(frame: pd.DataFrame, keys: int = 0) -> Grid:
-    """A frame's cells as text; its index first, unless it is a default one.
+    """A frame's cells as text; its index first, unless it is a default one without a name.
 
     Columns may share a name: a factor may be called as a column of numbers is.
     """
     header, columns, right = [], [], []
-    if not isinstance(frame.index, pd.RangeIndex):
+    if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None:
         for level in range(frame.index.nlevels):
             header.append(str(frame.index.names[level] or ""))
             columns.append([_plain(value) for value in frame.index.get_level_values(level)])
