@@ -385,3 +385,12 @@ def test_a_model_without_fixed_effects(dyestuff):
     both = fit.predict(new, re="all", se=True, new_levels="population")
     assert both["se"][0] > found["se"][0]
     np.testing.assert_allclose(both["se"][1], found["se"][1], rtol=RTOL)  # nothing is estimated in 0 + b
+
+
+def test_limits_of_many_new_rows_are_those_of_few():
+    """Many rows' limits start from a guess through the solutions of some: the equation that is solved is the same."""
+    fit = lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
+    new = pd.DataFrame({"Days": np.linspace(-5.0, 30.0, 5000), "Subject": 999})
+    options = {"re": "all", "se": True, "new_levels": "population"}
+    many, few = fit.predict(new, **options).iloc[::500], fit.predict(new.iloc[::500], **options)
+    assert np.allclose(many.to_numpy(), few.to_numpy(), rtol=1e-6)

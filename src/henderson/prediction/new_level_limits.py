@@ -39,8 +39,12 @@ SEEN = 1e6
 POINTS = 32
 #: steps of log d between which quantiles of χ²_d are interpolated: 1e-5 of them
 STEPS = 50
-#: rows that are solved for together
-CHUNK = 1 << 14
+#: rows that are solved for together: their points fit the processor's cache
+CHUNK = 1 << 11
+#: rows, spread over many, from whose solutions those of all are guessed
+SAMPLE = 1 << 9
+#: relative step of Newton's that is the last: the error after it is about its square
+LAST_STEP = 1e-5
 #: degrees of freedom of the t with the same limits are between these
 LEAST_DF, MOST_DF = 0.02, 1e6
 
@@ -153,34 +157,55 @@ class Differences:
         grid = np.geomspace(LEAST_DF, MOST_DF, 4001)
         normal = float(t_quantile((1 + level) / 2, np.array([np.inf]))[0])
         excess = np.log(np.maximum(t_quantile((1 + level) / 2, grid) / normal - 1, 1e-300))
+        ratios = self._ratios(rows, variance, moved)
+        guess: FloatArray | None = None
+        if len(rows) > 4 * SAMPLE:
+            terms = _quadratic(ratios)
+            solved = np.log(_half_widths(ratios[:: len(rows) // SAMPLE], level))
+            guess = terms @ np.linalg.lstsq(terms[:: len(rows) // SAMPLE], solved, rcond=None)[0]
         for start in range(0, len(rows), CHUNK):
-            at = rows[start : start + CHUNK]
-            mean_square, least = self.mean_square[at] + moved[at], self.least[at] + moved[at]
-            half = _half_widths(self.df[at], mean_square, mean_square - variance[at], least, level)
-            beyond = half / np.sqrt(variance[at]) / normal - 1
+            part = slice(start, start + CHUNK)
+            first = None if guess is None else np.exp(guess[part])
+            beyond = _half_widths(ratios[part], level, first) / normal - 1
             found = np.interp(np.log(np.maximum(beyond, 1e-300)), excess[::-1], np.log(grid)[::-1])
-            out[at] = np.where(beyond > 0, np.exp(found), np.inf)
+            out[rows[part]] = np.where(beyond > 0, np.exp(found), np.inf)
         return out
 
+    def _ratios(self, rows: np.ndarray, variance: FloatArray, moved: FloatArray) -> FloatArray:
+        """d, m and r of some rows in units of their variance, (rows, 3)."""
+        own = variance[rows]
+        return np.column_stack([
+            self.df[rows], (self.mean_square[rows] + moved[rows]) / own, (self.least[rows] + moved[rows]) / own
+        ])  # fmt: skip
 
-def _half_widths(
-    df: FloatArray, mean_square: FloatArray, less: FloatArray, least: FloatArray, level: float
-) -> FloatArray:
-    """x with E[2Φ(x/√v) − 1] = level, v = max(m d/χ²_d − s, r); (m,), Newton's steps on a concave function."""
+
+def _quadratic(ratios: FloatArray) -> FloatArray:
+    """Terms up to the second order of log d, 1/m and r, (rows, 10): log x is nearly a sum of them."""
+    one = np.column_stack([np.log(ratios[:, 0]), 1 / ratios[:, 1], ratios[:, 2]])
+    one = one - one[0]
+    return np.column_stack([np.ones(len(one)), one, one[:, [0, 0, 0, 1, 1, 2]] * one[:, [0, 1, 2, 1, 2, 2]]])
+
+
+def _half_widths(ratios: FloatArray, level: float, first: FloatArray | None = None) -> FloatArray:
+    """x with E[2Φ(x/√v) − 1] = level, v = max(m d/χ²_d − s, r), of d, m and r in units of the variance, s = m − 1.
+
+    (m,), by Newton's steps on a concave function from a `first` guess.
+    """
     from scipy.special import ndtr, ndtri
 
+    df, mean_square, least = ratios.T
     weight, ratio = _inverse_chi_squares(df)
-    sd = np.sqrt(np.maximum(mean_square[:, None] * ratio - less[:, None], least[:, None]))
+    sd = np.sqrt(np.maximum(mean_square[:, None] * ratio - (mean_square[:, None] - 1), least[:, None]))
     sd = np.maximum(sd, 1e-150)
     normal = float(ndtri((1 + level) / 2))
-    x = normal * np.exp(np.log(sd) @ weight)
+    x = normal * np.exp(np.log(sd) @ weight) if first is None else first
     for _ in range(30):
         u = x[:, None] / sd
         short = level - (2 * ndtr(u) - 1) @ weight
         slope = (np.exp(-u * u / 2) / sd) @ weight * np.sqrt(2 / np.pi)
         step = short / np.maximum(slope, 1e-300)
         after = np.clip(x + step, x / 4, 4 * x)
-        if np.abs(after / x - 1).max(initial=0.0) < 1e-10:
+        if np.abs(after / x - 1).max(initial=0.0) < LAST_STEP:
             return after
         x = after
     return x
