@@ -163,6 +163,7 @@ def test_demo_prints_three_tables_each_with_its_time(capsys, monkeypatch):
 
 WRONG = {
     "no such file": (("fit", SLEEP, "nowhere.csv"), "nowhere.csv"),
+    "the table first": (("fit", "sleepstudy", SLEEP), "it comes first, then the table"),
     "no such data set": (("fit", SLEEP, "sleep"), "sleepstudy"),
     "no name": (("fit", SLEEP, ""), "sleepstudy"),
     "unknown column in the formula": (("fit", "Reaction ~ Dayz + (1 | Subject)", "sleepstudy"), "Dayz"),

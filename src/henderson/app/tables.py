@@ -82,6 +82,8 @@ def read_table(place: str) -> pd.DataFrame:
     """
     path = Path(place)
     if not place or not path.exists():
+        if "~" in place[1:]:
+            raise ValueError(f"{place!r} is no table but a formula: it comes first, then the table")
         if path.suffix or path.name != place:
             raise ValueError(f"no such file: {place}")
         return datasets.load(place)
