@@ -307,6 +307,29 @@ def test_factors_with_the_names_of_columns(table, name):
     assert emmeans(named, other, "half", by=name).contrasts().joint().iloc[:, 0].tolist() == ["A", "B", "C"]
 
 
+def test_labelled_coefficients_are_matched_by_the_names_of_means(table):
+    """Once by position: a Series in another order was another contrast."""
+    means = emmeans(*model("angle ~ recipe", table)[1:], "recipe")
+    want = means.contrasts({"d": [1, 0, -1]}).frame["estimate"]
+    weights = pd.Series({"C": -1, "A": 1, "B": 0}, name="d")
+    for given in (
+        {"d": weights},
+        {"d": weights[["A", "C"]]},
+        weights.to_frame().T,
+        weights,
+        {"d": pd.Series([1, 0, -1])},
+    ):
+        np.testing.assert_allclose(means.contrasts(given).frame["estimate"], want)
+    for bad, message in (
+        ({"d": weights.rename({"A": "z"})}, "no mean 'z'"),
+        ({"d": [1, np.nan, -1]}, "must be numbers"),
+        ({"d": ["a", 1, 2]}, "must be numbers"),
+        ({"d": {"A": "x"}}, "must be a number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            means.contrasts(bad)
+
+
 def test_a_factor_called_1_is_no_intercept(table):
     _, plain, inference = model("angle ~ recipe * half", table)
     _, named, other = model("angle ~ `1` * half", table.rename(columns={"recipe": "1"}))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import number, shown
 from henderson.inference.contrast_rows import row_name
 from henderson.means.labels import Labels, as_labels
 
@@ -198,11 +199,13 @@ def _written_out(method: Any, labels: Labels) -> ContrastSet:
     rows: Any
     k = len(labels)
     if isinstance(method, pd.DataFrame):
-        names, rows = [str(name) for name in method.index], list(method.to_numpy(float))
-    elif isinstance(method, Mapping):
+        method = dict(zip(map(str, method.index), (row for _, row in method.iterrows())))
+    if isinstance(method, pd.Series) and not isinstance(method.index, pd.RangeIndex):
+        method = {str(method.name or ""): method}
+    if isinstance(method, Mapping):
         names, rows = [str(name) for name in method], [_row(name, row, labels) for name, row in method.items()]
     else:
-        rows = np.atleast_2d(np.asarray(method, float))
+        rows = np.atleast_2d(_numbers("row", method))
         names = [row_name(row, labels.texts) for row in rows] if rows.shape[1] == k else [""] * len(rows)
     for name, row in zip(names, rows):
         if np.shape(row) != (k,):
@@ -214,12 +217,25 @@ def _written_out(method: Any, labels: Labels) -> ContrastSet:
 
 def _row(name: Any, given: Any, labels: Labels) -> Any:
     """Coefficients of one contrast that is written out: numbers, or numbers by the names of means."""
-    if not isinstance(given, Mapping):
-        return given
+    if not isinstance(given, Mapping | pd.Series) or (
+        isinstance(given, pd.Series) and isinstance(given.index, pd.RangeIndex)
+    ):
+        return _numbers(name, given)
     row = np.zeros(len(labels))
     for mean, value in given.items():
         try:
-            row[labels.position(mean)] += float(value)
+            row[labels.position(mean)] += number(value, "a coefficient")
         except ValueError as error:
             raise ValueError(f"contrast {str(name)!r}: {error}") from None
     return row
+
+
+def _numbers(name: Any, given: Any) -> np.ndarray:
+    """Finite coefficients."""
+    try:
+        found = np.asarray(given, float)
+    except (TypeError, ValueError):
+        found = np.array([np.nan])
+    if not np.isfinite(found).all():
+        raise ValueError(f"contrast {str(name)!r}: its coefficients must be numbers, not {shown(given)}")
+    return found
