@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from henderson.engine.search.cones import Cone, cones
+from henderson.engine.search.cones import Cone
 from henderson.engine.search.lattice import SPARSE, Lattice, lattice, size
 from henderson.engine.search.lows import Lows, roots
 from henderson.engine.search.survey import Survey
@@ -31,7 +31,7 @@ FURTHER = 30.0
 
 def glance(survey: Survey) -> Lows | None:
     """Low points of the lattice; None where it would have too many."""
-    of = cones(survey.blocks, survey.information)
+    of = survey.cones
     sizes = tuple(one.q for one in of)
     if survey.blocks.n_theta >= SPARSE or np.prod([size(q, TOP) for q in sizes]) > MOST:
         return None
@@ -49,7 +49,7 @@ def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> 
     if np.count_nonzero(seen.deviance <= deviance + FURTHER) != 1 or seen.deviance[0] < deviance:
         return False
     pair = np.stack([theta, seen.theta[0]])
-    return all(_within(one, pair) for one in cones(survey.blocks, survey.information))
+    return all(_within(one, pair) for one in survey.cones)
 
 
 def _within(one: Cone, pair: FloatArray) -> bool:

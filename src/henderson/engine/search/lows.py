@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from henderson.engine.search.cones import Cone, cones
+from henderson.engine.search.cones import Cone
 from henderson.engine.search.lattice import SPARSE, lattice, positions, size
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
@@ -71,7 +71,7 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
     most = int(min((budget + PER_ROW * survey.n) / survey.cost, MOST))
     if most < LEAST:
         return None
-    of, reach, step = cones(survey.blocks, survey.information), survey.reach(), STEP
+    of, reach, step = survey.cones, survey.reach(), STEP
     far = [math.log1p(one.a * reach**2 / one.n_levels) for one in of]
     shape = _shape(of, far, step)
     while math.prod(size(*one) for one in shape) > most and step * WIDER < WIDEST_STEP:
@@ -99,7 +99,7 @@ def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) ->
 def _distances(survey: Survey, theta: FloatArray) -> FloatArray:
     """√Σ log²μ from the first θ to the others, μ the eigenvalues of (I/a + G₀)⁻¹(I/a + G) of all covariances, (m,)."""
     squares = np.zeros(len(theta) - 1)
-    for one in cones(survey.blocks, survey.information):
+    for one in survey.cones:
         lam = one.lam(theta)
         M = lam @ lam.transpose(0, 2, 1) + np.eye(one.q) / one.a
         half = np.linalg.inv(np.linalg.cholesky(M[0]))
@@ -115,7 +115,7 @@ def _shape(of: list[Cone], far: list[float], step: float) -> tuple[tuple[int, in
 def _positions(survey: Survey, theta: FloatArray) -> tuple[FloatArray, np.ndarray]:
     """θ as points where distances are those of a lattice, (m, …), and the rank of each covariance there, (m, c)."""
     places, ranks = [], []
-    for one in cones(survey.blocks, survey.information):
+    for one in survey.cones:
         lam = one.lam(theta)
         values, vectors = np.linalg.eigh(lam @ lam.transpose(0, 2, 1))
         seen = np.log1p(one.a * np.maximum(values, 0.0))

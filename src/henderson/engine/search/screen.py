@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from henderson.engine.search.cones import Cone, cones, frames
+from henderson.engine.search.cones import Cone, frames
 from henderson.engine.search.survey import Survey
 from henderson.numerics.trust import trust_steps
 
@@ -57,7 +57,7 @@ def ends(survey: Survey, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
     deviance : (B,) array
         Minus infinity where a descent has not arrived: who knows how far it falls.
     """
-    of = cones(survey.blocks, survey.information)
+    of = survey.cones
     x, arrived = starts.copy(), np.zeros(len(starts), bool)
     value, gradient, hessian, frame = _derivatives(survey, of, x)
     radius, left = np.full(len(x), FIRST), np.flatnonzero(np.isfinite(value))

@@ -25,6 +25,9 @@ from henderson.engine.search.others import lower, lowest, promising, screened, s
 from henderson.engine.search.screen import is_cheap
 from henderson.engine.search.start import first_point, point_after, restarts, widened_starts
 
+#: share of the variance of y that the residual has where effects may stand in its place
+LITTLE = 0.01
+
 
 def search(
     criterion: Criterion,
@@ -72,7 +75,7 @@ def search(
     # 2.
     ended = descend(criterion, evaluate, first, tolerance=tolerance)
     # 3.
-    singular = any(singular_blocks(criterion.blocks, ended.optimum.point.lam))
+    singular = any(singular_blocks(criterion.blocks, ended.optimum.point.lam)) or _little_is_left(ended.optimum.point)
     if look.is_mild and not singular and look.survey is not None:
         glanced, point = glance(look.survey), ended.optimum.point
         if glanced is not None and is_alone(look.survey, glanced, point.theta, point.deviance):
@@ -109,6 +112,13 @@ def _search_related(
             starts += 1
             ended = other if other.optimum.point.deviance < least - WORTHWHILE else ended
     return replace(ended, starts=starts)
+
+
+def _little_is_left(point: Evaluation) -> bool:
+    """Whether effects, half as many as rows at the least, took nearly all of y's variance (which is one)."""
+    criterion = point.criterion
+    effects = sum(block.size for block in criterion.blocks.blocks)
+    return bool(2 * effects >= criterion.system.cross.n and point.r2 < LITTLE * criterion.nu)
 
 
 def _descend_elsewhere(

@@ -22,6 +22,7 @@ import numpy as np
 
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.basins import Basins, distinct, low_points
+from henderson.engine.search.cones import Cone, cones
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
@@ -34,6 +35,8 @@ WIDEST = 100
 APART = 400
 #: multiplications that a survey may take to set up and to make, and how many more for each row of the data
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
+#: numbers of W_A of a scalar front up to which putting levels in order costs more than it saves
+LITTLE = 4_000
 #: numbers of W_A that are held where levels have several effects, and few are alike
 MOST = 4_000_000
 #: points along each of 1, 2, 3, … standard deviations
@@ -96,8 +99,11 @@ class Survey:
         whole[R:, :R] = cross.rx.T
         zz, count, products = cross.zz, np.zeros(0), np.zeros((0, M * M))
         if blocks.front is not None:
-            order, starts = _alike(cross.zz)
-            zz, count = np.ascontiguousarray(cross.zz[:, :, order[starts]]), np.diff(np.append(starts, n_levels))
+            order, starts = (
+                _alike(cross.zz) if q > 1 or n_levels * M * M > LITTLE else (slice(None), np.arange(n_levels))
+            )
+            zz = np.ascontiguousarray(cross.zz[:, :, order][:, :, starts])
+            count = np.diff(starts, append=n_levels)
             products = _products(_front_columns(cross)[order], starts)
         return cls(blocks, criterion.nu, cross.n, criterion.reml, criterion.constant, zz, count, products, whole)
 
@@ -208,6 +214,11 @@ class Survey:
             high = max(highest / np.sqrt(self.blocks.blocks[k].n_levels), 10 * low)
             out.append(low * (high / low) ** np.linspace(0.0, 1.0, points))
         return out
+
+    @cached_property
+    def cones(self) -> list[Cone]:
+        """The model's covariances."""
+        return cones(self.blocks, self.information)
 
     @cached_property
     def information(self) -> list[FloatArray]:
