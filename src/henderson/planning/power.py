@@ -8,11 +8,9 @@ uncertainty Clopper and Pearson's exact interval.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from henderson.arguments import probability
 from henderson.contract.design import Design
@@ -25,9 +23,9 @@ from henderson.engine.residual.fitting import structured_at, variances_of
 from henderson.formula.environment import Env, capture
 from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest
-from henderson.numerics.distributions import binomial_interval
 from henderson.planning.decide import Outcome, Tester
 from henderson.planning.extend import Study, extended
+from henderson.planning.found import Power, frame_of, heading, verdict
 from henderson.planning.hypothesis import Hypothesis, hypothesis
 from henderson.planning.plan import combinations, read_sizes, study_of_fit, study_of_formula
 from henderson.prediction.from_parameters import refuse_of_fitted
@@ -35,115 +33,9 @@ from henderson.progress import progress_bar
 from henderson.tables.result_frame import ResultFrame
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 FloatArray = np.ndarray
-
-
-@dataclass(frozen=True, repr=False)
-class Power:
-    """The power of a test, by size of the study.
-
-    Attributes
-    ----------
-    frame : DataFrame
-        A row for each size: the numbers of levels by factor, rows (of one data set), power, lower, upper, n (data sets
-        drawn), failed (fits without a test, which count as not significant), singular (share of singular fits).
-    effect : str
-        What is tested.
-    value : (r,) array
-        R β of the parameters that data are drawn with.
-    alpha, level, target : float
-    ddf : str
-    seed : int
-        The number that all streams began from.
-    factors : tuple of str
-        The factors that were extended, columns of `frame`.
-    pvalues : tuple of (n,) arrays
-        One a size.
-
-    Examples
-    --------
-    >>> import henderson
-    >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
-    >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
-    >>> found.frame[["Subject", "rows", "n"]]
-       Subject  rows    n
-    0       10   100  200
-    1       40   400  200
-    """
-
-    frame: pd.DataFrame
-    effect: str
-    value: FloatArray
-    alpha: float
-    level: float
-    target: float
-    ddf: str
-    seed: int
-    factors: tuple[str, ...]
-    pvalues: tuple[FloatArray, ...] = field(repr=False)
-
-    @property
-    def smallest(self) -> dict[str, int] | None:
-        """The sizes of the study with fewest rows whose power reaches the target; None when none does.
-
-        Examples
-        --------
-        >>> import henderson
-        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
-        >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
-        >>> found.smallest
-        {'Subject': 40}
-        """
-        return self._smallest("power")
-
-    @property
-    def smallest_sure(self) -> dict[str, int] | None:
-        """The same for the lower limit of power: beyond what chance in the simulation could do.
-
-        Examples
-        --------
-        >>> import henderson
-        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
-        >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
-        >>> found.smallest_sure
-        {'Subject': 40}
-        """
-        return self._smallest("lower")
-
-    def _smallest(self, column: str) -> dict[str, int] | None:
-        enough = self.frame[self.frame[column] >= self.target]
-        if enough.empty:
-            return None
-        row = int(np.argmin(enough["rows"].to_numpy()))
-        return {name: int(enough[name].iloc[row]) for name in (self.factors or ("rows",))}
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Power against size, with its interval; a line for each combination of the other factors' sizes.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure's by default.
-
-        Examples
-        --------
-        >>> import henderson
-        >>> fit = henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
-        >>> found = henderson.power(fit, "Days", beta={"Days": 4.0}, sizes={"Subject": [10, 40]}, n=200, seed=1)
-        >>> found.plot().get_ylabel()
-        'power'
-        """
-        from henderson.plots.power import draw
-
-        return draw(pd.DataFrame(self.frame), self.factors, self.target, self.effect, ax)
-
-    def __repr__(self) -> str:
-        return repr(self.frame)
-
-    def _repr_html_(self) -> str:
-        return ResultFrame.of(self.frame, self.frame.attrs["heading"], self.frame.attrs["notes"])._repr_html_()
 
 
 def power(
@@ -273,13 +165,13 @@ def power(
     tested = hypothesis(first, effect, contrast, term)
     rows = tested.of(first)[0]
     runs, notes, seed = _simulate(study, given, reml, tested, tried, request.ddf or "satterthwaite", n, seed, progress)
-    frame = _frame(runs, tried, alpha, level)
-    frame = ResultFrame.of(frame, _heading(tested, rows @ given.beta, alpha), notes, keys=len(chosen))
+    frame = frame_of(runs, tried, alpha, level)
+    frame = ResultFrame.of(frame, heading(tested, rows @ given.beta, alpha), notes, keys=len(chosen))
     out = Power(
         frame, tested.name, rows @ given.beta, alpha, level, target, request.ddf or "satterthwaite", seed,
         tuple(chosen), tuple(one.p for _, one in runs),
     )  # fmt: skip
-    frame.attrs["notes"] = (*notes, *_verdict(out))
+    frame.attrs["notes"] = (*notes, *verdict(out))
     return out
 
 
@@ -363,44 +255,3 @@ def _entropy_at(entropy: int, design: Design, sizes: Mapping[str, int]) -> int:
     """The number that a size's streams begin with: of the seed and of the size."""
     key = tuple(sizes.values()) or (design.n,)
     return int(np.random.SeedSequence(entropy, spawn_key=key).generate_state(1, np.uint64)[0])
-
-
-def _frame(runs: list[tuple[int, Outcome]], tried: list[dict[str, int]], alpha: float, level: float) -> pd.DataFrame:
-    rows = []
-    for (n_rows, one), sizes in zip(runs, tried):
-        found, many = int((one.p < alpha).sum()), len(one.p)
-        lower, upper = binomial_interval(found, many, level)
-        rows.append({
-            **sizes,
-            "rows": n_rows,
-            "power": found / many,
-            "lower": float(lower),
-            "upper": float(upper),
-            "n": many,
-            "failed": int(np.isnan(one.p).sum()),
-            "singular": float(one.singular.mean()),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _heading(tested: Hypothesis, value: FloatArray, alpha: float) -> str:
-    what = f"{tested.name} = {value[0]:.4g}" if len(value) == 1 and tested.kind == "coefficient" else tested.name
-    return f"Power to find {what} (alpha = {alpha:g})"
-
-
-def _verdict(found: Power) -> tuple[str, ...]:
-    """What the table says of the target."""
-    aim = f"{found.target:.0%} power"
-    if not found.factors:
-        return ()
-    smallest, sure = found.smallest, found.smallest_sure
-    if smallest is None:
-        return (f"{aim} is not reached",)
-    text = f"{aim} is reached with {_sizes_text(smallest)}"
-    if sure is not None and sure != smallest:
-        text += f", beyond Monte Carlo error with {_sizes_text(sure)}"
-    return (text,)
-
-
-def _sizes_text(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} = {many}" for name, many in sizes.items())

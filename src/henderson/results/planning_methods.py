@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from henderson.results.base import FittedModel
 
 if TYPE_CHECKING:
-    from henderson.planning.power import Power
+    from henderson.planning.found import Power
 
 
 class PlanningMethods(FittedModel):

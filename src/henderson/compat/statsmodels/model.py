@@ -15,7 +15,7 @@ import pandas as pd
 
 from henderson.compat.statsmodels.distribution import Distribution
 from henderson.compat.statsmodels.groups import Groups
-from henderson.compat.statsmodels.model_attributes import ModelAttributes
+from henderson.compat.statsmodels.model_groups import GroupedArrays
 from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
 from henderson.compat.statsmodels.packing import can_be_packed
 from henderson.compat.statsmodels.params import MixedLMParams
@@ -28,7 +28,7 @@ from henderson.contract.rows import Rows
 FloatArray = np.ndarray
 
 
-class MixedLM(ModelAttributes, ModelLikelihood):
+class MixedLM(GroupedArrays, ModelLikelihood):
     """Linear mixed model.
 
     Parameters

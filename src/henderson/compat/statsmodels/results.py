@@ -1,6 +1,6 @@
 """`MixedLMResults`: the native results, and what is statsmodels' alone.
 
-That is packed parameters (in `packed_results`), the random effects by group, profile_re, and statsmodels' text. What a
+That is packed parameters (`packed_results`), the random effects by group, profile_re, and statsmodels' text. What a
 method does otherwise than the native class is an override.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from henderson.compat.statsmodels.packed_results import PackedResults
+from henderson.compat.statsmodels.packed_uncertainty import PackedUncertainty
 from henderson.contract.rows import present
 from henderson.engine.fit import Fit
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FloatArray = np.ndarray
 
 
-class MixedLMResults(PackedResults):
+class MixedLMResults(PackedUncertainty):
     """Results of `MixedLM.fit`.
 
     Attributes
