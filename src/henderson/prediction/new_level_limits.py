@@ -163,6 +163,7 @@ class Differences:
             terms = _quadratic(ratios)
             solved = np.log(_half_widths(ratios[:: len(rows) // SAMPLE], level))
             guess = terms @ np.linalg.lstsq(terms[:: len(rows) // SAMPLE], solved, rcond=None)[0]
+            guess = np.clip(guess, solved.min(), solved.max())
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
             first = None if guess is None else np.exp(guess[part])
