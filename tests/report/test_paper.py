@@ -117,3 +117,10 @@ def test_residual_covariances_in_a_paper():
     assert r"us(AVISIT \| USUBJID)" in text
     many = henderson.mmrm("BCVA_CHG ~ ARMCD + us(AVISIT | USUBJID)", henderson.datasets.load("bcva"))
     assert "SD VIS01, residual" not in henderson.table([many])
+
+
+def test_correlations_of_names_with_dots():
+    """A treatment coded factor's effect, recipe[T.B], was taken apart at its own dot."""
+    fit = henderson.lmer("angle ~ recipe + (recipe | replicate)", henderson.datasets.load("cake"))
+    text = henderson.table([fit], labels={"recipe[T.B]": "Recipe B"}, output="markdown")
+    assert "| Corr Recipe B, recipe[T.C], replicate |" in text

@@ -7,7 +7,7 @@ and plain HTML are written from them here, HTML by great_tables where it is inst
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,10 +233,11 @@ def _cells(
     pars = records(tidy(fit, inference, "ran_pars"))
     if of_residuals is not None and sum(row["group"] == "Residual" for row in pars) > MOST_RESIDUAL:
         pars = [row for row in pars if row["group"] != "Residual"]
+    known = {row["term"].removeprefix("sd__") for row in pars}
     for row in pars:
-        random[_random_name(row, label)] = _correlation(row["estimate"]) if row["term"].startswith("cor__") else (
-            _rounded(row["estimate"], row["estimate"])
-        )  # fmt: skip
+        value = row["estimate"]
+        is_correlation = row["term"].startswith("cor__")
+        random[_random_name(row, label, known)] = _correlation(value) if is_correlation else _rounded(value, value)
     shares = r2(fit)
     of_icc = icc(fit)["icc"].to_dict() if fit.design.terms or of_residuals is None else {}
     levels = {term.group: term.n_levels for term in fit.design.terms}
@@ -254,18 +255,26 @@ def _cells(
     return {"Fixed effects": fixed, "Random effects": random, "Fit": {k: v for k, v in measures.items() if v}}
 
 
-def _random_name(row: Mapping[str, Any], label: Callable[[str], str]) -> str:
+def _two(text: str, known: Collection[str]) -> list[str]:
+    """The two names that a dot joins; names have dots of their own, ``cond[T.b]``."""
+    parts = text.split(".")
+    pairs = ([".".join(parts[:k]), ".".join(parts[k:])] for k in range(1, len(parts)))
+    return next((pair for pair in pairs if pair[0] in known and pair[1] in known), [text])
+
+
+def _random_name(row: Mapping[str, Any], label: Callable[[str], str], known: Collection[str]) -> str:
+    """A parameter in the user's words; `known` are the names of all that have a standard deviation."""
     kind, _, rest = row["term"].partition("__")
     if row["group"] == "Residual":
         if rest == "Observation":
             return "SD residual"
         if not rest:
             return f"{kind}, residual"
-        named = label(rest) if kind == "sd" else ", ".join(label(part) for part in rest.split("."))
+        named = label(rest) if kind == "sd" else ", ".join(map(label, _two(rest, known)))
         return f"{'SD' if kind == 'sd' else 'Corr'} {named}, residual"
     if kind == "sd":
         return f"SD {label(rest)}, {label(row['group'])}"
-    return f"Corr {', '.join(label(part) for part in rest.split('.'))}, {label(row['group'])}"
+    return f"Corr {', '.join(map(label, _two(rest, known)))}, {label(row['group'])}"
 
 
 def estimate_text(row: Mapping[str, Any], style: str, uncertainty: str) -> str:
