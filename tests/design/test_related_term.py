@@ -14,6 +14,7 @@ from henderson.contract.design import RelatedEffects
 from henderson.design import known_term
 from henderson.engine.factor.sparse import pairs
 from henderson.engine.given import fit_at
+from henderson.engine.row_forms import row_forms
 from henderson.errors import DataError, FormulaError, NotAvailable
 from henderson.prediction.breeding_values import breeding_values
 
@@ -66,7 +67,7 @@ def test_is_the_fit_with_independent_effects(both):
     np.testing.assert_allclose(sparse.varcorr["vcov"], dense.varcorr["vcov"], rtol=ESTIMATED)
     at = replace(sparse.engine, lam=dense.engine.lam, theta=dense.engine.theta)
     assert at.criterion.deviance(at.theta) == pytest.approx(dense.deviance, abs=SAME)
-    for name in ("coef_table", "anova", "variance_errors", "heritability", "breeding_values", "r2", "icc"):
+    for name in ("coef_table", "anova", "variance_errors", "heritability", "breeding_values", "r2", "icc", "augment"):
         one, other = (getattr(fit, name) for fit in both)
         one, other = (one(), other()) if callable(one) else (one, other)
         one, other = (np.asarray(table if isinstance(table, tuple) else table.select_dtypes("number"), float)
@@ -84,6 +85,11 @@ def test_predictions_and_their_errors(both, data):
     new = data.head(4).assign(animal=["a7", "a0", "a49", "a30"], pe=["a7", "new", "new", "a30"])
     one, other = (fit.predict(new, re="all", se=True, new_levels="population") for fit in both)
     np.testing.assert_allclose(other, one, rtol=ESTIMATED)
+
+
+def test_forms_between_rows(both):
+    one, other = (row_forms(fit.engine).loads.block(np.arange(0, 120, 17)) for fit in both)
+    np.testing.assert_allclose(other, one, atol=ESTIMATED)
 
 
 def test_refitted_and_by_maximum_likelihood(both, data):
@@ -245,6 +251,13 @@ def test_refused_by_name(data, monkeypatch):
     monkeypatch.setattr(pairs, "free_memory", lambda: 1e4)
     with pytest.raises(DataError, match=r"100 effects have a Cholesky factor of [\d,]+ numbers, which takes 0.0 GB"):
         henderson.lmer("y ~ x + (x | animal)", data, relmat={"animal": A})
+
+
+def test_statsmodels_door_has_them(data, slopes):
+    fit = henderson.mixedlm("y ~ x + (x | animal) + (1 | block)", data, weights="w", relmat={"animal": relatives()})
+    found = fit.fit()
+    assert found.llf == pytest.approx(slopes.llf, abs=SAME)
+    np.testing.assert_allclose(found.breeding_values()["value"], slopes.breeding_values()["value"], atol=ESTIMATED)
 
 
 def test_saved_and_read(slopes, data, tmp_path):

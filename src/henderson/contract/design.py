@@ -49,15 +49,17 @@ class RelatedEffects:
     ----------
     relation : Relation
         A.
-    diagonal : (J,) array
-        A_jj.
     observed : (m,) intp array
         The levels that have rows.
     """
 
     relation: Relation
-    diagonal: np.ndarray
     observed: np.ndarray
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """A_jj, (J,)."""
+        return self.relation.diagonal
 
     def of_levels(self, effects: np.ndarray) -> np.ndarray:
         """The effects themselves."""

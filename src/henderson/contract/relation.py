@@ -25,15 +25,18 @@ class Relation:
     ----------
     root : (J, J) csr_array
         R, lower triangular.
+    diagonal : (J,) array
+        A_jj.
 
     Examples
     --------
-    >>> halved = Relation(sparse.csr_array([[1.0, 0.0], [-0.5, 1.0]]))  # a parent and its offspring
+    >>> halved = Relation(sparse.csr_array([[1.0, 0.0], [-0.5, 1.0]]), np.array([1.0, 1.25]))  # parent, offspring
     >>> halved.to_levels(np.array([[[1.0, 1.0]]]))
     array([[[1. , 1.5]]])
     """
 
     root: sparse.csr_array
+    diagonal: FloatArray
 
     @lazy
     def precision(self) -> sparse.csr_array:
@@ -68,9 +71,10 @@ class Relation:
         return np.ascontiguousarray(self._solver.solve(np.ascontiguousarray(flat.T), which).T).reshape(array.shape)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"data": self.root.data, "indices": self.root.indices, "indptr": self.root.indptr}
+        root = {"data": self.root.data, "indices": self.root.indices, "indptr": self.root.indptr}
+        return {**root, "diagonal": self.diagonal}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         J = len(state["indptr"]) - 1
         root = sparse.csr_array((state["data"], state["indices"], state["indptr"]), shape=(J, J))
-        self.__dict__.update(root=root)
+        self.__dict__.update(root=root, diagonal=state["diagonal"])

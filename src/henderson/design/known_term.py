@@ -167,7 +167,7 @@ def known_term(
         )
     if _stays_sparse(related, relation, len(codes)):
         structure, part = structured_effects(bar, part, columns)
-        effects = RelatedEffects(Relation(relation.inverse_root), relation.diagonal, np.unique(codes))
+        effects = RelatedEffects(Relation(relation.inverse_root, relation.diagonal), np.unique(codes))
         term = RandomTerm(bar.name, relation.labels, part.names, structure, bar.label, known=effects)
         return term, TermRows(codes, varying), RandomSpec(group, part, relation.labels)
     root = _orthogonal_root(relation, codes, varying[:, 0], weights)

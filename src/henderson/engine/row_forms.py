@@ -24,6 +24,8 @@ from henderson.contract.rows import Rows
 from henderson.engine.criterion import Evaluation
 from henderson.engine.factor.iterative.rest import IterativeRest
 from henderson.engine.factor.rest_matrix import RestMatrix, rest_matrix
+from henderson.engine.factor.sparse.loads import SparseLoads
+from henderson.engine.factor.sparse.rest import SparseRest
 from henderson.engine.fit import Fit
 from henderson.engine.iterated_loads import IteratedLoads
 from henderson.engine.residual.fit import StructuredFit
@@ -47,14 +49,14 @@ class RowForms(RowsOfPoint):
 
     Attributes
     ----------
-    loads : RowLoads, or IteratedLoads
+    loads : RowLoads, IteratedLoads or SparseLoads
     explained : (n,) array
         z'Wz = 1 − (V⁻¹)_ii.
     random : (n,) array
         z'Gz = V_ii − 1.
     """
 
-    loads: RowLoads | IteratedLoads
+    loads: RowLoads | IteratedLoads | SparseLoads
     explained: FloatArray
     random: FloatArray
 
@@ -122,12 +124,14 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
     ]
     vc, random = columns.copy(), np.zeros(n)
     for block, lam, scores, z, matrix in zip(blocks.blocks, point.lam, point.scores, Z, matrices):
-        effects = small.left(lam @ lam.T, scores)  # (q, p + 1, J)
+        effects = block.of_levels(small.left(lam @ lam.T, scores))  # (q, p + 1, J)
         vc -= np.asarray(matrix @ effects.transpose(2, 0, 1).reshape(block.size, -1))
         if rows.terms[block.terms[0]].codes is None:
             random += float((lam @ lam.T)[0, 0]) * np.asarray(matrix.power(2).sum(axis=1)).ravel()
         else:
-            random += np.square(z @ lam).sum(axis=1)
+            own = np.square(z @ lam).sum(axis=1)
+            related = block.relation
+            random += own if related is None else own * related.diagonal[rows.terms[block.terms[0]].codes]
     v = np.append(-point.beta, 1.0)
     loads = loads_of(point, rows, Z, matrices)
     return RowForms(
@@ -226,7 +230,7 @@ class RowLoads:
 
 def loads_of(
     point: Evaluation, rows: Rows, Z: list[FloatArray], matrices: list[sparse.csr_array]
-) -> RowLoads | IteratedLoads:
+) -> RowLoads | IteratedLoads | SparseLoads:
     """Of rows with columns Z (n, q) of every block, and the blocks of the design matrix."""
     system, blocks, factor = point.criterion.system, point.criterion.blocks, point.factor
     codes, half = np.zeros(0, np.intp), np.zeros((0, rows.n))
@@ -242,6 +246,8 @@ def loads_of(
     rest = sparse.csr_array(sparse.hstack([matrices[k] for k in blocks.rest], format="csr"))
     if isinstance(factor.rest, IterativeRest):
         return IteratedLoads(codes, half, moved, rest, factor.rest)
+    if isinstance(factor.rest, SparseRest):
+        return SparseLoads(rest, factor.rest)
     W = rest_matrix(factor, factor.rest.weight_stacks())
     if has_front:
         between = system.product.sandwich(factor.rest)

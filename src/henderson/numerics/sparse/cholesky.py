@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.lapack import dlauum as lauum
 
 from henderson.numerics import lapack
 from henderson.numerics.lazy import lazy
@@ -172,7 +173,7 @@ def _inverse_of(batch: Batch, part: Part, known: dict[int, FloatArray]) -> Float
     """C⁻¹ among the columns and rows of each front of a batch, (B, m, m)."""
     B, w, r = batch.shape
     Z = np.empty((B, w + r, w + r))
-    own = part.inverse.transpose(0, 2, 1) @ part.inverse
+    own = _squared(part.inverse)
     if r:
         above = np.empty((B, r, r))
         for link in batch.parents:
@@ -185,6 +186,14 @@ def _inverse_of(batch: Batch, part: Part, known: dict[int, FloatArray]) -> Float
         own += Y.transpose(0, 2, 1) @ moved
     Z[:, :w, :w] = own
     return Z
+
+
+def _squared(low: FloatArray) -> FloatArray:
+    """L'L of lower triangular L (B, w, w)."""
+    if len(low) > 1:
+        return low.transpose(0, 2, 1) @ low
+    found = lauum(low[0], lower=1)[0]
+    return np.asarray(np.tril(found) + np.tril(found, -1).T)[None]
 
 
 def _taken(link: Link, Z: FloatArray) -> FloatArray:

@@ -22,9 +22,9 @@ from scipy import sparse
 from henderson.numerics.sparse.tree import Fronts, fronts_of, heights, minimum_degree
 
 #: sizes to which widths and depths are rounded up; larger ones stay as they are
-SIZES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64])
-#: rows from which what a front leaves is added as a matrix, not entry by entry
-LARGE = 64
+SIZES = np.array([0, 1, 2, 4, 8, 16, 32, 64])
+#: rows beyond which what a front leaves is added as a matrix, not entry by entry; none of them may be none
+LARGE = int(SIZES[-1])
 
 
 @lru_cache(maxsize=2 * LARGE)

@@ -126,6 +126,22 @@ class SparseRest:
                 out[one.first][:, :, one.row[same]] = (lam @ Z[same] @ lam.T).transpose(1, 2, 0)
         return out
 
+    def weights_on_pattern(self) -> sparse.csr_array:
+        """W where C has entries, (R, R)."""
+        pairs, rows, columns, values = self.pairs, [], [], []
+        for one, Z in zip(pairs.pairs, self._inverse):
+            found = self.lam[one.first] @ Z @ self.lam[one.second].T
+            down = pairs.slices[one.first].start + one.row[:, None, None] * pairs.q[one.first]
+            across = pairs.slices[one.second].start + one.column[:, None, None] * pairs.q[one.second]
+            at = down + np.arange(found.shape[1])[:, None], across + np.arange(found.shape[2])
+            row, column = (np.broadcast_to(place, found.shape) for place in at)
+            other = ~one.is_diagonal
+            rows += [row.ravel(), column[other].ravel()]
+            columns += [column.ravel(), row[other].ravel()]
+            values += [found.ravel(), found[other].ravel()]
+        where = np.concatenate(rows), np.concatenate(columns)
+        return sparse.csr_array((np.concatenate(values), where), shape=(pairs.n_effects,) * 2)
+
     def weigh(self, B: FloatArray) -> FloatArray:
         """WB."""
         return self.back(self.half(B))
