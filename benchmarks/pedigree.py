@@ -185,7 +185,7 @@ def line(name: str, python: str | None) -> dict[str, str]:
     how, found = HERDS[name], run(name)
     out = {
         "": name,
-        "model": f"`{how.formula.split(' ~ ')[1]}`",
+        "model": "`" + how.formula.split(" ~ ")[1].replace("|", r"\|") + "`",
         "rows": f"{found['n']:,}",
         "animals": f"{found['levels']:,}",
         "pedigree": seconds(found["pedigree"]),

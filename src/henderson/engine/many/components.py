@@ -224,7 +224,7 @@ def _bases(design: Design, rows: Rows, whiten: bool) -> list[FloatArray]:
 
 def _labels(design: Design, rows: Rows) -> tuple[np.ndarray, list[int]]:
     """Component of every level, terms one after another, and where each term's levels start."""
-    design.refuse_related("profiles, resampling, deletion, quantile and scaled residuals")
+    design.refuse_related("what takes a design apart (scaled residuals, resampling of cases)")
     starts = np.concatenate([[0], np.cumsum([t.n_levels for t in design.terms])])
     first = design.terms[0]
     if not first.loaded and all(t.group == first.group for t in design.terms):

@@ -204,6 +204,7 @@ def residual(fit: Fit) -> Draw:
     """
     if isinstance(fit, StructuredFit):
         return _scaled_residual(fit)
+    fit.design.refuse_related("the residual bootstrap")
     mean, rows = mean_of(fit), fit.rows
     root_weights = np.sqrt(rows.unit_weights)
     fitted = mean.copy()[:, None]

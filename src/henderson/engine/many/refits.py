@@ -195,9 +195,9 @@ class Refitter:
 def batched_components(
     fit: Fit, *, whiten: bool = True, separate: bool = False, most: int = MOST_DOUBLES_ALONE
 ) -> Components | None:
-    """The design taken apart, or None where it is too large to fit many together, a λ is not linear in θ, or residuals
-    have a structure."""
-    if fit.design.residual is not None or not layout_of(fit.design.terms).linear:
+    """The design taken apart, or None where it is too large to fit many together, a λ is not linear in θ, residuals
+    have a structure, or levels are related."""
+    if fit.design.residual is not None or fit.design.is_related or not layout_of(fit.design.terms).linear:
         return None
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects > 100_000:  # not even worth taking apart

@@ -27,6 +27,8 @@ from henderson.engine.search.start import first_point, point_after, restarts, wi
 
 #: share of the variance of y that the residual has where effects may stand in its place
 LITTLE = 0.01
+#: effects of related levels up to which descents are made from these sizes of all standard deviations, too
+FEW_RELATED, SIZES = 1_000, (0.1, 4.0)
 
 
 def search(
@@ -96,16 +98,20 @@ def _search_related(
     near: Evaluation | None,
     tolerance: float,
 ) -> Certified:
-    """The optimum where levels are related: a descent from a scored start, and where that ends singular others from a
-    natural and a large size. A survey takes levels to be independent."""
+    """The optimum where levels are related: a descent from a scored start; others from a natural and a large size
+    where that ends singular, and from a small and a large one where there are few effects, whose likelihoods have
+    several minima more often. A survey takes levels to be independent."""
     if near is not None:
         first = point_after(criterion, evaluate, near)
     else:
         first = first_point(criterion, evaluate, start)
     ended, starts = descend(criterion, evaluate, first, tolerance=tolerance), 1
     lam = ended.optimum.point.lam
-    singular = singular_blocks(criterion.blocks, lam)
-    for theta in widened_starts(criterion.blocks, lam, singular) if any(singular) else ():
+    blocks, singular = criterion.blocks, singular_blocks(criterion.blocks, lam)
+    others = widened_starts(blocks, lam, singular) if any(singular) else []
+    if sum(block.size for block in blocks.blocks) <= FEW_RELATED:
+        others += [blocks.theta([size * np.eye(block.q) for block in blocks.blocks]) for size in SIZES]
+    for theta in others:
         least, other_first = ended.optimum.point.deviance, evaluate(theta)
         if np.isfinite(other_first.deviance):
             other = descend(criterion, evaluate, other_first, beat=least, tolerance=tolerance)

@@ -1,7 +1,7 @@
 """What rows load on where levels have known relationships: forms z_i'Wz_k.
 
-The levels of one row meet in it, so z_i'Wz_i needs of W what stands where the equations have entries, which the
-inverse on the pattern has; between two rows it is solved for.
+The levels of one row of the fit meet in it, so z_i'Wz_i needs of W what stands where the equations have entries, which
+the inverse on the pattern has. Other rows, and pairs of rows, are solved for.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from scipy import sparse
 from henderson.engine.factor.sparse.rest import SparseRest
 
 FloatArray = np.ndarray
+
+#: rows that are solved for at once
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,24 @@ class SparseLoads:
 
     def diagonal(self) -> FloatArray:
         """z_i'Wz_i, (n,)."""
-        return np.asarray((self.rest @ self.solver.weights_on_pattern()).multiply(self.rest).sum(axis=1)).ravel()
+        W = self.solver.weights_on_pattern()
+        out = _squares(self.rest, W)
+        there, asked = (
+            sparse.csr_array((np.ones(one.nnz), one.indices, one.indptr), one.shape) for one in (W, self.rest)
+        )
+        apart = np.flatnonzero(_squares(asked, there) < np.diff(self.rest.indptr) ** 2)
+        for start in range(0, len(apart), AT_ONCE):  # levels that meet in no row of the fit
+            rows = apart[start : start + AT_ONCE]
+            z = self.rest[rows].toarray()
+            out[rows] = np.einsum("mr,rm->m", z, self.solver.weigh(z.T))
+        return out
 
     def block(self, rows: np.ndarray) -> FloatArray:
         """z_i'Wz_k of some rows, (m, m)."""
         asked = sparse.csr_array(self.rest[rows])
         return np.asarray(asked @ self.solver.weigh(asked.toarray().T))
+
+
+def _squares(z: sparse.csr_array, W: sparse.csr_array) -> FloatArray:
+    """z_i'Wz_i, (n,)."""
+    return np.asarray((z @ W).multiply(z).sum(axis=1)).ravel()
