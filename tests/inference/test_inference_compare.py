@@ -270,3 +270,17 @@ def test_a_coefficient_that_is_given_is_within_one_that_is_free():
         fit.remove_data()
     with pytest.raises(DataError, match="needs the rows of the data"):
         compare(given, free)
+
+
+def test_models_come_in_either_order():
+    """Once kr_compare(large, small) said "not nested", and bootstrap_compare drew under the larger model."""
+    cake = henderson.datasets.load("cake")
+    small = henderson.lmer("angle ~ temp + (1 | recipe:replicate)", cake)
+    large = henderson.lmer("angle ~ temp + recipe + (1 | recipe:replicate)", cake)
+    other = henderson.lmer("angle ~ recipe + (1 | recipe:replicate)", cake)
+    assert henderson.kr_compare(large, small).equals(henderson.kr_compare(small, large))
+    one, two = (henderson.bootstrap_compare(*pair, n=5, seed=1) for pair in ((small, large), (large, small)))
+    assert one.equals(two)
+    assert one["statistic"].iloc[0] > 0.1
+    with pytest.raises(ValueError, match="not nested"):
+        henderson.bootstrap_compare(small, other, n=5)

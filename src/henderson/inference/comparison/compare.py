@@ -101,10 +101,9 @@ def compare(
         return _likelihood_ratios(fits, refit)
     if len(fits) != 2 or not all(isinstance(fit, Fit) for fit in fits):
         raise ValueError(f"method {method!r} compares two models, both with random effects")
-    small, large = sorted(fits, key=lambda fit: likelihood_of(fit).n_parameters)
     if method == "kenward-roger":
-        return kr_compare(small, large)
-    return bootstrap_compare(small, large, n=1000 if n is None else n, seed=seed)
+        return kr_compare(*fits)
+    return bootstrap_compare(*fits, n=1000 if n is None else n, seed=seed)
 
 
 def _fits(models: Sequence[Any]) -> list[Any]:
@@ -224,13 +223,18 @@ def restriction(small: Fit, large: Fit) -> tuple[FloatArray, FloatArray]:
     return rows, rows[:, large.kept] @ given
 
 
+def _smaller_first(one: Any, other: Any) -> list[Fit]:
+    """Two fits, the one with fewer parameters first: R's users write the larger one first."""
+    return sorted((fit_from(one), fit_from(other)), key=lambda fit: likelihood_of(fit).n_parameters)
+
+
 def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     """Kenward and Roger's F test of the fixed effects by which two models differ.
 
     Parameters
     ----------
     small, large : Fit or MixedLMResults
-        The same random part; fits by ML are refitted by REML.
+        The same random part, in either order; fits by ML are refitted by REML.
 
     Returns
     -------
@@ -246,7 +250,7 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     >>> kr_compare(small, large).round(3).to_dict("records")
     [{'num_df': 2.0, 'den_df': 42.0, 'F': 0.249, 'p': 0.781}]
     """
-    small, large = fit_from(small), fit_from(large)
+    small, large = _smaller_first(small, large)
     check_same_rows([small, large])
     notes = () if large.reml else ("refitted by REML",)
     test = infer(by(large, reml=True), ddf="kenward-roger").f_test(*restriction(small, large))
@@ -263,7 +267,7 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     Parameters
     ----------
     small, large : Fit or MixedLMResults
-        Refitted by ML when they are REML fits.
+        In either order; refitted by ML when they are REML fits.
     n : int
         Number of responses drawn.
     seed : int, optional
@@ -285,10 +289,11 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     >>> bool(0.6 < test["p_boot"].iloc[0] < 0.95)
     True
     """
-    small, large = fit_from(small), fit_from(large)
+    small, large = _smaller_first(small, large)
     for fit in (small, large):
         fit.observed_for("compare(method='bootstrap')")
     check_same_rows([small, large])
+    check_nested(small, large)
     notes = ("refitted by ML",) if small.reml or large.reml else ()
     small, large = by(small, reml=False), by(large, reml=False)
     ratio = _ratio(small, large, False)
