@@ -12,12 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from henderson.contract.rows import Rows
 from henderson.design.learning import Witness, complete_rows
 from henderson.design.streamed import Reader, Tally, rows_of
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Sums, parts_of
 from henderson.engine.sums.one_pass import FIRST, OnePass, Totals, guessed, in_exact_basis
+from henderson.numerics.overlap import work_beside
 from henderson.numerics.threads import blas_threads
 from henderson.sources.streams.distinct import Kinds
 from henderson.sources.streams.source import Part
@@ -79,15 +81,19 @@ class Summing:
         return cls(reader, Tally.nothing(reader, witness), blocks, guess)
 
     def __call__(self, parts: Iterable[Part]) -> Summed:
-        """Sum some parts."""
+        """Sum some parts; rows are summed while the next are read."""
         tally, totals = self.tally.copy(), Totals.none(self.reader.design)
         sums = None if self.guess is None else Sums(self.blocks, self.guess)
+
+        @blas_threads(products=None)
+        def add(rows: Rows) -> None:
+            totals.add(rows)
+            if sums is not None:
+                for part in parts_of(rows, self.blocks):
+                    sums.add(part)
+
         with blas_threads(products=None):
-            for rows in rows_of(parts, self.reader, tally):
-                totals.add(rows)
-                if sums is not None:
-                    for part in parts_of(rows, self.blocks):
-                        sums.add(part)
+            work_beside(rows_of(parts, self.reader, tally), add)
         return Summed(tally, totals, sums)
 
     def finish(self, done: Summed) -> OnePass:
