@@ -91,6 +91,11 @@ def test_variance_functions():
     assert design.residual.variance[0].of_fitted
 
 
+def test_visits_with_raised_digits_are_in_order():
+    data = DATA.assign(visit=DATA["visit"].replace({"V1": "²", "V2": "³"}))
+    assert list(made("ident(arm) * ar1(visit | patient)", data)[0].residual.visits) == ["V3", "V4", "²", "³"]
+
+
 def test_a_column_called_as_the_fitted_values_is_in_backticks():
     data = DATA.rename(columns={"age": "fitted"})
     design, rows = made("power(`fitted`)", data)

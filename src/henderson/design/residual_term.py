@@ -181,4 +181,4 @@ def _visits(parsed: ParsedResidual, columns: Columns, groups: Groups) -> tuple[n
 
 def _natural(text: str) -> list[Any]:
     """A key by which numbers in texts count as numbers."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in _NUMBER.split(text) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _NUMBER.split(text) if part]
