@@ -4,8 +4,9 @@
 
 Each model is fitted once; then a million new rows, whose pairs of levels are drawn at random, are predicted with all
 random effects and 95 % prediction intervals: with the parameters' uncertainty and Satterthwaite's degrees of freedom,
-and with the variances taken as known. CPU seconds of the median of three runs, on one thread; the first run makes what
-all rows share, the later ones use it. A table is written to results/predictions.md.
+and with the variances taken as known; then as rows of subjects that the fit does not have, new observations and means.
+CPU seconds of the median of three runs, on one thread; the first run makes what all rows share, the later ones use it.
+A table is written to results/predictions.md.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import henderson
 
 RESULTS = Path(__file__).parent / "results" / "predictions.md"
 ROWS = 1_000_000
+#: a subject that no fit has
+NEW = 999_999
 
 
 def crossed(slopes: bool) -> tuple[str, pd.DataFrame]:
@@ -49,6 +52,14 @@ PROBLEMS = {
 }
 
 
+WAYS: dict[str, dict[str, object]] = {
+    "estimated": {},
+    "taken as known": {"variance_uncertainty": False},
+    "estimated, all subjects new": {"new_levels": "population"},
+    "estimated, all subjects new, means": {"new_levels": "population", "interval": "confidence"},
+}
+
+
 def new_rows(formula: str, data: pd.DataFrame) -> pd.DataFrame:
     """Rows whose columns are drawn independently from those of the data."""
     rng = np.random.default_rng(1)
@@ -71,9 +82,10 @@ def main() -> None:
     for name, make in PROBLEMS.items():
         formula, data = make()
         rows = new_rows(formula, data)
-        for what, options in (("estimated", {}), ("taken as known", {"variance_uncertainty": False})):
+        for what, options in WAYS.items():
             fit = henderson.lmer(formula, data)
-            call = partial(fit.predict, rows, re="all", interval="prediction", **options)
+            given = rows.assign(s=NEW) if "new_levels" in options else rows
+            call = partial(fit.predict, given, **{"re": "all", "interval": "prediction", **options})
             first = seconds(call)
             again = statistics.median(seconds(call) for _ in range(3))
             lines.append(f"| {name} | {what} | {first:.1f} | {again:.1f} |")
