@@ -112,3 +112,13 @@ def test_a_covariate_called_as_the_intercept_has_its_own_interval():
     got = lmer("y ~ `(Intercept)` + (1 | g)", data.rename(columns={"x": "(Intercept)"}))
     np.testing.assert_allclose(got.conf_int(), want.conf_int(), rtol=1e-8)
     np.testing.assert_allclose(got.conf_int(method="wald"), want.conf_int(method="wald"), rtol=1e-6)
+
+
+def test_of_a_long_table_the_prompt_shows_both_ends():
+    frame = ResultFrame({"estimate": np.arange(2000.0)}, index=pd.RangeIndex(2000, name="animal"))
+    lines = repr(frame).splitlines()
+    assert [line.split()[0] for line in (lines[1], lines[10], lines[11], lines[20])] == ["0", "9", "1990", "1999"]
+    assert lines[-1] == "2,000 rows, of which the first and the last 10 are shown"
+    assert frame._repr_html_().count("<tr>") < 30
+    assert len(ResultFrame({"estimate": np.arange(500.0)}, index=frame.index[:500]).__repr__().splitlines()) == 501
+    assert len(frame.to_markdown().splitlines()) > 2000

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from henderson.tables.table import Table
+
+#: rows up to which a table shows itself whole
+WHOLE = 500
+#: rows at either end of a longer one that are shown
+ENDS = 10
 
 
 class ResultFrame(pd.DataFrame):
@@ -53,11 +59,19 @@ class ResultFrame(pd.DataFrame):
         heading, keys = str(self.attrs.get("heading", "")), int(self.attrs.get("keys", 0))
         return Table(pd.DataFrame(self), heading, self.notes, keys=keys)
 
+    def _shown(self) -> Table:
+        """What the prompt shows: of a long table both ends."""
+        if len(self) <= WHOLE:
+            return self.as_table()
+        ends = pd.DataFrame(self).iloc[[*range(ENDS), *range(-ENDS, 0)]]
+        note = f"{len(self):,} rows, of which the first and the last {ENDS} are shown"
+        return replace(self.as_table(), frame=ends, notes=(*self.notes, note))
+
     def __repr__(self) -> str:
-        return str(self.as_table())
+        return str(self._shown())
 
     def _repr_html_(self) -> str:
-        return self.as_table().to_html()
+        return self._shown().to_html()
 
     def to_html(self, *args: Any, **kwargs: Any) -> Any:
         """HTML as in `Table`; with arguments, pandas'."""
