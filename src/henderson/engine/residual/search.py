@@ -24,7 +24,7 @@ from henderson.engine.residual.markov import MarkovModel
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
-from henderson.engine.residual.starts import by_moments, elsewhere, of_summed, starts_of
+from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_summed, starts_of
 from henderson.engine.residual.summed import SummedModel
 from henderson.engine.search.optimize import Optimum, minimize
 from henderson.errors import DataError
@@ -42,7 +42,7 @@ LOWER = 1e-7
 NEGATIVE = 1e-4
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
-#: rows a variance parameter below which all starts are tried
+#: rows a variance parameter below which all starts are tried, and correlations of either sign
 FEW = 20
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
@@ -106,11 +106,11 @@ def search_blocks(
             tell(model.evaluations)
         return point
 
-    def descend(phi: FloatArray) -> Optimum[End] | None:
+    def descend(phi: FloatArray, beat: float = -np.inf) -> Optimum[End] | None:
         first = evaluate(phi)
         if not len(phi) and np.isfinite(first.deviance):
             return Optimum(first, 1, 0.0, 0.0, True, "nothing to estimate", (), first)
-        return minimize(evaluate, first) if np.isfinite(first.deviance) else None
+        return minimize(evaluate, first, beat=beat) if np.isfinite(first.deviance) else None
 
     starts = starts_of(model, rows)
     if summed is not None and near is None:
@@ -130,6 +130,11 @@ def search_blocks(
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
+    for phi in of_either_sign(model, rows) if few and _is_certified(model, best) else ():
+        other_sign = descend(phi, best.point.deviance)
+        tried += 1
+        if other_sign is not None and _is_preferred(model, other_sign, best, few):
+            best = other_sign
     for first in elsewhere(model, rows, best.point, evaluate) if near is None else ():
         other = minimize(evaluate, first, beat=best.point.deviance)
         tried += 1

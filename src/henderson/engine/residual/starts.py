@@ -2,8 +2,9 @@
 
 1. `starts_of`: shares of the variance for the random effects, and for the residuals what products of least-squares
    residuals say (or as if they were all but independent).
-2. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
-3. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
+2. `of_either_sign`: where rows are few, correlations that fall with the lag whatever the products say.
+3. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
+4. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ FloatArray = np.ndarray
 SHARES = (0.3, 0.05, 0.7)
 #: share of the variance that a term has at least where moments say what it begins with
 LEAST = 0.01
-#: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and the
-#: correlations of neighbours there
+#: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and
+#: correlations of neighbours in these and where rows are few
 NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
 #: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
 LIFTED, AGAIN = 0.3, 4
@@ -33,14 +34,29 @@ LIFTED, AGAIN = 0.3, 4
 
 def starts_of(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
     """Coordinates to begin from, the best guess first."""
-    e, degree = _least_squares(model, rows), model.residual.degree
+    e = _least_squares(model, rows)
     assert rows.residual is not None
     found = model.residual.starts(e, rows.residual, rows.weights)
-    shares = SHARES if model.layouts else (0.0,)
-    for share in shares:
+    for share in SHARES if model.layouts else (0.0,):
         for psi in found:
-            sizes = [share / max(len(model.layouts), 1)] * len(model.layouts)
-            yield _start_of(model, sizes, np.where(degree > 0, (1 - share) * psi, psi))
+            yield _sharing(model, share, psi)
+
+
+def of_either_sign(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
+    """Coordinates with correlations ρ^lag, ρ near one, middling and negative, whatever the products of residuals say.
+
+    Of few rows those are mostly noise, and the optimum may have correlations of the other sign.
+    """
+    if model.residual.structure.memory != 0:
+        for psi in _correlated(model, rows):
+            yield _sharing(model, SHARES[0] if model.layouts else 0.0, psi)
+
+
+def _correlated(model: BlockModel, rows: Rows) -> list[FloatArray]:
+    """The structure's parameters, as if residuals correlated as powers of each of `CORRELATED`."""
+    e = _least_squares(model, rows)
+    assert rows.residual is not None
+    return [model.residual.starts(e, rows.residual, rows.weights, rho=rho)[0] for rho in CORRELATED]
 
 
 def _least_squares(model: BlockModel, rows: Rows) -> FloatArray:
@@ -48,6 +64,12 @@ def _least_squares(model: BlockModel, rows: Rows) -> FloatArray:
     c = np.empty((rows.n, model.p + 1))
     model.basis.rows(rows, c)
     return c[:, -1] if rows.weights is None else c[:, -1] / np.sqrt(rows.weights)
+
+
+def _sharing(model: BlockModel, share: float, psi: FloatArray) -> FloatArray:
+    """φ where the random effects have a share of the variance, each term as much."""
+    sizes = [share / max(len(model.layouts), 1)] * len(model.layouts)
+    return _start_of(model, sizes, np.where(model.residual.degree > 0, (1 - share) * psi, psi))
 
 
 def _start_of(model: BlockModel, sizes: list[float], psi: FloatArray) -> FloatArray:
@@ -69,9 +91,7 @@ def _shared(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]
     noisy = [2 * term.n_levels * term.n_columns > model.n for term in model.design.terms]
     if not any(noisy) or model.residual.structure.memory == 0:
         return []
-    e, degree, found = _least_squares(model, rows), model.residual.degree, []
-    assert rows.residual is not None
-    family = [model.residual.starts(e, rows.residual, rows.weights, rho=rho)[0] for rho in CORRELATED]
+    degree, family, found = model.residual.degree, _correlated(model, rows), []
     for noise in NOISE:
         sizes = [noise / sum(noisy) if own else SHARES[1] / len(noisy) for own in noisy]
         tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - noise) * psi, psi))) for psi in family]
