@@ -10,6 +10,7 @@ from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.fit import fit_design
 from henderson.engine.search.basins import distinct
+from henderson.engine.search.cones import _root
 from henderson.engine.search.optimize import minimize
 from henderson.engine.search.survey import Survey, spread
 
@@ -193,3 +194,10 @@ def test_an_end_with_little_left_to_the_residual_is_not_taken_for_the_lowest():
     y, x = (np.array(one.split(), float) for one in rows)
     data = {"y": y, "x": x, "g": list("abbbbbbcddeefffg"), "h": list("abbcbcaabbcaabab")}
     assert lmer("y ~ 1 + (x | g) + (x | h)", data).deviance == pytest.approx(47.490589, abs=1e-5)
+
+
+def test_a_frame_where_effects_are_far_larger_than_what_is_seen():
+    """λλ' + I/a had lost I/a to rounding, and a fit ended in NumPy's LinAlgError."""
+    found = _root(np.array([[[1e10, 0.0], [3e9, 0.0]]]), 1.0)[0]
+    assert found[0] == pytest.approx([1e10, 0.0])
+    assert found[1] == pytest.approx([3e9, np.sqrt(1.09)])

@@ -82,10 +82,20 @@ def frames(of: Sequence[Cone], theta: FloatArray) -> FloatArray:
             out[:, place, place] = np.sqrt(1.0 / one.a + theta[:, place] ** 2)
             continue
         lam = one.lam(theta)
-        T = np.linalg.cholesky(lam @ lam.transpose(0, 2, 1) + np.eye(one.q) / one.a)
+        T = _root(lam, one.a)
         to, by, row, column = _entries(one.q)
         out[:, one.parameters[to], one.parameters[by]] = T[:, row, column]
     return out
+
+
+def _root(lam: FloatArray, a: float) -> FloatArray:
+    """T, lower triangular with TT' = λλ' + I/a, (B, q, q); by rotations where λ is so large that the sum lost I/a."""
+    try:
+        return np.linalg.cholesky(lam @ lam.transpose(0, 2, 1) + np.eye(lam.shape[-1]) / a)
+    except np.linalg.LinAlgError:
+        small = np.broadcast_to(np.eye(lam.shape[-1]) / np.sqrt(a), lam.shape)
+        R = np.linalg.qr(np.concatenate([lam.transpose(0, 2, 1), small], axis=1)).R
+        return R.transpose(0, 2, 1) * np.sign(np.einsum("bii->bi", R))[:, None, :]
 
 
 @lru_cache(maxsize=64)
