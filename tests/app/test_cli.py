@@ -184,6 +184,13 @@ WRONG = {
     "unknown option": (("fit", SLEEP, "sleepstudy", "--mll"), "--mll"),
     "unknown command": (("fitt",), "fitt"),
     "no command": ((), "COMMAND"),
+    "--vc twice by one name": (
+        ("fit", SLEEP, "sleepstudy", "--groups", "Subject", *("--vc", "a=0 + Days") * 2),
+        "twice",
+    ),
+    "--out without a name": (("fit", SLEEP, "sleepstudy", "--out", ""), "no name"),
+    "--out is a folder": (("fit", SLEEP, "sleepstudy", "--out", "/"), "a folder"),
+    "--level without --interval": (("predict", "m.json", "sleepstudy", "--level", "0.9"), "--interval"),
     "unknown data set to describe": (("datasets", "rails"), "rails"),
 }
 
@@ -205,6 +212,7 @@ def test_files_that_are_not_what_they_say(capsys, tmp_path):
     (tmp_path / "latin.csv").write_bytes(b"Reaction,Days,Subject\n1,2,\xff\xfe\n")
     (tmp_path / "ragged.csv").write_text('a,b\n1,2\n3,4,5\n"', encoding="utf-8")
     (tmp_path / "plain.csv.gz").write_text("a,b\n1,2\n", encoding="utf-8")
+    (tmp_path / "semicolons.csv").write_text("Reaction;Days;Subject\n1,5;2;3\n", encoding="utf-8")
     for path in [*tmp_path.iterdir(), tmp_path]:
         code, out, err = run(capsys, "fit", SLEEP, path)
         assert (code, out, err.count("\n")) == (2, "", 1), path.name
@@ -447,6 +455,15 @@ def test_rows_that_come_in_parts(capsys, tmp_path):
         assert (code, err) == (0, "")
         assert "Number of obs: 180, groups:  Subject, 18" in out
         assert f"{wanted['deviance']:.1f}" in out
+    # what was saved of them is compared and predicts, also what comes in parts
+    saved, simple = tmp_path / "parts.json", tmp_path / "simple.henderson"
+    run(capsys, "fit", SLEEP, tmp_path / "*.parquet", "--out", saved)
+    run(capsys, "fit", "Reaction ~ Days + (1 | Subject)", "sleepstudy", "--save", simple)
+    code, out, err = run(capsys, "compare", simple, saved)
+    assert (code, err) == (0, "")
+    assert "42.837" in out
+    code, whole, _ = run(capsys, "predict", saved, "sleepstudy", "--interval", "confidence")
+    assert run(capsys, "predict", saved, tmp_path / "*.parquet", "--interval", "confidence") == (0, whole, "")
     code, out, err = run(capsys, "fit", "Reaction ~ nothing + (1 | Subject)", tmp_path / "*.parquet")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "no column 'nothing'" in err

@@ -9,6 +9,7 @@ import pytest
 from henderson import DataError, MixedLM, datasets, lmer, mixedlm
 from henderson.diagnostics import one_step
 from henderson.engine import row_forms
+from henderson.engine.many import deletions
 from oracle_data import cases, frame, normal
 
 # of a measure that is 1 or so: both searches end where the deviance is flat, and know variances to half the digits
@@ -246,3 +247,18 @@ def test_rows_print_with_their_labels():
     lines = str(fit.influence(exact=False)).splitlines()
     assert lines[2].startswith("row ")
     assert lines[3].startswith("0 ")
+
+
+def test_so_many_fits_that_they_take_hours_are_spared(monkeypatch):
+    """More than so many fits one after another: variances are held, and the table says so; exact=True does them."""
+    monkeypatch.setattr(deletions, "MANY", 3)
+    monkeypatch.setattr(deletions, "batched_components", lambda fit: None)  # no model is small
+    fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
+    spared, exact = fit.influence("Batch"), fit.influence("Batch", exact=True)
+    assert "held at their estimates" in str(spared)
+    assert "exact=True would fit the model 6 times" in str(spared)
+    np.testing.assert_array_equal(spared["cooks"], fit.influence("Batch", exact=False)["cooks"])
+    assert "rvc[sigma2]" in exact
+    assert "rvc[sigma2]" not in spared
+    with pytest.raises(ValueError, match="exact=True"):
+        fit.plot.influence("Batch", "rvc[sigma2]")

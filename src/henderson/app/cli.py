@@ -11,22 +11,28 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from henderson import __version__, datasets
 from henderson.app.record import as_record
-from henderson.app.tables import read_table, table_or_stream
+from henderson.app.tables import table_or_stream
 from henderson.errors import DataError
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
 
 #: what holds a model
 SAVED = "a file that fit wrote: FILE.henderson (--save) or FILE.json (--out)"
-#: their endings
+#: what is a table
+TABLE = (
+    "a .csv, .tsv or .parquet file, or the name of a data set; a glob in quotes ('visits/*.parquet'), a folder, a "
+    "Feather file or SQL text are read in parts"
+)
+#: endings of files that hold models
 ENDINGS = (".henderson", ".json")
 
 
@@ -107,12 +113,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: henderson predict sleep.henderson new.csv --interval confidence --out predictions.csv",
     )
     predict.add_argument("model", help=SAVED)
-    predict.add_argument("data", help="a .csv, .tsv or .parquet file, or the name of a data set")
+    predict.add_argument("data", help=TABLE)
     predict.add_argument(
         "--re", choices=("all", "none"), default="all", help="with random effects (default) or without"
     )
     predict.add_argument("--interval", choices=("confidence", "prediction"), help="add standard errors and limits")
-    predict.add_argument("--level", type=float, default=0.95, help="of the limits (default: 0.95)")
+    predict.add_argument("--level", type=float, help="of the limits (default: 0.95)")
     predict.add_argument("--ddf", metavar="METHOD", help="degrees of freedom of the limits; by default the model's")
     predict.add_argument("--new-levels", choices=("raise", "population"), default="raise", help="levels not in the fit")
     predict.add_argument("--out", metavar="FILE", help="write there instead of to stdout")
@@ -139,11 +145,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_model(command: argparse.ArgumentParser) -> None:
     """The arguments that say what to fit to what."""
     command.add_argument("formula", help="a formula with bars, or without when --groups is given")
-    command.add_argument(
-        "data",
-        help="a .csv, .tsv or .parquet file, or the name of a data set; a glob in quotes ('visits/*.parquet'), a "
-        "folder, a Feather file or SQL text are read in parts",
-    )
+    command.add_argument("data", help=TABLE)
     command.add_argument("--ml", action="store_true", help="maximum likelihood (default: REML)")
     command.add_argument("--weights", metavar="COLUMN", help="prior weights")
     command.add_argument("--groups", metavar="COLUMN", help="fit as statsmodels' MixedLM does, by these groups")
@@ -184,10 +186,12 @@ def _run_datasets(args: argparse.Namespace) -> None:
 def _run_fit(args: argparse.Namespace) -> None:
     if args.save is not None:
         if Path(args.save).suffix != ".henderson":
-            raise ValueError(f"{args.save}: a saved model is a .henderson file")
-        _need_folder(args.save)
+            raise ValueError(f"{args.save!r}: a saved model is a .henderson file")
+        _need_place(args.save)
     result, text, messages = _fitted(args, lambda result: _tables(result, args))
     print(text)
+    if args.save is not None or args.out is not None:
+        result.engine.digest.read()  # rows in parts are gone through once more: `compare` needs to know which they were
     record = None if args.out is None else as_record(result, formula=args.formula, warned=messages)
     for message in messages if record is None else record["warnings"]:
         _say(f"warning: {message}")
@@ -207,24 +211,51 @@ def _tables(result: Any, args: argparse.Namespace) -> str:
 
 
 def _run_predict(args: argparse.Namespace) -> None:
-    if args.out is not None:
-        _need_folder(args.out)
-    model = _saved(args.model)
-    options: dict[str, Any] = {"re": args.re, "new_levels": args.new_levels, "ddf": args.ddf, "level": args.level}
+    _need_place(args.out)
+    options: dict[str, Any] = {"re": args.re, "new_levels": args.new_levels}
     if args.interval is not None:
-        options["interval"] = args.interval
-    elif args.ddf is not None:
-        raise ValueError("--ddf goes with --interval")
-    found: Any = model.predict(read_table(args.data), **options)
-    table = found.rename("estimate").to_frame() if args.interval is None else found
-    text = table.to_csv(index_label="row")
-    if args.out is None:
-        print(text, end="")
-    else:
-        Path(args.out).write_text(text, encoding="utf-8")
+        options |= {"interval": args.interval, "ddf": args.ddf, "level": 0.95 if args.level is None else args.level}
+    for option in ("ddf", "level"):
+        if getattr(args, option) is not None and args.interval is None:
+            raise ValueError(f"--{option} goes with --interval")
+    tables = _predictions(_saved(args.model), table_or_stream(args.data), options)
+    first = next(tables)  # what is wrong with the table is said before a file is there
+    with nullcontext(sys.stdout) if args.out is None else Path(args.out).open("w", encoding="utf-8") as file:
+        first.to_csv(file, index_label="row")
+        for table in tables:
+            table.to_csv(file, header=False)
 
 
-def _need_folder(place: str) -> None:
+def _predictions(model: Any, data: Any, options: dict[str, Any]) -> Iterator[pd.DataFrame]:
+    """Predictions of a table, or of rows in parts, part by part with their numbers from the first on."""
+    from henderson.sources.frames import as_pandas
+    from henderson.sources.streams.registry import is_stream
+
+    if not is_stream(data):
+        yield _estimates(model.predict(data, **options))
+        return
+    before = 0
+    with data.held(None) as source:
+        for part in source.parts(source.names):
+            try:
+                found = _estimates(model.predict(as_pandas(part.given), **options))
+            except ValueError as error:
+                raise ValueError(f"{part.where}: {error}") from error
+            found.index = range(before, before + len(found))
+            before += len(found)
+            yield found
+
+
+def _estimates(found: Any) -> Any:
+    return found if found.ndim == 2 else found.rename("estimate").to_frame()
+
+
+def _need_place(place: str | None) -> None:
+    """Refuse, before any work, a file that cannot be written."""
+    if place is None:
+        return
+    if not place or Path(place).is_dir():
+        raise ValueError(f"cannot write {place!r}: it is " + ("a folder" if place else "no name of a file"))
     if not Path(place).absolute().parent.is_dir():
         raise ValueError(f"cannot write {place}: no such folder")
 
@@ -242,7 +273,7 @@ def _saved(place: str) -> Any:
     from henderson import load
 
     if Path(place).suffix not in ENDINGS:
-        raise ValueError(f"{place}: a saved model is a {' or a '.join(ENDINGS)} file")
+        raise ValueError(f"{place!r}: a saved model is a {' or a '.join(ENDINGS)} file")
     if not Path(place).exists():
         raise ValueError(f"no such file: {place}")
     return load(place)
@@ -263,8 +294,7 @@ def _fitted(args: argparse.Namespace, use: Callable[[Any], Any]) -> tuple[Any, A
     from henderson.inference.names import InferenceRequest
 
     components = _components(args)
-    if args.out is not None:
-        _need_folder(args.out)
+    _need_place(args.out)
     InferenceRequest.of(args.ddf, None)
     data = table_or_stream(args.data)
     with warnings.catch_warnings(record=True) as caught:
@@ -287,6 +317,8 @@ def _components(args: argparse.Namespace) -> dict[str, str]:
         name, equals, formula = text.partition("=")
         if not (equals and name.strip() and formula.strip()):
             raise ValueError(f"--vc takes NAME=FORMULA, not {text!r}")
+        if name.strip() in components:
+            raise ValueError(f"--vc names {name.strip()!r} twice")
         components[name.strip()] = formula.strip()
     return components
 

@@ -15,6 +15,8 @@ PARQUET = (".parquet", ".pq")
 #: bytes from which a file is read in parts
 LARGE = 1 << 30
 TABS = (".tsv", ".tab")
+#: what separates columns in a file whose name says otherwise
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 #: files that are tables to their users, and what they are
 OTHERS = {
     ".xlsx": "it is an Excel workbook",
@@ -104,9 +106,23 @@ def read_table(place: str) -> pd.DataFrame:
     try:
         if suffixes[-1:] and suffixes[-1] in PARQUET:
             return _read_parquet(path)
-        return pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
+        table = pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"cannot read {place}: its text is not UTF-8; save it as UTF-8") from error
     except (ValueError, OSError, *broken) as error:
         raise ValueError(f"cannot read {place}: {error or type(error).__name__}") from error
+    _check_separated(place, [str(name) for name in table.columns])
+    return table
+
+
+def _check_separated(place: str, names: list[str]) -> None:
+    """Refuse a table whose only column is a row of names, such as ``y;x;g``."""
+    signs = [word for sign, word in SEPARATORS.items() if sign in names[0]]
+    if len(names) == 1 and signs:
+        raise ValueError(
+            f"cannot read {place}: its only column is {names[0]!r}, as if {signs[0]} separated its columns; "
+            "a .csv file has commas, a .tsv file tabs"
+        )
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

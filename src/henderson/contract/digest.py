@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from henderson.contract.rows import Rows, present
+from henderson.contract.rows import Rows
+from henderson.errors import NotAvailable
 from henderson.numerics.hashing import mixed
 
 FloatArray = np.ndarray
@@ -33,6 +34,7 @@ FloatArray = np.ndarray
 BLOCKS, BUCKETS = 4, 128
 #: rows that are worked on together, so that they stay in the processor's cache
 CHUNK = 1 << 14
+COMPARING = "a comparison with another model"
 
 
 class Digest:
@@ -64,9 +66,20 @@ class Digest:
         self._given, self._x_names, self._streamed, self._diagonals = rows, x_names, chunks, diagonals
         self.__dict__.update(known or {})
 
-    @property
-    def _chunks(self) -> Iterable[Rows]:
-        return (present(self._given, "a summary"),) if self._streamed is None else self._streamed
+    def _chunks(self, what: str) -> Iterable[Rows]:
+        if self._streamed is not None:
+            return self._streamed
+        if self._given is None:  # of rows in memory all parts are kept: these came in parts
+            raise NotAvailable(
+                f"{what} needs the rows, which were read in parts and let go (by save() or remove_data()) before "
+                "it was asked for the first time"
+            )
+        return (self._given,)
+
+    def read(self) -> None:
+        """Compute what is not known: of rows that come in parts, by going through them."""
+        for name in self.PARTS:
+            getattr(self, name)
 
     def complete(self) -> Digest:
         """All parts, and no rows; of rows that are not in memory the parts that are known."""
@@ -84,7 +97,7 @@ class Digest:
         """R of [1 X] = QR, (p + 1, p + 1); rows of zeros where there are fewer rows."""
         p = len(self._x_names)
         found = np.zeros((0, p + 1))
-        for rows in self._chunks:
+        for rows in self._chunks("a table of tests"):
             for start in range(0, rows.n, CHUNK):
                 here = rows.X[start : start + CHUNK]
                 both = np.vstack([found, np.column_stack([np.ones(len(here)), here])])
@@ -99,12 +112,12 @@ class Digest:
     @cached_property
     def low(self) -> FloatArray:
         """The smallest entry of each column of X, (p,)."""
-        return np.min([rows.X.min(axis=0) for rows in self._chunks], axis=0)
+        return np.min([rows.X.min(axis=0) for rows in self._chunks("the range of the columns")], axis=0)
 
     @cached_property
     def high(self) -> FloatArray:
         """The largest, (p,)."""
-        return np.max([rows.X.max(axis=0) for rows in self._chunks], axis=0)
+        return np.max([rows.X.max(axis=0) for rows in self._chunks("the range of the columns")], axis=0)
 
     @property
     def constant(self) -> np.ndarray:
@@ -114,8 +127,10 @@ class Digest:
     @cached_property
     def grams(self) -> tuple[FloatArray, ...]:
         """Σ_i z_i z_i' of each random term, (q, q)."""
+        diagonals = self._diagonals
         each = [
-            tuple(term.gram(own) for term, own in zip_longest(rows.terms, self._diagonals)) for rows in self._chunks
+            tuple(term.gram(own) for term, own in zip_longest(rows.terms, diagonals))
+            for rows in self._chunks("the size of the random effects")
         ]
         return tuple(np.sum(own, axis=0) if len(each) > 1 else own[0] for own in zip(*each))
 
@@ -124,7 +139,7 @@ class Digest:
         """S X, (512, p)."""
         out = np.zeros((BLOCKS, BUCKETS, len(self._x_names)))
         before = 0
-        for rows in self._chunks:
+        for rows in self._chunks(COMPARING):
             for start in range(0, rows.n, CHUNK):
                 here = rows.X[start : start + CHUNK]
                 first = before + start
@@ -140,14 +155,15 @@ class Digest:
 
     @cached_property
     def fingerprints(self) -> Mapping[str, str]:
-        """Of the labels, the response, the weights and the offset."""
+        """Of the labels ("" of rows in parts, which have none), the response, the weights and the offset."""
         prints = {name: _Fingerprint() for name in ("labels", "response", "weights", "offset")}
-        for rows in self._chunks:
+        for rows in self._chunks(COMPARING):
             prints["labels"].add(pd.util.hash_pandas_object(rows.index).to_numpy())
             prints["response"].add(rows.y)
             prints["weights"].add(rows.unit_weights)
             prints["offset"].add(rows.known)
-        return {name: one.text() for name, one in prints.items()}
+        found = {name: one.text() for name, one in prints.items()}
+        return found if self._streamed is None else {**found, "labels": ""}
 
 
 class _Fingerprint:

@@ -25,7 +25,7 @@ from henderson.design.variance_parameters import VarianceParameter, variance_par
 from henderson.diagnostics.one_step import foremost, one_step
 from henderson.diagnostics.row_sets import row_sets
 from henderson.engine.fit import Fit
-from henderson.engine.many.deletions import fits_without
+from henderson.engine.many.deletions import fits_without, takes_long
 from henderson.engine.many.refits import Refits
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.row_forms import Forms, row_forms
@@ -39,7 +39,7 @@ _VARIANCE = {"sd": "var_", "cor": "cov_", "var": "var_", "sigma": "sigma2"}
 _PREFIX = {"sd": "sd_", "cor": "cor_", "var": "var_", "sigma": "sigma"}
 
 
-def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = None) -> pd.DataFrame:
+def influence(fit: Fit, by: Any = None, *, exact: bool | None = None, progress: Any = None) -> pd.DataFrame:
     """Influence of rows or levels.
 
     Parameters
@@ -47,8 +47,9 @@ def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = N
     fit : Fit
     by : None, str, or (n,) array_like
         See `row_sets`.
-    exact : bool
-        Estimate the variances again without the rows; else hold them.
+    exact : bool, optional
+        Estimate the variances again without the rows; else hold them. None: again, unless that would be more than a
+        thousand fits one after another.
     progress : bool or callable, optional
 
     Returns
@@ -66,10 +67,12 @@ def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = N
     >>> table["cooks"].round(3).nlargest(2).to_dict()
     {309: 0.149, 335: 0.129}
     """
-    if not isinstance(exact, bool | np.bool_):
-        raise ValueError(f"exact must be True or False, not {exact!r}")
+    if not isinstance(exact, bool | np.bool_ | None):
+        raise ValueError(f"exact must be True or False, or None, not {exact!r}")
     chosen = row_sets(fit, by, "influence()")
     sets, forms = chosen.sets, row_forms(fit)
+    spared = exact is None and takes_long(fit, sets.m)
+    exact = not spared if exact is None else bool(exact)
     columns: dict[str, FloatArray] = {} if chosen.name is None else {"n": sets.sizes}
     columns["leverage"] = _mean(forms.leverage, sets)
     columns["leverage_fixed"] = _mean(forms.fixed_leverage, sets)
@@ -85,6 +88,8 @@ def influence(fit: Fit, by: Any = None, *, exact: bool = True, progress: Any = N
     name = chosen.name or "row"
     kind = "exact, variances estimated again" if exact else "variances held at their estimates"
     notes = _notes(beta, fit, chosen.labels)
+    if spared:
+        notes += (f"exact=True would fit the model {sets.m:,} times, one after another",)
     index = chosen.labels if chosen.name is not None else chosen.labels.rename(chosen.labels.name or "row")
     return ResultFrame.of(pd.DataFrame(columns, index=index), f"Influence by {name} ({kind})", notes)
 

@@ -173,7 +173,7 @@ class CheckPictures(Pictures):
         by: Any = None,
         statistics: str | Sequence[str] = "cooks",
         *,
-        exact: bool = True,
+        exact: bool | None = None,
         named: int = 5,
         ax: Any = None,
         axes: Any = None,
@@ -210,11 +210,14 @@ class CheckPictures(Pictures):
         fit = self._results.engine
         fit.observed_for("plot.influence()")
         asked = [statistics] if isinstance(statistics, str) else list(statistics)
-        known = measure_names(fit, exact)
+        known = measure_names(fit, exact is not False)
         for name in asked:
             if name not in known:
                 raise ValueError(f"statistics: there is no {name!r}; there are {', '.join(known)}")
         table = self._results.influence(by, exact)
+        for name in asked:
+            if name not in table:
+                raise ValueError(f"statistics: {name!r} of so many fits takes long, and needs exact=True")
         shown = [influence.Statistic(name, table[name].to_numpy(float), float(name == "covratio")) for name in asked]
         case = "row" if by is None else by if isinstance(by, str) else str(table.index.name or "group")
         drawn = influence.draw(shown, list(table.index), case, named=named, axes=given(ax, axes), fig=fig)

@@ -102,7 +102,7 @@ class DiagnosticMethods(FittedModel):
     def influence(
         self,
         by: Any = None,
-        exact: bool = True,
+        exact: bool | None = None,
         *,
         progress: bool | Callable[[int, int], None] | None = None,
     ) -> pd.DataFrame:
@@ -112,9 +112,10 @@ class DiagnosticMethods(FittedModel):
         ----------
         by : str or (n,) array_like, optional
             A grouping factor of the model, a variable of its fixed part, or a label for each row. None: single rows.
-        exact : bool
+        exact : bool, optional
             True: the model is fitted again without each, variances and all. False: the variances stay as they are,
-            which takes closed forms only; for large data.
+            which takes closed forms only; for large data. None: True, unless it would take more than a thousand fits
+            one after another (the table says so).
         progress : bool or callable, optional
             Show the number of fits; None: on a terminal.
 

@@ -27,6 +27,8 @@ FloatArray = np.ndarray
 BATCH_DOUBLES = 4_000_000
 #: patterns × sets of a batch without: those are taken in slices that fit the cache
 PAIRS = 1 << 17
+#: fits one after another that are many
+MANY = 1000
 #: sets of a batch
 FEWEST, MOST = 128, 2000
 
@@ -95,8 +97,8 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
         Of m fits; NaN where what is left does not determine the model.
     """
     tell = tell or (lambda done: None)
-    parts = batched_components(fit)
-    if parts is None or _is_slow(parts):
+    parts = _together(fit)
+    if parts is None:
         return _one_by_one(fit, sets, range(sets.m), tell)
     start = start_of(fit, parts)
     near, elsewhere = _is_inside(parts, start), Look.of(fit.criterion).is_due
@@ -133,12 +135,23 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
     return Refits.joined(out)
 
 
+def takes_long(fit: Fit, m: int) -> bool:
+    """Whether m sets are so many, of a model so large, that fits without each take minutes or hours."""
+    return m > MANY and _together(fit) is None
+
+
+def _together(fit: Fit) -> Components | None:
+    """The components of a model whose fits without some rows are one array computation."""
+    parts = batched_components(fit)
+    return None if parts is None or _is_slow(parts) else parts
+
+
 def _one_by_one(fit: Fit, sets: Sets, which: range | np.ndarray, tell: Callable[[int], None]) -> Refits:
-    fits: list[Fit] = []
+    found = []  # a fit is let go as soon as its estimates are taken: it holds sums and a factor
     for done, number in enumerate(which):
-        fits.append(_fit_or_nothing(fit, sets[number]))
+        found.append(Refits.of_fits([_fit_or_nothing(fit, sets[number])]))
         tell(done + 1)
-    return Refits.of_fits(fits).without_failures()
+    return Refits.joined(found).without_failures()
 
 
 def _fit_or_nothing(fit: Fit, gone: np.ndarray) -> Fit:

@@ -81,7 +81,7 @@ def check_same_rows(fits: Sequence[Any]) -> None:
         if other.n != first.n:
             raise DataError(f"the models are fitted to different rows: {first.n} and {other.n}")
         one, two = first.digest.fingerprints, other.digest.fingerprints
-        if one["labels"] != two["labels"]:
+        if one["labels"] != two["labels"] and one["labels"] and two["labels"]:
             raise DataError("the models are fitted to different rows: their labels differ")
         if one["response"] != two["response"]:
             raise DataError(

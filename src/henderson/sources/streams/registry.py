@@ -23,7 +23,7 @@ STREAMS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Source]], ...] = (
     (is_dask, DaskFrame),
     (is_spark, SparkFrame),
     (is_tables, open_tables),
-    (lambda data: hasattr(data, "parts") and hasattr(data, "held"), lambda data: data),
+    (lambda data: callable(getattr(data, "parts", None)) and callable(getattr(data, "held", None)), lambda data: data),
 )
 
 
