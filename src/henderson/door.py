@@ -143,6 +143,7 @@ def lmer(
     from henderson.engine.fit import fit_design
     from henderson.errors import DataError, users_level
     from henderson.results.fit_warnings import (
+        warn_if_at_end,
         warn_if_iterative,
         warn_if_singular,
         warn_unless_certified,
@@ -193,6 +194,7 @@ def lmer(
     warn_if_iterative(fit, rest, level)
     warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message, level)
     warn_if_singular(fit, level)
+    warn_if_at_end(fit, level)
     if check_identified == "raise":  # else that was said before the fit, or is not to be
         warn_unless_identified(fit, level)
     return MixedModelResults(fit, request)

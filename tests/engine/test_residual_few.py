@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.reference import Data
+from tests.structured import deviance, residual_covariance
 
 import henderson
 from henderson.covariance.residual.matern import SMOOTHNESSES
+from henderson.errors import ConvergenceWarning, SingularMatrixWarning
 
 #: twenty patients, some visits, six parameters too many: patient, visit, item, x, y
 FEW = (
@@ -48,7 +52,9 @@ def test_a_smoothness_that_goes_to_zero_ends_and_says_so():
     patient, t = np.repeat(np.arange(25), 4), np.tile([0.0, 1.0, 2.5, 4.5], 25)
     y = 2 * rng.normal(size=25)[patient] + rng.normal(size=100)
     data = pd.DataFrame({"patient": patient, "t": t, "y": y})
-    fit = henderson.mmrm("y ~ t + sp_mat(t | patient)", data)
+    with pytest.warns(SingularMatrixWarning, match="end of its range: Smoothness") as said:
+        fit = henderson.mmrm("y ~ t + sp_mat(t | patient)", data)
+    assert len(said) == 1
     exchangeable = henderson.mmrm("y ~ t + cs(t | patient)", data)
     assert fit.converged
     assert fit.engine.optimum.message.endswith("at the end of its range: Smoothness")
@@ -80,3 +86,18 @@ def test_correlations_of_the_other_sign_are_tried(reml, least):
     assert not fit.engine.at_end
     assert fit.deviance == pytest.approx(least, abs=1e-4)
     assert fit.optinfo["starts"] == 5
+
+
+@pytest.mark.parametrize(("structure", "seed"), [("ad", 3), ("us", 2), ("toep", 1)])
+def test_where_the_likelihood_has_no_maximum_the_search_ends_and_says_so(structure, seed):
+    """The few patients of the last visit lie on a line of the visits before: the likelihood rises without limit towards
+    a correlation of one. Searches took up to a thousand evaluations, and stated deviances of which every digit was
+    rounding, 23 below what they were."""
+    data = small_trial(seed, 8)
+    with pytest.warns(ConvergenceWarning, match="still rises where the residuals' covariance is singular"):
+        fit = henderson.mmrm(f"y ~ sex + arm * visit + {structure}(visit | patient)", data, REML=False)
+    assert not fit.converged
+    assert fit.optinfo["evaluations"] < 100
+    rows = fit.engine.observed_for("algebra")
+    known = Data(fit.engine.design, replace(rows, X=rows.X[:, fit.engine.kept]))
+    assert fit.deviance == pytest.approx(deviance(known, residual_covariance(known, fit.engine.psi), False), abs=1e-5)

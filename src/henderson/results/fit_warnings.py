@@ -51,6 +51,21 @@ def warn_if_singular(fit: Fit, stacklevel: int = 2) -> None:
         )
 
 
+def warn_if_at_end(fit: Fit, stacklevel: int = 2) -> None:
+    """Name what of the residuals' covariance ends at an end of its range; a fit without a certificate says so there."""
+    if fit.design.residual is None:
+        return
+    from henderson.engine.residual.fit import StructuredFit, ends_of
+
+    if isinstance(fit, StructuredFit) and fit.at_end and fit.optimum.converged:
+        warnings.warn(
+            f"the residual covariance is at the end of its range: {ends_of(fit.structure, fit.psi)}. What that means "
+            "and what to do: docs/singular-fits.md",
+            SingularMatrixWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def warn_unless_identified(fit: Fit, stacklevel: int = 2) -> None:
     """Name the variances that the data do not tell apart."""
     from henderson.inference.identified import not_identified

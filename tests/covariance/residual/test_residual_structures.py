@@ -206,8 +206,31 @@ def test_a_start_of_variance_functions():
     ],
 )
 def test_the_boundary_is_seen(name, psi):
-    assert residual_of(name).at_boundary(psi).any()
-    assert not residual_of(name).at_boundary(CASES[name][0]).any()
+    residual, inside = residual_of(name), CASES[name][0]
+    assert residual.at_boundary(psi).any()
+    assert not residual.at_boundary(inside).any()
+    assert not residual.is_beyond(inside)
+
+
+@pytest.mark.parametrize("name", ["ar1", "ar1h", "ad", "adh", "cs", "csh", "toep", "toeph", "us"])
+def test_nothing_is_computed_where_all_digits_are_lost(name):
+    """From a definite covariance to one of rank one: it counts as an end before it is beyond, and is beyond before
+    less than seven digits of the smallest eigenvalue are known."""
+    residual = residual_of(name)
+
+    def near(left: float) -> np.ndarray:
+        rho = 1 - left
+        by_name = {"us": np.full(T * (T + 1) // 2, rho), "toep": np.full(T, rho), "cs": np.array([1.0, rho])}
+        psi = by_name.get(name, np.append(np.ones(len(CASES[name][0])), rho)[1:])
+        if name in ("toeph", "ad", "adh"):
+            psi[-(T - 1) :] = rho
+        psi[[kind == "variance" for kind in residual.kinds]] = 1.0
+        return psi
+
+    assert not residual.at_boundary(near(1e-3)).any()
+    assert residual.at_boundary(near(1e-7)).any()
+    assert not residual.is_beyond(near(1e-7))
+    assert residual.is_beyond(near(1e-9))
 
 
 @pytest.mark.parametrize("nu", [0.05, 0.5, 4.2, 37.5])

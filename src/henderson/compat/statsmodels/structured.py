@@ -97,7 +97,12 @@ class StructuredMixedLM:
             With normal tests, as statsmodels has them; `with_inference(ddf="kenward-roger")` has others.
         """
         from henderson.engine.fit import fit_design
-        from henderson.results.fit_warnings import warn_if_singular, warn_unless_certified, warn_unless_identified
+        from henderson.results.fit_warnings import (
+            warn_if_at_end,
+            warn_if_singular,
+            warn_unless_certified,
+            warn_unless_identified,
+        )
         from henderson.results.fitted import MixedModelResults
 
         if kwargs:
@@ -105,5 +110,6 @@ class StructuredMixedLM:
         fit = fit_design(self.design, self.rows, reml=reml, progress=progress)
         warn_unless_certified(fit, fit.optimum.converged, fit.optimum.message)
         warn_if_singular(fit)
+        warn_if_at_end(fit)
         warn_unless_identified(fit)
         return MixedModelResults(fit, InferenceRequest.of("asymptotic"))

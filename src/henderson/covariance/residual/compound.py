@@ -59,9 +59,9 @@ class Exchangeable(Correlation):
         """The mean correlation, inside its range."""
         return np.array([np.clip(pairs.mean_correlation(), 0.8 * self.low, 0.95)])
 
-    def at_boundary(self, r: FloatArray) -> np.ndarray:
+    def at_boundary(self, r: FloatArray, within: float = AT_END) -> np.ndarray:
         """ρ at either end."""
-        return (r > 1 - AT_END) | (r < self.low + AT_END)
+        return (r > 1 - within) | (r < self.low + within)
 
 
 class CompoundSymmetry(OneVariance):
@@ -108,9 +108,9 @@ class CompoundSymmetry(OneVariance):
         v, r = super().start(pairs)
         return np.array([v, v * r])
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """The correlation's ends."""
-        return super().at_boundary(np.array([psi[0], psi[1] / psi[0]]))
+        return super().at_boundary(np.array([psi[0], psi[1] / psi[0]]), within)
 
 
 class HeterogeneousCompoundSymmetry(EachVariance):

@@ -90,7 +90,7 @@ class ByDistance(Mapped):
         errors = [np.mean((product - self.shape(s, d)) ** 2) for s in candidates]
         return np.concatenate([[pairs.variance], candidates[int(np.argmin(errors))]])
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """Nothing: a range has no end that distances do not set."""
         return np.zeros(len(psi), bool)
 
@@ -148,9 +148,9 @@ class ContinuousTime(ByDistance):
         """e^(−1/r), away from the ends that numbers have."""
         return np.exp(-np.array([np.clip(1 / r, 1e-12, 300.0)]))
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """ρ at zero or one."""
-        return np.array([False, psi[1] > 1 - AT_END**2 or psi[1] < AT_END**2])
+        return np.array([False, psi[1] > 1 - within**2 or psi[1] < within**2])
 
 
 class _ByRange(ByDistance):

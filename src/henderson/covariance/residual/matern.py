@@ -87,9 +87,13 @@ class Matern(ByDistance):
         """Of the smoothness SMOOTHNESSES."""
         return (*super().ranges[:-1], SMOOTHNESSES)
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """A smoothness at its least or largest."""
-        return np.array([False, False, abs(np.log(psi[2]) - MIDDLE) > HALF * (1 - AT_END**0.5)])
+        return np.array([False, False, abs(np.log(psi[2]) - MIDDLE) > HALF * (1 - within**0.5)])
+
+    def is_beyond(self, psi: FloatArray) -> bool:
+        """Never: both ends are of the family, not of the matrix."""
+        return False
 
     def of_range(self, r: float) -> FloatArray:
         """With a smoothness of a half: exponential."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from henderson.contract.residual import ResidualRows, ResidualTerm
 from henderson.covariance.residual.starts import pairs_of
-from henderson.covariance.residual.structure import RANGES, Kind, ResidualStructure
+from henderson.covariance.residual.structure import AT_END, RANGES, Kind, ResidualStructure
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.covariance.residual.variance import VARIANCE_FUNCTIONS, VarianceFunction
 
@@ -315,12 +315,16 @@ class Residual:
         found.append(np.concatenate([*(self.structure.start(pairs.independent) for pairs in by_stratum), *plain]))
         return found
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
-        """Which parameters are at an end of their range, (k,) bool."""
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
+        """Which parameters are `within` a distance of an end of their range, (k,) bool."""
         of_strata, of_variance = self._slices
-        parts = [self.structure.at_boundary(psi[here]) for here in of_strata]
+        parts = [self.structure.at_boundary(psi[here], within) for here in of_strata]
         parts += [np.zeros(here.stop - here.start, bool) for here in of_variance]
         return np.concatenate(parts)
+
+    def is_beyond(self, psi: FloatArray) -> bool:
+        """Whether the covariance of a stratum is so near to a singular one that few digits of its inverse are known."""
+        return any(self.structure.is_beyond(psi[here]) for here in self._slices[0])
 
 
 def _outer(a: FloatArray, b: FloatArray | None = None) -> FloatArray:

@@ -63,9 +63,9 @@ class Correlation(ABC):
     def start(self, pairs: Pairs) -> FloatArray:
         """r from products of residuals."""
 
-    def at_boundary(self, r: FloatArray) -> np.ndarray:
+    def at_boundary(self, r: FloatArray, within: float = AT_END) -> np.ndarray:
         """Correlations at ±1."""
-        return np.abs(r) > 1 - AT_END
+        return np.abs(r) > 1 - within
 
 
 class _OfCorrelation(Mapped, ByVisit):
@@ -122,9 +122,9 @@ class OneVariance(_OfCorrelation):
         """Mean square, and the correlations' start."""
         return np.concatenate([[pairs.variance], self.kind.start(pairs)])
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """The correlations' ends."""
-        return np.concatenate([[False], self.kind.at_boundary(psi[1:])])
+        return np.concatenate([[False], self.kind.at_boundary(psi[1:], within)])
 
 
 class EachVariance(_OfCorrelation):
@@ -186,7 +186,7 @@ class EachVariance(_OfCorrelation):
         """Mean squares by visit, and the correlations' start."""
         return np.concatenate([pairs.variances, self.kind.start(pairs)])
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """Variances far below the others, and the correlations' ends."""
         v = psi[: self.n_visits]
-        return np.concatenate([v < AT_END**2 * v.max(), self.kind.at_boundary(psi[self.n_visits :])])
+        return np.concatenate([v < within**2 * v.max(), self.kind.at_boundary(psi[self.n_visits :], within)])

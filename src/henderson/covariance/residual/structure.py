@@ -39,8 +39,9 @@ RANGES: dict[Kind, tuple[float, float]] = {
     "exponent": (-np.inf, np.inf),
 }
 
-#: distance from the end of its range (of a correlation: from ±1) at which a parameter counts as at the boundary
-AT_END = 1e-6
+#: distance from the end of its range (of a correlation: from ±1) at which a parameter counts as at the boundary, and
+#: below which nothing is computed any more: of 1 − ρ² every digit would be rounding, and of the deviance as many
+AT_END, NEAREST = 1e-6, 1e-8
 
 
 class ResidualStructure(ABC):
@@ -145,8 +146,12 @@ class ResidualStructure(ABC):
         """ψ near what products of residuals of a series say, inside its range."""
 
     @abstractmethod
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
-        """Which parameters are at an end of their range, (k,) bool."""
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
+        """Which parameters are `within` a distance of an end of their range, (k,) bool."""
+
+    def is_beyond(self, psi: FloatArray) -> bool:
+        """Whether the covariance is so near to a singular one that few digits of its inverse are known."""
+        return bool(self.at_boundary(psi, NEAREST).any())
 
 
 @dataclass(frozen=True)

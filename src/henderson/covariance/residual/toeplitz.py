@@ -96,10 +96,10 @@ class ByLag(Correlation):
             r = 0.8 * r
         return r
 
-    def at_boundary(self, r: FloatArray) -> np.ndarray:
-        """All, where the last partial autocorrelations are ±1."""
-        partial = partial_autocorrelations(r)
-        return np.full(len(r), bool(len(r)) and not np.abs(partial).max() < 1 - AT_END)
+    def at_boundary(self, r: FloatArray, within: float = AT_END) -> np.ndarray:
+        """All, where the earlier visits leave next to nothing of the last: w = Π (1 − π_l²)."""
+        left = np.prod(1 - partial_autocorrelations(r) ** 2)
+        return np.full(len(r), bool(len(r)) and not left > 2 * within)
 
 
 class Toeplitz(OneVariance):
@@ -146,9 +146,9 @@ class Toeplitz(OneVariance):
         own[1:] *= own[0]
         return own
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """The correlations' ends."""
-        return super().at_boundary(_relative(psi))
+        return super().at_boundary(_relative(psi), within)
 
 
 def _relative(psi: FloatArray) -> FloatArray:

@@ -104,11 +104,11 @@ class Unstructured(ByVisit):
         sd = np.sqrt(pairs.variances / np.diag(known))
         return (known * np.outer(sd, sd))[self.places_of]
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """All, where the correlations are singular."""
         sigma = self.matrix(psi)
         sd = np.sqrt(np.diag(sigma))
-        singular = not (sd > 0).all() or np.linalg.eigvalsh(sigma / np.outer(sd, sd))[0] < AT_END
+        singular = not (sd > 0).all() or np.linalg.eigvalsh(sigma / np.outer(sd, sd))[0] < within
         return np.full(len(psi), singular)
 
 
@@ -174,9 +174,9 @@ class Diagonal(ByVisit):
         """Mean squares."""
         return pairs.variances
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """Variances far below the others."""
-        return psi < AT_END**2 * psi.max()
+        return psi < within**2 * psi.max()
 
 
 class Independent(Diagonal):
@@ -211,6 +211,6 @@ class Independent(Diagonal):
         """The mean square."""
         return np.array([pairs.variance])
 
-    def at_boundary(self, psi: FloatArray) -> np.ndarray:
+    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """Never: it has no other to be small beside."""
         return np.zeros(1, bool)

@@ -34,6 +34,9 @@ from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
+#: parameters that are named one by one
+MOST_NAMES = 4
+
 
 @dataclass(frozen=True)
 class StructuredFit(Fit):
@@ -237,6 +240,12 @@ class StructuredFit(Fit):
         ):  # not to be had by blocks, as these may be large
             fields["_kept"] = {**self._kept, "moments": self.moments, "b_cov": self.b_cov()}
         return {**fields, "_blocks": blocks, "_block_point": None}
+
+
+def ends_of(residual: Residual, psi: FloatArray) -> str:
+    """Names of the parameters that are at an end of their range, of the structure where they are many; else empty."""
+    names = [name for name, end in zip(residual.names, residual.at_boundary(psi)) if end]
+    return ", ".join(names) if len(names) <= MOST_NAMES else f"the covariance {residual.term.label}"
 
 
 def has_negative(fit: StructuredFit) -> bool:

@@ -20,7 +20,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.fitted import Search
 from henderson.engine.residual.ends import End
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, ends_of
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.point import BlockPoint
 from henderson.engine.residual.rows import (
@@ -195,11 +195,8 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
     theta = np.concatenate([np.zeros(0), *(layout.theta(one) for layout, one in zip(model.layouts, lam))])
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
-    edge = bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
-    message = optimum.message
-    if edge:
-        names = [name for name, end in zip(model.residual.names, model.residual.at_boundary(psi)) if end]
-        message = f"{message}; at the end of its range: {', '.join(names)}"
+    edge = ends_of(model.residual, psi)
+    message = f"{optimum.message}; at the end of its range: {edge}" if edge else optimum.message
     gradient = (optimum.full or point).gradient
     ended = Search(
         model.evaluations,
@@ -229,7 +226,7 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
         ended,
         rows,
         psi=psi,
-        at_end=edge,
+        at_end=bool(edge),
         signed=tuple(signed),
         n_blocks=len(model.sizes_of_blocks(rows)),
         _blocks=model,

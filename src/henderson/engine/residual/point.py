@@ -28,8 +28,8 @@ FloatArray = np.ndarray
 
 #: doubles of the derivatives of V that a point keeps between gradient and Hessian
 KEPT = 1 << 23
-#: smallest pivot of a factor, relative to its largest, of a matrix that is singular to rounding
-SINGULAR = 1e-8
+#: share of its standard deviation that rows before it leave to a row, of a matrix that is singular to rounding
+SINGULAR = 1e-6
 
 
 def block_at(model: BlockModel, phi: FloatArray) -> BlockPoint:
@@ -204,7 +204,7 @@ def _factored(V: FloatArray, counts: np.ndarray) -> tuple[Factored, float]:
     """
     low = np.linalg.cholesky(V)
     pivots = np.einsum("uii->ui", low)
-    if (pivots.min(axis=1) < SINGULAR * pivots.max(axis=1)).any():
+    if (pivots < SINGULAR * np.sqrt(np.einsum("uii->ui", V))).any():
         raise np.linalg.LinAlgError("a covariance matrix is singular to rounding")
     log_det = 2.0 * float(counts @ np.log(pivots).sum(axis=1))
     inverse = np.linalg.inv(low)

@@ -26,7 +26,7 @@ from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
 from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_summed, starts_of
 from henderson.engine.residual.summed import SummedModel
-from henderson.engine.search.optimize import Optimum, minimize
+from henderson.engine.search.optimize import MAX_ITERATIONS, Optimum, minimize
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
 
@@ -44,8 +44,11 @@ NEGATIVE = 1e-4
 LEFT, FLAT = 1e-6, 1e-12
 #: rows a variance parameter below which all starts are tried, and correlations of either sign
 FEW = 20
+#: iterations of a descent at an end of the structure's range, and of any where rows are few, before it is given up
+LINGERING, LONG = 15, 150
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
+UNBOUNDED = "the likelihood still rises where the residuals' covariance is singular: too few data for this structure"
 SINGULAR_DATA = (
     "with bound=False the likelihood rises to where the covariance of the data is singular, and has no maximum there: "
     "keep variances nonnegative"
@@ -106,17 +109,20 @@ def search_blocks(
             tell(model.evaluations)
         return point
 
+    few = near is None and model.n < FEW * model.k  # rows to a parameter: there may be several optima
+
     def descend(phi: FloatArray, beat: float = -np.inf) -> Optimum[End] | None:
         first = evaluate(phi)
         if not len(phi) and np.isfinite(first.deviance):
             return Optimum(first, 1, 0.0, 0.0, True, "nothing to estimate", (), first)
-        return minimize(evaluate, first, beat=beat) if np.isfinite(first.deviance) else None
+        if not np.isfinite(first.deviance):
+            return None
+        return _recognised(model, minimize(evaluate, first, beat=beat, give_up=Patience(model, few)))
 
     starts = starts_of(model, rows)
     if summed is not None and near is None:
         starts = chain([by_moments(model, rows)], of_summed(summed, starts))
     best, tried = descend(next(starts) if near is None else near), 1
-    few = near is None and model.n < FEW * model.k  # rows to a parameter: there may be several optima
     if few or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
             other = descend(phi)
@@ -144,10 +150,43 @@ def search_blocks(
     best, (smallest, left) = snapped, _certificate(at_end)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
+    if not best.converged and _at_end(model, best.point):
+        best = replace(best, message=UNBOUNDED)
     held = model.design.constraints
     if not best.converged and held is not None and held.unbounded:
         best = replace(best, message=SINGULAR_DATA)
     return Found(best, tried, smallest)
+
+
+class Patience:
+    """When a descent is given up: where it stays at an end of the structure's range, or takes long and rows are few.
+
+    There the likelihood mostly rises without limit, along a valley in which steps are short.
+    """
+
+    def __init__(self, model: BlockModel, few: bool) -> None:
+        self.model, self.most = model, LONG if few else MAX_ITERATIONS
+        self.iterations = self.lingering = 0
+
+    def __call__(self, point: End) -> bool:
+        """Of an iterate: whether it is to be the last."""
+        self.iterations += 1
+        self.lingering += _at_end(self.model, point)
+        return self.lingering > LINGERING or self.iterations > self.most
+
+
+def _recognised(model: BlockModel, end: Optimum[End]) -> Optimum[End]:
+    """An end at an end of the structure's range, where the last digits of the deviance cannot be had, as converged."""
+    if end.converged or not _at_end(model, end.point):
+        return end
+    smallest, left = _certificate(end.point)
+    certified = left <= LEFT and smallest >= -NEGATIVE
+    return replace(end, converged=True, message="converged") if certified else end
+
+
+def _at_end(model: BlockModel, point: End) -> bool:
+    """Whether the structure is at an end of its range."""
+    return bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
 
 
 def _is_same(other: Optimum[End], best: Optimum[End]) -> bool:
@@ -169,7 +208,7 @@ def _is_preferred(model: BlockModel, other: Optimum[End], best: Optimum[End], fe
 
 def _is_certified(model: BlockModel, end: Optimum[End]) -> bool:
     """Whether an end is an optimum, the structure inside its range."""
-    if not end.converged or np.any(model.residual.at_boundary(end.point.psi[model.n_g :])):
+    if not end.converged or _at_end(model, end.point):
         return False
     smallest, left = _certificate(end.point)
     return left <= LEFT and smallest >= -NEGATIVE
@@ -206,7 +245,7 @@ def _is_better(other: Optimum[End], best: Optimum[End]) -> bool:
 
 def at_edge(model: BlockModel, point: End) -> bool:
     """Whether a λ is singular, or the structure at an end of its range."""
-    return has_singular(model, point.psi) or bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
+    return has_singular(model, point.psi) or _at_end(model, point)
 
 
 def has_singular(model: BlockModel, psi: FloatArray) -> bool:
@@ -225,9 +264,11 @@ def _bounded(model: BlockModel) -> list[tuple[Layout, slice]]:
 
 
 def _certificate(point: End) -> tuple[float, float]:
-    """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards."""
+    """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards, and
+    one of length one where it is straight."""
     unit = np.maximum(np.abs(point.theta), 1.0)
     values, vectors = eigen(point.hessian_model * (unit[:, None] * unit))
     along = (unit * point.gradient) @ vectors
     curved = values > FLAT * values.max(initial=0.0)
-    return float(values.min(initial=np.inf)), float((along[curved] ** 2 / values[curved]).sum() / 2)
+    left = (along[curved] ** 2 / values[curved]).sum() / 2 + np.abs(along[~curved]).sum()
+    return float(values.min(initial=np.inf)), float(left)

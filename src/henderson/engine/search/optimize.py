@@ -99,6 +99,7 @@ def minimize(
     tolerance: float = TOLERANCE,
     fine: float = np.inf,
     frame: Callable[[np.ndarray], np.ndarray] | None = None,
+    give_up: Callable[[P], bool] | None = None,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -117,6 +118,8 @@ def minimize(
         Predicted decrease that the last step may leave; one further iteration is made where it would leave more.
     frame : callable, optional
         ∂θ/∂s at a θ, (k, k): the radius is a length in s, in which the function is alike everywhere.
+    give_up : callable, optional
+        Asked at every iterate: whether the search is to end there, not converged.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -129,14 +132,15 @@ def minimize(
         step, predicted, length = _step(g, H + C, radius, None if frame is None else frame(point.theta))
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
-        if np.isfinite(beat) and _beaten(point.deviance - beat, predicted):
+        beaten = np.isfinite(beat) and _beaten(point.deviance - beat, predicted)
+        if beaten or (give_up is not None and give_up(point)):
             return Optimum(
                 point,
                 evaluations,
                 predicted,
                 float(np.abs(g).max(initial=0.0)),
                 False,
-                "ends no lower than another",
+                "ends no lower than another" if beaten else "given up",
                 tuple(history),
             )
         converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
