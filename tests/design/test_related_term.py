@@ -234,6 +234,29 @@ def test_drawn_effects_vary_as_relatives_do(both):
     assert slope == pytest.approx(1.0, abs=0.1)
 
 
+def test_variances_may_be_fixed(data):
+    """By the sparse inverse, and by independent effects of the dense root."""
+    found = []
+    for few in (1000, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(known_term, "FEW", few)
+            formula, fixed = "y ~ x + (1 | animal) + (1 | block)", {"animal": 0.6, "Residual": 0.9}
+            found.append(henderson.lmer(formula, data, relmat={"animal": relatives()}, weights="w", fix=fixed))
+    dense, sparse = found
+    assert sparse.engine.design.is_related
+    assert not dense.engine.design.is_related
+    assert sparse.deviance == pytest.approx(dense.deviance, abs=SAME)
+    np.testing.assert_allclose(sparse.bse, dense.bse, rtol=ESTIMATED)
+    np.testing.assert_allclose(sparse.varcorr["vcov"], dense.varcorr["vcov"], rtol=ESTIMATED)
+    values = dense.ranef["animal"]
+    np.testing.assert_allclose(sparse.ranef["animal"].loc[values.index], values, atol=ESTIMATED)
+    tables = [fit.with_inference(ddf="satterthwaite").anova().to_numpy(float) for fit in found]
+    np.testing.assert_allclose(*tables, rtol=1e-5)
+    for ask in (lambda: sparse.caic(), lambda: sparse.conf_int(method="profile")):
+        with pytest.raises(NotAvailable, match="known relationships"):
+            ask()
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -252,7 +275,7 @@ def test_what_takes_effects_to_be_independent_says_so(both, ask):
 
 def test_refused_by_name(data, monkeypatch):
     A = relatives()
-    with pytest.raises(FormulaError, match=r"beside residual=, fix=, same= or bound= relmat goes with one effect"):
+    with pytest.raises(FormulaError, match=r"beside residual=, same= or bound= relmat goes with one effect"):
         henderson.lmer("y ~ x + (x | animal)", data, relmat={"animal": A}, residual="ident(block)")
     with pytest.raises(ValueError, match="rest='iterative' does not go with relmat"):
         henderson.lmer("y ~ x + (x | animal)", data, relmat={"animal": A}, rest="iterative")

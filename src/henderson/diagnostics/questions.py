@@ -19,7 +19,7 @@ from henderson.diagnostics.residuals import residuals
 from henderson.diagnostics.singular_text import singular_text
 from henderson.engine.boundary import is_singular, smallest_sds
 from henderson.engine.fit import Fit
-from henderson.engine.residual.fit import StructuredFit, ends_of
+from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.row_forms import Forms, row_forms
 from henderson.errors import NotAvailable
 from henderson.inference.identified import not_identified
@@ -92,7 +92,7 @@ def singular(fit: Fit) -> list[Answer]:
     what = "Is it singular?"
     least = min(smallest_sds(fit), default=np.inf)
     if not is_singular(fit) and isinstance(fit, StructuredFit) and fit.at_end:
-        verdict = f"the residual covariance is at the end of its range: {ends_of(fit.structure, fit.psi)}"
+        verdict = f"the residual covariance is at the end of its range: {fit.ends}"
         return [Answer(what, "look", least, verdict, "compare() it with a simpler structure")]
     if not fit.design.terms:
         return [Answer(what, "ok", least, "no: there are no random effects, and no residual parameter is at an end")]

@@ -55,11 +55,11 @@ def warn_if_at_end(fit: Fit, stacklevel: int = 2) -> None:
     """Name what of the residuals' covariance ends at an end of its range; a fit without a certificate says so there."""
     if fit.design.residual is None:
         return
-    from henderson.engine.residual.fit import StructuredFit, ends_of
+    from henderson.engine.residual.fit import StructuredFit
 
     if isinstance(fit, StructuredFit) and fit.at_end and fit.optimum.converged:
         warnings.warn(
-            f"the residual covariance is at the end of its range: {ends_of(fit.structure, fit.psi)}. What that means "
+            f"the residual covariance is at the end of its range: {fit.ends}. What that means "
             "and what to do: docs/singular-fits.md",
             SingularMatrixWarning,
             stacklevel=stacklevel + 1,

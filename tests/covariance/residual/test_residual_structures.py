@@ -263,3 +263,16 @@ def test_partial_autocorrelations():
     direct = [np.linalg.solve(whole[:lag, :lag], r[:lag])[-1] for lag in range(1, T)]
     np.testing.assert_allclose(partial_autocorrelations(r), direct, rtol=EXACT)
     np.testing.assert_allclose(autocorrelations(np.array(direct)), r, rtol=EXACT)
+
+
+@pytest.mark.parametrize(
+    ("name", "none", "between", "all_alike"), [("car1", 1e-200, 1e-6, 1 - 1e-8), ("sp_exp", 1e-3, 1.0, 1e9)]
+)
+def test_a_range_ends_where_distances_say(name, none, between, all_alike):
+    """A correlation of 1e-6 a year is one of a half between visits two weeks apart, and no end."""
+    times = np.tile([0.0, 0.05, 0.1], 4)[:, None]
+    rows = ResidualRows(np.repeat(np.arange(4), 3), times)
+    term = ResidualTerm(name, "patient", pd.RangeIndex(4), ("t",))
+    residual = Residual.of(term, largest=3)
+    ends = [residual.are_degenerate(np.array([1.0, s]), rows).tolist() for s in (none, between, all_alike)]
+    assert ends == [[False, True], [False, False], [False, True]]

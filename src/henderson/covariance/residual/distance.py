@@ -91,8 +91,13 @@ class ByDistance(Mapped):
         return np.concatenate([[pairs.variance], candidates[int(np.argmin(errors))]])
 
     def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
-        """Nothing: a range has no end that distances do not set."""
+        """Nothing: a range has no end that distances do not set, see `is_degenerate`."""
         return np.zeros(len(psi), bool)
+
+    def is_degenerate(self, psi: FloatArray, distance: FloatArray) -> bool:
+        """Whether rows do not correlate at any of some distances (m,), or correlate fully at all of them."""
+        f = self.shape(psi[1:], distance)
+        return bool(len(f) and (f.max() < AT_END or f.min() > 1 - AT_END))
 
 
 def distances(where: np.ndarray) -> FloatArray:
@@ -147,10 +152,6 @@ class ContinuousTime(ByDistance):
     def of_range(self, r: float) -> FloatArray:
         """e^(−1/r), away from the ends that numbers have."""
         return np.exp(-np.array([np.clip(1 / r, 1e-12, 300.0)]))
-
-    def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
-        """ρ at zero or one."""
-        return np.array([False, psi[1] > 1 - within**2 or psi[1] < within**2])
 
 
 class _ByRange(ByDistance):

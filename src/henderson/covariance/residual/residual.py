@@ -15,12 +15,32 @@ from typing import Any
 import numpy as np
 
 from henderson.contract.residual import ResidualRows, ResidualTerm
-from henderson.covariance.residual.starts import pairs_of
-from henderson.covariance.residual.structure import AT_END, RANGES, Kind, ResidualStructure
+from henderson.covariance.residual.distance import ByDistance
+from henderson.covariance.residual.starts import by_distance, pairs_of
+from henderson.covariance.residual.structure import AT_END, RANGES, ByVisit, Kind, Pairs, ResidualStructure
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.covariance.residual.variance import VARIANCE_FUNCTIONS, VarianceFunction
 
 FloatArray = np.ndarray
+
+#: rounds in which what a series has lost to its mean is found
+ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What residuals have lost to effects that were taken from them.
+
+    Attributes
+    ----------
+    share : float
+        Of their squares, to effects of levels in which a series has few rows; of products twice as much.
+    columns : int
+        Columns that have taken from each series what they explain of it, a mean say.
+    """
+
+    share: float
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -288,7 +308,13 @@ class Residual:
     # ---- a start, and ends
 
     def starts(
-        self, e: FloatArray, rows: ResidualRows, weights: FloatArray | None = None, *, rho: float | None = None
+        self,
+        e: FloatArray,
+        rows: ResidualRows,
+        weights: FloatArray | None = None,
+        *,
+        rho: float | None = None,
+        lost: Lost | None = None,
     ) -> list[FloatArray]:
         """Values of ψ to begin a search from, the best guess first.
 
@@ -300,6 +326,8 @@ class Residual:
         weights : (n,) array, optional
         rho : float, optional
             As if residuals correlated as powers of this, whatever their products are.
+        lost : Lost, optional
+            What the residuals have lost to effects that were taken from them.
         """
         e = e if weights is None else e * np.sqrt(weights)
         delta = [own.start(e**2, v) for own, v in zip(self.variance, rows.covariates)]
@@ -309,11 +337,33 @@ class Residual:
             chosen = slice(None) if rows.strata is None else rows.strata == stratum
             own = rows[chosen]
             pairs = pairs_of(scaled[chosen], own.codes, own.where, self.term.n_visits)
+            if lost is not None:
+                n_series = max(int(np.count_nonzero(np.bincount(own.codes))), 1)
+                pairs = self._regained(pairs, lost, len(own.codes) // n_series)
             by_stratum.append(pairs if rho is None else pairs.falling(rho))
         found = [np.concatenate([*(self.structure.start(pairs) for pairs in by_stratum), *delta])]
         plain = [own.none for own in self.variance]
         found.append(np.concatenate([*(self.structure.start(pairs.independent) for pairs in by_stratum), *plain]))
         return found
+
+    def _regained(self, pairs: Pairs, lost: Lost, size: int) -> Pairs:
+        """Products with what series of about `size` rows have lost."""
+        if not isinstance(self.structure, ByVisit):
+            return pairs
+        kept = 1 - lost.share
+        diagonal = np.eye(len(pairs.cov), dtype=bool)
+        pairs = replace(pairs, cov=pairs.cov / np.where(diagonal, kept, kept**2), variance=pairs.variance / kept)
+        found = pairs
+        for _ in range(ROUNDS if lost.columns else 0):
+            more = lost.columns * float(self.structure.matrix(self.structure.start(found))[:size, :size].mean())
+            found = replace(pairs, cov=pairs.cov + more, variance=pairs.variance + more)
+        return found
+
+    def variance_of_mean(self, psi: FloatArray, size: int) -> float:
+        """Variance of the mean of a series of `size` rows, about: those of the first visits, of the first stratum."""
+        if not isinstance(self.structure, ByVisit):
+            return float(psi[0]) / max(size, 1)
+        return float(self.structure.matrix(psi[self._slices[0][0]])[:size, :size].mean())
 
     def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """Which parameters are `within` a distance of an end of their range, (k,) bool."""
@@ -321,6 +371,15 @@ class Residual:
         parts = [self.structure.at_boundary(psi[here], within) for here in of_strata]
         parts += [np.zeros(here.stop - here.start, bool) for here in of_variance]
         return np.concatenate(parts)
+
+    def are_degenerate(self, psi: FloatArray, rows: ResidualRows) -> np.ndarray:
+        """Which parameters make all correlations by distance none, or one, (k,) bool."""
+        out = np.zeros(self.n_parameters, bool)
+        if isinstance(self.structure, ByDistance):
+            distance = by_distance(np.zeros(len(rows.codes)), rows.codes, rows.where)[0]
+            for here in self._slices[0]:
+                out[here.start + 1 : here.stop] = self.structure.is_degenerate(psi[here], distance)
+        return out
 
     def is_beyond(self, psi: FloatArray) -> bool:
         """Whether the covariance of a stratum is so near to a singular one that few digits of its inverse are known."""

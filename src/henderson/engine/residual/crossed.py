@@ -59,6 +59,7 @@ class CrossedModel:
 
     def __init__(self, model: BlockModel, rows: Rows) -> None:
         self.model = model
+        model.design.refuse_related("what depends on a matrix of all effects")
         plain = replace(model.design, terms=())
         self.batches: tuple[Batch, ...] = batches_of(plain, replace(rows, terms=()))
         order = np.concatenate([batch.rows.ravel() for batch in self.batches])

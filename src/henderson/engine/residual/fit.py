@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from henderson.contract.residual import ResidualRows
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.fitted import Fit, Penalty
 from henderson.engine.moments import Moments
@@ -46,8 +47,8 @@ class StructuredFit(Fit):
     ----------
     psi : (r,) array
         The structure's natural parameters, in the user's units.
-    at_end : bool
-        Whether a parameter of the structure is at the end of its range.
+    ends : str
+        The structure's parameters that are at an end of their range, if any.
     n_blocks : int
         Independent blocks of rows: series, or what random effects tie together.
     signed : tuple of float or None
@@ -55,11 +56,16 @@ class StructuredFit(Fit):
     """
 
     psi: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    at_end: bool = False
+    ends: str = ""
     n_blocks: int = 0
     signed: tuple[float | None, ...] = ()
     _blocks: BlockModel | None = field(default=None, repr=False, compare=False)
     _block_point: End | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether a parameter of the structure is at the end of its range."""
+        return bool(self.ends)
 
     @property
     def n_variances(self) -> int:
@@ -110,6 +116,8 @@ class StructuredFit(Fit):
     @cached_property
     def has_blocks(self) -> bool:
         """Whether the rows that depend on each other are few enough for matrices of them."""
+        if self.design.is_related:
+            return False
         return self.blocks.sizes_of_blocks(self.observed_for("the rows that depend on each other")).max() <= LARGEST
 
     @cached_property
@@ -242,9 +250,10 @@ class StructuredFit(Fit):
         return {**fields, "_blocks": blocks, "_block_point": None}
 
 
-def ends_of(residual: Residual, psi: FloatArray) -> str:
+def ends_of(residual: Residual, psi: FloatArray, rows: ResidualRows) -> str:
     """Names of the parameters that are at an end of their range, of the structure where they are many; else empty."""
-    names = [name for name, end in zip(residual.names, residual.at_boundary(psi)) if end]
+    ends = residual.at_boundary(psi) | residual.are_degenerate(psi, rows)
+    names = [name for name, end in zip(residual.names, ends) if end]
     return ", ".join(names) if len(names) <= MOST_NAMES else f"the covariance {residual.term.label}"
 
 

@@ -35,8 +35,9 @@ from henderson.progress import progress_bar
 
 FloatArray = np.ndarray
 
-#: rounds of a variance function of the fitted values, and the change of its parameters that ends them
-ROUNDS, SETTLED = 100, 1e-8
+#: rounds of a variance function of the fitted values, the change of its parameters that ends them, and how many go
+#: before half of the way is taken, as they may swing from side to side
+ROUNDS, SETTLED, SWINGING = 100, 1e-8, 15
 
 
 def fit_structured(
@@ -146,13 +147,14 @@ def _by_rounds(
     beta = np.zeros(len(plain.kept))
     beta[plain.kept] = plain.beta0
     values, fit, before = rows.mean(beta, plain.kept), None, np.zeros(0)
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         here = with_fitted(design, rows, values)
         fit = _once(design, here, reml, near, tell, began, trusted)
         near = fit.variances
         if len(before) and np.abs(near - before).max() <= SETTLED * np.abs(near).max():
             return fit
-        before, values = near, here.mean(fit.beta, fit.kept) + here.random_part(fit.b)
+        before, now = near, here.mean(fit.beta, fit.kept) + here.random_part(fit.b)
+        values = now if turn < SWINGING else (values + now) / 2
     assert fit is not None
     unsettled = f"the variances of the fitted values did not settle in {ROUNDS} rounds"
     return replace(fit, optimum=replace(fit.optimum, converged=False, message=unsettled))
@@ -195,7 +197,8 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
     theta = np.concatenate([np.zeros(0), *(layout.theta(one) for layout, one in zip(model.layouts, lam))])
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
-    edge = ends_of(model.residual, psi)
+    assert rows.residual is not None
+    edge = ends_of(model.residual, psi, rows.residual)
     message = f"{optimum.message}; at the end of its range: {edge}" if edge else optimum.message
     gradient = (optimum.full or point).gradient
     ended = Search(
@@ -226,7 +229,7 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
         ended,
         rows,
         psi=psi,
-        at_end=bool(edge),
+        ends=edge,
         signed=tuple(signed),
         n_blocks=len(model.sizes_of_blocks(rows)),
         _blocks=model,

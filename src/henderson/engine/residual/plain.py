@@ -20,7 +20,7 @@ import numpy as np
 
 from henderson.contract.rows import Rows
 from henderson.engine.criterion import Criterion, KnownScale
-from henderson.engine.factor.system import System
+from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.moments import Moments, Second
 from henderson.engine.moments_at import moments_at
 from henderson.engine.residual.model import BlockModel
@@ -46,7 +46,7 @@ class PlainModel:
         self.model = model
         self.blocks = Blocks.of(model.design.terms, [rows])
         cross = CrossProducts.of(model.design, [rows], self.blocks, model.basis)
-        self.criterion = Criterion(System(cross, self.blocks), model.basis, model.reml)
+        self.criterion = Criterion(system_of(cross, self.blocks, "exact"), model.basis, model.reml)
 
     @classmethod
     def where_it_suits(cls, model: BlockModel, rows: Rows) -> PlainModel | None:

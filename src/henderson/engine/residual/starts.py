@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from henderson.contract.constraints import is_fixed
-from henderson.contract.rows import Rows
+from henderson.contract.rows import Rows, TermRows
+from henderson.covariance.residual.residual import Lost
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.summed import SummedModel
@@ -23,8 +24,9 @@ FloatArray = np.ndarray
 
 #: share of the variance that random effects begin with: of the first start, and of the others
 SHARES = (0.3, 0.05, 0.7)
-#: share of the variance that a term has at least where moments say what it begins with
-LEAST = 0.01
+#: share of the variance that a term has at least where moments say what it begins with; turns in which sums by level
+#: are taken
+LEAST, SWEEPS = 0.01, 2
 #: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and
 #: correlations of neighbours in these and where rows are few
 NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
@@ -100,27 +102,40 @@ def _shared(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]
 
 
 def by_moments(model: BlockModel, rows: Rows) -> FloatArray:
-    """Coordinates that sums by level say, a term after the other, and products of what they leave of the residuals.
+    """Coordinates that sums by level say, and products of what they leave.
 
-    Of a column z with d_j = Σz² in level j and b_j = Σze/d_j, G = (Σd_jb_j² − J s²)/Σd_j, s² the mean square within
-    levels, and e loses z b_j shrunk.
+    1. Of each column z, b_j = Σze/d_j with d_j = Σz² in level j, in turns; the rest is e.
+    2. e has lost what b has of it: to levels that hold few rows of a series each J parts in n of its squares, and
+       twice as many of products; to those that hold whole series, of every product, the variance v̄ of a series' mean.
+    3. G = (Σd_jb_j² − Σd_j Var(b_j)) / Σd_j, where d_j Var(b_j) is σ², or n_j v̄.
     """
-    e, sizes = _least_squares(model, rows), []
-    assert rows.residual is not None
-    least = LEAST * float(e @ e) / len(e)
-    for term, own, T in zip(model.design.terms, rows.terms, model.roots):
-        size = 0.0
+    e = _least_squares(model, rows)
+    residual = rows.residual
+    assert residual is not None
+    n, n_series = len(e), int(residual.codes.max()) + 1
+    columns, holding = [], []
+    series = TermRows(residual.codes, np.empty((n, 0)))
+    for k, (term, own, T) in enumerate(zip(model.design.terms, rows.terms, model.roots)):
         assert own.codes is not None
+        holding.append(series.owners(own.codes, n_series) is not None)
         for z in (own.columns @ T).T:
             d = np.bincount(own.codes, z * z, term.n_levels)
-            b = np.bincount(own.codes, z * e, term.n_levels) / np.where(d > 0, d, 1.0)
-            between = float(d @ b**2)
-            within = max(float(e @ e) - between, 0.0) / max(len(e) - term.n_levels, 1)
-            g = max((between - np.count_nonzero(d) * within) / float(d.sum()), least)
-            e = e - z * (b * g * d / (g * d + within + least))[own.codes]
-            size += g
-        sizes.append(size)
-    return _start_of(model, sizes, model.residual.starts(e, rows.residual, rows.weights)[0])
+            columns.append((k, own.codes, z, d, np.zeros(term.n_levels)))
+    for _ in range(SWEEPS):
+        for _, codes, z, d, b in columns:
+            more = np.bincount(codes, z * e, len(d)) / np.where(d > 0, d, 1.0)
+            b += more
+            e = e - z * more[codes]
+    within = sum(holding[k] for k, *_ in columns)
+    across = sum(np.count_nonzero(d) for k, _, _, d, _ in columns if not holding[k])
+    if 2 * (across + within * n_series) > n:
+        across = within = 0
+    psi = model.residual.starts(e, residual, rows.weights, lost=Lost(across / n, within))[0]
+    of_mean, sizes = model.residual.variance_of_mean(psi, n // n_series), np.zeros(len(holding))
+    for k, _, _, d, b in columns:
+        noise = n * of_mean if holding[k] else np.count_nonzero(d) * psi[0]
+        sizes[k] += max((float(d @ b**2) - noise) / float(d.sum()), LEAST * psi[0])
+    return _start_of(model, list(sizes), psi)
 
 
 def of_summed(summed: SummedModel, starts: Iterator[FloatArray]) -> Iterator[FloatArray]:

@@ -86,6 +86,8 @@ ACCEPTABLE = 1e-8
 MAX_ITERATIONS = 500
 #: share of the predicted decrease that a step near the end leaves: as a rule, and at the best
 USUAL, BEST = 1e-4, 1e-7
+#: rise of a step that failed, relative to the decrease that was promised, from which nothing is learned
+FAR = 1e3
 #: times that corrections are forgotten before a search believes them; the least curvature that then counts
 RESETS, FLAT = 5, 1e-4
 
@@ -188,8 +190,8 @@ def minimize(
             elif ratio > 0.75 and length > 0.8 * radius:
                 radius = 2.0 * radius
             stalled = 0 if accept else stalled + (radius < 1e-12)
-        y = new.gradient - g
-        C = _learn(C, new.hessian_model if accept else H, step, y)
+        if accept or -actual < FAR * predicted:  # where the function is another, its gradient tells nothing of here
+            C = _learn(C, new.hessian_model if accept else H, step, new.gradient - g)
         if accept:
             point = new
     return Optimum(
