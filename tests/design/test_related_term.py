@@ -257,6 +257,20 @@ def test_variances_may_be_fixed(data):
             ask()
 
 
+def test_new_rows_are_drawn_with_their_relatives(both):
+    """Animals without records correlate with their parents; a stranger with none."""
+    fit, A = both[1], relatives().relationship()
+    new = pd.DataFrame({"animal": ["a49", "a49", "a2", "stranger"], "x": 0.0, "block": 1, "pe": [1, 2, 3, 4], "w": 1e9})
+    drawn = fit.simulate(6000, newdata=new, seed=2).to_numpy()
+    sizes = fit.varcorr.set_index("grp")["vcov"]
+    ids = ["a49", "a49", "a2"]
+    wanted = np.full((4, 4), sizes["block"])
+    wanted[:3, :3] += sizes["animal"] * A.loc[ids, ids].to_numpy()
+    wanted[3, 3] += sizes["animal"]
+    wanted += sizes["pe"] * np.eye(4)
+    np.testing.assert_allclose(np.cov(drawn), wanted, atol=0.08 * wanted.max())
+
+
 @pytest.mark.parametrize(
     "ask",
     [

@@ -1,7 +1,8 @@
 """Responses of new rows, drawn from the fitted model: y = Xβ̂ + offset + Σ_k Z_k b_k + ε, Var ε_i = σ²/w_i.
 
 Of a term's levels those that are to be new, and those that the fit does not have, are drawn from N(0, σ²λλ') in each
-replicate, one draw a level: rows that share a label share its effects. With `re="same"` known levels keep their modes.
+replicate, one draw a level: rows that share a label share its effects. Levels with known relationships are drawn with
+all their relatives; labels without relationships have effects of their own. With `re="same"` known levels keep their modes.
 Residuals with a covariance structure are drawn series by series, those of a series that the fit has anew.
 """
 
@@ -81,7 +82,6 @@ def simulate_new(
     if weights is not None and not fit.design.weighted:
         raise ValueError("weights= goes with a model that has weights; this one has none")
     if re == "new":
-        fit.design.refuse_related("simulate(newdata=) with new effects")
         fit.refuse_negative("simulate(newdata=) with new effects")
     every: list[Wanted] = ["known"] * len(fit.design.terms)
     targets = read_targets(fit, newdata, every, groups=groups, exog_re=exog_re, offset=offset)
@@ -90,11 +90,12 @@ def simulate_new(
         own_weights = new_weights(fit.design, newdata, weights)
     else:
         own_weights = given_weights(fit, weights, len(mean))
-    drawn = [
-        _term_draw(new, term, b, fit.sigma * lam, re)
-        for new, term, b, lam in zip(targets.terms, fit.design.terms, fit.b, fit.lam)
-        if new is not None
-    ]
+    drawn: list[TermDraw] = []
+    for new, term, b, lam in zip(targets.terms, fit.design.terms, fit.b, fit.lam):
+        if new is not None and term.related is not None and re == "new":
+            drawn += _related_draws(new, term, fit.sigma * lam)
+        elif new is not None:
+            drawn.append(_term_draw(new, term, b, fit.sigma * lam, re))
     if isinstance(fit, StructuredFit):
         places = series_of(fit, newdata, targets)
         draw = by_series(mean, series_roots(fit.structure, fit.psi, places, own_weights), drawn)
@@ -173,6 +174,20 @@ def _term_draw(new: NewTerm, term: RandomTerm, b: FloatArray, root: FloatArray, 
     modes = np.zeros((len(present), b.shape[1]))
     modes[is_known] = b[present[is_known]]
     return TermDraw(own, root, len(present), modes, ~is_known)
+
+
+def _related_draws(new: NewTerm, term: RandomTerm, root: FloatArray) -> list[TermDraw]:
+    """Of levels with known relationships, all of them; and of those without, whose effects are their own."""
+    assert new.codes is not None
+    known, fresh = new.codes >= 0, np.flatnonzero(new.codes < 0)
+    rows = TermRows(np.where(known, new.codes, 0), np.where(known[:, None], new.columns, 0.0))
+    found = [TermDraw.of(term, rows, root)]
+    if len(fresh):
+        codes = np.zeros_like(new.codes)
+        codes[fresh] = _fresh_codes(new, fresh)
+        others = TermRows(codes, np.where(known[:, None], 0.0, new.columns))
+        found.append(TermDraw(others, root, int(codes.max()) + 1))
+    return found
 
 
 def _fresh_codes(new: NewTerm, rows: np.ndarray) -> np.ndarray:
