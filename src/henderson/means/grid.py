@@ -25,7 +25,7 @@ from henderson.formula.evaluate import replay
 from henderson.formula.tokens import bare
 from henderson.means.nesting import nesting
 from henderson.means.variables import find_variable
-from henderson.sources.factors import plain_label
+from henderson.sources.factors import match, plain_label
 
 #: a grid with more rows than this is refused
 MOST_ROWS = 200_000
@@ -98,10 +98,11 @@ def keys_of(
     return key, size
 
 
-def frame_of(values: Mapping[str, pd.Index], codes: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Variables as columns."""
-    n = max((len(code) for code in codes.values()), default=1)
-    return pd.DataFrame({name: values[name].take(code) for name, code in codes.items()}, index=pd.RangeIndex(n))
+def frame_of(values: Mapping[str, pd.Index], codes: Mapping[str, np.ndarray], n: int | None = None) -> pd.DataFrame:
+    """Variables as columns; of `n` rows, else as many as there are codes."""
+    n = max((len(code) for code in codes.values()), default=1) if n is None else n
+    columns = {name: values[name].take(code) for name, code in codes.items() if name in values}
+    return pd.DataFrame(columns, index=pd.RangeIndex(n))
 
 
 def model_terms(design: Design) -> FixedTerms:
@@ -219,8 +220,9 @@ def _grid(design: Design, terms: FixedTerms, values: dict[str, pd.Index], moved:
     for name, size in zip(values, sizes):
         codes[name] = np.tile(np.repeat(np.arange(size), each), n // (each * size))
         each *= size
-    frame = frame_of(values, codes)
-    X = fixed_columns(design, frame, codes=expression_codes(terms, values, codes)) if values else None
+    known = known_codes(design, terms, values, codes)
+    others = {name: values[name] for name in needed_beside(design, known) if name in values}
+    X = fixed_columns(design, frame_of(others, codes, n), codes=known) if values else None
     uses = tuple(frozenset(use) for use in terms.variables)
     counts, factors = _counts(terms.cells, values, codes, n)
     several = [name for name in values if len(values[name]) > 1]
@@ -228,7 +230,7 @@ def _grid(design: Design, terms: FixedTerms, values: dict[str, pd.Index], moved:
         values,
         codes,
         np.ones((1, len(design.x_names))) if X is None else X,
-        known_part(design, frame) if moved else np.full(n, terms.offset),
+        known_part(design, frame_of(values, codes)) if moved else np.full(n, terms.offset),
         counts,
         factors,
         uses,
@@ -244,12 +246,37 @@ def expression_codes(
     return {name: terms.levels[name].get_indexer(values[name])[codes[name]] for name in terms.expressions}
 
 
+def known_codes(
+    design: Design, terms: FixedTerms, values: Mapping[str, pd.Index], codes: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The same of the factors that are variables, too: their levels are looked up once, not row by row."""
+    out = expression_codes(terms, values, codes)
+    for name, spec in design.specs.fixed.factors.items():
+        if spec.levels is not None and spec.state is None and name in values:
+            place = match(values[name].array, spec.levels)
+            if (place >= 0).all():
+                out[name] = place[codes[name]]
+    return out
+
+
+def needed_beside(design: Design, known: Mapping[str, np.ndarray]) -> set[str]:
+    """Variables of the fixed part's factors whose codes are not known."""
+    factors = design.specs.fixed.factors.items()
+    return {variable for name, spec in factors if name not in known for variable in spec.variables}
+
+
+def places_in(labels: pd.Index, others: pd.Index) -> np.ndarray:
+    """Where labels stand among others, −1 for those that are not there."""
+    return np.arange(len(labels)) if labels is others else others.get_indexer(labels)
+
+
 def _within(cells: Cells, values: Mapping[str, pd.Index]) -> Cells:
     """The cells with the grid's values."""
-    shared = [name for name in cells.values if cells.values[name].isin(values[name]).any()]
+    found = {name: places_in(own, values[name]) >= 0 for name, own in cells.values.items()}
+    shared = [name for name, own in found.items() if own.any()]
     inside = np.ones(len(cells.counts), bool)
     for name in shared:
-        inside &= cells.values[name].isin(values[name])[cells.codes[name]]
+        inside &= found[name][cells.codes[name]]
     return Cells(
         {name: cells.values[name] for name in shared},
         {name: cells.codes[name][inside] for name in shared},
@@ -261,8 +288,10 @@ def _counts(
     cells: Cells, values: Mapping[str, pd.Index], codes: Mapping[str, np.ndarray], n: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Rows of the data in each row of the grid, (n,), and the factors of which the grid has values that occur."""
-    factors = [name for name in values if name in cells.values and values[name].isin(cells.values[name]).all()]
-    places = {name: values[name].get_indexer(cells.values[name])[cells.codes[name]] for name in factors}
+    factors = [
+        name for name in values if name in cells.values and (places_in(values[name], cells.values[name]) >= 0).all()
+    ]
+    places = {name: places_in(cells.values[name], values[name])[cells.codes[name]] for name in factors}
     inside = np.ones(len(cells.counts), bool)
     for place in places.values():
         inside &= place >= 0

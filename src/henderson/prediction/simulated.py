@@ -2,8 +2,8 @@
 
 Of a term's levels those that are to be new, and those that the fit does not have, are drawn from N(0, σ²λλ') in each
 replicate, one draw a level: rows that share a label share its effects. Levels with known relationships are drawn with
-all their relatives; labels without relationships have effects of their own. With `re="same"` known levels keep their modes.
-Residuals with a covariance structure are drawn series by series, those of a series that the fit has anew.
+all their relatives; labels without relationships have effects of their own. With `re="same"` known levels keep their
+modes. Residuals with a covariance structure are drawn series by series, those of a series that the fit has anew.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ NEGATIVE = 1e-4
 LEFT, FLAT = 1e-6, 1e-12
 #: rows a variance parameter below which all starts are tried, and correlations of either sign
 FEW = 20
-#: iterations of a descent at an end of the structure's range, and of any where rows are few, before it is given up
-LINGERING, LONG = 15, 150
+#: iterations of a descent at an end of the structure's range, after those that most need, before it is given up; and
+#: of any where rows are few
+LINGERING, USUAL, LONG = 15, 10, 150
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 UNBOUNDED = "the likelihood still rises where the residuals' covariance is singular: too few data for this structure"
@@ -171,7 +172,8 @@ class Patience:
     def __call__(self, point: End) -> bool:
         """Of an iterate: whether it is to be the last."""
         self.iterations += 1
-        self.lingering += _at_end(self.model, point)
+        if self.iterations > USUAL:
+            self.lingering += _at_end(self.model, point)
         return self.lingering > LINGERING or self.iterations > self.most
 
 
