@@ -40,6 +40,8 @@ from henderson.numerics.matrices import inner_products
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
 HEAVY, MANY = 1500, 100_000
 ONE = np.ones(1)
+#: rounding of a difference of sums, by their size; with the luck of the search, which is drawn to where it is lower
+LOST = 16 * float(np.finfo(float).eps)
 
 
 class Unsummed(System):
@@ -223,6 +225,19 @@ class Evaluation:
         """Information on the parameters from w'Pw and e'∂Ve, σ² not known: ν (w'Pw/r² − e'∂Ve e'∂Ve/r⁴)."""
         along = linear / self.r2
         return self.criterion.nu * (quadratic / self.r2 - along[:, None] * along)
+
+    @lazy
+    def rounding(self) -> float:
+        """Deviance by which this one may be wrong.
+
+        c'V⁻¹c is a difference of sums as large as c'c: log|X'V⁻¹X| loses ε Σ x'x (X'V⁻¹X)⁻¹ of its digits, ν log r²
+        loses ε ν y'y/r². Where large effects explain columns of X in every row but a few that is not little.
+        """
+        square = self.criterion.system.cross.xy.diagonal()
+        lost = self.criterion.nu * square[-1] / self.r2
+        if self.criterion.reml:
+            lost += float(square[:-1] @ (self._inverse_x**2).sum(axis=0))
+        return LOST * float(lost)
 
     @lazy
     def factor(self) -> Factor:

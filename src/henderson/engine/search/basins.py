@@ -1,6 +1,7 @@
 """Basins of a function that is known on a grid: points that are lower than all around them, and what lies between.
 
-Along each axis the parabola through a point and its two neighbours says how far beside and below it the bottom is.
+Along each axis the parabola through a point and its two neighbours says how far beside and below it the bottom is. It
+misses it by the third difference with one neighbour more, times at most |s(s² − 1)|/6, which is 1/16 at half a step.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Basins:
         Near the bottom of each basin, the lowest first.
     deviance : (m,) array
         What parabolas through the grid promise there.
+    askew : (m,) array
+        Deviance by which they miss it as their third differences are not zero.
     coordinates : (c,) int array
         Which θ the grid varied.
     least, ratio : (c,) arrays
@@ -37,6 +40,7 @@ class Basins:
 
     theta: FloatArray
     deviance: FloatArray
+    askew: FloatArray
     coordinates: np.ndarray
     least: FloatArray
     ratio: FloatArray
@@ -48,9 +52,9 @@ class Basins:
         return bool(self.ratio.max() < COARSE)
 
     @property
-    def error(self) -> float:
-        """Deviance by which a promise may be wrong, by the distance of the points."""
-        return float(0.1 + 0.6 * (np.log(self.ratio) ** 2).max())
+    def error(self) -> FloatArray:
+        """Deviance by which a promise may be wrong, by the distance of the points and what lies between them, (m,)."""
+        return np.asarray(0.1 + 0.6 * (np.log(self.ratio) ** 2).max() + self.askew)
 
     def same(self, one: FloatArray, other: FloatArray) -> bool:
         """Whether two sets of standard deviations (c,) are within a step of the grid; zero is as good as its least."""
@@ -58,20 +62,22 @@ class Basins:
         return bool((np.abs(gaps) <= 1.0).all())
 
 
-def low_points(values: FloatArray, axes: list[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Standard deviations (m, c) near the bottoms of a grid's basins, and what parabolas promise there (m,)."""
+def low_points(values: FloatArray, axes: list[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Standard deviations (m, c) near the bottoms of a grid's basins, what parabolas promise there (m,), and what they
+    may miss it by (m,)."""
     here = _places(values)
-    found, promised = np.empty(here.shape), values[tuple(here.T)]
+    found, promised, askew = np.empty(here.shape), values[tuple(here.T)], np.zeros(len(here))
     for axis, points in enumerate(axes):
         shift, gain = _parabola(values, here, axis)
         found[:, axis] = np.exp(np.log(points[here[:, axis]]) + shift * np.log(points[1] / points[0]))
         promised = promised - gain
+        askew += _third(values, here, axis) / 16
         last = len(points) - 1
         before = here.copy()
         before[:, axis] = np.maximum(here[:, axis] - 1, 0)
         falls = (here[:, axis] == last) & (values[tuple(before.T)] - values[tuple(here.T)] > EQUAL)
         promised[falls] = -np.inf  # to the edge: who knows how far
-    return found, promised
+    return found, promised, askew
 
 
 def distinct(theta: FloatArray, deviance: FloatArray) -> np.ndarray:
@@ -128,3 +134,19 @@ def _parabola(values: FloatArray, here: np.ndarray, axis: int) -> tuple[FloatArr
     curvature, slope = np.where(good, curvature, 1.0), np.where(good, slope, 0.0)
     shift = np.clip(-slope / curvature, -0.5, 0.5)
     return shift, -(slope * shift + 0.5 * curvature * shift**2)
+
+
+def _third(values: FloatArray, here: np.ndarray, axis: int) -> FloatArray:
+    """The larger third difference of the four points about `here` (m, c) that reach one step further to either side;
+    zero at the ends of the grid, where there is no parabola."""
+    place, last = here[:, axis], values.shape[axis] - 1
+    out = np.zeros(len(here))
+    for before in (2, 1):
+        of = (place >= before) & (place + 3 - before <= last) & (place > 0) & (place < last)
+        around = np.repeat(here[None, of], 4, axis=0)
+        around[:, :, axis] += np.arange(-before, 4 - before)[:, None]
+        a, b, c, d = values[tuple(np.moveaxis(around, 2, 0))]
+        with np.errstate(invalid="ignore"):  # infinite beside infinite
+            third = np.abs(d - a - 3 * (c - b))
+        out[of] = np.maximum(out[of], np.where(np.isfinite(third), third, 0.0))
+    return out

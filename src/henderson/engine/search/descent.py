@@ -28,6 +28,8 @@ NEARLY_SINGULAR = 1e-2
 ROUNDING = 1e-3
 #: deviance that a negative direction must promise before it is followed
 WORTHWHILE = 1e-7
+#: slope along it, for each level (whose effects have an information of about one), that is rounding
+NOISE = 100 * float(np.finfo(float).eps)
 #: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
 PER_ROW = 3e-13
 #: predicted decrease that leaves nine digits of a variance, and rows times effects up to which that is seen to
@@ -72,6 +74,15 @@ class Certified:
         """The certificate: neither inside nor off the boundary is there anything to gain."""
         return self.optimum.converged and self.gain <= WORTHWHILE
 
+    def is_below(self, other: Certified) -> bool:
+        """Whether the deviance is lower than another's, by more than rounding."""
+        return self.at_most < other.at_most - WORTHWHILE
+
+    @property
+    def at_most(self) -> float:
+        """The deviance, and what it may be wrong by."""
+        return self.optimum.point.deviance + self.optimum.point.rounding
+
     @property
     def message(self) -> str:
         """One line for a person."""
@@ -109,7 +120,7 @@ def descend(
     def frame(theta: np.ndarray) -> np.ndarray:
         return frames(of, theta[None])[0]
 
-    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine, frame=frame)
+    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine, frame=frame, doubt=_doubt)
     history = best.history
     if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
         return Certified(best, 0.0, 0.0, best.point.theta, history)
@@ -121,12 +132,16 @@ def descend(
         off = evaluate(ended.off)
         if not np.isfinite(off.deviance):
             break
-        again = minimize(evaluate, off, radius=0.1, tolerance=least, frame=frame)
+        again = minimize(evaluate, off, radius=0.1, tolerance=least, frame=frame, doubt=_doubt)
         history += again.history
         if again.point.deviance > best.point.deviance - WORTHWHILE / 10:
             break
         best = again
     return ended
+
+
+def _doubt(point: Evaluation) -> float:
+    return point.rounding
 
 
 def _snap(criterion: Criterion, best: Optimum[Evaluation]) -> Optimum[Evaluation]:
@@ -153,7 +168,7 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     for k, (block, N) in enumerate(zip(blocks.blocks, point.certificate)):
         if singular[k]:
             for slope, direction in block.layout.off_boundary((N + N.T) / 2, point.lam[k]):
-                if slope < worst[0]:
+                if slope < min(worst[0], -NOISE * block.n_levels):
                     worst = (float(slope), k, direction)
     value, k, along = worst
     if value == 0.0:

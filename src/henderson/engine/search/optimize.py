@@ -6,7 +6,8 @@ quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 
 1. eigenvalues of B = H + C; the step minimises g's + s'Bs/2 within the radius (Moré and Sorensen 1983), whose length
    is that of a metric where one is given
-2. the value decides whether the step stands, and the radius; where its rounding hides the change, the gradient decides
+2. the value decides whether the step stands, and the radius, less what the new value may be wrong by if it has lost
+   more digits; where its rounding hides the change, the gradient decides
 3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
    all the same, without asking for its gradient: convergence is superlinear, so it squares what is left. Where more
    digits are asked for, one further iteration goes before it, if a step as good as the one before leaves too few
@@ -81,8 +82,8 @@ PLATEAU = 1e-11
 #: promise up to which a tolerance is believed whatever the steps before; a larger one where the step was not cut short
 #: (its share of the radius) and promises fall from step to step
 BELIEVED, WITHIN, FALLING = 1e-5, 0.99, 0.3
-#: decrease below which a search that cannot improve has still converged
-ACCEPTABLE = 1e-8
+#: decrease below which a search that cannot improve has still converged; a length of steps that say so
+ACCEPTABLE, WHOLE = 1e-8, 1.0
 MAX_ITERATIONS = 500
 #: share of the predicted decrease that a step near the end leaves: as a rule, and at the best
 USUAL, BEST = 1e-4, 1e-7
@@ -102,6 +103,7 @@ def minimize(
     fine: float = np.inf,
     frame: Callable[[np.ndarray], np.ndarray] | None = None,
     give_up: Callable[[P], bool] | None = None,
+    doubt: Callable[[P], float] | None = None,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -122,6 +124,8 @@ def minimize(
         ∂θ/∂s at a θ, (k, k): the radius is a length in s, in which the function is alike everywhere.
     give_up : callable, optional
         Asked at every iterate: whether the search is to end there, not converged.
+    doubt : callable, optional
+        Deviance by which a point's may be wrong, where that is more than the last digits of a sum.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -153,7 +157,11 @@ def minimize(
         if near and not further and stalled < 3 and _left(history) > fine:
             further = True
         elif near or stalled >= 3:
-            good, full = predicted <= max(ACCEPTABLE, tolerance), point
+            promised = predicted
+            if frame is not None and length >= WITHIN * radius and radius < WHOLE:  # cut so short that it says little
+                promised = _step(g, H + C, WHOLE, frame(point.theta))[1]
+            allowed = max(ACCEPTABLE, tolerance, 0.0 if doubt is None else doubt(point))
+            good, full = promised <= allowed, point
             relative = _length(step) / max(_length(point.theta), 1.0)
             if good and predicted > max(EXACT, PLATEAU * relative**2):
                 last = evaluate(point.theta + step)
@@ -176,6 +184,8 @@ def minimize(
             stalled += radius < 1e-12
             continue
         actual = point.deviance - new.deviance
+        if doubt is not None:
+            actual -= max(doubt(new) - doubt(point), 0.0)
         hidden = predicted < 50 * rounding
         if hidden:
             accept = _length(new.gradient) < _length(g) and actual > -50 * rounding

@@ -17,7 +17,7 @@ import numpy as np
 
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.saturated import far_starts
-from henderson.engine.search.descent import PER_ROW, WORTHWHILE, Certified, descend, singular_blocks
+from henderson.engine.search.descent import PER_ROW, Certified, descend, singular_blocks
 from henderson.engine.search.glance import glance, is_alone
 from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
@@ -116,7 +116,7 @@ def _search_related(
         if np.isfinite(other_first.deviance):
             other = descend(criterion, evaluate, other_first, beat=least, tolerance=tolerance)
             starts += 1
-            ended = other if other.optimum.point.deviance < least - WORTHWHILE else ended
+            ended = other if other.is_below(ended) else ended
     return replace(ended, starts=starts)
 
 
@@ -163,5 +163,5 @@ def _descend_elsewhere(
             other = descend(criterion, evaluate, first, beat=least, tolerance=tolerance)
             starts += 1
             known.append(other.optimum.point)
-            ended = other if other.optimum.point.deviance < least - WORTHWHILE else ended
+            ended = other if other.is_below(ended) else ended
     return ended, starts

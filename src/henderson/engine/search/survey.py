@@ -20,7 +20,7 @@ from functools import cached_property
 
 import numpy as np
 
-from henderson.engine.criterion import Criterion
+from henderson.engine.criterion import LOST, Criterion
 from henderson.engine.search.basins import Basins, distinct, low_points
 from henderson.engine.search.cones import Cone, cones
 from henderson.engine.sums.blocks import Blocks
@@ -45,6 +45,8 @@ POINTS = (48, 20, 10, 5, 4, 3, 3)
 BEYOND = 8.0
 #: t²A below which a variance is as good as zero, for the largest A
 SMALLEST = 1e-2
+#: standard deviation from which on (G⁻¹ + A)⁻¹ of a level with less rows than effects is large enough to lose digits
+FAR = 100.0
 #: standard deviation at which effects are as good as free, and the fixed effects beside them not yet rounding
 FREE = 1e3
 #: r² where all effects are free, by rows (y has unit variance), below which it is rounding
@@ -120,13 +122,31 @@ class Survey:
         return len(self.zz) != 1 or self.count.sum() <= APART
 
     def deviances(self, theta: FloatArray) -> FloatArray:
-        """The deviance at working θ (B, k); infinite where the equations are not positive definite, (B,)."""
+        """The deviance at working θ (B, k), and what it may be wrong by; infinite where the equations are not positive
+        definite, (B,)."""
         log_det, pivots = self._factored(theta)
+        R = self.blocks.n_rest
         with np.errstate(divide="ignore", invalid="ignore"):
             r2 = pivots[:, -1] ** 2
-            log_det = log_det + 2 * np.log(pivots[:, : -1 if self.reml else self.blocks.n_rest]).sum(axis=1)
+            log_det = log_det + 2 * np.log(pivots[:, : -1 if self.reml else R]).sum(axis=1)
             out = log_det + self.nu * (1 + np.log(2 * np.pi * r2 / self.nu)) + self.constant
+            if self.reml:  # far out the digits of a plateau are lost (`Evaluation.rounding`), and it is not a minimum
+                out += LOST * (self._summed(theta) / pivots[:, R:-1] ** 2).sum(axis=1)
         return np.where(np.isfinite(out), out, np.inf)
+
+    def _summed(self, theta: FloatArray) -> FloatArray:
+        """Size of the sums whose difference is the diagonal of X'V⁻¹X, (B, p): X'X, and where a variance is so large
+        that it shows, what levels with less rows than effects take from it along each of their effects."""
+        R, M = self.blocks.n_rest, len(self.whole)
+        size = np.tile(self.whole.diagonal()[R:-1], (len(theta), 1))
+        far = np.abs(theta).max(axis=1, initial=0.0) > FAR
+        if self.blocks.front is not None and len(self.zz) > 1 and far.any():
+            block = self.blocks.blocks[self.blocks.front]
+            lam = block.layout.lam(theta[far][:, block.parameters].T).transpose(2, 0, 1)
+            size[far] += np.abs(_front(self.zz, self.count, lam)[0]) @ np.abs(
+                self.products[:, R * (M + 1) : -1 : M + 1]
+            )
+        return size
 
     def least_r2(self) -> float:
         """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
@@ -185,12 +205,12 @@ class Survey:
         theta = np.zeros((math.prod(map(len, axes)), self.blocks.n_theta))
         theta[:, self._coordinates] = np.stack([own.ravel() for own in np.meshgrid(*axes, indexing="ij")], axis=1)
         values = self.deviances(theta)
-        sd, deviance = low_points(values.reshape([len(points) for points in axes]), axes)
+        sd, deviance, askew = low_points(values.reshape([len(points) for points in axes]), axes)
         low = np.zeros((len(sd), self.blocks.n_theta))
         low[:, self._coordinates] = sd
         order = distinct(low, deviance)
         least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
-        return Basins(low[order], deviance[order], self._coordinates, least, ratio / least, len(values))
+        return Basins(low[order], deviance[order], askew[order], self._coordinates, least, ratio / least, len(values))
 
     def reach(self) -> float:
         """√J times the standard deviation of J levels beyond which more of it explains nothing more.
