@@ -42,7 +42,7 @@ class Cone:
     def lam(self, theta: FloatArray) -> FloatArray:
         """λ of θ (B, k), (B, q, q)."""
         lam = np.zeros((len(theta), self.q, self.q))
-        column, row = np.triu_indices(self.q)
+        row, column = _triangle(self.q)
         lam[:, row, column] = theta[:, self.parameters]
         return lam
 
@@ -99,8 +99,15 @@ def _root(lam: FloatArray, a: float) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
+def _triangle(q: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of a lower triangle, column by column."""
+    column, row = np.triu_indices(q)
+    return row, column
+
+
+@lru_cache(maxsize=64)
 def _entries(q: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of dλ[r, c] = Σ_s T[r, s] ds[s, c]: places of (r, c) and (s, c) in a lower triangle column by column, r and s."""
-    column, row = np.triu_indices(q)
+    row, column = _triangle(q)
     to, by = np.nonzero((column[:, None] == column) & (row[:, None] >= row))
     return to, by, row[to], row[by]

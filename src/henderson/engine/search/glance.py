@@ -8,6 +8,7 @@ than a step. Whatever else is seen calls for a survey.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -33,7 +34,7 @@ def glance(survey: Survey) -> Lows | None:
     """Low points of the lattice; None where it would have too many."""
     of = survey.cones
     sizes = tuple(one.q for one in of)
-    if survey.blocks.n_theta >= SPARSE or np.prod([size(q, TOP) for q in sizes]) > MOST:
+    if survey.blocks.n_theta >= SPARSE or math.prod(size(q, TOP) for q in sizes) > MOST:
         return None
     seen, units = _points(sizes)
     theta = np.zeros((len(seen.near), survey.blocks.n_theta))
@@ -48,7 +49,7 @@ def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> 
     """Whether the one low point is in the basin of an end."""
     if np.count_nonzero(seen.deviance <= deviance + FURTHER) != 1 or seen.deviance[0] < deviance:
         return False
-    pair = np.stack([theta, seen.theta[0]])
+    pair = np.array([theta, seen.theta[0]])
     return all(_within(one, pair) for one in survey.cones)
 
 

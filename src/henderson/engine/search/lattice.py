@@ -59,12 +59,13 @@ class Lattice:
 
     def low(self, deviance: FloatArray) -> np.ndarray:
         """Which points may be in the basin of a minimum, the lowest first."""
-        level = np.where(np.isfinite(deviance), np.round(deviance / EQUAL), np.inf)
+        finite = np.isfinite(deviance)
+        level = np.where(finite, np.round(deviance / EQUAL), np.inf)
         order = np.empty(len(level), int)
-        order[np.lexsort((np.arange(len(level)), level))] = np.arange(len(level))  # of a plateau the first is lowest
+        order[np.argsort(level, kind="stable")] = np.arange(len(level))  # of a plateau the first is lowest
         lowest = order <= order[self.near].min(axis=1)
         of_face = (order <= order[self.same].min(axis=1)) & (deviance < deviance.min() + ABOVE)
-        found = np.flatnonzero((lowest | of_face) & np.isfinite(deviance))
+        found = np.flatnonzero((lowest | of_face) & finite)
         return found[np.argsort(order[found])]
 
 

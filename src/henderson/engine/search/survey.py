@@ -35,10 +35,12 @@ WIDEST = 100
 APART = 400
 #: multiplications that a survey may take to set up and to make, and how many more for each row of the data
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
-#: numbers of W_A of a scalar front up to which putting levels in order costs more than it saves
+#: numbers of W_A up to which putting levels in order costs more than it saves
 LITTLE = 4_000
 #: numbers of W_A that are held where levels have several effects, and few are alike
 MOST = 4_000_000
+#: of a symmetric matrix of two rows as a lower triangle: how often it has each, and their signs in its adjugate
+TWICE, ADJUGATE = np.array([[1.0], [2.0], [1.0]]), np.array([[1.0], [-1.0], [1.0]])
 #: points along each of 1, 2, 3, … standard deviations
 POINTS = (48, 20, 10, 5, 4, 3, 3)
 #: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
@@ -69,8 +71,8 @@ class Survey:
         The distinct A of the front.
     count : (a,) array
         Levels that have it.
-    products : (a q(q + 1)/2, M²) array
-        The W_A; of two effects that differ, both ways together.
+    products : (q(q + 1)/2 a, M²) array
+        The W_A, of the first two effects for every A, and so on; of two that differ, both ways together.
     whole : (M, M) array
         [Z_r X y]'[Z_r X y].
     """
@@ -97,14 +99,13 @@ class Survey:
         if not linear or M > WIDEST or numbers > SET_UP + PER_ROW * cross.n or (q > 1 and numbers > MOST):
             return None
         whole = np.empty((M, M))
-        whole[:R, :R], whole[:R, R:], whole[R:, R:] = cross.rr.toarray(), cross.rx, cross.xy
-        whole[R:, :R] = cross.rx.T
+        whole[R:, R:] = cross.xy
+        if R:
+            whole[:R, :R], whole[:R, R:], whole[R:, :R] = cross.rr.toarray(), cross.rx, cross.rx.T
         zz, count, products = cross.zz, np.zeros(0), np.zeros((0, M * M))
         if blocks.front is not None:
-            order, starts = (
-                _alike(cross.zz) if q > 1 or n_levels * M * M > LITTLE else (slice(None), np.arange(n_levels))
-            )
-            zz = np.ascontiguousarray(cross.zz[:, :, order][:, :, starts])
+            order, starts = _alike(cross.zz) if numbers > LITTLE else (slice(None), np.arange(n_levels))
+            zz = np.ascontiguousarray(cross.zz[:, :, order][:, :, starts]) if numbers > LITTLE else zz
             count = np.diff(starts, append=n_levels)
             products = _products(_front_columns(cross)[order], starts)
         return cls(blocks, criterion.nu, cross.n, criterion.reml, criterion.constant, zz, count, products, whole)
@@ -127,9 +128,9 @@ class Survey:
         log_det, pivots = self._factored(theta)
         R = self.blocks.n_rest
         with np.errstate(divide="ignore", invalid="ignore"):
-            r2 = pivots[:, -1] ** 2
-            log_det = log_det + 2 * np.log(pivots[:, : -1 if self.reml else R]).sum(axis=1)
-            out = log_det + self.nu * (1 + np.log(2 * np.pi * r2 / self.nu)) + self.constant
+            logs = np.log(pivots)
+            out = log_det + 2.0 * (logs[:, : -1 if self.reml else R].sum(axis=1) + self.nu * logs[:, -1])
+            out += self.nu * (1.0 + math.log(2.0 * math.pi / self.nu)) + self.constant
             if self.reml:  # far out the digits of a plateau are lost (`Evaluation.rounding`), and it is not a minimum
                 out += LOST * (self._summed(theta) / pivots[:, R:-1] ** 2).sum(axis=1)
         return np.where(np.isfinite(out), out, np.inf)
@@ -138,9 +139,9 @@ class Survey:
         """Size of the sums whose difference is the diagonal of X'V⁻¹X, (B, p): X'X, and where a variance is so large
         that it shows, what levels with less rows than effects take from it along each of their effects."""
         R, M = self.blocks.n_rest, len(self.whole)
-        size = np.tile(self.whole.diagonal()[R:-1], (len(theta), 1))
-        far = np.abs(theta).max(axis=1, initial=0.0) > FAR
-        if self.blocks.front is not None and len(self.zz) > 1 and far.any():
+        size = np.repeat(self.whole.diagonal()[None, R:-1], len(theta), axis=0)
+        if self.blocks.front is not None and len(self.zz) > 1 and np.abs(theta).max(initial=0.0) > FAR:
+            far = np.abs(theta).max(axis=1) > FAR
             block = self.blocks.blocks[self.blocks.front]
             lam = block.layout.lam(theta[far][:, block.parameters].T).transpose(2, 0, 1)
             size[far] += np.abs(_front(self.zz, self.count, lam)[0]) @ np.abs(
@@ -173,7 +174,7 @@ class Survey:
     def _factored(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (B, M)."""
         blocks, M, batch = self.blocks, len(self.whole), len(theta)
-        C, log_det = np.tile(self.whole, (batch, 1, 1)), np.zeros(batch)
+        C, log_det = np.repeat(self.whole[None], batch, axis=0), np.zeros(batch)
         lam = [block.layout.lam(theta[:, block.parameters].T).transpose(2, 0, 1) for block in blocks.blocks]
         if blocks.front is not None:
             weights, log_det = _front(self.zz, self.count, lam[blocks.front])
@@ -187,8 +188,7 @@ class Survey:
                 continue
             _turn_levels(C[:, rows], lam[k])
             _turn_levels(C.transpose(0, 2, 1)[:, rows], lam[k])
-        on = np.arange(blocks.n_rest)
-        C[:, on, on] += 1.0
+        C.reshape(batch, -1)[:, : blocks.n_rest * (M + 1) : M + 1] += 1.0
         return log_det, _pivots(C)
 
     def basins(self, budget: float = BUDGET) -> Basins | None:
@@ -286,49 +286,54 @@ def _front_columns(cross: CrossProducts) -> FloatArray:
 
 
 def _products(a: FloatArray, starts: np.ndarray) -> FloatArray:
-    """Sums of a_j ⊗ a_j over the levels from each start to the next, (a q(q + 1)/2, M²)."""
+    """Sums of a_j ⊗ a_j over the levels from each start to the next, (q(q + 1)/2 a, M²)."""
     n_levels, q, M = a.shape
-    flat = a.reshape(n_levels, q * M)
+    r, s = np.nonzero(np.tri(q)) if q > 1 else (slice(None), slice(None))
     if len(starts) < n_levels / 4:
-        out = np.stack([one.T @ one for one in np.split(flat, starts[1:])])
+        flat = a.reshape(n_levels, q * M)
+        squares = np.stack([one.T @ one for one in np.split(flat, starts[1:])]).reshape(-1, q, M, q, M)
+        out = squares.transpose(1, 3, 0, 2, 4)[r, s].reshape(-1, len(starts), M, M)
     else:
-        out = flat[:, :, None] * flat[:, None, :]
-        out = np.add.reduceat(out, starts, axis=0) if len(starts) < n_levels else out
-    out = out.reshape(-1, q, M, q, M).transpose(0, 1, 3, 2, 4).reshape(-1, q, q, M * M)
-    if q == 1:
-        return out[:, 0, 0]
-    r, s = np.tril_indices(q)
-    return (out[:, r, s] + np.where(r != s, 1.0, 0.0)[:, None] * out[:, s, r]).reshape(-1, M * M)
+        effects = a.transpose(1, 0, 2)
+        out = effects[r][:, :, :, None] * effects[s][:, :, None]
+        out = np.add.reduceat(out, starts, axis=1) if len(starts) < n_levels else out
+    if q > 1:
+        differ = r != s
+        out[differ] += out[differ].swapaxes(2, 3)
+    return out.reshape(-1, M * M)
 
 
 def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Lower triangles of (G⁻¹ + A)⁻¹ of the distinct levels (B, a q(q + 1)/2), and log|C| of all levels (B,)."""
+    """Lower triangles of (G⁻¹ + A)⁻¹ of the distinct levels (B, q(q + 1)/2 a), and log|C| of all levels (B,)."""
     batch, q, _ = lam.shape
     if q == 1:
         g = lam[:, 0] ** 2
         C = 1.0 + g * zz[0, 0]
         return g / C, np.log(C) @ count
     if q == 2:
-        return _front_of_two(zz, count, lam)
+        return _front_of_two(zz.reshape(4, -1)[[0, 1, 3]], count, lam)
     C = _turned(lam, zz)
     C[range(q), range(q)] += 1.0
     low = small.cholesky(C)
     log_det = 2.0 * np.log(low[range(q), range(q)]).sum(axis=0) @ count
     T = np.ascontiguousarray(np.broadcast_to(lam.transpose(2, 1, 0)[..., None], C.shape))
     small.solve_lower(low, T)
-    weights = np.stack([(T[:, r] * T[:, s]).sum(axis=0) for r, s in zip(*np.tril_indices(q))], axis=-1)
+    weights = np.stack([(T[:, r] * T[:, s]).sum(axis=0) for r, s in zip(*np.tril_indices(q))], axis=1)
     return weights.reshape(batch, -1), log_det
 
 
-def _front_of_two(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The same of two effects: (G⁻¹ + A)⁻¹ = (G + |G| adj A)/|C|, and |C| = 1 + tr GA + |G||A|."""
-    G = lam @ lam.transpose(0, 2, 1)
-    det = (lam[:, 0, 0] * lam[:, 1, 1] - lam[:, 0, 1] * lam[:, 1, 0]) ** 2
-    A, g = zz.reshape(4, -1)[[0, 1, 3]], G.reshape(-1, 4)[:, [0, 1, 3]]
+def _front_of_two(A: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The same of two effects, A as lower triangles (3, a) and λ lower triangular:
+    (G⁻¹ + A)⁻¹ = (G + |G| adj A)/|C|, and |C| = 1 + tr GA + |G||A|."""
+    g = np.empty((3, len(lam)))
+    np.multiply(lam[:, :, 0].T, lam[:, 0, 0], out=g[:2])
+    g[2] = lam[:, 1, 0] ** 2 + lam[:, 1, 1] ** 2
+    det = g[0] * lam[:, 1, 1] ** 2
     size = np.maximum(A[0] * A[2] - A[1] ** 2, 0.0)
-    C = np.column_stack([g * [1.0, 2.0, 1.0], det]) @ np.concatenate([A, size[None]]) + 1.0
-    adjugate = (A[::-1] * [[1.0], [-1.0], [1.0]]).T
-    weights = (g[:, None] + det[:, None, None] * adjugate) / C[:, :, None]
+    C = (g * TWICE).T @ A + (1.0 + det[:, None] * size)
+    weights = det[:, None, None] * (A[::-1] * ADJUGATE)
+    weights += g.T[:, :, None]
+    weights /= C[:, None]
     return weights.reshape(len(lam), -1), np.log(C) @ count
 
 
