@@ -70,7 +70,7 @@ class SecondAt(Second):
     def traces(self) -> FloatArray:
         """T2, (k, k)."""
         blocks = self.point.criterion.blocks
-        if blocks.are_related:
+        if self.point.criterion.system.is_sparse:
             with blas_threads(self.point.criterion.order):
                 return second_traces(self.point.factor)
         out = np.zeros((blocks.n_g, blocks.n_g))

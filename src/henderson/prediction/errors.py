@@ -80,7 +80,7 @@ class JointErrors:
             away = np.column_stack([np.eye(len(self._g)), -self._g])
             relative = away @ omega @ away.T
         with blas_threads(self.fit.criterion.order):
-            if self.fit.design.is_related:
+            if self.fit.criterion.system.is_sparse:
                 return SparseErrorKernels(point, relative)
             return error_kernels(point.factor, point.phi, relative, point.ze)
 

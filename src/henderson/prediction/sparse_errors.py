@@ -1,4 +1,4 @@
-"""Errors of predictions row by row where levels have known relationships: by solving, since no kernel is small.
+"""Errors of predictions row by row where the equations have a sparse factor: by solving, since no kernel is small.
 
 A row (x, z) is predicted by x'β̂ + z'b̂. With S = Z'Z, W = (S + A⁻¹ ⊗ G⁻¹)⁻¹, Ω = Z'V⁻¹Z = S − SWS, Φ = (X'V⁻¹X)⁻¹,
 d = x − X'ZWz and 𝔼_i = A ⊗ E_i,

@@ -13,6 +13,7 @@ from scipy import sparse
 from henderson.engine.factor.connected import locate
 from henderson.engine.factor.places import ComponentColumns, Placement
 from henderson.engine.factor.rest import Rest
+from henderson.numerics.distinct import distinct
 
 
 class Pattern:
@@ -67,12 +68,12 @@ def _rank(keys: list[np.ndarray], more: np.ndarray, R: int) -> tuple[np.ndarray,
         seen = np.zeros(R * R, bool)
         for one in (*keys, more):
             seen[one] = True
-        distinct = np.flatnonzero(seen)
+        found = np.flatnonzero(seen)
         place = np.empty(R * R, np.int32)
-        place[distinct] = np.arange(len(distinct), dtype=np.int32)
-        return distinct, [place[one] for one in keys]
-    distinct = np.unique(np.concatenate([*keys, more]))
-    return distinct, [np.searchsorted(distinct, one) for one in keys]
+        place[found] = np.arange(len(found), dtype=np.int32)
+        return found, [place[one] for one in keys]
+    found = distinct(np.concatenate([*keys, more]))
+    return found, [np.searchsorted(found, one) for one in keys]
 
 
 def placements(places: list[ComponentColumns], pattern: Pattern, R: int) -> list[Placement]:

@@ -57,9 +57,12 @@ class System:
     ----------
     rest : str
         How the rest is solved.
+    is_sparse : bool
+        Whether by a factor that stays sparse, with no matrix of the rest's own order.
     """
 
     rest = "exact"
+    is_sparse = False
 
     def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
         self.cross, self.blocks = cross, blocks

@@ -1,6 +1,7 @@
-"""Which rest serves a model: the Cholesky factor wherever it is cheaper, else iteration; related levels have their own.
+"""Which rest serves a model: a Cholesky factor wherever it is cheaper, else iteration; related levels have their own.
 
     exact       Σ m³ over the rest's connected components of m effects, and 8m² bytes a few times over
+    sparse      Σ w (w + r)² over fronts of w levels with r below them, as an order of elimination says (exact as well)
     iterative   (nonzeros of the pairs) × (columns of a block) × (steps), both ways, and no matrix
 
 Measured on one core: 2.2 s of an evaluation with all derivatives at 4,000 crossed effects in the rest and 690,000 pairs
@@ -9,8 +10,11 @@ by the first, 0.2 s by the second.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.iterative.system import IterativeSystem
+from henderson.engine.factor.sparse.crossed import crossed_system
 from henderson.engine.factor.sparse.system import SparseSystem
 from henderson.engine.factor.system import System
 from henderson.engine.sums.blocks import Blocks
@@ -29,6 +33,9 @@ COLUMNS_STEPS = 12 * 6
 ROOM = 8e9
 #: how many times cheaper iteration must be: the factor's numbers have no Monte-Carlo error
 MUCH = 2.0
+#: the same beside a sparse factor, since on sparse graphs iteration takes more steps and probes than elsewhere, and
+#: seconds of an evaluation that a sparse factor may always take
+SPARSE, PATIENCE = 10.0, 0.2
 
 
 def check_rest(rest: str) -> None:
@@ -49,7 +56,7 @@ def system_of(cross: CrossProducts, blocks: Blocks, rest: str = "auto") -> Syste
     if blocks.are_related:
         if rest == "iterative":
             raise ValueError("rest='iterative' does not go with relmat: its equations have a sparse factor")
-        return SparseSystem(cross, blocks)
+        return SparseSystem.of_related(cross, blocks)
     if rest == "iterative":
         if not blocks.n_rest:
             raise ValueError(
@@ -57,12 +64,39 @@ def system_of(cross: CrossProducts, blocks: Blocks, rest: str = "auto") -> Syste
                 "whose levels are eliminated one by one"
             )
         return IterativeSystem(cross, blocks)
-    if rest == "auto" and blocks.n_rest > SMALL and _iteration_is_cheaper(cross, blocks):
+    if blocks.n_rest <= SMALL:
+        return System(cross, blocks)
+    costs = _costs(cross, blocks)
+    auto = rest == "auto"
+    allowed = costs.factor / MUCH if costs.has_room else float("inf")
+    if auto:
+        allowed = min(allowed, max(SPARSE * costs.iteration, PATIENCE))
+    sparse = crossed_system(cross, blocks, allowed / CUBE)
+    if sparse is not None:
+        return sparse
+    if auto and not (costs.has_room and costs.factor <= MUCH * costs.iteration):
         return IterativeSystem(cross, blocks)
     return System(cross, blocks)
 
 
-def _iteration_is_cheaper(cross: CrossProducts, blocks: Blocks) -> bool:
+@dataclass(frozen=True)
+class _Costs:
+    """Seconds of an evaluation.
+
+    Attributes
+    ----------
+    factor, iteration : float
+        By the dense factor, and by iteration.
+    has_room : bool
+        Whether there is room for dense matrices.
+    """
+
+    factor: float
+    iteration: float
+    has_room: bool
+
+
+def _costs(cross: CrossProducts, blocks: Blocks) -> _Costs:
     sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
     cubes = squares = 0.0
     for place in components(cross.zr, cross.rr, sizes):
@@ -70,5 +104,5 @@ def _iteration_is_cheaper(cross: CrossProducts, blocks: Blocks) -> bool:
         cubes += count * float(place.shape.size) ** 3
         squares += count * float(place.shape.size) ** 2
     pairs = sum(one.nnz for one in cross.zr) + cross.rr.nnz
-    iterating = COLUMNS_STEPS * (2 * PAIR * pairs + EFFECT * (blocks.n_rest + cross.zz.shape[2]))
-    return 5 * 8 * squares > ROOM or CUBE * cubes > MUCH * iterating
+    iteration = COLUMNS_STEPS * (2 * PAIR * pairs + EFFECT * (blocks.n_rest + cross.zz.shape[2]))
+    return _Costs(CUBE * cubes, iteration, 5 * 8 * squares <= ROOM)

@@ -1,1 +1,1 @@
-"""A rest whose equations are sparse and stay so: levels with known relationships."""
+"""A rest whose equations are sparse and stay so: levels with known relationships, crossed effects that hardly meet."""

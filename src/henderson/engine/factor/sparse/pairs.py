@@ -1,7 +1,7 @@
-"""The equations of related levels by pairs of levels, C = Λ'SΛ + A⁻¹ ⊗ I, and the plan of their Cholesky factor.
+"""The equations by pairs of levels, C = Λ'SΛ + A⁻¹ ⊗ I, and the plan of their Cholesky factor.
 
-S = Z'WZ has a block (q_k, q_l) for two levels that meet in a row, A⁻¹ an entry for two levels that are parent and
-offspring, or have offspring together. Both patterns are the same at every θ.
+S = Z'WZ has a block (q_k, q_l) for two levels that meet in a row, A⁻¹ of related levels an entry for two that are
+parent and offspring, or have offspring together; of others A is I. Both patterns are the same at every θ.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from scipy import sparse
 
 from henderson.engine.sums.blocks import Block, Blocks
 from henderson.errors import DataError
+from henderson.numerics.distinct import distinct
 from henderson.numerics.memory import free_memory
 from henderson.numerics.sparse.plan import Plan
 from henderson.numerics.sparse.tree import minimum_degree
@@ -64,14 +65,11 @@ class SparsePairs:
         S.
     blocks : Blocks
         Without a front.
-
-    Raises
-    ------
-    DataError
-        When there is not the memory for the factor.
+    order : (levels in all,) array, optional
+        Of elimination, of the levels of all blocks; default: minimum degree.
     """
 
-    def __init__(self, rr: sparse.csr_array, blocks: Blocks) -> None:
+    def __init__(self, rr: sparse.csr_array, blocks: Blocks, order: np.ndarray | None = None) -> None:
         own = [blocks.blocks[k] for k in blocks.rest]
         self.q = [block.q for block in own]
         self.levels = [block.n_levels for block in own]
@@ -91,17 +89,19 @@ class SparsePairs:
                 found = _pairs_of(k, l, own, *where, entries.data[mine])
                 if len(found.row):
                     self.pairs.append(found)
-        self.plan = self._planned(offsets)
-        self._check_memory()
+        self.plan = self._planned(offsets, self._order() if order is None else order)
 
-    def _planned(self, offsets: list[int]) -> Plan:
-        """An order of the levels, which keeps the effects of each together, and the plan that it leads to."""
+    def _order(self) -> np.ndarray:
+        """Of the levels, by minimum degree."""
         starts = np.cumsum([0, *self.levels])
         row = np.concatenate([starts[one.first] + one.row for one in self.pairs])
         column = np.concatenate([starts[one.second] + one.column for one in self.pairs])
         n = int(starts[-1])
         lower = sparse.coo_array((np.ones(len(row)), (row, column)), shape=(n, n))
-        by_level = minimum_degree(sparse.csc_array(lower + lower.T))
+        return minimum_degree(sparse.csc_array(lower + lower.T))
+
+    def _planned(self, offsets: list[int], by_level: np.ndarray) -> Plan:
+        """The plan that an order of the levels leads to, which keeps the effects of each together."""
         q = np.repeat(self.q, self.levels)
         first = np.concatenate([[0], np.cumsum(q)])[by_level]  # blocks stand in the order of their levels
         width = q[by_level]
@@ -115,9 +115,16 @@ class SparsePairs:
             columns.append(np.broadcast_to(across, one.valid.shape)[one.valid])
         return Plan.of(np.concatenate(rows), np.concatenate(columns), self.n_effects, order)
 
-    def _check_memory(self) -> None:
+    @property
+    def fits(self) -> bool:
+        """Whether there is the memory for the factor."""
         free = free_memory()
-        if free is not None and self.plan.bytes > SHARE * free:
+        return free is None or self.plan.bytes <= SHARE * free
+
+    def check_memory(self) -> None:
+        """Raise DataError where there is not the memory for the factor of related levels."""
+        if not self.fits:
+            free = free_memory() or 0.0
             raise DataError(
                 f"relmat: the mixed-model equations of {self.n_effects:,} effects have a Cholesky factor of "
                 f"{self.plan.entries:,} numbers, which takes {self.plan.bytes / 1e9:.1f} GB of memory, and "
@@ -184,7 +191,7 @@ def _pairs_of(
         relation, n = own[k].relation, own[k].n_levels
         A = sparse.coo_array(sparse.tril(sparse.eye_array(n) if relation is None else relation.precision))
         prior_keys, prior_data = A.coords[0].astype(np.intp) * n + A.coords[1], A.data
-    unique = np.unique(np.concatenate([keys, prior_keys]))
+    unique = distinct(np.concatenate([keys, prior_keys]))
     S = np.zeros((len(unique), qk, ql))
     S[np.searchsorted(unique, keys), a, c] = data
     valid = np.ones(S.shape, bool)

@@ -1,4 +1,5 @@
-"""The rest of related levels at one θ: a sparse Cholesky factor behind `factor.rest.Rest`.
+"""The rest of related levels, or of crossed ones that hardly meet, at one θ: a sparse Cholesky factor behind
+`factor.rest.Rest`.
 
 With Var(b) = σ² A ⊗ λλ' and all effects in the rest (no front), S = Z'WZ and
 
@@ -169,8 +170,8 @@ class SparseRest:
 
 
 NO_MATRIX = (
-    "not available for a model with known relationships that are held as a sparse inverse: this needs a dense matrix "
-    "over all levels"
+    "not available where the equations have a sparse factor (known relationships, crossed effects that hardly meet): "
+    "this needs a dense matrix over all levels"
 )
 
 

@@ -1,6 +1,7 @@
-"""The mixed-model equations where levels have known relationships: all effects are the rest, and its factor is sparse.
+"""The mixed-model equations with a sparse factor: all effects are the rest.
 
-A front would join all relatives that it shares: an order of elimination of all effects together leaves less.
+A front would join all relatives that it shares, and crossed effects of one large level: an order of elimination of all
+effects together leaves less.
 """
 
 from __future__ import annotations
@@ -42,13 +43,28 @@ class SparseSystem(System):
     cross : CrossProducts
     blocks : Blocks
         Without a front.
+    pairs : SparsePairs
     """
 
-    def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
-        self.cross, self.blocks, self.has_rest = cross, blocks, True
-        self.pairs = SparsePairs(cross.rr, blocks)
+    is_sparse = True
+
+    def __init__(self, cross: CrossProducts, blocks: Blocks, pairs: SparsePairs) -> None:
+        self.cross, self.blocks, self.has_rest, self.pairs = cross, blocks, True, pairs
         self.levels = self.pairs.levels
         self.product = NoFront(blocks.n_rest)  # type: ignore[assignment]  # which nothing else is asked of
+
+    @classmethod
+    def of_related(cls, cross: CrossProducts, blocks: Blocks) -> SparseSystem:
+        """Of levels with known relationships.
+
+        Raises
+        ------
+        DataError
+            When there is not the memory for the factor.
+        """
+        pairs = SparsePairs(cross.rr, blocks)
+        pairs.check_memory()
+        return cls(cross, blocks, pairs)
 
     def rest_at(self, factor: Factor) -> SparseRest:
         """The rest at a factor's λ."""
