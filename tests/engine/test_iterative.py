@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -155,20 +157,24 @@ def test_traces_are_within_their_error(crossed: Crossed) -> None:
 
 
 def test_variances_by_level(crossed: Crossed) -> None:
-    """Hutchinson's estimator: a few percent of what is left when the identity and the slow directions are exact."""
+    """Hutchinson's estimator: a few percent of what is left when the identity and the slow directions are exact, and
+    errors over those stated have a mean square of about one (levels share their probes, so that it varies)."""
     *_, W = crossed.dense(crossed.theta)
-    front, own = level_variances(crossed.at(crossed.theta).operator)
-    start = 0
-    for (q, n), found in zip(crossed.sizes, own):
+    found = level_variances(crossed.at(crossed.theta).operator)
+    front, start, squares = found.front, 0, []
+    for (q, n), own, error in zip(crossed.sizes, found.own, found.own_error):
         exact = np.stack([W[start + q * j : start + q * j + q, start + q * j : start + q * j + q] for j in range(n)])
-        np.testing.assert_allclose(found.transpose(2, 0, 1), exact, atol=0.1 * np.abs(exact).max())
+        np.testing.assert_allclose(own.transpose(2, 0, 1), exact, atol=0.1 * np.abs(exact).max())
+        squares.append(((own.transpose(2, 0, 1) - exact) / error.transpose(2, 0, 1)).ravel() ** 2)
         start += q * n
+    assert 0.25 < np.concatenate(squares).mean() < 4.0
     if crossed.q:
         a = crossed.front.T @ crossed.rest
         whole = a @ W @ a.T
         q = crossed.q
         exact = np.stack([whole[q * j : q * j + q, q * j : q * j + q] for j in range(N_FRONT)])
         np.testing.assert_allclose(front.transpose(2, 0, 1), exact, atol=0.1 * np.abs(exact).max())
+        assert 0.25 < np.mean(((front - exact.transpose(1, 2, 0)) / found.front_error) ** 2) < 4.0
 
 
 @pytest.fixture(scope="module")
@@ -366,6 +372,21 @@ def test_forms_by_row(table: pd.DataFrame, formula: str) -> None:
     np.testing.assert_allclose(other.p_block(rows), one.p_block(rows), atol=2e-5)
     hat = exact.augment()[".hat"].to_numpy(float)
     np.testing.assert_allclose(found.augment()[".hat"].to_numpy(float), hat, rtol=0.03)
+
+
+def test_what_probes_say_of_levels_and_rows_is_told(table: pd.DataFrame, tmp_path: Path) -> None:
+    """By the fit and by its file; and standard deviations are as near to the exact ones as is told."""
+    exact, fit = (henderson.lmer(FORMULAS[0], table, rest=rest) for rest in ("exact", "iterative"))
+    with pytest.warns(ApproximationWarning, match=r"leverages of rows \(4,000\) were estimated from 64 probes, to"):
+        fit.augment()
+    fit.save(tmp_path / "fit", crossproducts=False)
+    for one in (fit, henderson.load(tmp_path / "fit")):
+        with pytest.warns(ApproximationWarning, match="conditional standard deviations") as told:
+            found = one.ranef_sd
+        median, largest = (float(share) / 100 for share in re.findall(r"([\d.]+)%", str(told[0].message)))
+        off = np.concatenate([(found[g] / exact.ranef_sd[g] - 1).abs().to_numpy().ravel() for g in ("u", "i")])
+        assert np.median(off) < 3 * median < largest
+        assert off.max() < 5 * largest
 
 
 def test_the_reviewers_checks(table: pd.DataFrame) -> None:

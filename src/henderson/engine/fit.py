@@ -32,6 +32,8 @@ from henderson.progress import progress_bar
 #: rows of the dense rest from which a refit takes its last step at this predicted decrease: what that step leaves,
 #: about 1e-4 of it, is below rounding of the deviance, and another iteration costs a quarter of the refit
 DEAR, SLIGHT = 500, 1e-6
+#: of what a fit keeps, that which another response changes
+OF_RESPONSE = ("residual_quantiles", "moments", "b_cov", "b_cov_error")
 
 
 def fit_design(
@@ -151,7 +153,11 @@ def refit(
             else:
                 ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
         found = in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
-    still = {name: value for name, value in fit._kept.items() if name not in ("residual_quantiles", "moments", "b_cov")}
+    still = {
+        name: value
+        for name, value in fit._kept.items()
+        if name not in ("residual_quantiles", "moments", "b_cov", "b_cov_error")
+    }
     return replace(found, _kept=still)
 
 

@@ -13,6 +13,7 @@ from henderson.contract.design import Design
 from henderson.contract.digest import Digest
 from henderson.contract.rows import Rows, present
 from henderson.covariance.structures import structure_called
+from henderson.engine import iterated_levels
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.moments import Moments
 from henderson.engine.moments_at import in_user_units, moments_at, working_moments
@@ -282,7 +283,8 @@ class Fit:
         """A light fit without cross-products: tests at the estimates stay, the likelihood elsewhere does not."""
         if self.has_rows or not self.criterion.has_sums:
             return self
-        kept = {**self._kept, "moments": self.moments.complete(), "b_cov": self.b_cov()}
+        levels = {} if "b_cov" in self._kept else self._level_covariances()
+        kept = {**self._kept, "moments": self.moments.complete(), **levels}
         return replace(self, _built=self.criterion.without_sums(), _near=None, _point=None, _kept=kept)
 
     @cached_property
@@ -353,18 +355,32 @@ class Fit:
         return self._point or self.criterion.at_lam(self.criterion.lam_of(self.theta), self.theta)
 
     def b_cov(self) -> tuple[np.ndarray, ...]:
-        """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term."""
-        if "b_cov" in self._kept:
-            return self._kept["b_cov"]
-        criterion = self.criterion
+        """Conditional covariances Var(b_j | y), given β and θ: σ² Λ C⁻¹ Λ', (J, q, q) a term.
+
+        Warns
+        -----
+        ApproximationWarning
+            Where probes gave part of them: of their Monte-Carlo error.
+        """
+        kept = self._kept if "b_cov" in self._kept else self._level_covariances()
+        if "b_cov_error" in kept:
+            iterated_levels.tell("conditional standard deviations", kept["b_cov_error"])
+        return kept["b_cov"]  # type: ignore[no-any-return]  # as `_level_covariances` has them
+
+    def _level_covariances(self) -> dict[str, Any]:
+        """`b_cov`, and what `iterated_levels.tell` needs of those from probes."""
+        criterion, point = self.criterion, self.at_optimum()
         out: list[Any] = [None] * len(self.design.terms)
         with blas_threads(criterion.order):
-            covariances = self.at_optimum().factor.conditional_covariances()
+            covariances = point.factor.conditional_covariances()
         for block, T, cov in zip(criterion.blocks.blocks, criterion.basis.roots, covariances):
             user = block.unranked(self.sigma**2 * np.einsum("ab,bcj,dc->jad", T, cov, T, optimize=True))
             for i, part in zip(block.terms, block.layout.terms):
                 out[i] = user[:, part, part]
-        return tuple(out)
+        if self.rest != "iterative":
+            return {"b_cov": tuple(out)}
+        errors = iterated_levels.relative_sd_errors(point, criterion.basis.roots, covariances)
+        return {"b_cov": tuple(out), "b_cov_error": iterated_levels.summary_of(errors)}
 
     def __getstate__(self) -> dict[str, Any]:
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}

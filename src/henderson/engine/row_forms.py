@@ -27,6 +27,7 @@ from henderson.engine.factor.rest_matrix import RestMatrix, rest_matrix
 from henderson.engine.factor.sparse.loads import SparseLoads
 from henderson.engine.factor.sparse.rest import SparseRest
 from henderson.engine.fit import Fit
+from henderson.engine.iterated_levels import summary_of, tell
 from henderson.engine.iterated_loads import IteratedLoads
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
@@ -110,6 +111,11 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
     rows : Rows
         Those that the point's cross-products are of. Or other rows of the design: then `e` are the errors of their
         prediction (weighted), y − Xβ̂ − Zb̂, and σ²(1 + explained + vx'Φvx) is their variance.
+
+    Warns
+    -----
+    ApproximationWarning
+        Where probes gave part of the leverages: of their Monte-Carlo error.
     """
     criterion = point.criterion
     blocks, basis, n = criterion.blocks, criterion.basis, rows.n
@@ -133,10 +139,17 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
             related = block.relation
             random += own if related is None else own * related.diagonal[rows.terms[block.terms[0]].codes]
     v = np.append(-point.beta, 1.0)
-    loads = loads_of(point, rows, Z, matrices)
+    loads, vx = loads_of(point, rows, Z, matrices), vc[:, :-1]
+    if isinstance(loads, IteratedLoads):
+        explained, error = loads.diagonal_and_error()
+        leverage = explained + np.einsum("ia,ab,ib->i", vx, point.phi, vx, optimize=True)
+        relative = np.divide(error, leverage, out=np.zeros_like(error), where=leverage > 0)
+        tell("leverages of rows", summary_of(relative))
+    else:
+        explained = loads.diagonal()
     return RowForms(
         columns[:, :-1],
-        vc[:, :-1],
+        vx,
         basis.y_scale * (vc @ v),
         basis.y_scale * (columns @ v),
         point.phi,
@@ -144,7 +157,7 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
         criterion.nu,
         basis.y_scale**2 * point.r2,
         loads,
-        loads.diagonal(),
+        explained,
         random,
     )
 

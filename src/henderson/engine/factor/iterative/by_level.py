@@ -5,11 +5,14 @@ directions are formed, and only A(Ã⁻¹ − I − UNU')A' comes from probes z 
 Saad 2007):
 
     W ≈ blockdiag(AA') + AU N U'A' + Σ_z A(Ã⁻¹z − z − UNU'z) (Az)' / 64,   N = M⁻¹ − I
+
+The spread over probes is the Monte-Carlo error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,21 +54,50 @@ def outer_parts(operator: Deflated) -> Iterator[tuple[FloatArray, FloatArray, fl
         yield in_effects(z), in_effects(left), 1.0 / PROBES
 
 
-def level_variances(operator: Deflated) -> tuple[FloatArray, LevelBlocks]:
-    """a_j W a_j' of every level of the front (q_f, q_f, J), and W_ll of every level of the rest."""
+@dataclass(frozen=True)
+class LevelVariances:
+    """Variances level by level, and the standard errors over probes of every entry.
+
+    Attributes
+    ----------
+    front, front_error : (q_f, q_f, J) arrays
+        a_j W a_j' of every level of the front.
+    own, own_error : lists of (q, q, L) arrays
+        W_ll of every level of the rest.
+    """
+
+    front: FloatArray
+    own: LevelBlocks
+    front_error: FloatArray
+    own_error: LevelBlocks
+
+
+def level_variances(operator: Deflated) -> LevelVariances:
+    """The variances of all levels."""
     pairs = operator.scaled.pairs
-    own = own_blocks(operator.scaled)
-    front = pairs.front_diagonals(own) if pairs.q else np.zeros((0, 0, 0))
+    known = [np.zeros((0, 0, 0)), *own_blocks(operator.scaled)]
+    if pairs.q:
+        known[0] = pairs.front_diagonals(known[1:])
+    total, squares = ([np.zeros_like(one) for one in known] for _ in range(2))
     for one, other, weight in outer_parts(operator):
+        parts = [(pairs.to_front(one), pairs.to_front(other))] if pairs.q else [(known[0],) * 2]
         place = 0
-        for block, (size, n) in zip(own, pairs.sizes):
-            a, b = (C[place : place + size * n].reshape(n, size, -1) for C in (one, other))
-            block += weight * _even(np.einsum("lak,lbk->abl", a, b))
+        for size, n in pairs.sizes:
+            a, b = (C[place : place + size * n].reshape(n, size, -1).transpose(1, 2, 0) for C in (one, other))
+            parts.append((a, b))
             place += size * n
-        if pairs.q:
-            a, b = (pairs.to_front(C) for C in (one, other))
-            front = front + weight * _even(np.einsum("akj,bkj->abj", a, b))
-    return front, own
+        for k, (a, b) in enumerate(parts):
+            added = _even(np.einsum("akj,bkj->abj", a, b))
+            if weight == 1.0:  # of slow directions, exactly
+                known[k] = known[k] + added
+                continue
+            total[k] += added
+            for probe in range(a.shape[1]):
+                squares[k] += np.square(_even(a[:, probe][:, None] * b[:, probe]))
+    found = [one + own / PROBES for one, own in zip(known, total)]
+    spread = [np.maximum(two - one**2 / PROBES, 0.0) / (PROBES - 1) for one, two in zip(total, squares)]
+    error = [np.sqrt(one / PROBES) for one in spread]
+    return LevelVariances(found[0], found[1:], error[0], error[1:])
 
 
 def _even(blocks: FloatArray) -> FloatArray:

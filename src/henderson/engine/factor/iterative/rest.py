@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from henderson.engine.factor.front import MILD, invertible
-from henderson.engine.factor.iterative.by_level import level_variances
+from henderson.engine.factor.iterative.by_level import LevelVariances, level_variances
 from henderson.engine.factor.iterative.conjugate import solve
 from henderson.engine.factor.iterative.levels import times
 from henderson.engine.factor.iterative.pairs import Pairs
@@ -151,16 +151,17 @@ class IterativeRest:
         return self.back(self.half(B))
 
     @lazy
-    def _by_level(self) -> tuple[FloatArray, list[FloatArray]]:
+    def by_level(self) -> LevelVariances:
+        """Variances of the levels, and their Monte-Carlo errors."""
         return level_variances(self.operator)
 
     def level_weights(self) -> list[FloatArray]:
         """The diagonal blocks of W, (q, q, levels) for every block of the rest: from probes."""
-        return self._by_level[1]
+        return [own.copy() for own in self.by_level.own]
 
     def sandwich(self) -> FloatArray:
         """a_j W a_j' of every level of the front, (q_f, q_f, J): from probes."""
-        return self._by_level[0]
+        return self.by_level.front
 
     def weigh_rows(self, slices: Iterable[sparse.csr_array]) -> Iterator[FloatArray]:
         """Slices of sparse rows (m, R) times W, (m, R), one after another."""
