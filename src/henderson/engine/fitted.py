@@ -365,7 +365,7 @@ class Fit:
         kept = self._kept if "b_cov" in self._kept else self._level_covariances()
         if "b_cov_error" in kept:
             iterated_levels.tell("conditional standard deviations", kept["b_cov_error"])
-        return kept["b_cov"]  # type: ignore[no-any-return]  # as `_level_covariances` has them
+        return kept["b_cov"]
 
     def _level_covariances(self) -> dict[str, Any]:
         """`b_cov`, and what `iterated_levels.tell` needs of those from probes."""

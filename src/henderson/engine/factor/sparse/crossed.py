@@ -68,8 +68,8 @@ def without_front(cross: CrossProducts, blocks: Blocks) -> tuple[CrossProducts, 
         parts += [(row, column, entries.data), (column, row, entries.data)]
     row, column, data = (np.concatenate(each) for each in zip(*parts))
     rr = sparse.csr_array((data, (row, column)), shape=(R, R))
-    no_front = {"zz": np.zeros((0, 0, 0)), "zx": np.zeros((0, cross.p + 1, 0)), "zr": []}
-    return replace(cross, rr=rr, rx=rx, **no_front), whole
+    zz, zx = np.zeros((0, 0, 0)), np.zeros((0, cross.p + 1, 0))
+    return replace(cross, zz=zz, zx=zx, zr=[], rr=rr, rx=rx), whole
 
 
 def level_graph(rr: sparse.csr_array, blocks: Blocks) -> sparse.csc_array:
