@@ -83,16 +83,6 @@ def test_columns_whose_squares_no_double_holds_are_not_summed_as_they_are(y):
         assert not guessed(design, rows, blocks, 0).is_as_given
 
 
-@pytest.mark.parametrize("kind", ["one number", "several", "another at the end"])
-def test_a_loading_that_is_one_number(kind):
-    from henderson.engine.sums.by_level import constant
-
-    values = np.full(500, 0.3)
-    if kind != "one number":
-        values[10 if kind == "several" else -1] = 0.4
-    assert constant(values) == (0.3 if kind == "one number" else None)
-
-
 def test_rows_side_by_side_in_memory_are_summed_where_they_stand():
     """What a pass over a source sums, [X y] in one array, and the same rows in arrays of their own, weighted or not."""
     design, rows, blocks = designed(table(), "y ~ x + z + (1 + x | g)")

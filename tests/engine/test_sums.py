@@ -68,6 +68,26 @@ def test_what_is_summed_already_is_not_summed_again(first, at_once, wide, monkey
     np.testing.assert_allclose(zx, by_hand(codes, Z, columns, 5), rtol=RTOL, atol=ATOL)
 
 
+@pytest.mark.parametrize("last", ["the same", "one's own", "the other's own"])
+def test_a_product_of_two_multiples_is_summed_once(last, monkeypatch):
+    """x₁ in Z times x₀, and x₀ in Z times x₁; until the last part, or to the end; parts that are added know it too."""
+    monkeypatch.setattr(by_level, "AT_ONCE", 0)
+    rng = np.random.default_rng(3)
+    codes, columns = rng.integers(5, size=60), rng.standard_normal((3, 60))
+    Z = np.array([2.0 * columns[1], 0.5 * columns[0]])
+    if last != "the same":
+        Z[int(last == "one's own"), 40:] = 1.7
+    sums = [FrontSums(2, 3, 5) for _ in range(2)]
+    for k, one in enumerate(sums):
+        for start in (20 * k, 20 * k + 10, 40 + 10 * k):
+            part = slice(start, start + 10)
+            one.add(codes[part], Z[:, part], columns[:, part])
+    assert (len(sums[0]._twice) == 1) == (last == "the same")
+    zz, zx = (sums[0] + sums[1]).total()
+    np.testing.assert_allclose(zz, by_hand(codes, Z, Z, 5), rtol=RTOL, atol=ATOL)
+    np.testing.assert_allclose(zx, by_hand(codes, Z, columns, 5), rtol=RTOL, atol=ATOL)
+
+
 def test_no_rows_add_nothing():
     sums = LevelSums(1, 1, 3)
     sums.add(np.zeros(0, np.intp), np.zeros((1, 0)), np.zeros((1, 0)))
@@ -77,10 +97,15 @@ def test_no_rows_add_nothing():
 def test_a_part_is_as_long_as_there_are_levels_only_where_its_rows_are_spread_over_them(monkeypatch):
     """Arrays of zeros over all levels for each short part made 10⁷ rows cost 18 times what 10⁶ do."""
     monkeypatch.setattr(by_level, "BATCH", 10)
+    monkeypatch.setattr(by_level, "EACH", 1)
     in_order, spread = np.arange(1000), np.random.default_rng(0).permutation(1000)
     assert rows_at_once(in_order, 1000) == 10
     assert rows_at_once(spread, 1000) == 1000
     assert rows_at_once(spread % 10, 10) == 10
+    monkeypatch.setattr(by_level, "EACH", 4)
+    assert rows_at_once(spread, 1000) == 4000
+    monkeypatch.setattr(by_level, "LONG", 2000)
+    assert rows_at_once(spread, 1000) == 2000
 
 
 @pytest.mark.parametrize("kind", ["slopes", "crossed slopes", "nested", "three crossed", "loadings", "only loadings"])

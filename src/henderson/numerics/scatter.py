@@ -1,8 +1,13 @@
-"""S += Z'C in place, for Z with few entries a row: SciPy's product of a sparse matrix and a dense one, without the
-matrix of zeros that its public form begins with, which may be larger than all the rows.
+"""S += Z'C in place, for Z with few entries a row: SciPy's products of a sparse matrix and a dense one, without the
+zeros that their public forms begin with, which may be more than all the rows.
+
+`add_product` adds to all sums of a level, where they lie side by side; `Places.add` to one sum of every level, and
+multiplies on the way: no array of the products is written and read again, as it would be for `numpy.bincount`.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import _sparsetools
@@ -40,3 +45,52 @@ def add_product(out: FloatArray, where: np.ndarray, loadings: FloatArray, column
         r, n, m, starts, places.ravel(), np.ascontiguousarray(loadings).ravel(),
         np.ascontiguousarray(columns).ravel(), out.reshape(-1),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows are added, for several columns.
+
+    Attributes
+    ----------
+    where : (n,) int32 or int64 array
+    rows : (n,) array of the same type
+        0, 1, …, n − 1.
+    size : int
+        Places that there are.
+
+    Examples
+    --------
+    >>> out = np.zeros(2)
+    >>> Places.of(np.array([0, 1, 1]), 2).add(out, np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]))
+    >>> out.tolist()
+    [1.0, 8.0]
+    """
+
+    where: np.ndarray
+    rows: np.ndarray
+    size: int
+
+    @classmethod
+    def of(cls, where: np.ndarray, size: int) -> Places:
+        """Of the place of every row, (n,), each from 0 to size − 1."""
+        if len(where) and (where.min() < 0 or where.max() >= size):
+            raise IndexError(f"places are 0 to {size - 1}")
+        index = np.int32 if max(size, len(where)) < 2**31 else np.int64
+        return cls(np.ascontiguousarray(where, index), np.arange(len(where), dtype=index), size)
+
+    def add(self, out: FloatArray, loadings: FloatArray, column: FloatArray) -> None:
+        """out[where[i]] += loadings[i] column[i], row after row.
+
+        Parameters
+        ----------
+        out : (size,) float64 array, contiguous
+            Changed in place.
+        loadings, column : (n,) float64 arrays
+        """
+        n = len(self.where)
+        if not out.flags.c_contiguous or out.shape != (self.size,) or loadings.shape != (n,) or column.shape != (n,):
+            raise ValueError(f"out must be contiguous, of {self.size} places, and there are {n} rows")
+        _sparsetools.coo_matvec(
+            n, self.where, self.rows, np.ascontiguousarray(loadings), np.ascontiguousarray(column), out
+        )

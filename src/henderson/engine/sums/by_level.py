@@ -5,9 +5,9 @@ For rows with level j_i, loadings z_i (q,) and columns c_i (m,), `LevelSums.add`
     sums[:, :, j] += Σ_{i: j_i = j} z_i c_i'
 
 one pair of a loading and a column at a time where there are many rows, so that what is read, what is written and the
-codes are three streams. A
-pass costs its rows and the levels between the lowest and the highest code of its rows; `rows_at_once` makes passes as
-long as there are levels, unless the rows come nearly in the order of their levels.
+codes are three streams. Where the rows of a pass are many to a level they go by way of sums of their own, so that no
+sum of many terms is added to one by one; else they are added where the sums are. `rows_at_once` makes passes as long
+as there are levels, unless the rows come nearly in the order of their levels.
 
 Where the sums of one pair are too many for the processor's cache each pass would wait for memory at every row. Then all
 sums of a level lie side by side, and are added to at once.
@@ -21,16 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from henderson.numerics.scatter import add_product
+from henderson.numerics.scatter import Places, add_product
 
 #: rows of one part: its working columns stay below the size that the allocator returns to the system
 BATCH = 1 << 18
 #: products of a loading and a column up to which those of all pairs are summed at once
 AT_ONCE = 10_000
-#: values that are looked at before all of them are
-FEW = 64
-#: rows by level below which products are added where their sums are, not by way of new ones
+#: rows by level below which products are added where the sums are
 SCATTERED = 8
+#: rows of a level in one part, where memory has room: each pair's sums come into the cache once a part
+EACH = 4
+#: rows of one part up to which it has
+LONG = 1 << 20
 #: rows of one part at most
 MOST = 1 << 22
 #: levels whose sums of one pair no cache of a core holds
@@ -104,11 +106,10 @@ class LevelSums:
 
         `pairs`: the pairs of a loading and a column that are wanted; of few rows all are added.
         """
-        if not len(codes):
+        if not len(codes) or (pairs is not None and not len(pairs)):
             return
         if (table := self.side_by_side) is not None:
-            if pairs is None or len(pairs):
-                _add_to(table, codes, loadings, columns)
+            _add_to(table, codes, loadings, columns)
             return
         low, high = _window(codes, self.sums.shape[2])
         here, within = slice(low, high), codes - low if low else codes
@@ -119,15 +120,16 @@ class LevelSums:
             sums = np.bincount(place.ravel(), products.ravel(), q * m * (high - low))
             self.sums[:, :, here] += sums.reshape(q, m, high - low)
             return
-        products = np.empty(len(codes))
-        same = [constant(loading) for loading in loadings]
+        places, own = Places.of(within, high - low), np.empty(high - low)
+        apart = SCATTERED * (high - low) <= len(codes)
         for a, c in np.ndindex(q, m) if pairs is None else pairs:
-            number = same[a]
-            if number is None:
-                np.multiply(loadings[a], columns[c], out=products)
-                self.sums[a, c, here] += np.bincount(within, products, high - low)
-            else:  # a random intercept: the column's own sums
-                self.sums[a, c, here] += number * np.bincount(within, columns[c], high - low)
+            sums = self.sums[a, c, here]
+            if apart:
+                own[:] = 0.0
+                places.add(own, loadings[a], columns[c])
+                sums += own
+            else:
+                places.add(sums, loadings[a], columns[c])
 
 
 def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:
@@ -139,12 +141,6 @@ def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns:
         add_product(effects, codes[here, None] * q + places, loadings[:, here].T, columns[:, here].T)
 
 
-def constant(values: np.ndarray) -> float | None:
-    """The one number that an array holds; None where there are several."""
-    first = float(values[0])
-    return first if (values[:FEW] == first).all() and (values == first).all() else None
-
-
 def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:
     """The levels that some rows hold: all, or a range where that is much shorter."""
     if len(codes) >= n_levels:
@@ -153,7 +149,9 @@ def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:
 
 
 def rows_at_once(codes: np.ndarray, n_levels: int) -> int:
-    """Rows of one part: `BATCH`, or as many as there are levels where those of a `BATCH` are spread over all."""
+    """Rows of one part: `BATCH`; as many as there are levels, or more, where a `BATCH` is spread over them."""
     first = codes[:BATCH]
     spread = int(first.max()) - int(first.min()) if len(first) else 0
-    return BATCH if spread < BATCH else min(n_levels, MOST)
+    if EACH * n_levels <= BATCH or spread < min(BATCH, n_levels // 2):
+        return BATCH
+    return min(max(n_levels, min(EACH * n_levels, LONG)), MOST)

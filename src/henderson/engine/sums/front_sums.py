@@ -5,7 +5,8 @@ Z_j'Z_j is symmetric. And a random intercept beside a fixed one is a multiple of
 
     Σ z_a z_b = r Σ x_c z_b
 
-which is there already. That is looked for in the rows themselves, part by part, and must hold to the last bit.
+which is there already; and where z_b = s x_d too, Σ z_a x_d = (r/s) Σ z_b x_c. That is looked for in the rows
+themselves, part by part, and must hold to the last bit.
 """
 
 from __future__ import annotations
@@ -47,13 +48,15 @@ class FrontSums:
         """Add rows: codes (n,), Z' (q, n), [X y]' (m, n)."""
         if self.multiples is None:
             self.multiples = multiples(Z, columns) if Z.size * len(columns) > by_level.AT_ONCE else {}
-        for a, (c, r) in list(self.multiples.items()):
-            if not _is_multiple(Z[a], columns[c], r):
-                self._take_over(a)
+        others = [a for a, (c, r) in self.multiples.items() if not _is_multiple(Z[a], columns[c], r)]
+        if others:
+            self._write_left_out()
+            for a in others:
                 del self.multiples[a]
         left = [a for a in range(self.q) if a not in self.multiples]
         self.zz.add(codes, Z, Z, [(a, b) for a in left for b in left if b <= a])
-        self.zx.add(codes, Z, columns)
+        known = {(a, d) for a, d, *_ in self._twice}
+        self.zx.add(codes, Z, columns, [pair for pair in np.ndindex(self.q, len(columns)) if pair not in known])
 
     def __add__(self, other: FrontSums) -> FrontSums:
         """Sums of both."""
@@ -65,20 +68,26 @@ class FrontSums:
         out.zz, out.zx = self.zz + other.zz, self.zx + other.zx
         return out
 
-    def _take_over(self, a: int) -> None:
-        """Write the sums of z_a with the others that were left out."""
-        assert self.multiples is not None
-        c, r = self.multiples[a]
-        self.zz.sums[a] = r * self.zx.sums[:, c]
-        self.zz.sums[:, a] = self.zz.sums[a]
+    @property
+    def _twice(self) -> list[tuple[int, int, int, int, float]]:
+        """(a, d, b, c, f) with Σ z_a x_d = f Σ z_b x_c."""
+        known = (self.multiples or {}).items()
+        return [(a, d, b, c, r / s) for a, (c, r) in known for b, (d, s) in known if b < a and c != d]
+
+    def _write_left_out(self) -> None:
+        """Write the sums that were left out."""
+        for a, d, b, c, f in self._twice:
+            self.zx.sums[a, d] = f * self.zx.sums[b, c]
+        for a, (c, r) in (self.multiples or {}).items():
+            self.zz.sums[a] = r * self.zx.sums[:, c]
+            self.zz.sums[:, a] = self.zz.sums[a]
 
     def total(self) -> tuple[np.ndarray, np.ndarray]:
         """Z_j'Z_j (q, q, J) and Z_j'[X y] (q, m, J)."""
         for a in range(self.q):
             for b in range(a):
                 self.zz.sums[b, a] = self.zz.sums[a, b]
-        for a in self.multiples or ():
-            self._take_over(a)
+        self._write_left_out()
         return np.ascontiguousarray(self.zz.sums), np.ascontiguousarray(self.zx.sums)
 
 
