@@ -123,13 +123,12 @@ class LevelSums:
         places, own = Places.of(within, high - low), np.empty(high - low)
         apart = SCATTERED * (high - low) <= len(codes)
         for a, c in np.ndindex(q, m) if pairs is None else pairs:
-            sums = self.sums[a, c, here]
             if apart:
                 own[:] = 0.0
                 places.add(own, loadings[a], columns[c])
-                sums += own
+                self.sums[a, c, here] += own
             else:
-                places.add(sums, loadings[a], columns[c])
+                places.add(self.sums[a, c, here], loadings[a], columns[c])
 
 
 def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:

@@ -35,12 +35,18 @@ def gram_of(chunks: Iterable[Rows], shift: np.ndarray, y_mean: float) -> np.ndar
 
 
 def _quick_gram(rows: Rows, shift: np.ndarray, y_mean: float) -> np.ndarray | None:
-    """The same of one chunk without weights, in one product; None when digits would be lost."""
+    """The same of one chunk without weights, X in one product; None when digits would be lost.
+
+    y − y_mean is made in parts: of all rows it would be as much new memory, which the system clears first, as y."""
     n, p = rows.X.shape
-    y = rows.response - y_mean
-    out = np.empty((p + 1, p + 1))
-    out[:-1, :-1], out[:-1, -1], out[-1, -1] = rows.X.T @ rows.X, rows.X.T @ y, y @ y
-    raw, sums = np.diag(out).copy(), np.append(rows.X.sum(axis=0), y.sum())
+    out, y_sum = np.zeros((p + 1, p + 1)), 0.0
+    out[:-1, :-1] = rows.X.T @ rows.X
+    for part in rows.chunks(CHUNK):
+        y = part.response - y_mean
+        out[:-1, -1] += part.X.T @ y
+        out[-1, -1] += y @ y
+        y_sum += float(y.sum())
+    raw, sums = np.diag(out).copy(), np.append(rows.X.sum(axis=0), y_sum)
     s = np.append(shift, 0.0)
     out[-1, :-1] = out[:-1, -1]
     out += n * np.outer(s, s) - np.outer(s, sums) - np.outer(sums, s)
