@@ -6,6 +6,7 @@ import numpy as np
 import polars
 import pytest
 
+import henderson
 from formula_cases import EXPRESSIONS, PLAIN, double, table  # noqa: F401  # formulas find `double` among these names
 from henderson.design.from_formula import design_from_formula
 from henderson.design.replay import fixed_columns, new_columns
@@ -42,3 +43,16 @@ def test_new_levels_and_missing_values_in_new_data():
         fixed_columns(design, new)
     with pytest.raises(DataError, match="no column 'x'"):
         fixed_columns(design, new.drop(columns="x"))
+
+
+def test_an_infinite_covariate_of_new_rows_is_named():
+    data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "x": [1.0, 2, 3, 4, 5, 7], "g": list("aaabbb")}
+    fit = henderson.lmer("y ~ log(x) + (1 | g)", data)
+    for options in ({}, {"se": True}, {"re": "all", "interval": "prediction"}):
+        with pytest.raises(DataError, match=r"'log\(x\)' is infinite in row 1"):
+            fit.predict({"x": [2.0, 0.0], "g": ["a", "b"]}, **options)
+        with pytest.raises(DataError, match=r"'log\(x\)' is infinite in row 2"):
+            fit.predict({"x": [2.0, None, np.inf], "g": ["a", "b", "b"]}, **options)
+    arrays = henderson.MixedLM(data["y"], np.column_stack([np.ones(6), data["x"]]), groups=data["g"]).fit()
+    with pytest.raises(DataError, match="'x1' is infinite in row 1"):
+        arrays.predict(np.array([[1.0, 2.0], [1.0, np.inf]]))

@@ -135,3 +135,21 @@ def test_a_singular_model_gives_way_sooner():
     assert found.table["p"].iloc[1] == pytest.approx(0.1241, abs=1e-3)
     assert found.table["singular"].iloc[0] == "yes"
     assert found.proposed == "(z || g)"
+
+
+def test_residuals_with_a_structure_keep_it():
+    """The sequence of a model with AR(1) residuals: every row is the model that its text says, with them."""
+    data = datasets.load("sleepstudy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = lmer("Reaction ~ Days + (Days | Subject)", data, residual="ar1(Days | Subject)")
+        table = simplify(fit).table
+        for text, deviance in table["deviance"].items():
+            again = lmer(f"Reaction ~ Days + {text}", data, residual="ar1(Days | Subject)")
+            assert again.deviance == pytest.approx(deviance, abs=SAME)
+        bare = lmer("Reaction ~ Days", data, residual="ar1(Days | Subject)")
+    assert list(table.index) == ["(Days | Subject)", "(Days || Subject)", "(0 + Days | Subject)"]
+    with pytest.raises(DataError, match="no random effects"):
+        simplify(bare)
+    with pytest.raises(DataError, match="no random effects"):
+        bare.rePCA()

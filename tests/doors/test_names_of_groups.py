@@ -6,9 +6,10 @@ So do they for the last part of a variance component's factor, Group/item.
 from __future__ import annotations
 
 import numpy as np
+import patsy
 import pytest
 
-from henderson import datasets, mixedlm
+from henderson import datasets, lmer, mixedlm
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,15 @@ def test_sizes_of_a_study_take_the_users_name(fit, name, group, request):
 def test_levels_of_a_component_read_as_text_in_checks(component):
     answer = component.check()["does one group"]
     assert "without (1.0, 'C(Subject)[" in answer.verdict
+
+
+def test_columns_of_contrasts_are_called_as_patsy_calls_them():
+    """Statsmodels' users look for ``C(k, Poly).Linear``; behind `lmer` it is ``[.L]``."""
+    data = datasets.load("Machines")
+    for text in ("C(Machine, Poly)", "C(Machine, Diff)", "C(Machine, Poly) * x", "C(Machine, Sum)"):
+        table = data.assign(x=range(len(data)))
+        wanted = patsy.dmatrix(text, table)
+        model = mixedlm(f"score ~ {text}", table, groups="Worker")
+        assert list(model.exog_names) == wanted.design_info.column_names
+        np.testing.assert_allclose(model.exog, wanted, atol=1e-12)
+    assert "C(Machine, Poly)[.L]" in lmer("score ~ C(Machine, Poly) + (1 | Worker)", data).params

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from formula_data import made, table
-from henderson import FormulaError, lmer
+from henderson import FormulaError, datasets, lmer, load
 
 RTOL = 1e-10
 
@@ -41,3 +41,48 @@ def test_rows_that_transforms_learn_from():
         np.testing.assert_allclose(rows.X[:, 1], standard[rows.index], rtol=RTOL)
     _, rows = made("y ~ center(x) + (1 | g)", data, subset=data["age"] < 70, order="patsy")
     np.testing.assert_allclose(rows.X[:, 1], (data["x"] - data["x"][data["age"] < 70].mean())[rows.index], rtol=RTOL)
+
+
+def sleep():
+    """Sleepstudy with a second number, and texts of several lengths."""
+    data = datasets.load("sleepstudy")
+    return data.assign(z=data["Reaction"] ** 0.5 + np.sin(7 * data["Days"]), name=["a", "bb", "cccc"] * 60)
+
+
+#: R 4.2, lme4 1.1-31: fixef and REMLcrit of `lmer(Reaction ~ … + (1 | Days), sleepstudy)`, z as above
+OF_R = {
+    "poly(Days, z, degree=2)": ([298.141433, 179.874779, -33.992987, 711.306461, 219.541624, 33.648727], 671.975289291),
+    "polym(Days, z, degree=2, raw=TRUE)": (
+        [-71.37444553, 3.02776538, -0.34868729, 6.57755065, 0.27758841, 0.77388463],
+        715.372003364,
+    ),
+    "dummy(Subject, c('308', '309'))": ([300.985952, 41.147878, -85.752972], 1865.09373894),
+}
+
+
+@pytest.mark.parametrize("term", OF_R)
+def test_functions_of_r_that_make_several_columns(term, tmp_path):
+    params, deviance = OF_R[term]
+    fit = lmer(f"Reaction ~ {term} + (1 | Days)", sleep(), env="closed")
+    np.testing.assert_allclose(fit.params, params, rtol=2e-6)
+    assert fit.deviance == pytest.approx(deviance, abs=1e-6)
+    # learned once: the same of some rows, and after a file
+    fit.save(tmp_path / "fit.henderson")
+    some = sleep().iloc[[3, 50, 120]]
+    np.testing.assert_allclose(fit.predict(some), fit.predict().loc[some.index], rtol=RTOL)
+    np.testing.assert_allclose(load(tmp_path / "fit.henderson").predict(some), fit.predict(some), rtol=RTOL)
+
+
+def test_functions_of_texts_and_conditions():
+    _, rows = made("Reaction ~ nchar(name) + xor(Days > 2, Days > 5) + (0 + dummy(Subject, '309') | Days)", sleep())
+    data = sleep()
+    np.testing.assert_array_equal(rows.X[:, 1], data["name"].str.len())
+    np.testing.assert_array_equal(rows.X[:, 2], (data["Days"] > 2) != (data["Days"] > 5))
+    np.testing.assert_array_equal(rows.terms[0].columns[:, 0], data["Subject"].astype(str) == "309")
+    for wrong, named in (
+        ("nchar(Subject)", "as.character"),
+        ("dummy(Subject, 'x')", "no level 'x'"),
+        ("xor(Days, Days > 2)", "condition"),
+    ):
+        with pytest.raises(FormulaError, match=named):
+            made(f"Reaction ~ {wrong} + (1 | Days)", data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import henderson
@@ -49,6 +50,13 @@ def test_levels(fit, packed, level):
         (lambda r: r.emtrends("recipe", None), "var is the name of a covariate"),
         (lambda r: r.emtrends("recipe", "temp", at=3), "at is a dict"),
         (lambda r: r.conf_int(method=["wald"]), "unknown method"),
+        (lambda r: r.residuals(kind=["raw"]), "kind must be one of"),
+        (lambda r: r.cross_validate(metric=["rmse"]), "rmse"),
+        (lambda r: r.bootstrap("many"), "n must be a whole number"),
+        (lambda r: r.rlrt(n=0.5), "n must be a whole number"),
+        (lambda r: r.rlrt(seed="a"), "seed must be a whole number"),
+        (lambda r: r.profile(level="high"), "level must be between 0 and 1"),
+        (lambda r: r.emmeans("recipe").pairs(by=3.5), "by is a name or several"),
         (lambda r: r.conf_int(parameters=3), "parameters is a name or several"),
         (lambda r: r.drop1(scope=1.5), "scope is a name or several"),
         (lambda r: r.t_test("temp", cov_p=np.eye(2)), r"cov_p is the \(6, 6\) covariance"),
@@ -67,3 +75,29 @@ def test_a_covariance_with_labels_is_matched_by_name(fit):
     backwards = cov.iloc[::-1, ::-1]
     for given in (cov, backwards, cov.to_numpy()):
         np.testing.assert_allclose(fit.t_test("temp = 0", cov_p=given).sd, fit.bse["temp"])
+
+
+TABLE = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+
+
+@pytest.mark.parametrize("given", [TABLE, TABLE["a"], np.ones(3), {"a": 1}, pl.DataFrame({"a": [1]})])
+def test_a_table_where_a_choice_is_wanted(fit, packed, given):
+    """Once pandas' and NumPy's words about the truth of an array, or pages of the table in the message."""
+    means = fit.emmeans("recipe")
+    for option, call in {
+        "interval": lambda: fit.predict(interval=given),
+        "type": lambda: packed.predict(type=given),
+        "se": lambda: fit.predict(se=given),
+        "ddf": lambda: fit.anova(ddf=given),
+        "kind": lambda: fit.residuals(kind=given),
+        "metric": lambda: packed.cross_validate(metric=given),
+        "format": lambda: fit.save("nowhere", format=given),
+        "adjust": lambda: means.summary(adjust=given),
+        "reverse": lambda: means.pairs(reverse=given),
+        "absolute": lambda: fit.plot.profile(absolute=given),
+        "method": lambda: henderson.compare(fit, fit, method=given),
+    }.items():
+        with pytest.raises(ValueError, match=option) as caught:
+            call()
+        assert len(str(caught.value)) < 250
+        assert "ambiguous" not in str(caught.value)

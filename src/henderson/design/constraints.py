@@ -21,9 +21,8 @@ from henderson.covariance.structures import structure_called
 from henderson.design.given import checked_covariance, covariance_matrix
 from henderson.design.intercept import other_spelling
 from henderson.design.residual_term import Labels, ResidualSpec
+from henderson.design.term_text import spellings
 from henderson.errors import FormulaError
-from henderson.formula.bar_kinds import bar_text
-from henderson.formula.terms import shown
 from henderson.formula.tokens import bare
 
 FloatArray = np.ndarray
@@ -78,26 +77,7 @@ def with_plain_residual(design: Design, rows: Rows) -> tuple[Design, Rows]:
 
 def _texts(design: Design) -> list[str]:
     """Each term as it is written."""
-    return [_spellings(design, k)[0] for k in range(len(design.terms))]
-
-
-def _spellings(design: Design, k: int) -> list[str]:
-    """Ways to write a term as a bar, the one that is shown first: its effects as the formula has them, or by name."""
-    term, part = design.terms[k], None
-    if design.specs is not None:
-        part = getattr(design.specs.random[k], "part", None)
-    found = []
-    if part is not None:
-        columns = {expr: spec.levels_of or expr for expr, spec in part.factors.items()}  # t of ar1(0 + t | g)
-        for called in (columns, {}):
-            own = [":".join(shown(called.get(expr, expr)) for expr in names) for names in part.terms if names]
-            if () not in part.terms:
-                found.append(["0", *own])
-            else:
-                found += [own, ["1", *own]] if own else [["1"]]
-    names = ["1" if name in ("(Intercept)", "Intercept") else name for name in term.names]
-    found.append(names if "1" in names else ["0", *names])
-    return [bar_text(term.structure, " + ".join(one), term.group) for one in found]
+    return [spellings(design, k)[0] for k in range(len(design.terms))]
 
 
 def _named(design: Design, name: Any, what: str) -> list[int]:
@@ -112,7 +92,7 @@ def _named(design: Design, name: Any, what: str) -> list[int]:
     labels = [term.label or term.group for term in design.terms]
     texts = _texts(design)
     plain = _plain(str(name))
-    written = [k for k in range(len(texts)) if plain in map(_plain, _spellings(design, k))]
+    written = [k for k in range(len(texts)) if plain in map(_plain, spellings(design, k))]
     if written:
         return written
     for own in (name, bare(str(name))):

@@ -202,13 +202,17 @@ def given_columns(newdata: Any, names: Sequence[str], role: str) -> np.ndarray:
         table = read_table(newdata)
         own = [other_spelling(name) if name not in table.names else name for name in names]
         asked = [there if there in table.names else name for there, name in zip(own, names)]
-        return np.stack([to_float(table[name], name) for name in asked], axis=1)
+        named = np.stack([to_float(table[name], name) for name in asked], axis=1)
+        check_finite(named, names, allow_nan=True)
+        return named
     array = newdata if isinstance(newdata, pd.DataFrame) else np.atleast_1d(np.asanyarray(newdata))
     if array.ndim == 1 and array.size % max(len(names), 1) == 0:
         array = np.asanyarray(array).reshape(-1, len(names))
     if array.ndim != 2 or array.shape[1] != len(names):
         raise DataError(f"{role}: new rows need the {len(names)} columns {', '.join(names)}")
-    return _matrix(array, role, len(array))[0]
+    found = _matrix(array, role, len(array))[0]
+    check_finite(found, names, allow_nan=True)
+    return found
 
 
 def _are_made_up(names: Sequence[str]) -> bool:

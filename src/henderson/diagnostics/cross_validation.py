@@ -170,7 +170,7 @@ def cross_validate(
     >>> round(found.score, 2)
     68.31
     """
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(f"metric must be one of {', '.join(METRICS)}, not {metric!r}")
     chosen = row_sets(fit, by, "cross_validate()")
     k = min(FOLDS, chosen.sets.m) if k is None else k

@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
+from henderson.arguments import shown
 from henderson.diagnostics.scaled_residuals import scaled
 from henderson.diagnostics.structured_residuals import structured_residuals
 from henderson.engine.fit import Fit
@@ -148,6 +149,7 @@ def residuals(fit: Fit, kind: str = "raw", level: str = "conditional") -> FloatA
     array([ 0.775, -1.544, -1.544])
     """
     check_level(level)
+    kind = SPELLINGS.get(kind, kind) if isinstance(kind, str) else shown(kind)
     if isinstance(fit, StructuredFit):
         return structured_residuals(fit, kind, level)
     if kind not in KINDS:

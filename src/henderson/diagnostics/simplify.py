@@ -22,11 +22,13 @@ import pandas as pd
 from henderson.arguments import probability
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
+from henderson.design.term_text import written
 from henderson.diagnostics.measures import random_effects_pca
 from henderson.diagnostics.uncorrelated import without_correlations
 from henderson.engine.boundary import is_singular
 from henderson.engine.fit import Fit, fit_design
-from henderson.inference.comparison.ranova import label_of, without_columns
+from henderson.errors import NotAvailable
+from henderson.inference.comparison.ranova import without_columns
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio
 from henderson.tables.result_frame import ResultFrame
 
@@ -103,7 +105,7 @@ def simplify(model: Any, *, alpha: float = AS_WELL) -> Simplification:
     Raises
     ------
     NotAvailable
-        When the rows were let go.
+        When the rows were let go; of a model without random effects, or with constraints.
 
     Examples
     --------
@@ -116,7 +118,10 @@ def simplify(model: Any, *, alpha: float = AS_WELL) -> Simplification:
     """
     alpha = probability(alpha, "alpha")
     fit = fit_from(model)
-    fit.rows_for("simplify()")
+    fit.observed_for("simplify()")
+    fit.refuse_constraints("simplify()")
+    if not fit.design.terms:
+        raise NotAvailable("simplify(): the model has no random effects")
     chain, again = _sequence(fit)
     models = [*chain, *again.values()]
     parents = [None, *chain[:-1], *(chain[i] for i in again)]
@@ -171,7 +176,7 @@ def _against(one: Fit, other: Fit) -> tuple[float, float, float]:
 def _sequence(fit: Fit) -> tuple[list[_Model], dict[int, _Model]]:
     """Steps 1 to 3, and by their places among these the models of step 4."""
     models = [_Model("as fitted", fit)]
-    independent = _fit_or_none(fit, without_correlations(fit.design, fit.rows))
+    independent = _fit_or_none(fit, without_correlations(fit.design, fit.observed))
     if independent is not None:
         models.append(_Model("without correlations", independent))
     current = independent or fit
@@ -202,7 +207,7 @@ def _correlated(whole: Fit, less: Fit) -> Fit | None:
     )
     if all(one.structure == two.structure for one, two in zip(terms, less.design.terms)):
         return None
-    return fit_design(replace(less.design, terms=terms), less.rows, reml=less.reml)
+    return fit_design(replace(less.design, terms=terms), less.observed, reml=less.reml)
 
 
 def _without_smallest(fit: Fit) -> tuple[Fit, str] | None:
@@ -219,14 +224,14 @@ def _without_smallest(fit: Fit) -> tuple[Fit, str] | None:
     term = fit.design.terms[k]
     columns = [j] if term.structure == "diagonal" else list(range(term.n_columns))
     name = f"{', '.join(term.names[c] for c in columns)} | {term.group}"
-    design, rows = without_columns(fit.design, fit.rows, k, columns)
+    design, rows = without_columns(fit.design, fit.observed, k, columns)
     return fit_design(design, rows, reml=fit.reml), name
 
 
 def _bar(fit: Fit, k: int) -> str:
     """``(1 + x || g)`` where a term with several effects has no correlations."""
     term = fit.design.terms[k]
-    text = label_of(fit.design, k)
+    text = written(fit.design, k)
     if term.structure != "diagonal":
         return text
     return text.removeprefix("diag").replace(" | ", " || " if term.n_columns > 1 else " | ", 1)

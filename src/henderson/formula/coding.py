@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from henderson.formula.evaluate import FactorSpec, Values
-from henderson.formula.terms import Term
+from henderson.formula.terms import Term, shown
 from henderson.numerics.lazy import lazy
 
 Piece = tuple[tuple[str, bool], ...]
@@ -90,7 +90,8 @@ def make_part(terms: Sequence[Term], factors: Mapping[str, FactorSpec], *, order
     """
     terms = tuple(_patsy_order(terms, factors) if order == "patsy" else sorted(terms, key=len))
     used = {expr: factors[expr] for term in terms for expr in term}
-    coded = tuple(Coded(expr, spec.names, spec.reduced_names, spec.spans_intercept) for expr, spec in used.items())
+    reduced = {expr: patsy_names(spec) if order == "patsy" else spec.reduced_names for expr, spec in used.items()}
+    coded = tuple(Coded(expr, spec.names, reduced[expr], spec.spans_intercept) for expr, spec in used.items())
     return Part(terms, *_columns_of(terms, coded, order), used)
 
 
@@ -126,6 +127,33 @@ def _distinct(names: Sequence[str], order: str) -> tuple[str, ...]:
         else:
             out.append(f"`{name}`" if name == "Intercept" else f"{name} ({k})")
     return tuple(out)
+
+
+def patsy_names(spec: FactorSpec) -> tuple[str, ...]:
+    """The names that patsy gives the columns of a factor's contrasts, where those of Poly and Diff are others.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> levels = pd.Index(["a", "b", "c"])
+    >>> patsy_names(FactorSpec("C(k, Poly)", ("k",), (), levels, None, ("C(k, Poly)[.L]", "C(k, Poly)[.Q]")))
+    ('C(k, Poly).Linear', 'C(k, Poly).Quadratic')
+    """
+    if spec.levels is None:
+        return spec.reduced_names
+    name, n = shown(spec.expr), len(spec.reduced_names)
+    powers = [f"^{k}" for k in range(4, n + 1)]
+    others = {
+        tuple(f"{name}[{end}]" for end in [".L", ".Q", ".C", *powers][:n]): [
+            ".Linear",
+            ".Quadratic",
+            ".Cubic",
+            *powers,
+        ],
+        tuple(f"{name}[D.{level}]" for level in spec.levels[1:]): [f"[D.{level}]" for level in spec.levels],
+    }
+    ends = others.get(spec.reduced_names)
+    return spec.reduced_names if ends is None else tuple(name + end for end in ends[:n])
 
 
 def _patsy_order(terms: Sequence[Term], factors: Mapping[str, FactorSpec]) -> list[Term]:

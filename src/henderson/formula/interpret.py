@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import DataError, FormulaError
-from henderson.formula import functions, tree
+from henderson.formula import functions, rowwise, tree
 from henderson.formula.categories import Category
 from henderson.formula.environment import Environment
 from henderson.sources.columns import Array, kind_of, to_array, to_float
@@ -152,7 +152,7 @@ class _Interpreter:
     def _unary(self, node: tree.Unary) -> Any:
         operand = self.value(node.operand)
         if node.operator == "!":
-            condition = functions.as_condition(operand, "what '!' is given")
+            condition = rowwise.as_condition(operand, "what '!' is given")
             return (not condition) if isinstance(condition, bool) else ~condition
         operand = promoted(operand)
         return -operand if node.operator == "-" else +operand
@@ -160,7 +160,7 @@ class _Interpreter:
     def _binary(self, node: tree.Binary) -> Any:
         left, right = self.value(node.left), self.value(node.right)
         if node.operator in ("&", "|"):
-            both = [functions.as_condition(side, f"what {node.operator!r} is given") for side in (left, right)]
+            both = [rowwise.as_condition(side, f"what {node.operator!r} is given") for side in (left, right)]
             return np.logical_and(*both) if node.operator == "&" else np.logical_or(*both)
         for side in (left, right):
             if isinstance(side, Category) or (np.ndim(side) == 1 and kind_of(to_array(side, "it")) == "category"):
@@ -191,8 +191,8 @@ class _Interpreter:
         if isinstance(function, functions.Function):
             named = functions.as_arguments(keywords)
             if function.numbers:
-                args = [functions.number(arg, f"{node.text.split('(')[0]}()") for arg in args]
-                named = {k: functions.number(v, k) if np.ndim(v) and k == "x" else v for k, v in named.items()}
+                args = [rowwise.number(arg, f"{node.text.split('(')[0]}()") for arg in args]
+                named = {k: rowwise.number(v, k) if np.ndim(v) and k == "x" else v for k, v in named.items()}
             state = (self.state.setdefault(node.text, {}),) if function.learns else ()
             try:
                 return function.call(*state, *args, **named)
@@ -296,7 +296,7 @@ def _is_float(array: Array) -> bool:
 
 
 def _compared(symbol: str, left: Any, right: Any) -> Any:
-    left, right = (functions._plain(side) if isinstance(side, Category) else side for side in (left, right))
+    left, right = (rowwise.plain_values(side) if isinstance(side, Category) else side for side in (left, right))
     if symbol in ("in", "not in"):
         if np.ndim(left) == 0:
             raise FormulaError("on the left of %in% stands a column")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from henderson.covariance.layout import consecutive, layouts_of
+from henderson.design.term_text import written
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.information import Curvature, curvature, tangent
 
@@ -82,11 +83,7 @@ def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
     terms = fitted.design.terms
     places = consecutive([layout.n_g for layout in layouts_of(terms)])
     share = np.abs(directions * size)
-    named = [
-        f"({' + '.join(term.names)} | {term.group})"
-        for term, place in zip(terms, places)
-        if (share[:, place] > ALONG).any()
-    ]
+    named = [written(fitted.design, k) for k, place in enumerate(places) if (share[:, place] > ALONG).any()]
     if (share[:, sum(place.stop - place.start for place in places) :] > ALONG).any():
         named.append("the residual")
     note = f"the data do not identify all variances of {' and '.join(named)}; what depends on them is NaN"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import plain_options
 from henderson.means.contrasts import ContrastSet, contrast_set
 from henderson.means.estimability import combine
 from henderson.means.estimates import Estimates, columns_of
@@ -80,7 +81,7 @@ class Comparable(Estimates):
           contrast  estimate      p
         0  A vs. C     1.522  0.539
         """
-        by_names = self.by if by is _SAME else columns_of(by or (), self.keys)
+        by_names = self.by if by is _SAME else columns_of(() if by is None else by, self.keys)
         families = Estimates(self.keys, self.rows, self.inference, by=by_names)._families
         names = [str(name) for name in self.keys.columns if name not in by_names]
         given = {"ref": ref, "reverse": reverse, "max_degree": max_degree}
@@ -151,6 +152,7 @@ class Comparable(Estimates):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
+@plain_options
 class Contrasts(Comparable):
     """Contrasts among marginal means, trends or contrasts; see `Estimates` for what it offers.
 
@@ -194,6 +196,7 @@ class Contrasts(Comparable):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
+@plain_options
 class EMMeans(Comparable):
     """Marginal means or trends; see `Estimates` for what it offers.
 

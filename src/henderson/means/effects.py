@@ -16,7 +16,7 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.errors import NotAvailable
 from henderson.means.comparable import EMMeans
-from henderson.means.grid import model_terms, reference_grid
+from henderson.means.grid import model_terms, reference_grid, values_at
 from henderson.means.series import panels_of, series_of
 from henderson.means.specs import variable
 from henderson.plots.effects import Along, Panel, Raw
@@ -88,7 +88,7 @@ def effect(
     if both := [name for name in apart if name in own]:
         raise ValueError(f"panels: {both[0]!r} is in by, too; it tells either series or panels apart")
     names = own + apart
-    chosen = dict(at or {})
+    chosen = dict(values_at(at))
     given = {variable(name, grid) for name in chosen}
     if _is_covariate(design, x) and x not in given:
         chosen[x] = np.linspace(*_range(rows, x), POINTS)

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import pandas as pd
 
+from henderson import arguments
 from henderson.inference.inference import FTest, Inference
 from henderson.means.estimability import reasons
 from henderson.means.joint_test import joint_test
@@ -350,7 +351,7 @@ def _label(row: tuple[Any, ...]) -> str:
 
 def columns_of(by: str | Iterable[str], keys: pd.DataFrame) -> tuple[str, ...]:
     """Names of columns, each checked."""
-    names = [by] if isinstance(by, str) else list(by)
+    names = arguments.names(by, "by")
     for name in names:
         if name not in keys.columns:
             raise ValueError(f"by: there is no column {name!r}; there are {', '.join(map(str, keys.columns))}")

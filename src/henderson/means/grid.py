@@ -140,7 +140,7 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
     """
     terms = model_terms(design)
     fixed = list(dict.fromkeys(v for uses in terms.variables for v in uses))
-    chosen_at = _chosen(at or {}, design, fixed)
+    chosen_at = _chosen(values_at(at), design, fixed)
     moved = any(name in terms.offset_variables for name in chosen_at)
     names = list(dict.fromkeys([*fixed, *terms.offset_variables])) if moved else fixed
     values: dict[str, pd.Index] = {}
@@ -161,10 +161,23 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
     return _grid(design, terms, values, moved)
 
 
-def _chosen(at: Mapping[str, Any], design: Design, fixed: Sequence[str]) -> dict[str, pd.Index]:
-    """`at` by the names of variables, each value once; values of the column of an expression are taken through it."""
+def values_at(at: Any) -> Mapping[str, Any]:
+    """What `at` says, nothing when it is None.
+
+    Raises
+    ------
+    ValueError
+        When it is no mapping.
+    """
+    if at is None:
+        return {}
     if not isinstance(at, Mapping):
         raise ValueError(f"at is a dict of variables and their values, as in {{'x': [0, 1]}}, not {shown(at)}")
+    return at
+
+
+def _chosen(at: Mapping[str, Any], design: Design, fixed: Sequence[str]) -> dict[str, pd.Index]:
+    """`at` by the names of variables, each value once; values of the column of an expression are taken through it."""
     terms = model_terms(design)
     names = list(dict.fromkeys([*fixed, *terms.offset_variables]))
     out = {}

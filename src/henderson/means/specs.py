@@ -32,7 +32,7 @@ def split_specs(
     if isinstance(specs, str) and (asked := _before_tilde(specs)):
         raise ValueError(f"contrasts are asked for afterwards: emmeans(…).contrasts({asked!r}), not {specs!r}")
     first = [variable(name, grid) for name in _names(specs, grid)]
-    second = [variable(name, grid) for name in _names(by or (), grid)]
+    second = [variable(name, grid) for name in _names(() if by is None else by, grid)]
     return [name for name in dict.fromkeys(first) if name not in second], list(dict.fromkeys(second))
 
 

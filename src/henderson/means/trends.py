@@ -21,7 +21,7 @@ from henderson.inference.inference import Inference
 from henderson.means.averages import margins
 from henderson.means.comparable import EMMeans
 from henderson.means.emmeans import about_averages, keys_of_rows
-from henderson.means.grid import ReferenceGrid, expression_codes, model_terms, reference_grid
+from henderson.means.grid import ReferenceGrid, expression_codes, model_terms, reference_grid, values_at
 from henderson.means.options import PLAIN, TestOptions
 from henderson.means.response import WayBack, way_back
 from henderson.means.specs import split_specs, with_outer
@@ -69,10 +69,8 @@ def emtrends(
     way = way_back(design) if way is None else way
     if not isinstance(var, str):
         raise ValueError(f"var is the name of a covariate, not {shown(var)}")
-    if not isinstance(at, Mapping | None):
-        raise ValueError(f"at is a dict of variables and their values, as in {{'x': [0, 1]}}, not {shown(at)}")
     var, column = _covariate(design, var)
-    grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(at or {}))
+    grid = reference_grid(design, {column: model_terms(design).means[column]} | dict(values_at(at)))
     names, by_names = with_outer(*split_specs(specs, by, grid), grid)
     slopes, of_offset = _slopes(design, grid, var, column)
     scale = None if way is None else way.in_use(test)

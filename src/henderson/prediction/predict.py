@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from henderson.design.replay import Wanted, new_weights
+from henderson.design.term_text import written
 from henderson.diagnostics.measures import total_sd
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
@@ -28,7 +29,7 @@ from henderson.numerics.distributions import t_quantile
 from henderson.prediction.bootstrap import pivots
 from henderson.prediction.errors import JointErrors
 from henderson.prediction.new_rows import Targets, own_targets, read_targets
-from henderson.prediction.request import PredictionRequest, term_text
+from henderson.prediction.request import PredictionRequest
 from henderson.prediction.rules import RULES
 from henderson.prediction.simulated import given_weights
 from henderson.prediction.structured import structured_predictions
@@ -162,7 +163,7 @@ class Predictor:
     def notes(self, request: PredictionRequest) -> tuple[str, ...]:
         """What a table of predictions says of itself: effects, limits, method, scale."""
         design, scale = self.fit.design, self._scale(request)
-        own = [term_text(term, chosen) for term, chosen in zip(design.terms, request.columns) if any(chosen)]
+        own = [written(design, k, chosen) for k, chosen in enumerate(request.columns) if any(chosen)]
         what = "new observations" if request.interval == "prediction" else "predictions"
         how = "the parametric bootstrap" if request.method == "bootstrap" else self._method(request)
         return (

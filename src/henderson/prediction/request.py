@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from henderson.arguments import probability
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import Design
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
 from henderson.design.replay import Wanted
+from henderson.design.term_text import written
 from henderson.errors import FormulaError
-from henderson.formula.bar_kinds import bar_text
 from henderson.formula.bars import Bar, parse
 from henderson.formula.terms import plain_column, terms_of
 
@@ -131,10 +130,10 @@ class PredictionRequest:
         if bias_adjust and type != "response":
             raise ValueError("bias_adjust=True goes with type='response'")
         columns = chosen_columns(design, "all" if random or (conditional and re is None) else re)
-        for term, own in zip(design.terms, columns):
+        for k, own in enumerate(columns):
             if any(own) and not all(own) and (interval == "prediction" or conditional):
                 raise ValueError(
-                    f"re={re!r} is a part of {term_text(term)!r}, and the effects of a level come together: "
+                    f"re={re!r} is a part of {written(design, k)!r}, and the effects of a level come together: "
                     "interval='prediction' and conditional=True go with the whole term, or without it"
                 )
         return cls(
@@ -200,7 +199,7 @@ def chosen_columns(design: Design, re: str | Sequence[str] | None) -> tuple[tupl
 
 def _matching(design: Design, text: Any) -> list[tuple[int, Any]]:
     """Terms that a text means, and which of their columns."""
-    shown = ", ".join(repr(term_text(term)) for term in design.terms)
+    shown = ", ".join(repr(written(design, k)) for k in range(len(design.terms))) or "no random terms"
     if not isinstance(text, str):
         raise ValueError(f"re: {text!r} is no random term; there are {shown}")
     if "|" in text:
@@ -216,21 +215,6 @@ def _matching(design: Design, text: Any) -> list[tuple[int, Any]]:
     if not all(found):
         raise ValueError(f"re: the model has no random term {text!r}; there are {shown}")
     return [one for own in found for one in own]
-
-
-def term_text(term: RandomTerm, columns: Sequence[bool] = ()) -> str:
-    """A term as a bar, or its part of some columns; a variance component by its name.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> term_text(RandomTerm("item", pd.Index([1, 2]), ("(Intercept)", "x"), label="item"))
-    '((Intercept) + x | item)'
-    """
-    if "/" in term.group and term.label != term.group:
-        return term.label
-    names = term.names if all(columns) else tuple(compress(term.names, columns))
-    return bar_text(term.structure if len(names) == len(term.names) else "", " + ".join(names), term.group)
 
 
 def _bars(text: str, shown: str) -> tuple[Bar, ...]:

@@ -66,9 +66,9 @@ class DiagnosticMethods(FittedModel):
         """
         if kind == "quantile":
             return self.quantile_residuals(level or "marginal", n=n, seed=seed).residuals
-        from henderson.diagnostics.residuals import SPELLINGS, residuals
+        from henderson.diagnostics.residuals import residuals
 
-        return self._by_row(residuals(self.engine, SPELLINGS.get(kind, kind), level or "conditional"))
+        return self._by_row(residuals(self.engine, kind, level or "conditional"))
 
     def quantile_residuals(
         self, level: ResidualLevel = "marginal", *, n: int = 1000, seed: Any = None

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from henderson.arguments import plain_options
 from henderson.inference.names import InferenceRequest
 from henderson.results.constraint_tests import ConstraintTests
 from henderson.results.diagnostic_methods import DiagnosticMethods
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from henderson.report.summary import Lme4Summary
 
 
+@plain_options
 class MixedModelResults(
     ConstraintTests,
     IntervalMethods,

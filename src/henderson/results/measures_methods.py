@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from henderson.errors import NotAvailable
 from henderson.results.base import FittedModel
 
 if TYPE_CHECKING:
@@ -178,4 +179,6 @@ class MeasuresMethods(FittedModel):
         from henderson.diagnostics.measures import random_effects_pca
 
         self.engine.refuse_negative("rePCA()")
+        if not self.engine.design.terms:
+            raise NotAvailable("rePCA(): the model has no random effects")
         return random_effects_pca(self.engine.design, self.engine.lam, self.engine.sigma)

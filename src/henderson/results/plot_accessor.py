@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from henderson.arguments import plain_options
 from henderson.results.check_pictures import CheckPictures
 from henderson.results.model_pictures import ModelPictures
 
 
+@plain_options
 class PlotAccessor(ModelPictures, CheckPictures):
     """Pictures of a fit.
 

@@ -295,8 +295,10 @@ def numbers(values: Any, name: str) -> np.ndarray:
     return to_float(to_array([values] if np.ndim(values) == 0 else values, name), name)
 
 
-def check_finite(values: np.ndarray, names: Sequence[str], rows: np.ndarray | None = None) -> None:
-    """Raise unless every entry is finite.
+def check_finite(
+    values: np.ndarray, names: Sequence[str], rows: np.ndarray | None = None, allow_nan: bool = False
+) -> None:
+    """Raise unless every entry is finite, or NaN where these are allowed.
 
     Parameters
     ----------
@@ -309,7 +311,7 @@ def check_finite(values: np.ndarray, names: Sequence[str], rows: np.ndarray | No
         return
     for k, name in enumerate(names):
         column = values if values.ndim == 1 else values[:, k]
-        bad = np.flatnonzero(~np.isfinite(column))
+        bad = np.flatnonzero(np.isinf(column) if allow_nan else ~np.isfinite(column))
         if len(bad):
             what = "NaN" if np.isnan(column[bad[0]]) else "infinite"
             more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import plain_options
 from henderson.compat.statsmodels.packed_uncertainty import PackedUncertainty
 from henderson.contract.rows import present
 from henderson.engine.fit import Fit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FloatArray = np.ndarray
 
 
+@plain_options
 class MixedLMResults(PackedUncertainty):
     """Results of `MixedLM.fit`.
 

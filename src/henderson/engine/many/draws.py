@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from henderson.arguments import shown
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.relation import Relation
 from henderson.contract.rows import Rows, TermRows
@@ -45,7 +46,7 @@ def entropy_of(seed: Any) -> int:
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be a nonnegative integer, a SeedSequence, a Generator or None, not {seed!r}")
+        raise ValueError(f"seed must be a nonnegative integer, a SeedSequence, a Generator or None, not {shown(seed)}")
     return int(seed)
 
 

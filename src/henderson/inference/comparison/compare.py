@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import shown
 from henderson.engine.fit import Fit
 from henderson.inference.choose import infer
 from henderson.inference.comparison.chibar import mixture
@@ -88,8 +89,8 @@ def compare(
     Reaction ~ Days + (1 | Subject)        4  1786.465        NaN  NaN
     Reaction ~ Days + (Days | Subject)     6  1743.628     42.837  2.0
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; there are {', '.join(METHODS)}")
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"unknown method {shown(method)}; there are {', '.join(METHODS)}")
     if len(models) < 2:
         raise ValueError("compare needs at least two models")
     for name, given, of in (("refit", refit, "lr"), ("n", n, "bootstrap"), ("seed", seed, "bootstrap")):

@@ -19,9 +19,9 @@ from henderson.contract.rows import Rows
 from henderson.covariance.layout import consecutive
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
+from henderson.design.term_text import written
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
-from henderson.formula.bar_kinds import bar_text
 from henderson.formula.coding import Part
 from henderson.inference.comparison.chibar import mixture
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, likelihood_without
@@ -106,7 +106,7 @@ def removals(fit: Fit) -> Iterator[Removal]:
     """What can be removed, and the models without it."""
     design, rows = fit.design, fit.observed_for("ranova()")
     for k, term in enumerate(design.terms):
-        pieces, label = _pieces(design, k), label_of(design, k)
+        pieces, label = _pieces(design, k), written(design, k)
         slopes = [(names, place) for names, place in pieces if names]
         if len(pieces) == 1 or not slopes:
             name = f"{':'.join(slopes[0][0])} in {label}" if slopes else label
@@ -167,14 +167,3 @@ def _pieces(design: Design, k: int) -> list[tuple[tuple[str, ...], slice]]:
             (() if j == intercept_at(term.names) else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
         ]
     return list(zip(part.terms, part.slices))
-
-
-def label_of(design: Design, k: int) -> str:
-    """``(Days | Subject)``: a random term as it is written."""
-    term, terms = design.terms[k], [names for names, _ in _pieces(design, k)]
-    if term.loaded:
-        return term.label
-    written = [":".join(names) for names in terms if names]
-    if () not in terms:
-        written.insert(0, "0")
-    return bar_text(term.structure, " + ".join(written) or "1", term.group)

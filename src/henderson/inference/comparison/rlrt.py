@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from henderson.arguments import whole
 from henderson.contract.design import Design, RandomTerm
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
@@ -99,7 +100,7 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     >>> round(test.statistic, 3), test.p < 0.01, round(test.p_chibar, 4)
     (6.369, True, 0.0058)
     """
-    fit = fit_from(model)
+    fit, n = fit_from(model), whole(n, "n")
     fit.refuse_constraints("rlrt()")
     if (residual := fit.design.residual) is not None:
         raise NotAvailable(
@@ -114,7 +115,7 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     others = len(fit.design.terms) > 1
     less = likelihood_without(fit, *without_columns(fit.design, rows, place, range(tested.n_columns)))
     statistic = likelihood_ratio(less, likelihood_of(fit))
-    drawn = null_distribution(fit, place, n, np.random.default_rng(seed))
+    drawn = null_distribution(fit, place, n, np.random.default_rng(None if seed is None else whole(seed, "seed", 0)))
     p = float((drawn >= statistic - 1e-9).mean()) if statistic else 1.0
     return ExactTest(
         term=tested.label or tested.group,

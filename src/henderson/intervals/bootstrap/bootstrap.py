@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson import arguments
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, shown, variance_parameters
 from henderson.engine.fit import Fit, refit
@@ -252,8 +253,7 @@ def bootstrap_fit(
     """
     if kind not in KINDS:
         raise ValueError(f"no bootstrap is called {kind!r}; there are: {', '.join(KINDS)}")
-    if n < 1:
-        raise ValueError(f"a bootstrap needs at least one replicate, not {n}")
+    n = arguments.whole(n, "n")
     if within and kind != "cases":
         raise ValueError("within=True is for kind='cases'")
     if within:

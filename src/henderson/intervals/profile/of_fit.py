@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import chdtri, ndtri
 
+from henderson.arguments import probability
 from henderson.covariance.layout import layout_of, layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.design.constraints import with_plain_residual
@@ -98,7 +99,7 @@ def profile_fit(
     (Intercept)                   237.681  265.130
     Days                            7.359   13.576
     """
-    design = fit.design
+    design, level = fit.design, probability(level, "level")
     variances = [Target.of(p) for p in variance_parameters(design) if not is_held(design, p)]
     fixed = [Target(name, other_spelling(name), "beta", row=j) for j, name in enumerate(design.x_names) if fit.kept[j]]
     targets = _chosen(variances, [] if reml else fixed, which)
