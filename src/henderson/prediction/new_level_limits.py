@@ -19,6 +19,8 @@ over that distribution. With s ≤ 0, v is a sum and Satterthwaite's t is as it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -182,9 +184,12 @@ class Differences:
 
 def _quadratic(ratios: FloatArray) -> FloatArray:
     """Terms up to the second order of log d, 1/m and r, (rows, 10): log x is nearly a sum of them."""
-    one = np.column_stack([np.log(ratios[:, 0]), 1 / ratios[:, 1], ratios[:, 2]])
-    one = one - one[0]
-    return np.column_stack([np.ones(len(one)), one, one[:, [0, 0, 0, 1, 1, 2]] * one[:, [0, 1, 2, 1, 2, 2]]])
+    out = np.ones((10, len(ratios)))
+    for row, one in enumerate((np.log(ratios[:, 0]), 1 / ratios[:, 1], ratios[:, 2]), start=1):
+        out[row] = one - one[0]
+    for row, (i, j) in enumerate(combinations_with_replacement((1, 2, 3), 2), start=4):
+        np.multiply(out[i], out[j], out=out[row])
+    return out.T
 
 
 def _half_widths(ratios: FloatArray, level: float, first: FloatArray | None = None) -> FloatArray:
@@ -212,6 +217,13 @@ def _half_widths(ratios: FloatArray, level: float, first: FloatArray | None = No
     return x
 
 
+@cache
+def _points() -> tuple[FloatArray, FloatArray]:
+    """Gauss's points between 0 and 1, and their weights, (POINTS,)."""
+    u, weight = np.polynomial.legendre.leggauss(POINTS)
+    return (u + 1) / 2, weight / 2
+
+
 def _inverse_chi_squares(df: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weights (s,) of points of a distribution, and d/χ²_d at them, (m, s).
 
@@ -219,8 +231,7 @@ def _inverse_chi_squares(df: FloatArray) -> tuple[FloatArray, FloatArray]:
     """
     from scipy.special import gammaincinv
 
-    u, weight = np.polynomial.legendre.leggauss(POINTS)
-    u, weight = (u + 1) / 2, weight / 2
+    u, weight = _points()
     place = STEPS * np.log(np.clip(df, LEAST_DF, MANY_DF))
     below = np.floor(place)
     steps, at = np.unique(below, return_inverse=True)

@@ -166,4 +166,5 @@ def _pieces(design: Design, k: int) -> list[tuple[tuple[str, ...], slice]]:
         return [
             (() if j == intercept_at(term.names) else (name,), slice(j, j + 1)) for j, name in enumerate(term.names)
         ]
-    return list(zip(part.terms, part.slices))
+    called = {expr: own.levels_of or expr for expr, own in part.factors.items()}
+    return [(tuple(called.get(expr, expr) for expr in names), place) for names, place in zip(part.terms, part.slices)]
