@@ -31,12 +31,17 @@ def written(design: Design, k: int, columns: Sequence[bool] = ()) -> str:
     ('(Days | Subject)', '(1 | Subject)', '(0 + Days | Subject)')
     """
     term = design.terms[k]
-    if term.loaded or ("/" in term.group and term.label != term.group):
+    if "/" in term.group and term.label != term.group:
         return term.label
     names = tuple(compress(term.names, columns))
-    if not names or len(names) == len(term.names):
-        return spellings(design, k)[0]
+    if term.loaded or not names or len(names) == len(term.names):
+        return as_bar(design, k)
     return bar_text("", " + ".join(_columns(names)), term.group)
+
+
+def as_bar(design: Design, k: int) -> str:
+    """A random term as it is written, a variance component too: ``(1 | group/component)``."""
+    return design.terms[k].label if design.terms[k].loaded else spellings(design, k)[0]
 
 
 def spellings(design: Design, k: int) -> list[str]:

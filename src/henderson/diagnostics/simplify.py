@@ -22,7 +22,7 @@ import pandas as pd
 from henderson.arguments import probability
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
-from henderson.design.term_text import written
+from henderson.design.term_text import as_bar
 from henderson.diagnostics.measures import random_effects_pca
 from henderson.diagnostics.uncorrelated import without_correlations
 from henderson.engine.boundary import is_singular
@@ -231,7 +231,7 @@ def _without_smallest(fit: Fit) -> tuple[Fit, str] | None:
 def _bar(fit: Fit, k: int) -> str:
     """``(1 + x || g)`` where a term with several effects has no correlations."""
     term = fit.design.terms[k]
-    text = written(fit.design, k)
+    text = as_bar(fit.design, k)
     if term.structure != "diagonal":
         return text
     return text.removeprefix("diag").replace(" | ", " || " if term.n_columns > 1 else " | ", 1)

@@ -19,7 +19,7 @@ from henderson.contract.rows import Rows
 from henderson.covariance.layout import consecutive
 from henderson.design.intercept import intercept_at
 from henderson.design.random_terms import RandomSpec
-from henderson.design.term_text import written
+from henderson.design.term_text import as_bar
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
 from henderson.formula.coding import Part
@@ -106,7 +106,7 @@ def removals(fit: Fit) -> Iterator[Removal]:
     """What can be removed, and the models without it."""
     design, rows = fit.design, fit.observed_for("ranova()")
     for k, term in enumerate(design.terms):
-        pieces, label = _pieces(design, k), written(design, k)
+        pieces, label = _pieces(design, k), as_bar(design, k)
         slopes = [(names, place) for names, place in pieces if names]
         if len(pieces) == 1 or not slopes:
             name = f"{':'.join(slopes[0][0])} in {label}" if slopes else label

@@ -15,7 +15,7 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.design.cells import Cells
 from henderson.design.fixed_terms import FixedTerms
-from henderson.design.term_text import written
+from henderson.design.term_text import as_bar
 from henderson.formula.coding import Part, fill, make_part
 from henderson.inference.anova.full_coding import made_up_rows
 
@@ -100,7 +100,7 @@ def formula_of(design: Design) -> str:
     >>> formula_of(fit.design)
     'angle ~ recipe + temp + recipe:temp + (1 | recipe:replicate)'
     """
-    bars = [written(design, k) for k in range(len(design.terms))]
+    bars = [as_bar(design, k) for k in range(len(design.terms))]
     if design.specs is None:
         return f"{design.y_name} ~ {' + '.join(['0', *design.x_names, *bars])}"
     response = design.formula.split("~")[0].strip() or design.y_name
