@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import linalg, sparse
+from scipy import sparse
 
 from henderson.compat.statsmodels.packing import Packing
 from henderson.compat.statsmodels.params import VCSpec
@@ -196,6 +196,18 @@ def effect_labels(
     return [flat[end - len(own) : end] for own, end in zip(names, ends.tolist())]
 
 
+def _both_sides(matrices: FloatArray, factors: list[tuple[int, FloatArray]]) -> FloatArray:
+    """Λ'AΛ of symmetric matrices A (g, s, s) for a block-diagonal Λ: of each term, levels and the λ (q, q) of each."""
+    for _ in range(2):
+        columns, start = [], 0
+        for n_levels, own in factors:
+            part = matrices[:, :, start : (start := start + n_levels * len(own))]
+            blocks = part.reshape(*part.shape[:2], n_levels, len(own))
+            columns.append(part * own[0, 0] if len(own) == 1 else (blocks @ own).reshape(part.shape))
+        matrices = np.concatenate(columns, axis=2).swapaxes(1, 2)
+    return matrices
+
+
 def covariances_by_group(
     design: Design,
     rows: Rows,
@@ -231,14 +243,15 @@ def covariances_by_group(
     found: list[Any] = [None] * len(columns)
     for shape in np.unique(sizes, axis=0):
         same = np.flatnonzero((sizes == shape).all(axis=1))
-        root = linalg.block_diag(*(np.kron(np.eye(int(m)), lam[k]) for m, k in zip(shape, terms)))
+        size = sum(int(m) * len(lam[k]) for m, k in zip(shape, terms))
         at = np.full(len(columns), -1)
         at[same] = np.arange(len(same))
         own = at[group[row]] >= 0
-        inner = np.zeros((len(same), len(root), len(root)))
+        inner = np.zeros((len(same), size, size))
         inner[at[group[row[own]]], place[row[own]], place[column[own]]] = products.data[own]
-        inverse = np.linalg.inv(root.T @ inner @ root + np.eye(len(root)))
-        for i, cov in zip(same.tolist(), scale * root @ inverse @ root.T):
+        factors = [(int(m), lam[k]) for m, k in zip(shape, terms)]
+        inverse = np.linalg.inv(_both_sides(inner, factors) + np.eye(size))
+        for i, cov in zip(same.tolist(), scale * _both_sides(inverse, [(m, own.T) for m, own in factors])):
             found[i] = cov
     return {
         label: pd.DataFrame(cov, index=index, columns=index) for label, cov, index in zip(groups.labels, found, names)
