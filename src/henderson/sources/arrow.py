@@ -29,4 +29,12 @@ def read_arrow(data: Any) -> Table:
     array([1., 2.])
     """
     names, n = tuple(data.schema.names), data.num_rows
-    return Table(names, n, pd.RangeIndex(n), lambda name: to_array(data.column(names.index(name)), name))
+    return Table(names, n, pd.RangeIndex(n), lambda name: to_array(_plain(data.column(names.index(name))), name))
+
+
+def _plain(column: Any) -> Any:
+    """Numbers of which none is missing, as NumPy's; any other column as it is."""
+    from pyarrow import types
+
+    is_number = types.is_floating(column.type) or types.is_integer(column.type)
+    return column.to_numpy() if is_number and not column.null_count else column

@@ -134,10 +134,14 @@ class LevelSums:
 def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:
     """Add rows to the sums of each level, (J, q, m), side by side."""
     n_levels, q, m = table.shape
-    effects, places = table.reshape(n_levels * q, m), np.arange(q)
+    effects = table.reshape(n_levels * q, m)
     for start in range(0, len(codes), PIECE):
         here = slice(start, start + PIECE)
-        add_product(effects, codes[here, None] * q + places, loadings[:, here].T, columns[:, here].T)
+        first = codes[here].astype(np.int32 if n_levels * q < 2**31 else np.int64) * q
+        where = np.empty((len(first), q), first.dtype)
+        for a in range(q):  # a loop along the rows: along q it would be one of two or three
+            where[:, a] = first + a
+        add_product(effects, where, loadings[:, here].T, columns[:, here].T)
 
 
 def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:
