@@ -32,7 +32,9 @@ class EffectsMethods(FittedModel):
 
     @property
     def theta(self) -> FloatArray:
-        """Free entries of the relative covariance factors, term after term, column by column.
+        """Free entries of the relative covariance factors, term after term as the formula has them, column by column.
+
+        Tables list the terms as lme4 does, whose ``getME(m, "theta")`` has them so too: the most levels first.
 
         Examples
         --------
