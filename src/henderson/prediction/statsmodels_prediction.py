@@ -129,4 +129,5 @@ class PredictionResults:
         return pd.DataFrame(columns, index=self.row_labels)
 
     def __repr__(self) -> str:
-        return f"<predictions of {len(self.predicted_mean)} rows: summary_frame() shows them>"
+        n = len(self.predicted_mean if self.row_labels is None else self.row_labels)
+        return f"<predictions of {n} rows: summary_frame() shows them>"
