@@ -15,7 +15,6 @@ import pandas as pd
 
 from henderson.compat.statsmodels.groups import Groups
 from henderson.compat.statsmodels.model_fits import ModelFits
-from henderson.compat.statsmodels.model_groups import GroupedArrays
 from henderson.compat.statsmodels.packing import can_be_packed
 from henderson.compat.statsmodels.setup import Setup
 from henderson.compat.statsmodels.structured import StructuredMixedLM
@@ -25,7 +24,7 @@ from henderson.contract.rows import Rows
 FloatArray = np.ndarray
 
 
-class MixedLM(GroupedArrays, ModelFits):
+class MixedLM(ModelFits):
     """Linear mixed model.
 
     Parameters
@@ -297,7 +296,8 @@ class MixedLM(GroupedArrays, ModelFits):
         return model
 
     def _setup(self, setup: Setup) -> None:
-        self.setup = setup
+        self.setup, self.reml = setup, True
+        self.fe_pen = self.cov_pen = None
 
 
 mixedlm = MixedLM.from_formula

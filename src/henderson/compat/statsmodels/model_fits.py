@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from henderson.compat.statsmodels.distribution import Distribution
+from henderson.compat.statsmodels.model_groups import GroupedArrays
 from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.results import MixedLMResults
 
 
-class ModelFits(ModelLikelihood):
+class ModelFits(GroupedArrays, ModelLikelihood):
     """What fits a model; see `MixedLM`."""
-
-    reml = True
-    fe_pen: Any = None
-    cov_pen: Any = None
 
     def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Distribution:
         """The distribution of endog at given parameters, to simulate from.
