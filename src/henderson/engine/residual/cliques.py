@@ -141,30 +141,33 @@ class Precision:
     def _of(self, function: str, psi: FloatArray, batch: Batch) -> FloatArray:
         return getattr(self.residual, function)(psi, batch.where, batch.strata, batch.covariates)
 
-    def values(self, psi: FloatArray) -> tuple[FloatArray, float]:
-        """`values` and `log_det` of the coefficients.
+    def values(self, psi: FloatArray) -> tuple[FloatArray, float, list[FloatArray]]:
+        """`values` and `log_det` of the coefficients, and the C⁻¹ of each size, (U, k, k).
 
         Raises
         ------
         numpy.linalg.LinAlgError
             When a C is not positive definite.
         """
-        values, log_det = [], 0.0
+        values, log_det, inverses = [], 0.0, []
         for own in self.cliques:
             low = np.linalg.cholesky(self._of("cov", psi, own.batch))
             log_det += 2.0 * own.sign * float(own.batch.counts @ np.log(np.einsum("uii->ui", low)).sum(axis=1))
             half = np.linalg.inv(low)
-            values.append(own.sign * _entries(half.transpose(0, 2, 1) @ half))
-        return np.concatenate(values), log_det
+            inverses.append(half.transpose(0, 2, 1) @ half)
+            values.append(own.sign * _entries(inverses[-1]))
+        return np.concatenate(values), log_det, inverses
 
-    def coefficients(self, psi: FloatArray) -> Coefficients:
-        """All of them: ∂C⁻¹ = −C⁻¹∂C C⁻¹, ∂ log|C| = tr C⁻¹∂C, and once more."""
+    def coefficients(
+        self, psi: FloatArray, known: tuple[FloatArray, float, list[FloatArray]] | None = None
+    ) -> Coefficients:
+        """All of them: ∂C⁻¹ = −C⁻¹∂C C⁻¹, ∂ log|C| = tr C⁻¹∂C, and once more; `known` are the `values` there."""
         r = self.residual.n_parameters
-        values, first, second = [], [], []
-        log_det, log_first, log_second = 0.0, np.zeros(r), np.zeros((r, r))
-        for own in self.cliques:
-            C, counts = self._of("cov", psi, own.batch), own.sign * own.batch.counts
-            S = np.linalg.inv(C)
+        values, log_det, inverses = self.values(psi) if known is None else known
+        first, second = [], []
+        log_first, log_second = np.zeros(r), np.zeros((r, r))
+        for own, S in zip(self.cliques, inverses):
+            counts = own.sign * own.batch.counts
             SD = S @ self._of("first", psi, own.batch)  # (r, U, k, k)
             SDS = SD @ S
             twice = SD[:, None] @ SDS
@@ -174,13 +177,11 @@ class Precision:
                 D2 = self._of("second", psi, own.batch)
                 bent = bent - S @ D2 @ S
                 log_second += np.einsum("u,uij,abuji->ab", counts, S, D2)
-            log_det += float(counts @ np.linalg.slogdet(C)[1])
             log_first += np.einsum("u,auii->a", counts, SD)
-            values.append(own.sign * _entries(S))
             first.append(-own.sign * _entries(SDS))
             second.append(own.sign * _entries(bent))
         return Coefficients(
-            np.concatenate(values), np.concatenate(first, axis=-1), np.concatenate(second, axis=-1),
+            values, np.concatenate(first, axis=-1), np.concatenate(second, axis=-1),
             log_det, log_first, log_second,
         )  # fmt: skip
 

@@ -118,7 +118,9 @@ def search_blocks(
             return Optimum(first, 1, 0.0, 0.0, True, "nothing to estimate", (), first)
         if not np.isfinite(first.deviance):
             return None
-        return _recognised(model, minimize(evaluate, first, beat=beat, give_up=Patience(model, few)))
+        return _recognised(
+            model, minimize(evaluate, first, beat=beat, give_up=Patience(model, few), dear=summed is not None)
+        )
 
     starts = starts_of(model, rows)
     if summed is not None and near is None:

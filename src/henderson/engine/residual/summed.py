@@ -170,7 +170,8 @@ class SummedPoint:
         if not np.isfinite(psi).all():
             return
         try:
-            values, self.log_r = summed.precision.values(psi[model.n_g :])
+            self._known = summed.precision.values(psi[model.n_g :])
+            values, self.log_r, _ = self._known
             self.parts = summed.sums.shape.parts(summed.sums.at(values))
             system = Weighed(self.parts, blocks, model.n, model.log_weights)
             lam = blocks.lam(self.x[: model.n_theta])
@@ -269,7 +270,7 @@ class SummedPoint:
         """∂d/∂ψ (r,) of the residuals' parameters, ∂²d/∂ψ∂ψ (r, r), and ∂²d/∂θ∂ψ (n_theta, r)."""
         summed, K, v = self.summed, self._inverse, self._v
         sums = summed.sums
-        f = summed.precision.coefficients(self.psi[summed.model.n_g :])
+        f = summed.precision.coefficients(self.psi[summed.model.n_g :], self._known)
         h = sums.flat @ K.weights(sums.shape, v, restricted=summed.model.reml)
         u = K.completed(v[:, None])
         x = sums.times(u).combined(f.first.T)

@@ -104,6 +104,7 @@ def minimize(
     frame: Callable[[np.ndarray], np.ndarray] | None = None,
     give_up: Callable[[P], bool] | None = None,
     doubt: Callable[[P], float] | None = None,
+    dear: bool = False,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -126,6 +127,9 @@ def minimize(
         Asked at every iterate: whether the search is to end there, not converged.
     doubt : callable, optional
         Deviance by which a point's may be wrong, where that is more than the last digits of a sum.
+    dear : bool
+        Whether a gradient is worth sparing: the last step is taken, too, where a decrease below ACCEPTABLE is predicted
+        and one that does as well as the step before leaves less than a tenth of the tolerance.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -151,6 +155,7 @@ def minimize(
             )
         converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
         near = predicted <= (tolerance if converging else min(tolerance, BELIEVED))
+        near |= dear and converging and predicted <= ACCEPTABLE and _left(history) < tolerance / 10
         if near and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
