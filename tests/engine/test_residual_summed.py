@@ -75,7 +75,8 @@ def test_likelihood_and_derivatives(name, reml):
     "name", ["crossed", "slopes, two terms of one factor", "whole series", "nothing holds the series"]
 )
 def test_information(name, reml):
-    """Of the residuals' parameters the exact second derivatives but for tr K S_a K S_b; beside θ, y'P ∂V P ∂V P y."""
+    """Of the residuals' parameters the exact second derivatives but for tr K S_a K S_b between levels; beside θ,
+    y'P ∂V P ∂V P y."""
     data = made(name)
     model = model_of(data, reml)
     summed, phi = SummedModel(model, data.rows), somewhere(model)
@@ -93,7 +94,12 @@ def test_information(name, reml):
         B = at.B[: q + p, q : q + p]
         K += B @ at.phi @ B.T
     lost = np.array([[np.trace(K @ a @ K @ b) for b in weighed] for a in weighed])
-    own = point._by_residual[1] - lost
+    owner = np.full(q, -1)
+    for term in () if summed.blocks.front is None else summed.blocks.blocks[summed.blocks.front].terms:
+        owner[crossed.places[term]] = np.arange(crossed.sizes[term]) // model.layouts[term].q
+    within = ((owner[:, None] == owner) & (owner >= 0)) | np.eye(q, dtype=bool)
+    kept = [within * at.K @ (within * own[:q, :q]) for own in weighed]
+    own = point._by_residual[1] - lost + [[np.trace(a @ b) for b in kept] for a in kept]
     np.testing.assert_allclose(own, exact.hessian_psi[m:, m:], atol=INFORMATION * np.abs(own).max())
     # y'P ∂_gV P ∂_aV P y by rows, in the working basis: directions of θ through G
     s2 = model.basis.y_scale**2

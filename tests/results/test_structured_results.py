@@ -465,3 +465,11 @@ def test_crossed_factors_have_everything_after_the_fit():
     ):
         with pytest.raises(henderson.errors.DataError, match="crossed"):
             refused()
+
+
+def test_residuals_without_series_have_no_matrix_of_one():
+    """'' has no level 'PT1', it said."""
+    fit = henderson.lmer("FEV1 ~ ARMCD", henderson.datasets.load("fev"), residual="ident(SEX)")
+    assert np.diag(fit.residual_cov()) == pytest.approx(fit.engine.psi)
+    with pytest.raises(NotAvailable, match=r"residuals of ident\(SEX\) are independent, and have no series"):
+        fit.residual_cov("PT1")

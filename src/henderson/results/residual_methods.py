@@ -53,6 +53,9 @@ class ResidualMethods(FittedModel):
         fit = self.engine
         if not isinstance(fit, StructuredFit) or fit.structure.term.is_plain:
             raise NotAvailable("residual_cov(): the residuals are independent, of variance sigma² / weights")
+        term = fit.structure.term
+        if not term.group and (series is not None or term.visits is None):
+            raise NotAvailable(f"residual_cov(): residuals of {term.label} are independent, and have no series")
         found = _all_visits(fit, stratum) if series is None else _of_series(fit, series)
         sd = np.sqrt(np.diag(found.to_numpy()))
         return found.div(np.outer(sd, sd)) if correlation else found

@@ -39,9 +39,8 @@ def pairs_of(e: FloatArray, codes: np.ndarray, where: np.ndarray, n_visits: int)
 
 def by_visit(e: FloatArray, codes: np.ndarray, visits: np.ndarray, n_visits: int) -> tuple[FloatArray, FloatArray]:
     """Mean product of each pair of visits, NaN where no series has both, and how many there are, (T, T) each."""
-    _, series = np.unique(codes, return_inverse=True)
-    table, there = np.zeros((2, int(series.max(initial=-1)) + 1, n_visits))
-    table[series, visits], there[series, visits] = e, 1.0
+    table, there = np.zeros((2, int(codes.max(initial=-1)) + 1, n_visits))
+    table[codes, visits], there[codes, visits] = e, 1.0
     counts = there.T @ there
     with np.errstate(invalid="ignore", divide="ignore"):
         return table.T @ table / counts, counts

@@ -100,7 +100,7 @@ class CrossedModel:
         """The deviance at φ."""
         self.evaluations += 1
         self.model.evaluations += 1
-        return CrossedPoint(self, phi, self.model.natural(phi))
+        return CrossedPoint(self, phi, self.model.regular(phi))
 
     def weighed(self, parts: list[FloatArray]) -> FloatArray:
         """T'AT for A block-diagonal by series, given for the units of each batch (U, n, n): (Q + p + 1, Q + p + 1)."""

@@ -79,7 +79,7 @@ class MarkovModel:
         """The deviance at φ."""
         self.evaluations += 1
         self.model.evaluations += 1
-        return MarkovPoint(self, phi, self.model.residual.natural(phi))
+        return MarkovPoint(self, phi, self.model.regular(phi))
 
     def squared(self, point: MarkovPoint) -> FloatArray:
         """c'S_ρVS_ρc, (p + 1, p + 1)."""

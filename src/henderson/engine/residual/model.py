@@ -215,8 +215,12 @@ class BlockModel:
         )
 
     def natural(self, phi: FloatArray) -> FloatArray:
-        """ψ = (G, residual's) of φ = (θ, working coordinates), (k,); NaN where R is singular but for rounding."""
-        psi = self.coordinates.natural(phi)
+        """ψ = (G, residual's) of φ = (θ, working coordinates), (k,)."""
+        return self.coordinates.natural(phi)
+
+    def regular(self, phi: FloatArray) -> FloatArray:
+        """ψ of φ; NaN where R is singular but for rounding."""
+        psi = self.natural(phi)
         known = np.isfinite(psi).all() and not self.residual.is_beyond(psi[self.n_g :])
         return psi if known else np.full_like(psi, np.nan)
 

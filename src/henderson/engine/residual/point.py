@@ -29,13 +29,13 @@ FloatArray = np.ndarray
 #: doubles of the derivatives of V that a point keeps between gradient and Hessian
 KEPT = 1 << 23
 #: share of its standard deviation that rows before it leave to a row, of a matrix that is singular to rounding
-SINGULAR = 1e-6
+SINGULAR = 1e-5
 
 
 def block_at(model: BlockModel, phi: FloatArray) -> BlockPoint:
     """The deviance at φ, with derivatives when asked for."""
     model.evaluations += 1
-    return BlockPoint(model, phi, model.natural(phi))
+    return BlockPoint(model, phi, model.natural(phi) if model.design.terms else model.regular(phi))
 
 
 def block_at_psi(model: BlockModel, psi: FloatArray) -> BlockPoint:

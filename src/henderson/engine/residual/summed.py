@@ -6,7 +6,7 @@ the mixed-model coefficient matrix of [Z X], κ = K_ZZ ⊕ 0 + BQB', B = [−K_Z
 x_a = Σ ∂_a f_e S_e u and a, b parameters of the residuals, g of G:
 
     ∂_a d   = ∂_a log|R| + Σ_e ∂_a f_e <κ, S_e>
-    ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b      less tr K S_a K S_b, which the effects lose
+    ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b − tr K S_a K S_b     the last within levels, most of it
     ∂_ag d ≈ y'P ∂_aV P ∂_gV P y = −(x_a − T'R⁻¹[Z X] K x_a)_Z' E_g Z'Py        (average information)
 
 The front is the factor with most effects of those in whose levels the series lie: its part stays block-diagonal.
@@ -138,7 +138,7 @@ class SummedModel:
     def at(self, phi: FloatArray) -> SummedPoint:
         """The deviance at φ."""
         self.model.evaluations += 1
-        return SummedPoint(self, phi, self.model.natural(phi))
+        return SummedPoint(self, phi, self.model.regular(phi))
 
 
 def _front(model: BlockModel, rows: Rows) -> int:
@@ -275,7 +275,15 @@ class SummedPoint:
         u = K.completed(v[:, None])
         x = sums.times(u).combined(f.first.T)
         Kx = K.solve(x)
-        return f.log_first + f.first @ h, f.log_second + f.second @ h - 2 * x.inner(Kx), self._with_theta(x, Kx)
+        second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._own_traces(f.first)
+        return f.log_first + f.first @ h, second, self._with_theta(x, Kx)
+
+    def _own_traces(self, first: FloatArray) -> FloatArray:
+        """tr K S_a K S_b with K and S of one level of the front, and of one effect of the rest, at a time, (r, r)."""
+        K, parts = self._inverse, self.summed.sums.shape.parts(self.summed.sums.flat)
+        front = np.einsum("pqj,aqsj->apsj", K.front + K.borrowed, np.tensordot(first, parts.zz, 1))
+        rest = first @ np.einsum("eii->ei", parts.rr) * np.diag(K.rest)
+        return np.einsum("apsj,bspj->ab", front, front) + rest @ rest.T
 
     def _with_theta(self, x: Vectors, Kx: Vectors) -> FloatArray:
         """y'P ∂_θV P ∂_aV P y, (n_theta, r)."""

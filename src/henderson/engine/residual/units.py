@@ -150,11 +150,12 @@ def blocks_of(design: Design, rows: Rows) -> IntArray:
     if not rows.terms:
         return codes
     n_series, offset, one, other = design.residual.n_series, 0, [], []  # type: ignore[union-attr]
-    offset = n_series
+    offset, of_series = n_series, TermRows(codes, np.empty((rows.n, 0)))
     for term, own in zip(design.terms, rows.terms):
         if own.codes is not None:
-            one.append(codes)
-            other.append(offset + own.codes)
+            owner = of_series.owners(own.codes, n_series)
+            one.append(codes if owner is None else np.arange(n_series))
+            other.append(offset + (own.codes if owner is None else owner))
         else:
             entries = own.given_loadings.tocoo()
             one.append(codes[entries.coords[0]])

@@ -155,8 +155,9 @@ def minimize(
             )
         converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
         near = predicted <= (tolerance if converging else min(tolerance, BELIEVED))
-        near |= dear and converging and predicted <= ACCEPTABLE and _left(history) < tolerance / 10
-        if near and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
+        spared = dear and converging and predicted <= ACCEPTABLE and _left(history) < tolerance / 10
+        near |= spared
+        if near and not spared and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
             continue
         if near and not further and stalled < 3 and _left(history) > fine:
