@@ -121,7 +121,7 @@ def test_everything_after_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     data = table("tree", 24)
     formula = "y ~ x + (1 | a) + (1 | b)"
     dense = henderson.lmer(formula, data, rest="exact")
-    monkeypatch.setattr(choice, "SMALL", 10)
+    monkeypatch.setattr(choice, "LONG", 10)
     monkeypatch.setattr(choice, "MUCH", 1e-9)
     found = henderson.lmer(formula, data)
     assert isinstance(found.engine.criterion.system, SparseSystem)
@@ -149,17 +149,17 @@ def test_everything_after_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refits[0].deviance == pytest.approx(refits[1].deviance, abs=1e-7)
 
 
-def test_where_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "SMALL", 200)
-    long = Criterion.of(*design_from_formula("y ~ x + (1 | a) + (1 | b)", table("chain", 250)))
-    assert isinstance(long.system, SparseSystem)
+@pytest.mark.parametrize("rest", ["auto", "exact"])
+def test_where_it_is_chosen(rest: str) -> None:
+    """Of a line of 1,500 levels; not of pieces, which dense batches serve, nor where most levels meet many."""
     rng = np.random.default_rng(5)
-    full = pd.DataFrame(
-        {"a": rng.integers(0, 300, 9_000), "b": rng.integers(0, 300, 9_000), "y": rng.normal(size=9_000)}
-    )
-    asked = Criterion.of(*design_from_formula("y ~ 1 + (1 | a) + (1 | b)", full), rest="exact")
-    assert type(asked.system) is System
-    assert crossed_system(asked.system.cross, asked.blocks, np.inf) is None
+    for graph, n in (("chain", 1_500), ("pieces", 1_200), ("full", 1_100)):
+        a, b = (rng.integers(0, n, (2, 20 * n))) if graph == "full" else GRAPHS[graph](n)
+        data = pd.DataFrame({"a": a, "b": b, "y": rng.normal(size=len(a))})
+        criterion = Criterion.of(*design_from_formula("y ~ 1 + (1 | a) + (1 | b)", data), rest=rest)
+        assert isinstance(criterion.system, SparseSystem) == (graph == "chain")
+        if graph == "full":
+            assert crossed_system(criterion.system.cross, criterion.blocks, np.inf) is None
 
 
 def test_all_effects_in_the_rest() -> None:

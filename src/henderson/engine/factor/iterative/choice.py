@@ -36,6 +36,9 @@ MUCH = 2.0
 #: the same beside a sparse factor, since on sparse graphs iteration takes more steps and probes than elsewhere, and
 #: seconds of an evaluation that a sparse factor may always take
 SPARSE, PATIENCE = 10.0, 0.2
+#: effects of the rest from which a sparse factor is looked for, and seconds that an evaluation with one takes beside
+#: its multiplications: in calls, and for each effect
+LONG, CALLS, LEVEL = 1_000, 0.04, 2.5e-6
 
 
 def check_rest(rest: str) -> None:
@@ -64,17 +67,18 @@ def system_of(cross: CrossProducts, blocks: Blocks, rest: str = "auto") -> Syste
                 "whose levels are eliminated one by one"
             )
         return IterativeSystem(cross, blocks)
-    if blocks.n_rest <= SMALL:
+    if blocks.n_rest <= LONG:
         return System(cross, blocks)
     costs = _costs(cross, blocks)
     auto = rest == "auto"
     allowed = costs.factor / MUCH if costs.has_room else float("inf")
     if auto:
         allowed = min(allowed, max(SPARSE * costs.iteration, PATIENCE))
-    sparse = crossed_system(cross, blocks, allowed / CUBE)
+    allowed -= CALLS + LEVEL * sum(block.size for block in blocks.blocks)
+    sparse = crossed_system(cross, blocks, allowed / CUBE) if allowed > 0 else None
     if sparse is not None:
         return sparse
-    if auto and not (costs.has_room and costs.factor <= MUCH * costs.iteration):
+    if auto and blocks.n_rest > SMALL and not (costs.has_room and costs.factor <= MUCH * costs.iteration):
         return IterativeSystem(cross, blocks)
     return System(cross, blocks)
 
