@@ -285,7 +285,8 @@ def test_auto_announces_that_it_iterates(monkeypatch: pytest.MonkeyPatch, table:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ApproximationWarning)
         assert henderson.lmer(FORMULAS[0], table).optinfo["rest"] == "exact"
-    monkeypatch.setattr("henderson.engine.factor.iterative.choice.SMALL", 10)
+    for name in ("SMALL", "LONG"):
+        monkeypatch.setattr(f"henderson.engine.factor.iterative.choice.{name}", 10)
     monkeypatch.setattr("henderson.engine.factor.iterative.choice.CUBE", 1e-7)
     with pytest.warns(ApproximationWarning, match="150 crossed effects were solved by iteration"):
         found = henderson.lmer(FORMULAS[0], table)
