@@ -261,3 +261,32 @@ def test_the_third_difference_says_what_a_parabola_misses():
         _, promised, askew = low_points(values, axes)
         best = int(np.argmin(promised))
         assert abs(promised[best]) <= askew[best]
+
+
+@dataclass
+class Bowl:
+    """(θ − 1)²."""
+
+    theta: np.ndarray
+
+    @property
+    def deviance(self):
+        return float((self.theta[0] - 1) ** 2)
+
+    @property
+    def gradient(self):
+        return 2 * (self.theta - 1)
+
+    @property
+    def hessian_model(self):
+        return np.array([[2.0]])
+
+    def lighten(self):
+        pass
+
+
+def test_a_search_whose_steps_are_cut_short_is_not_over():
+    """Within 1e-12 nothing is promised, which says nothing about what is left."""
+    found = minimize(Bowl, Bowl(np.zeros(1)), radius=1e-12, frame=lambda theta: np.eye(1))
+    assert found.converged
+    assert found.point.theta == pytest.approx([1.0])

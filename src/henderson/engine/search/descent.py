@@ -29,7 +29,7 @@ ROUNDING = 1e-3
 #: deviance that a negative direction must promise before it is followed
 WORTHWHILE = 1e-7
 #: slope along it, for each level (whose effects have an information of about one), that is rounding
-NOISE = 100 * float(np.finfo(float).eps)
+NOISE = 1000 * float(np.finfo(float).eps)
 #: predicted decrease, for each row, at which a descent takes its last step: what is left then is below rounding
 PER_ROW = 3e-13
 #: predicted decrease that leaves nine digits of a variance, and rows times effects up to which that is seen to

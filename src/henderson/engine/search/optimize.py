@@ -82,8 +82,10 @@ PLATEAU = 1e-11
 #: promise up to which a tolerance is believed whatever the steps before; a larger one where the step was not cut short
 #: (its share of the radius) and promises fall from step to step
 BELIEVED, WITHIN, FALLING = 1e-5, 0.99, 0.3
-#: decrease below which a search that cannot improve has still converged; a length of steps that say so
-ACCEPTABLE, WHOLE = 1e-8, 1.0
+#: decrease below which a search that cannot improve has still converged
+ACCEPTABLE = 1e-8
+#: length of a step that says what is left where steps were cut short, and the decrease up to which that is nothing
+WHOLE, NOTHING = 1.0, 1e-6
 MAX_ITERATIONS = 500
 #: share of the predicted decrease that a step near the end leaves: as a rule, and at the best
 USUAL, BEST = 1e-4, 1e-7
@@ -163,11 +165,14 @@ def minimize(
         if near and not further and stalled < 3 and _left(history) > fine:
             further = True
         elif near or stalled >= 3:
-            promised = predicted
-            if frame is not None and length >= WITHIN * radius and radius < WHOLE:  # cut so short that it says little
-                promised = _step(g, H + C, WHOLE, frame(point.theta))[1]
-            allowed = max(ACCEPTABLE, tolerance, 0.0 if doubt is None else doubt(point))
-            good, full = promised <= allowed, point
+            good, full = predicted <= max(ACCEPTABLE, tolerance), point
+            if frame is not None and length >= WITHIN * radius and radius < WHOLE and resets < RESETS:
+                whole, left, _ = _step(g, H, WHOLE, frame(point.theta))  # without C, which may have learnt rounding
+                other = evaluate(point.theta + whole) if left > NOTHING else point
+                evaluations += other is not point
+                if other.deviance < point.deviance - NOTHING - (0.0 if doubt is None else doubt(other)):
+                    point, C, radius, stalled, resets = other, np.zeros_like(C), WHOLE, 0, resets + 1
+                    continue
             relative = _length(step) / max(_length(point.theta), 1.0)
             if good and predicted > max(EXACT, PLATEAU * relative**2):
                 last = evaluate(point.theta + step)
