@@ -106,13 +106,19 @@ class CoefficientMethods(FittedModel):
         array([[46.57, -1.45],
                [-1.45,  2.39]])
         """
+        k = len(self._names)
         cov = self._cov if cov_p is None else np.asarray(cov_p, float)
+        if cov.shape != (k, k):
+            raise ValueError(f"cov_p is the ({k}, {k}) covariance of {', '.join(self._names)}, not {cov.shape}")
         if scale is not None:
             cov = cov * scale / self.engine.sigma**2
         if column is not None:
             column = np.asarray(column)
             return cov[column, column] if column.ndim == 0 else cov[np.ix_(column, column)]
         if r_matrix is not None:
+            for name, given in (("r_matrix", r_matrix), ("other", r_matrix if other is None else other)):
+                if np.shape(given)[-1:] != (k,):
+                    raise ValueError(f"{name} has a column for each of {', '.join(self._names)}, {k} in all")
             left = np.asarray(r_matrix, float)
             return left @ cov @ np.transpose(left if other is None else np.asarray(other, float))
         return self._labelled(cov, self._names)
