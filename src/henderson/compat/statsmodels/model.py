@@ -213,6 +213,17 @@ class MixedLM(ModelFits):
             raise AttributeError(
                 "'groups' is a required keyword argument in MixedLM.from_formula, unless the formula has bars: (1 | g)"
             )
+        given: dict[str, Any] = {
+            "weights": weights,
+            "offset": offset,
+            "subset": subset,
+            "missing": missing,
+            "groups": groups,
+            "re_formula": re_formula,
+            "env": capture(getattr(eval_env, "namespace", eval_env)),
+            "order": "patsy",
+            "strict": False,
+        }
         if is_stream(data):
             from henderson.engine.from_source import summed_stream
 
@@ -222,40 +233,20 @@ class MixedLM(ModelFits):
                 raise ValueError(
                     "vc_formula is for a table in memory; of rows that are read in parts write bars: (1 | a/b)"
                 )
-            rows_in_parts = summed_stream(
-                formula,
-                data,
-                weights=weights,
-                offset=offset,
-                subset=subset,
-                missing=missing,
-                groups=groups,
-                re_formula=re_formula,
-                env=capture(getattr(eval_env, "namespace", eval_env)),
-                order="patsy",
-                strict=False,
-            )
+            rows_in_parts = summed_stream(formula, data, **given)
             streamed = cls.__new__(cls)
             streamed._setup(Setup.of_sums(rows_in_parts, use_sqrt=use_sqrt, rest=rest))
             return streamed
         design, rows = design_from_formula(
             formula,
             data,
-            weights=weights,
-            offset=offset,
-            subset=subset,
-            missing=missing,
-            groups=groups,
-            re_formula=re_formula,
             vc_formula=vc_formula,
-            env=capture(getattr(eval_env, "namespace", eval_env)),
-            order="patsy",
-            strict=False,
             residual=residual,
             relmat=relmat,
             fix=fix,
             same=same,
             bound=bound,
+            **given,
         )
         if relmat is not None or design.residual is not None or not can_be_packed(design):
             return StructuredMixedLM(design, rows)
