@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -15,11 +16,13 @@ from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.deletion import fit_without
 from henderson.engine.factor.iterative import choice
+from henderson.engine.factor.iterative.choice import warn_if_sparse
 from henderson.engine.factor.sparse.crossed import crossed_system, without_front
 from henderson.engine.factor.sparse.system import SparseSystem
 from henderson.engine.factor.system import System
 from henderson.engine.moments_at import moments_at
 from henderson.engine.row_forms import row_forms
+from henderson.errors import ApproximationWarning
 from henderson.numerics.sparse.rounds import by_rounds
 from henderson.numerics.sparse.tree import fronts_of, heights, minimum_degree
 
@@ -160,6 +163,17 @@ def test_where_it_is_chosen(rest: str) -> None:
         assert isinstance(criterion.system, SparseSystem) == (graph == "chain")
         if graph == "full":
             assert crossed_system(criterion.system.cross, criterion.blocks, np.inf) is None
+
+
+def test_iteration_that_was_asked_for_is_told_of_the_factor() -> None:
+    """Before the search: on a line of levels it may take long."""
+    a, b = chain(1_100)
+    data = pd.DataFrame({"a": a, "b": b, "y": np.random.default_rng(6).normal(size=len(a))})
+    with pytest.warns(ApproximationWarning, match="these levels hardly meet"):
+        warn_if_sparse(Criterion.of(*design_from_formula("y ~ 1 + (1 | a) + (1 | b)", data), rest="iterative").system)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_sparse(Criterion.of(*design_from_formula("y ~ 1 + (1 | a) + (1 | b)", data)).system)
 
 
 def test_all_effects_in_the_rest() -> None:

@@ -15,7 +15,7 @@ from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
-from henderson.engine.factor.iterative.choice import check_rest
+from henderson.engine.factor.iterative.choice import check_rest, warn_if_sparse
 from henderson.engine.fitted import Fit as Fit
 from henderson.engine.fitted import Search as Search
 from henderson.engine.residual.fit import StructuredFit
@@ -82,6 +82,8 @@ def fit_design(
     products = _products(design)
     with blas_threads(products=products):
         criterion = Criterion.of(design, rows, reml=bool(reml), rest=rest)
+        if rest == "iterative":
+            warn_if_sparse(criterion.system)
         return fit_criterion(design, rows, criterion, began, products, start=start, progress=progress)
 
 

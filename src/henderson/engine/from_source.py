@@ -22,7 +22,7 @@ from henderson.design.checks import Reaction, check_contrasts
 from henderson.design.learning import Witness, learned, table_of, witness
 from henderson.design.streamed import Order, Reader, Tally, check_rows_of, design_of, rows_of, without
 from henderson.engine.criterion import Criterion
-from henderson.engine.factor.iterative.choice import check_rest, system_of
+from henderson.engine.factor.iterative.choice import check_rest, system_of, warn_if_sparse
 from henderson.engine.fit import Fit, fit_criterion
 from henderson.engine.summed import SummedRows
 from henderson.engine.summing import Counting, Summing
@@ -234,6 +234,8 @@ def fit_sums(
         raise ValueError(f"REML must be True or False, not {reml!r}")
     began = time.perf_counter() if began is None else began
     criterion = Criterion(system_of(sums.cross, sums.blocks, rest), sums.basis, bool(reml))
+    if rest == "iterative":
+        warn_if_sparse(criterion.system)
     fit = fit_criterion(sums.design, None, criterion, began, start=start, progress=progress)
     return replace(fit, _kept={"digest": sums.digest(rows), "residual_quantiles": None}, _streamed=rows)
 

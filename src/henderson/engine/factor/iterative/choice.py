@@ -10,15 +10,17 @@ by the first, 0.2 s by the second.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.iterative.system import IterativeSystem
-from henderson.engine.factor.sparse.crossed import crossed_system
+from henderson.engine.factor.sparse.crossed import crossed_system, elimination_order
 from henderson.engine.factor.sparse.system import SparseSystem
 from henderson.engine.factor.system import System
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.errors import ApproximationWarning, users_level
 
 #: what may be asked for, and what "auto" chooses between
 RESTS = ("auto", "exact", "iterative")
@@ -81,6 +83,26 @@ def system_of(cross: CrossProducts, blocks: Blocks, rest: str = "auto") -> Syste
     if auto and blocks.n_rest > SMALL and not (costs.has_room and costs.factor <= MUCH * costs.iteration):
         return IterativeSystem(cross, blocks)
     return System(cross, blocks)
+
+
+def warn_if_sparse(system: System) -> None:
+    """Tell who asked for iteration that a sparse factor costs no more, before a search that may take long.
+
+    Warns
+    -----
+    ApproximationWarning
+    """
+    cross, blocks = system.cross, system.blocks
+    if system.rest != "iterative" or blocks.n_rest <= LONG:
+        return
+    if elimination_order(cross, blocks, _costs(cross, blocks).iteration / CUBE) is not None:
+        warnings.warn(
+            "rest='iterative': these levels hardly meet, so that their equations have a sparse Cholesky factor, which "
+            "costs no more and has no Monte-Carlo error, while iteration takes as many steps as chains of levels are "
+            "long; rest='exact' (and 'auto') takes the factor",
+            ApproximationWarning,
+            stacklevel=users_level(),
+        )
 
 
 @dataclass(frozen=True)

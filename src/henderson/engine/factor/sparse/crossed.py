@@ -34,16 +34,22 @@ def crossed_system(cross: CrossProducts, blocks: Blocks, most: float) -> SparseS
         With a front or without.
     most : float
     """
+    order = elimination_order(cross, blocks, most)
+    if order is None:
+        return None
+    cross, blocks = without_front(cross, blocks)
+    planned = SparsePairs(cross.rr, blocks, order)
+    return SparseSystem(cross, blocks, planned) if planned.fits else None
+
+
+def elimination_order(cross: CrossProducts, blocks: Blocks, most: float) -> np.ndarray | None:
+    """An order of all levels, those of blocks without a front in their order in the rest, as `crossed_system` asks."""
     pairs = sum(one.nnz for one in cross.zr) + cross.rr.nnz / 2
     width = max(block.q for block in blocks.blocks)
     if pairs > DENSE * width * sum(block.size for block in blocks.blocks):
         return None
     cross, blocks = without_front(cross, blocks)
-    order = by_rounds(level_graph(cross.rr, blocks), most / width**3)
-    if order is None:
-        return None
-    planned = SparsePairs(cross.rr, blocks, order)
-    return SparseSystem(cross, blocks, planned) if planned.fits else None
+    return by_rounds(level_graph(cross.rr, blocks), most / width**3)
 
 
 def without_front(cross: CrossProducts, blocks: Blocks) -> tuple[CrossProducts, Blocks]:
