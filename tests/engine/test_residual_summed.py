@@ -134,9 +134,9 @@ def test_the_precision_is_its_cliques(name):
     inverse, at = np.zeros((data.rows.n,) * 2), 0
     for own in precision.cliques:
         for unit, block in zip(own.batch.unit_of, own.batch.rows):
-            size = own.batch.n * (own.batch.n + 1) // 2
-            mine = f.values[at + unit * size : at + (unit + 1) * size]
-            for value, a, b in zip(mine, *np.tril_indices(own.batch.n)):
+            first = at + unit * own.n_distinct
+            for e, a, b in own.entries:
+                value = f.values[first + e]
                 inverse[block[a], block[b]] += value
                 inverse[block[b], block[a]] += value if a != b else 0.0
         at += own.n_entries

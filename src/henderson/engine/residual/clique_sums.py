@@ -165,9 +165,9 @@ class CliqueSums:
         )
         first = 0
         for own in cliques:
-            n, unit = own.n_entries // own.batch.n_units, own.batch.unit_of
+            n, unit = own.n_distinct, own.batch.unit_of
             at = [columns.at(rows) for rows in own.batch.rows.T]
-            for e, (a, b) in enumerate(zip(*np.tril_indices(own.batch.n))):
+            for e, a, b in own.entries:
                 some = Classes(unit, shape.parts(out.flat[first + e : first + own.n_entries : n]))
                 some.add(at[a], at[b])
             first += own.n_entries

@@ -35,19 +35,38 @@ class Cliques:
         s, one or minus one.
     batch : Batch
         A unit a class.
+    even : bool
+        Whether the rows of a pair have one variance at every ψ: then C⁻¹ has one value on its diagonal, and one sum.
     """
 
     sign: float
     batch: Batch
+    even: bool = False
+
+    @property
+    def entries(self) -> list[tuple[int, int, int]]:
+        """Of each entry of C⁻¹ on and below the diagonal which distinct one it is, and row and column."""
+        places = zip(*_triangle(self.batch.n))
+        return [(0 if self.even and a == b else e, int(a), int(b)) for e, (a, b) in enumerate(places)]
+
+    @property
+    def n_distinct(self) -> int:
+        """Distinct entries of C⁻¹ of one class."""
+        return 1 + max(e for e, _, _ in self.entries)
 
     @property
     def n_entries(self) -> int:
         """Distinct entries of C⁻¹ of all classes."""
-        return self.batch.n_units * self.batch.n * (self.batch.n + 1) // 2
+        return self.batch.n_units * self.n_distinct
+
+    def distinct(self, S: FloatArray) -> FloatArray:
+        """The distinct entries of symmetric S (..., U, k, k), class after class, (..., E)."""
+        rows, columns = (place[: self.n_distinct] for place in _triangle(self.batch.n))
+        return S[..., rows, columns].reshape(*S.shape[:-3], -1)
 
 
-def cliques_of(structure: ResidualStructure, rows: Rows) -> tuple[Cliques, ...]:
-    """The classes of cliques of rows without random terms."""
+def cliques_of(structure: ResidualStructure, rows: Rows, *, even: bool = False) -> tuple[Cliques, ...]:
+    """The classes of cliques of rows without random terms; `even`: the rows of a pair have one variance."""
     residual = rows.residual
     assert residual is not None
     places = [residual.where] if residual.where.ndim == 1 else list(residual.where.T)
@@ -55,7 +74,7 @@ def cliques_of(structure: ResidualStructure, rows: Rows) -> tuple[Cliques, ...]:
     first = np.diff(residual.codes[order], prepend=-1) != 0
     memory = structure.memory if len(places) < 2 else None  # in the plane no row stands between others
     return tuple(
-        Cliques(sign, _classes(rows, at, structure.by_difference))
+        Cliques(sign, _classes(rows, at, structure.by_difference), even and at.shape[1] == 2)
         for sign, at in _members(memory, order, first)
         if len(at)
     )
@@ -127,7 +146,8 @@ class Precision:
     """
 
     def __init__(self, residual: Residual, rows: Rows) -> None:
-        self.cliques = cliques_of(residual.structure, rows)
+        even = residual.structure.by_difference and not residual.variance
+        self.cliques = cliques_of(residual.structure, rows, even=even)
         self.residual, structure = residual, residual.structure
         if structure.memory == 1 and structure.by_difference and structure.places == "visits":
             furthest = max(int(own.batch.where.max(initial=0)) for own in self.cliques)
@@ -155,7 +175,7 @@ class Precision:
             log_det += 2.0 * own.sign * float(own.batch.counts @ np.log(np.einsum("uii->ui", low)).sum(axis=1))
             half = np.linalg.inv(low)
             inverses.append(half.transpose(0, 2, 1) @ half)
-            values.append(own.sign * _entries(inverses[-1]))
+            values.append(own.sign * own.distinct(inverses[-1]))
         return np.concatenate(values), log_det, inverses
 
     def coefficients(
@@ -178,8 +198,8 @@ class Precision:
                 bent = bent - S @ D2 @ S
                 log_second += np.einsum("u,uij,abuji->ab", counts, S, D2)
             log_first += np.einsum("u,auii->a", counts, SD)
-            first.append(-own.sign * _entries(SDS))
-            second.append(own.sign * _entries(bent))
+            first.append(-own.sign * own.distinct(SDS))
+            second.append(own.sign * own.distinct(bent))
         return Coefficients(
             values, np.concatenate(first, axis=-1), np.concatenate(second, axis=-1),
             log_det, log_first, log_second,
@@ -189,9 +209,3 @@ class Precision:
 @lru_cache(maxsize=64)
 def _triangle(k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.tril_indices(k)
-
-
-def _entries(S: FloatArray) -> FloatArray:
-    """Lower triangles of symmetric (..., U, k, k), class after class, (..., E)."""
-    rows, columns = _triangle(S.shape[-1])
-    return S[..., rows, columns].reshape(*S.shape[:-3], -1)
