@@ -6,6 +6,7 @@ A model with an intercept does not change when a covariate moves, so the centred
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from henderson import lmer
@@ -117,3 +118,17 @@ def test_collinearity_beside_a_far_covariate(formula, far):
     near, moved = fitted(formula.replace("+ xc", "").replace("+ f:xc", "")), fitted(formula, x=far)
     assert moved.engine.kept.sum() == len(near.engine.kept)
     assert moved.deviance == pytest.approx(near.deviance, abs=MOVED)
+
+
+@pytest.mark.parametrize("unit", [1e-40, 1e-16, 1e12, 1e40])
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_the_unit_of_the_weights(unit, in_parts):
+    # columns were told from rounding, and redundant ones found, by lengths with weights beside lengths without
+    formula, w = "y ~ x * z + I(z**2) + xc + (1 | g)", rng.uniform(0.5, 2.0, N)
+    table = pd.DataFrame({"y": Y, "x": X, "z": Z + 2000.0, "xc": 2 * X + Z, "g": G})
+    one = lmer(formula, table.assign(w=w), weights="w")
+    scaled = table.assign(w=w * unit)
+    other = lmer(formula, (lambda: iter([scaled[:50], scaled[50:]])) if in_parts else scaled, weights="w")
+    assert one.dropped == other.dropped == ["xc"]
+    assert other.deviance == pytest.approx(one.deviance, abs=MOVED)
+    np.testing.assert_allclose(other.bse, one.bse, rtol=1e-6)

@@ -174,7 +174,7 @@ def test_dependent_rows_count_once(fit):
     once, twice = inference.f_test(rows), inference.f_test(np.vstack([rows, rows.sum(0)]))
     np.testing.assert_allclose(once, twice, rtol=1e-9)
     with pytest.raises(ValueError, match="contradict"):
-        independent_rows(np.vstack([rows, rows[:1]]), np.array([0.0, 0.0, 1.0]))
+        independent_rows(np.vstack([rows, rows[:1]]), np.array([0.0, 0.0, 1.0]), np.ones(rows.shape[1]))
 
 
 def test_one_row_is_the_square_of_t(fit):

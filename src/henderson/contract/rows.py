@@ -195,6 +195,11 @@ class Rows:
         return np.ones(self.n) if self.weights is None else self.weights
 
     @property
+    def weight_sum(self) -> float:
+        """Σw, n where there are none."""
+        return float(self.n if self.weights is None else self.weights.sum())
+
+    @property
     def known(self) -> FloatArray:
         """The offset, zeros where there is none, (n,)."""
         return np.zeros(self.n) if self.offset is None else self.offset

@@ -29,10 +29,18 @@ def row_name(row: FloatArray, names: Sequence[str]) -> str:
     return text or "0"
 
 
-def independent_rows(rows: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+def independent_rows(rows: FloatArray, values: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rows spanning the row space, and the values that go with them; dependent rows must agree with the others.
 
-    Rows of full rank come back as they are.
+    Rows of full rank come back as they are. Which they are does not depend on the units of the columns: a coefficient's
+    is its standard error.
+
+    Parameters
+    ----------
+    rows : (r, p) array
+    values : (r,) array
+    errors : (p,) array
+        Standard errors of the coefficients.
 
     Raises
     ------
@@ -41,25 +49,41 @@ def independent_rows(rows: FloatArray, values: FloatArray) -> tuple[FloatArray, 
     """
     from scipy.linalg import qr
 
-    size = np.linalg.norm(rows, axis=1)
-    scaled = rows / np.where(size > 0, size, 1.0)[:, None]
+    scaled = rows * units_of(errors)
+    size = np.linalg.norm(scaled, axis=1)
+    size[size == 0] = 1.0
+    scaled, own = scaled / size[:, None], values / size
     triangle, order = qr(scaled.T, mode="r", pivoting=True)
     diagonal = np.abs(np.diag(triangle))
-    rank = int((diagonal > 1e-9 * max(diagonal.max(initial=0.0), 1e-300)).sum()) if size.any() else 0
+    rank = int((diagonal > 1e-9 * diagonal.max(initial=0.0)).sum())
     if rank == len(rows):
         return rows, values
     chosen = np.sort(order[:rank])
-    weights, *_ = np.linalg.lstsq(rows[chosen].T, rows.T, rcond=None)
-    implied = weights.T @ values[chosen]
-    if np.abs(implied - values).max(initial=0.0) > 1e-6 * (np.abs(values).max(initial=0.0) + 1e-300):
+    weights, *_ = np.linalg.lstsq(scaled[chosen].T, scaled.T, rcond=None)
+    implied = weights.T @ own[chosen]
+    if np.abs(implied - own).max(initial=0.0) > 1e-6 * (np.abs(own).max(initial=0.0) + 1e-300):
         raise ValueError("the rows of the hypothesis contradict each other")
     return rows[chosen], values[chosen]
 
 
+def units_of(errors: FloatArray) -> FloatArray:
+    """The unit of each coefficient, (p,): its standard error; of one without an error, a typical one."""
+    known = errors > 0
+    return np.where(known, errors, np.median(errors[known]) if known.any() else 1.0)
+
+
 def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray) -> float:
     """values' (R cov R')⁻¹ values / rank(R)."""
-    rows, values = independent_rows(rows, values)
-    return float(values @ np.linalg.solve(rows @ cov @ rows.T, values) / len(rows))
+    rows, values = independent_rows(rows, values, errors_of(cov))
+    inner = rows @ cov @ rows.T
+    size = errors_of(inner)
+    t = values / size
+    return float(t @ np.linalg.solve(inner / np.outer(size, size), t) / len(rows))
+
+
+def errors_of(cov: FloatArray) -> FloatArray:
+    """Square roots of a covariance's diagonal, (p,)."""
+    return np.sqrt(np.maximum(np.diag(cov), 0.0))
 
 
 def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: FloatArray) -> np.ndarray:
@@ -80,9 +104,9 @@ def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: 
     """
     if not null.size:
         return np.zeros((len(rows), 0), bool)
-    # the unit of a column: the standard error of its coefficient; of one that was dropped: a typical one
-    unit = np.full(len(null), np.median(errors[errors > 0]) if (errors > 0).any() else 1.0)
-    unit[kept] = np.where(errors > 0, errors, unit[kept])
+    all_errors = np.zeros(len(null))
+    all_errors[kept] = errors
+    unit = units_of(all_errors)
     size = (np.abs(rows) * unit).max(axis=1, initial=0.0)
     of_null = (np.abs(null) / unit[:, None]).max(axis=0, initial=0.0)
     least: FloatArray = _ESTIMABLE * (np.abs(rows) @ np.abs(null)) + _ROUNDING * np.outer(size, of_null)

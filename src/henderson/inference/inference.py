@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import ValueWarning
-from henderson.inference.contrast_rows import independent_rows, needs_dropped, row_name
+from henderson.inference.contrast_rows import errors_of, independent_rows, needs_dropped, row_name
 from henderson.inference.identified import Unidentified
 from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
 
@@ -100,9 +100,7 @@ class Inference:
     def needs(self, L: Any) -> FloatArray:
         """Which columns that were dropped each row needs, (r, d) bool: those to whose vector of the null space it is
         not orthogonal, but for rounding errors in the sum or in what the row was computed from."""
-        return needs_dropped(
-            self.rows(L), self.null_space, self.kept, np.sqrt(np.maximum(np.diag(self._cov_kept), 0.0))
-        )
+        return needs_dropped(self.rows(L), self.null_space, self.kept, errors_of(self._cov_kept))
 
     def testable(self, L: Any) -> FloatArray:
         """Whether each row is estimable, or says nothing of dropped columns (the model without them), (r,) bool."""
@@ -217,7 +215,7 @@ class Inference:
             return FTest(np.nan, np.nan, np.nan, np.nan)
         kept = rows[:, self.kept]
         values = kept @ self._beta_kept - values
-        num_df = float(len(independent_rows(kept, values)[0]))
+        num_df = float(len(independent_rows(kept, values, errors_of(self._cov_kept))[0]))
         if not num_df:
             return FTest(np.nan, 0.0, np.nan, np.nan)
         if self.unidentified is not None and self.unidentified.touches_any(kept):

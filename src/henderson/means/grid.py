@@ -29,6 +29,8 @@ from henderson.sources.factors import match, plain_label
 
 #: a grid with more rows than this is refused
 MOST_ROWS = 200_000
+#: smallest distance of two values of a covariate, relative to its mean
+FAR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
     at : mapping of str to values, optional
         Values of some variables: levels of a factor, numbers for a covariate, also one of the offset alone.
     spread : float
-        Covariates with more than two values are at their mean minus and plus this, unless it is zero.
+        Covariates with more than two values are at their mean minus and plus this, unless it is zero (see `_around`).
 
     Raises
     ------
@@ -154,11 +156,21 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
         elif known is not None:
             values[name] = known
         elif name in terms.means:
-            mean = terms.means[name]
-            values[name] = pd.Index([mean - spread, mean + spread] if spread and name in fixed else [mean])
+            mean, around = terms.means[name], _around(terms, name, spread if name in fixed else 0.0)
+            values[name] = pd.Index([mean - around, mean + around] if around else [mean])
         else:
             raise ValueError(f"{name!r} is neither a factor nor a number; give its values in at")
     return _grid(design, terms, values, moved)
+
+
+def _around(terms: FixedTerms, name: str, spread: float) -> float:
+    """What is taken from and added to a covariate's mean: `spread`, but where that is rounding of the mean a small part
+    of it, and where the covariate's range is nothing beside it the range."""
+    if not spread:
+        return 0.0
+    least = FAR * float(2.0 ** np.ceil(np.log2(abs(terms.means[name])))) if terms.means[name] else 0.0
+    size = terms.ranges.get(name, spread)
+    return max(size if 0 < size < FAR * spread else spread, least)
 
 
 def values_at(at: Any) -> Mapping[str, Any]:

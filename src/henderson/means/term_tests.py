@@ -1,15 +1,15 @@
 """A joint test for every term of the fixed part: Type III tests from marginal means.
 
 Each term is tested by the interaction contrasts of the means of its variables, averaged equally over all
-others. A covariate is a factor with two levels, its mean minus and plus one. Where cells are empty only what
-is estimable is tested, and what no term accounts for is tested as "(confounded)". emmeans' ``joint_tests``
-does the same.
+others. A covariate is a factor with two levels, its mean minus and plus one (less, where the model has a logarithm
+that would not exist there). Where cells are empty only what is estimable is tested, and what no term accounts for is
+tested as "(confounded)". emmeans' ``joint_tests`` does the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ from henderson.means.specs import split_specs, with_outer
 from henderson.tables.result_frame import ResultFrame
 
 CONFOUNDED = "(confounded)"
+
+#: powers of ten that are tried
+SMALLEST = 10
 
 _COLUMNS = ("term", "num_df", "den_df", "F", "p")
 
@@ -57,7 +60,7 @@ def joint_tests(
     DataFrame
         The columns of `by`, then term, num_df, den_df, F, p; ``attrs["notes"]``.
     """
-    grid = reference_grid(design, at, spread=1.0)
+    grid = _grid_around_means(design, at)
     _, by_names = with_outer((), split_specs((), by, grid)[1], grid)
     free = [name for name in grid.values if len(grid.values[name]) > 1 and name not in by_names]
     heads = margins(grid, by_names).frame if by_names else pd.DataFrame(index=range(1))
@@ -83,6 +86,14 @@ def joint_tests(
     if reduced_terms:
         notes.append(f"Numerator df reduced, since not all is estimable: {', '.join(reduced_terms)}")
     return ResultFrame.of(frame, "Joint tests", tuple(notes), keys=len(by_names) + 1)
+
+
+def _grid_around_means(design: Design, at: Mapping[str, Any] | None) -> ReferenceGrid:
+    """Covariates at their mean minus and plus one, or as much less as makes the model's functions of them numbers."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        grids = (reference_grid(design, at, spread=float(spread)) for spread in 10.0 ** -np.arange(SMALLEST))
+        first = next(grids)
+        return next((grid for grid in chain([first], grids) if np.isfinite(grid.X).all()), first)
 
 
 def _row(heads: pd.DataFrame, g: int, term: str, test: FTest) -> dict[str, Any]:

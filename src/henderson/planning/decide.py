@@ -17,7 +17,7 @@ from henderson.engine.many.pieces import Responses
 from henderson.engine.many.refits import Refitter, singular_members
 from henderson.errors import DataError
 from henderson.inference.choose import infer
-from henderson.inference.contrast_rows import independent_rows
+from henderson.inference.contrast_rows import errors_of, independent_rows
 from henderson.inference.ddf.containment import ByTerm
 from henderson.inference.ddf.counting import ConstantDf
 from henderson.inference.ddf.many import BY_DESIGN, MANY, Batch, by_design
@@ -94,7 +94,7 @@ class Tester:
         own = infer(fit, ddf="asymptotic")
         if not len(R) or not own.estimable(R).all():
             raise DataError(f"{tested.name} cannot be estimated{where}: the fixed effects are redundant there")
-        rows, values = independent_rows(R[:, fit.kept], q)
+        rows, values = independent_rows(R[:, fit.kept], q, errors_of(fit.vcov))
         rule = None
         if ddf in BY_DESIGN:
             rule = infer(fit, ddf=ddf).method

@@ -101,16 +101,6 @@ def scaled_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatA
     return out
 
 
-def residual_modes(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
-    """ε̂ = RV⁻¹e in units of y, (n,): what of y − Xβ̂ is not the random effects'."""
-    e, out = working_residuals(model, point, rows), np.empty(rows.n)
-    for part, _, unit, own in _weighted(point, e):
-        R = model.residual_cov(point.psi, part.batch)
-        out[part.batch.rows] = np.einsum("bnm,bm->bn", R[unit], own, optimize=True)
-    out *= model.basis.y_scale
-    return out if rows.weights is None else out / np.sqrt(rows.weights)
-
-
 def own_variances(residual: Residual, psi: FloatArray, places: ResidualRows) -> FloatArray:
     """Variance of each row's residual for weight one, in the unit of ψ, (n,)."""
     alone = places.where[:, None], None if places.strata is None else places.strata[:, None]

@@ -97,8 +97,8 @@ class Basis:
         shift = np.where(ones == 0, means, 0.0)
         all_shift = shift
         gram = gram_of(chunks, shift, y_mean)
-        norms = np.sqrt(gram.diagonal())[:-1]
-        scale = np.where(norms > 1e-13 * (np.sqrt(n) * np.abs(shift) + norms), norms, np.inf)
+        norms, mass = np.sqrt(gram.diagonal())[:-1], sum(rows.weight_sum for rows in chunks)
+        scale = np.where(varies(norms, shift, mass), norms, np.inf)
         straight = straighten(
             lambda: (rows[:, :-1] / scale for rows in centred(chunks, all_shift, 0.0, np.longdouble)),
             gram[:-1, :-1] / (scale[:, None] * scale),
@@ -107,7 +107,7 @@ class Basis:
         whitenings = [whitening(design, chunks, block.terms) for block in blocks.blocks]
         roots, extended = tuple(root for root, _ in whitenings), tuple(is_extended for _, is_extended in whitenings)
         if straight.is_plain:
-            basis, is_sure = plain_basis(n, ones, all_shift, scale, y_mean, gram, straight, roots, extended)
+            basis, is_sure = plain_basis(n, mass, ones, all_shift, scale, y_mean, gram, straight, roots, extended)
             return basis if is_sure else basis._with_least_squares(chunks, design.y_name)
         kept, p = straight.kept, int(straight.kept.sum())
         rms = scale[kept] / np.sqrt(n)
@@ -234,8 +234,22 @@ class Basis:
         return out
 
 
+def varies(norms: np.ndarray, shift: np.ndarray, mass: float) -> np.ndarray:
+    """Whether columns are more than rounding of what they are moved by, (p,) bool.
+
+    Parameters
+    ----------
+    norms, shift : (p,) arrays
+        Lengths of √w(x − shift).
+    mass : float
+        Σw.
+    """
+    return norms > 1e-13 * (np.sqrt(mass) * np.abs(shift) + norms)
+
+
 def plain_basis(
     n: int,
+    mass: float,
     ones: np.ndarray,
     all_shift: np.ndarray,
     scale: np.ndarray,
@@ -250,6 +264,8 @@ def plain_basis(
     Parameters
     ----------
     n : int
+    mass : float
+        Σw.
     ones : (p_all,) array
         w with Xw = 1.
     all_shift, scale : (p_all,) arrays
@@ -263,7 +279,7 @@ def plain_basis(
         As for `Basis`.
     """
     kept = straight.kept
-    rms = scale[kept] / np.sqrt(n)
+    rms = scale[kept] / np.sqrt(mass)
     shift = np.where(np.abs(all_shift[kept]) > MILD * rms, all_shift[kept], 0.0)
     rms = np.where((rms > 1e-50) & (rms < 1e50), 1.0, rms)
     basis = Basis(kept, shift, rms, None, ones[kept], y_mean, np.zeros(len(rms)), 1.0, roots, extended)
@@ -278,24 +294,25 @@ def plain_basis(
 
 
 def _tolerance(chunks: Iterable[Rows], j: int) -> float:
-    """Length of what the earlier columns leave of column j of X, from which it is not redundant.
+    """Length of what the earlier columns leave of column j of √wX, from which it is not redundant.
 
     It is relative to the column's spread where it is not zero, so that it does not matter how far from zero a covariate
     is, also in one group only; and more than rounding of the column itself. Of the product of covariates far from zero
     the earlier columns explain all but the product of their small deviations, however much that says: there rounding
     alone decides.
     """
-    count = total = square = 0.0
+    count = total = square = spread = 0.0
     for rows in chunks:
-        x = rows.X[:, j]
-        count, total, square = count + np.count_nonzero(x), total + x.sum(), square + x @ x
-    mean = total / max(count, 1.0)
+        x, w = rows.X[:, j], rows.unit_weights
+        count, total, square = count + w @ (x != 0), total + w @ x, square + w @ x**2
     if _is_product(chunks, j):
         return PRODUCT * float(np.sqrt(square))
-    spread = np.sqrt(sum((((rows.X[:, j] - mean) * (rows.X[:, j] != 0)) ** 2).sum() for rows in chunks))
-    return max(
-        RANK_TOLERANCE * float(spread if spread > EXACT * np.sqrt(square) else np.sqrt(square)), EXACT * np.sqrt(square)
-    )
+    mean = total / (count or 1.0)
+    for rows in chunks:
+        x = rows.X[:, j]
+        spread += rows.unit_weights @ ((x - mean) * (x != 0)) ** 2
+    size, spread = float(np.sqrt(square)), float(np.sqrt(spread))
+    return max(RANK_TOLERANCE * (spread if spread > EXACT * size else size), EXACT * size)
 
 
 def _is_product(chunks: Iterable[Rows], j: int) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.covariance.structures import structure_called
-from henderson.engine.sums.basis import Basis, plain_basis, whitening
+from henderson.engine.sums.basis import Basis, plain_basis, varies, whitening
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import in_basis
 from henderson.engine.sums.crossproducts import CrossProducts
@@ -175,8 +175,8 @@ def exact_basis(design: Design, blocks: Blocks, guess: Basis, cross: CrossProduc
     L[:p, :p] = np.diag(guess.scale) + np.outer(one, guess.shift - all_shift)
     L[:p, p], L[p, p] = guess.gamma + (guess.y_mean - y_mean) * one, guess.y_scale
     gram = L.T @ cross.xy @ L
-    norms = np.sqrt(gram.diagonal())[:-1]
-    if not (norms > 1e-13 * (np.sqrt(n) * np.abs(all_shift) + norms)).all():
+    norms, mass = np.sqrt(gram.diagonal())[:-1], float(guess.ones @ gram[:-1, :-1] @ guess.ones)  # X ones = 1
+    if not varies(norms, all_shift, mass).all():
         return None
     inner = gram[:-1, :-1] / (norms[:, None] * norms)
     if not all_safe(inner):
@@ -192,7 +192,9 @@ def exact_basis(design: Design, blocks: Blocks, guess: Basis, cross: CrossProduc
         ]
         roots.append(guess.roots[k] @ block_diagonal(parts))
     straight = Straight(np.ones(p, bool), np.eye(p, dtype=np.longdouble), inner, True)
-    basis, is_sure = plain_basis(n, guess.ones, all_shift, norms, y_mean, gram, straight, tuple(roots), guess.extended)
+    basis, is_sure = plain_basis(
+        n, mass, guess.ones, all_shift, norms, y_mean, gram, straight, tuple(roots), guess.extended
+    )
     return basis if is_sure else None
 
 

@@ -43,7 +43,7 @@ def type_one(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[Flo
 def type_two(
     terms: Sequence[Term], X: FloatArray, kept: FloatArray, full: FullCoding | None = None
 ) -> list[FloatArray]:
-    """Rows (k, p) of each term; X (n, p), columns kept (p,) bool."""
+    """Rows (k, p) of each term; X (m, p) the columns, or anything with their inner products, kept (p,) bool."""
     out = []
     for index, term in enumerate(terms):
         containing = [other for other in terms if other.contains(term)]
@@ -106,25 +106,32 @@ def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_s
 
 
 def _given_others(index: int, others: Sequence[int], X: FloatArray, full: FullCoding) -> FloatArray:
-    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
+    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it; X is
+    the columns, or anything with their inner products.
 
     They are fewer than its own columns where those terms have its mean in their span: of ``0 + A + B`` the term A has a
     column for each level, but given B only differences are left.
     """
-    size = np.sqrt(np.einsum("ij,ij->j", X, X))
-    size[size == 0] = 1.0
+    columns = full.columns[index]
     constant = np.setdiff1d(np.arange(full.matrix.shape[1]), np.concatenate(full.columns))
     before = np.concatenate([constant, *(full.columns[k] for k in others)])
-    fixed, own = X @ full.matrix[:, before], X @ full.matrix[:, full.columns[index]]
-    left, values, _ = np.linalg.svd(fixed / np.maximum(np.linalg.norm(fixed, axis=0), 1e-300), full_matrices=False)
-    basis = left[:, values > 1e-9 * values.max(initial=0.0)]
-    apart = own - basis @ (basis.T @ own)
-    apart = apart - basis @ (basis.T @ apart)
-    rows = apart.T @ X
-    left, values, _ = np.linalg.svd(rows / size, full_matrices=False)
-    scale = np.linalg.norm(own, axis=0).max(initial=0.0)
-    rank = int((values > 1e-9 * scale * np.sqrt(len(size))).sum())
-    return _unit_rows(left[:, :rank].T @ rows, left[:, :rank].T @ rows @ full.matrix[:, full.columns[index]])
+    fixed, own = X @ full.matrix[:, before], X @ full.matrix[:, columns]
+    if len(constant):  # of columns far from zero what varies is told better than they are
+        one = _span(X @ full.matrix[:, constant])
+        X, own = X - one @ (one.T @ X), own - one @ (one.T @ own)
+        fixed = np.column_stack([one, fixed - one @ (one.T @ fixed)])
+    basis, apart = _span(fixed), _span(own)
+    for _ in range(2):
+        apart = apart - basis @ (basis.T @ apart)
+    left, values, _ = np.linalg.svd(apart, full_matrices=False)
+    rows = left[:, values > 1e-8].T @ X
+    return _unit_rows(rows, rows @ full.matrix[:, columns], np.linalg.norm(X, axis=0))
+
+
+def _span(columns: FloatArray) -> FloatArray:
+    """Orthonormal basis of columns, whatever their units, (n, rank)."""
+    left, values, _ = np.linalg.svd(columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300), full_matrices=False)
+    return np.asarray(left[:, values > 1e-9 * values.max(initial=0.0)])
 
 
 def _spread(rows: FloatArray, columns: FloatArray, p: int) -> FloatArray:
@@ -148,15 +155,20 @@ def _complement(rows: FloatArray, columns: FloatArray) -> FloatArray:
     return _spread(_left_null(rows[:, columns].T), columns, rows.shape[1])
 
 
-def _unit_rows(rows: FloatArray, own: FloatArray) -> FloatArray:
-    """Combinations of `rows` whose coefficients `own` (in order of preference) are unit vectors."""
-    rows, own = rows.copy(), own.copy()
+def _unit_rows(rows: FloatArray, own: FloatArray, size: FloatArray | float = 1.0) -> FloatArray:
+    """Combinations of `rows` whose coefficients `own` (in order of preference) are unit vectors.
+
+    `size` is that of entries of each column, by which rounding is told.
+    """
+    rows, scale = rows.copy(), np.maximum(np.abs(own).max(axis=0, initial=0.0), 1e-300)
+    own = own / scale
+    units = np.ones(len(rows))
     done = 0
     for column in range(own.shape[1]):
         if done == len(rows):
             break
         pivot = done + int(np.abs(own[done:, column]).argmax())
-        if np.abs(own[pivot, column]) < 1e-8 * max(np.abs(own[done:]).max(), 1e-300):
+        if np.abs(own[pivot, column]) < 1e-8:
             continue
         for array in (rows, own):
             array[[done, pivot]] = array[[pivot, done]]
@@ -164,6 +176,8 @@ def _unit_rows(rows: FloatArray, own: FloatArray) -> FloatArray:
         factor[done] = 1 - 1 / own[done, column]
         rows -= factor[:, None] * rows[done]
         own -= factor[:, None] * own[done]
+        units[done] = scale[column]
         done += 1
-    rows[np.abs(rows) < 1e-11] = 0.0
+    rows /= units[:, None]
+    rows[np.abs(rows) < 1e-11 * size] = 0.0
     return rows

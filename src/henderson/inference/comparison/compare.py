@@ -218,7 +218,8 @@ def restriction(small: Fit, large: Fit) -> tuple[FloatArray, FloatArray]:
     if b.shape[1] >= b.shape[0]:
         raise ValueError("the models have the same fixed part")
     size = np.sqrt(np.einsum("ij,ij->j", x, x))
-    left, _, _ = np.linalg.svd(b * size[:, None])
+    scaled = b * size[:, None]
+    left, _, _ = np.linalg.svd(scaled / np.linalg.norm(scaled, axis=0))
     rows = np.zeros((b.shape[0] - b.shape[1], len(large.kept)))
     rows[:, large.kept] = left[:, b.shape[1] :].T * size
     return rows, rows[:, large.kept] @ given

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.inference.clusters import ClusterBlock, cluster_blocks
-from henderson.inference.contrast_rows import independent_rows
+from henderson.inference.contrast_rows import errors_of, independent_rows
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -72,7 +72,7 @@ class ClusterRobust:
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
         """The approximate Hotelling test (HTZ of Tipton and Pustejovsky 2015)."""
-        rows, values = independent_rows(rows, values)
+        rows, values = independent_rows(rows, values, errors_of(cov))
         q = len(rows)
         wald = float(values @ np.linalg.solve(rows @ cov @ rows.T, values))
         if q == 1:

@@ -41,7 +41,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.contrast_rows import independent_rows, wald_f
+from henderson.inference.contrast_rows import errors_of, independent_rows, wald_f
 from henderson.inference.ddf.satterthwaite import NO_SPREAD, or_infinite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions, natural_sizes
@@ -93,7 +93,7 @@ class KenwardRoger:
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
         """λF and m; `cov` is the adjusted covariance."""
-        rows, values = independent_rows(rows, values)
+        rows, values = independent_rows(rows, values, errors_of(cov))
         scaling, den_df = self.scaled_f(rows)
         return scaling * wald_f(rows, values, cov), den_df
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from henderson.inference.contrast_rows import errors_of, independent_rows, units_of
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions
 from henderson.inference.information import coordinates_of, curvature, hessian_theta
@@ -27,6 +28,10 @@ FloatArray = np.ndarray
 
 #: degrees of freedom above which the spread of a variance is rounding
 NO_SPREAD = 1e14
+#: ratio of eigenvalues of a covariance of rows below which the smaller have lost half of their digits
+UNLIKE = 1e-8
+#: distance of two covariances that are the same but for rounding
+SAME = 1e-8
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,44 @@ class Satterthwaite:
             return np.where(known, or_infinite(2 * variance**2 / spread), np.nan)
 
     def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
-        """F and Fai and Cornelius' denominator df."""
-        size, directions = np.linalg.eigh(rows @ cov @ rows.T)
-        good = size > 1e-10 * size.max()
-        turned = directions[:, good].T @ rows
-        statistic = float(np.mean((directions[:, good].T @ values) ** 2 / size[good]))
-        return statistic, matched_df(self.df(turned))
+        """F and Fai and Cornelius' denominator df.
+
+        Their directions U depend on the units of the rows, lmerTest's are those of R as given. Where these would lose a
+        row, R is taken in units of standard errors; where rows are all but dependent, as those of a polynomial of
+        calendar years are, what makes them orthonormal in the working basis is.
+        """
+        rows, values = independent_rows(rows, values, errors_of(cov))
+        inner = rows @ cov @ rows.T
+        if not _are_told(inner):
+            unit = units_of(errors_of(inner))
+            rows, values, inner = rows / unit[:, None], values / unit, inner / np.outer(unit, unit)
+        if not _are_told(inner):
+            rows, values, inner = self._orthonormal(rows, values, cov)
+        size, directions = np.linalg.eigh(inner)
+        if not _are_told(inner):
+            return np.nan, np.nan
+        statistic = float(np.mean((directions.T @ values) ** 2 / size))
+        return statistic, matched_df(self.df(directions.T @ rows))
+
+    def _orthonormal(
+        self, rows: FloatArray, values: FloatArray, cov: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """TR, Tq and T(R cov R')T' with T such that TR is orthonormal in the working basis, where cov is σ²Φ."""
+        turned = rows @ self.to_beta
+        orthonormal, triangle = np.linalg.qr(turned.T)
+        whole = self.to_beta @ self.phi @ self.to_beta.T
+        own, theirs = errors_of(cov), errors_of(whole)
+        scale = float(np.mean((own / theirs) ** 2))
+        if np.abs(cov - scale * whole).max() > SAME * np.outer(own, own).max():
+            return rows, values, np.full((len(rows),) * 2, np.nan)
+        t = np.linalg.inv(triangle).T
+        return t @ rows, t @ values, scale * (orthonormal.T @ self.phi @ orthonormal)
+
+
+def _are_told(cov: FloatArray) -> bool:
+    """Whether the smallest eigenvalue of a covariance is more than rounding of the largest."""
+    size = np.linalg.eigvalsh(cov) if np.isfinite(cov).all() else np.array([np.nan])
+    return bool(size[0] > UNLIKE * size[-1])
 
 
 def or_infinite(df: FloatArray) -> FloatArray:

@@ -1,0 +1,94 @@
+"""Tests of several coefficients do not depend on the units of the covariates, nor on how far from zero they are.
+
+The same fit in another unit, and a polynomial in orthonormal columns, are the oracles.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from henderson import kr_compare, lmer, mixedlm
+
+#: F follows from the fit: where its deviance is flat it has half the digits
+SAME = 1e-6
+#: Satterthwaite's df of several rows depend a little on the directions in which they are taken, in lmerTest too
+DF = 0.02
+#: the covariance of coefficients of years and their squares has half the digits
+FAR = 1e-4
+
+rng = np.random.default_rng(5)
+N = 96
+TABLE = pd.DataFrame(
+    {
+        "g": np.repeat(np.arange(12), 8),
+        "f": np.resize(list("abc"), N),
+        "x": np.round(rng.uniform(1, 9, N)),
+        "z": rng.normal(size=N),
+        "w": rng.normal(size=N),
+    }
+)
+TABLE["y"] = rng.normal(size=12)[TABLE.g] + 0.1 * TABLE.x + 0.3 * TABLE.z + rng.normal(size=N)
+
+
+@pytest.fixture(scope="module")
+def near():
+    return lmer("y ~ x * f + z + (1 | g)", TABLE)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e6, 1e12])
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "between-within"])
+def test_columns_in_units_that_are_not_alike(near, unit, ddf):
+    # Satterthwaite's F left out the coefficient of the larger unit: 0.0007 in place of 4.59
+    other = lmer("y ~ x * f + z + (1 | g)", TABLE.assign(x=TABLE.x * unit))
+    for asked in ("x = 0, z = 0", "x = 0, z = 0, f[T.b] = 0", np.eye(7)[[1, 4, 5, 1]]):
+        one, two = (fit.with_inference(ddf=ddf).f_test(asked) for fit in (near, other))
+        assert float(two.fvalue) == pytest.approx(float(one.fvalue), rel=SAME)
+        assert float(two.df_denom) == pytest.approx(float(one.df_denom), rel=DF)
+        assert two.df_num == one.df_num
+    for kind in (1, 2, 3):
+        np.testing.assert_allclose(other.anova(kind, ddf=ddf).F, near.anova(kind, ddf=ddf).F, rtol=SAME)
+    np.testing.assert_allclose(other.joint_tests(ddf=ddf).F, near.joint_tests(ddf=ddf).F, rtol=SAME)
+
+
+def test_two_models_in_units_that_are_not_alike():
+    found = []
+    for unit in (1.0, 1e-9, 1e9):
+        table = TABLE.assign(x=TABLE.x * unit)
+        found.append(kr_compare(lmer("y ~ x + (1 | g)", table), lmer("y ~ x * f + z + (1 | g)", table)).to_numpy(float))
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=SAME)
+
+
+@pytest.mark.parametrize(("unit", "far", "degree"), [(1.0, 0.0, 3), (10.0, 0.0, 3), (1e5, 0.0, 3), (1.0, 2000.0, 2)])
+@pytest.mark.parametrize("right", ["f + z", "f + z + x"])
+def test_a_raw_polynomial_is_the_orthonormal_one(unit, far, degree, right):
+    table = TABLE.assign(x=far + unit * TABLE.x)
+    raw, plain = (lmer(f"y ~ poly(x, {degree}{how}) + {right} + (1 | g)", table) for how in (", raw=True", ""))
+    for kind in (1, 2, 3):
+        for ddf in ("satterthwaite", "kenward-roger"):
+            one, two = raw.anova(kind, ddf=ddf).iloc[0], plain.anova(kind, ddf=ddf).iloc[0]
+            assert one.num_df == two.num_df
+            assert one.F == pytest.approx(two.F, rel=FAR)
+            assert one.den_df == pytest.approx(two.den_df, rel=DF)
+
+
+def test_joint_tests_far_from_zero_and_beside_a_logarithm():
+    near = lmer("y ~ f * x + (1 | g)", TABLE).joint_tests()
+    stamps = TABLE.assign(x=1_700_000_000_000_000_000 + (TABLE.x * 1e12).astype("int64"))  # ns: one more is rounding
+    far = lmer("y ~ f * x + (1 | g)", stamps).joint_tests()
+    assert far.term.tolist() == near.term.tolist()
+    np.testing.assert_allclose(far.F[1:], near.F[1:], rtol=FAR)
+    # the mean less one has no logarithm; the tests of x and of f:x are those of any two points
+    small = lmer("y ~ f * log(x) + (1 | g)", TABLE.assign(x=TABLE.x / 10)).joint_tests()
+    large = lmer("y ~ f * log(x) + (1 | g)", TABLE).joint_tests()
+    assert small.term.tolist() == ["f", "x", "f:x"]
+    np.testing.assert_allclose(small.F[1:], large.F[1:], rtol=SAME)
+
+
+def test_wald_tests_behind_statsmodels_door():
+    found = []
+    for unit in (1.0, 1e9):
+        fit = mixedlm("y ~ x + z + f", TABLE.assign(x=TABLE.x * unit), groups="g").fit()
+        found.append([float(np.squeeze(fit.f_test("x = 0, z = 0").fvalue)), *fit.wald_test_terms().table.statistic])
+    np.testing.assert_allclose(np.asarray(found[1], float), np.asarray(found[0], float), rtol=SAME)
