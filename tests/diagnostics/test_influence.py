@@ -262,3 +262,10 @@ def test_so_many_fits_that_they_take_hours_are_spared(monkeypatch):
     assert "rvc[sigma2]" not in spared
     with pytest.raises(ValueError, match="exact=True"):
         fit.plot.influence("Batch", "rvc[sigma2]")
+
+
+def test_rows_may_have_labels_of_several_parts():
+    table = datasets.load("Dyestuff")
+    labels = pd.MultiIndex.from_arrays([np.arange(len(table)), table["Batch"]])
+    fit = lmer("Yield ~ 1 + (1 | Batch)", table.set_axis(labels))
+    assert fit.influence(exact=False).index.equals(labels)

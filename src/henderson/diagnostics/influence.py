@@ -90,7 +90,8 @@ def influence(fit: Fit, by: Any = None, *, exact: bool | None = None, progress: 
     notes = _notes(beta, fit, chosen.labels)
     if spared:
         notes += (f"exact=True would fit the model {sets.m:,} times, one after another",)
-    index = chosen.labels if chosen.name is not None else chosen.labels.rename(chosen.labels.name or "row")
+    is_unnamed = chosen.name is None and chosen.labels.nlevels == 1 and chosen.labels.name is None
+    index = chosen.labels.rename("row") if is_unnamed else chosen.labels
     return ResultFrame.of(pd.DataFrame(columns, index=index), f"Influence by {name} ({kind})", notes)
 
 

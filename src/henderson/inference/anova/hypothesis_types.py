@@ -106,8 +106,9 @@ def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_s
 
 
 def _given_others(index: int, others: Sequence[int], X: FloatArray, full: FullCoding) -> FloatArray:
-    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it; X is
-    the columns, or anything with their inner products.
+    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
+
+    X is the columns, or anything with their inner products.
 
     They are fewer than its own columns where those terms have its mean in their span: of ``0 + A + B`` the term A has a
     column for each level, but given B only differences are left.
