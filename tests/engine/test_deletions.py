@@ -61,9 +61,10 @@ def assert_same(found, i, want):
 def test_levels_and_rows_left_out(name, reml):
     design, rows, codes = built(name)
     fit = fit_design(design, rows, reml=reml)
-    for sets in (Sets.of_codes(codes, codes.max() + 1), Sets.of_codes(np.arange(fit.n), fit.n)):
+    for every in (Sets.of_codes(codes, codes.max() + 1), Sets.of_codes(np.arange(fit.n), fit.n)):
+        sets = every.chosen(np.unique(np.linspace(0, every.m - 1, 4).astype(int)))
         found = fits_without(fit, sets)
-        for i in np.unique(np.linspace(0, sets.m - 1, 4).astype(int)):
+        for i in range(sets.m):
             kept = np.setdiff1d(np.arange(fit.n), sets[i])
             assert_same(found, i, fit_design(replace(design, n=len(kept)), rows[kept], reml=reml))
 

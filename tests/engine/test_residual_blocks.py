@@ -52,8 +52,10 @@ def trial(seed: int = 5, n_subjects: int = 40) -> pd.DataFrame:
 
 
 TRIAL = trial()
-X = {"(Intercept)": np.ones(len(TRIAL)), "x": TRIAL["x"].to_numpy(), "armB": (TRIAL["arm"] == "B") * 1.0}
+X = {"(Intercept)": np.ones(len(TRIAL)), "x": TRIAL["x"].to_numpy(), "armB": (TRIAL["arm"] == "B").to_numpy() * 1.0}
 WEIGHTS = np.random.default_rng(2).uniform(0.5, 2.0, len(TRIAL))
+#: for algebra with a matrix for each pair of parameters
+FEW = 16
 
 CATEGORICAL = ["us", "cs", "csh", "toep", "toeph", "ar1", "ar1h", "ad", "adh", "diag"]
 CASES: dict[str, dict] = {
@@ -74,9 +76,12 @@ CASES: dict[str, dict] = {
 }  # fmt: skip
 
 
-def made(name: str) -> Data:
+def made(name: str, n_subjects: int = 40) -> Data:
+    data = TRIAL[TRIAL["patient"].isin([f"p{i}" for i in range(n_subjects)])]
     case = {"visit": "visit", **CASES[name]}
-    return repeated(TRIAL, y="y", subject="patient", X=X, **case)
+    if "weights" in case:
+        case["weights"] = case["weights"][data.index]
+    return repeated(data, y="y", subject="patient", X={name: x[data.index] for name, x in X.items()}, **case)
 
 
 def somewhere(model: BlockModel, seed: int = 7) -> np.ndarray:
@@ -122,7 +127,7 @@ def test_likelihood_and_derivatives(name, reml):
 
 @pytest.mark.parametrize("name", ["us by arm", "ar1 power", "us weighted in sites", "toeph", "ar1 crossed"])
 def test_moments_are_those_of_dense_algebra(name):
-    data = made(name)
+    data = made(name, FEW)
     model = model_of(data, True)
     point = block_at(model, somewhere(model))
     found = moments_of_blocks(point)
@@ -187,14 +192,11 @@ def test_the_optimum_is_one_whatever_units_and_order(name):
     gradient = fit.block_point.gradient
     assert np.abs(gradient).max() < 1e-4
     order = np.random.default_rng(3).permutation(data.rows.n)
-    again = fit_design(data.design, data.rows[order])
-    assert again.deviance == pytest.approx(fit.deviance, abs=1e-7)
-    np.testing.assert_allclose(again.beta, fit.beta, rtol=1e-5)
     large = data.rows.with_response(1e6 * data.rows.y)
-    scaled = fit_design(data.design, large)
-    np.testing.assert_allclose(scaled.beta, 1e6 * fit.beta, rtol=1e-5)
+    again = fit_design(data.design, large[order])
+    np.testing.assert_allclose(again.beta, 1e6 * fit.beta, rtol=1e-5)
     nu = data.rows.n - data.rows.X.shape[1]
-    assert scaled.deviance - 2 * nu * np.log(1e6) == pytest.approx(fit.deviance, abs=1e-6)
+    assert again.deviance - 2 * nu * np.log(1e6) == pytest.approx(fit.deviance, abs=1e-6)
 
 
 def test_units_are_patterns():

@@ -92,3 +92,22 @@ def test_wald_tests_behind_statsmodels_door():
         fit = mixedlm("y ~ x + z + f", TABLE.assign(x=TABLE.x * unit), groups="g").fit()
         found.append([float(np.squeeze(fit.f_test("x = 0, z = 0").fvalue)), *fit.wald_test_terms().table.statistic])
     np.testing.assert_allclose(np.asarray(found[1], float), np.asarray(found[0], float), rtol=SAME)
+
+
+@pytest.mark.parametrize("how", [{}, {"ddf": "kenward-roger"}, {"cov": "CR2"}, {"cov": "CR3"}], ids=str)
+@pytest.mark.parametrize("bar", ["(1 | g)", "(x | g)"])
+def test_means_and_predictions_at_time_stamps(how, bar):
+    # the variance of a mean was a difference of numbers that agree in all but their last digits: 10 % off at 1e10;
+    # clusters were reduced by cross-products that say little but the mean: 1 % at 1e6, a thousand deviations away
+    near, far = (
+        lmer(f"y ~ x * f + {bar}", TABLE.assign(x=TABLE.x * 100 + move)).with_inference(**how) for move in (0.0, 1e9)
+    )
+    assert far.bse.iloc[-1] == pytest.approx(near.bse.iloc[-1], rel=SAME)
+    new = TABLE.assign(x=TABLE.x * 100).iloc[:3]
+    for one, two in (
+        (near.emmeans("f").frame, far.emmeans("f").frame),
+        (near.emmeans("f").contrasts("pairwise").frame, far.emmeans("f").contrasts("pairwise").frame),
+        (near.predict(new, se=True), far.predict(new.assign(x=new.x + 1e9), se=True)),
+    ):
+        for column in ("estimate", "se", "df"):
+            np.testing.assert_allclose(two[column], one[column], rtol=SAME)

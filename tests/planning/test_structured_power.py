@@ -31,7 +31,7 @@ def study(residual: str = "ar1(visit | id)", **columns: np.ndarray) -> Study:
 
 def test_power_is_the_exact_one_of_compound_symmetry():
     """Balanced arms, cs: the test of the arms is a t test of the patients' means."""
-    n, m, visits, variance, covariance, delta = 400, 24, 4, 4.0, 1.6, 1.1
+    n, m, visits, variance, covariance, delta = 200, 24, 4, 4.0, 1.6, 1.1
     found = henderson.power(
         "y ~ arm + visit", "arm[T.B]", data=trial().assign(visit=lambda d: d["visit"].astype(str)),
         residual="cs(visit | id)", psi={"Var": variance, "Cov": covariance}, sizes={"id": m},
@@ -50,13 +50,13 @@ def test_power_is_the_exact_one_of_compound_symmetry():
 def test_a_fits_own_parameters_and_more_patients():
     fev = henderson.datasets.load("fev")
     fit = henderson.lmer("FEV1 ~ ARMCD * AVISIT", fev, residual="us(AVISIT | USUBJID)")
-    found = fit.power("ARMCD[T.TRT]", sizes={"USUBJID": [40, 150]}, n=25, seed=1)
-    again = fit.power("ARMCD[T.TRT]", sizes={"USUBJID": 150}, n=25, seed=1)
+    found = fit.power("ARMCD[T.TRT]", sizes={"USUBJID": [40, 130]}, n=15, seed=1)
+    again = fit.power("ARMCD[T.TRT]", sizes={"USUBJID": 130}, n=15, seed=1)
     assert found.frame["power"].iloc[1] == again.frame["power"].iloc[0]
     assert found.frame["power"].iloc[0] < found.frame["power"].iloc[1]
     assert found.frame["rows"].iloc[1] > 3 * found.frame["rows"].iloc[0]
     last = "ARMCD[T.TRT]:AVISIT[T.VIS4]"
-    options = {"beta": {last: 6.0}, "sizes": {"USUBJID": 60}, "n": 25, "seed": 1}
+    options = {"beta": {last: 6.0}, "sizes": {"USUBJID": 60}, "n": 15, "seed": 1}
     quiet = fit.power(last, psi={"Var(VIS4)": 30.0}, **options)
     assert quiet.frame["power"].iloc[0] > fit.power(last, **options).frame["power"].iloc[0]
 

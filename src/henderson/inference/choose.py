@@ -13,7 +13,7 @@ from henderson.inference.covariances.registry import KINDS, covariance
 from henderson.inference.ddf.registry import IMPLIED, degrees_of_freedom
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import not_identified
-from henderson.inference.inference import Inference
+from henderson.inference.inference import Inference, Turned, all_but_dependent
 from henderson.inference.names import cov_name, ddf_name
 
 
@@ -64,6 +64,9 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         notes = (*notes, unidentified.flat.note)
     full = np.full((len(kept), len(kept)), np.nan)
     full[np.ix_(kept, kept)] = of_beta.matrix
+    working = of_beta.working
+    if working is None and cov == "model" and all_but_dependent(of_beta.matrix):
+        working = fitted.scale * fitted.working.phi
     return Inference(
         names=tuple(fitted.design.x_names),
         beta=fitted.beta,
@@ -75,4 +78,5 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         null_space=fitted.null_space,
         notes=notes,
         unidentified=unidentified,
+        turned=None if working is None else Turned(fitted.working.to_beta, working),
     )

@@ -4,7 +4,8 @@ Within a cluster of equal weights w, V_i = I/w + Z_iGZ_i' is I/w outside the spa
 that a cluster-robust covariance asks of it. With U an orthonormal basis of that span (from the cross-products C = [Z
 X]'[Z X] = EΛE' of the cluster: U = [Z X] EΛ^(−1/2)), V_i, X_i and e_i are replaced by U'V_iU, U'X_i and U'e_i, (q_i +
 p) numbers a side whatever the number of rows. Directions that C lacks become columns of zeros in U: V is the identity
-there and X and e are zero. Clusters with unequal weights keep their rows.
+there and X and e are zero. Clusters with unequal weights keep their rows. X and Z are those of the working basis: of a
+covariate far from zero the cross-products would say little but its mean.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class ClusterBlock:
     ----------
     V : (B, r, r) array
     X : (B, r, p) array
+        Columns of the working basis.
     e : (B, r) array
     """
 
@@ -141,13 +143,16 @@ def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBl
     high = np.zeros(count)
     np.maximum.at(high, codes, weights)
     equal = high - low <= 1e-12 * high
-    x = rows.X[:, fitted.kept]
-    e = rows.response - x @ fit.beta[fitted.kept]
+    x, e = _working(fit, rows)
     terms = fit.design.terms
-    z = sparse.csr_array(sparse.hstack([own.matrix(term.n_levels) for own, term in zip(rows.terms, terms)]))
+    turned = (
+        own.matrix(term.n_levels) @ sparse.kron(sparse.eye_array(term.n_levels), root)
+        for own, term, root in zip(rows.terms, terms, fit.roots)
+    )
+    z = sparse.csr_array(sparse.hstack(list(turned)))
     g = sparse.csr_array(
         sparse.block_diag(
-            [sparse.kron(sparse.eye_array(term.n_levels), own) for term, own in zip(terms, fit.covariances)]
+            [sparse.kron(sparse.eye_array(term.n_levels), lam @ lam.T) for term, lam in zip(terms, fit.working_terms)]
         )
     )
     owner = _owners(z, codes)
@@ -156,11 +161,17 @@ def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBl
         yield _whole(z, g, x, e, weights, np.flatnonzero(codes == cluster))
 
 
+def _working(fit: Fit | StructuredFit, rows: Rows) -> tuple[FloatArray, FloatArray]:
+    """X̃ (n, p) and y − Xβ̂ (n,)."""
+    x = np.empty((rows.n, fit.basis.p))
+    fit.basis.fixed(rows, x)
+    return x, rows.response - rows.X[:, fit.kept] @ fit.beta[fit.kept]
+
+
 def _structured(fit: StructuredFit, rows: Rows, codes: FloatArray) -> Iterator[ClusterBlock]:
     """Clusters of a model whose residuals have a structure, relative to the fit's scale; those of one size together."""
     model, point = fit.blocks, fit.block_point
-    x, root = rows.X[:, fit.kept], np.sqrt(rows.unit_weights)
-    e = rows.response - x @ fit.beta[fit.kept]
+    (x, e), root = _working(fit, rows), np.sqrt(rows.unit_weights)
     sizes = np.bincount(codes)
     if int(sizes.max()) > LARGEST:
         raise DataError(f"a cluster of {sizes.max()} rows; cluster-robust covariances take up to {LARGEST}")

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import ValueWarning
-from henderson.inference.contrast_rows import errors_of, independent_rows, needs_dropped, row_name
+from henderson.inference.contrast_rows import errors_of, independent_rows, needs_dropped, row_name, units_of
 from henderson.inference.identified import Unidentified
 from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
+from henderson.numerics.lapack import eigen
 
 FloatArray = np.ndarray
 
@@ -51,6 +52,30 @@ class DdfMethod(Protocol):
 
 
 @dataclass(frozen=True)
+class Turned:
+    """A covariance of β̂ in the working basis, where a covariate that is far from zero is moved there.
+
+    In the user's units the variance of a mean at such a covariate is a difference of numbers that agree in all but
+    their last digits.
+
+    Attributes
+    ----------
+    to_beta : (p, p) array
+        From the working basis, over the columns kept.
+    cov : (p, p) array
+    """
+
+    to_beta: FloatArray
+    cov: FloatArray
+
+
+def all_but_dependent(cov: FloatArray) -> bool:
+    """Whether a covariance (p, p) has lost half of the digits of some combination: covariates are far from zero."""
+    size = units_of(errors_of(cov))
+    return bool(len(cov) and np.isfinite(cov).all() and eigen(cov / np.outer(size, size))[0][0] < 1e-8)
+
+
+@dataclass(frozen=True)
 class Inference:
     """A covariance of β̂, a rule for degrees of freedom, and the tests that follow.
 
@@ -73,6 +98,8 @@ class Inference:
         What a table made from this should say below itself.
     unidentified : Unidentified, or None
         What the data do not tell of the covariance: NaN.
+    turned : Turned, or None
+        The covariance where sums of it lose no digits.
     """
 
     names: tuple[str, ...]
@@ -85,6 +112,7 @@ class Inference:
     null_space: FloatArray
     notes: tuple[str, ...] = ()
     unidentified: Unidentified | None = None
+    turned: Turned | None = None
 
     def rows(self, L: Any) -> FloatArray:
         """`L` as rows over all columns, (r, p)."""
@@ -127,7 +155,7 @@ class Inference:
         rows = self.rows(L)
         kept = rows[:, self.kept]
         blank = np.where(self.estimable(rows) & self._identified(rows), 0.0, np.nan)
-        return kept @ self._cov_kept @ kept.T + blank[:, None] + blank
+        return self._between(kept) + blank[:, None] + blank
 
     def linear(self, R: Any) -> tuple[FloatArray, FloatArray]:
         """R β̂, (r,), and its covariance, (r, r), for Wald tests: NaN for rows that are not testable, and for variances
@@ -136,7 +164,7 @@ class Inference:
         unknown = np.where(self.testable(rows), 0.0, np.nan)
         kept = rows[:, self.kept]
         blank = unknown + np.where(self._identified(rows), 0.0, np.nan)
-        return self._estimate(rows) + unknown, kept @ self._cov_kept @ kept.T + blank[:, None] + blank
+        return self._estimate(rows) + unknown, self._between(kept) + blank[:, None] + blank
 
     def se(self, L: Any) -> FloatArray:
         """Standard error of each row of L β̂, (r,)."""
@@ -158,14 +186,23 @@ class Inference:
             return np.ones(len(rows), bool)
         return ~self.unidentified.touches(rows[:, self.kept])
 
+    def _in_sums(self, kept: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Rows over the columns kept, and the covariance, in the working basis where it is known."""
+        return (kept, self._cov_kept) if self.turned is None else (kept @ self.turned.to_beta, self.turned.cov)
+
+    def _between(self, kept: FloatArray) -> FloatArray:
+        turned, cov = self._in_sums(kept)
+        return np.asarray(turned @ cov @ turned.T)
+
     def _estimate(self, rows: FloatArray) -> FloatArray:
         return rows[:, self.kept] @ self._beta_kept
 
     def _se(self, rows: FloatArray) -> FloatArray:
         kept = rows[:, self.kept]
-        variance = ((kept @ self._cov_kept) * kept).sum(1)
+        turned, cov = self._in_sums(kept)
+        variance = ((turned @ cov) * turned).sum(1)
         # an observed information that is not positive definite has an "inverse" with negative variances: no SE
-        rounding = _OF_A_SUM * (np.abs(kept) @ np.abs(self._cov_kept) * np.abs(kept)).sum(1)
+        rounding = _OF_A_SUM * (np.abs(turned) @ np.abs(cov) * np.abs(turned)).sum(1)
         unknown = (variance < -rounding) | ~self._identified(rows)
         return np.sqrt(np.where(unknown, np.nan, np.maximum(variance, 0.0)))
 

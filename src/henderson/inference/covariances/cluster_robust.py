@@ -36,7 +36,10 @@ class ClusterRobust:
 
     Attributes
     ----------
-    cov : (p, p) array
+    to_beta : (p, p) array
+        From the working basis, in which the others are.
+    working : (p, p) array
+        The covariance.
     bread : (p, p) array
         M.
     spread : (m, p, p) array
@@ -46,7 +49,8 @@ class ClusterRobust:
     notes : tuple of str
     """
 
-    cov: FloatArray
+    to_beta: FloatArray
+    working: FloatArray
     bread: FloatArray
     spread: FloatArray
     overlap: FloatArray
@@ -54,7 +58,7 @@ class ClusterRobust:
 
     def _parts(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
         """g_si'V_ig_ti, (m, r, r), and X_i'g_si, (m, p, r)."""
-        c = self.bread @ rows.T
+        c = self.bread @ (rows @ self.to_beta).T
         return c.T @ self.spread @ c, self.overlap @ c
 
     def df(self, rows: FloatArray) -> FloatArray:
@@ -74,7 +78,8 @@ class ClusterRobust:
         """The approximate Hotelling test (HTZ of Tipton and Pustejovsky 2015)."""
         rows, values = independent_rows(rows, values, errors_of(cov))
         q = len(rows)
-        wald = float(values @ np.linalg.solve(rows @ cov @ rows.T, values))
+        turned = rows @ self.to_beta
+        wald = float(values @ np.linalg.solve(turned @ self.working @ turned.T, values))
         if q == 1:
             return wald, float(self.df(rows)[0])
         eta = self._eta(rows)
@@ -110,8 +115,8 @@ def cluster_robust(kind: str, fitted: FitMoments, labels: object = None) -> Clus
     DataError
         When clusters do not nest the grouping factors.
     """
-    p = fitted.moments.p
-    m = fitted.phi
+    fitted = fitted.working
+    p, m = fitted.moments.p, fitted.phi
     meat = np.zeros((p, p))
     spreads, overlaps = [], []
     for block in cluster_blocks(fitted, labels):
@@ -123,7 +128,7 @@ def cluster_robust(kind: str, fitted: FitMoments, labels: object = None) -> Clus
     spread, overlap = np.concatenate(spreads), np.concatenate(overlaps)
     count = len(spread)
     scale = count / (count - 1) if kind == "CR1" else 1.0
-    return ClusterRobust(scale * m @ meat @ m, m, spread, overlap)
+    return ClusterRobust(fitted.to_beta, scale * m @ meat @ m, m, spread, overlap)
 
 
 def _adjusted(block: ClusterBlock, m: FloatArray, kind: str) -> tuple[FloatArray, FloatArray]:

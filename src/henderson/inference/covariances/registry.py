@@ -30,6 +30,8 @@ class Covariance:
     ----------
     matrix : (p, p) array
         Over the columns kept.
+    working : (p, p) array, or None
+        The same in the working basis, where it is known.
     satterthwaite : DdfMethod, or None
         Satterthwaite's method for this covariance, where it has its own.
     notes : tuple of str
@@ -37,6 +39,7 @@ class Covariance:
     """
 
     matrix: FloatArray
+    working: FloatArray | None = None
     satterthwaite: DdfMethod | None = None
     notes: tuple[str, ...] = ()
 
@@ -63,12 +66,18 @@ def _model(fitted: FitMoments, cluster: Any) -> Covariance:
 
 
 def _kenward_roger(information: str, curved: bool, fitted: FitMoments, cluster: Any) -> Covariance:
-    return Covariance(adjusted_covariance(fitted, information, curved))
+    working = adjusted_covariance(fitted, information, curved)
+    return Covariance(_in_user_units(fitted, working), working)
 
 
 def _robust(kind: str, fitted: FitMoments, cluster: Any) -> Covariance:
     sandwich = cluster_robust(kind, fitted, cluster)
-    return Covariance(sandwich.cov, sandwich)
+    return Covariance(_in_user_units(fitted, sandwich.working), sandwich.working, sandwich)
+
+
+def _in_user_units(fitted: FitMoments, working: FloatArray) -> FloatArray:
+    to_beta = fitted.working.to_beta
+    return to_beta @ working @ to_beta.T
 
 
 #: name -> (FitMoments, cluster) -> Covariance

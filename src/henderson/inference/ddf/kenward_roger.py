@@ -150,7 +150,7 @@ def _ratio(above: float, below: float) -> float:
 
 
 def adjusted_covariance(fitted: FitMoments, information: str = "expected", curved: bool = True) -> FloatArray:
-    """σ² Φ_A, (p, p); `curved`: with second derivatives of Σ, where it has any."""
+    """σ² Φ_A, (p, p), in the working basis; `curved`: with second derivatives of Σ, where it has any."""
     fitted = fitted.working
     phi, p, second, size = fitted.phi, fitted.P, fitted.moments.second, fitted.moments.p
     w = parameter_covariance(fitted, information)[0]
@@ -160,7 +160,7 @@ def adjusted_covariance(fitted: FitMoments, information: str = "expected", curve
         if not isinstance(bent := second.curved_weighted(w), float):
             middle = middle - bent[:size, :size] / 4
     middle = middle - np.einsum("iab,ibc->ac", p @ phi, np.tensordot(w, p, 1), optimize=True)
-    return fitted.scale * fitted.to_beta @ symmetric(phi + 2 * phi @ middle @ phi) @ fitted.to_beta.T
+    return fitted.scale * symmetric(phi + 2 * phi @ middle @ phi)
 
 
 def refuse_lost(fitted: FitMoments) -> None:
