@@ -20,6 +20,7 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows, indicator_columns
 from henderson.covariance.layout import Layout, layout_of
 from henderson.covariance.structures import structure_called
+from henderson.engine.sums.basis import whitening
 
 FloatArray = np.ndarray
 
@@ -196,10 +197,11 @@ def components(
     x_basis: FloatArray
     x, x_basis = linalg.qr(rows.X[:, kept] * root_weights[:, None], mode="economic", check_finite=False)
     layout = layout_of(design.terms)
-    bases = _bases(design, rows, whiten)
+    turned = _bases(design, rows, whiten)
+    bases = [basis for basis, _ in turned]
     labels, starts = _labels(design, rows)
     z = sparse.hstack(
-        [_columns(own, t.n_levels, b, root_weights) for own, t, b in zip(rows.terms, design.terms, bases)],
+        [_columns(own, t.n_levels, *b, root_weights) for own, t, b in zip(rows.terms, design.terms, turned)],
         format="csr",
     )
     # owner, term row and level of every column of z
@@ -217,9 +219,17 @@ def scales_of(design: Design, grams: Sequence[FloatArray]) -> FloatArray:
     return np.concatenate([1 / np.sqrt(np.where(size > 0, size, 1.0)) for size in sizes])
 
 
-def _bases(design: Design, rows: Rows, whiten: bool) -> list[FloatArray]:
-    root_weights = np.sqrt(rows.unit_weights)
-    return [_basis(term, own, root_weights, whiten) for term, own in zip(design.terms, rows.terms)]
+def _bases(design: Design, rows: Rows, whiten: bool) -> list[tuple[FloatArray, bool]]:
+    """T of each term: upper triangular with T'ĀT = I, or diagonal, Ā = the average of Z_j'WZ_j; and whether Z T needs
+    more digits than Z'Z has: a slope on a covariate far from zero."""
+    root_weights, found = np.sqrt(rows.unit_weights), []
+    for i, (term, own) in enumerate(zip(design.terms, rows.terms)):
+        if whiten and own.codes is not None and term.n_columns > 1:
+            root, extended = whitening(design, [rows], (i,))
+            found.append((root * np.sqrt(term.n_levels / rows.n), extended))
+        else:
+            found.append((_basis(term, own, root_weights), False))
+    return found
 
 
 def _labels(design: Design, rows: Rows) -> tuple[np.ndarray, list[int]]:
@@ -234,21 +244,24 @@ def _labels(design: Design, rows: Rows) -> tuple[np.ndarray, list[int]]:
     return labels, list(starts[:-1])
 
 
-def _columns(term: TermRows, n_levels: int, basis: FloatArray, root_weights: FloatArray) -> sparse.csr_array:
+def _columns(
+    term: TermRows, n_levels: int, basis: FloatArray, extended: bool, root_weights: FloatArray
+) -> sparse.csr_array:
     """W^½ Z of a term in the basis, (n, J q), the q effects of a level side by side."""
     if term.codes is None:
         return sparse.csr_array(term.given_loadings.multiply(root_weights[:, None] * basis[0, 0]))
-    return indicator_columns(term.codes, (term.columns @ basis) * root_weights[:, None], n_levels)
+    columns = term.columns.astype(np.longdouble) if extended else term.columns
+    return indicator_columns(term.codes, (columns @ basis).astype(float) * root_weights[:, None], n_levels)
 
 
-def _basis(term: RandomTerm, rows: TermRows, root_weights: FloatArray, whiten: bool) -> FloatArray:
-    """T of one term: upper triangular with T'ĀT = I, or diagonal, Ā = the average of Z_j'WZ_j."""
+def _basis(term: RandomTerm, rows: TermRows, root_weights: FloatArray) -> FloatArray:
+    """Diagonal T of one term with a unit diagonal of T'ĀT."""
     if rows.codes is None:
         mean = rows.given_loadings.multiply(root_weights[:, None]).power(2).sum() / term.n_levels
         return np.array([[1 / np.sqrt(mean if mean > 0 else 1.0)]])
     columns = rows.columns * root_weights[:, None]
     mean_gram = columns.T @ columns / term.n_levels
-    return structure_called(term.structure).whiten(mean_gram, correlate=whiten)
+    return structure_called(term.structure).whiten(mean_gram, correlate=False)
 
 
 def _shapes(
