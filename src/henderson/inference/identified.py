@@ -22,6 +22,8 @@ FloatArray = np.ndarray
 
 #: eigenvalue of E, its diagonal relative to tr V⁻¹V_iV⁻¹V_i, below which a direction is flat
 FLAT = 1e-9
+#: below minus this it is no rounding of zero: with next to no residual variance V⁻¹ by its effects is all cancellation
+CANCELLED = 1e-3
 #: share of a gradient along a flat direction above which what it belongs to is not identified
 ALONG = 1e-5
 #: curvature of the deviance (`Search.flattest`) from which on nobody need look for flat directions
@@ -67,17 +69,21 @@ def natural_sizes(fitted: FitMoments) -> FloatArray:
     return np.maximum(size, 1e-150)
 
 
+def _flat(values: FloatArray) -> FloatArray:
+    return np.asarray((values < FLAT) & (values > -CANCELLED))
+
+
 def flat_directions(fitted: FitMoments, at: Curvature) -> Flat:
     """The directions in which the expected information vanishes, and the terms that they change."""
     size, along = natural_sizes(fitted), tangent(fitted)
     if along is None:
         values, vectors = np.linalg.eigh(at.expected / np.outer(size, size))
-        directions = (vectors[:, values < FLAT] / size[:, None]).T
+        directions = (vectors[:, _flat(values)] / size[:, None]).T
     else:
         along = along[:, (length := np.linalg.norm(along * size[:, None], axis=0)) > 0] / length[length > 0]
         own = np.sqrt(np.maximum(np.diag(along.T @ fitted.moments.t2 @ along), SMALL**2))
         values, vectors = np.linalg.eigh(along.T @ at.expected @ along / np.outer(own, own))
-        directions = (along @ (vectors[:, values < FLAT] / own[:, None])).T
+        directions = (along @ (vectors[:, _flat(values)] / own[:, None])).T
     if not len(directions):
         return Flat(directions, 1 / size, "")
     terms = fitted.design.terms
