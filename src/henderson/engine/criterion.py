@@ -17,7 +17,7 @@ singular optimum, where ∂G/∂θ vanishes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from henderson.engine.factor import by_slices
 from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.factor.iterative.system import IterativeSystem
 from henderson.engine.factor.system import Factor, System
+from henderson.engine.factor.unsummed import Unsummed
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Counts, CrossProducts
@@ -42,24 +43,6 @@ HEAVY, MANY = 1500, 100_000
 ONE = np.ones(1)
 #: rounding of a difference of sums, by their size; with the luck of the search, which is drawn to where it is lower
 LOST = 16 * float(np.finfo(float).eps)
-
-
-class Unsummed(System):
-    """In place of a `System`: the cross-products were let go, but for their sizes.
-
-    Parameters
-    ----------
-    counts : Counts
-    blocks : Blocks
-    """
-
-    def __init__(self, counts: Counts, blocks: Blocks) -> None:
-        self.cross = counts  # type: ignore[assignment]  # which says so when more than sizes is asked of it
-        self.blocks = blocks
-
-    def factor(self, lam: Sequence[np.ndarray]) -> Factor:
-        """There is none; the error says why."""
-        raise self.cross.refusal  # type: ignore[attr-defined]  # of `Counts`
 
 
 @dataclass

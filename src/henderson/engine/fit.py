@@ -155,11 +155,7 @@ def refit(
             else:
                 ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
         found = in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
-    still = {
-        name: value
-        for name, value in fit._kept.items()
-        if name not in ("residual_quantiles", "moments", "b_cov", "b_cov_error")
-    }
+    still = {name: value for name, value in fit._kept.items() if name not in OF_RESPONSE}
     return replace(found, _kept=still)
 
 

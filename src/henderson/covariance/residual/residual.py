@@ -16,7 +16,7 @@ import numpy as np
 
 from henderson.contract.residual import ResidualRows, ResidualTerm
 from henderson.covariance.residual.distance import ByDistance
-from henderson.covariance.residual.starts import by_distance, pairs_of
+from henderson.covariance.residual.starts import Lost, by_distance, pairs_of
 from henderson.covariance.residual.structure import AT_END, RANGES, ByVisit, Kind, Pairs, ResidualStructure
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.covariance.residual.variance import VARIANCE_FUNCTIONS, VarianceFunction
@@ -25,22 +25,6 @@ FloatArray = np.ndarray
 
 #: rounds in which what a series has lost to its mean is found
 ROUNDS = 2
-
-
-@dataclass(frozen=True)
-class Lost:
-    """What residuals have lost to effects that were taken from them.
-
-    Attributes
-    ----------
-    share : float
-        Of their squares, to effects of levels in which a series has few rows; of products twice as much.
-    columns : int
-        Columns that have taken from each series what they explain of it, a mean say.
-    """
-
-    share: float
-    columns: int
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,22 @@ FloatArray = np.ndarray
 MOST_PAIRS = 4_000
 #: rows of a series that are paired with each other
 MOST_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What residuals have lost to effects that were taken from them.
+
+    Attributes
+    ----------
+    share : float
+        Of their squares, to effects of levels in which a series has few rows; of products twice as much.
+    columns : int
+        Columns that have taken from each series what they explain of it, a mean say.
+    """
+
+    share: float
+    columns: int
 
 
 def pairs_of(e: FloatArray, codes: np.ndarray, where: np.ndarray, n_visits: int) -> Pairs:

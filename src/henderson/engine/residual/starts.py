@@ -15,7 +15,7 @@ import numpy as np
 
 from henderson.contract.constraints import is_fixed
 from henderson.contract.rows import Rows, TermRows
-from henderson.covariance.residual.residual import Lost
+from henderson.covariance.residual.starts import Lost
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.summed import SummedModel

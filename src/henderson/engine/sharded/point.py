@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from henderson.engine.criterion import Criterion, Evaluation, Unsummed
+from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.system import Factor, System
+from henderson.engine.factor.unsummed import Unsummed
 from henderson.engine.moments import Known, Moments
 from henderson.engine.sharded.levels import First, Levels, Second, Third
 from henderson.engine.sums.basis import Basis
