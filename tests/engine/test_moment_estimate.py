@@ -9,7 +9,7 @@ import reference
 from designs import KINDS, N, design
 from henderson import lmer
 from henderson.datasets import load
-from henderson.engine.search.moment_estimate import moment_covariances
+from henderson.engine.search.moment_estimate import MomentEquations
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
@@ -29,7 +29,7 @@ def test_moment_estimate_solves_the_moment_equations(kind, reml):
     blocks = Blocks.of(data.design.terms, [rows])
     basis = Basis.of(data.design, [rows], blocks)
     cross = CrossProducts.of(data.design, [rows], blocks, basis)
-    found = moment_covariances(blocks, cross, reml=reml)
+    found = MomentEquations.of(blocks, cross, reml=reml).covariances(cross)
     V = reference.derivatives(data)
     y = rows.response
     M = np.eye(N) - rows.X @ np.linalg.pinv(rows.X)

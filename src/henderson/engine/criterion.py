@@ -30,13 +30,14 @@ from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.factor.iterative.system import IterativeSystem
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.factor.unsummed import Unsummed
+from henderson.engine.search.moment_estimate import MomentEquations
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Counts, CrossProducts
-from henderson.engine.sums.response import with_response
+from henderson.engine.sums.response import AtOnce, Columns, InParts, with_response
 from henderson.numerics import lapack, small
 from henderson.numerics.lazy import lazy
-from henderson.numerics.matrices import inner_products
+from henderson.numerics.matrices import inner_products, turning
 
 #: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
 HEAVY, MANY = 1500, 100_000
@@ -71,11 +72,20 @@ class Criterion:
         basis = Basis.of(design, chunks, blocks)
         return cls(system_of(CrossProducts.of(design, chunks, blocks, basis), blocks, rest), basis, reml)
 
-    def with_response(self, rows: Rows | Iterable[Rows]) -> Criterion:
-        """The same for rows that differ in their response alone: only the products with y are summed again."""
-        chunks = [rows] if isinstance(rows, Rows) else rows
-        cross, basis = with_response(self.system.cross, self.blocks, self.basis, chunks)
-        return Criterion(self.system.with_response(cross), basis, self.reml)
+    def with_response(self, rows: Rows, columns: Columns | None = None) -> Criterion:
+        """The same for rows that differ in their response alone: only the products with y are summed again, from
+        `columns` where there are some."""
+        other = InParts([rows], self.blocks) if columns is None else AtOnce(rows, columns)
+        cross, basis = with_response(self.system.cross, self.blocks, self.basis, other)
+        again = Criterion(self.system.with_response(cross), basis, self.reml)
+        if "moment_equations" in self.__dict__:
+            again.__dict__["moment_equations"] = self.moment_equations
+        return again
+
+    @lazy
+    def moment_equations(self) -> MomentEquations | None:
+        """For a guess at the variances; the same for every response."""
+        return MomentEquations.of(self.blocks, self.system.cross, reml=self.reml)
 
     @property
     def has_sums(self) -> bool:
@@ -329,7 +339,7 @@ class Evaluation:
         linear, turned = np.zeros(blocks.n_g if in_g else blocks.n_theta), []
         for place, along, square, N in zip(places, directions, self.score_squares, self.certificate):
             if expected:
-                turn = _to_expected(c * square, N)
+                turn = turning(c * square, N + c * square)
                 along, square = along @ turn, turn @ square
             linear[place] = inner_products(along, square)
             turned.append(along)
@@ -387,11 +397,3 @@ class KnownScale(Evaluation):
     def _profiled(self, quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
         """w'Pw."""
         return quadratic
-
-
-def _to_expected(observed: np.ndarray, N: np.ndarray) -> np.ndarray:
-    """What turns scores Z_j'e whose c Σ(Z_j'e)(Z_j'e)' is `observed` into expected ones, N + observed; (q, q)."""
-    try:
-        return lapack.cholesky(N + observed) @ lapack.inverse_lower(lapack.cholesky(observed))
-    except np.linalg.LinAlgError:  # fewer levels than effects
-        return np.eye(len(N))

@@ -146,7 +146,7 @@ def refit(
         criterion = fit.criterion if reml is None else replace(fit.criterion, reml=reml)
         if y is not None:
             rows = fit.rows_for("refit").with_response(y)
-            criterion = criterion.with_response(rows)
+            criterion = criterion.with_response(rows, fit.response_columns)
         criterion.evaluations = 0
         check_bounded(criterion, design.y_name)
         with progress_bar("Fitting, evaluations", None, progress) as tell:
@@ -156,7 +156,10 @@ def refit(
                 ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
         found = in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
     still = {name: value for name, value in fit._kept.items() if name not in OF_RESPONSE}
-    return replace(found, _kept=still)
+    again = replace(found, _kept=still) if still else found
+    if y is not None:
+        again.__dict__["response_columns"] = fit.response_columns
+    return again
 
 
 def _products(design: Design) -> int | None:

@@ -20,6 +20,7 @@ from henderson.engine.moments_at import in_user_units, moments_at, working_momen
 from henderson.engine.search.monte_carlo import MonteCarlo
 from henderson.engine.search.start import working_theta
 from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.response import Columns
 from henderson.errors import NotAvailable
 from henderson.numerics.threads import blas_threads
 
@@ -294,6 +295,11 @@ class Fit:
         return self._built or Criterion.of(
             self.design, self.rows_for("this likelihood"), reml=self.reml, rest=self.rest
         )
+
+    @cached_property
+    def response_columns(self) -> Columns | None:
+        """What the sums of another response read of the rows, where these are few."""
+        return Columns.of(self.rows, self.criterion.blocks, self.criterion.basis)
 
     @cached_property
     def moments(self) -> Moments:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import linalg
 
+from henderson.numerics.lapack import cholesky, inverse_lower
+
 FloatArray = np.ndarray
 
 
@@ -49,3 +51,17 @@ def singular_range(matrix: FloatArray) -> tuple[float, float]:
         return product / largest if largest > 0.0 else 0.0, largest
     values = np.linalg.svd(matrix, compute_uv=False)
     return float(values[-1]), float(values[0])
+
+
+def turning(square: FloatArray, wanted: FloatArray) -> FloatArray:
+    """M with M S M' = W of two square matrices S and W: I where one is not positive definite.
+
+    Examples
+    --------
+    >>> turning(np.diag([4.0, 1.0]), np.diag([1.0, 9.0])).tolist()
+    [[0.5, 0.0], [0.0, 3.0]]
+    """
+    try:
+        return cholesky(wanted) @ inverse_lower(cholesky(square))
+    except np.linalg.LinAlgError:
+        return np.eye(len(square))

@@ -17,6 +17,8 @@ is quadratic in them
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from henderson.engine.sums.blocks import Blocks
@@ -30,33 +32,59 @@ MANY = 20
 DENSE_LIMIT = 4_000_000
 
 
-def moment_covariances(blocks: Blocks, cross: CrossProducts, *, reml: bool) -> list[np.ndarray] | None:
-    """G of every block relative to σ², (q, q), not always positive semidefinite; None where it is dear or poor."""
-    if blocks.n_g > MANY:
-        return None
-    scalar = all(block.q == 1 for block in blocks.blocks)
-    if not scalar and max(len(cross.zr) * cross.zz.shape[2], blocks.n_rest) * blocks.n_rest > DENSE_LIMIT:
-        return None
-    squares = _scalar_squares(blocks, cross) if scalar else _squares(blocks, cross)
-    sizes, totals = _sums(blocks, cross)
-    n, rows_left = blocks.n_g, cross.n
-    if reml and cross.p and (scalar or not blocks.rest):
-        rows_left -= cross.p
-        _take_out_fixed(blocks, cross, sizes, squares)
-    equations, right = np.zeros((n + 1, n + 1)), np.zeros(n + 1)
-    equations[n, n], right[n] = rows_left, cross.xy[-1, -1]
-    bases = [block.layout.basis() for block in blocks.blocks]
-    for k, block in enumerate(blocks.blocks):
-        rows = block.g_parameters
-        equations[rows, n] = equations[n, rows] = inner_products(bases[k], sizes[k])
-        right[rows] = inner_products(bases[k], totals[k])
-        for l, other in enumerate(blocks.blocks):
-            one, two = (bases[i].reshape(len(bases[i]), -1) for i in (k, l))
-            linked = one @ squares[k, l].reshape(one.shape[1], -1) @ two.T
-            equations[rows[:, None], other.g_parameters] = linked
-    solution = symmetric_solve(equations, right, 1e-10)
-    g = solution[:-1] / max(float(solution[-1]), 1e-2 * right[n] / cross.n)
-    return [combination(g[block.g_parameters], basis) for block, basis in zip(blocks.blocks, bases)]
+@dataclass(frozen=True)
+class MomentEquations:
+    """The equations, of which a response changes the right-hand side alone.
+
+    Attributes
+    ----------
+    blocks : Blocks
+    matrix : (k + 1, k + 1) array
+        Of the G parameters and σ².
+    bases : list of (k_k, q, q) arrays
+        Directions of each block's parameters.
+    """
+
+    blocks: Blocks
+    matrix: np.ndarray
+    bases: list[np.ndarray]
+
+    @classmethod
+    def of(cls, blocks: Blocks, cross: CrossProducts, *, reml: bool) -> MomentEquations | None:
+        """Of a design; None where they are dear, or a poor guess: of levels that are not independent, too."""
+        if blocks.n_g > MANY or blocks.are_related:
+            return None
+        scalar = all(block.q == 1 for block in blocks.blocks)
+        if not scalar and max(len(cross.zr) * cross.zz.shape[2], blocks.n_rest) * blocks.n_rest > DENSE_LIMIT:
+            return None
+        squares = _scalar_squares(blocks, cross) if scalar else _squares(blocks, cross)
+        sizes = _sizes(blocks, cross)
+        n, rows_left = blocks.n_g, cross.n
+        if reml and cross.p and (scalar or not blocks.rest):
+            rows_left -= cross.p
+            _take_out_fixed(blocks, cross, sizes, squares)
+        matrix = np.zeros((n + 1, n + 1))
+        matrix[n, n] = rows_left
+        bases = [block.layout.basis() for block in blocks.blocks]
+        for k, block in enumerate(blocks.blocks):
+            rows = block.g_parameters
+            matrix[rows, n] = matrix[n, rows] = inner_products(bases[k], sizes[k])
+            for l, other in enumerate(blocks.blocks):
+                one, two = (bases[i].reshape(len(bases[i]), -1) for i in (k, l))
+                linked = one @ squares[k, l].reshape(one.shape[1], -1) @ two.T
+                matrix[rows[:, None], other.g_parameters] = linked
+        return cls(blocks, matrix, bases)
+
+    def covariances(self, cross: CrossProducts) -> list[np.ndarray]:
+        """G of every block relative to σ², (q, q), not always positive semidefinite, for the y of some
+        cross-products."""
+        right = np.zeros(len(self.matrix))
+        right[-1] = cross.xy[-1, -1]
+        for block, basis, total in zip(self.blocks.blocks, self.bases, _totals(self.blocks, cross)):
+            right[block.g_parameters] = inner_products(basis, total)
+        solution = symmetric_solve(self.matrix, right, 1e-10)
+        g = solution[:-1] / max(float(solution[-1]), 1e-2 * right[-1] / cross.n)
+        return [combination(g[block.g_parameters], basis) for block, basis in zip(self.blocks.blocks, self.bases)]
 
 
 def _places(blocks: Blocks) -> dict[int, slice]:
@@ -72,18 +100,26 @@ def _owners(blocks: Blocks) -> np.ndarray:
     return owner
 
 
-def _sums(blocks: Blocks, cross: CrossProducts) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Σ_j A_jj and Σ_j (Z_j'e)(Z_j'e)' of every block."""
+def _sizes(blocks: Blocks, cross: CrossProducts) -> list[np.ndarray]:
+    """Σ_j A_jj of every block."""
     sizes: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
-    totals: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
     if (f := blocks.front) is not None:
-        sizes[f], totals[f] = cross.zz.sum(axis=2), cross.zx[:, -1] @ cross.zx[:, -1].T
+        sizes[f] = cross.zz.sum(axis=2)
     for k, place in _places(blocks).items():
         q, own = blocks.blocks[k].q, cross.rr[place, place]
         sizes[k] = np.array([[own.diagonal(b - a)[min(a, b) :: q].sum() for b in range(q)] for a in range(q)])
-        e = cross.rx[place, -1].reshape(-1, q)
+    return sizes
+
+
+def _totals(blocks: Blocks, cross: CrossProducts) -> list[np.ndarray]:
+    """Σ_j (Z_j'e)(Z_j'e)' of every block."""
+    totals: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
+    if (f := blocks.front) is not None:
+        totals[f] = cross.zx[:, -1] @ cross.zx[:, -1].T
+    for k, place in _places(blocks).items():
+        e = cross.rx[place, -1].reshape(-1, blocks.blocks[k].q)
         totals[k] = e.T @ e
-    return sizes, totals
+    return totals
 
 
 def _scalar_squares(blocks: Blocks, cross: CrossProducts) -> dict[tuple[int, int], np.ndarray]:

@@ -61,7 +61,7 @@ def search(
             tell(criterion.evaluations)
         return point
 
-    tolerance = max(tolerance, TOLERANCE, PER_ROW * criterion.system.cross.n)
+    rough, tolerance = tolerance > 0.0, max(tolerance, TOLERANCE, PER_ROW * criterion.system.cross.n)
     if criterion.blocks.are_related:
         return _search_related(criterion, evaluate, start, near, tolerance)
     look = Look.of(criterion)
@@ -70,7 +70,7 @@ def search(
     free = near is None and start is None  # to begin where the survey says
     ends, starts = screened(look, seen.low) if free else (None, 1)
     if near is not None:
-        first = point_after(criterion, evaluate, near)
+        first = point_after(criterion, evaluate, near, rough=rough)
     else:
         begin = seen.begin if ends is None else ends[0]
         first = first_point(criterion, evaluate, start, begin, seen.lowest)

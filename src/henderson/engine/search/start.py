@@ -14,7 +14,6 @@ import numpy as np
 
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
-from henderson.engine.search.moment_estimate import moment_covariances
 from henderson.engine.sums.blocks import Blocks
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen, symmetric_solve
@@ -23,6 +22,8 @@ from henderson.numerics.matrices import combination, inner_products
 #: smallest and largest variance that a start may have, relative to the residual's share
 FLOOR, CEILING = 0.002, 50.0
 STEPS = 2
+#: rows of the dense rest from which a factor that is there serves as a start, and none is made
+DEAR = 100
 #: ∂d/∂G relative to the trace in it below which a start is an optimum
 STATIONARY = 1e-8
 #: starts drawn in models of few effects, how large, and what few means
@@ -41,15 +42,13 @@ WIDENED = (1.0, 5.0)
 
 def scoring_start(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation]) -> Evaluation:
     """The criterion at the start: scoring steps from the moment estimate, or where that is dear from λ = I."""
-    blocks = criterion.blocks
-    moments = (
-        None
-        if blocks.are_related  # the moment equations are those of levels that are independent
-        else moment_covariances(blocks, criterion.system.cross, reml=criterion.reml)
-    )
-    guess = [np.eye(block.q) for block in blocks.blocks] if moments is None else moments
+    blocks, equations = criterion.blocks, criterion.moment_equations
+    if equations is None:
+        guess = [np.eye(block.q) for block in blocks.blocks]
+    else:
+        guess = equations.covariances(criterion.system.cross)
     point = evaluate(_within(blocks, guess))
-    for _ in range(STEPS if moments is None else 1):
+    for _ in range(STEPS if equations is None else 1):
         if not np.isfinite(point.deviance) or _is_stationary(point):
             break
         point = evaluate(scored_theta(blocks, point))
@@ -199,8 +198,13 @@ def first_point(
     return point
 
 
-def point_after(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], near: Evaluation) -> Evaluation:
-    """Where the descent begins when a fit of the same design is known."""
+def point_after(
+    criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluation], near: Evaluation, *, rough: bool = False
+) -> Evaluation:
+    """Where the descent begins when a fit of the same design is known: at its factor, where another is dear and a guess
+    at the variances hardly nearer, or where a `rough` end will do."""
+    if not rough and criterion.order < DEAR and criterion.moment_equations is not None:
+        return first_point(criterion, evaluate)
     point = criterion.at_known(near)
     if not np.isfinite(point.deviance):
         return first_point(criterion, evaluate)
