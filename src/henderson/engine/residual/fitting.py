@@ -1,15 +1,14 @@
 """From a design whose residuals have a structure to a `StructuredFit`: one search, or rounds of them.
 
 The variance parameters are searched for in the working basis (`search`), and its end is turned: β = B⁻¹β̃ + β₀,
-G = s² T G̃ T', ψ times s² where it is a variance. Variances that depend on the fitted values are fitted in rounds, each
-with the values of the one before.
+G = s² T G̃ T', ψ times s² where it is a variance. Variances that depend on the fitted values are fitted in `rounds`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -23,21 +22,14 @@ from henderson.engine.residual.ends import End
 from henderson.engine.residual.fit import StructuredFit, ends_of
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.point import BlockPoint
-from henderson.engine.residual.rows import (
-    conditional_modes,
-)
+from henderson.engine.residual.rounds import by_rounds
+from henderson.engine.residual.rows import conditional_modes
 from henderson.engine.residual.search import Found, search_blocks, way
 from henderson.engine.search.optimize import Optimum
-from henderson.engine.sums.basis import Basis
-from henderson.engine.sums.blocks import Blocks
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
 FloatArray = np.ndarray
-
-#: rounds of a variance function of the fitted values, the change of its parameters that ends them, and how many go
-#: before half of the way is taken, as they may swing from side to side
-ROUNDS, SETTLED, SWINGING = 100, 1e-8, 15
 
 
 def fit_structured(
@@ -77,8 +69,9 @@ def fit_structured(
     began = time.perf_counter()
     with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
         if any(own.of_fitted for own in design.residual.variance):
-            return _by_rounds(design, rows, reml, near, tell, began, trusted)
-        return _once(design, rows, reml, near, tell, began, trusted)
+            fitted = partial(_once, design, reml=reml, tell=tell, began=began, trusted=trusted)
+            return by_rounds(fitted, design, rows, near)
+        return _once(design, rows, near, reml=reml, tell=tell, began=began, trusted=trusted)
 
 
 def structured_at(design: Design, rows: Rows, variances: FloatArray, message: str, *, reml: bool) -> StructuredFit:
@@ -120,53 +113,17 @@ def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
 def _once(
     design: Design,
     rows: Rows,
-    reml: bool,
     near: FloatArray | None,
+    *,
+    reml: bool,
     tell: Callable[[int], object],
     began: float,
-    trusted: bool = False,
+    trusted: bool,
 ) -> StructuredFit:
     """One search."""
     model = BlockModel.of(design, rows, reml=reml)
     found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near), trusted=trusted)
     return _in_user_units(model, rows, found, began)
-
-
-def _by_rounds(
-    design: Design,
-    rows: Rows,
-    reml: bool,
-    near: FloatArray | None,
-    tell: Callable[[int], object],
-    began: float,
-    trusted: bool = False,
-) -> StructuredFit:
-    """Variance functions of the fitted values: fits whose covariate is what the one before fitted (its modes of random
-    effects included), from least squares until the parameters stay, as nlme has it."""
-    plain = Basis.of(design, [rows], Blocks.of(design.terms, [rows]))
-    beta = np.zeros(len(plain.kept))
-    beta[plain.kept] = plain.beta0
-    values, fit, before = rows.mean(beta, plain.kept), None, np.zeros(0)
-    for turn in range(ROUNDS):
-        here = with_fitted(design, rows, values)
-        fit = _once(design, here, reml, near, tell, began, trusted)
-        near = fit.variances
-        if len(before) and np.abs(near - before).max() <= SETTLED * np.abs(near).max():
-            return fit
-        before, now = near, here.mean(fit.beta, fit.kept) + here.random_part(fit.b)
-        values = now if turn < SWINGING else (values + now) / 2
-    assert fit is not None
-    unsettled = f"the variances of the fitted values did not settle in {ROUNDS} rounds"
-    return replace(fit, optimum=replace(fit.optimum, converged=False, message=unsettled))
-
-
-def with_fitted(design: Design, rows: Rows, values: FloatArray) -> Rows:
-    """Rows whose covariates of fitted values are these, (n,)."""
-    residual, term = rows.residual, design.residual
-    assert residual is not None
-    assert term is not None
-    covariates = (values if own.of_fitted else v for own, v in zip(term.variance, residual.covariates))
-    return replace(rows, residual=replace(residual, covariates=tuple(covariates)))
 
 
 def refit_structured(
