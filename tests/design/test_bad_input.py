@@ -96,7 +96,7 @@ CASES = [
         "y ~ x + (x | g)",
         {},
         DataError,
-        r"\(\(Intercept\) \+ x \| g\) has 24 random effects",
+        r"\(1 \+ x \| g\) has 24 random effects",
     ),
     ("constant response", change(y=3.0), "y ~ x + (1 | g)", {}, DataError, "response 'y' is constant"),
     (

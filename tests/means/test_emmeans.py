@@ -417,3 +417,20 @@ def test_a_trend_has_the_slope_of_the_offset(response):
     if response != "Reaction":
         back, other = (one.emtrends("f", "Days", type="response").frame["estimate"] for one in (fit, plain))
         np.testing.assert_allclose(back, other, rtol=1e-5)
+
+
+def test_levels_and_names_of_odd_kinds():
+    """Levels that are tuples, numbers as text in other digits, a factor with a tilde in its name."""
+    rng = np.random.default_rng(4)
+    k = np.arange(48) % 3
+    data = pd.DataFrame({"y": rng.normal(size=48), "g": np.repeat(range(8), 6), "k": k})
+    wanted = henderson.lmer("y ~ factor(k) + (1 | g)", data).emmeans("k", at={"k": [2, 0]})
+    pairs = np.empty(48, object)
+    pairs[:] = [("a", int(i)) for i in k]
+    for values, last, first in ((pairs, ("a", 2), ("a", 0)), (k / 2, 1.0, 0.0)):
+        fit = henderson.lmer("y ~ factor(`k~1`) + (1 | g)", data.assign(**{"k~1": values}))
+        means = fit.emmeans("k~1", at={"k~1": [last, first]})
+        np.testing.assert_allclose(means.frame["estimate"], wanted.frame["estimate"])
+        for one, other in ((last, first), (f"{last}", f"{first}")):
+            difference = means.contrasts({"d": {one: 1, other: -1}}).frame["estimate"]
+            np.testing.assert_allclose(difference, -np.diff(wanted.frame["estimate"]))

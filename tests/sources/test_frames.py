@@ -1,5 +1,7 @@
 """Tables of any make give the design of the same data in pandas."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import polars
@@ -8,7 +10,8 @@ import pytest
 
 from formula_cases import table
 from henderson.design.from_formula import design_from_formula
-from henderson.errors import DataError
+from henderson.design.replay import new_columns
+from henderson.errors import DataError, FormulaError
 
 KINDS = {
     "pandas": lambda data: data,
@@ -74,3 +77,35 @@ def test_missing_rows_are_dropped_together(kind):
     np.testing.assert_array_equal(rows.positions, np.delete(np.arange(48), range(3, 8)))
     with pytest.raises(DataError, match=r"'x' \(1\), 'a' \(1\), 'c' \(1\), 'g' \(1\), 'w' \(1\)"):
         design_from_formula("y ~ x + a + c + (1 | g)", frame, weights="w", missing="raise")
+
+
+def test_labels_that_are_not_text():
+    """A table from a matrix, a pivot or an aggregation has numbers, dates or tuples for labels."""
+    data = table()[["y", "x", "g"]].assign(w=2.0)
+    wanted = design_from_formula("y ~ x + (1 | g)", data, weights="w")
+    for labels, formula, weights in (
+        ([0, 1, 2, 3], "`0` ~ `1` + (1 | `2`)", 3),
+        ([("rt", "mean"), ("x", ""), ("g", None), ("w", 1)], "rt_mean ~ x + (1 | g)", ("w", 1)),
+        (list(pd.date_range("2020-01-01", periods=4)), "`2020-01-01 00:00:00` ~ `2020-01-02 00:00:00` + (1|a)", "w_1"),
+    ):
+        named = data.set_axis(pd.Index(labels, tupleize_cols=False), axis=1)
+        if weights == "w_1":
+            named = named.rename(columns={labels[2]: "a", labels[3]: ("w", 1)})
+        for frame in (named, dict(named.items())):
+            design, rows = design_from_formula(formula, frame, weights=weights)
+            np.testing.assert_array_equal(rows.X, wanted[1].X)
+            np.testing.assert_array_equal(rows.y, wanted[1].y)
+            np.testing.assert_array_equal(rows.weights, wanted[1].weights)
+            np.testing.assert_array_equal(new_columns(design, frame, [None]).X, wanted[1].X)
+    design, _ = design_from_formula("`0` ~ `1`", data.set_axis(range(4), axis=1), groups=2)
+    assert design.terms[0].group == "2"
+    with pytest.raises(FormulaError, match="no column 'y': there are '0', '1'"):
+        design_from_formula("y ~ `1` + (1 | `2`)", data.set_axis(range(4), axis=1))
+    with pytest.raises(DataError, match="2 columns named '1'"):
+        design_from_formula("`0` ~ `1` + (1 | `2`)", data.set_axis([0, 1, 2, "1"], axis=1))
+
+
+def test_fractions_are_no_levels():
+    data = table().assign(x=lambda d: [Fraction(int(10 * v), 3) for v in d["x"]])
+    with pytest.raises(DataError, match="'x' holds numbers as Python objects"):
+        design_from_formula("y ~ x + (1 | g)", data)

@@ -12,6 +12,7 @@ from henderson.contract.constraints import is_fixed
 from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import layout_of
+from henderson.design.term_text import effects_as_bar
 from henderson.errors import DataError, ValueWarning, users_level
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import FactorSpec
@@ -117,7 +118,7 @@ def check_terms(
             )
         elif strict and effects >= n and holds_independence(term):
             _react(
-                f"the term ({' + '.join(term.names)} | {term.group}) has {effects} random effects "
+                f"the term {effects_as_bar(term)} has {effects} random effects "
                 f"({term.n_columns} for each of {levels} levels) and there are {n} rows: "
                 "its covariance and the residual variance cannot be told apart" + hint,
                 check_identified,

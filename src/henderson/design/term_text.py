@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import compress
 
-from henderson.contract.design import Design
+from henderson.contract.design import Design, RandomTerm
 from henderson.design.intercept import intercept_at
 from henderson.formula.bar_kinds import bar_text
 from henderson.formula.terms import shown
@@ -59,6 +59,19 @@ def spellings(design: Design, k: int) -> list[str]:
                 found += [own, ["1", *own]] if own else [["1"]]
     found.append(_columns(term.names))
     return [bar_text(term.structure, " + ".join(one), term.group) for one in found]
+
+
+def effects_as_bar(term: RandomTerm) -> str:
+    """A term as a bar of its columns, where there is no design yet.
+
+    Examples
+    --------
+    >>> from henderson import datasets
+    >>> from henderson.design.from_formula import design_from_formula
+    >>> effects_as_bar(design_from_formula("Reaction ~ 1 + (Days | Subject)", datasets.load("sleepstudy"))[0].terms[0])
+    '(1 + Days | Subject)'
+    """
+    return bar_text(term.structure, " + ".join(_columns(term.names)), term.group)
 
 
 def _columns(names: Sequence[str]) -> list[str]:

@@ -87,6 +87,7 @@ def make_plan(
         As for `design_from_formula`.
     residual : ParsedResidual, optional
     """
+    groups, weights, offset = table.named(groups), table.named(weights), table.named(offset)
     bars, given = list(parsed.bars), {}
     own = groups_column = None
     if vc_formula is not None and not isinstance(vc_formula, Mapping):
@@ -205,7 +206,7 @@ def _varying(bar: Bar, table: Table) -> tuple[Term, ...]:
 
 def _name_in_new_data(given: Any, values: Array, table: Table) -> str | None:
     """The name of a Series that was given, unless the table's column of that name is another."""
-    name = getattr(given, "name", None)
+    name = table.named(getattr(given, "name", None))
     if not isinstance(name, str):
         return None
     return name if name not in table or pd.Series(values).equals(pd.Series(table[name])) else None

@@ -121,7 +121,7 @@ def _word(text: str, i: int) -> Token:
     if char == "`":
         end = text.find("`", i + 1)
         if end < 0:
-            raise FormulaError(f"unclosed ` at position {i} of {text!r}")
+            raise FormulaError(f"unclosed ` at position {i} of {text!r}; a name with ` in it stands in Q('…')")
         if end == i + 1:
             raise FormulaError(f"no name between the backticks at position {i} of {text!r}")
         return Token("quoted", text[i + 1 : end], i, end + 1)

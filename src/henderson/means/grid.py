@@ -25,6 +25,7 @@ from henderson.formula.evaluate import replay
 from henderson.formula.tokens import bare
 from henderson.means.nesting import nesting
 from henderson.means.variables import find_variable
+from henderson.sources.columns import to_array
 from henderson.sources.factors import match, plain_label
 
 #: a grid with more rows than this is refused
@@ -197,7 +198,8 @@ def _chosen(at: Mapping[str, Any], design: Design, fixed: Sequence[str]) -> dict
         name = find_variable(given, names, terms.expressions)
         if name is None:
             raise ValueError(f"at: the fixed part has no variable {given!r}; it has {', '.join(fixed) or 'none'}")
-        chosen = pd.Index(np.atleast_1d(np.asarray(values)))
+        listed = values if pd.api.types.is_list_like(values) else [values]
+        chosen = pd.Index(to_array(listed, f"at[{given!r}]"), tupleize_cols=False)
         if terms.expressions.get(name) == (bare(given),):
             chosen = _through(design, name, bare(given), chosen)
         out[name] = chosen.unique()

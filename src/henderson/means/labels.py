@@ -62,8 +62,9 @@ class Labels:
         """
         if isinstance(name, str) and name in self.texts:
             return self.texts.index(name)
-        wanted = name if isinstance(name, tuple) else (name,)
-        for same in (lambda a, b: type(a) is not bool and a == b, lambda a, b: written(a) == written(b)):
+        size = len(self.values[0]) if self.values else 0
+        wanted = name if isinstance(name, tuple) and len(name) == size else (name,)
+        for same in (lambda a, b: type(a) is not bool and a == b, lambda a, b: written(a) == written(b), _same_number):
             found = [
                 k
                 for k, own in enumerate(self.values)
@@ -101,6 +102,11 @@ def free_name(name: str, taken: Container[Any]) -> str:
         number += 1
         out = f"{name}{number}"
     return out
+
+
+def _same_number(level: Any, text: Any) -> bool:
+    """Whether `text` is a level that is a number, in other digits: "2.0" is 2."""
+    return isinstance(text, str) and _is_number(text) and _is_number(str(level)) and float(text) == float(str(level))
 
 
 def _is_number(text: str) -> bool:

@@ -29,7 +29,7 @@ def split_specs(
             raise ValueError("give by, or | in specs, not both")
         cut = _outside_quotes(specs).index("|")
         specs, by = specs[:cut], specs[cut + 1 :]
-    if isinstance(specs, str) and (asked := _before_tilde(specs)):
+    if isinstance(specs, str) and specs not in grid.values and (asked := _before_tilde(specs)):
         raise ValueError(f"contrasts are asked for afterwards: emmeans(…).contrasts({asked!r}), not {specs!r}")
     first = [variable(name, grid) for name in _names(specs, grid)]
     second = [variable(name, grid) for name in _names(() if by is None else by, grid)]

@@ -22,6 +22,7 @@ from henderson.inference.contrast_rows import needs_dropped
 from henderson.inference.fit_moments import FitMoments
 from henderson.sources.columns import to_array
 from henderson.sources.factors import differ_in_type, match, unknown_levels
+from henderson.sources.frames import is_matrix
 
 FloatArray = np.ndarray
 
@@ -138,7 +139,7 @@ def read_targets(
     specs = fit.design.specs
     if specs is not None and exog_re is not None:
         raise ValueError("exog_re= goes with a model made of arrays; here its columns are made from the table")
-    if specs is not None and transform and not isinstance(newdata, np.ndarray):
+    if specs is not None and transform and not is_matrix(newdata):
         rows = new_columns(fit.design, newdata, wanted, groups=groups, offset=offset)
         return Targets(rows.X, _mean(fit, rows.X) + rows.offset, rows.terms)
     X = given_columns(newdata, fit.design.x_names, "exog")

@@ -31,7 +31,7 @@ from henderson.prediction.structured_bootstrap import structured_pivots
 from henderson.prediction.structured_errors import OBSERVED, StructuredErrors
 from henderson.sources.columns import to_array
 from henderson.sources.factors import differ_in_type, match, unknown_levels
-from henderson.sources.frames import read_table
+from henderson.sources.frames import is_matrix, read_table
 
 FloatArray = np.ndarray
 
@@ -136,7 +136,7 @@ def places_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRow
         places = fit.observed_for("predict() without new data").residual
         assert places is not None
         return places
-    if fit.design.specs is None or isinstance(newdata, np.ndarray):
+    if fit.design.specs is None or is_matrix(newdata):
         raise DataError("predictions with the residuals' structure need a table that has its columns")
     places = new_residual_rows(fit.design, newdata)
     if places.where.ndim == 1 and (places.where < 0).any():

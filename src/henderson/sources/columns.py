@@ -6,6 +6,7 @@ zones, and numbers with missing entries: integers must not become floats, or ids
 
 from __future__ import annotations
 
+import numbers as numbers_of_python
 from collections.abc import Sequence
 from typing import Any
 
@@ -218,7 +219,7 @@ def kind_of(values: Array) -> str:
                 "date": "time",
                 "time": "time",
                 "timedelta": "time",
-            }.get(inferred, "number objects" if inferred in numbers else "objects")
+            }.get(inferred, "number objects" if inferred in numbers or _are_numbers(values) else "objects")
         return kind
     if isinstance(dtype, pd.CategoricalDtype):
         return "category"
@@ -233,6 +234,12 @@ def kind_of(values: Array) -> str:
     if isinstance(dtype, pd.ArrowDtype) and dtype.kind not in "mM" and "date" not in str(dtype):
         return "objects"
     return "time"
+
+
+def _are_numbers(values: np.ndarray) -> bool:
+    """Whether objects are numbers of types that pandas does not tell apart, as fractions are."""
+    there = values[~pd.isna(values)]
+    return len(there) > 0 and all(isinstance(value, numbers_of_python.Number) for value in there)
 
 
 def find_missing(values: Array) -> np.ndarray | None:

@@ -15,7 +15,7 @@ from henderson.errors import DataError
 from henderson.sources.arrow import is_arrow, read_arrow
 from henderson.sources.columns import Array, from_narwhals, to_array
 from henderson.sources.mapping import is_mapping, read_mapping
-from henderson.sources.table import Table
+from henderson.sources.table import Table, named
 
 
 def read_table(data: Any) -> Table:
@@ -42,7 +42,12 @@ def read_table(data: Any) -> Table:
 
 
 def _read_pandas(data: pd.DataFrame) -> Table:
-    return Table(data.columns, len(data), data.index, lambda name: to_array(data[name], name), True)
+    if data.columns.inferred_type == "string":
+        return Table(data.columns, len(data), data.index, lambda name: to_array(data[name], name), True)
+    names, texts = named(data.columns)
+    return Table(
+        names, len(data), data.index, lambda name: to_array(data.iloc[:, names.index(name)], name), True, texts
+    )
 
 
 def _read_records(data: np.ndarray) -> Table:
@@ -80,6 +85,11 @@ READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Table]], ...] = (
 )
 
 
+def is_matrix(data: Any) -> bool:
+    """Whether it is an array without names of columns: a matrix or a column, no table."""
+    return isinstance(data, np.ndarray) and not data.dtype.names
+
+
 Make = Literal["pandas", "polars", "pyarrow"]
 
 
@@ -107,7 +117,7 @@ def like(data: Any, values: np.ndarray, names: Sequence[str]) -> Any:
     0  3.0
     1  4.0
     """
-    if isinstance(data, np.ndarray) and not data.dtype.names:
+    if is_matrix(data):
         return values
     if is_arrow(data):
         import pyarrow
@@ -129,8 +139,7 @@ def table_like(data: Any, values: np.ndarray, names: Sequence[str]) -> Any:
 
 def labels_of(data: Any) -> pd.Index | None:
     """The index of a table's rows; None for what has none."""
-    is_array = isinstance(data, np.ndarray) and not data.dtype.names
-    return None if is_array or not hasattr(data, "__len__") else read_table(data).index
+    return None if is_matrix(data) or not hasattr(data, "__len__") else read_table(data).index
 
 
 def column_like(data: Any, values: np.ndarray) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 from henderson.errors import DataError
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import to_array
-from henderson.sources.table import Table
+from henderson.sources.table import Table, named
 
 
 def is_mapping(data: Any) -> bool:
@@ -39,9 +39,15 @@ def read_mapping(data: Mapping[str, Any]) -> Table:
         common = max(set(lengths.values()), key=list(lengths.values()).count)
         name = next(name for name, length in lengths.items() if length != common)
         raise DataError(f"column {name!r} has {lengths[name]} rows, the others {common}")
+    names, texts = named(data)
+    columns = dict(zip(names, data, strict=True)) if texts else None
+
+    def column(name: str) -> Any:
+        return data[name if columns is None else columns[name]]
+
     if index is None:
-        return Table(tuple(data), n, pd.RangeIndex(n), lambda name: to_array(data[name], name))
-    return Table(tuple(data), n, index, lambda name: aligned(data[name], index, name), True)
+        return Table(names, n, pd.RangeIndex(n), lambda name: to_array(column(name), name), texts=texts)
+    return Table(names, n, index, lambda name: aligned(column(name), index, name), True, texts)
 
 
 def _length(values: Any, name: str) -> int:

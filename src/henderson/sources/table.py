@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -29,6 +29,8 @@ class Table:
         Name to column.
     labelled : bool
         Whether the data has an index of its own (else `index` counts the rows).
+    texts : dict, optional
+        Labels that are not text (numbers, dates, tuples) and the names that they go by, which are in `labels`.
     """
 
     labels: tuple[Any, ...] | pd.Index
@@ -36,6 +38,14 @@ class Table:
     index: pd.Index
     read: Callable[[str], Array]
     labelled: bool = False
+    texts: dict[Any, str] = field(default_factory=dict)
+
+    def named(self, given: Any) -> Any:
+        """The name that a column goes by where `given` is its label in the data; else `given`."""
+        try:
+            return self.texts.get(given, given) if self.texts else given
+        except TypeError:  # arrays, Series and lists are columns themselves
+            return given
 
     @lazy
     def names(self) -> tuple[Any, ...]:
@@ -58,6 +68,34 @@ class Table:
         if count > 1:
             raise DataError(f"the data has {count} columns named {name!r}")
         return self.read(name)
+
+
+def label_text(label: Any) -> str:
+    """The name that a column goes by in formulas: text is its own; several levels of pandas are joined by ``_``.
+
+    Examples
+    --------
+    >>> label_text("x"), label_text(2), label_text(("rt", "mean")), label_text(("rt", ""))
+    ('x', '2', 'rt_mean', 'rt')
+    """
+    if isinstance(label, str):
+        return label
+    if isinstance(label, tuple):
+        return "_".join(label_text(part) for part in label if part is not None and part != "")
+    return str(label)
+
+
+def named(labels: Iterable[Any]) -> tuple[tuple[str, ...], dict[Any, str]]:
+    """What `Table` has for `labels` and `texts`, of labels of any type.
+
+    Examples
+    --------
+    >>> named(["y", 0])
+    (('y', '0'), {0: '0'})
+    """
+    given = tuple(labels)
+    names = tuple(label_text(label) for label in given)
+    return names, {label: name for label, name in zip(given, names, strict=True) if not isinstance(label, str)}
 
 
 def unknown_column(name: str, names: Iterable[Any]) -> str:
