@@ -31,11 +31,13 @@ from henderson.numerics.extents import Extents
 from henderson.sources.columns import Array, find_missing, kind_of, settle
 from henderson.sources.factors import Crossing
 from henderson.sources.streams.distinct import Distinct, Kinds, joined
-from henderson.sources.streams.source import Part, Source, Spread, reduced
+from henderson.sources.streams.source import Part, Source, Spread, in_parts_of, reduced
 from henderson.sources.table import Table
 
 #: rows of a column that is held in memory while an expression learns from it
 HELD = 100_000_000
+#: rows of which the first complete ones are looked at
+FIRST = 1 << 16
 
 Columns = dict[str, Array]
 GroupName = tuple[str, ...]
@@ -87,7 +89,7 @@ class Learned:
 def peek(source: Source, variables: tuple[str, ...], kinds: Kinds) -> Columns:
     """The first rows in which nothing is missing (a column that is all missing at first is looked for further on)."""
     held: list[Columns] = []
-    for part in source.parts(variables):
+    for part in in_parts_of(source, FIRST).parts(variables):
         columns = {name: part.table[name] for name in variables}
         for name, values in columns.items():
             kinds.check(name, values, part.where)
@@ -285,6 +287,6 @@ def table_of(source: Source) -> Table:
         return source.first
 
     def read(name: str) -> Array:
-        return next(part.table[name] for part in source.parts((name,)))
+        return next(part.table[name] for part in in_parts_of(source, FIRST).parts((name,)))
 
     return Table(source.names, -1, pd.RangeIndex(0), read)

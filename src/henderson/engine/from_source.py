@@ -36,10 +36,12 @@ from henderson.formula.plan import Plan, make_plan, with_diagonal_bars
 from henderson.progress import progress_bar
 from henderson.sources.streams.distinct import Kinds
 from henderson.sources.streams.registry import open_source
-from henderson.sources.streams.source import Source, reduced
+from henderson.sources.streams.source import Source, in_parts_of, reduced
 
 #: passes that correct what was learned
 CORRECTIONS = 3
+#: rows of a part at the least, and for each level
+SHORT, EACH = 1 << 16, 4
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def summed(
         reader = Reader.of(plan, seen, known, names, formula, order)
         with rows_bar("Summing, rows", source, progress) as tell:
             summing = Summing.of(reader, seen, _blocks(source, reader))
-            done = reduced(source, reader.plan.variables, summing, tell)
+            done = reduced(_in_parts(source, reader), reader.plan.variables, summing, tell)
         one = done.tally
         if missing != "drop" and one.n_missing:
             raise DataError(f"missing values in {one.n_missing} rows")
@@ -153,6 +155,12 @@ def summed(
         cross = CrossProducts.of(design, rows, blocks, basis)
     sums = SummedRows(design, cross, blocks, basis, totals, one.sums)
     return replace(rows, sums=sums, counts=one.groups)
+
+
+def _in_parts(source: Source, reader: Reader) -> Source:
+    """In parts of a few rows for each level: sums by level go through all of them in every part."""
+    levels = max((term.n_levels for term in reader.design.terms), default=0)
+    return in_parts_of(source, max(EACH * levels, SHORT))
 
 
 def _blocks(source: Source, reader: Reader) -> Blocks:

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.rows import Rows
-from henderson.design.learning import Witness, complete_rows
+from henderson.design.learning import FIRST, Witness, complete_rows
 from henderson.design.streamed import Reader, Tally, rows_of
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Sums, parts_of
-from henderson.engine.sums.one_pass import FIRST, OnePass, Totals, guessed, in_exact_basis
+from henderson.engine.sums.one_pass import OnePass, Totals, guessed, in_exact_basis
 from henderson.numerics.overlap import work_beside
 from henderson.numerics.threads import blas_threads
 from henderson.sources.streams.distinct import Kinds

@@ -291,3 +291,28 @@ def test_folders_of_several_formats(tmp_path: Path) -> None:
     csv.write_csv(arrow(table()), tmp_path / "x.csv")
     with pytest.raises(DataError, match="several formats"):
         lmer(FORMULA, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_files_give_parts_as_long_as_asked(tmp_path, kind):
+    """Of a row group, too, only so many rows at a time; what the files were like is still known."""
+    data = table()
+    path = tmp_path / f"one.{kind}"
+    (parquet.write_table if kind == "parquet" else feather.write_feather)(arrow(data), path)
+    source = source_module.in_parts_of(open_source(str(path)), 250)
+    sizes = [part.table.n for part in source.parts(("y", "a"))]
+    assert max(sizes) <= 250
+    assert sum(sizes) == len(data)
+    np.testing.assert_array_equal(np.concatenate([part.table["y"] for part in source.parts(("y",))]), data["y"])
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(DataError, match="changed while it was read"):
+        list(source.parts(("y",)))
+
+
+def test_a_column_of_lists_is_read_beside_others(tmp_path):
+    path = tmp_path / "one.parquet"
+    data = table().dropna()
+    parquet.write_table(arrow(data).append_column("several", pyarrow.array([[1.0, 2.0]] * len(data))), path)
+    assert lmer("y ~ x + (1 | g)", str(path)).deviance == pytest.approx(lmer("y ~ x + (1 | g)", data).deviance)
+    with pytest.raises(DataError, match="several"):
+        lmer("y ~ several + (1 | g)", str(path))

@@ -17,7 +17,7 @@ import pandas as pd
 
 from henderson.contract.design import Design
 from henderson.design.checks import Reaction, check_contrasts
-from henderson.design.learning import Seen, learned, peek
+from henderson.design.learning import FIRST, Seen, learned, peek
 from henderson.design.random_terms import RandomSpec
 from henderson.design.streamed import check_rows_of, design_of, without
 from henderson.engine.fit import in_user_units
@@ -29,7 +29,7 @@ from henderson.engine.sharded.point import ELSEWHERE, ShardedCriterion, ShardedE
 from henderson.engine.summed import SummedRows
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import columns_between, roots_between
-from henderson.engine.sums.one_pass import FIRST, guessed, in_exact_basis
+from henderson.engine.sums.one_pass import guessed, in_exact_basis
 from henderson.errors import DataError, FormulaError
 from henderson.formula.environment import Env, Environment
 from henderson.formula.plan import with_diagonal_bars

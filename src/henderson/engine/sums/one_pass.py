@@ -35,8 +35,6 @@ FloatArray = np.ndarray
 SAFE = 1e-3
 #: least squared pivot of the first rows from which columns are summed as they are
 PLAIN = 0.01
-#: rows that the guess is made of
-FIRST = 1 << 16
 
 
 @dataclass

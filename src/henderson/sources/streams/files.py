@@ -10,7 +10,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -149,10 +149,13 @@ class Files:
     fragments : tuple of pyarrow fragments
         One a file.
     title : str
+    rows : int, or None
+        Of one part; None: `source.PART`.
     """
 
     fragments: tuple[Any, ...]
     title: str
+    rows: int | None = None
 
     again = True
 
@@ -179,6 +182,12 @@ class Files:
         except _failures() as error:
             raise DataError(f"cannot read {_path(fragment)}: {first_line(error)}") from error
 
+    def in_parts_of(self, rows: int) -> Files:
+        """See `Sized`; what the files were like is known."""
+        other = replace(self, rows=rows)
+        other.__dict__["seen"] = self.seen
+        return other
+
     def held(self, columns: Sequence[str] | None) -> AbstractContextManager[Source]:
         """Itself."""
         return nullcontext(self)
@@ -194,7 +203,7 @@ class Files:
                 if name not in there:
                     raise DataError(f"{where}: {unknown_column(name, there)}")
             try:
-                for table in gathered(_batches(fragment, there, columns)):
+                for table in gathered(_batches(fragment, there, columns, self.rows or source.PART), self.rows):
                     yield Part(read_arrow(table), where, table)
             except _failures() as error:
                 raise DataError(f"cannot read {where}: {first_line(error)}") from error
@@ -205,28 +214,23 @@ class Files:
             raise DataError(f"{path} changed while it was read: fit again")
 
 
-def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str]) -> Iterator[Any]:
+def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows: int) -> Iterator[Any]:
+    """Record batches. Of a Parquet file at hand the pages are decoded as they are read: else a row group is decoded as
+    a whole, in memory that the system clears and gives for each of them."""
     import pyarrow
+    from pyarrow import dataset, parquet
 
     schema = pyarrow.schema(list(there.items()))
-    return fragment.to_batches(
-        schema=schema,
-        columns=list(columns),
-        batch_size=source.PART,
-        batch_readahead=1,
-        fragment_readahead=1,
-        fragment_scan_options=_scanning(fragment),
+    if isinstance(fragment, dataset.ParquetFileFragment) and fragment.filesystem.type_name == "local":
+        in_file = fragment.physical_schema
+        if all(name in in_file.names and not pyarrow.types.is_nested(in_file.field(name).type) for name in columns):
+            groups = [group.id for group in fragment.row_groups]
+            with parquet.ParquetFile(fragment.path) as file:
+                yield from file.iter_batches(rows, row_groups=groups, columns=list(columns), use_threads=False)
+            return
+    yield from fragment.to_batches(
+        schema=schema, columns=list(columns), batch_size=rows, batch_readahead=1, fragment_readahead=1
     )
-
-
-def _scanning(fragment: Any) -> Any:
-    """How a file is read: of a Parquet file at hand the pages as they are decoded. Elsewhere whole columns come in one
-    request; at hand that is memory that the system clears and gives for each of them, half a pass's time there."""
-    from pyarrow import dataset
-
-    if not isinstance(fragment, dataset.ParquetFileFragment) or fragment.filesystem.type_name != "local":
-        return None
-    return dataset.ParquetFragmentScanOptions(pre_buffer=False)
 
 
 def _columns(fragment: Any) -> dict[str, Any]:

@@ -98,6 +98,20 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Sized(Source, Protocol):
+    """Rows of which one can say how many a part has."""
+
+    def in_parts_of(self, rows: int) -> Source:
+        """The same, read so many rows at a time."""
+
+
+def in_parts_of(source: Source, rows: int) -> Source:
+    """A source in parts of so many rows, `PART` at the most, where it can be read so: what is new memory for each part
+    is cleared by the system first, so parts are no longer than what is done with them asks for."""
+    return source.in_parts_of(min(rows, PART)) if isinstance(source, Sized) else source
+
+
+@runtime_checkable
 class Spread(Source, Protocol):
     """Rows that live with several workers, and are summed where they live.
 
