@@ -94,11 +94,11 @@ GRAPHS: dict[str, Callable[[int], Edges]] = {
 }
 
 
-def make(graph: str, n: int) -> pd.DataFrame:
-    """A row for every edge."""
+def make(graph: str, n: int, times: float = 1.0) -> pd.DataFrame:
+    """A row for every edge; effects are multiplied by `times`."""
     (a, b), rng = GRAPHS[graph](n), np.random.default_rng(0)
     x, u, v = rng.normal(size=len(a)), rng.normal(size=a.max() + 1), rng.normal(size=b.max() + 1)
-    return pd.DataFrame({"y": 1 + 0.5 * x + u[a] + v[b] + rng.normal(size=len(a)), "x": x, "a": a, "b": b})
+    return pd.DataFrame({"y": 1 + 0.5 * x + times * (u[a] + v[b]) + rng.normal(size=len(a)), "x": x, "a": a, "b": b})
 
 
 def measured(graph: str, n: int, iterate: bool) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,11 @@ import pandas as pd
 import pytest
 
 import henderson
+from henderson.design.from_formula import design_from_formula
+from henderson.engine.criterion import Criterion
 from henderson.engine.factor.iterative.rest import Probes
 from henderson.engine.factor.iterative.system import IterativeSystem
+from henderson.engine.search.monte_carlo import Spread
 from henderson.errors import SingularMatrixWarning
 
 #: Monte-Carlo standard errors within which an estimate is to be: seeds are fixed, so this does not fail by chance
@@ -75,6 +79,48 @@ def test_it_agrees_with_the_factor_within_its_stated_error(name: str) -> None:
     for one, other, error in zip(found.engine.lam, exact.engine.lam, found.engine.optimum.monte_carlo.covariances):
         gap = found.sigma**2 * one @ one.T - exact.sigma**2 * other @ other.T
         assert (np.abs(gap) < SIGMAS * error + 1e-5 * (exact.sigma**2 + np.abs(gap + other @ other.T))).all()
+
+
+def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours on a square grid of which every other node is a level of either factor."""
+    node = np.arange(size * size).reshape(size, size)
+    one = np.concatenate([node[:, :-1].ravel(), node[:-1].ravel()])
+    other = np.concatenate([node[:, 1:].ravel(), node[1:].ravel()])
+    odd = (one // size + one) % 2 == 1
+    return np.where(odd, other, one), np.where(odd, one, other)
+
+
+GRAPHS = {
+    "grid": _grid(16),
+    "chain": (np.concatenate([np.arange(120), np.arange(1, 121)]), np.tile(np.arange(120), 2)),
+    "two each": (np.repeat(np.arange(150), 2), np.random.default_rng(1).integers(0, 90, 300)),
+    "random": tuple(np.random.default_rng(2).integers(0, 60, (2, 600))),
+    "nearly apart": tuple(
+        np.random.default_rng(3).integers(0, 30, (2, 400)) + 30 * np.repeat([[0, 1]], 200, 1) * [[1], [1]]
+    ),
+}
+
+
+@pytest.mark.parametrize(("theta", "tolerance", "seeds"), [(1.0, 1e-6, 8), (3.0, 1e-6, 4), (1.0, 0.1, 4)])
+def test_twice_the_stated_error_holds_95_percent(theta: float, tolerance: float, seeds: int) -> None:
+    """Graphs times seeds of few probes, as rounds of a search have them; recurrences that end early say what it left.
+
+    `benchmarks.ratings --spread 100` has larger graphs and whole searches."""
+    inside = []
+    for a, b in GRAPHS.values():
+        data = pd.DataFrame({"y": np.random.default_rng(7).normal(size=len(a)), "a": a, "b": b})
+        design = design_from_formula("y ~ 1 + (1 | a) + (1 | b)", data)
+        exact = Criterion.of(*design, rest="exact").at(np.full(2, theta)).deviance
+        iterated = Criterion.of(*design, rest="iterative")
+        system = iterated.system
+        assert isinstance(system, IterativeSystem)
+        for seed in range(seeds):
+            first = system.with_probes(Probes(4, 10_000 * seed + 10)).factor([np.full((1, 1), theta)] * 2).rest
+            probes = replace(first.refreshed(), count=8, tolerance=tolerance)
+            point = replace(iterated, system=system.with_probes(probes)).at(np.full(2, theta))
+            error = Spread.of(point, np.eye(2) * 1e6).deviance
+            inside.append(abs(point.deviance - exact) < 2 * error)
+    assert np.mean(inside) >= 0.95
 
 
 def test_slow_directions_are_not_those_of_the_same_signs() -> None:

@@ -10,7 +10,7 @@ logarithm: exact for what the rule integrates, so that value and derivative are 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,11 +54,23 @@ class Krylov:
         T[:, step[1:], step[:-1]] = T[:, step[:-1], step[1:]] = self.beta[:-1].T
         return np.linalg.eigh(T)
 
+    def shorter(self) -> Krylov:
+        """The same after one step less."""
+        return replace(self, images=self.images[:-1], V=self.V[:-1], alpha=self.alpha[:-1], beta=self.beta[:-1])
+
+    def truncation(self) -> FloatArray:
+        """What the last step added to z' log(B) z of every start, (k,): no less than what all further ones would, where
+        each adds at most half of what the one before did."""
+        if len(self.V) == 1:  # of log(1 + e) the square that one step does not see
+            return np.asarray(0.5 * self.square * (self.beta[0] / self.alpha[0]) ** 2)
+        one, other = (_quadrature(*each.eigen()) for each in (self, self.shorter()))
+        return np.asarray(self.square * np.abs(one - other))
+
     def logarithm(self) -> tuple[FloatArray, FloatArray]:
         """z' log(B) z of every start (k,), and K (k, m, m)."""
         w, s = self.eigen()
         first = s[:, 0]
-        value = self.square * (first**2 * np.log(w)).sum(axis=1)
+        value = self.square * _quadrature(w, s)
         gap = w[:, :, None] - w[:, None]
         near = np.abs(gap) <= 1e-7 * w[:, :, None]
         log = np.log(w)
@@ -66,6 +78,11 @@ class Krylov:
         F = np.where(near, 1.0 / middle, (log[:, :, None] - log[:, None]) / np.where(near, 1.0, gap))
         core = F * first[:, :, None] * first[:, None]
         return value, self.square[:, None, None] * (s @ core @ s.transpose(0, 2, 1))
+
+
+def _quadrature(w: FloatArray, s: FloatArray) -> FloatArray:
+    """Σ_i s_1i² log w_i, (k,)."""
+    return np.asarray((s[:, 0] ** 2 * np.log(w)).sum(axis=1))
 
 
 def lanczos(operator: Deflated, start: FloatArray, tolerance: float) -> Krylov:

@@ -54,6 +54,8 @@ class Probed:
         Σ_j D_j a_j ΛŴΛ' a_j' D_j'.
     steps : int
         Most steps of a recurrence.
+    truncation : (N,) array
+        What the last step of each recurrence added to its log|C|.
     slow : (R, s) array
         Directions found along which B is far from the identity.
     """
@@ -63,6 +65,7 @@ class Probed:
     weighed: list[FloatArray]
     borrowed: FloatArray
     steps: int
+    truncation: FloatArray
     slow: FloatArray
 
 
@@ -106,6 +109,7 @@ def probe(operator: Deflated, z: FloatArray, D: FloatArray, tolerance: float) ->
         [np.concatenate([part.weighed[k] for part in parts], axis=2) for k in blocks],
         np.concatenate([part.borrowed for part in parts], axis=2),
         max(part.steps for part in parts),
+        np.concatenate([part.truncation for part in parts]),
         np.concatenate([part.slow for part in parts], axis=1),
     )
 
@@ -152,7 +156,7 @@ def _block(operator: Deflated, z: FloatArray, D: FloatArray, tolerance: float) -
         first.append(inner[k].sum(axis=2) + np.einsum("abl,bc,cdln->adn", own, lam[:, :, 0], E, optimize=True))
         borrowed += np.einsum("fgabl,abln->fgn", sums[k], turned, optimize=True)
     log_det = scaled.log_det + operator.log_det + value
-    return Probed(log_det, first, weighed, borrowed, len(krylov.V), _found(krylov))
+    return Probed(log_det, first, weighed, borrowed, len(krylov.V), krylov.truncation(), _found(krylov))
 
 
 def _mixed(krylov: Krylov, K: FloatArray) -> Iterator[tuple]:
