@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import reference
 from at_theta import deviance_and_gradient, theta_for
@@ -12,6 +13,7 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.factor import connected as components
 from henderson.engine.factor import product
 from henderson.engine.factor.dense_product import DenseProduct
+from henderson.engine.factor.iterative import pairs as pairs_module
 from henderson.engine.factor.pattern_product import PatternProduct
 from henderson.engine.factor.split_product import SplitProduct
 from henderson.engine.fit import fit_design
@@ -57,3 +59,30 @@ def test_many_components_give_the_answer_of_one(which, monkeypatch):
     for one, other in zip(values[:3], values[3:]):
         for a, b in zip(one, other):
             np.testing.assert_allclose(a, b, atol=1e-9 * np.abs(a).max())
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.2])
+@pytest.mark.parametrize("q", [1, 2])
+def test_one_piece_is_found_without_a_graph(density, q, monkeypatch):
+    """Levels that a few rounds reach from one are in one piece; where they do not reach, the graph says."""
+    rng, levels = np.random.default_rng(3), 60
+    met = rng.random((80, levels)) < density
+    met[rng.integers(80, size=levels), np.arange(levels)] = True  # no level without rows
+    pairs = sparse.csr_array(np.repeat(met, q, axis=1).astype(float))
+    own = sparse.csr_array(sparse.block_diag([np.ones((q, q))] * levels))
+    plain = components.components([pairs], own, [(q, levels)])
+    monkeypatch.setattr(components, "MANY", 0)
+    asked = components.components([pairs], own, [(q, levels)])
+    assert [place.shape for place in asked] == [place.shape for place in plain]
+    assert (len(plain) == 1) is (density == 0.2)
+    assert components._is_reached(pairs, np.repeat(np.arange(levels), q)) is (density == 0.2)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_squares_are_made_of_some_rows_at_a_time(piece, monkeypatch):
+    monkeypatch.setattr(pairs_module, "PIECE", piece)
+    rng = np.random.default_rng(4)
+    dense = rng.normal(size=(9, 5)) * (rng.random((9, 5)) < 0.4)
+    dense[[0, 3, 8]] = 0.0
+    v = rng.normal(size=5)
+    np.testing.assert_allclose(pairs_module._squared_times(sparse.csr_array(dense), v), dense**2 @ v, atol=1e-14)

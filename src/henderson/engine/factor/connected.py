@@ -14,6 +14,9 @@ from henderson.engine.factor.places import ComponentColumns, ComponentShape
 
 #: up to this many effects one dense matrix is cheaper than any structure
 SMALL = 48
+#: pairs from which it is asked first whether all is in one piece, and rounds that may take: of many pairs SciPy's graph
+#: takes several times the memory that they do
+MANY, ROUNDS = 100_000, 8
 
 
 def whole(sizes: list[tuple[int, int]]) -> ComponentColumns:
@@ -30,6 +33,8 @@ def components(
     if R <= SMALL:
         return [whole(sizes)]
     level_of = _levels(sizes)  # (R,) level, numbered through all blocks
+    if zr and zr[0].nnz > MANY and _is_reached(zr[0], level_of):
+        return [whole(sizes)]
     count, label = _connect(zr, rr, level_of, sum(levels for _, levels in sizes))
     if count == 1:
         return [whole(sizes)]
@@ -94,6 +99,24 @@ def _levels(sizes: list[tuple[int, int]]) -> np.ndarray:
 
 def _columns(first: np.ndarray, levels: np.ndarray, block_of: np.ndarray, sizes: list[tuple[int, int]]) -> np.ndarray:
     return np.concatenate([first[level] + np.arange(sizes[block_of[level]][0]) for level in levels])
+
+
+def _is_reached(pairs: sparse.csr_array, level_of: np.ndarray) -> bool:
+    """Whether from one level of the front all levels of the rest are reached, through others of the front, in a few
+    rounds; `pairs` (J, R) says which meet."""
+    met = sparse.csr_array((np.ones(pairs.nnz, np.float32), pairs.indices, pairs.indptr), shape=pairs.shape)
+    largest = int(np.diff(pairs.indptr).argmax())
+    front = np.zeros(pairs.shape[0], np.float32)
+    front[largest] = 1.0
+    reached = np.zeros(level_of[-1] + 1, bool)
+    for _ in range(ROUNDS):
+        before = np.count_nonzero(reached)
+        reached[level_of[(met.T @ front) > 0]] = True
+        count = np.count_nonzero(reached)
+        if count in (before, len(reached)):
+            break
+        front = ((met @ reached[level_of].astype(np.float32)) > 0).astype(np.float32)
+    return bool(reached.all())
 
 
 def _connect(

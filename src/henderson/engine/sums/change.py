@@ -70,8 +70,11 @@ def in_basis(cross: CrossProducts, blocks: Blocks, old: Basis, new: Basis) -> Cr
         rr.sort_indices()
         rx = wide.T @ rx @ K
         if zr:
-            turned = [sparse.csr_array(one @ wide) for one in zr]
-            zr = _mixed(turned, turns[blocks.front])  # type: ignore[index]  # there is a front where zr is not empty
+            R = turns[blocks.front]  # type: ignore[index]  # there is a front where zr is not empty
+            if all(block.q == 1 for block in blocks.blocks):
+                zr = [_scaled(zr[0], R[0, 0] * wide.diagonal())]
+            else:
+                zr = _mixed([sparse.csr_array(one @ wide) for one in zr], R)
     return replace(cross, xy=(xy + xy.T) / 2, zz=zz, zx=zx, zr=zr, rr=rr, rx=np.asarray(rx))
 
 
@@ -79,6 +82,13 @@ def both(stack: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     """left' S_j right of every level, (a, b, J)."""
     half = np.tensordot(left, stack, (0, 0))  # (a, m, J)
     return np.ascontiguousarray(np.tensordot(right, half, (0, 1)).transpose(1, 0, 2))
+
+
+def _scaled(one: sparse.csr_array, by: FloatArray) -> sparse.csr_array:
+    """Columns multiplied by numbers (R,); the pattern is not copied."""
+    data = by[one.indices]
+    data *= one.data
+    return sparse.csr_array((data, one.indices, one.indptr), shape=one.shape)
 
 
 def _mixed(parts: list[sparse.csr_array], R: FloatArray) -> list[sparse.csr_array]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -233,10 +233,11 @@ class Sums:
         return out
 
     def _all_pairs(self) -> list[sparse.csr_array]:
-        """The sparse sums of all parts."""
-        if not self.pairs:
-            return []
-        return reduce(lambda one, other: [a + b for a, b in zip(one, other)], (pair for _, pair in self.pairs))
+        """The sparse sums of all parts, which are kept in their place."""
+        while len(self.pairs) > 1:
+            (n, last), (size, before) = self.pairs.pop(), self.pairs.pop()
+            self.pairs.append((n + size, [one + other for one, other in zip(before, last)]))
+        return self.pairs[0][1] if self.pairs else []
 
     def _merge(self, new: list[sparse.csr_array]) -> None:
         """Keep sums of 1, 2, 4, … parts, so that an entry is copied as often as the number of parts can be halved."""

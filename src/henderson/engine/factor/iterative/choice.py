@@ -95,7 +95,7 @@ def warn_if_sparse(system: System) -> None:
     cross, blocks = system.cross, system.blocks
     if system.rest != "iterative" or blocks.n_rest <= LONG:
         return
-    if elimination_order(cross, blocks, _costs(cross, blocks).iteration / CUBE) is not None:
+    if elimination_order(cross, blocks, _iteration(cross, blocks) / CUBE) is not None:
         warnings.warn(
             "rest='iterative': these levels hardly meet, so that their equations have a sparse Cholesky factor, which "
             "costs no more and has no Monte-Carlo error, while iteration takes as many steps as chains of levels are "
@@ -129,6 +129,10 @@ def _costs(cross: CrossProducts, blocks: Blocks) -> _Costs:
         count = float(place.columns.shape[1]) if place.is_batch else 1.0
         cubes += count * float(place.shape.size) ** 3
         squares += count * float(place.shape.size) ** 2
+    return _Costs(CUBE * cubes, _iteration(cross, blocks), 5 * 8 * squares <= ROOM)
+
+
+def _iteration(cross: CrossProducts, blocks: Blocks) -> float:
+    """Seconds of an evaluation by iteration."""
     pairs = sum(one.nnz for one in cross.zr) + cross.rr.nnz
-    iteration = COLUMNS_STEPS * (2 * PAIR * pairs + EFFECT * (blocks.n_rest + cross.zz.shape[2]))
-    return _Costs(CUBE * cubes, iteration, 5 * 8 * squares <= ROOM)
+    return COLUMNS_STEPS * (2 * PAIR * pairs + EFFECT * (blocks.n_rest + cross.zz.shape[2]))

@@ -20,6 +20,8 @@ from henderson.engine.factor.iterative.levels import LevelBlocks, block_matrix, 
 from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
+#: entries that are squared at a time
+PIECE = 1 << 20
 
 
 class FrontVariances(Protocol):
@@ -79,18 +81,12 @@ class Pairs:
             start += q * n
         return out
 
-    @lazy
-    def _squares(self) -> sparse.csr_array:
-        """The squared entries, (R, J), where nothing but they is needed."""
-        A = self.by_rest
-        return sparse.csr_array((A.data**2, A.indices, A.indptr), shape=A.shape)
-
     def diagonals(self, M: FloatArray) -> LevelBlocks:
         """Σ_j a_jl'M_ja_jl of every level l of the rest, for symmetric M (q, q, J)."""
         if not self.q:
             return [np.zeros((q, q, n)) for q, n in self.sizes]
         if self.q == 1 and all(q == 1 for q, _ in self.sizes):
-            whole = self._squares @ M[0, 0]
+            whole = _squared_times(self.by_rest, M[0, 0])
             ends = np.cumsum([0, *(n for _, n in self.sizes)])
             return [whole[start:end][None, None] for start, end in pairwise(ends)]
         moved = sparse.csr_array(block_matrix([M]) @ self.by_front).T.tocsr()  # (R, J q), row r: M_j a_jr
@@ -110,7 +106,7 @@ class Pairs:
         """Σ_l a_jl E_l a_jl' of every level j of the front, for symmetric E (q, q, L): (q, q, J)."""
         if self.q == 1 and all(q == 1 for q, _ in self.sizes):
             whole = np.concatenate([block[0, 0] for block in E])
-            return np.asarray(self._squares.T @ whole)[None, None]
+            return _squared_times(self.by_front, whole)[None, None]
         weights = block_matrix(E)
         moved = sparse.csr_array(self.by_front @ weights)
         out = np.empty((self.q, self.q, self.n_levels))
@@ -130,6 +126,17 @@ class Pairs:
         if not self.q:
             return self.rr @ B, H
         return self.rr @ B - self.rest_of(times([M], H)), H
+
+
+def _squared_times(A: sparse.csr_array, v: FloatArray) -> FloatArray:
+    """Σ_j A_ij² v_j of every row i; of some rows at a time, so that the squares take no memory of their own."""
+    out = np.empty(A.shape[0])
+    cuts = np.searchsorted(A.indptr, np.arange(0, A.nnz, PIECE), side="right") - 1
+    for low, high in pairwise([*np.unique([0, *cuts]).tolist(), len(out)]):
+        here = slice(A.indptr[low], A.indptr[high])
+        squares = (A.data[here] ** 2, A.indices[here], A.indptr[low : high + 1] - A.indptr[low])
+        out[low:high] = sparse.csr_array(squares, shape=(high - low, A.shape[1])) @ v
+    return out
 
 
 def _interleaved(zr: list[sparse.csr_array]) -> sparse.csr_array:
