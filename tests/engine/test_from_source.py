@@ -99,6 +99,7 @@ FORMULAS = [
     "y ~ two + cs(0 + a | g)",
     "y ~ x + ar1(0 + h | g)",
     "y ~ x + (a || g)",
+    "y ~ I(x > 5) + (I(x > 5) | g) + (1 | h)",
 ]
 
 

@@ -48,7 +48,7 @@ def table_or_stream(place: str) -> Any:
     -------
     pandas.DataFrame or Source
     """
-    from henderson.sources.streams.files import FORMATS
+    from henderson.sources.streams.paths import FORMATS
     from henderson.sources.streams.queries import is_query
     from henderson.sources.streams.registry import open_source
 

@@ -20,6 +20,7 @@ from scipy.linalg import solve_triangular
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.numerics.distinct import distinct
 
 FloatArray = np.ndarray
 
@@ -92,12 +93,29 @@ def _scaled(one: sparse.csr_array, by: FloatArray) -> sparse.csr_array:
 
 
 def _mixed(parts: list[sparse.csr_array], R: FloatArray) -> list[sparse.csr_array]:
-    """Σ_b R_ba parts_b for each a; the parts share a pattern, which stays."""
+    """Σ_b R_ba parts_b for each a, all on one pattern: that of every entry of any part."""
+    indptr, indices, data = _on_one_pattern(parts)
+    return [
+        sparse.csr_array((column, indices, indptr), shape=parts[0].shape) for column in np.tensordot(R, data, (0, 0))
+    ]
+
+
+def _on_one_pattern(parts: list[sparse.csr_array]) -> tuple[np.ndarray, np.ndarray, FloatArray]:
+    """Row starts and columns of a pattern that holds every part's, and the parts' entries there, (q, entries).
+
+    Products of sparse matrices leave out entries that are zero: where a slope's covariate is zero on all rows of a
+    pair of levels, and the intercept is not.
+    """
     for one in parts:
         one.sort_indices()
-    data = np.stack([one.data for one in parts])
     first = parts[0]
-    return [
-        sparse.csr_array((column, first.indices, first.indptr), shape=first.shape)
-        for column in np.tensordot(R, data, (0, 0))
-    ]
+    if all(np.array_equal(one.indptr, first.indptr) and np.array_equal(one.indices, first.indices) for one in parts):
+        return first.indptr, first.indices, np.stack([one.data for one in parts])
+    n, across = first.shape
+    keys = [np.repeat(np.arange(n), np.diff(one.indptr)) * across + one.indices for one in parts]
+    union = distinct(np.concatenate(keys))
+    data = np.zeros((len(parts), len(union)))
+    for own, key, one in zip(data, keys, parts):
+        own[np.searchsorted(union, key)] = one.data
+    indptr = np.searchsorted(union, np.arange(n + 1) * across)
+    return indptr, union % across, data

@@ -6,34 +6,23 @@ no such column, or is not what it was when it was opened (its size, or when it w
 
 from __future__ import annotations
 
-import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from henderson.errors import DataError, first_line
 from henderson.sources.arrow import read_arrow
 from henderson.sources.streams import source
+from henderson.sources.streams.paths import fragments_of
 from henderson.sources.streams.source import Part, Source, gathered
 from henderson.sources.table import unknown_column
 
-#: end of a file's name -> pyarrow's name of the format
-FORMATS = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".feather": "feather",
-    ".arrow": "feather",
-    ".ipc": "feather",
-}
-#: text that is a missing value in a CSV file, as pandas has it
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "#N/A", "<NA>")
+#: how pyarrow numbers the columns of a CSV file
+_NUMBERED = re.compile(r"CSV column #(\d+)")
 
 
 def is_path(data: Any) -> bool:
@@ -59,19 +48,28 @@ def open_paths(data: Any) -> Source:
         Without pyarrow.
     """
     given = [data] if isinstance(data, str | os.PathLike) else list(data)
-    fragments: list[Any] = []
-    for one in given:
-        for path in _matching(os.fspath(one)):
-            fragments += _dataset_at(path).get_fragments()
-    return _checked(Files(tuple(fragments), ", ".join(str(one) for one in given)))
+    _check_pyarrow()
+    return _checked(Files(fragments_of(given), ", ".join(str(one) for one in given)))
 
 
 def open_dataset(data: Any) -> Source:
-    """The fragments of a dataset of pyarrow."""
+    """The fragments of a dataset of pyarrow.
+
+    Raises
+    ------
+    DataError
+        Of a dataset that is filtered.
+    """
     if data.__class__.__name__ == "UnionDataset":
         fragments = tuple(fragment for child in data.children for fragment in child.get_fragments())
     else:
-        fragments = tuple(data.get_fragments())
+        try:
+            fragments = tuple(data.get_fragments())
+        except ValueError as error:
+            raise DataError(
+                "the dataset is filtered or projected, and its files cannot be told one by one: give its scanner's "
+                "batches, lambda: dataset.to_batches(), or filter in a DuckDB query or a polars LazyFrame"
+            ) from error
     return _checked(Files(fragments, "the dataset"))
 
 
@@ -82,56 +80,11 @@ def _checked(files: Files) -> Files:
     return files
 
 
-def _matching(text: str) -> list[str]:
-    if os.path.exists(text):
-        return [text]
-    found = sorted(glob.glob(text, recursive=True)) if glob.has_magic(text) else []
-    if not found:
-        raise DataError(f"no file matches {text!r}" if glob.has_magic(text) else f"no such file: {text}")
-    return found
-
-
-def _dataset_at(path: str) -> Any:
-    """A file, or a folder of them with columns in its folders' names (``year=2020/``), as a dataset."""
-    dataset, csv = _pyarrow()
-    if os.path.isdir(path):
-        kinds = {kind for _, _, names in os.walk(path) for name in names if (kind := _format_of(name)) is not None}
-        if not kinds:
-            raise DataError(f"the folder {path} has no file that ends in {', '.join(FORMATS)}")
-        if len(kinds) > 1:
-            raise DataError(f"the folder {path} has files of several formats ({', '.join(sorted(kinds))}): give a glob")
-        kind = kinds.pop()
-    else:
-        known = _format_of(path)
-        if known is None:
-            raise DataError(f"cannot read {path}: files that are read in parts end in {', '.join(FORMATS)}")
-        kind = known
-    if kind in ("csv", "tsv"):
-        made = dataset.CsvFileFormat(
-            csv.ParseOptions(delimiter="\t" if kind == "tsv" else ","),
-            convert_options=csv.ConvertOptions(null_values=list(MISSING), strings_can_be_null=True),
-        )
-    else:
-        made = kind
+def _check_pyarrow() -> None:
     try:
-        return dataset.dataset(path, format=made, partitioning="hive" if os.path.isdir(path) else None)
-    except _failures() as error:
-        raise DataError(f"cannot read {path}: {first_line(error)}") from error
-
-
-def _format_of(path: str) -> str | None:
-    ends = [end.lower() for end in Path(path).suffixes]
-    while ends and ends[-1] in (".gz", ".bz2", ".zst", ".lz4"):
-        ends.pop()
-    return FORMATS.get(ends[-1]) if ends else None
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        from pyarrow import csv, dataset
+        import pyarrow.dataset  # noqa: F401 - whether it is there
     except ImportError:
         raise ImportError("reading files in parts needs pyarrow: pip install 'henderson[io]'") from None
-    return dataset, csv
 
 
 def _failures() -> tuple[type[BaseException], ...]:
@@ -172,7 +125,7 @@ class Files:
     @property
     def n(self) -> int | None:
         """Rows, which Parquet and Feather files say without being read."""
-        if not all(hasattr(fragment, "row_groups") for fragment in self.fragments):
+        if not all(hasattr(type(fragment), "row_groups") for fragment in self.fragments):
             return None
         return sum(self._counted(fragment) for fragment in self.fragments)
 
@@ -206,7 +159,7 @@ class Files:
                 for table in gathered(_batches(fragment, there, columns, self.rows or source.PART), self.rows):
                     yield Part(read_arrow(table), where, table)
             except _failures() as error:
-                raise DataError(f"cannot read {where}: {first_line(error)}") from error
+                raise DataError(f"cannot read {where}: {_named(first_line(error), list(there))}") from error
             self._check_same(path)
 
     def _check_same(self, path: str) -> None:
@@ -214,9 +167,15 @@ class Files:
             raise DataError(f"{path} changed while it was read: fit again")
 
 
+def _named(said: str, names: Sequence[str]) -> str:
+    """What pyarrow says of a CSV file, with the names of the columns that it numbers."""
+    return _NUMBERED.sub(lambda found: f"the column {names[int(found[1])]!r} of the CSV file", said)
+
+
 def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows: int) -> Iterator[Any]:
     """Record batches. Of a Parquet file at hand the pages are decoded as they are read: else a row group is decoded as
-    a whole, in memory that the system clears and gives for each of them."""
+    a whole, in memory that the system clears and gives for each of them. Pages that were written with a checksum are
+    held against it."""
     import pyarrow
     from pyarrow import dataset, parquet
 
@@ -225,11 +184,19 @@ def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows:
         in_file = fragment.physical_schema
         if all(name in in_file.names and not pyarrow.types.is_nested(in_file.field(name).type) for name in columns):
             groups = [group.id for group in fragment.row_groups]
-            with parquet.ParquetFile(fragment.path) as file:
+            with parquet.ParquetFile(fragment.path, page_checksum_verification=True) as file:
                 yield from file.iter_batches(rows, row_groups=groups, columns=list(columns), use_threads=False)
             return
+    is_parquet = isinstance(fragment, dataset.ParquetFileFragment)
     yield from fragment.to_batches(
-        schema=schema, columns=list(columns), batch_size=rows, batch_readahead=1, fragment_readahead=1
+        schema=schema,
+        columns=list(columns),
+        batch_size=rows,
+        batch_readahead=1,
+        fragment_readahead=1,
+        fragment_scan_options=dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
+        if is_parquet
+        else None,
     )
 
 

@@ -45,9 +45,12 @@ def open_query(data: Any) -> Source:
     duckdb = _duckdb()
     text, connection = data if isinstance(data, tuple) else (data, duckdb)
     try:
-        return Relation(connection.sql(text))
+        found = connection.sql(text)
     except duckdb.Error as error:
         raise DataError(f"the query cannot be run: {first_line(error)}") from error
+    if found is None:
+        raise DataError("the query gives no rows: a SELECT is needed")
+    return Relation(found)
 
 
 def _duckdb() -> Any:
@@ -94,5 +97,5 @@ class Relation:
             reader = self.relation.project(wanted or "1 AS one").to_arrow_reader(source.PART)
             for table in gathered(reader):
                 yield Part(read_arrow(table), self.title, table)
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:  # of a row far on, through Arrow's reader
             raise DataError(f"the query cannot be run: {first_line(error)}") from error

@@ -31,9 +31,22 @@ def open_tables(data: Any) -> Source:
 def _parts(tables: Iterable[Any], columns: Sequence[str], title: str) -> Iterator[Part]:
     for k, one in enumerate(tables):
         where = f"{title}, table {k}"
-        if hasattr(one, "__len__") and not len(one):
+        if _is_empty(one):
             continue
         yield read_part(one, columns, where)
+
+
+def _is_empty(table: Any) -> bool:
+    return hasattr(table, "__len__") and not isinstance(table, str | Mapping) and not len(table)
+
+
+def _first_of(tables: Iterable[Any]) -> Any:
+    """The first that has rows; else the last; None of none."""
+    one = None
+    for one in tables:
+        if not _is_empty(one):
+            break
+    return one
 
 
 def _names(first: Any, title: str) -> tuple[str, ...]:
@@ -62,7 +75,7 @@ class Made:
     @property
     def names(self) -> tuple[str, ...]:
         """Columns of the first table."""
-        return _names(next(iter(self._made()), None), self.title)
+        return _names(_first_of(self._made()), self.title)
 
     @property
     def n(self) -> int | None:
@@ -99,7 +112,7 @@ class Once:
     again = False
 
     def __init__(self, tables: Iterator[Any]) -> None:
-        self._first = next(tables, None)
+        self._first = _first_of(tables)
         self._rest: Iterator[Any] | None = tables
 
     @property
