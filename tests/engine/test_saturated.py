@@ -86,3 +86,15 @@ def test_rows_that_effects_do_not_explain_are_fitted_however_many_effects_there_
         "h": h,
     }  # 18 effects, of rank 17
     assert lmer("y ~ 1 + (1 | g) + (1 | h)", data, REML=False).sigma > 0.1
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("reml", [True, False])
+def test_a_response_that_is_one_number_a_group_is_refused_wherever_the_descent_stops(seed, reml):
+    # at points whose r² was lost in rounding the descent died on what there is no number of
+    rng = np.random.default_rng(seed)
+    g = rng.integers(0, 12, 100)
+    data = {"y": rng.normal(size=12)[g], "x": rng.normal(size=100), "z": g + 0.0, "g": g}
+    for formula in ("y ~ z + (1 | g)", "y ~ x + (x | g)"):
+        with pytest.raises(DataError, match="explain y all but exactly"):
+            lmer(formula, data, REML=reml)

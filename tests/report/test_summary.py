@@ -54,3 +54,5 @@ def test_a_model_without_fixed_effects_has_a_summary_and_tables():
     assert "sd_(Intercept)|g" in fit.conf_int(method="wald").index
     assert str(fit.coef_table)
     assert str(fit.conf_int())
+    assert fit.to_dict()["fixed"] == []
+    assert len(fit.tidy("fixed")) == 0

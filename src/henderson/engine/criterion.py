@@ -224,8 +224,11 @@ class Evaluation:
         """Deviance by which this one may be wrong.
 
         c'V⁻¹c is a difference of sums as large as c'c: log|X'V⁻¹X| loses ε Σ x'x (X'V⁻¹X)⁻¹ of its digits, ν log r²
-        loses ε ν y'y/r². Where large effects explain columns of X in every row but a few that is not little.
+        loses ε ν y'y/r². Where large effects explain columns of X in every row but a few that is not little. Infinite
+        where the deviance is.
         """
+        if not math.isfinite(self.deviance):
+            return math.inf
         square = self.criterion.system.cross.xy.diagonal()
         lost = self.criterion.nu * square[-1] / self.r2
         if self.criterion.reml:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -46,7 +49,7 @@ def coefficient_text(table: pd.DataFrame) -> str:
 
 def correlation_grid(correlations: pd.DataFrame) -> Grid:
     """The lower triangle, names abbreviated, to three decimals."""
-    short = [abbreviate(str(name)) for name in correlations.index]
+    short = abbreviations([str(name) for name in correlations.index])
     numbers = correlations.to_numpy(float)
     rows = []
     for i in range(1, len(short)):
@@ -69,6 +72,24 @@ def lines_of(grid: Grid, widths: list[int] | None = None) -> str:
         cells = [cell.rjust(w) if right else cell.ljust(w) for cell, w, right in zip(row, widths, grid.right)]
         lines.append(" ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def abbreviations(names: Sequence[str], length: int = 6) -> list[str]:
+    """Shorter names, those that would be the same longer than the others, as R's are.
+
+    Examples
+    --------
+    >>> abbreviations(["sex[T.M]", "schgend[T.girls]", "schgend[T.mixed]"])
+    ['sexM', 'schgndg', 'schgndm']
+    """
+    short = [abbreviate(name, length) for name in names]
+    longest = max(map(len, names), default=0)
+    for more in range(length + 1, longest + 1):
+        again = [one for one, count in Counter(short).items() if count > 1]
+        if not again:
+            break
+        short = [abbreviate(name, more) if one in again else one for name, one in zip(names, short)]
+    return short
 
 
 def abbreviate(name: str, length: int = 6) -> str:

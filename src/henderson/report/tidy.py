@@ -72,7 +72,7 @@ def tidy(
     rows = [row for part in parts for row in part]
     order = ["effect", "group", "level", "term", "estimate", "std.error", "statistic", "df", "p.value"]
     order += ["conf.low", "conf.high"] if conf_int else []
-    there = {name for row in rows for name in row}
+    there = {name for row in rows for name in row} or set(order)
     out = pd.DataFrame(rows, columns=pd.Index([name for name in order if name in there]))
     for name in ("group", "level"):
         if name in out:
