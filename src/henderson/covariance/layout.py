@@ -210,11 +210,12 @@ class Layout:
 
     def g(self, cov: FloatArray) -> FloatArray:
         """G parameters of a covariance, or of many: (q, q, ...) → (n_g, ...)."""
-        return np.tensordot(self.dual, cov, 2)
+        found = self.dual.reshape(self.n_g, self.q**2) @ cov.reshape(self.q**2, int(np.prod(cov.shape[2:])))
+        return found.reshape(self.n_g, *cov.shape[2:])
 
     def covariance(self, g: FloatArray) -> FloatArray:
         """G, (q, q), from its parameters."""
-        return np.tensordot(np.asarray(g, float), self._basis, 1)
+        return (np.asarray(g, float) @ self._basis.reshape(self.n_g, self.q**2)).reshape(self.q, self.q)
 
     # ---- the boundary
 

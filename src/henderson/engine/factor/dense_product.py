@@ -39,7 +39,7 @@ class DenseProduct:
     def schur(self, T: np.ndarray) -> list[np.ndarray]:
         """S of the one place, (R, R) in Fortran order, lower triangle."""
         rows = np.matmul(T.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
-        S = np.array(self.rr, order="F")
+        S = np.array(self.rr.T, order="F")  # symmetric: what lies in a row is copied
         return [blas.dsyrk(-1.0, rows.T, beta=1.0, c=S, lower=1, overwrite_c=1)]
 
     def gram(self, K: np.ndarray) -> list[np.ndarray]:

@@ -72,7 +72,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of T'AT.
+    """The parts of T'AT, or of several, with an axis before the others.
 
     Attributes
     ----------
@@ -92,14 +92,18 @@ class Parts:
     xx: FloatArray
 
     def times(self, v: Vectors) -> Vectors:
-        """T'AT v."""
-        J, q, R = self.zr.shape
-        rows, zr = v.front_rows, self.zr.reshape(J * q, R)
-        front = small.multiply(self.zz, v.front) + np.einsum("amj,mk->akj", self.zx, v.fixed)
+        """T'AT v of parts of several A, (E, ...), and k vectors: E k vectors, those of one A together."""
+        E, J, q, R = self.zr.shape
+        m, k = v.fixed.shape
+        zr = self.zr.reshape(E, J * q, R)
+        front = np.einsum("eabj,bkj->aekj", self.zz, v.front) + np.einsum("eamj,mk->aekj", self.zx, v.fixed)
+        front += (zr @ v.rest).reshape(E, J, q, k).transpose(2, 0, 3, 1)
+        rest = zr.transpose(0, 2, 1) @ v.front_rows + self.rr @ v.rest + self.rx @ v.fixed
+        fixed = np.einsum("eamj,akj->emk", self.zx, v.front) + self.rx.transpose(0, 2, 1) @ v.rest + self.xx @ v.fixed
         return Vectors(
-            front + (zr @ v.rest).reshape(J, q, v.rest.shape[1]).transpose(1, 2, 0),
-            zr.T @ rows + self.rr @ v.rest + self.rx @ v.fixed,
-            np.einsum("amj,akj->mk", self.zx, v.front) + self.rx.T @ v.rest + self.xx @ v.fixed,
+            front.reshape(q, E * k, J),
+            rest.transpose(1, 0, 2).reshape(R, E * k),
+            fixed.transpose(1, 0, 2).reshape(m, E * k),
         )
 
 
@@ -177,17 +181,9 @@ class CliqueSums:
         """Σ weights_e S_e, (..., size), for weights (..., E)."""
         return weights @ self.flat
 
-    def times(self, u: Vectors) -> Vectors:
-        """S_e u of every entry for one vector u, E vectors."""
-        parts, (q, _, J) = self.shape.parts(self.flat), u.front.shape
-        front, rest, fixed = u.front[:, 0], u.rest[:, 0], u.fixed[:, 0]
-        zr = parts.zr.reshape(len(self.flat), J * q, self.shape.R)
-        by_rest = (zr @ rest).reshape(len(zr), J, q).transpose(2, 0, 1)
-        return Vectors(
-            by_rest + np.einsum("eabj,bj->aej", parts.zz, front) + np.einsum("eamj,m->aej", parts.zx, fixed),
-            (u.front_rows[:, 0] @ zr + parts.rr @ rest + parts.rx @ fixed).T,
-            np.einsum("eamj,aj->me", parts.zx, front) + (rest @ parts.rx + parts.xx @ fixed).T,
-        )
+    def times(self, v: Vectors) -> Vectors:
+        """S_e v of every entry for k vectors v, E k vectors, those of an entry together."""
+        return self.shape.parts(self.flat).times(v)
 
 
 @dataclass(frozen=True)

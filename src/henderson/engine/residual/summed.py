@@ -3,7 +3,7 @@
 R⁻¹(ψ) = Σ_e f_e(ψ) M_e with fixed M_e (`cliques`), hence T'R⁻¹T = Σ f_e S_e (`clique_sums`), T = [Z c], and with those
 in place of the cross-products all is as with independent residuals (`KnownScale`), plus log|R|. With K the inverse of
 the mixed-model coefficient matrix of [Z X], κ = K_ZZ ⊕ 0 + BQB', B = [−K_ZZ T'R⁻¹c; I], Q = [Φ] ⊕ 0 + vv', u = Bv,
-x_a = Σ ∂_a f_e S_e u and a, b parameters of the residuals, g of G:
+x_a = Σ ∂_a f_e S_e u (of S_eB, as B'S_eB is) and a, b parameters of the residuals, g of G:
 
     ∂_a d   = ∂_a log|R| + Σ_e ∂_a f_e <κ, S_e>
     ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b − tr K S_a K S_b     the last within levels, most of it
@@ -172,7 +172,8 @@ class SummedPoint:
         try:
             self._known = summed.precision.values(psi[model.n_g :])
             values, self.log_r, _ = self._known
-            self.parts = summed.sums.shape.parts(summed.sums.at(values))
+            self.flat = summed.sums.at(values)
+            self.parts = summed.sums.shape.parts(self.flat)
             system = Weighed(self.parts, blocks, model.n, model.log_weights)
             lam = blocks.lam(self.x[: model.n_theta])
             self.inner = KnownScale(Criterion(system, model.basis, model.reml), lam, self.x[: model.n_theta])
@@ -204,7 +205,11 @@ class SummedPoint:
         return CrossedModel(self.summed.model, self.summed.rows).at(self.theta)
 
     def lighten(self) -> None:
-        """Nothing large is kept but what derivatives need."""
+        """The pieces of the inverse are let go once derivatives are known: the next point takes their memory."""
+        if "_by_residual" in self.__dict__:
+            self.__dict__.pop("_inverse", None)
+            for name in ("W", "reach", "reach_w"):
+                self.inner.factor.__dict__.pop(name, None)
 
     def modes(self) -> tuple[FloatArray, ...]:
         """b̂ of each term in the user's units, (J, q)."""
@@ -240,20 +245,14 @@ class SummedPoint:
         solved = [small.left(G, score) for G, score in zip(roots, inner.scores)]  # GZ'V⁻¹c
         solved_front, solved_rest = blocks.join(solved, [np.arange(m)] * len(solved), m)
         J, q, R = self.parts.zr.shape
-        if blocks.front is None or not R:
-            none = np.zeros((J * q, R))
-            front = small.left(roots[blocks.front], factor.D) if blocks.front is not None else np.zeros((0, 0, 0))
-            return Inverse(front, none, none, np.zeros((q, q, J)), factor.W, solved_front, solved_rest, inner.phi)
-        G = roots[blocks.front]
-
-        def turned(rows: FloatArray) -> FloatArray:
-            return G[0, 0] * rows if q == 1 else np.matmul(G, rows.reshape(J, q, R)).reshape(J * q, R)
-
+        G = roots[blocks.front] if blocks.front is not None else np.zeros((q, q))
+        both = blocks.front is not None and R > 0
         return Inverse(
-            small.left(G, factor.D),
-            turned(factor.reach),
-            turned(factor.reach_w),
-            small.symmetric(G, factor.borrowed),
+            small.left(G, factor.D) if q else np.zeros((0, 0, 0)),
+            G,
+            factor.reach if both else np.zeros((J * q, R)),
+            factor.reach_w if both else np.zeros((J * q, R)),
+            small.symmetric(G, factor.borrowed) if both else np.zeros((q, q, J)),
             factor.W,
             solved_front,
             solved_rest,
@@ -271,9 +270,12 @@ class SummedPoint:
         summed, K, v = self.summed, self._inverse, self._v
         sums = summed.sums
         f = summed.precision.coefficients(self.psi[summed.model.n_g :], self._known)
-        h = sums.flat @ K.weights(sums.shape, v, restricted=summed.model.reml)
-        u = K.completed(v[:, None])
-        x = sums.times(u).combined(f.first.T)
+        S_B = sums.times(K.B)
+        Q = v[:, None] * v
+        if summed.model.reml:
+            Q[:-1, :-1] += self.phi
+        h = K.traces(sums) + (K.B.inner(S_B).reshape(len(v), -1, len(v)) * Q[:, None]).sum(axis=(0, 2))
+        x = S_B.combined((f.first.T[:, None] * v[:, None]).reshape(-1, len(f.first)))
         Kx = K.solve(x)
         second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._own_traces(f.first)
         return f.log_first + f.first @ h, second, self._with_theta(x, Kx)
@@ -281,13 +283,14 @@ class SummedPoint:
     def _own_traces(self, first: FloatArray) -> FloatArray:
         """tr K S_a K S_b with K and S of one level of the front, and of one effect of the rest, at a time, (r, r)."""
         K, parts = self._inverse, self.summed.sums.shape.parts(self.summed.sums.flat)
-        front = np.einsum("pqj,aqsj->apsj", K.front + K.borrowed, np.tensordot(first, parts.zz, 1))
+        along = (first @ parts.zz.reshape(len(parts.zz), -1)).reshape(len(first), *parts.zz.shape[1:])
+        front = np.einsum("pqj,aqsj->apsj", K.front + K.borrowed, along)
         rest = first @ np.einsum("eii->ei", parts.rr) * np.diag(K.rest)
         return np.einsum("apsj,bspj->ab", front, front) + rest @ rest.T
 
     def _with_theta(self, x: Vectors, Kx: Vectors) -> FloatArray:
         """y'P ∂_θV P ∂_aV P y, (n_theta, r)."""
-        blocks, back = self.summed.blocks, self.parts.times(Kx)
+        blocks, back = self.summed.blocks, self.summed.sums.shape.parts(self.flat[None]).times(Kx)
         theta = [self.x[block.parameters] for block in blocks.blocks]
         parts = [
             np.matmul(block.layout.directions(own).transpose(1, 0, 2), ze)

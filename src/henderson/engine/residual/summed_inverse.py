@@ -12,10 +12,11 @@ and no formula needs G⁻¹ (see `factor.front`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from henderson.engine.residual.clique_sums import Shape, Vectors
+from henderson.engine.residual.clique_sums import CliqueSums, Vectors
 from henderson.numerics import small
 
 FloatArray = np.ndarray
@@ -29,10 +30,12 @@ class Inverse:
     ----------
     front : (q, q, J) array
         M_j.
-    moved : (J q, R) array
-        M_j a_j.
-    moved_w : (J q, R) array
-        M_j a_j W.
+    root : (q, q) array
+        G of the front, M_j = G D_j.
+    reach : (J q, R) array
+        D_j a_j.
+    reach_w : (J q, R) array
+        D_j a_j W.
     borrowed : (q, q, J) array
         M_j a_j W a_j' M_j.
     rest : (R, R) array
@@ -45,47 +48,45 @@ class Inverse:
     """
 
     front: FloatArray
-    moved: FloatArray
-    moved_w: FloatArray
+    root: FloatArray
+    reach: FloatArray
+    reach_w: FloatArray
     borrowed: FloatArray
     rest: FloatArray
     front_c: FloatArray
     rest_c: FloatArray
     phi: FloatArray
 
-    def completed(self, fixed: FloatArray) -> Vectors:
-        """B times columns (m, k)."""
-        return Vectors(-np.einsum("amj,mk->akj", self.front_c, fixed), -self.rest_c @ fixed, fixed)
+    @cached_property
+    def B(self) -> Vectors:
+        """B, m vectors."""
+        return Vectors(-self.front_c, -self.rest_c, np.eye(self.rest_c.shape[1]))
 
     def solve(self, x: Vectors) -> Vectors:
         """K x; what stands for y in x is not looked at."""
         q, k, J = x.front.shape
-        inner = self.rest @ (x.rest - self.moved.T @ x.front_rows)
-        front = small.multiply(self.front, x.front) - (self.moved @ inner).reshape(J, q, k).transpose(1, 2, 0)
+        front, inner = small.multiply(self.front, x.front), x.rest
+        if self.reach.size:
+            turned = small.left(self.root, x.front).transpose(2, 0, 1).reshape(J * q, k)
+            inner = self.rest @ (inner - self.reach.T @ turned)
+            front = front - small.left(self.root, (self.reach @ inner).reshape(J, q, k).transpose(1, 2, 0))
+        else:
+            inner = self.rest @ inner
         of_c = x.fixed - np.einsum("amj,akj->mk", self.front_c, x.front) - self.rest_c.T @ x.rest  # B'x
         fixed = np.zeros_like(of_c)
         fixed[:-1] = self.phi @ of_c[:-1]
-        beside = self.completed(fixed)
+        beside = self.B.combined(fixed)
         return Vectors(front + beside.front, inner + beside.rest, fixed)
 
-    def weights(self, shape: Shape, v: FloatArray, *, restricted: bool) -> FloatArray:
-        """κ = M⁻¹ ⊕ 0 + BQB', Q = vv' + [Φ ⊕ 0], laid out as a row of the sums, (size,).
-
-        What stands there for both triangles is taken twice. `restricted`: with Φ.
-        """
-        Q = v[:, None] * v
-        if restricted:
-            Q[:-1, :-1] += self.phi
-        out = np.empty(shape.size)
-        parts, J, q, R = shape.parts(out), shape.J, shape.q, shape.R
-        along, rest_along = np.einsum("amj,mn->anj", self.front_c, Q), self.rest_c @ Q
-        parts.zz[...] = self.front + self.borrowed + small.multiply(along, self.front_c.transpose(1, 0, 2))
-        parts.zx[...] = -2 * along
-        between = parts.zr.reshape(J * q, R)  # a view: κ is written where it stands
-        np.matmul(2 * along.transpose(2, 0, 1).reshape(J * q, shape.m), self.rest_c.T, out=between)
-        between -= 2 * self.moved_w
-        np.matmul(rest_along, self.rest_c.T, out=parts.rr)
-        parts.rr[...] += self.rest
-        parts.rx[...] = -2 * rest_along
-        parts.xx[...] = Q
-        return out
+    def traces(self, sums: CliqueSums) -> FloatArray:
+        """<M⁻¹ ⊕ 0, S_e> of every entry, (E,)."""
+        parts, E = sums.shape.parts(sums.flat), len(sums.flat)
+        found = parts.zz.reshape(E, -1) @ (self.front + self.borrowed).ravel()
+        found += parts.rr.reshape(E, -1) @ self.rest.ravel()
+        if not self.reach.size:
+            return found
+        between = parts.zr.reshape(E, -1)
+        if self.root.size == 1:
+            return found - 2 * self.root[0, 0] * (between @ self.reach_w.ravel())
+        q = len(self.root)
+        return found - 2 * (between @ (self.root @ self.reach_w.reshape(-1, q, len(self.rest))).ravel())
