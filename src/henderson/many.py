@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from henderson.arguments import shown
 from henderson.errors import DataError, FormulaError
 from henderson.formula.environment import Env, capture
 
@@ -87,7 +88,7 @@ def fit_many(
 
     if not isinstance(formula, str) or not formula.strip().startswith("~"):
         raise FormulaError(
-            f"the responses are in Y, so the formula begins with ~, as in '~ x + (x | g)', not {formula!r}"
+            f"the responses are in Y, so the formula begins with ~, as in '~ x + (x | g)', not {shown(formula)}"
         )
     if not isinstance(REML, bool | np.bool_):
         raise ValueError(f"REML must be True or False, not {REML!r}")

@@ -203,6 +203,7 @@ def summed_stream(formula: str, data: Any, *, subset: Any = None, **options: Any
         raise DataError(
             "subset is of a table in memory: leave rows of a source out where it is made, by a query or filter"
         )
+    parse(formula)  # who gives the table first is told so, and not that there is no file of the formula's name
     source = open_source(data)
     with source.held(None if source.again else columns_of(formula, source, options)) as held:
         rows = summed(formula, held, **options)

@@ -15,7 +15,7 @@ import pyarrow
 import pytest
 from pyarrow import csv, dataset, feather, parquet
 
-from henderson import DataError, lmer
+from henderson import DataError, FormulaError, lmer, mixedlm
 from henderson.sources.streams import source as source_module
 from henderson.sources.streams.registry import is_stream, open_source
 
@@ -284,6 +284,17 @@ def test_an_iterator_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 def test_what_cannot_be_read(data: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         lmer(FORMULA, data)
+
+
+def test_the_table_first_and_the_formula_second() -> None:
+    """The formula is no file that is not there."""
+    for fit in (
+        lambda: lmer(table(), FORMULA),
+        lambda: mixedlm(table(), "y ~ x", groups="g"),
+        lambda: lmer({}, FORMULA),
+    ):
+        with pytest.raises(FormulaError, match=r"a formula is a string, not .*: it comes first, then the table"):
+            fit()
 
 
 def test_folders_of_several_formats(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import columns_between, roots_between
 from henderson.engine.sums.one_pass import guessed, in_exact_basis
 from henderson.errors import DataError, FormulaError
+from henderson.formula.bars import parse
 from henderson.formula.environment import Env, Environment
 from henderson.formula.plan import with_diagonal_bars
 from henderson.numerics.threads import blas_threads
@@ -100,6 +101,7 @@ def fit_sharded(
         For another source, several grouping factors, or no intercept.
     """
     began = time.perf_counter()
+    parse(formula)
     if not is_stream(data) or not hasattr(source := open_source(data), "divide"):
         raise DataError(f"shards= is for a Dask DataFrame, whose workers hold them, not for a {type(data).__name__}")
     if isinstance(n_shards, bool) or not isinstance(n_shards, int | np.integer) or n_shards < 1:
