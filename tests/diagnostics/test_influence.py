@@ -252,7 +252,7 @@ def test_rows_print_with_their_labels():
 def test_so_many_fits_that_they_take_hours_are_spared(monkeypatch):
     """More than so many fits one after another: variances are held, and the table says so; exact=True does them."""
     monkeypatch.setattr(deletions, "MANY", 3)
-    monkeypatch.setattr(deletions, "batched_components", lambda fit: None)  # no model is small
+    monkeypatch.setattr(deletions, "batched_components", lambda fit, **options: None)  # no model is small
     fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
     spared, exact = fit.influence("Batch"), fit.influence("Batch", exact=True)
     assert "held at their estimates" in str(spared)

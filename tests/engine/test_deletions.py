@@ -10,11 +10,11 @@ import pytest
 
 from henderson import datasets
 from henderson.design.from_formula import design_from_formula
-from henderson.engine.deletion import fit_without
+from henderson.engine.deletion import criterion_without, fit_without
 from henderson.engine.fit import fit_design
 from henderson.engine.many.deletions import Sets, fits_without
 from henderson.engine.many.refits import batched_components
-from henderson.engine.row_forms import row_forms
+from henderson.engine.row_forms import deviances_without_rows, row_forms
 from oracle_data import frame
 from reference import at_fit
 
@@ -188,3 +188,30 @@ def test_the_lowest_of_several_minima():
     found = fits_without(fit, sets)
     for i in range(levels):
         assert found.deviance[i] == pytest.approx(rest(design, rows, sets[i]).deviance, abs=1e-5)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_deviances_without_single_rows_are_known_at_any_theta(reml):
+    design, rows, _ = built("crossed-slope")
+    fit = fit_design(design, rows, reml=reml)
+    theta = 0.7 * fit.theta + 0.2
+    known = deviances_without_rows(fit, theta)
+    for row in (0, 5):
+        without = criterion_without(fit, np.array([row]))
+        assert known[row] == pytest.approx(without.deviance(theta), abs=1e-9)
+
+
+@pytest.mark.parametrize("c", [0.5, 0.0], ids=["inside", "singular"])
+def test_rows_left_out_of_a_maximal_model_end_where_single_searches_do(c):
+    # 68 effects in one component; levels few and unlike, so that fits look for other minima
+    rng = np.random.default_rng(3)
+    s, i, half = rng.integers(0, 20, 220), rng.integers(0, 14, 220), rng.choice([-0.5, 0.5], 220)
+    b, d = rng.normal(size=(20, 2)) * [1.0, c], rng.normal(size=(14, 2)) * [0.6, c]
+    y = half + b[s, 0] + b[s, 1] * half + d[i, 0] + d[i, 1] * half + rng.normal(size=220)
+    table = {"y": y, "c": half, "s": s, "i": i}
+    design, rows = design_from_formula("y ~ c + (c | s) + (c | i)", table)
+    fit = fit_design(design, rows)
+    sets = Sets.of_codes(np.arange(220), 220).chosen(np.array([3, 90]))
+    found = fits_without(fit, sets)
+    for k in range(sets.m):
+        assert_same(found, k, rest(design, rows, sets[k]))

@@ -162,6 +162,24 @@ def forms_at(point: Evaluation, rows: Rows) -> RowForms:
     )
 
 
+@blas_threads()
+def deviances_without_rows(fit: Fit, theta: FloatArray) -> FloatArray:
+    """The deviance at one θ of the fit's data without each row, (n,), but for a constant (the row's log-weight).
+
+    As log|V(i)| + log|X(i)'V(i)⁻¹X(i)| is log P_ii more than with the row, and r² is e_i²/P_ii less; by maximum
+    likelihood, log|V(i)| is log (V⁻¹)_ii more.
+    """
+    criterion = fit.criterion
+    point = criterion.at_lam(criterion.lam_of(theta), theta)
+    forms, nu = forms_at(point, fit.rows), criterion.nu
+    with np.errstate(divide="ignore", invalid="ignore"):
+        of_fit = nu * (1.0 + np.log(2.0 * np.pi * forms.r2 / nu))
+        r2 = forms.r2 - forms.e**2 / forms.p_diagonal
+        of_rest = (nu - 1) * (1.0 + np.log(2.0 * np.pi * r2 / (nu - 1)))
+        more = np.log(forms.p_diagonal if criterion.reml else 1.0 - forms.explained)
+    return np.asarray(point.deviance - of_fit + of_rest + more)
+
+
 @dataclass(frozen=True)
 class RowLoads:
     """What rows load on, weighted and in the working basis, for forms z_i'Wz_k.

@@ -145,9 +145,9 @@ def minimize_nearby(
 ) -> Minima:
     """Minimise a batch of functions that differ little from one whose minimum is known.
 
-    That one's Hessian begins, each member's gradients correct it (symmetric rank-one updates), and no other second
-    derivatives are needed. A member whose Newton decrement does not fall from step to step, or whose Hessian is not
-    positive definite, has not converged: `minimize_batch` is for those.
+    That one's Hessian begins, or each member's own; gradients correct it (symmetric rank-one updates), and no other
+    second derivatives are needed. A member whose Newton decrement does not fall from step to step, or whose Hessian is
+    not positive definite, has not converged: `minimize_batch` is for those.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def minimize_nearby(
         The known minimum.
     value, gradient : (B,), (k, B) arrays
         Of each member, there.
-    hessian : (k, k, 1) array
-        Of the known function, there.
+    hessian : (k, k, 1) or (k, k, B) array
+        Of the known function, or of each member, there.
     tol : float
         Newton decrement at which a member is done; it takes its last step, at whose end it is not evaluated.
 
@@ -178,7 +178,7 @@ def minimize_nearby(
     ([[0.1, -0.2]], [True, True])
     """
     k, batch = gradient.shape
-    x, hessian = np.repeat(x, batch, 1), np.repeat(hessian, batch, 2)
+    x, hessian = np.repeat(x, batch, 1), np.repeat(hessian, batch // hessian.shape[2], 2)
     value, gradient, converged, evaluations = value.copy(), gradient.copy(), np.zeros(batch, bool), 0
     free = np.zeros((k, batch), bool)
     step, decrement = newton_step(gradient, hessian, free)

@@ -151,7 +151,7 @@ class Components:
         small = sum(
             len(s.count) * s.size**2 * (self.p + 2 * self.layout.n_g + 10) for s in self.shapes if not s.is_large
         )
-        return self.n + small + sum(len(s.count) * s.size**2 * (self.layout.n_g + 8) for s in self.shapes if s.is_large)
+        return self.n + small + sum(len(s.count) * s.size**2 * 8 for s in self.shapes if s.is_large)
 
 
 def n_components(design: Design, rows: Rows) -> int:

@@ -15,14 +15,19 @@ from henderson.engine.deletion import INDEPENDENT, fit_without
 from henderson.engine.fit import Fit
 from henderson.engine.many.components import Components
 from henderson.engine.many.deleted import Deleter
+from henderson.engine.many.elsewhere import Elsewhere
 from henderson.engine.many.fits import LEAST_START, fit_batch
-from henderson.engine.many.refits import LARGEST, Refits, batched_components, start_of
+from henderson.engine.many.refits import Refits, batched_components, start_of
+from henderson.engine.row_forms import deviances_without_rows
+from henderson.engine.search.glance import FURTHER
 from henderson.engine.search.look import Look
 from henderson.errors import DataError
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
 
+#: effects of a component above which fits go one by one
+LARGEST = 128
 #: numbers in memory for a batch with large components
 BATCH_DOUBLES = 4_000_000
 #: patterns × sets of a batch without: those are taken in slices that fit the cache
@@ -101,7 +106,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
     if parts is None:
         return _one_by_one(fit, sets, range(sets.m), tell)
     start = start_of(fit, parts)
-    near, elsewhere = _is_inside(parts, start), Look.of(fit.criterion).is_due
+    near, elsewhere = _is_inside(parts, start), _elsewhere(fit, parts, sets)
     deleter = Deleter(fit.design, fit.rows, parts)
     step = _sets_at_once(parts)
     out = []
@@ -123,7 +128,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
                     resampled=deleted[whole],
                     n_rows=n_rows[whole],
                     near=near,
-                    elsewhere=elsewhere,
+                    elsewhere=None if elsewhere is None else elsewhere[first + whole],
                 )
             fits = Refits.of_batch(fit, parts, replace(batch, deviance=batch.deviance + lost))
             found, whole = [fits[batch.converged]], whole[batch.converged]
@@ -142,8 +147,22 @@ def takes_long(fit: Fit, m: int) -> bool:
 
 def _together(fit: Fit) -> Components | None:
     """The components of a model whose fits without some rows are one array computation."""
-    parts = batched_components(fit)
+    parts = batched_components(fit, largest=LARGEST)
     return None if parts is None or _is_slow(parts) else parts
+
+
+def _elsewhere(fit: Fit, parts: Components, sets: Sets) -> Elsewhere | None:
+    """Where else fits without some rows may end lower, if they may; of single rows all deviances there are known from
+    the fit's own factor."""
+    if not Look.of(fit.criterion).is_due:
+        return None
+    elsewhere = Elsewhere.of(parts.layout)
+    if (sets.sizes > 1).any():
+        return replace(elsewhere, margin=FURTHER)
+    users = [parts.basis @ root for root in parts.layout.lam(elsewhere.starts).transpose(2, 0, 1)]
+    theta = [parts.layout.theta_of_cov(root @ root.T) for root in users]
+    known = np.array([deviances_without_rows(fit, one)[sets.rows] for one in theta])
+    return replace(elsewhere, known=known, margin=FURTHER)
 
 
 def _one_by_one(fit: Fit, sets: Sets, which: range | np.ndarray, tell: Callable[[int], None]) -> Refits:

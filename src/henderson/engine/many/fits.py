@@ -20,16 +20,17 @@ from henderson.covariance.layout import Layout
 from henderson.covariance.roots import triangular
 from henderson.engine.many.components import Components
 from henderson.engine.many.coordinates import chain, descent_off_boundary
-from henderson.engine.many.elsewhere import lower_elsewhere
+from henderson.engine.many.elsewhere import Elsewhere, among, lower_elsewhere
 from henderson.engine.many.pieces import OtherRows, Pieces, Responses, pieces
-from henderson.numerics.newton import Evaluate, minimize_batch, minimize_nearby
+from henderson.numerics.newton import minimize_batch, minimize_nearby
 
 FloatArray = np.ndarray
 
 #: what the deviance may still fall by at a fit that counts as optimal
 GAIN = 1e-8
-#: Newton decrement at which a fit near a known one takes its last step: the step is a quasi-Newton one
-FINE = 1e-12
+#: Newton decrement at which a fit near a known one takes its last step, a quasi-Newton one: from that one's curvature,
+#: or from its own
+FINE, FINE_OWN = 1e-12, 1e-9
 #: relative standard deviations that a start is kept away from zero, in the basis of orthonormal columns
 LEAST_START = 0.05
 #: smallest singular value of a term's root against the largest, below which the boundary is looked at
@@ -91,7 +92,7 @@ def fit_batch(
     n_rows: FloatArray | None = None,
     near: bool = False,
     curvature: bool = False,
-    elsewhere: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> BatchFit:
     """Fit every response.
 
@@ -111,8 +112,8 @@ def fit_batch(
         Whether `BatchFit.at` has second derivatives.
     near : bool
         The start is the fit of all rows, and what is fitted lacks few of them: its curvature serves, and is updated.
-    elsewhere : bool
-        Whether to look for lower minima from other starts too.
+    elsewhere : Elsewhere, optional
+        Where to look for lower minima too.
     """
     layout = parts.layout
     batch = responses.batch if resampled is None else len(resampled.yy)
@@ -139,17 +140,23 @@ def fit_batch(
     x, value, converged, evaluations = np.repeat(first, batch, 1), np.zeros(batch), np.zeros(batch, bool), 0
     if near:
         root = layout.lam(first)
-        _, d_g, dd_g = profiled(pieces(parts, responses, root, reml=reml), float(parts.n - (parts.p if reml else 0)))
-        bend = chain(layout, root, directions, d_g, dd_g)[1]
-        found = minimize_nearby(slope, first, *slope(first, np.arange(batch)), bend, tol=FINE)
+        own_curvature = any(shape.is_large for shape in parts.shapes)  # it costs less than a step more
+        if own_curvature:
+            own = evaluate(first, np.arange(batch))
+        else:
+            _, d_g, dd_g = profiled(
+                pieces(parts, responses, root, reml=reml), float(parts.n - (parts.p if reml else 0))
+            )
+            own = (*slope(first, np.arange(batch)), chain(layout, root, directions, d_g, dd_g)[1])
+        found = minimize_nearby(slope, first, *own, tol=FINE_OWN if own_curvature else FINE)
         x, value, converged, evaluations = found.x, found.value, found.converged, found.evaluations
     if not converged.all():
         rest = np.flatnonzero(~converged)
-        found = minimize_batch(_among(evaluate, rest), np.repeat(first, len(rest), 1), trust=True)
+        found = minimize_batch(among(evaluate, rest), np.repeat(first, len(rest), 1), trust=True)
         x[:, rest], value[rest], converged[rest] = found.x, found.value, found.converged
         evaluations += found.evaluations
-    if elsewhere:
-        x, value, converged = lower_elsewhere(layout, evaluate, x, value, converged)
+    if elsewhere is not None:
+        x, value, converged = lower_elsewhere(layout, evaluate, slope, elsewhere, x, value, converged)
     members = np.flatnonzero(converged & _is_singular(layout, layout.lam(x)))
     for _ in range(5):
         if not len(members):
@@ -162,7 +169,7 @@ def fit_batch(
             break
         cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
         again = np.column_stack([layout.theta_of_cov(c) for c in cov.transpose(2, 0, 1)])
-        more = minimize_batch(_among(evaluate, members), again)
+        more = minimize_batch(among(evaluate, members), again)
         lower = more.value < value[members]
         members = members[lower]
         x[:, members], value[members] = more.x[:, lower], more.value[lower]
@@ -192,11 +199,6 @@ def _is_singular(layout: Layout, root: FloatArray) -> np.ndarray:
         sizes = np.linalg.svd(finite, compute_uv=False)
         out |= ~(sizes[:, -1] > NEARLY_SINGULAR * np.maximum(sizes[:, 0], 1.0))
     return out
-
-
-def _among(evaluate: Evaluate, members: np.ndarray) -> Evaluate:
-    """The function of some members of a batch."""
-    return lambda x, who: evaluate(x, members[who])
 
 
 def _without_rounding(layout: Layout, root: FloatArray, members: np.ndarray) -> FloatArray:

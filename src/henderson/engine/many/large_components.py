@@ -1,8 +1,12 @@
 """Large components (crossed factors), one by one: steps 1 to 4 and 7 of `likelihood`.
 
-A component of R effects costs some six products of R × R matrices for each member of the batch, and all else R²: what
-involves [X y] goes through KG = Z'V⁻¹[X y] (R, p + 1), G = Z'W[X y], and E_i, which moves rows and blanks others,
-through indices. Arrays (B, R, …): the batch first, as LAPACK wants it.
+With C = LL', G = Z'W[X y] and
+
+    H = L⁻¹Λ'A    h = L⁻¹Λ'G    N = A − H'H    KG = Z'V⁻¹[X y] = G − H'h    G'MG = h'h
+
+a component of R effects costs a Cholesky factor and a triangular solve for each member of the batch, with second
+derivatives one product of R × R matrices more; all else costs R². Λ has few entries in a column, and E_i moves rows
+and blanks others: both are products by indices. Arrays (B, R, …): the batch first, as LAPACK wants it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.linalg import blas, lapack
 
 from henderson.engine.many.components import Shape
 from henderson.engine.many.sums import Sums
@@ -129,22 +134,19 @@ def _left(
 
 @dataclass(frozen=True)
 class Move:
-    """E of zeros and ones with at most one one in a row: E m = blank · m[source]."""
+    """E of zeros and ones with at most one one in a row: E m = blank · m[source]; `rows`: those with a one."""
 
     source: np.ndarray
     blank: FloatArray
+    rows: np.ndarray
 
     @classmethod
     def of(cls, e: FloatArray) -> Move:
-        return cls(e.argmax(1), e.max(1))
+        return cls(e.argmax(1), e.max(1), np.flatnonzero(e.max(1)))
 
-    def rows(self, m: FloatArray) -> FloatArray:
+    def moved(self, m: FloatArray) -> FloatArray:
         """E m for m (B, R, u)."""
         return m[:, self.source] * self.blank[:, None]
-
-    def trace(self, m: FloatArray) -> FloatArray:
-        """tr mE for symmetric m (B, R, R), (B,)."""
-        return m[:, np.arange(len(self.source)), self.source] @ self.blank
 
 
 class AtComponent:
@@ -152,33 +154,39 @@ class AtComponent:
     zy (B, R)."""
 
     def __init__(self, gram: FloatArray, lam: FloatArray, zx: FloatArray, zy: FloatArray, moves: list[Move]) -> None:
-        r = gram.shape[-1]
-        diagonal = np.arange(r)
-        turned = np.ascontiguousarray(lam.transpose(0, 2, 1))
-        c = turned @ (gram @ lam)
-        c[:, diagonal, diagonal] += 1.0
-        low = _cholesky(c)
-        self.logdet = 2 * np.log(low[:, diagonal, diagonal]).sum(1)
-        h = np.linalg.solve(low, turned)
-        self.m = np.ascontiguousarray(h.transpose(0, 2, 1)) @ h
-        k = -(gram @ self.m)
-        k[:, diagonal, diagonal] += 1.0
-        n = k @ gram
-        self.n = (n + n.transpose(0, 2, 1)) / 2
-        self.g = np.concatenate([np.broadcast_to(zx, (len(lam), *zx.shape[-2:])), zy[:, :, None]], 2)
-        self.kg = k @ self.g
+        r, batch = gram.shape[-1], len(lam)
+        self.g = np.concatenate([np.broadcast_to(zx, (batch, *zx.shape[-2:])), zy[:, :, None]], 2)
+        both, self.logdet = np.empty((batch, r, r + self.g.shape[2])), np.empty(batch)
+        entries, grams = _entries(lam), np.broadcast_to(gram, (batch, r, r))
+        for b, out in enumerate(both):
+            own = [(source, value[b, :, None]) for source, value in entries]
+            self.logdet[b] = _solve_halves(grams[b], self.g[b], own, out)
+        self.gram, self.h, self.hg = gram, both[:, :, :r], both[:, :, r:]
+        self.kg = self.g - self.h.transpose(0, 2, 1) @ self.hg
         self.moves = moves
 
+    @cached_property
+    def n(self) -> FloatArray:
+        """N, (B, R, R)."""
+        return self.gram - self.h.transpose(0, 2, 1) @ self.h
+
+    def trace(self, move: Move) -> FloatArray:
+        """tr NE, (B,)."""
+        at, of = move.rows, move.source[move.rows]
+        left = self.h[:, :, at]
+        right = left if np.array_equal(at, of) else self.h[:, :, of]
+        return np.asarray(self.gram[..., at, of].sum(-1) - np.einsum("brs,brs->b", left, right))
+
     def sums(self) -> Sums:
-        f = np.einsum("brx,bry->xyb", self.g, self.m @ self.g)
-        d = np.array([np.einsum("brx,bry->xyb", self.kg, e.rows(self.kg)) for e in self.moves])
-        t1 = np.array([e.trace(self.n) for e in self.moves])
+        """Steps 3 and 4."""
+        f = np.einsum("brx,bry->xyb", self.hg, self.hg)
+        d = np.array([np.einsum("brx,bry->xyb", self.kg, e.moved(self.kg)) for e in self.moves])
+        t1 = np.array([self.trace(e) for e in self.moves])
         return Sums(self.logdet, t1, f[:-1, :-1], f[:-1, -1], f[-1, -1], d[:, :-1, :-1], d[:, :-1, -1], d[:, -1, -1])
 
     def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         e = (self.kg[:, :, -1] - np.einsum("brx,xb->br", self.kg[:, :, :-1], beta))[:, :, None]
-        moved = [move.rows(self.n) for move in self.moves]
-        dd_logdet = -_pairs(moved, [m.transpose(0, 2, 1) for m in moved])
+        dd_logdet = -self._traces()
         if s_inverse is not None:
             half = _cholesky(np.ascontiguousarray(s_inverse.transpose(2, 0, 1)))
             dd_logdet = dd_logdet + 2 * self._quadratic(self.kg[:, :, :-1] @ half)
@@ -187,10 +195,53 @@ class AtComponent:
     def x_form(self, v: FloatArray) -> FloatArray:
         return self._quadratic(np.einsum("brx,xb->br", self.kg[:, :, :-1], v)[:, :, None])
 
+    def _traces(self) -> FloatArray:
+        """tr NE_iNE_j, (k, k, B)."""
+        at = [(move.rows, move.source[move.rows]) for move in self.moves]
+        out = np.empty((len(at), len(at), len(self.n)))
+        for i, (row, source) in enumerate(at):
+            for j, (other, its) in enumerate(at[: i + 1]):
+                left, right = self.n[:, source[:, None], other], self.n[:, row[:, None], its]
+                out[i, j] = out[j, i] = np.einsum("brs,brs->b", left, right)
+        return out
+
     def _quadratic(self, u: FloatArray) -> FloatArray:
         """tr u'E_iNE_ju for u (B, R, m), (k, k, B)."""
-        moved = [move.rows(u) for move in self.moves]
+        moved = [move.moved(u) for move in self.moves]
         return _pairs(moved, [self.n @ m for m in moved])
+
+
+def _entries(lam: FloatArray) -> list[tuple[np.ndarray, FloatArray]]:
+    """Λ (B, R, R), which has few entries in a column, in the same places at every root: their rows (R,), and (B, R)."""
+    there = lam.any(axis=0)
+    order, r = np.argsort(~there, axis=0, kind="stable"), np.arange(lam.shape[1])
+    return [(order[e], lam[:, order[e], r]) for e in range(max(1, int(there.sum(axis=0).max())))]
+
+
+def _solve_halves(
+    gram: FloatArray, g: FloatArray, entries: list[tuple[np.ndarray, FloatArray]], out: FloatArray
+) -> float:
+    """[H h] of one root into `out` (R, R + p + 1), and log|C|: NaN where C is not positive definite."""
+    r = len(gram)
+    _turned(entries, gram, out[:, :r])
+    _turned(entries, g, out[:, r:])
+    c = _turned(entries, out[:, :r].T, np.empty((r, r)))
+    c.reshape(-1)[:: r + 1] += 1.0
+    low, fails = lapack.dpotrf(c.T, lower=1, clean=0, overwrite_a=1)  # LAPACK sees transposes, and works in place
+    if fails:
+        out[:] = np.nan
+        return np.nan
+    blas.dtrsm(1.0, low, out.T, side=1, lower=1, trans_a=1, overwrite_b=1)
+    return 2.0 * float(np.log(low.diagonal()).sum())
+
+
+def _turned(entries: list[tuple[np.ndarray, FloatArray]], m: FloatArray, out: FloatArray) -> FloatArray:
+    """Λ'm for m (R, u), into `out`."""
+    source, value = entries[0]
+    np.multiply(m[source], value, out=out)
+    for source, value in entries[1:]:
+        out += m[source] * value
+    return out
 
 
 def _cholesky(c: FloatArray) -> FloatArray:

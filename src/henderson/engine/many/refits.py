@@ -18,6 +18,7 @@ from henderson.engine.boundary import SINGULAR
 from henderson.engine.criterion import Evaluation
 from henderson.engine.fit import Fit, refit
 from henderson.engine.many.components import Components, components
+from henderson.engine.many.elsewhere import Elsewhere
 from henderson.engine.many.fits import BatchFit, fit_batch
 from henderson.engine.many.pieces import Responses
 from henderson.engine.residual.fit import StructuredFit
@@ -172,7 +173,7 @@ class Refitter:
             start_of(self.fit, parts),
             reml=self.fit.reml,
             curvature=curvature,
-            elsewhere=self.may_have_several_minima,
+            elsewhere=Elsewhere.of(parts.layout) if self.may_have_several_minima else None,
         )
 
     def alone(self, y: FloatArray, tolerance: float = NEGLIGIBLE) -> Fit:
@@ -193,7 +194,12 @@ class Refitter:
 
 
 def batched_components(
-    fit: Fit, *, whiten: bool = True, separate: bool = False, most: int = MOST_DOUBLES_ALONE
+    fit: Fit,
+    *,
+    whiten: bool = True,
+    separate: bool = False,
+    most: int = MOST_DOUBLES_ALONE,
+    largest: int = LARGEST,
 ) -> Components | None:
     """The design taken apart, or None where it is too large to fit many together, a λ is not linear in θ, residuals
     have a structure, or levels are related."""
@@ -202,7 +208,7 @@ def batched_components(
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects > 100_000:  # not even worth taking apart
         return None
-    if largest_component(fit) > LARGEST:
+    if largest_component(fit) > largest:
         return None
     parts = components(fit.design, fit.rows, fit.kept, whiten=whiten, separate=separate)
     return parts if parts.doubles() - parts.n <= most else None
