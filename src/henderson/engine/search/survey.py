@@ -23,16 +23,14 @@ import numpy as np
 from henderson.engine.criterion import LOST, Criterion
 from henderson.engine.search.basins import Basins, distinct, low_points
 from henderson.engine.search.cones import Cone, cones
+from henderson.engine.search.kinds import APART, kinds_of
 from henderson.engine.sums.blocks import Blocks
-from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
 
 FloatArray = np.ndarray
 
 #: columns of [Z_r X y] beyond which a survey would cost more than the descents
 WIDEST = 100
-#: levels of a scalar front that are kept apart; with more, those whose A agree to a percent are one
-APART = 400
 #: multiplications that a survey may take to set up and to make, and how many more for each row of the data
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
 #: numbers of W_A up to which putting levels in order costs more than it saves
@@ -104,10 +102,7 @@ class Survey:
             whole[:R, :R], whole[:R, R:], whole[R:, :R] = cross.rr.toarray(), cross.rx, cross.rx.T
         zz, count, products = cross.zz, np.zeros(0), np.zeros((0, M * M))
         if blocks.front is not None:
-            order, starts = _alike(cross.zz) if numbers > LITTLE else (slice(None), np.arange(n_levels))
-            zz = np.ascontiguousarray(cross.zz[:, :, order][:, :, starts]) if numbers > LITTLE else zz
-            count = np.diff(starts, append=n_levels)
-            products = _products(_front_columns(cross)[order], starts)
+            zz, count, products = kinds_of(cross, apart=numbers <= LITTLE)
         return cls(blocks, criterion.nu, cross.n, criterion.reml, criterion.constant, zz, count, products, whole)
 
     @property
@@ -274,35 +269,6 @@ def spread(criterion: Criterion) -> float:
     return out
 
 
-def _front_columns(cross: CrossProducts) -> FloatArray:
-    """a_j = Z_j'[Z_r X y] of the levels of the front, (J, q, M)."""
-    q, m, n_levels = cross.zx.shape
-    R = len(cross.rx)
-    out = np.empty((n_levels, q, R + m))
-    out[:, :, R:] = cross.zx.transpose(2, 0, 1)
-    for row, one in enumerate(cross.zr):
-        out[:, row, :R] = one.toarray()
-    return out
-
-
-def _products(a: FloatArray, starts: np.ndarray) -> FloatArray:
-    """Sums of a_j ⊗ a_j over the levels from each start to the next, (q(q + 1)/2 a, M²)."""
-    n_levels, q, M = a.shape
-    r, s = np.nonzero(np.tri(q)) if q > 1 else (slice(None), slice(None))
-    if len(starts) < n_levels / 4:
-        flat = a.reshape(n_levels, q * M)
-        squares = np.stack([one.T @ one for one in np.split(flat, starts[1:])]).reshape(-1, q, M, q, M)
-        out = squares.transpose(1, 3, 0, 2, 4)[r, s].reshape(-1, len(starts), M, M)
-    else:
-        effects = a.transpose(1, 0, 2)
-        out = effects[r][:, :, :, None] * effects[s][:, :, None]
-        out = np.add.reduceat(out, starts, axis=1) if len(starts) < n_levels else out
-    if q > 1:
-        differ = r != s
-        out[differ] += out[differ].swapaxes(2, 3)
-    return out.reshape(-1, M * M)
-
-
 def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Lower triangles of (G⁻¹ + A)⁻¹ of the distinct levels (B, q(q + 1)/2 a), and log|C| of all levels (B,)."""
     batch, q, _ = lam.shape
@@ -365,20 +331,3 @@ def _pivots(C: FloatArray) -> FloatArray:
             return np.full((1, C.shape[1]), np.nan)
         half = len(C) // 2
         return np.concatenate([_pivots(C[:half]), _pivots(C[half:])])
-
-
-def _alike(zz: FloatArray) -> tuple[np.ndarray, np.ndarray]:
-    """Levels sorted so that those with one A stand together (J,), and where each kind begins (a,)."""
-    q, _, n_levels = zz.shape
-    if not n_levels:
-        return np.zeros(0, int), np.zeros(0, int)
-    flat = zz.reshape(q * q, n_levels)
-    if q == 1 and n_levels > APART:
-        key = np.round(100 * np.log(np.maximum(flat[0], 1e-300)))
-        if np.ptp(key) < 2**16:  # numbers of 16 bits are put in order without comparing them
-            key = (key - key.min()).astype(np.uint16)
-    else:
-        key = np.round(np.sqrt(np.arange(2.0, q * q + 2)) @ flat / np.abs(flat).max(), 9)
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    return order, np.append(0, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1)
