@@ -21,6 +21,7 @@ from henderson.engine.factor.iterative.pairs import Pairs
 from henderson.engine.factor.iterative.rest import IterativeRest, Probes
 from henderson.engine.factor.iterative.squares import squares_by_probes
 from henderson.engine.factor.squares import squares
+from henderson.engine.many.deletions import Sets, fits_without
 from henderson.engine.row_forms import row_forms
 from henderson.errors import ApproximationWarning, NotAvailable
 
@@ -278,6 +279,8 @@ def test_fits_without_some_rows_keep_the_probes(table: pd.DataFrame) -> None:
         without = fit_without(fit, gone)
         moved.append(without.theta - fit.theta)
     np.testing.assert_allclose(moved[1], moved[0], rtol=0.01)
+    together = fits_without(fit, Sets(gone, np.array([0, len(gone)])))
+    assert together.sigma[0] == without.sigma
     assert without.optimum.monte_carlo is not None
 
 

@@ -138,6 +138,8 @@ def test_everything_after_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda fit: fit.ranef_sd["a"],
         lambda fit: fit.get_prediction(new).summary_frame(),
         lambda fit: pickle.loads(pickle.dumps(fit)).anova(),
+        lambda fit: fit.influence("b"),
+        lambda fit: fit.quantile_residuals(n=50, seed=1).residuals,
     ):
         pd.testing.assert_frame_equal(
             pd.DataFrame(ask(found)), pd.DataFrame(ask(dense)), rtol=DIFFERENCES, atol=DIFFERENCES

@@ -12,14 +12,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from henderson import __version__, datasets
 from henderson.app.record import as_record
 from henderson.app.tables import table_or_stream
 from henderson.errors import DataError
+from henderson.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,7 +198,8 @@ def _run_fit(args: argparse.Namespace) -> None:
     if args.save is not None:
         result.save(args.save)
     if record is not None:
-        Path(args.out).write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        with whole_file(args.out) as place:
+            place.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _tables(result: Any, args: argparse.Namespace) -> str:
@@ -220,10 +221,18 @@ def _run_predict(args: argparse.Namespace) -> None:
             raise ValueError(f"--{option} goes with --interval")
     tables = _predictions(_saved(args.model), table_or_stream(args.data), options)
     first = next(tables)  # what is wrong with the table is said before a file is there
-    with nullcontext(sys.stdout) if args.out is None else Path(args.out).open("w", encoding="utf-8") as file:
-        first.to_csv(file, index_label="row")
-        for table in tables:
-            table.to_csv(file, header=False)
+    if args.out is None:
+        _write_csv(first, tables, sys.stdout)
+        return
+    with whole_file(args.out) as place, place.open("w", encoding="utf-8") as file:
+        _write_csv(first, tables, file)
+
+
+def _write_csv(first: pd.DataFrame, others: Iterator[pd.DataFrame], file: TextIO) -> None:
+    """Tables one below another."""
+    first.to_csv(file, index_label="row")
+    for table in others:
+        table.to_csv(file, header=False)
 
 
 def _predictions(model: Any, data: Any, options: dict[str, Any]) -> Iterator[pd.DataFrame]:

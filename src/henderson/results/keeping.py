@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import pickle
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from henderson.engine.fit import Fit
 from henderson.errors import NotAvailable
 from henderson.results.base import FittedModel
+from henderson.whole_file import whole_file
 
 if TYPE_CHECKING:
     from typing import Self
@@ -73,9 +73,13 @@ class Keeping(FittedModel):
         if kind == "henderson":
             from henderson.results.file import write
 
-            write(results, fname if hasattr(fname, "write") else Path(fname))
+            with nullcontext(fname) if hasattr(fname, "write") else whole_file(fname) as file:
+                write(results, file)
             return
-        with nullcontext(fname) if hasattr(fname, "write") else Path(fname).open("wb") as file:
+        if hasattr(fname, "write"):
+            pickle.dump(results, fname, protocol=pickle.HIGHEST_PROTOCOL)
+            return
+        with whole_file(fname) as place, place.open("wb") as file:
             pickle.dump(results, file, protocol=pickle.HIGHEST_PROTOCOL)
 
     @classmethod

@@ -14,6 +14,7 @@ from henderson.engine.from_source import fit_sums
 from henderson.engine.summed import SummedRows
 from henderson.errors import DataError, FormulaError
 from henderson.results.file import read, write
+from henderson.whole_file import whole_file
 
 
 class RowSums:
@@ -82,7 +83,8 @@ class RowSums:
 
     def save(self, fname: Any) -> None:
         """Write to a file, in the documented format that holds no code (`docs/saving.md`)."""
-        write(self, Path(fname))
+        with whole_file(fname) as place:
+            write(self, place)
 
     @classmethod
     def load(cls, fname: Any) -> RowSums:

@@ -146,7 +146,13 @@ def takes_long(fit: Fit, m: int) -> bool:
 
 
 def _together(fit: Fit) -> Components | None:
-    """The components of a model whose fits without some rows are one array computation."""
+    """The components of a model whose fits without some rows are one array computation.
+
+    Not of one whose log-determinant comes from probes: what an exact fit without a row differs by would be its
+    Monte-Carlo error, and not what the row does; there all fits have the same probes.
+    """
+    if fit.optimum.monte_carlo is not None:
+        return None
     parts = batched_components(fit, largest=LARGEST)
     return None if parts is None or _is_slow(parts) else parts
 

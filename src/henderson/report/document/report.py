@@ -9,6 +9,7 @@ from henderson.plots.canvas import needed
 from henderson.report.document.page import page
 from henderson.report.document.sections import groups_of, sections
 from henderson.report.summary import title_of
+from henderson.whole_file import whole_file
 
 
 def report(results: Any, path: Any, title: str | None = None) -> Path:
@@ -46,5 +47,7 @@ def report(results: Any, path: Any, title: str | None = None) -> Path:
     design = fit.design
     groups = ", ".join(f"{group} ({n:,} levels)" for group, n in groups_of(design).items())
     lead = [f"{title_of(fit)} to {design.n:,} rows" + (f", grouped by {groups}." if groups else ".")]
-    place.write_text(page(title or f"A model of {design.y_name}", lead, sections(results)), encoding="utf-8")
+    text = page(title or f"A model of {design.y_name}", lead, sections(results))
+    with whole_file(place) as begun:
+        begun.write_text(text, encoding="utf-8")
     return place

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from henderson.errors import DataError
+from henderson.errors import DataError, first_line
 from henderson.sources.frames import as_pandas
+from henderson.whole_file import whole_file
 
 
 def write_parquet(path: Any, tables: Iterable[Any], tell: Callable[[int], None]) -> Path:
@@ -36,28 +36,26 @@ def write_parquet(path: Any, tables: Iterable[Any], tell: Callable[[int], None])
     place = Path(path)
     if not place.absolute().parent.is_dir():
         raise DataError(f"cannot write {place}: no such folder")
-    begun = place.with_name(f".{place.name}.{os.getpid()}.part")
     writer, n = None, 0
     try:
-        for one in tables:
-            table = _as_arrow(one, pyarrow)
+        with whole_file(place) as begun:
+            try:
+                for one in tables:
+                    table = _as_arrow(one, pyarrow)
+                    if writer is None:
+                        writer = parquet.ParquetWriter(begun, table.schema)
+                    if not table.schema.equals(writer.schema):
+                        table = table.select(writer.schema.names).cast(writer.schema)
+                    writer.write_table(table)
+                    n += table.num_rows
+                    tell(n)
+            finally:
+                if writer is not None:
+                    writer.close()
             if writer is None:
-                writer = parquet.ParquetWriter(begun, table.schema)
-            if not table.schema.equals(writer.schema):
-                table = table.select(writer.schema.names).cast(writer.schema)
-            writer.write_table(table)
-            n += table.num_rows
-            tell(n)
-        if writer is None:
-            raise DataError(f"there are no rows to write to {place}")
-        writer.close()
-        begun.replace(place)
+                raise DataError(f"there are no rows to write to {place}")
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"cannot write {place}: {error}") from error
-    finally:
-        if writer is not None and writer.is_open:
-            writer.close()
-        begun.unlink(missing_ok=True)
+        raise DataError(f"cannot write {place}: {first_line(error)}") from error
     return place
 
 
