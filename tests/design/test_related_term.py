@@ -15,6 +15,7 @@ from henderson.design import known_term
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.factor.sparse import pairs
 from henderson.engine.given import fit_at
+from henderson.engine.many.draws import residual as residual_draw
 from henderson.engine.row_forms import forms_at, row_forms
 from henderson.errors import DataError, FormulaError, NotAvailable
 from henderson.prediction.breeding_values import breeding_values
@@ -257,6 +258,27 @@ def test_variances_may_be_fixed(data):
             ask()
 
 
+def test_conditional_aic(both, data):
+    """Of independent effects of the dense root; of correlated effects of relatives ρ is at least tr H."""
+    dense, sparse = (fit.caic() for fit in both)
+    assert sparse.caic == pytest.approx(dense.caic, abs=1e-5)
+    assert sparse.rho == pytest.approx(dense.rho, abs=1e-5)
+    slopes = henderson.lmer("y ~ x + (x | animal)", data, relmat={"animal": relatives()}, weights="w").caic()
+    assert slopes.rho > slopes.effective_df
+
+
+def test_resampled_effects_vary_as_relatives_do(both):
+    """The residual bootstrap draws what animals have beside their parents' means: responses have the model's V."""
+    fit, A = both[1], relatives().relationship().to_numpy()
+    drawn = residual_draw(fit.engine)(np.random.default_rng(1), 4000)
+    rows, sizes = fit.engine.rows, fit.varcorr.set_index("grp")["vcov"]
+    animal, pe, block = (term.codes for term in rows.terms)
+    wanted = sizes["animal"] * A[np.ix_(animal, animal)] + np.diag(sizes["Residual"] / rows.unit_weights)
+    wanted += sizes["pe"] * (pe[:, None] == pe) + sizes["block"] * (block[:, None] == block)
+    np.testing.assert_allclose(np.cov(drawn), wanted, atol=0.15 * wanted.max())
+    np.testing.assert_allclose(drawn.mean(axis=1), fit.predict(re=None), atol=0.15)
+
+
 def test_new_rows_are_drawn_with_their_relatives(both):
     """Animals without records correlate with their parents; a stranger with none."""
     fit, A = both[1], relatives().relationship()
@@ -274,13 +296,12 @@ def test_new_rows_are_drawn_with_their_relatives(both):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda fit: fit.caic(),
         lambda fit: fit.rlrt("animal"),
         lambda fit: fit.with_inference(cov="CR0").bse,
         lambda fit: henderson.power(fit, "x", n=10),
-        lambda fit: fit.bootstrap(10, seed=1, kind="residual"),
+        lambda fit: fit.bootstrap(10, seed=1, kind="cases"),
     ],
-    ids=["caic", "rlrt", "CR0", "power", "residual"],
+    ids=["rlrt", "CR0", "power", "cases"],
 )
 def test_what_takes_effects_to_be_independent_says_so(both, ask):
     with pytest.raises(NotAvailable, match="known relationships"):

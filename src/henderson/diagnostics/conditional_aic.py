@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from henderson.contract.design import RandomTerm
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.diagnostics.measures import effective_df
@@ -129,7 +130,6 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     if isinstance(fit, StructuredFit):
         return _of_structured(fit)
     fit.rows_for("caic()")
-    fit.design.refuse_related("caic()")
     residual = conditional_residuals(fit)
     rows = fit.rows
     trace = effective_df(fit)
@@ -186,13 +186,21 @@ def estimation_df(fit: Fit, residual: np.ndarray) -> float:
         return 0.0
     rows, scale = fit.rows, fitted.scale
     py = rows.unit_weights * residual
-    score = [own.gather(py, term.n_levels) for own, term in zip(rows.terms, fit.design.terms)]
+    score = [among_relatives(term, own.gather(py, term.n_levels)) for own, term in zip(rows.terms, fit.design.terms)]
     changes = [fitted.roots[d.term] @ d.change @ fitted.roots[d.term].T for d in along]
     w = np.stack([rows.terms[d.term].times(score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
     M, m = _products(fit, w)
     B, q, r2 = _hessian(fitted, along)
     excess = M - np.outer(q, m) / r2
     return 2.0 / scale * float(np.sum(pseudo_inverse(B, 1e-9) * excess))
+
+
+def among_relatives(term: RandomTerm, totals: np.ndarray) -> np.ndarray:
+    """A times totals by level (J, q): ∂V/∂G = Z (∂G ⊗ A) Z' of levels with known relationships, A = I of others."""
+    if term.related is None:
+        return totals
+    relation = term.related.relation
+    return relation.to_levels(relation.to_independent(totals.T[None]))[0].T
 
 
 def _hessian(fitted: FitMoments, along: list[CovarianceDirection]) -> tuple[np.ndarray, np.ndarray, float]:

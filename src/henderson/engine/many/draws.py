@@ -125,12 +125,17 @@ class TermDraw:
         count = self.n_levels if self.drawn is None else int(self.drawn.sum())
         u = np.einsum("rs,jsm->jrm", self.root, rng.standard_normal((count, len(self.root), m)))
         if self.relation is not None:
-            u = self.relation.to_levels(u.transpose(1, 2, 0)).transpose(2, 0, 1)
+            u = along_levels(self.relation, u)
         if self.modes is None:
             return u
         b = np.repeat(self.modes[:, :, None], m, axis=2)
         b[self.drawn] = u
         return b
+
+
+def along_levels(relation: Relation, u: FloatArray) -> FloatArray:
+    """b = Fu of independent effects (J, q, m)."""
+    return relation.to_levels(u.transpose(1, 2, 0)).transpose(2, 0, 1)
 
 
 def responses(mean: FloatArray, sigma: float, weights: FloatArray | None, terms: Sequence[TermDraw]) -> Draw:
@@ -201,27 +206,29 @@ def residual(fit: Fit) -> Draw:
     """y = Xβ̂ + Zb + ε with b and ε drawn, with replacement, from the reflated modes and residuals.
 
     Conditional modes and residuals vary less than the effects that they predict. They are centred and given the fitted
-    covariance (Carpenter, Goldstein and Rasbash 2003): U ← U A, A'(U'U/J)A = σ²G; e ← e σ/√(e'e/n).
+    covariance (Carpenter, Goldstein and Rasbash 2003): U ← U A, A'(U'U/J)A = σ²G; e ← e σ/√(e'e/n). Of relatives what
+    is drawn are the independent w of b = Fw: what a founder has, and what an animal has beside its parents' means.
     """
     if isinstance(fit, StructuredFit):
         return _scaled_residual(fit)
-    fit.design.refuse_related("the residual bootstrap")
     mean, rows = mean_of(fit), fit.rows
     root_weights = np.sqrt(rows.unit_weights)
     fitted = mean.copy()[:, None]
     effects = []
-    for term, lam, b in zip(rows.terms, fit.lam, fit.b):
+    relations = [None if term.related is None else term.related.relation for term in fit.design.terms]
+    for term, relation, lam, b in zip(rows.terms, relations, fit.lam, fit.b):
         add_effects(fitted, term, b[:, :, None])
-        effects.append(reflated(b, fit.sigma**2 * lam @ lam.T))
+        independent = b if relation is None else relation.root @ b
+        effects.append(reflated(independent, fit.sigma**2 * lam @ lam.T))
     e = (rows.y - fitted[:, 0]) * root_weights
     e = reflated(e[:, None], np.array([[fit.sigma**2]]))[:, 0]
 
     def draw(rng: np.random.Generator, m: int) -> FloatArray:
         y = e[rng.integers(len(e), size=(len(e), m))] / root_weights[:, None]
         y += mean[:, None]
-        for term, u in zip(rows.terms, effects):
-            chosen = rng.integers(len(u), size=(len(u), m))
-            add_effects(y, term, u[chosen].transpose(0, 2, 1))
+        for term, relation, u in zip(rows.terms, relations, effects):
+            drawn = u[rng.integers(len(u), size=(len(u), m))].transpose(0, 2, 1)
+            add_effects(y, term, drawn if relation is None else along_levels(relation, drawn))
         return y
 
     return draw
