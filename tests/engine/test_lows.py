@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import eigh, logm
 
 from henderson import lmer
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.lattice import RADIUS, lattice, positions
 from henderson.engine.search.look import Look
-from henderson.engine.search.lows import _positions, elsewhere, lows, roots
+from henderson.engine.search.lows import _apart, elsewhere, lows, roots
 from henderson.engine.search.optimize import minimize
 from henderson.engine.search.screen import ends
 from henderson.engine.search.survey import Survey
@@ -110,9 +111,26 @@ def test_low_points_are_where_the_criterion_says(formula):
     assert (np.diff(seen.deviance) >= -END).all()
     for theta, deviance in zip(seen.theta, seen.deviance):
         assert criterion.at(theta).deviance == pytest.approx(deviance, abs=END)
-    place, rank = _positions(survey, seen.theta)
-    assert place.shape == (len(seen.theta), criterion.blocks.n_theta)
-    assert rank.max() <= 2
+
+
+def test_distances_of_covariances_are_those_of_their_logarithms_and_of_their_ratios():
+    data = at_odds(3)
+    data["h"] = np.arange(len(data["y"])) % 3
+    survey = Survey.of(Criterion.of(*design_from_formula("y ~ 1 + (x | g) + (1 | h)", data)))
+    theta = np.array([[2.0, 0.3, 0.5, 0.4], [0.1, 0.2, 0.0, 1.0], [1.0, -0.5, 0.7, 0.0]])
+    square, metric, other = _apart(survey, theta)
+    for i in (1, 2):
+        logarithms = ratios = 0.0
+        for one in survey.cones:
+            first, second = (lam @ lam.T for lam in one.lam(theta[[0, i]]))
+            unit = np.eye(one.q) / one.a
+            apart = logm(np.eye(one.q) + one.a * first) - logm(np.eye(one.q) + one.a * second)
+            logarithms += np.linalg.norm(apart) ** 2
+            ratios += (np.log(eigh(unit + second, unit + first, eigvals_only=True)) ** 2).sum()
+        assert square[i - 1] == pytest.approx(logarithms, rel=1e-9)
+        assert metric[i - 1] == pytest.approx(ratios, rel=1e-9)
+    assert other.tolist() == [True, True]  # a slope's direction, and the second factor, are at zero
+    assert _apart(survey, theta[[0, 0]])[2].tolist() == [False]
 
 
 def test_the_basin_of_an_end_is_not_descended_into_again():

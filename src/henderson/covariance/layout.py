@@ -146,6 +146,14 @@ class Layout:
     def _constant_directions(self) -> FloatArray:
         return self.root_directions(np.zeros(self.n_theta))
 
+    @cached_property
+    def standard_deviations(self) -> tuple[tuple[int, int], ...]:
+        """Which θ stand alone on the diagonal of λ, and at which effect (the first of several)."""
+        steps = self._constant_directions
+        diagonals = [np.diag(step) for step in steps]
+        alone = [not (step - np.diag(own)).any() for step, own in zip(steps, diagonals)]
+        return tuple((i, int(diagonals[i].argmax())) for i in np.flatnonzero(alone).tolist())
+
     # ---- derivatives
 
     def directions(self, theta: FloatArray) -> FloatArray:

@@ -1,4 +1,5 @@
-"""Basins of a function that is known on a grid: points that are lower than all around them, and what lies between.
+"""Basins of a deviance on a grid of standard deviations: points that are lower than all around them, and what lies
+between.
 
 Along each axis the parabola through a point and its two neighbours says how far beside and below it the bottom is. It
 misses it by the third difference with one neighbour more, times at most |s(s² − 1)|/6, which is 1/16 at half a step.
@@ -6,14 +7,21 @@ misses it by the third difference with one neighbour more, times at most |s(s² 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
+
 FloatArray = np.ndarray
 
-#: ratio of neighbours on the grid from which on it does not see enough to begin from
-COARSE = 2.5
+#: points along each of 1, 2, 3, … standard deviations
+POINTS = (48, 20, 10, 5, 4, 3, 3)
+#: t²A below which a variance is as good as zero, for the largest A
+SMALLEST = 1e-2
+#: ratio of neighbours on the grid from which on it does not see enough to begin with a scoring step from there
+COARSE = 8.0
 #: deviances that differ by less are rounding
 EQUAL = 1e-6
 
@@ -58,26 +66,61 @@ class Basins:
 
     def same(self, one: FloatArray, other: FloatArray) -> bool:
         """Whether two sets of standard deviations (c,) are within a step of the grid; zero is as good as its least."""
-        gaps = np.log(np.maximum(one, self.least) / np.maximum(other, self.least)) / np.log(self.ratio)
-        return bool((np.abs(gaps) <= 1.0).all())
+        apart = np.maximum(one, self.least) / np.maximum(other, self.least)
+        return bool(((apart <= self.ratio) & (apart * self.ratio >= 1.0)).all())
+
+
+def basins(survey: Survey, budget: float = BUDGET) -> Basins | None:
+    """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget, or no θ
+    is a standard deviation.
+
+    Parameters
+    ----------
+    survey : Survey
+    budget : float
+        Multiplications.
+    """
+    coordinates, which, effects = survey.blocks.standard_deviations
+    c, most = len(coordinates), (budget + PER_ROW * survey.n) / survey.cost
+    points = POINTS[c - 1] if 0 < c <= len(POINTS) else 0
+    while points**c > most and points > 0:
+        points -= 1
+    if points < 3:
+        return None
+    least = np.sqrt(SMALLEST / np.maximum([survey.information[k][i] for k, i in zip(which, effects)], 1e-300))
+    levels = [survey.blocks.blocks[k].n_levels for k in which]
+    ratio = (np.maximum(survey.reach() / np.sqrt(levels), 10 * least) / least) ** (1 / (points - 1))
+    axes = least[:, None] * ratio[:, None] ** np.arange(points)
+    theta = np.zeros((*[points] * c, survey.blocks.n_theta))
+    for axis, (place, values) in enumerate(zip(coordinates, axes)):
+        theta[..., place] = values.reshape([-1 if i == axis else 1 for i in range(c)])
+    values = survey.deviances(theta.reshape(points**c, -1))
+    sd, deviance, askew = low_points(values.reshape([points] * c), list(axes))
+    order = distinct(sd, deviance)
+    low = np.zeros((len(order), survey.blocks.n_theta))
+    low[:, coordinates] = sd[order]
+    return Basins(low, deviance[order], askew[order], coordinates, least, ratio, len(values))
 
 
 def low_points(values: FloatArray, axes: list[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standard deviations (m, c) near the bottoms of a grid's basins, what parabolas promise there (m,), and what they
     may miss it by (m,)."""
-    here = _places(values)
-    found, promised, askew = np.empty(here.shape), values[tuple(here.T)], np.zeros(len(here))
-    for axis, points in enumerate(axes):
-        shift, gain = _parabola(values, here, axis)
-        found[:, axis] = np.exp(np.log(points[here[:, axis]]) + shift * np.log(points[1] / points[0]))
-        promised = promised - gain
-        askew += _third(values, here, axis) / 16
-        last = len(points) - 1
-        before = here.copy()
-        before[:, axis] = np.maximum(here[:, axis] - 1, 0)
-        falls = (here[:, axis] == last) & (values[tuple(before.T)] - values[tuple(here.T)] > EQUAL)
-        promised[falls] = -np.inf  # to the edge: who knows how far
-    return found, promised, askew
+    along = [_along(values, axis) for axis in range(values.ndim)]
+    with np.errstate(invalid="ignore"):  # infinite beside infinite
+        parabolas = [_parabola(one) for one in along]
+        flat = np.flatnonzero(_low(values, along, [gain for _, gain in parabolas]))
+        third = [_third(one).ravel()[flat] for one in along]
+    promised, found = values.ravel()[flat], np.empty((len(flat), len(axes)))
+    for axis, (points, (shift, gain)) in enumerate(zip(axes, parabolas)):
+        post = along[axis].shape[2]
+        here, last = flat // post % len(points), len(points) - 1
+        found[:, axis] = points[here] * (points[1] / points[0]) ** shift.ravel()[flat]
+        promised -= gain.ravel()[flat]
+        edge = flat[here == last]
+        if len(edge):  # who knows how far it falls
+            falls = values.ravel()[edge - post] > values.ravel()[edge] + EQUAL
+            promised[np.flatnonzero(here == last)[falls]] = -np.inf
+    return found, promised, np.sum(third, axis=0) / 16
 
 
 def distinct(theta: FloatArray, deviance: FloatArray) -> np.ndarray:
@@ -89,64 +132,71 @@ def distinct(theta: FloatArray, deviance: FloatArray) -> np.ndarray:
     return order[~again | np.isinf(level[order])]
 
 
-def _places(values: FloatArray) -> np.ndarray:
-    """Places (m, c) on a grid where there may be a basin.
+def _along(values: FloatArray, axis: int) -> FloatArray:
+    """A view with the axis in the middle, (…, n, …)."""
+    return values.reshape(math.prod(values.shape[:axis]), values.shape[axis], -1)
+
+
+def _low(values: FloatArray, along: list[FloatArray], gains: list[FloatArray]) -> np.ndarray:
+    """Which points of a grid may be in a basin.
 
     Those that are lower than all around them; and as a narrow valley that runs askew hides its lowest points between
     those of the grid, those where the profile of an axis (least over the others, by parabolas) is low, its end at zero
     among them.
+
+    Parameters
+    ----------
+    values : (n_1, …, n_c) array
+    along : list of (…, n, …) arrays
+        The same by axis.
+    gains : list of (…, n, …) arrays
+        How far below each point the parabola along the axis is least.
     """
     least = values
-    for axis in range(values.ndim):
-        least = np.minimum(least, np.minimum(_moved(least, axis, 1), _moved(least, axis, -1)))
-    low = (values <= least) & np.isfinite(values)
-    for axis in range(values.ndim if values.ndim > 1 else 0):
-        along = np.moveaxis(values, axis, 0)
-        place = np.array(np.unravel_index(along.reshape(len(along), -1).argmin(axis=1), along.shape[1:]))
-        here = np.insert(place, axis, np.arange(len(along)), axis=0).T
-        profile = values[tuple(here.T)]
-        for other in range(values.ndim):
+    for axis in range(len(along)):
+        least = _least_around(_along(least, axis)).reshape(values.shape)
+    low = ((values <= least) & (values < np.inf)).ravel()
+    for axis, one in enumerate(along if len(along) > 1 else ()):
+        n, post = one.shape[1:]
+        row, place = np.arange(n), one.transpose(1, 0, 2).reshape(n, -1).argmin(axis=1)
+        flat = (place // post * n + row) * post + place % post
+        profile = values.ravel()[flat]
+        for other, gain in enumerate(gains):
             if other != axis:
-                profile = profile - _parabola(values, here, other)[1]
-        below = profile <= np.minimum(_moved(profile, 0, 1), _moved(profile, 0, -1))
-        below[0] = True
-        low[tuple(here[below & np.isfinite(profile)].T)] = True
-    return np.argwhere(low)
+                profile -= gain.ravel()[flat]
+        lowest = profile <= _least_around(profile.reshape(1, n, 1)).ravel()
+        lowest[0] = True
+        low[flat[lowest & np.isfinite(profile)]] = True
+    return low
 
 
-def _moved(values: FloatArray, axis: int, by: int) -> FloatArray:
-    """The neighbours along an axis; at the edge a point is its own."""
-    place = np.clip(np.arange(values.shape[axis]) + by, 0, values.shape[axis] - 1)
-    return values.take(place, axis)
+def _least_around(along: FloatArray) -> FloatArray:
+    """The least of each point and its neighbours, (…, n, …)."""
+    out = along.copy()
+    np.minimum(out[:, 1:], along[:, :-1], out=out[:, 1:])
+    np.minimum(out[:, :-1], along[:, 1:], out=out[:, :-1])
+    return out
 
 
-def _parabola(values: FloatArray, here: np.ndarray, axis: int) -> tuple[FloatArray, FloatArray]:
-    """How far from points `here` (m, c), and how far below them, the parabola through their neighbours is least."""
-    place = here[:, axis]
-    inner = (place > 0) & (place < values.shape[axis] - 1)
-    before, after = here.copy(), here.copy()
-    before[:, axis] -= inner
-    after[:, axis] += inner
-    low, middle, high = (values[tuple(one.T)] for one in (before, here, after))
-    with np.errstate(invalid="ignore"):  # infinite beside infinite
-        curvature, slope = low - 2 * middle + high, (high - low) / 2
-    good = inner & np.isfinite(curvature) & np.isfinite(slope) & (curvature > 0)
+def _parabola(along: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How far from each point, and how far below it, the parabola through it and its neighbours is least, (…, n, …)."""
+    shift, gain = np.zeros(along.shape), np.zeros(along.shape)
+    low, middle, high = along[:, :-2], along[:, 1:-1], along[:, 2:]
+    curvature, slope = low - 2 * middle + high, (high - low) / 2
+    good = (curvature > 0) & (curvature < np.inf)
     curvature, slope = np.where(good, curvature, 1.0), np.where(good, slope, 0.0)
-    shift = np.clip(-slope / curvature, -0.5, 0.5)
-    return shift, -(slope * shift + 0.5 * curvature * shift**2)
+    best = np.minimum(np.maximum(-slope / curvature, -0.5), 0.5)
+    shift[:, 1:-1] = best
+    gain[:, 1:-1] = -best * (slope + 0.5 * curvature * best)
+    return shift, gain
 
 
-def _third(values: FloatArray, here: np.ndarray, axis: int) -> FloatArray:
-    """The larger third difference of the four points about `here` (m, c) that reach one step further to either side;
-    zero at the ends of the grid, where there is no parabola."""
-    place, last = here[:, axis], values.shape[axis] - 1
-    out = np.zeros(len(here))
-    for before in (2, 1):
-        of = (place >= before) & (place + 3 - before <= last) & (place > 0) & (place < last)
-        around = np.repeat(here[None, of], 4, axis=0)
-        around[:, :, axis] += np.arange(-before, 4 - before)[:, None]
-        a, b, c, d = values[tuple(np.moveaxis(around, 2, 0))]
-        with np.errstate(invalid="ignore"):  # infinite beside infinite
-            third = np.abs(d - a - 3 * (c - b))
-        out[of] = np.maximum(out[of], np.where(np.isfinite(third), third, 0.0))
+def _third(along: FloatArray) -> FloatArray:
+    """The larger third difference of the four points about each that reach one step further to either side; zero at
+    the ends of the grid, where there is no parabola, (…, n, …)."""
+    out = np.zeros(along.shape)
+    third = np.abs(along[:, 3:] - along[:, :-3] - 3 * (along[:, 2:-1] - along[:, 1:-2]))
+    third = np.where(third < np.inf, third, 0.0)
+    out[:, 1:-2] = third
+    np.maximum(out[:, 2:-1], third, out=out[:, 2:-1])
     return out

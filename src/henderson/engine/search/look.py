@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from henderson.engine.criterion import Criterion
-from henderson.engine.search.basins import Basins
+from henderson.engine.search.basins import Basins, basins
 from henderson.engine.search.lows import Lows, lows
 from henderson.engine.search.survey import BUDGET, Survey, spread
 
@@ -46,9 +46,12 @@ class Seen:
 
     @property
     def begin(self) -> np.ndarray | None:
-        """Where a descent can begin at once: in the lowest basin of a grid that is fine and sees every θ."""
-        one = self.basins
-        return one.theta[0] if one is not None and one.is_fine and len(one.coordinates) == one.theta.shape[1] else None
+        """Where a descent can begin at once, a scoring step away: the lowest point of a grid that sees every θ, or of
+        the lattice of one covariance, if they are fine enough."""
+        grid, low = self.basins, self.low
+        if grid is not None and grid.is_fine and len(grid.coordinates) == grid.theta.shape[1]:
+            return np.asarray(grid.theta[0])
+        return low.theta[0] if low is not None and low.is_single and not low.is_coarse else None
 
     @property
     def lowest(self) -> tuple[np.ndarray, float] | None:
@@ -119,17 +122,17 @@ class Look:
         known : Seen, optional
             What was seen before it.
         """
-        basins, low = (None, None) if known is None else (known.basins, known.low)
-        basins = self.basins(singular=singular) if basins is None else basins
+        grid, low = (None, None) if known is None else (known.basins, known.low)
+        grid = self.basins(singular=singular) if grid is None else grid
         low = self.lows(singular=singular) if low is None or (bool(singular) and low.is_coarse) else low
-        return Seen(basins, low)
+        return Seen(grid, low)
 
     def basins(self, *, singular: bool | None = None) -> Basins | None:
         """Basins on a grid: for a first descent to begin in, or after one: with more care where it ended
         singular."""
         if not self.on_grid or not self._pays(singular) or self.survey is None:
             return None
-        return self.survey.basins(CAREFUL if singular else BUDGET)
+        return basins(self.survey, CAREFUL if singular else BUDGET)
 
     def lows(self, *, singular: bool | None = None) -> Lows | None:
         """The same on a lattice of covariances."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.engine.search.cones import Cone
-from henderson.engine.search.lattice import SPARSE, lattice, positions, size
+from henderson.engine.search.lattice import SPARSE, lattice, size
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
 FloatArray = np.ndarray
@@ -49,6 +49,8 @@ class Lows:
         Distance of neighbours.
     is_sparse : bool
         Whether the lattice has so many dimensions that it misses much.
+    is_single : bool
+        Whether it is that of one covariance.
     """
 
     theta: FloatArray
@@ -56,6 +58,7 @@ class Lows:
     surveyed: int
     step: float
     is_sparse: bool
+    is_single: bool = False
 
     @property
     def is_coarse(self) -> bool:
@@ -83,45 +86,47 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
         theta[:, one.parameters] = roots(seen.covariances(which, far[which] / top, one.a))
     deviance = survey.deviances(theta)
     found = seen.low(deviance)[:CANDIDATES]
-    return Lows(theta[found], deviance[found], len(theta), step, theta.shape[1] >= SPARSE)
+    return Lows(theta[found], deviance[found], len(theta), step, theta.shape[1] >= SPARSE, len(of) == 1)
 
 
 def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> Lows:
     """Those that are not in the basin of an end: further from it than a step, or of other ranks, or lower; or much
     further in the metric of the cones, where large covariances that differ by few degrees are far apart."""
-    both = np.concatenate([theta[None], seen.theta])
-    place, rank = _positions(survey, both)
-    far = np.sqrt(((place[1:] - place[0]) ** 2).sum(axis=1)) > NEXT * seen.step
-    far |= _distances(survey, both) > APART * NEXT * seen.step
-    return seen[np.flatnonzero(far | (rank[1:] != rank[0]).any(axis=1) | (seen.deviance < deviance))]
+    square, metric, other = _apart(survey, np.concatenate([theta[None], seen.theta]))
+    far = (square > (NEXT * seen.step) ** 2) | (metric > (APART * NEXT * seen.step) ** 2)
+    return seen[np.flatnonzero(far | other | (seen.deviance < deviance))]
 
 
-def _distances(survey: Survey, theta: FloatArray) -> FloatArray:
-    """√Σ log²μ from the first θ to the others, μ the eigenvalues of (I/a + G₀)⁻¹(I/a + G) of all covariances, (m,)."""
-    squares = np.zeros(len(theta) - 1)
+def _apart(survey: Survey, theta: FloatArray) -> tuple[FloatArray, FloatArray, np.ndarray]:
+    """From the first θ to the others, squares of two distances and whether a covariance has another rank, (m,) each:
+    the distance where those of a lattice are, in L = log(I + aG), and √Σ log²μ, μ the eigenvalues of
+    (I/a + G₀)⁻¹(I/a + G) of all covariances."""
+    square, metric, other = np.zeros(len(theta) - 1), np.zeros(len(theta) - 1), np.zeros(len(theta) - 1, bool)
     for one in survey.cones:
+        if one.q == 1:
+            seen = np.log1p(one.a * theta[:, one.parameters[0]] ** 2)
+            apart = (seen[1:] - seen[0]) ** 2
+            square, metric = square + apart, metric + apart
+            other |= (seen[1:] > NOTHING) != (seen[0] > NOTHING)
+            continue
         lam = one.lam(theta)
-        M = lam @ lam.transpose(0, 2, 1) + np.eye(one.q) / one.a
-        half = np.linalg.inv(np.linalg.cholesky(M[0]))
-        squares += (np.log(np.maximum(np.linalg.eigvalsh(half @ M[1:] @ half.T), 1e-300)) ** 2).sum(axis=1)
-    return np.sqrt(squares)
+        G = lam @ lam.transpose(0, 2, 1)
+        values, vectors = np.linalg.eigh(G)
+        values = np.maximum(values, 0.0)
+        seen = np.log1p(one.a * values)
+        L = (vectors * seen[:, None]) @ vectors.transpose(0, 2, 1)
+        square = square + ((L[1:] - L[0]) ** 2).sum(axis=(1, 2))
+        half = vectors[0] / np.sqrt(values[0] + 1.0 / one.a)
+        mu = np.linalg.eigvalsh(half.T @ (G[1:] + np.eye(one.q) / one.a) @ half)
+        metric = metric + (np.log(np.maximum(mu, 1e-300)) ** 2).sum(axis=1)
+        rank = np.count_nonzero(seen > NOTHING, axis=1)
+        other |= rank[1:] != rank[0]
+    return square, metric, other
 
 
 def _shape(of: list[Cone], far: list[float], step: float) -> tuple[tuple[int, int], ...]:
     """Effects and largest whole eigenvalue of each."""
     return tuple((one.q, max(1, math.ceil(end / step))) for one, end in zip(of, far))
-
-
-def _positions(survey: Survey, theta: FloatArray) -> tuple[FloatArray, np.ndarray]:
-    """θ as points where distances are those of a lattice, (m, …), and the rank of each covariance there, (m, c)."""
-    places, ranks = [], []
-    for one in survey.cones:
-        lam = one.lam(theta)
-        values, vectors = np.linalg.eigh(lam @ lam.transpose(0, 2, 1))
-        seen = np.log1p(one.a * np.maximum(values, 0.0))
-        places.append(positions(seen, vectors))
-        ranks.append((seen > NOTHING).sum(axis=1))
-    return np.concatenate(places, axis=1), np.stack(ranks, axis=1)
 
 
 def roots(G: FloatArray) -> FloatArray:

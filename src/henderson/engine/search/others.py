@@ -129,10 +129,13 @@ def was_seen(look: Look, basins: Basins | None, theta: np.ndarray, ends: list[Ev
     """Whether a start of the survey is in the basin of an end known: much the same sizes."""
     if basins is None or theta[basins.coordinates].min() <= 0:
         return False
-    sd = _standard_deviations(look, look.criterion.blocks.lam(theta))[basins.coordinates]
-    return any(basins.same(sd, _standard_deviations(look, end.lam)[basins.coordinates]) for end in ends)
+    sd = _standard_deviations(look, theta)[basins.coordinates]
+    return any(basins.same(sd, _standard_deviations(look, end.theta)[basins.coordinates]) for end in ends)
 
 
-def _standard_deviations(look: Look, lam: list[np.ndarray]) -> np.ndarray:
+def _standard_deviations(look: Look, theta: np.ndarray) -> np.ndarray:
     """Working standard deviations of the effects, at the places of θ that are on the diagonals of the λ, (k,)."""
-    return look.criterion.blocks.theta([np.diag(np.sqrt((one**2).sum(axis=1))) for one in lam])
+    blocks = look.criterion.blocks
+    if len(blocks.standard_deviations[0]) == len(theta):
+        return np.abs(theta)
+    return blocks.theta([np.diag(np.sqrt((one**2).sum(axis=1))) for one in blocks.lam(theta)])

@@ -71,9 +71,8 @@ def search(
     ends, starts = screened(look, seen.low) if free else (None, 1)
     if near is not None:
         first = point_after(criterion, evaluate, near, rough=rough)
-    else:
-        begin = seen.begin if ends is None else ends[0]
-        first = first_point(criterion, evaluate, start, begin, seen.lowest)
+    elif ends is None or not np.isfinite((first := evaluate(ends[0])).deviance):
+        first = first_point(criterion, evaluate, start, seen.begin, seen.lowest)
     # 2.
     ended = descend(criterion, evaluate, first, tolerance=tolerance)
     # 3.

@@ -176,7 +176,7 @@ def first_point(
     start : (k,) array, optional
         A θ in the user's units.
     begin : (k,) array, optional
-        A working θ that a survey knows to be good.
+        A working θ from which a scoring step leads to a good start.
     low : tuple of (k,) array and float, optional
         The lowest point of a coarse survey, and its deviance: where scoring is not lower, a step from there.
     """
@@ -184,7 +184,7 @@ def first_point(
     if start is not None:
         point = evaluate(working_theta(criterion, start))
     elif begin is not None:
-        point = evaluate(begin)
+        point = _scored(criterion, evaluate, evaluate(begin))
     else:
         point = scoring_start(criterion, evaluate)
         if low is not None and low[1] < point.deviance:

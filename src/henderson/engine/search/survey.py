@@ -21,7 +21,6 @@ from functools import cached_property
 import numpy as np
 
 from henderson.engine.criterion import LOST, Criterion
-from henderson.engine.search.basins import Basins, distinct, low_points
 from henderson.engine.search.cones import Cone, cones
 from henderson.engine.search.kinds import APART, kinds_of
 from henderson.engine.sums.blocks import Blocks
@@ -33,18 +32,16 @@ FloatArray = np.ndarray
 WIDEST = 100
 #: multiplications that a survey may take to set up and to make, and how many more for each row of the data
 SET_UP, BUDGET, PER_ROW = 400_000, 1_500_000, 4
+#: columns of [X y] up to which, and points from which on, factors are made entry by entry for all points
+NARROW, SEVERAL = 6, 16
 #: numbers of W_A up to which putting levels in order costs more than it saves
 LITTLE = 4_000
 #: numbers of W_A that are held where levels have several effects, and few are alike
 MOST = 4_000_000
 #: of a symmetric matrix of two rows as a lower triangle: how often it has each, and their signs in its adjugate
 TWICE, ADJUGATE = np.array([[1.0], [2.0], [1.0]]), np.array([[1.0], [-1.0], [1.0]])
-#: points along each of 1, 2, 3, … standard deviations
-POINTS = (48, 20, 10, 5, 4, 3, 3)
 #: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
 BEYOND = 8.0
-#: t²A below which a variance is as good as zero, for the largest A
-SMALLEST = 1e-2
 #: standard deviation from which on (G⁻¹ + A)⁻¹ of a level with less rows than effects is large enough to lose digits
 FAR = 100.0
 #: standard deviation at which effects are as good as free, and the fixed effects beside them not yet rounding
@@ -137,9 +134,7 @@ class Survey:
         size = np.repeat(self.whole.diagonal()[None, R:-1], len(theta), axis=0)
         if self.blocks.front is not None and len(self.zz) > 1 and np.abs(theta).max(initial=0.0) > FAR:
             far = np.abs(theta).max(axis=1) > FAR
-            block = self.blocks.blocks[self.blocks.front]
-            lam = block.layout.lam(theta[far][:, block.parameters].T).transpose(2, 0, 1)
-            size[far] += np.abs(_front(self.zz, self.count, lam)[0]) @ np.abs(
+            size[far] += np.abs(_front(self.zz, self.count, self._lam(theta[far], self.blocks.front))[0]) @ np.abs(
                 self.products[:, R * (M + 1) : -1 : M + 1]
             )
         return size
@@ -147,65 +142,39 @@ class Survey:
     def least_r2(self) -> float:
         """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
         theta = np.zeros((1, self.blocks.n_theta))
-        theta[0, self._coordinates] = FREE
+        theta[0, self.blocks.standard_deviations[0]] = FREE
         r2 = self._factored(theta)[1][0, -1] ** 2
         return max(float(r2) / self.n, SATURATED) if np.isfinite(r2) else SATURATED
-
-    @cached_property
-    def _scales(self) -> list[tuple[int, int, int]]:
-        """The θ that are standard deviations (they stand on the diagonal of a λ), in order: (θ, block, effect)."""
-        out = []
-        for k, block in enumerate(self.blocks.blocks):
-            for i, step in zip(block.parameters, block.layout.root_directions(np.zeros(block.layout.n_theta))):
-                if not (step - np.diag(np.diag(step))).any():
-                    out.append((int(i), k, int(np.diag(step).argmax())))
-        return sorted(out)
-
-    @cached_property
-    def _coordinates(self) -> np.ndarray:
-        """Their places in θ, (c,)."""
-        return np.array([i for i, _, _ in self._scales], dtype=int)
 
     def _factored(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (B, M)."""
         blocks, M, batch = self.blocks, len(self.whole), len(theta)
-        C, log_det = np.repeat(self.whole[None], batch, axis=0), np.zeros(batch)
-        lam = [block.layout.lam(theta[:, block.parameters].T).transpose(2, 0, 1) for block in blocks.blocks]
-        if blocks.front is not None:
-            weights, log_det = _front(self.zz, self.count, lam[blocks.front])
-            C -= (weights @ self.products).reshape(batch, M, M)
+        if blocks.front is None:
+            log_det, C = np.zeros(batch), np.repeat(self.whole[None], batch, axis=0)
+        else:
+            weights, log_det = _front(self.zz, self.count, self._lam(theta, blocks.front))
+            if not blocks.rest and M <= NARROW and batch >= SEVERAL:
+                taken = (self.products.T @ weights.T).reshape(M, M, batch)
+                np.subtract(self.whole[:, :, None], taken, out=taken)
+                return log_det, small.cholesky(taken)[range(M), range(M)].T
+            C = (weights @ self.products).reshape(batch, M, M)
+            np.subtract(self.whole, C, out=C)
         for k in blocks.rest:
-            block = blocks.blocks[k]
+            block, lam = blocks.blocks[k], self._lam(theta, k)
             rows = slice(blocks.offsets[k], blocks.offsets[k] + block.size)
             if block.q == 1:
-                C[:, rows] *= lam[k]
-                C[:, :, rows] *= lam[k]
+                C[:, rows] *= lam
+                C[:, :, rows] *= lam
                 continue
-            _turn_levels(C[:, rows], lam[k])
-            _turn_levels(C.transpose(0, 2, 1)[:, rows], lam[k])
+            _turn_levels(C[:, rows], lam)
+            _turn_levels(C.transpose(0, 2, 1)[:, rows], lam)
         C.reshape(batch, -1)[:, : blocks.n_rest * (M + 1) : M + 1] += 1.0
         return log_det, _pivots(C)
 
-    def basins(self, budget: float = BUDGET) -> Basins | None:
-        """Points of a grid that are lower than all around them; None where not even a coarse one is in the budget.
-
-        Parameters
-        ----------
-        budget : float
-            Multiplications.
-        """
-        axes = self._axes((budget + PER_ROW * self.n) / self.cost)
-        if not axes:  # too dear, or no θ is a standard deviation
-            return None
-        theta = np.zeros((math.prod(map(len, axes)), self.blocks.n_theta))
-        theta[:, self._coordinates] = np.stack([own.ravel() for own in np.meshgrid(*axes, indexing="ij")], axis=1)
-        values = self.deviances(theta)
-        sd, deviance, askew = low_points(values.reshape([len(points) for points in axes]), axes)
-        low = np.zeros((len(sd), self.blocks.n_theta))
-        low[:, self._coordinates] = sd
-        order = distinct(low, deviance)
-        least, ratio = (np.array([points[i] for points in axes]) for i in (0, 1))
-        return Basins(low[order], deviance[order], askew[order], self._coordinates, least, ratio / least, len(values))
+    def _lam(self, theta: FloatArray, k: int) -> FloatArray:
+        """λ of a block, (B, q, q)."""
+        block = self.blocks.blocks[k]
+        return block.layout.lam(theta[:, block.parameters].T).transpose(2, 0, 1)
 
     def reach(self) -> float:
         """√J times the standard deviation of J levels beyond which more of it explains nothing more.
@@ -213,22 +182,6 @@ class Survey:
         Along one variance g, d' = Σ a/(1 + ga) + ν (log r²)' and r² falls by less than n/g: d rises once g > νn/(J r²).
         """
         return float(BEYOND * np.sqrt(self.nu / self.least_r2()))
-
-    def _axes(self, most: float) -> list[FloatArray] | None:
-        """Values of each standard deviation, from as good as zero to `reach`."""
-        c = len(self._scales)
-        points = POINTS[c - 1] if c <= len(POINTS) else 0
-        while points**c > most and points > 0:
-            points -= 1
-        if points < 3:
-            return None
-        highest = self.reach()
-        out = []
-        for _, k, effect in self._scales:
-            low = np.sqrt(SMALLEST / max(self.largest(k)[effect], 1e-300))
-            high = max(highest / np.sqrt(self.blocks.blocks[k].n_levels), 10 * low)
-            out.append(low * (high / low) ** np.linspace(0.0, 1.0, points))
-        return out
 
     @cached_property
     def cones(self) -> list[Cone]:

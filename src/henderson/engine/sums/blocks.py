@@ -183,6 +183,18 @@ class Blocks:
         """Whether levels of a block are not independent."""
         return any(block.relation is not None for block in self.blocks)
 
+    @lazy
+    def standard_deviations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The θ that are standard deviations (they stand on the diagonal of a λ), and of which block and effect, (c,)
+        each."""
+        found = [
+            (int(block.parameters[i]), k, effect)
+            for k, block in enumerate(self.blocks)
+            for i, effect in block.layout.standard_deviations
+        ]
+        theta, which, effects = np.array(sorted(found), dtype=int).reshape(-1, 3).T
+        return theta, which, effects
+
     def split(self, front: np.ndarray, rest: np.ndarray) -> list[np.ndarray]:
         """Effects front (q, k, J) and rest (R, k), block by block as (q, k, J)."""
         out = []
