@@ -9,6 +9,7 @@ from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.glance import MOST, glance, is_alone
 from henderson.engine.search.look import Look
+from henderson.engine.search.lows import ways
 from henderson.engine.search.optimize import minimize
 from henderson.engine.search.search import search
 from henderson.engine.search.survey import Survey
@@ -61,6 +62,23 @@ def test_two_minima_are_not_taken_for_one():
     end = minimize(model.at, model.at(np.array([0.01]))).point  # certified, 26 above the lowest
     assert end.deviance == pytest.approx(160.87, abs=0.01)
     assert not is_alone(survey, glance(survey), end.theta, end.deviance)
+
+
+def test_low_points_on_a_slope_of_one_basin_are_of_that_basin():
+    rng = np.random.default_rng(2)
+    g, x = rng.integers(0, 18, 180), rng.normal(size=180)
+    found = []
+    for _ in range(8):
+        effects = rng.normal(size=(2, 18))[:, g]
+        data = {"y": effects[0] + 0.5 * effects[1] * x + rng.normal(size=180), "g": g, "x": x}
+        model = Criterion.of(*design_from_formula("y ~ x + (x || g)", data))
+        end, survey = search(model).optimum.point, Survey.of(model)
+        seen = glance(survey)
+        found.append((np.count_nonzero(seen.deviance < end.deviance + 30.0), search(model).surveyed <= MOST))
+        way = ways(survey, seen.theta[:1], end.theta, 3)[0]
+        place = [np.log1p([one.a * t[one.parameters[0]] ** 2 for one in survey.cones]) for t in (*way, end.theta)]
+        np.testing.assert_allclose(np.diff(place, axis=0), np.broadcast_to(place[1] - place[0], (3, 2)), atol=1e-8)
+    assert (2, True) in found  # two low points, and no survey
 
 
 def test_many_parameters_are_not_for_a_glance():

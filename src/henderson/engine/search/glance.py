@@ -3,7 +3,8 @@
 The lattice of covariances is coarse and always the same, up to the scale on which a variance begins to be seen, so its
 points are made once. Where levels are much alike the deviance is low in one place only, most often: then one point of
 the lattice is lower than its neighbours, and what is seen of it differs from what is seen at the end by little more
-than a step. Whatever else is seen calls for a survey.
+than a step. Of a few low points, each may lie on a slope of the same basin, where a lattice so coarse is hilly by
+itself: then the deviance falls all the way from there to the end. Whatever else is seen calls for a survey.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from henderson.engine.search.cones import Cone
-from henderson.engine.search.lattice import SPARSE, Lattice, lattice, size
-from henderson.engine.search.lows import Lows, roots
+from henderson.engine.search.lattice import EQUAL, SPARSE, Lattice, lattice, size
+from henderson.engine.search.lows import Lows, roots, ways
 from henderson.engine.search.survey import Survey
 
 FloatArray = np.ndarray
@@ -28,6 +29,8 @@ MOST = 150
 NEXT = 1.3
 #: deviance above the end from which on a low point is of no interest
 FURTHER = 30.0
+#: low points up to which the ways from each to the end are looked at, and points on a way
+FEW, WAY = 4, 9
 
 
 def glance(survey: Survey) -> Lows | None:
@@ -46,11 +49,21 @@ def glance(survey: Survey) -> Lows | None:
 
 
 def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> bool:
-    """Whether the one low point is in the basin of an end."""
-    if np.count_nonzero(seen.deviance <= deviance + FURTHER) != 1 or seen.deviance[0] < deviance:
+    """Whether all low points are in the basin of an end: the only one is much the same, or from each the deviance
+    falls all along the way to the end."""
+    if seen.deviance[0] < deviance:
         return False
-    pair = np.array([theta, seen.theta[0]])
-    return all(_within(one, pair) for one in survey.cones)
+    near = max(int(np.count_nonzero(seen.deviance <= deviance + FURTHER)), 1)
+    if near == 1 and seen.deviance[0] <= deviance + FURTHER:
+        pair = np.array([theta, seen.theta[0]])
+        if all(_within(one, pair) for one in survey.cones):
+            return True
+    if near > FEW:
+        return False
+    along = ways(survey, seen.theta[:near], theta, WAY)
+    values = survey.deviances(along.reshape(-1, len(theta))).reshape(near, -1)
+    ends = np.full((near, 1), deviance)
+    return bool((np.diff(np.concatenate([seen.deviance[:near, None], values, ends], axis=1)) <= EQUAL).all())
 
 
 def _within(one: Cone, pair: FloatArray) -> bool:

@@ -18,7 +18,9 @@ APART = 400
 PERCENTS, MANY, NARROW = 1 << 16, 20_000, 8
 
 
-def kinds_of(cross: CrossProducts, *, apart: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+def kinds_of(
+    cross: CrossProducts, *, apart: bool, zr: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The distinct A (q, q, a), how many levels have each (a,), and the W_A, (q(q + 1)/2 a, M²).
 
     Parameters
@@ -26,25 +28,30 @@ def kinds_of(cross: CrossProducts, *, apart: bool) -> tuple[FloatArray, FloatArr
     cross : CrossProducts
     apart : bool
         Whether every level is a kind of its own, where telling them apart costs more than it saves.
+    zr : (J, q, R) array, optional
+        Z_j'Z_r, where they stand in one array already.
     """
     q, _, n_levels = cross.zz.shape
     if not apart and q == 1 and len(cross.rx) + cross.p + 1 <= NARROW and n_levels > MANY:
         kind, first, count = _kinds(cross.zz[0, 0])
-        return np.ascontiguousarray(cross.zz[:, :, first]), count, _products_by_kind(_front_columns(cross), kind)
+        return np.ascontiguousarray(cross.zz[:, :, first]), count, _products_by_kind(_front_columns(cross, zr), kind)
     if apart:
         count = np.ones(n_levels, np.intp)
-        return cross.zz, count, _products(_front_columns(cross), np.arange(n_levels))
+        return cross.zz, count, _products(_front_columns(cross, zr), np.arange(n_levels))
     order, starts = _alike(cross.zz)
     zz, count = np.ascontiguousarray(cross.zz[:, :, order[starts]]), np.diff(starts, append=n_levels)
-    return zz, count, _products(_front_columns(cross)[order], starts)
+    return zz, count, _products(_front_columns(cross, zr)[order], starts)
 
 
-def _front_columns(cross: CrossProducts) -> FloatArray:
+def _front_columns(cross: CrossProducts, zr: FloatArray | None = None) -> FloatArray:
     """a_j = Z_j'[Z_r X y] of the levels of the front, (J, q, M)."""
     q, m, n_levels = cross.zx.shape
     R = len(cross.rx)
     out = np.empty((n_levels, q, R + m))
     out[:, :, R:] = cross.zx.transpose(2, 0, 1)
+    if zr is not None:
+        out[:, :, :R] = zr
+        return out
     for row, one in enumerate(cross.zr):
         out[:, row, :R] = one.toarray()
     return out

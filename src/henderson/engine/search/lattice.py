@@ -18,6 +18,8 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from henderson.numerics.lazy import lazy
+
 FloatArray = np.ndarray
 
 #: directions for each step that two eigenvalues differ by
@@ -54,18 +56,23 @@ class Lattice:
 
     def covariances(self, which: int, step: float, a: float) -> FloatArray:
         """G of one of the covariances at every point, (N, q, q)."""
-        U = self.vectors[which]
-        return (U * (np.expm1(step * self.values[which]) / a)[:, None]) @ U.transpose(0, 2, 1)
+        own = np.expm1(step * self.values[which]) / a
+        return np.asarray((self._outer[which] * own[:, :, None, None]).sum(axis=1))
+
+    @lazy
+    def _outer(self) -> list[FloatArray]:
+        """uu' of every eigenvector u of each covariance, (N, q, q, q)."""
+        return [np.einsum("nri,nsi->nirs", U, U) for U in self.vectors]
 
     def low(self, deviance: FloatArray) -> np.ndarray:
         """Which points may be in the basin of a minimum, the lowest first."""
-        finite = np.isfinite(deviance)
-        level = np.where(finite, np.round(deviance / EQUAL), np.inf)
-        order = np.empty(len(level), int)
-        order[np.argsort(level, kind="stable")] = np.arange(len(level))  # of a plateau the first is lowest
-        lowest = order <= order[self.near].min(axis=1)
-        of_face = (order <= order[self.same].min(axis=1)) & (deviance < deviance.min() + ABOVE)
-        found = np.flatnonzero((lowest | of_face) & finite)
+        by_level = np.argsort(np.round(deviance / EQUAL), kind="stable")
+        order = np.empty(len(by_level), int)
+        order[by_level] = np.arange(len(by_level))  # of a plateau the first is lowest
+        low = order <= order[self.near].min(axis=1)
+        few = by_level[: np.searchsorted(deviance[by_level], deviance[by_level[0]] + ABOVE)]
+        low[few] |= order[few] <= order[self.same[few]].min(axis=1)
+        found = np.flatnonzero(low & np.isfinite(deviance))
         return found[np.argsort(order[found])]
 
 

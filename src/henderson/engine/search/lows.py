@@ -97,6 +97,26 @@ def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) ->
     return seen[np.flatnonzero(far | other | (seen.deviance < deviance))]
 
 
+def ways(survey: Survey, starts: FloatArray, end: FloatArray, points: int) -> FloatArray:
+    """θ between each start (m, k) and an end (k,), straight in the logarithms of the lattice, (m, points, k)."""
+    out = np.zeros((len(starts), points, len(end)))
+    t = np.linspace(0.0, 1.0, points + 2)[1:-1, None, None]
+    for one in survey.cones:
+        L = _logarithms(one, np.concatenate([starts, end[None]]))
+        between = (1.0 - t) * L[:-1, None] + t * L[-1]
+        values, vectors = np.linalg.eigh(between.reshape(-1, one.q, one.q))
+        G = (vectors * (np.expm1(np.maximum(values, 0.0)) / one.a)[:, None]) @ vectors.transpose(0, 2, 1)
+        out[:, :, one.parameters] = roots(G).reshape(len(starts), points, -1)
+    return out
+
+
+def _logarithms(one: Cone, theta: FloatArray) -> FloatArray:
+    """L = log(I + aG) of a covariance at θ (m, k), (m, q, q)."""
+    lam = one.lam(theta)
+    values, vectors = np.linalg.eigh(lam @ lam.transpose(0, 2, 1))
+    return np.asarray((vectors * np.log1p(one.a * np.maximum(values, 0.0))[:, None]) @ vectors.transpose(0, 2, 1))
+
+
 def _apart(survey: Survey, theta: FloatArray) -> tuple[FloatArray, FloatArray, np.ndarray]:
     """From the first θ to the others, squares of two distances and whether a covariance has another rank, (m,) each:
     the distance where those of a lattice are, in L = log(I + aG), and √Σ log²μ, μ the eigenvalues of

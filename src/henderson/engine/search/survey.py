@@ -16,15 +16,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from henderson.engine.criterion import LOST, Criterion
+from henderson.engine.factor.dense_product import DenseProduct
 from henderson.engine.search.cones import Cone, cones
 from henderson.engine.search.kinds import APART, kinds_of
 from henderson.engine.sums.blocks import Blocks
 from henderson.numerics import small
+from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
 
@@ -93,13 +94,16 @@ class Survey:
         numbers = n_levels * q * q * M * M
         if not linear or M > WIDEST or numbers > SET_UP + PER_ROW * cross.n or (q > 1 and numbers > MOST):
             return None
+        dense = getattr(criterion.system, "product", None)
+        dense = dense if R and isinstance(dense, DenseProduct) else None
         whole = np.empty((M, M))
         whole[R:, R:] = cross.xy
         if R:
-            whole[:R, :R], whole[:R, R:], whole[R:, :R] = cross.rr.toarray(), cross.rx, cross.rx.T
+            whole[:R, R:], whole[R:, :R] = cross.rx, cross.rx.T
+            whole[:R, :R] = cross.rr.toarray() if dense is None else dense.rr
         zz, count, products = cross.zz, np.zeros(0), np.zeros((0, M * M))
         if blocks.front is not None:
-            zz, count, products = kinds_of(cross, apart=numbers <= LITTLE)
+            zz, count, products = kinds_of(cross, apart=numbers <= LITTLE, zr=None if dense is None else dense.a)
         return cls(blocks, criterion.nu, cross.n, criterion.reml, criterion.constant, zz, count, products, whole)
 
     @property
@@ -121,33 +125,33 @@ class Survey:
         R = self.blocks.n_rest
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(pivots)
-            out = log_det + 2.0 * (logs[:, : -1 if self.reml else R].sum(axis=1) + self.nu * logs[:, -1])
+            out = 2.0 * (logs[: -1 if self.reml else R].sum(axis=0) + self.nu * logs[-1]) + log_det
             out += self.nu * (1.0 + math.log(2.0 * math.pi / self.nu)) + self.constant
             if self.reml:  # far out the digits of a plateau are lost (`Evaluation.rounding`), and it is not a minimum
-                out += LOST * (self._summed(theta) / pivots[:, R:-1] ** 2).sum(axis=1)
+                out += LOST * (self._summed(theta) / pivots[R:-1] ** 2).sum(axis=0)
         return np.where(np.isfinite(out), out, np.inf)
 
     def _summed(self, theta: FloatArray) -> FloatArray:
-        """Size of the sums whose difference is the diagonal of X'V⁻¹X, (B, p): X'X, and where a variance is so large
-        that it shows, what levels with less rows than effects take from it along each of their effects."""
+        """Size of the sums whose difference is the diagonal of X'V⁻¹X, (p, B) or (p, 1): X'X, and where a variance is
+        so large that it shows, what levels with less rows than effects take from it along each of their effects."""
         R, M = self.blocks.n_rest, len(self.whole)
-        size = np.repeat(self.whole.diagonal()[None, R:-1], len(theta), axis=0)
+        size = self.whole.diagonal()[R:-1, None]
         if self.blocks.front is not None and len(self.zz) > 1 and np.abs(theta).max(initial=0.0) > FAR:
             far = np.abs(theta).max(axis=1) > FAR
-            size[far] += np.abs(_front(self.zz, self.count, self._lam(theta[far], self.blocks.front))[0]) @ np.abs(
-                self.products[:, R * (M + 1) : -1 : M + 1]
-            )
+            size = np.repeat(size, len(theta), axis=1)
+            weights = np.abs(_front(self.zz, self.count, self._lam(theta[far], self.blocks.front))[0])
+            size[:, far] += (weights @ np.abs(self.products[:, R * (M + 1) : -1 : M + 1])).T
         return size
 
     def least_r2(self) -> float:
         """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
         theta = np.zeros((1, self.blocks.n_theta))
         theta[0, self.blocks.standard_deviations[0]] = FREE
-        r2 = self._factored(theta)[1][0, -1] ** 2
+        r2 = self._factored(theta)[1][-1, 0] ** 2
         return max(float(r2) / self.n, SATURATED) if np.isfinite(r2) else SATURATED
 
     def _factored(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (B, M)."""
+        """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (M, B)."""
         blocks, M, batch = self.blocks, len(self.whole), len(theta)
         if blocks.front is None:
             log_det, C = np.zeros(batch), np.repeat(self.whole[None], batch, axis=0)
@@ -156,7 +160,7 @@ class Survey:
             if not blocks.rest and M <= NARROW and batch >= SEVERAL:
                 taken = (self.products.T @ weights.T).reshape(M, M, batch)
                 np.subtract(self.whole[:, :, None], taken, out=taken)
-                return log_det, small.cholesky(taken)[range(M), range(M)].T
+                return log_det, small.diagonals(small.cholesky(taken))
             C = (weights @ self.products).reshape(batch, M, M)
             np.subtract(self.whole, C, out=C)
         for k in blocks.rest:
@@ -169,7 +173,7 @@ class Survey:
             _turn_levels(C[:, rows], lam)
             _turn_levels(C.transpose(0, 2, 1)[:, rows], lam)
         C.reshape(batch, -1)[:, : blocks.n_rest * (M + 1) : M + 1] += 1.0
-        return log_det, _pivots(C)
+        return log_det, _pivots(C).T
 
     def _lam(self, theta: FloatArray, k: int) -> FloatArray:
         """λ of a block, (B, q, q)."""
@@ -183,12 +187,12 @@ class Survey:
         """
         return float(BEYOND * np.sqrt(self.nu / self.least_r2()))
 
-    @cached_property
+    @lazy
     def cones(self) -> list[Cone]:
         """The model's covariances."""
         return cones(self.blocks, self.information)
 
-    @cached_property
+    @lazy
     def information(self) -> list[FloatArray]:
         """Largest diagonal element of Z_j'Z_j for each effect, block by block, (q,)."""
         return [self.largest(k) for k in range(len(self.blocks.blocks))]
@@ -197,9 +201,9 @@ class Survey:
         """Largest diagonal element of Z_j'Z_j for each effect of a block, (q,)."""
         block = self.blocks.blocks[k]
         if k == self.blocks.front:
-            return self.zz[range(block.q), range(block.q)].max(axis=1)
+            return small.diagonals(self.zz).max(axis=1)
         start = self.blocks.offsets[k]
-        return np.diag(self.whole)[start : start + block.size].reshape(-1, block.q).max(axis=0)
+        return self.whole.diagonal()[start : start + block.size].reshape(-1, block.q).max(axis=0)
 
 
 def spread(criterion: Criterion) -> float:
@@ -209,15 +213,15 @@ def spread(criterion: Criterion) -> float:
     and so is the cone of the log λ_i that variances leave.
     """
     blocks, cross = criterion.blocks, criterion.system.cross
-    out = 1.0
+    out, rest = 1.0, cross.rr.diagonal() if blocks.rest else np.zeros(0)
     for k, block in enumerate(blocks.blocks):
         if k == blocks.front:
-            sizes = cross.zz[range(block.q), range(block.q)].sum(axis=0)
+            sizes = small.diagonals(cross.zz).sum(axis=0)
             if block.q > 1 and (cross.zz.max(axis=2) - cross.zz.min(axis=2)).max() > 1e-9 * sizes.max():
                 out = max(out, 1.0 + 1e-6)
         else:
             start = blocks.offsets[k]
-            sizes = cross.rr.diagonal()[start : start + block.size].reshape(-1, block.q).sum(axis=1)
+            sizes = rest[start : start + block.size].reshape(-1, block.q).sum(axis=1)
         out = max(out, float(sizes.max() / max(sizes.min(), 1e-300)))
     return out
 
