@@ -139,6 +139,16 @@ def test_unusual_scales(unit: float, far: float, tmp_path: Path) -> None:
     assert_same(lmer("y ~ x + (x | g)", data), lmer("y ~ x + (x | g)", written(data, tmp_path)))
 
 
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_numbers_read_as_text(in_parts: bool) -> None:
+    """A slope of a covariate in which "." is a missing value: 400 effects a level, whose G would take 96 GB."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"g": rng.integers(0, 20, 400), "x": rng.normal(size=400), "y": rng.normal(size=400)})
+    data = data.assign(x=data["x"].astype(str).where(data.index != 7, "."))
+    with pytest.raises(DataError, match=r"400 correlated effects a level have 80,200 .*read as text"):
+        lmer("y ~ 1 + (x | g)", (lambda: iter([data])) if in_parts else data)
+
+
 def test_what_tables_need_of_the_rows(tmp_path: Path) -> None:
     data = table()
     files = written(data, tmp_path)

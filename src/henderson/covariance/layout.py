@@ -17,8 +17,12 @@ from scipy.linalg import block_diag
 
 from henderson.covariance.structure import Structure
 from henderson.covariance.structures import structure_called
+from henderson.errors import DataError
 
 FloatArray = np.ndarray
+
+#: numbers in the directions of a term's G, parameters times q², beyond which there is no memory for them: q about 140
+LARGEST = 200_000_000
 
 
 class Structured(Protocol):
@@ -269,6 +273,13 @@ class Layout:
 @lru_cache(maxsize=256)
 def _layout(sizes: tuple[int, ...], names: tuple[str, ...]) -> Layout:
     structures = tuple(structure_called(name) for name in names)
+    for one, q in zip(structures, sizes):
+        if (count := one.n_theta(q)) * q**2 > LARGEST:
+            raise DataError(
+                f"{q} correlated effects a level have {count:,} variances and covariances, more than can be estimated: "
+                "is a covariate that should be a number read as text, each of its values a level? "
+                "(... || group) leaves the covariances out"
+            )
     return Layout(
         structures,
         consecutive(sizes),

@@ -233,6 +233,13 @@ def test_a_file_that_changes(tmp_path: Path) -> None:
     os.utime(tmp_path / "0.parquet", ns=(1, 1))
     with pytest.raises(DataError, match=r"0\.parquet changed while it was read"):
         list(source.parts(("x",)))
+    times = (tmp_path / "1.parquet").stat()
+    source = open_source(files)
+    (tmp_path / "new").write_bytes((tmp_path / "1.parquet").read_bytes())
+    os.utime(tmp_path / "new", ns=(times.st_atime_ns, times.st_mtime_ns))
+    (tmp_path / "new").replace(tmp_path / "1.parquet")  # of the same size and time, but another
+    with pytest.raises(DataError, match=r"1\.parquet changed while it was read"):
+        list(source.parts(("x",)))
     (tmp_path / "1.parquet").unlink()
     source = open_source(str(tmp_path / "0.parquet"))
     (tmp_path / "0.parquet").unlink()

@@ -113,8 +113,8 @@ class Files:
     again = True
 
     @cached_property
-    def seen(self) -> dict[str, tuple[int, int]]:
-        """Size of every file, and when it was written."""
+    def seen(self) -> dict[str, tuple[int, ...]]:
+        """Size of every file, when it was written, and which it is."""
         return {path: _look(path) for fragment in self.fragments if (path := _path(fragment))}
 
     @cached_property
@@ -220,9 +220,9 @@ def _path(fragment: Any) -> str:
     return getattr(fragment, "path", "")
 
 
-def _look(path: str) -> tuple[int, int]:
+def _look(path: str) -> tuple[int, ...]:
     try:
         found = os.stat(path)
     except FileNotFoundError:
         raise DataError(f"no such file: {path} (was it removed while it was read?)") from None
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_mtime_ns, found.st_ino
