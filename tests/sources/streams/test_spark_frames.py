@@ -21,6 +21,17 @@ pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ig
 #: sums in another order differ by rounding
 CLOSE = 1e-10
 FORMULA = "y ~ x + a + (x | g) + (1 | h)"
+#: no network, nothing on the terminal, and plans run as they are: of small tables Spark takes longer to compile a plan
+#: than to run it
+SETTINGS = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +43,9 @@ def spark() -> Iterator[Any]:
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2,3]").config("spark.ui.enabled", "false")
-    for key, value in {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}.items():
+    for key, value in SETTINGS.items():
         builder = builder.config(key, value)
-    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+    session = builder.getOrCreate()
     yield session
     session.stop()
 
@@ -51,7 +62,7 @@ def table(n: int = 2000, seed: int = 5) -> pd.DataFrame:
 
 def frame(spark: Any, data: pd.DataFrame, n_partitions: int = 4) -> Any:
     made = spark.createDataFrame(pyarrow.Table.from_pandas(data, preserve_index=False))
-    return made.repartitionByRange(n_partitions, "g")
+    return made.repartitionByRange(n_partitions, "g").cache()  # the passes of a fit read it where it is
 
 
 def assert_same(memory: Any, other: Any) -> None:
