@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 from henderson import __version__, compare, datasets, lmer, load
@@ -450,7 +451,15 @@ def test_rows_that_come_in_parts(capsys, tmp_path):
     data.to_feather(tmp_path / "f" / "all.feather")
     wanted = fit_record(capsys, tmp_path, SLEEP, "sleepstudy")
     query = f"SELECT * FROM '{tmp_path}/*.parquet'"
-    for place in (tmp_path / "*.parquet", tmp_path / "f", tmp_path / "f" / "all.feather", query):
+    with pyarrow.CompressedOutputStream(str(tmp_path / "all.csv.zst"), "zstd") as stream:
+        stream.write(data.to_csv(index=False).encode())
+    for place in (
+        tmp_path / "*.parquet",
+        tmp_path / "f",
+        tmp_path / "f" / "all.feather",
+        tmp_path / "all.csv.zst",
+        query,
+    ):
         code, out, err = run(capsys, "fit", SLEEP, place, "--anova")
         assert (code, err) == (0, "")
         assert "Number of obs: 180, groups:  Subject, 18" in out

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,3 +71,9 @@ def test_a_link_and_a_pipe(tmp_path: Path) -> None:
     assert henderson.load(tmp_path / "model.henderson").deviance == FIT.deviance
     FIT.save("/dev/null", format="pickle")
     assert not Path("/dev/null").is_file()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        FIT.save(pipe, format="pickle")
+        assert read.result(60)[:1] == b"\x80"

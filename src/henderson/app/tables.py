@@ -37,7 +37,8 @@ OTHERS = {
 def table_or_stream(place: str) -> Any:
     """What the place says: a table, or rows that are read in parts.
 
-    A glob, a folder, a Feather file and the text of a query are read in parts, as is a file of more than `LARGE` bytes.
+    A glob, a folder, a Feather file, a CSV that Zstandard or LZ4 compressed and the text of a query are read in parts,
+    as is a file of more than `LARGE` bytes.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def table_or_stream(place: str) -> Any:
     -------
     pandas.DataFrame or Source
     """
-    from henderson.sources.streams.paths import FORMATS
+    from henderson.sources.streams.paths import FORMATS, format_of
     from henderson.sources.streams.queries import is_query
     from henderson.sources.streams.registry import open_source
 
@@ -56,7 +57,8 @@ def table_or_stream(place: str) -> Any:
     exists = bool(place) and not is_query(place) and path.exists()
     if exists:
         is_large = path.suffix.lower() in FORMATS and path.stat().st_size > LARGE
-        in_parts = is_large or path.is_dir() or FORMATS.get(path.suffix.lower()) == "feather"
+        is_packed = path.suffix.lower() in (".zst", ".lz4") and format_of(place) is not None
+        in_parts = is_large or is_packed or path.is_dir() or format_of(place) == "feather"
     else:
         in_parts = is_query(place) or glob.has_magic(place)
     return open_source(place) if in_parts else read_table(place)
