@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from henderson import kr_compare, lmer, mixedlm
+from henderson.inference.comparison.submodels import coefficients_in
 
 #: F follows from the fit: where its deviance is flat it has half the digits
 SAME = 1e-6
@@ -111,3 +112,33 @@ def test_means_and_predictions_at_time_stamps(how, bar):
     ):
         for column in ("estimate", "se", "df"):
             np.testing.assert_allclose(two[column], one[column], rtol=SAME)
+
+
+@pytest.mark.parametrize("ddf", ["containment", "between-within"])
+@pytest.mark.parametrize("random", ["(1 | g)", "(x | g)"])
+def test_counted_degrees_of_freedom_do_not_know_where_zero_is(ddf, random):
+    # seconds and parts of them in nanoseconds since 1970: 1e-10 of their size were twice as much as they vary by
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(12), 8)
+    within, between = (256 * np.round(1e6 * rng.normal(size=size)) for size in (96, 12))
+    y = rng.normal(size=96) + rng.normal(size=12)[g] * (1 + within / 2.56e8)
+    found = []
+    for origin in (0.0, 1.7e18):
+        data = {"y": y, "g": g, "x": within + origin, "t": between[g] + origin}
+        found.append(lmer(f"y ~ x + t + {random}", data).with_inference(ddf=ddf).coef_table["df"].tolist())
+    assert found[1] == found[0]
+    assert found[0][1] > 10  # not that of a covariate that is constant within the groups
+
+
+@pytest.mark.parametrize("origin", [0.0, 1e5, 1e8, 1e10])
+def test_a_covariate_far_from_zero_is_not_taken_for_a_constant(origin):
+    rng = np.random.default_rng(1)
+    x, z, one = rng.normal(size=40) + origin, rng.normal(size=40) + origin, np.ones(40)
+    levels = np.eye(4)[np.arange(40) % 4]
+    for small, large in (([one, x], [one]), ([one, x], [one, z]), ([x], [*levels.T, z])):
+        assert coefficients_in(np.column_stack(small), np.column_stack(large)) is None
+    for small, large in (([one], [one, x]), ([2 * x + 1], [*levels.T, x]), ([x - z], [one, x, z]), ([x], [x, z])):
+        b = coefficients_in(np.column_stack(small), np.column_stack(large))
+        assert b is not None
+        fitted = np.column_stack(large) @ b
+        np.testing.assert_allclose(fitted, np.column_stack(small), rtol=0, atol=1e-13 * (1 + origin))

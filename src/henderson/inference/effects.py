@@ -9,7 +9,7 @@ cell, as a table of both where that has not many more cells than there are rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -101,6 +101,24 @@ def random_effects(fit: Fit) -> list[Effect]:
         for variables, place in pieces:
             effects.append(Effect(group | variables, term.group, rows.codes, rows.columns[:, place], term.n_levels))
     return sorted(effects, key=lambda effect: effect.n_levels)
+
+
+def near_zero(effects: Sequence[Effect]) -> list[Effect]:
+    """Effects that span the same in turn, columns far from zero about their means where the effect of a constant on
+    their grouping factor comes before: of slopes on time stamps the products have digits left."""
+    out, constant = [], set()
+    for effect in effects:
+        if effect.codes is None:
+            out.append(effect)
+            continue
+        means, spread = effect.columns.mean(axis=0), np.ptp(effect.columns, axis=0)
+        if effect.group in constant and (np.abs(means) > spread).any():
+            columns = effect.columns - np.where(np.abs(means) > spread, means, 0.0)
+            effect = replace(effect, columns=columns)
+        if ((spread == 0) & (means != 0)).any():
+            constant.add(effect.group)
+        out.append(effect)
+    return out
 
 
 class Ranks:

@@ -20,6 +20,9 @@ from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
 
+#: of a column's size, what may be its rounding; the same of a constant in the span of columns
+ROUNDING, CONSTANT = 8 * float(np.finfo(float).eps), 1e-12
+
 
 @dataclass(frozen=True)
 class FittedLikelihood:
@@ -131,13 +134,28 @@ def same_fixed_part(a: Any, b: Any) -> bool:
 
 
 def coefficients_in(small: FloatArray, large: FloatArray) -> FloatArray | None:
-    """B with small = large B, (p_large, p_small); None when small is not in the span of large."""
+    """B with small = large B, (p_large, p_small); None when small is not in the span of large.
+
+    Where a constant is in the span of large, columns are compared about their means: time stamps, far from zero, are
+    all but a constant, and are none.
+    """
     size = np.sqrt(np.einsum("ij,ij->j", large, large))
-    b, *_ = np.linalg.lstsq(large / size, small, rcond=None)
-    left = np.abs(small - (large / size) @ b).max(axis=0)
-    if (left > 1e-7 * np.abs(small).max(axis=0)).any():
+    scaled = large / size
+    one, *_ = np.linalg.lstsq(scaled, np.ones(len(large)), rcond=None)
+    if np.abs(scaled @ one - 1.0).max(initial=0.0) > CONSTANT:
+        b, *_ = np.linalg.lstsq(scaled, small, rcond=None)
+        b, left, whole = b / size[:, None], small - scaled @ b, np.abs(small).max(axis=0)
+    else:
+        about, own = large - large.mean(axis=0), small - small.mean(axis=0)
+        spread = np.sqrt(np.einsum("ij,ij->j", about, about))
+        spread = np.where(spread > ROUNDING * size, spread, np.inf)
+        b, *_ = np.linalg.lstsq(about / spread, own, rcond=None)
+        left, whole = own - (about / spread) @ b, np.abs(own).max(axis=0)
+        b = b / spread[:, None]
+        b += (one / size)[:, None] * (small.mean(axis=0) - large.mean(axis=0) @ b)
+    if (np.abs(left).max(axis=0) > np.maximum(1e-7 * whole, ROUNDING * np.abs(small).max(axis=0))).any():
         return None
-    return b / size[:, None]
+    return b
 
 
 def fit_from(model: object) -> Fit:

@@ -28,13 +28,17 @@ from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.clusters import cluster_codes
 from henderson.inference.contrast_rows import wald_f
-from henderson.inference.effects import Effect, Ranks, random_effects, variables_of_part
+from henderson.inference.effects import Effect, Ranks, near_zero, random_effects, variables_of_part
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
 
 #: random effects up to which a fit without rows remembers both methods' df
 MOST_EFFECTS = 5000
+
+
+#: of a column's largest value, what may be its rounding
+ROUNDING = 4 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def containment(fitted: FitMoments) -> ByTerm:
         return found
     x = fit.observed_for("ddf='containment'").X
     x = x if fitted.kept.all() else x[:, fitted.kept]
-    effects = random_effects(fit)
+    effects = near_zero(random_effects(fit))
     counted = Ranks(x)
     ranks = [x.shape[1], *(counted.of(effects[: k + 1]) for k in range(len(effects)))]
     added = np.diff(ranks)
@@ -213,8 +217,10 @@ def _interaction(subject: FloatArray, cell: FloatArray, values: FloatArray) -> E
 
 
 def _varies_within(x: FloatArray, subject: FloatArray, count: int) -> FloatArray:
-    """Whether a column differs between rows of one subject, (p,) bool."""
+    """Whether a column differs between rows of one subject by more than its rounding, beside what it differs by in all:
+    of time stamps, far from zero, milliseconds count. (p,) bool."""
     first = np.zeros(count, np.intp)
     first[subject[::-1]] = np.arange(len(subject))[::-1]
     spread = np.abs(x - x[first[subject]]).max(axis=0)
-    return spread > 1e-10 * np.abs(x).max(axis=0)
+    about_mean = np.abs(x - x.mean(axis=0)).max(axis=0)
+    return spread > np.maximum(1e-10 * about_mean, ROUNDING * np.abs(x).max(axis=0))

@@ -212,7 +212,10 @@ def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
     y = fit.rows.y
     optimum = fit_batch(parts, Responses.of(parts, y[:, None]), start_of(fit, parts), reml=reml)
     if not optimum.converged[0]:
-        raise DataError("the maximum of the likelihood was not found, so there is nothing to profile from")
+        raise DataError(
+            "the maximum of the likelihood was not found in the units of the data, so there is nothing to profile "
+            "from; where a slope's covariate is far from zero, as years and time stamps are, take its mean from it"
+        )
     sigma = float(optimum.sigma[0])
     scaled = Responses.of(parts, ((y - parts.offset) / sigma + parts.offset)[:, None])
     to_work, to_user = np.linalg.inv(parts.basis), np.linalg.inv(parts.x_basis)
