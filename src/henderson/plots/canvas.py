@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from henderson.plots.labels import CHARACTER, SIZES, height_of, shortened, width_of, wrapped
+
 #: above this many points clouds are drawn as hexagons, curves as bins
 MANY = 10_000
 #: colours that remain apart for all kinds of colour vision (Okabe and Ito 2008), without the yellow that white swallows
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 INK, GREY, PALE = "0.15", "0.45", "0.75"
-#: labels on an axis before they are thinned
-MOST_LABELS = 60
+#: labels on an axis before they are thinned, and below an axis before they are turned where they are long
+MOST_LABELS, FEW = 60, 8
+#: characters of a label beside an axis, and of one that is turned, or of a line of a legend
+LONGEST, LONGEST_TURNED = 40, 24
 
 
 def needed() -> Any:
@@ -124,7 +128,8 @@ def level_text(level: Any) -> str:
 
 
 def label_levels(ax: Any, labels: Sequence[Any], which: str = "x", name: str = "") -> None:
-    """Levels at 0, 1, …, on the x or the y axis; turned where they are long, and left out where they are too many.
+    """Levels at 0, 1, …, on the x or the y axis; wrapped, or turned and shortened, where they are long; none where they
+    are too many.
 
     Parameters
     ----------
@@ -142,17 +147,33 @@ def label_levels(ax: Any, labels: Sequence[Any], which: str = "x", name: str = "
         axis.set_label_text(f"{n:,} rows" if name == "row" else f"{name} ({n:,} levels)")
     else:
         small = n > (12 if which == "x" else 25)
+        character = 0.058 if small else 0.085
+        inches = width_of(ax) - _beside(ax)
+        turned = which == "x" and sum(len(text) + 1.2 for text in texts) * character > inches
+        if which == "y":
+            texts = shortened(texts, LONGEST)
+        elif turned:
+            room = int(inches / n / character) - 1
+            lines = [wrapped(text, room) for text in texts]
+            turned = n > FEW or any("…" in one or len(max(one.split("\n"), key=len)) > room for one in lines)
+            most = int(np.clip(0.7 * height_of(ax) / character, 10, LONGEST_TURNED))
+            texts = shortened(texts, most) if turned else lines
         axis.set_ticks(np.arange(n), texts, fontsize="x-small" if small else None)
         axis.set_label_text(name)
-        inches = ax.get_window_extent().width / ax.get_figure(root=True).dpi
-        if which == "x" and sum(len(text) + 1.2 for text in texts) * (0.058 if small else 0.085) > inches:
-            turned = 90 if n > 25 else 40
-            for text in axis.get_ticklabels():
-                text.set(rotation=turned, ha="center" if turned == 90 else "right", rotation_mode="anchor")
-                if turned == 90:
-                    text.set(va="center", ha="right")
+        for text in axis.get_ticklabels() if turned else []:
+            text.set(rotation=90 if n > 25 else 40, ha="right", rotation_mode="anchor")
+            if n > 25:
+                text.set(va="center")
     reach = (-0.6, n - 0.4)
     ax.set_xlim(reach) if which == "x" else ax.set_ylim(reach)
+
+
+def _beside(ax: Any) -> float:
+    """Inches that a legend beside the axes will take from them."""
+    labels = ax.get_legend_handles_labels()[1]
+    if len(labels) < 2:
+        return 0.0
+    return 0.5 + CHARACTER * SIZES["small"] * min(max(map(len, labels)), LONGEST_TURNED)
 
 
 def names_are_text(draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -192,5 +213,7 @@ def legend(ax: Any, title: str = "", **options: Any) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if not handles:
         return
+    if not options:
+        labels, title = [wrapped(label, LONGEST_TURNED) for label in labels], wrapped(title, LONGEST_TURNED)
     where = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False, "fontsize": "small"} | options
     ax.legend(handles, labels, title=title or None, title_fontsize="small", **where)

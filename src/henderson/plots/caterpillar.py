@@ -11,6 +11,7 @@ import numpy as np
 from henderson.plots.binning import binned_means, some_ranks
 from henderson.plots.canvas import GREY, MANY, MOST_LABELS, colour, label_levels, names_are_text, panels
 from henderson.plots.cloud import zero
+from henderson.plots.labels import set_title
 
 FloatArray = np.ndarray
 
@@ -59,7 +60,7 @@ def draw(effects: Sequence[Modes], level: float, *, sort: bool = True, axes: Any
     found = panels(len(effects), 3, axes=axes, fig=fig, size=(4.2, deep))
     for ax, one in zip(found, effects):
         _caterpillar(ax, one, sort)
-        ax.set_title(f"{one.effect} by {one.group}", fontsize="medium")
+        set_title(ax, f"{one.effect} by {one.group}")
         ax.set_xlabel(f"mode, {100 * level:g} % interval")
     return found
 
@@ -113,4 +114,4 @@ def _pair(ax: Any, first: Modes, second: Modes) -> None:
     zero(ax)
     ax.axvline(0, color="0.15", lw=0.8, ls="--", zorder=1)
     ax.set(xlabel=first.effect, ylabel=second.effect)
-    ax.set_title(first.group, fontsize="medium")
+    set_title(ax, first.group)

@@ -15,6 +15,7 @@ import numpy as np
 
 from henderson.plots.canvas import GREY, MANY, axes_for, colour, label_levels, legend, mark, names_are_text, panels
 from henderson.plots.cloud import cloud
+from henderson.plots.labels import set_title
 
 FloatArray = np.ndarray
 
@@ -116,7 +117,7 @@ def draw_panels(
     found = panels(len(shown), wide, axes=axes, fig=fig, size=(tall, 2.8), share=True)
     for k, (ax, one) in enumerate(zip(found, shown)):
         _fill(ax, one.series, along, one.raw)
-        ax.set_title(one.heading, fontsize="medium")
+        set_title(ax, one.heading)
         if k + wide < len(shown):  # there is a panel below
             ax.set_xlabel("")
         ax.set_ylabel(y_name if k % wide == 0 else "")

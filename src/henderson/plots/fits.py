@@ -11,6 +11,7 @@ import numpy as np
 from henderson.plots.canvas import GREY, MANY, colour, label_levels, level_text, mark, names_are_text, panels
 from henderson.plots.cloud import cloud
 from henderson.plots.effects import Along
+from henderson.plots.labels import columns_of_key, set_title
 
 FloatArray = np.ndarray
 
@@ -72,7 +73,7 @@ def draw(
     found[0].locator_params(axis="y", nbins=4, steps=[1, 2, 5, 10])
     for ax, one in zip(found, shown):
         _panel(ax, one, len(labels), MANY // len(shown))
-        ax.set_title(level_text(one.level), fontsize="small", pad=3)
+        set_title(ax, level_text(one.level), "small", pad=3)
         ax.tick_params(labelsize="x-small")
         if along.levels is not None:
             label_levels(ax, along.levels, "x")
@@ -117,7 +118,7 @@ def _key(figure: Any, ax: Any, labels: Sequence[str], group: str) -> None:
             ax.plot([], [], ls="", marker=mark(k), ms=4, color=colour(k), label=label)[0]
             for k, label in enumerate(labels)
         ]
-    key = figure.legend(handles=entries, loc="outside upper center", ncols=min(len(entries), 5), frameon=False,
-                        fontsize="small")  # fmt: skip
+    columns = columns_of_key(figure, [str(entry.get_label()) for entry in entries], 5)
+    key = figure.legend(handles=entries, loc="outside upper center", ncols=columns, frameon=False, fontsize="small")
     for text in key.get_texts():
         text.set_parse_math(False)

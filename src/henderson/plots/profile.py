@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from henderson.plots.canvas import colour, names_are_text, needed, panels
+from henderson.plots.labels import set_title
 
 #: levels of the intervals drawn
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -63,6 +64,6 @@ def draw(curves: Sequence[tuple[str, Curve]], absolute: bool, *, axes: Any = Non
             for x, y in ends:
                 ax.plot([x, x], [0, abs(y) if absolute else y], color="0.6", lw=0.8)
         ax.axhline(0, color="0.6", lw=0.8)
-        ax.set_title(name, fontsize="small")
+        set_title(ax, name, "small")
         ax.set_ylabel("|ζ|" if absolute else "ζ")
     return found

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from henderson.plots.canvas import GREY, INK, colour, mark, names_are_text, panels
+from henderson.plots.labels import CHARACTER, SIZES, set_title
 
+#: characters of a label for which a panel of the usual width has room
+USUAL = 20
 TICKS = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -55,11 +58,13 @@ def draw(families: Sequence[Comparisons], alpha: float, note: str, name: str, ax
     array of Axes, one a family
     """
     most = max(len(one.labels) for one in families)
-    found = panels(len(families), 2, axes=axes, size=(5.6, float(np.clip(0.34 * most + 1.4, 2.6, 12))))
+    longest = max(len(label) for one in families for label in one.labels)
+    wide = 5.6 + CHARACTER * SIZES["small"] * max(0, longest - USUAL)
+    found = panels(len(families), 2, axes=axes, size=(wide, float(np.clip(0.34 * most + 1.4, 2.6, 12))))
     for ax, one in zip(found, families):
         _draw(ax, one, alpha)
         ax.set(xlabel=f"p ({note})", ylabel=name)
-        ax.set_title(one.heading, fontsize="medium")
+        set_title(ax, one.heading)
     return found
 
 
