@@ -3,7 +3,7 @@
 R⁻¹(ψ) = Σ_e f_e(ψ) M_e with fixed M_e (`cliques`), hence T'R⁻¹T = Σ f_e S_e (`clique_sums`), T = [Z c], and with those
 in place of the cross-products all is as with independent residuals (`KnownScale`), plus log|R|. With K the inverse of
 the mixed-model coefficient matrix of [Z X], κ = K_ZZ ⊕ 0 + BQB', B = [−K_ZZ T'R⁻¹c; I], Q = [Φ] ⊕ 0 + vv', u = Bv,
-x_a = Σ ∂_a f_e S_e u (of S_eB, as B'S_eB is) and a, b parameters of the residuals, g of G:
+x_a = Σ ∂_a f_e S_e u and a, b parameters of the residuals, g of G:
 
     ∂_a d   = ∂_a log|R| + Σ_e ∂_a f_e <κ, S_e>
     ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b − tr K S_a K S_b     the last within levels, most of it
@@ -270,12 +270,8 @@ class SummedPoint:
         summed, K, v = self.summed, self._inverse, self._v
         sums = summed.sums
         f = summed.precision.coefficients(self.psi[summed.model.n_g :], self._known)
-        S_B = sums.times(K.B)
-        Q = v[:, None] * v
-        if summed.model.reml:
-            Q[:-1, :-1] += self.phi
-        h = K.traces(sums) + (K.B.inner(S_B).reshape(len(v), -1, len(v)) * Q[:, None]).sum(axis=(0, 2))
-        x = S_B.combined((f.first.T[:, None] * v[:, None]).reshape(-1, len(f.first)))
+        h = sums.flat @ K.weights(sums.shape, v, restricted=summed.model.reml)
+        x = sums.times(K.completed(v[:, None])).combined(f.first.T)
         Kx = K.solve(x)
         second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._own_traces(f.first)
         return f.log_first + f.first @ h, second, self._with_theta(x, Kx)

@@ -12,11 +12,10 @@ and no formula needs G⁻¹ (see `factor.front`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from henderson.engine.residual.clique_sums import CliqueSums, Vectors
+from henderson.engine.residual.clique_sums import Shape, Vectors
 from henderson.numerics import small
 
 FloatArray = np.ndarray
@@ -57,10 +56,9 @@ class Inverse:
     rest_c: FloatArray
     phi: FloatArray
 
-    @cached_property
-    def B(self) -> Vectors:
-        """B, m vectors."""
-        return Vectors(-self.front_c, -self.rest_c, np.eye(self.rest_c.shape[1]))
+    def completed(self, fixed: FloatArray) -> Vectors:
+        """B times columns (m, k)."""
+        return Vectors(-np.einsum("amj,mk->akj", self.front_c, fixed), -self.rest_c @ fixed, fixed)
 
     def solve(self, x: Vectors) -> Vectors:
         """K x; what stands for y in x is not looked at."""
@@ -75,18 +73,30 @@ class Inverse:
         of_c = x.fixed - np.einsum("amj,akj->mk", self.front_c, x.front) - self.rest_c.T @ x.rest  # B'x
         fixed = np.zeros_like(of_c)
         fixed[:-1] = self.phi @ of_c[:-1]
-        beside = self.B.combined(fixed)
+        beside = self.completed(fixed)
         return Vectors(front + beside.front, inner + beside.rest, fixed)
 
-    def traces(self, sums: CliqueSums) -> FloatArray:
-        """<M⁻¹ ⊕ 0, S_e> of every entry, (E,)."""
-        parts, E = sums.shape.parts(sums.flat), len(sums.flat)
-        found = parts.zz.reshape(E, -1) @ (self.front + self.borrowed).ravel()
-        found += parts.rr.reshape(E, -1) @ self.rest.ravel()
-        if not self.reach.size:
-            return found
-        between = parts.zr.reshape(E, -1)
-        if self.root.size == 1:
-            return found - 2 * self.root[0, 0] * (between @ self.reach_w.ravel())
-        q = len(self.root)
-        return found - 2 * (between @ (self.root @ self.reach_w.reshape(-1, q, len(self.rest))).ravel())
+    def weights(self, shape: Shape, v: FloatArray, *, restricted: bool) -> FloatArray:
+        """κ = M⁻¹ ⊕ 0 + BQB', Q = vv' + [Φ ⊕ 0], laid out as a row of the sums, (size,).
+
+        What stands there for both triangles is taken twice. `restricted`: with Φ.
+        """
+        Q = v[:, None] * v
+        if restricted:
+            Q[:-1, :-1] += self.phi
+        out = np.empty(shape.size)
+        parts, J, q, R = shape.parts(out), shape.J, shape.q, shape.R
+        along, rest_along = np.einsum("amj,mn->anj", self.front_c, Q), self.rest_c @ Q
+        parts.zz[...] = self.front + self.borrowed + small.multiply(along, self.front_c.transpose(1, 0, 2))
+        parts.zx[...] = -2 * along
+        between = parts.zr.reshape(J * q, R)  # a view: κ is written where it stands
+        np.matmul(2 * along.transpose(2, 0, 1).reshape(J * q, shape.m), self.rest_c.T, out=between)
+        if q == 1:
+            between -= 2 * self.root[0, 0] * self.reach_w
+        else:
+            parts.zr[...] -= 2 * (self.root @ self.reach_w.reshape(J, q, R))
+        np.matmul(rest_along, self.rest_c.T, out=parts.rr)
+        parts.rr[...] += self.rest
+        parts.rx[...] = -2 * rest_along
+        parts.xx[...] = Q
+        return out
