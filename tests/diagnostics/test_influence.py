@@ -280,3 +280,14 @@ def test_slopes_at_time_stamps():
     for by, exact in (("Subject", True), ("Subject", False), (None, True)):
         one, two = (fit.influence(by, exact=exact) for fit in (near, far))
         np.testing.assert_allclose(two["cooks"], one["cooks"], rtol=5e-3, atol=1e-5)  # it is of the user's covariance
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_model_without_fixed_effects_has_influence_on_its_variances_alone():
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(5), 4)
+    fit = lmer("y ~ 0 + (1 | g)", {"y": rng.normal(size=5)[g] + rng.normal(size=20), "g": g})
+    found = fit.influence("g")
+    assert found["cooks"].isna().all()
+    assert np.isfinite(found.filter(like="rvc")).all(axis=None)
+    assert len(found.filter(like="rvc").columns) == 2

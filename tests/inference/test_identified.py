@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -196,3 +198,20 @@ def test_a_difference_within_groups_is_tested_though_neither_of_its_coefficients
     joint = fit.wald_test("t[T.c] - t[T.b] = 0")
     assert float(np.squeeze(joint.pvalue)) == pytest.approx(float(fit.t_test("t[T.c] - t[T.b] = 0").pvalue), rel=1e-6)
     assert np.isnan(fit.wald_test("t[T.c] = 0").pvalue)
+
+
+def test_intervals_where_little_is_identified_are_computed_without_a_floating_point_error():
+    """Two groups and a covariate of the groups: standard deviations at zero, and limits on 0.03 degrees of freedom."""
+    rng = np.random.default_rng(39)
+    g = rng.integers(0, 2, 12)
+    data = {"x": rng.normal(size=2)[g], "y": rng.normal(size=12), "g": g}
+    new = {"x": [0.0, 1.0], "g": [7, 8]}
+    for formula in ("y ~ x + (x | g)", "y ~ x + (x || g)"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", RuntimeWarning)
+            fit = lmer(formula, data, REML=False)
+            intervals = fit.conf_int(method="wald")
+            limits = fit.predict(new, interval="prediction", random=True, new_levels="population")
+        assert intervals.loc["sd_x|g"].isna().all()
+        assert np.isfinite(limits.to_numpy()).all()

@@ -123,7 +123,7 @@ def _of_fixed_effects(fit: Fit, beta: FloatArray, vcov: FloatArray) -> dict[str,
     # correlations: units of the columns do not matter, and determinants do not overflow
     size = np.sqrt(np.diag(V))
     delta, own, V = delta / size, own / np.outer(size, size), V / np.outer(size, size)
-    good = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(delta).all(axis=1)
+    good = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(delta).all(axis=1) & (p > 0)
     whole, left, change = np.linalg.inv(V), own[good], delta[good]
     out = {name: np.full(len(beta), np.nan) for name in ("cooks", "mdffits", "covratio", "covtrace")}
     out["cooks"][good] = np.einsum("ma,ab,mb->m", change, whole, change) / p

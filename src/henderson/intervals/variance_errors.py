@@ -113,7 +113,9 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     if flat.note:
         own = fitted.fit
         turn = to_user_units(own.blocks) if isinstance(own, StructuredFit) else fitted.working.to_g
-        frame.loc[flat.touches(jacobian @ turn), "se"] = np.nan
+        moved = np.isfinite(jacobian).all(axis=1)  # at a variance of zero a standard deviation has no derivative
+        moved[moved] = flat.touches(jacobian[moved] @ turn)
+        frame.loc[moved, "se"] = np.nan
         notes.append(flat.note)
     return ResultFrame.of(frame, notes=tuple(notes))
 

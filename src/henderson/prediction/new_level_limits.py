@@ -47,6 +47,8 @@ CHUNK = 1 << 11
 SAMPLE = 1 << 9
 #: relative step of Newton's that is the last: the error after it is about its square
 LAST_STEP = 1e-5
+#: χ² from which on its quantiles are numbers that have digits, and the most that log d/χ²_d may be
+TINY, MOST_LOG = 1e-250, 600.0
 #: degrees of freedom of the t with the same limits are between these
 LEAST_DF, MOST_DF = 0.02, 1e6
 
@@ -227,17 +229,19 @@ def _points() -> tuple[FloatArray, FloatArray]:
 def _inverse_chi_squares(df: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weights (s,) of points of a distribution, and d/χ²_d at them, (m, s).
 
-    A third power takes the points to where χ² is small; log χ²_d is linear in log d between steps.
+    A third power takes the points to where χ² is small; log χ²_d is linear in log d between steps. Where χ² is too
+    small for a number, P(χ²_d < 2x) = x^(d/2) / Γ(d/2 + 1).
     """
-    from scipy.special import gammaincinv
+    from scipy.special import gammaincinv, gammaln
 
     u, weight = _points()
     place = STEPS * np.log(np.clip(df, LEAST_DF, MANY_DF))
     below = np.floor(place)
     steps, at = np.unique(below, return_inverse=True)
-    logs = np.array([
-        np.log(gammaincinv(own[:, None] / 2, u**3) * 2 / own[:, None])
-        for own in (np.exp(steps / STEPS), np.exp((steps + 1) / STEPS))
-    ])  # fmt: skip
+    logs = []
+    for half in (np.exp(steps / STEPS)[:, None] / 2, np.exp((steps + 1) / STEPS)[:, None] / 2):
+        x = gammaincinv(half, u**3)
+        small = (3 * np.log(u) + gammaln(half + 1)) / half
+        logs.append(np.where(x > TINY, np.log(np.maximum(x, TINY)), small) - np.log(half))
     between = logs[0][at] + (place - below)[:, None] * (logs[1] - logs[0])[at]
-    return 3 * u**2 * weight, np.exp(-between)
+    return 3 * u**2 * weight, np.exp(np.minimum(-between, MOST_LOG))
