@@ -199,7 +199,7 @@ def batched_components(
     whiten: bool = True,
     separate: bool = False,
     most: int = MOST_DOUBLES_ALONE,
-    largest: int = LARGEST,
+    largest: int | None = None,
 ) -> Components | None:
     """The design taken apart, or None where it is too large to fit many together, a λ is not linear in θ, residuals
     have a structure, or levels are related."""
@@ -208,7 +208,7 @@ def batched_components(
     effects = sum(t.n_levels * t.n_columns**2 for t in fit.design.terms)
     if effects > 100_000:  # not even worth taking apart
         return None
-    if largest_component(fit) > largest:
+    if largest_component(fit) > (LARGEST if largest is None else largest):
         return None
     parts = components(fit.design, fit.rows, fit.kept, whiten=whiten, separate=separate)
     return parts if parts.doubles() - parts.n <= most else None

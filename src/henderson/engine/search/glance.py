@@ -63,7 +63,8 @@ def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> 
     along = ways(survey, seen.theta[:near], theta, WAY)
     values = survey.deviances(along.reshape(-1, len(theta))).reshape(near, -1)
     ends = np.full((near, 1), deviance)
-    return bool((np.diff(np.concatenate([seen.deviance[:near, None], values, ends], axis=1)) <= EQUAL).all())
+    with np.errstate(invalid="ignore"):  # from one infinite deviance to the next: no fall
+        return bool((np.diff(np.concatenate([seen.deviance[:near, None], values, ends], axis=1)) <= EQUAL).all())
 
 
 def _within(one: Cone, pair: FloatArray) -> bool:

@@ -49,7 +49,7 @@ class Seen:
         """Where a descent can begin at once, a scoring step away: the lowest point of a grid that sees every θ, or of
         the lattice of one covariance, if they are fine enough."""
         grid, low = self.basins, self.low
-        if grid is not None and grid.is_fine and len(grid.coordinates) == grid.theta.shape[1]:
+        if grid is not None and len(grid.theta) and grid.is_fine and len(grid.coordinates) == grid.theta.shape[1]:
             return np.asarray(grid.theta[0])
         return low.theta[0] if low is not None and low.is_single and not low.is_coarse else None
 
