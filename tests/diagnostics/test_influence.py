@@ -291,3 +291,11 @@ def test_a_model_without_fixed_effects_has_influence_on_its_variances_alone():
     assert found["cooks"].isna().all()
     assert np.isfinite(found.filter(like="rvc")).all(axis=None)
     assert len(found.filter(like="rvc").columns) == 2
+
+
+def test_a_row_without_which_there_is_no_response_is_left_out_to_nothing():
+    # a survey of the deviance without it sees no finite point, and the search for another minimum died on that
+    g = [3, 1, 5, 5, 6, 2, 3, 0, 1, 5, 5, 2, 1, 0, 4, 3, 0, 3, 4, 1, 6]
+    data = {"y": [0.0] * 20 + [1.0], "g": g, "w": [1e8, 1e8] + [1.0] * 19}
+    found = lmer("y ~ 0 + (1 | g)", data, weights="w").influence()
+    assert found.filter(like="rvc").iloc[-1].isna().all()
