@@ -57,6 +57,13 @@ def test_labels(fits):
         cells(fits, labels={"Dayz": "x"})
 
 
+def test_a_product_has_the_labels_of_its_factors():
+    cake = henderson.datasets.load("cake")
+    fit = henderson.lmer("angle ~ recipe * temp + (1 | replicate)", cake.assign(temp=cake["temperature"].astype(float)))
+    table = cells([fit], labels={"recipe[T.B]": "Recipe B", "temp": "Heat", "recipe[T.C]:temp": "C in the oven"})
+    assert {"Recipe B", "Recipe B × Heat", "recipe[T.C]", "C in the oven"} <= set(table.index)
+
+
 def test_formats(fits):
     markdown = henderson.table(fits, names=["Slopes", "Null"], title="Sleep")
     widths = {line.count("|") for line in markdown.splitlines() if line.startswith("|")}

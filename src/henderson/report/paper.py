@@ -25,6 +25,8 @@ STYLES = ("apa", "journal")
 OUTPUTS = ("markdown", "latex", "html")
 #: numbers of a residual covariance above which its name alone is shown
 MOST_RESIDUAL = 12
+#: methods of degrees of freedom that are called by names
+METHODS = {"satterthwaite": "Satterthwaite", "kenward-roger": "Kenward–Roger"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def table(
     | AIC | 1755.6 |
     | BIC | 1774.8 |
     <BLANKLINE>
-    95% confidence intervals; t tests with satterthwaite degrees of freedom; REML.
+    95% confidence intervals; t tests with Satterthwaite degrees of freedom; REML.
     """
     made = paper_table(
         models, style=style, labels=labels, names=names, uncertainty=uncertainty, level=level, title=title, ddf=ddf
@@ -185,7 +187,7 @@ def _note(fits: Sequence[Any], inferences: Sequence[Inference], style: str, unce
     shown = (
         f"{100 * float(said):.4g}% confidence intervals" if uncertainty == "ci" else "Standard errors in parentheses"
     )
-    methods = ", ".join(dict.fromkeys(one.ddf for one in inferences))
+    methods = ", ".join(dict.fromkeys(METHODS.get(one.ddf, one.ddf) for one in inferences))
     kinds = ", ".join(dict.fromkeys("REML" if fit.reml else "ML" for fit in fits))
     stars = "; * p < .05, ** p < .01, *** p < .001" if style == "journal" else ""
     return f"{shown}; t tests with {methods} degrees of freedom; {kinds}{stars}."
@@ -206,7 +208,11 @@ class _Labels:
         self.given = given
 
     def __call__(self, name: str) -> str:
-        return self.given.get(name, name)
+        """The label; of a product whose factors have some, theirs."""
+        parts = name.split(":")
+        if name in self.given or not any(part in self.given for part in parts):
+            return self.given.get(name, name)
+        return " × ".join(self.given.get(part, part) for part in parts)
 
 
 def _sorted(names: set[str]) -> str:

@@ -28,6 +28,7 @@ table { border-collapse: collapse; font-size: 0.93rem; font-variant-numeric: tab
 caption { text-align: left; padding: 0.2rem 0; white-space: nowrap; }
   th, td { padding: 0.28rem 0.75rem 0.28rem 0; vertical-align: top; }
 td { white-space: nowrap; } tfoot td, td.said { white-space: normal; }
+tbody td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: min(11rem, 34vw); }
 thead th { border-bottom: 1.5px solid var(--ink); } tbody tr + tr td { border-top: 1px solid var(--line); }
 tbody tr:last-child td { border-bottom: 1.5px solid var(--ink); } tfoot td { padding-top: 0.5rem; }
 figure { margin: 1rem 0 1.6rem; } figure img { display: block; max-width: 100%; height: auto; background: #fff;
@@ -36,7 +37,7 @@ figure { margin: 1rem 0 1.6rem; } figure img { display: block; max-width: 100%; 
   border-left: 4px solid var(--line); }
 .checks .ok { border-color: var(--ok); } .checks .look { border-color: var(--look); }
 .checks .problem { border-color: var(--problem); }
-.status { font-weight: 600; display: inline-block; min-width: 4.2rem; }
+.status { font-weight: 600; display: inline-block; min-width: 4.2rem; margin-right: 0.4rem; }
 .ok .status { color: var(--ok); } .look .status { color: var(--look); } .problem .status { color: var(--problem); }
 pre { background: var(--tint); padding: 0.8rem 0.9rem; border-radius: 6px; overflow-x: auto; font-size: 0.88rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
