@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test java lint docs browser fuzz bench wheel clean
+.PHONY: demo test java lint docs browser oldest fuzz bench wheel clean
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
@@ -33,6 +33,15 @@ docs: $(VENV)/docs.stamp
 browser: $(VENV)/test.stamp
 	$(PIP) -e ".[browser]"
 	$(PY) -m pytest tests/browser/report_in_browser.py
+
+# The tests that need neither the site, a cluster nor a browser, with the oldest releases that pyproject.toml allows.
+oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint tests/oldest.txt \
+		-e ".[plot,io,progress,duckdb,tables,sklearn]" pytest pytest-xdist hypothesis mpmath statsmodels==0.15.0
+	.venv-oldest/bin/python -m pytest --numprocesses auto --dist loadgroup $(addprefix tests/,contract covariance \
+		design diagnostics doors engine formula inference intervals means numerics oracles planning plots prediction \
+		results tables)
 
 # 100,000 random models against dense algebra, about an hour; EXAMPLES=1000 for fewer.
 fuzz: $(VENV)/test.stamp
@@ -69,4 +78,4 @@ $(VENV)/docs.stamp: pyproject.toml | $(PY)
 	touch $@ $(VENV)/demo.stamp
 
 clean:
-	rm -rf $(VENV) build dist docs/_build docs/api/generated docs/pictures_made
+	rm -rf $(VENV) .venv-oldest build dist docs/_build docs/api/generated docs/pictures_made

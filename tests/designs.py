@@ -53,7 +53,7 @@ def _terms(kind: str, rng: np.random.Generator, x: np.ndarray) -> tuple[Term, ..
     if kind == "three crossed":
         return term("a", a, one), term("b", b, one), term("c", c, one, x)
     if kind == "loadings":
-        return term("a", a, one), loading(sparse.random_array((N, 10), density=0.3, rng=rng, format="csr"))
+        return term("a", a, one), loading(sparse.random_array((N, 10), density=0.3, random_state=rng, format="csr"))
     if kind == "only loadings":
         Z, group = np.zeros((N, 20)), np.arange(N) // 12
         Z[np.arange(N), 2 * group], Z[np.arange(N), 2 * group + 1] = rng.normal(size=(2, N))

@@ -234,7 +234,7 @@ def test_equal_variances_of_two_factors_are_multiple_membership(crosses):
 def test_equal_covariances_of_slopes(crosses):
     fit = lmer("y ~ x + (x | dam) + (x | sire)", crosses, same=[("(x | dam)", "(1 + x | sire)")])
     dam, sire = fit.engine.lam
-    np.testing.assert_allclose(dam, sire, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(dam @ dam.T, sire @ sire.T, rtol=1e-10, atol=1e-12)
     y, X = crosses["y"].to_numpy(), np.column_stack([np.ones(400), crosses["x"]])
     Z = [np.einsum("ij,ia->ija", indicator(crosses[one]), X).reshape(400, -1) for one in ("dam", "sire")]
 

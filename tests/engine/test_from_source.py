@@ -69,7 +69,8 @@ def assert_same(memory: henderson.MixedModelResults, streamed: henderson.MixedMo
         one, other = getattr(memory, name).to_numpy(), getattr(streamed, name).to_numpy()
         np.testing.assert_allclose(other, one, rtol=CLOSE, atol=CLOSE * np.nanmax(np.abs(one)))
     np.testing.assert_allclose(streamed.sigma, memory.sigma, rtol=CLOSE)
-    np.testing.assert_allclose(streamed.theta, memory.theta, rtol=CLOSE, atol=CLOSE * np.abs(memory.theta).max())
+    near = 1e-7 if memory.is_singular else CLOSE  # where a variance is rounding, its root is of that size
+    np.testing.assert_allclose(streamed.theta, memory.theta, rtol=CLOSE, atol=near * np.abs(memory.theta).max())
     for one, other, term, same in zip(memory.engine.b, streamed.engine.b, memory.design.terms, streamed.design.terms):
         assert list(same.levels) == list(term.levels)
         np.testing.assert_allclose(other, one, atol=CLOSE * np.abs(one).max())

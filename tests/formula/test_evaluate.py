@@ -97,7 +97,7 @@ def test_weights_and_offsets_are_expressions():
         ("cut(x, c(-99, 99))", "has one level"),
         ("as.numeric(C(k))", "numbers its levels"),
         ("np.ones(3)", "3 values, the data 60"),
-        ("x.mean", "function, not a value"),
+        ("x.mean", "not a value"),
         ("log(ag)", "no column 'ag': did you mean 'age'"),
         ("more(x)", "no column or function 'more'"),
     ],

@@ -12,7 +12,8 @@ from henderson.numerics.distributions import MANY_DF, t_quantile
 @pytest.mark.parametrize("probability", [0.5, 0.9, 0.975, 0.9995, 1 - 1e-6, 0.025])
 def test_quantiles_of_t(probability):
     df = np.array([0.5, 1, 2.5, 30, MANY_DF - 1, MANY_DF, MANY_DF + 1, 5000, 1e6, 1e12])
-    np.testing.assert_allclose(t_quantile(probability, df), stats.t.ppf(probability, df), rtol=2e-13, atol=1e-15)
+    # SciPy's own has 2e-13 in its newest release, 7e-13 in the oldest that is allowed
+    np.testing.assert_allclose(t_quantile(probability, df), stats.t.ppf(probability, df), rtol=1e-12, atol=1e-15)
 
 
 def test_no_degrees_of_freedom_and_all_of_them():

@@ -15,7 +15,7 @@ ROUNDING = 1e-12
 
 
 def random_pattern(n, density, seed=1):
-    R = sparse.random_array((n, n), density=density, rng=np.random.default_rng(seed))
+    R = sparse.random_array((n, n), density=density, random_state=np.random.default_rng(seed))
     return sparse.csc_array(R @ R.T + sparse.eye_array(n))
 
 

@@ -197,8 +197,9 @@ def test_labels_of_any_type(labels):
         pyarrow.array(list("abcabc") * 10).dictionary_encode(),
         pd.Series(list("abcabc") * 10, dtype="string[pyarrow]"),
         pd.Series(list("abcabc") * 10, dtype="category"),
+        pd.array(list("abcabc") * 10, dtype=object),  # was "dates or times"
     ],
-    ids=["arrow dtype", "polars Categorical", "polars Enum", "pyarrow", "string[pyarrow]", "category"],
+    ids=["arrow dtype", "polars Categorical", "polars Enum", "pyarrow", "string[pyarrow]", "category", "pd.array"],
 )  # fmt: skip
 def test_factors_of_any_make(column):
     data = table().assign(f=list("abcabc") * 10)

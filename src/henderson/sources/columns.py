@@ -44,6 +44,8 @@ def to_array(values: Any, name: str) -> Array:
     """
     if isinstance(values, pd.Series | pd.Index):
         return to_array(values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array, name)
+    if isinstance(values, pd.arrays.NumpyExtensionArray):  # NumPy's own, wrapped: its dtype is neither's
+        return to_array(values.to_numpy(), name)
     if isinstance(values, pd.api.extensions.ExtensionArray):
         return _from_extension(values, name)
     if isinstance(values, np.ma.MaskedArray):
