@@ -127,7 +127,8 @@ def refit(
     reml : bool, optional
         Default: as the fit.
     near : Evaluation, optional
-        A point of the fit's criterion to begin from, whose factor is used again. Default: the fit's optimum.
+        A point of the fit's criterion to begin from, whose factor is used again where another is dear, or a tolerance
+        is given. Default: the fit's optimum.
     tolerance : float, optional
         Predicted decrease of the deviance at which the search takes its last step, where less precision will do.
         Default: `SLIGHT` in models with a dense rest of `DEAR` rows or more, else as a fit.

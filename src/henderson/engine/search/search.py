@@ -49,8 +49,8 @@ def search(
     tell : callable, optional
         Gets each evaluation's number.
     near : Evaluation, optional
-        A point of the same design with another response, or of the other kind of likelihood, to begin from: its factor
-        is used again, and a scoring step taken.
+        A point of the same design with another response, or of the other kind of likelihood, to begin from: where
+        another factor is dear, or a rough end will do, its factor is used again, and a scoring step taken.
     tolerance : float
         Predicted decrease at which a descent takes its last step, where that is more than what is as good as nothing.
     """
