@@ -13,7 +13,7 @@ from henderson.engine.search import others
 from henderson.engine.search import search as searching
 from henderson.engine.search.cones import cones, frames
 from henderson.engine.search.optimize import minimize
-from henderson.engine.search.screen import SEVERAL, _derivatives, ends, is_cheap
+from henderson.engine.search.screen import _derivatives, ends, is_cheap
 from henderson.engine.search.survey import Survey
 
 #: central differences with steps of a thousandth, of derivatives of the order of ten to a thousand
@@ -86,7 +86,7 @@ def test_many_low_points_cost_few_descents_of_the_engine(monkeypatch):
     model, again = (Criterion.of(*design_from_formula(formula, data), reml=False) for _ in range(2))
     assert is_cheap(Survey.of(model))
     found = searching.search(model)
-    assert found.starts >= SEVERAL
+    assert found.starts > 1
     for module in (searching, others):
         monkeypatch.setattr(module, "is_cheap", lambda survey: False)
     assert searching.search(again).optimum.point.deviance > found.optimum.point.deviance - END

@@ -290,3 +290,25 @@ def test_a_search_whose_steps_are_cut_short_is_not_over():
     found = minimize(Bowl, Bowl(np.zeros(1)), radius=1e-12, frame=lambda theta: np.eye(1))
     assert found.converged
     assert found.point.theta == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize(("number", "reml", "lowest"), [(34, False, 62.6860254), (48, False, 187.7743881)])
+def test_a_minimum_between_the_points_of_a_lattice_with_wide_steps(number, reml, lowest):
+    """(x | g) + (1 | b) on 348 and 588 points: the one low point led to another minimum, 0.06 and 0.23 above."""
+    rng = np.random.default_rng([303, number, 17])
+    if rng.random() < 0.6:
+        sizes = np.r_[rng.integers(8, 60), rng.integers(1, 4, size=rng.integers(2, 15))]
+    else:
+        sizes = rng.geometric(1 / rng.uniform(1.5, 8), size=rng.integers(3, 20))
+    g = np.repeat(np.arange(len(sizes)), sizes)
+    y = rng.normal(size=len(g)) * (1 if rng.random() < 0.7 else rng.uniform(0.2, 1))
+    y = y + rng.choice([0.0, 0.3, 1.0, 3.0]) * rng.normal(size=g.max() + 1)[g]
+    y = y * np.where(g == 0, rng.uniform(0.1, 1), 1.0) if rng.random() < 0.7 else y
+    x = rng.normal(size=len(g))
+    rng.choice(["1", "x"])
+    y = y + rng.choice([0.0, 0.5, 2.0]) * rng.normal(size=len(sizes))[g] * x
+    rng.choice(["1", "x"])
+    b = rng.integers(0, rng.integers(2, 9), size=len(g))
+    y = y + rng.choice([0.0, 1.0]) * rng.normal(size=10)[b]
+    fit = fit_design(*design_from_formula("y ~ 1 + (x | g) + (1 | b)", {"y": y, "x": x, "g": g, "b": b}), reml=reml)
+    assert fit.deviance == pytest.approx(lowest, abs=LOWER)

@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 
 from henderson.engine.search.cones import Cone
-from henderson.engine.search.lattice import EQUAL, SPARSE, Lattice, lattice, size
-from henderson.engine.search.lows import Lows, roots, ways
+from henderson.engine.search.lattice import SPARSE, Lattice, lattice, size
+from henderson.engine.search.lows import Lows, fall, roots
 from henderson.engine.search.survey import Survey
 
 FloatArray = np.ndarray
@@ -29,8 +29,8 @@ MOST = 150
 NEXT = 1.3
 #: deviance above the end from which on a low point is of no interest
 FURTHER = 30.0
-#: low points up to which the ways from each to the end are looked at, and points on a way
-FEW, WAY = 4, 9
+#: low points up to which the ways from each to the end are looked at
+FEW = 4
 
 
 def glance(survey: Survey) -> Lows | None:
@@ -60,11 +60,7 @@ def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> 
             return True
     if near > FEW:
         return False
-    along = ways(survey, seen.theta[:near], theta, WAY)
-    values = survey.deviances(along.reshape(-1, len(theta))).reshape(near, -1)
-    ends = np.full((near, 1), deviance)
-    with np.errstate(invalid="ignore"):  # from one infinite deviance to the next: no fall
-        return bool((np.diff(np.concatenate([seen.deviance[:near, None], values, ends], axis=1)) <= EQUAL).all())
+    return bool(fall(survey, seen[np.arange(near)], theta, deviance).all())
 
 
 def _within(one: Cone, pair: FloatArray) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.engine.search.cones import Cone
-from henderson.engine.search.lattice import SPARSE, lattice, size
+from henderson.engine.search.lattice import EQUAL, SPARSE, lattice, size
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
 FloatArray = np.ndarray
@@ -28,6 +28,10 @@ CANDIDATES = 24
 NEXT = 1.3
 #: how many times further they may be in the metric of the cones
 APART = 2.0
+#: step from which on a lattice misses much
+SPARSE_STEP = 2.5
+#: points on the way from a low point to an end
+WAY = 9
 #: log(1 + aG) of a variance that is as good as zero
 NOTHING = 1e-3
 #: smallest pivot of a covariance, by its element, that is no rounding
@@ -48,7 +52,7 @@ class Lows:
     step : float
         Distance of neighbours.
     is_sparse : bool
-        Whether the lattice has so many dimensions that it misses much.
+        Whether the lattice has so many dimensions, or so wide steps, that it misses much.
     is_single : bool
         Whether it is that of one covariance.
     """
@@ -86,15 +90,38 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
         theta[:, one.parameters] = roots(seen.covariances(which, far[which] / top, one.a))
     deviance = survey.deviances(theta)
     found = seen.low(deviance)[:CANDIDATES]
-    return Lows(theta[found], deviance[found], len(theta), step, theta.shape[1] >= SPARSE, len(of) == 1)
+    return Lows(
+        theta[found], deviance[found], len(theta), step, theta.shape[1] >= SPARSE or step > SPARSE_STEP, len(of) == 1
+    )
 
 
 def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> Lows:
     """Those that are not in the basin of an end: further from it than a step, or of other ranks, or lower; or much
-    further in the metric of the cones, where large covariances that differ by few degrees are far apart."""
+    further in the metric of the cones, where large covariances that differ by few degrees are far apart. Of singular
+    ones next to an end inside, seen on a fine lattice, those from which the deviance does not fall all the way to it.
+    """
     square, metric, other = _apart(survey, np.concatenate([theta[None], seen.theta]))
-    far = (square > (NEXT * seen.step) ** 2) | (metric > (APART * NEXT * seen.step) ** 2)
-    return seen[np.flatnonzero(far | other | (seen.deviance < deviance))]
+    far = (square > (NEXT * seen.step) ** 2) | (metric > (APART * NEXT * seen.step) ** 2) | (seen.deviance < deviance)
+    beside = np.flatnonzero(other & ~far)
+    if len(beside) and seen.is_single and not seen.is_coarse and _is_inside(survey, theta):
+        other[beside] = ~fall(survey, seen[beside], theta, deviance)
+    return seen[np.flatnonzero(far | other)]
+
+
+def fall(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> np.ndarray:
+    """Whether the deviance falls from low points all the way to an end, (m,) bool."""
+    along = ways(survey, seen.theta, theta, WAY)
+    values = survey.deviances(along.reshape(-1, len(theta))).reshape(len(seen.theta), -1)
+    ends = np.full((len(values), 1), deviance)
+    with np.errstate(invalid="ignore"):  # from one infinite deviance to the next: no fall
+        steps = np.diff(np.concatenate([seen.deviance[:, None], values, ends], axis=1))
+    return np.asarray((steps <= EQUAL).all(axis=1))
+
+
+def _is_inside(survey: Survey, theta: FloatArray) -> bool:
+    """Whether no covariance at θ is singular."""
+    lam = [one.lam(theta[None])[0] for one in survey.cones]
+    return all(one.a * np.linalg.svd(L, compute_uv=False)[-1] ** 2 > NOTHING for one, L in zip(survey.cones, lam))
 
 
 def ways(survey: Survey, starts: FloatArray, end: FloatArray, points: int) -> FloatArray:

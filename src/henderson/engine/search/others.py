@@ -11,7 +11,7 @@ from henderson.engine.search.basins import Basins
 from henderson.engine.search.descent import WORTHWHILE, singular_blocks
 from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
 from henderson.engine.search.lows import Lows, elsewhere
-from henderson.engine.search.screen import SEVERAL, ends, is_cheap
+from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, shared_starts, widened_starts
 from henderson.engine.search.survey import Survey
 
@@ -36,7 +36,7 @@ def screened(look: Look, low: Lows | None) -> tuple[np.ndarray | None, int]:
     worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
     if low.is_sparse:
         worth = np.concatenate([worth, other_starts(blocks, balanced=False)])
-    if len(worth) < SEVERAL:
+    if len(worth) < 2:
         return None, 1
     theta, deviance = ends(look.survey, worth)
     arrived = np.isfinite(deviance)

@@ -35,8 +35,6 @@ FIRST, FURTHEST = 0.5, 5.0
 STANDS, LESS, MORE = 1e-3, 0.25, 0.75
 #: length below which a descent is stuck, and the promise up to which it has arrived nevertheless
 STUCK, ACCEPTABLE = 1e-5, 1e-6
-#: starts from which on descents all at once cost less than the engine's, one by one
-SEVERAL = 3
 
 
 def is_cheap(survey: Survey) -> bool:

@@ -22,7 +22,7 @@ from henderson.engine.search.glance import glance, is_alone
 from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
 from henderson.engine.search.others import lower, lowest, promising, screened, shared_again, was_seen
-from henderson.engine.search.screen import SEVERAL, is_cheap
+from henderson.engine.search.screen import is_cheap
 from henderson.engine.search.start import first_point, point_after, restarts, widened_starts
 
 #: share of the variance of y that the residual has where effects may stand in its place
@@ -142,11 +142,10 @@ def _descend_elsewhere(
     criterion, point = look.criterion, ended.optimum.point
     known = [point]
     others = [one for one in others if one[1] <= point.deviance and not was_seen(look, seen.basins, one[0], known)]
-    cheap = starts == 1 and look.survey is not None and is_cheap(look.survey)
-    if look.survey is not None and cheap and len(others) >= SEVERAL:
+    if others and starts == 1 and look.survey is not None and is_cheap(look.survey):
         starts += len(others)
         others, known = lower(look.survey, point, others), []
-    elif len(others) > 1 and not cheap:
+    elif len(others) > 1:
         others = lowest(look, evaluate, others)
     if (again or any(singular_blocks(criterion.blocks, point.lam))) and not look.is_huge:
         more = [(theta, -np.inf) for theta in restarts(criterion.blocks, point)]
