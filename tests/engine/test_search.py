@@ -312,3 +312,22 @@ def test_a_minimum_between_the_points_of_a_lattice_with_wide_steps(number, reml,
     y = y + rng.choice([0.0, 1.0]) * rng.normal(size=10)[b]
     fit = fit_design(*design_from_formula("y ~ 1 + (x | g) + (1 | b)", {"y": y, "x": x, "g": g, "b": b}), reml=reml)
     assert fit.deviance == pytest.approx(lowest, abs=LOWER)
+
+
+def test_a_minimum_on_the_boundary_right_beside_one_inside():
+    """Of (c | s) + (c | i): items' correlation is -1 at the lowest end, -0.71 at another that is 0.043 above."""
+    rng = np.random.default_rng(1227)
+    S, I, n = rng.integers(4, 16), rng.integers(4, 14), 104
+    rng.integers(30, 140)
+    subjects, items = (
+        rng.dirichlet(np.full(S, rng.choice([0.3, 1, 5]))),
+        rng.dirichlet(np.full(I, rng.choice([0.3, 1, 5]))),
+    )
+    s, i, c = rng.choice(S, n, p=subjects), rng.choice(I, n, p=items), rng.choice([-0.5, 0.5], n)
+    rng.normal(size=n)
+    by_s = rng.normal(size=(S, 2)) * rng.choice([0, 0.3, 1, 3], 2)
+    by_i = rng.normal(size=(I, 2)) * rng.choice([0, 0.3, 1], 2)
+    y = 1 + 0.3 * c + by_s[s, 0] + by_s[s, 1] * c + by_i[i, 0] + by_i[i, 1] * c
+    y = y + rng.standard_t(rng.choice([2, 30]), size=n)
+    data = {name: np.delete(column, 83) for name, column in {"y": y, "c": c, "s": s, "i": i}.items()}
+    assert lmer("y ~ c + (c | s) + (c | i)", data, REML=False).deviance == pytest.approx(309.1005392, abs=LOWER)

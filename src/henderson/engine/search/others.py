@@ -8,9 +8,10 @@ import numpy as np
 
 from henderson.engine.criterion import Evaluation
 from henderson.engine.search.basins import Basins
-from henderson.engine.search.descent import WORTHWHILE, singular_blocks
+from henderson.engine.search.cones import cones
+from henderson.engine.search.descent import NEARLY_SINGULAR, WORTHWHILE, singular_blocks
 from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
-from henderson.engine.search.lows import Lows, elsewhere
+from henderson.engine.search.lows import Lows, elsewhere, roots
 from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, shared_starts, widened_starts
 from henderson.engine.search.survey import Survey
@@ -21,6 +22,8 @@ SEARCH_AGAIN = 500
 ONE_BY_ONE = 4
 #: how far below a low point of a lattice a minimum may be; between levels that are not unlike
 MARGIN, NEARER = 8.0, 2.0
+#: how far above an end the boundary beside it may be for a minimum there to be lower
+BESIDE = 1.0
 
 
 def screened(look: Look, low: Lows | None) -> tuple[np.ndarray | None, int]:
@@ -103,6 +106,31 @@ def shared_again(
     """Of the starts of each size where effects may stand for the residual (`shared_starts`), the lowest."""
     sizes = shared_starts(look.criterion.blocks, point, look.criterion.system.cross.n)
     return [(theta[int(np.argmin(_deviances(look, evaluate, theta)))], -np.inf) for theta in sizes]
+
+
+def on_the_boundary(
+    look: Look, evaluate: Callable[[np.ndarray], Evaluation], point: Evaluation
+) -> list[tuple[np.ndarray, float]]:
+    """θ beside an end where a covariance that is not singular there just is, one effect r having no variance of its
+    own: G − ee'/(G⁻¹)ᵣᵣ, e its unit vector. Only those hardly above the end, in small models of unlike levels: a
+    minimum on the boundary can be so near to one inside that a survey takes both for one."""
+    blocks = look.criterion.blocks
+    if not look.is_due or sum(block.size for block in blocks.blocks) > SEARCH_AGAIN:
+        return []
+    theta = [point.theta]
+    for one in cones(blocks):
+        lam = one.lam(point.theta[None])[0]
+        if one.q == 1 or np.linalg.svd(lam, compute_uv=False)[-1] < NEARLY_SINGULAR:
+            continue
+        for r, precision in enumerate((np.linalg.inv(lam) ** 2).sum(axis=0)):
+            G = lam @ lam.T
+            G[r, r] -= 1.0 / precision
+            theta.append(point.theta.copy())
+            theta[-1][one.parameters] = roots(G[None])[0]
+    if len(theta) == 1:
+        return []
+    deviance = _deviances(look, evaluate, theta)
+    return [(one, -np.inf) for one, own in zip(theta[1:], deviance[1:]) if own <= deviance[0] + BESIDE]
 
 
 def _deviances(look: Look, evaluate: Callable[[np.ndarray], Evaluation], theta: list[np.ndarray]) -> np.ndarray:

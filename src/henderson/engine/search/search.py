@@ -21,7 +21,7 @@ from henderson.engine.search.descent import PER_ROW, Certified, descend, singula
 from henderson.engine.search.glance import glance, is_alone
 from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
-from henderson.engine.search.others import lower, lowest, promising, screened, shared_again, was_seen
+from henderson.engine.search.others import lower, lowest, on_the_boundary, promising, screened, shared_again, was_seen
 from henderson.engine.search.screen import is_cheap
 from henderson.engine.search.start import first_point, point_after, restarts, widened_starts
 
@@ -153,13 +153,31 @@ def _descend_elsewhere(
     if not look.is_huge:
         others += shared_again(look, evaluate, point)
     others += [(theta, -np.inf) for theta in far_starts(criterion, point)]
+    ended, ends = _lowest_of(look, evaluate, ended, seen, others, known, tolerance)
+    beside = on_the_boundary(look, evaluate, ended.optimum.point)
+    ended, last = _lowest_of(look, evaluate, ended, seen, beside, known, tolerance)
+    return ended, starts + ends + last
+
+
+def _lowest_of(
+    look: Look,
+    evaluate: Callable[[np.ndarray], Evaluation],
+    ended: Certified,
+    seen: Seen,
+    others: list[tuple[np.ndarray, float]],
+    known: list[Evaluation],
+    tolerance: float,
+) -> tuple[Certified, int]:
+    """The lowest of an end and those of descents from other θ, one by one, and how many there were; their ends are
+    added to those `known`."""
+    starts = 0
     for theta, promised in others:
         least = ended.optimum.point.deviance
         if promised > least or was_seen(look, seen.basins, theta, known):
             continue
         first = evaluate(theta)
         if np.isfinite(first.deviance):
-            other = descend(criterion, evaluate, first, beat=least, tolerance=tolerance)
+            other = descend(look.criterion, evaluate, first, beat=least, tolerance=tolerance)
             starts += 1
             known.append(other.optimum.point)
             ended = other if other.is_below(ended) else ended
