@@ -201,7 +201,7 @@ class Evaluation:
         deviance = self.factor.log_det + log_x + self._misfit + criterion.constant
         self.deviance = deviance if math.isfinite(deviance) else math.inf
 
-    # ---- σ² at its best; `KnownScale` has σ² = 1
+    # ---- σ² at its best; `residual.known_scale` has σ² = 1
 
     @property
     def _misfit(self) -> float:
@@ -382,21 +382,3 @@ class Evaluation:
         """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
         parts = zip(self.criterion.blocks.blocks, self.lam, self.ze)
         return [block.of_levels(small.left(lam @ lam.T, ze[:, None]))[:, 0] for block, lam, ze in parts]
-
-
-class KnownScale(Evaluation):
-    """The criterion where σ² is one: other parameters, of the residuals' covariance, hold the scale."""
-
-    @property
-    def _misfit(self) -> float:
-        """ν log 2π + r²."""
-        return self.criterion.nu * math.log(2 * math.pi) + self.r2
-
-    @property
-    def _precision(self) -> float:
-        """One."""
-        return 1.0
-
-    def _profiled(self, quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
-        """w'Pw."""
-        return quadratic

@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.contract.rows import Rows
-from henderson.engine.criterion import Criterion, KnownScale
+from henderson.engine.criterion import Criterion
 from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.moments import Moments, Second
 from henderson.engine.moments_at import moments_at
+from henderson.engine.residual.known_scale import KnownScale
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts

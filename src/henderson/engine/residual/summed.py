@@ -20,13 +20,14 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.contract.rows import Rows, TermRows
-from henderson.engine.criterion import Criterion, KnownScale
+from henderson.engine.criterion import Criterion
 from henderson.engine.factor.connected import whole
 from henderson.engine.factor.dense_product import DenseProduct
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
+from henderson.engine.residual.known_scale import KnownScale
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.summed_inverse import Inverse
 from henderson.engine.sums.blocks import NO_FRONT, Blocks
