@@ -346,7 +346,6 @@ ARRAYS = [
         {"exog_vc": {"v": {k: np.ones((6, 1)) for k in range(3)}}},
         "'v' has no matrix for group 3",
     ),
-    ("weights", (Y, X, GROUPS), {"weights": np.zeros(24)}, "weights must be positive"),
     ("missing", (Y, X, GROUPS), {"missing": "maybe"}, "'maybe'"),
 ]
 

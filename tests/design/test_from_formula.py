@@ -161,13 +161,6 @@ def test_vectors_of_the_caller():
     np.testing.assert_array_equal(rows.X[:, 1], covariate)
 
 
-def test_sum_contrasts():
-    data = table()
-    design, _ = design_from_formula("y ~ a*C(c, contr.poly)*x + (1 | g)", data)
-    wanted = formulaic.model_matrix("C(a, contr.sum)*C(c, contr.sum)*x", data).to_numpy(dtype=float)
-    np.testing.assert_allclose(fixed_columns(design, data, "sum"), wanted, atol=1e-13)
-
-
 def test_terms_for_tests_and_means():
     data = table()
     design, _ = design_from_formula("y ~ a*np.log(x) + C(z) + z:b + (1 | g)", data)

@@ -75,4 +75,5 @@ def test_titles_are_no_wider_than_their_axes(fit):
 def test_what_became_alike_stays_long():
     texts = ["a group of ten A with a name", "a group of ten B with a name"]
     assert shortened(texts, 14) == texts
-    assert wrapped("one two three four five six", 9, most=2) == "one two\nthree …"
+    assert wrapped("one two three four five six seven", 9) == "one two\nthree\nfour five\nsix seven"
+    assert wrapped("one two three four five six seven eight", 9) == "one two\nthree\nfour five\nsix …"

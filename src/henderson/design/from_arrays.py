@@ -21,6 +21,8 @@ from henderson.sources.frames import read_table
 from henderson.sources.grouping import one_grouping
 
 _MISSING = ("none", "drop", "raise")
+#: what the groups are called
+GROUP = "Group"
 
 
 def design_from_arrays(
@@ -31,10 +33,6 @@ def design_from_arrays(
     exog_vc: Any = None,
     *,
     missing: str = "none",
-    weights: Any = None,
-    offset: Any = None,
-    group_name: str = "Group",
-    strict: bool = False,
 ) -> tuple[Design, Rows]:
     """The design of a model given by arrays, and its rows.
 
@@ -52,11 +50,6 @@ def design_from_arrays(
         Variance components: for each, one matrix a group, groups in sorted order.
     missing : {"none", "drop", "raise"}
         Rows where any array has a missing value are dropped, or raise (``"none"`` too: no NaN can be fitted).
-    weights, offset : (n,) arrays, optional
-    group_name : str
-        What to call the groups.
-    strict : bool
-        Refuse terms with as many effects as rows.
 
     Returns
     -------
@@ -87,15 +80,10 @@ def design_from_arrays(
     re_names: tuple[str, ...] = ()
     if exog_re is not None:
         arrays["exog_re"], re_names = _matrix(exog_re, "exog_re", n)
-    for role, values in (("weights", weights), ("offset", offset)):
-        if values is not None:
-            arrays[role] = to_float(to_array(values, role), role)
     for role, values in arrays.items():
         if len(values) != n:
             raise DataError(f"{role} has {len(values)} rows, endog has {n}")
-    _check_indices(
-        {"endog": endog, "exog": exog, "groups": groups, "exog_re": exog_re, "weights": weights, "offset": offset}
-    )
+    _check_indices({"endog": endog, "exog": exog, "groups": groups, "exog_re": exog_re})
     components = _components(exog_vc, labels)
     lost = {role: rows for role, values in arrays.items() if (rows := _missing_rows(values)) is not None}
     for name, parts in components:
@@ -111,12 +99,10 @@ def design_from_arrays(
             raise DataError(f"no row is complete: {', '.join(lost)} have missing values")
         arrays = {role: values[keep] for role, values in arrays.items()}
     names = {"exog": x_names or _x_names(arrays["exog"]), "exog_re": re_names}
-    for role in ("endog", "exog", "exog_re", "offset"):
+    for role in ("endog", "exog", "exog_re"):
         if role in arrays:
             check_finite(arrays[role], names.get(role) or [role])
-    if weights is not None:
-        checks.check_weights(arrays["weights"], "weights")
-    terms, loads = _terms(arrays, re_names, components, keep, n, group_name)
+    terms, loads = _terms(arrays, re_names, components, keep, n)
     index = next((a.index for a in (endog, exog) if isinstance(a, pd.Series | pd.DataFrame)), pd.RangeIndex(n))
     design = Design(
         terms,
@@ -124,19 +110,17 @@ def design_from_arrays(
         str(getattr(endog, "name", None) or _first_column(endog) or "y"),
         len(keep),
         n - len(keep),
-        weighted="weights" in arrays,
-        has_offset="offset" in arrays,
     )
     made = Rows(
         np.array(arrays["endog"], np.float64),
         np.array(arrays["exog"], np.float64, order="F"),
         loads,
-        np.array(arrays["weights"]) if "weights" in arrays else None,
-        np.array(arrays["offset"]) if "offset" in arrays else None,
+        None,
+        None,
         index[keep] if lost else index,
         keep if lost else None,
     )
-    checks.check_design(design, made, strict=strict)
+    checks.check_design(design, made, strict=False)
     return design, made
 
 
@@ -337,7 +321,6 @@ def _terms(
     components: list[tuple[str, Blocks]],
     keep: np.ndarray,
     n: int,
-    group_name: str,
 ) -> tuple[tuple[RandomTerm, ...], tuple[TermRows, ...]]:
     made = []
     if "exog_re" in arrays or not components:
@@ -347,8 +330,8 @@ def _terms(
             names = re_names or tuple(f"x_re{k + 1}" for k in range(columns.shape[1]))
         else:
             columns, names = np.ones((len(keep), 1)), (STATSMODELS,)
-        made.append((RandomTerm(group_name, levels, names, label=group_name), TermRows(codes, columns)))
+        made.append((RandomTerm(GROUP, levels, names, label=GROUP), TermRows(codes, columns)))
     for name, (blocks, rows, own, levels) in components:
         part = None if len(keep) == n else keep
-        made.append(from_blocks(name, group_name, blocks, rows, own, levels, part))
+        made.append(from_blocks(name, GROUP, blocks, rows, own, levels, part))
     return tuple(term for term, _ in made), tuple(rows for _, rows in made)

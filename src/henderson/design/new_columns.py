@@ -17,7 +17,6 @@ def columns_of(
     part: Part,
     table: Table,
     env: Environment,
-    contrasts: Mapping[str, np.ndarray] | None = None,
     codes: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Columns of a part, NaN in rows where a variable is missing.
@@ -36,7 +35,7 @@ def columns_of(
         return out
     values = {expr: replay(spec, columns, n, env) for expr, spec in specs.items()}
     values |= {expr: Values(codes=own if keep is None else own[keep]) for expr, own in codes.items()}
-    found = fill(part, values, out if keep is None else np.empty((n, out.shape[1])), contrasts)
+    found = fill(part, values, out if keep is None else np.empty((n, out.shape[1])))
     check_finite(found, part.names, keep, allow_nan=True)
     if keep is None:
         return found

@@ -15,8 +15,7 @@ from henderson.design.from_arrays import given_columns
 from henderson.design.new_columns import columns_of, numeric_column
 from henderson.design.new_terms import NewTerm, Wanted, all_new, new_term
 from henderson.design.variance_components import ComponentSpec
-from henderson.errors import DataError, FormulaError
-from henderson.formula.coding import Part
+from henderson.errors import DataError
 from henderson.sources.alignment import aligned
 from henderson.sources.columns import Array, to_float
 from henderson.sources.frames import read_table
@@ -47,7 +46,6 @@ class NewColumns:
 def fixed_columns(
     design: Design,
     newdata: Any,
-    contrasts: str | None = None,
     codes: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
     """X for new rows.
@@ -56,9 +54,6 @@ def fixed_columns(
     ----------
     design : Design
     newdata : table, as for `design_from_formula`; for a design made of arrays, an (m, p) array or DataFrame
-    contrasts : {"sum", "treatment"}, optional
-        Contrasts for all categorical factors in place of their own. The columns of each term stay where they
-        are.
     codes : mapping of str to (m,) intp arrays, optional
         Levels of some categorical factors, by their text, in place of what `newdata` says.
 
@@ -77,14 +72,12 @@ def fixed_columns(
     >>> from henderson.design.from_formula import design_from_formula
     >>> data = {"y": [1.0, 2.0, 4.0, 3.0, 5.0, 4.0], "a": list("uvwuvw"), "g": list("aaabbb")}
     >>> design, _ = design_from_formula("y ~ a + (1 | g)", data)
-    >>> fixed_columns(design, {"a": ["w"]}), fixed_columns(design, {"a": ["w"]}, "sum")
-    (array([[1., 0., 1.]]), array([[ 1., -1., -1.]]))
+    >>> fixed_columns(design, {"a": ["w"]})
+    array([[1., 0., 1.]])
     """
     if design.specs is None:
         return given_columns(newdata, design.x_names, "exog")
-    table = read_table(newdata)
-    fixed = design.specs.fixed
-    return columns_of(fixed, table, design.specs.environment, _contrasts(fixed, contrasts), codes)
+    return columns_of(design.specs.fixed, read_table(newdata), design.specs.environment, codes)
 
 
 def known_part(design: Design, newdata: Any) -> np.ndarray:
@@ -211,22 +204,3 @@ def _beside(values: Any, table: Table, role: str) -> Array:
 def varying_columns(design: Design, k: int, newdata: Any) -> np.ndarray:
     """The columns of a random term that is a bar, for new rows of any level, (m, q)."""
     return columns_of(design.specs.random[k].part, read_table(newdata), design.specs.environment)
-
-
-def _contrasts(part: Part, kind: str | None) -> dict[str, np.ndarray] | None:
-    if kind is None:
-        return None
-    if kind not in ("sum", "treatment"):
-        raise FormulaError(f"contrasts must be 'sum' or 'treatment', not {kind!r}")
-    make = sum_contrasts if kind == "sum" else treatment_contrasts
-    return {expr: make(len(spec.levels)) for expr, spec in part.factors.items() if spec.levels is not None}
-
-
-def sum_contrasts(n_levels: int) -> np.ndarray:
-    """(L, L − 1) contrasts that sum to zero, the last level −1 throughout."""
-    return np.vstack([np.eye(n_levels - 1), -np.ones(n_levels - 1)])
-
-
-def treatment_contrasts(n_levels: int) -> np.ndarray:
-    """(L, L − 1) indicators of all levels but the first."""
-    return np.eye(n_levels)[:, 1:]

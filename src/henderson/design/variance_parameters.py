@@ -144,7 +144,7 @@ def shown(
     return out
 
 
-def find(wanted: Sequence[str] | str, names: Sequence[Sequence[str]], what: str) -> list[int]:
+def find(wanted: Sequence[str] | str, names: Sequence[Sequence[str]]) -> list[int]:
     """Numbers of the parameters called for; each has several names.
 
     Raises
@@ -157,6 +157,6 @@ def find(wanted: Sequence[str] | str, names: Sequence[Sequence[str]], what: str)
         here = [i for i, each in enumerate(names) if name in each]
         if not here:
             known = ", ".join(each[0] for each in names)
-            raise ValueError(f"no {what} is called {name!r}; there are: {known}")
+            raise ValueError(f"no parameter is called {name!r}; there are: {known}")
         out += here
     return out

@@ -1,9 +1,9 @@
 """An ordered sample beside what a standard normal one of its size would be.
 
 The i-th of n order statistics of a uniform sample is Beta(i, n + 1 − i); its median is close to (i − 3/8) / (n + 1/4)
-(Blom 1958), and its pointwise limits at a level are the quantiles of that distribution:
+(Blom 1958), and its pointwise 95 % limits are quantiles of that distribution:
 
-    theoretical_i = Φ⁻¹((i − 3/8) / (n + 1/4)),   lower_i, upper_i = Φ⁻¹(Beta⁻¹((1 ∓ level) / 2; i, n + 1 − i))
+    theoretical_i = Φ⁻¹((i − 3/8) / (n + 1/4)),   lower_i, upper_i = Φ⁻¹(Beta⁻¹(0.5 ∓ 0.475; i, n + 1 − i))
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from scipy.special import betaincinv, ndtri
 from henderson.plots.binning import some_ranks
 
 FloatArray = np.ndarray
+
+#: probability beyond either limit
+TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class NormalQuantiles:
     sample : (k,) array
         The sample, smallest first.
     lower, upper : (k,) arrays
-        Pointwise limits of the order statistics of a standard normal sample.
+        Pointwise 95 % limits of the order statistics of a standard normal sample.
     """
 
     n: int
@@ -41,15 +44,13 @@ class NormalQuantiles:
     upper: FloatArray
 
 
-def normal_quantiles(sample: FloatArray, level: float = 0.95, most: int | None = None) -> NormalQuantiles:
+def normal_quantiles(sample: FloatArray, most: int | None = None) -> NormalQuantiles:
     """The sample beside normal quantiles; values that are not finite are left out.
 
     Parameters
     ----------
     sample : (n,) array
         In standard deviations.
-    level : float
-        Of the limits.
     most : int, optional
         Of a larger sample about so many order statistics: those at both ends and others evenly between.
 
@@ -63,11 +64,10 @@ def normal_quantiles(sample: FloatArray, level: float = 0.95, most: int | None =
     n = len(ordered)
     ranks = np.arange(n) if most is None else some_ranks(n, most)
     i = ranks + 1
-    tail = (1 - level) / 2
     return NormalQuantiles(
         n,
         ndtri((i - 0.375) / (n + 0.25)),
         ordered[ranks],
-        ndtri(betaincinv(i, n + 1 - i, tail)),
-        ndtri(betaincinv(i, n + 1 - i, 1 - tail)),
+        ndtri(betaincinv(i, n + 1 - i, TAIL)),
+        ndtri(betaincinv(i, n + 1 - i, 1 - TAIL)),
     )

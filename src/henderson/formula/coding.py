@@ -200,12 +200,7 @@ def _names(piece: Piece, factors: Mapping[str, FactorSpec] | Mapping[str, Coded]
     return [":".join(reversed(names)) for names in product(*reversed(each))]
 
 
-def fill(
-    part: Part,
-    values: Mapping[str, Values],
-    out: np.ndarray,
-    contrasts: Mapping[str, np.ndarray] | None = None,
-) -> np.ndarray:
+def fill(part: Part, values: Mapping[str, Values], out: np.ndarray) -> np.ndarray:
     """Write the columns of `part` into `out`, (n, p).
 
     Parameters
@@ -214,16 +209,11 @@ def fill(
     values : mapping of str to Values
         For each factor.
     out : (n, p) float64 array
-    contrasts : mapping of str to (L, L − 1) arrays, optional
-        Contrasts to use in place of a factor's own, by its text.
     """
     j = 0
     for pieces in part.pieces:
         for piece in pieces:
-            each = [
-                _factor_columns(part.factors[expr], values[expr], full, (contrasts or {}).get(expr))
-                for expr, full in piece
-            ]
+            each = [_factor_columns(part.factors[expr], values[expr], full) for expr, full in piece]
             for columns in product(*reversed(each)):
                 if not columns:
                     out[:, j] = 1.0
@@ -240,18 +230,15 @@ def copied(part: Part, values: Mapping[str, Values]) -> list[np.ndarray | None]:
     found: list[np.ndarray | None] = []
     for piece, k in part.columns:
         plain = len(piece) == 1 and values[piece[0][0]].codes is None
-        found.append(
-            _factor_columns(part.factors[piece[0][0]], values[piece[0][0]], piece[0][1], None)[k] if plain else None
-        )
+        found.append(_factor_columns(part.factors[piece[0][0]], values[piece[0][0]], piece[0][1])[k] if plain else None)
     return found
 
 
-def _factor_columns(spec: FactorSpec, values: Values, full: bool, contrasts: np.ndarray | None) -> Sequence[np.ndarray]:
+def _factor_columns(spec: FactorSpec, values: Values, full: bool) -> Sequence[np.ndarray]:
     if values.codes is None:
         return values.columns if full or not spec.spans_intercept else values.columns[1:]
     assert spec.levels is not None
     assert spec.contrasts is not None
     if full and len(spec.names) == len(spec.levels):
         return [values.codes == level for level in range(len(spec.names))]
-    matrix = spec.contrasts if contrasts is None else contrasts
-    return [column[values.codes] for column in matrix.T]
+    return [column[values.codes] for column in spec.contrasts.T]

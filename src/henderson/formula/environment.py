@@ -120,15 +120,13 @@ def _can_pickle(value: Any) -> bool:
     return True
 
 
-def capture(env: Any, *, above: int = 0) -> Mapping[str, Any] | Environment:
+def capture(env: Any) -> Mapping[str, Any] | Environment:
     """The names of a caller: to be called at the door, where the frames are known.
 
     Parameters
     ----------
     env : mapping, int, ``"closed"`` or Environment
         The names themselves, or how many frames above the door's caller to look for them; negative: nowhere.
-    above : int
-        Frames between the function that calls `capture` and the door's.
 
     Raises
     ------
@@ -144,7 +142,7 @@ def capture(env: Any, *, above: int = 0) -> Mapping[str, Any] | Environment:
     if env < 0:
         return {}
     try:
-        frame = sys._getframe(2 + above + env)
+        frame = sys._getframe(2 + env)
     except ValueError:
         raise FormulaError(f"env={env} is above the outermost caller") from None
     return ChainMap(frame.f_locals, frame.f_globals)

@@ -180,6 +180,6 @@ def names_of(design: Design, parameters: str | Sequence[str]) -> list[str]:
     groups, known = {"theta_": variances, "beta_": fixed}, variances + fixed
     out: dict[str, None] = {}
     for asked in names(parameters, "parameters"):
-        chosen = groups[asked] if asked in groups else [known[i] for i in find(asked, known, "parameter")]
+        chosen = groups[asked] if asked in groups else [known[i] for i in find(asked, known)]
         out |= dict.fromkeys(name for name, _ in chosen)
     return list(out)

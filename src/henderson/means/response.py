@@ -83,15 +83,15 @@ class WayBack:
         return (*scale.notes, tests)
 
 
-def way_back(design: Design, sd: float | None = None) -> WayBack | None:
+def way_back(design: Design) -> WayBack | None:
     """The way back of a model's means; None for a response that was not transformed."""
     response = getattr(design.specs, "response", None)
     if response is None or response.state is None:
         return None
     try:
-        return WayBack(response.expr, response_scale(response, design.specs.environment), "", sd)
+        return WayBack(response.expr, response_scale(response, design.specs.environment), "", None)
     except ValueError as error:
-        return WayBack(response.expr, None, str(error), sd)
+        return WayBack(response.expr, None, str(error), None)
 
 
 def as_ratios(keys: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:

@@ -13,6 +13,9 @@ from scipy.linalg import lapack
 
 FloatArray = np.ndarray
 
+#: eigenvalues below this share of the largest, by size, count as zero where a singular system is solved
+TINY = 1e-10
+
 
 def cholesky(matrix: FloatArray) -> FloatArray:
     """L lower triangular with LL' = matrix.
@@ -104,18 +107,16 @@ def eigen(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
     return values, vectors
 
 
-def symmetric_solve(matrix: FloatArray, right: FloatArray, rcond: float) -> FloatArray:
-    """The shortest x that minimises |matrix x − right| for a symmetric matrix.
+def symmetric_solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """The shortest x that minimises |matrix x − right| for a symmetric matrix; tiny eigenvalues count as zero.
 
     Parameters
     ----------
     matrix : (k, k) array
     right : (k,) array
-    rcond : float
-        Eigenvalues below this share of the largest, by size, count as zero.
     """
     values, vectors = eigen(matrix)
     along = right @ vectors
     size = np.abs(values)
-    kept = size > rcond * size.max(initial=0.0)
+    kept = size > TINY * size.max(initial=0.0)
     return vectors @ (np.divide(along, values, out=np.zeros_like(along), where=kept))

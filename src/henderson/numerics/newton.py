@@ -31,6 +31,10 @@ SADDLE = -1e-6
 LEAP = 0.3
 #: length, relative to 1 + the largest variable, of a last step that need not be tried
 SHORT = 1e-4
+#: of the longest step
+LONGEST = 1.0
+#: most evaluations
+EVALUATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,6 @@ def minimize_batch(
     frozen: np.ndarray | None = None,
     nonnegative: np.ndarray | None = None,
     tol: float = 1e-9,
-    max_iter: int = 100,
-    max_step: float = 1.0,
     trust: bool = False,
 ) -> Minima:
     """Minimise a batch.
@@ -79,8 +81,6 @@ def minimize_batch(
         Variables that stay, and variables that may not be negative.
     tol : float
         Newton decrement, in units of the function, at which a member is done (it still takes its last step).
-    max_step : float
-        Longest step, relative to 1 + the largest variable.
     trust : bool
         Take a last step that is short without evaluating the function there; `value`, `gradient` and `hessian` are then
         those before it.
@@ -96,15 +96,15 @@ def minimize_batch(
     step, decrement = np.zeros((k, batch)), np.zeros(batch)
     shorten = np.ones(batch)
     fresh = left
-    while len(left) and evaluations < max_iter:
+    while len(left) and evaluations < EVALUATIONS:
         # 1. to 3.
         held = frozen[:, fresh] | (nonnegative[:, fresh] & (x[:, fresh] <= 0) & (gradient[:, fresh] > 0))
         step[:, fresh], decrement[fresh] = newton_step(gradient[:, fresh], hessian[:, :, fresh], held)
-        limit = max_step * (1 + np.abs(x[:, fresh]).max(0))
+        limit = LONGEST * (1 + np.abs(x[:, fresh]).max(0))
         step[:, fresh] *= np.minimum(1, limit / np.maximum(np.abs(step[:, fresh]).max(0), 1e-300))
         shorten[fresh] = 1.0
         if trust:
-            arrived = fresh[(decrement[fresh] < tol) & (np.abs(step[:, fresh]).max(0) < SHORT * limit / max_step)]
+            arrived = fresh[(decrement[fresh] < tol) & (np.abs(step[:, fresh]).max(0) < SHORT * limit / LONGEST)]
             there = x[:, arrived] + step[:, arrived]
             x[:, arrived] = np.where(nonnegative[:, arrived], np.maximum(there, 0.0), there)
             converged[arrived] = True

@@ -30,7 +30,7 @@ def shortened(texts: Sequence[str], most: int) -> list[str]:
     return out if len(set(out)) == len(set(texts)) else list(texts)
 
 
-def wrapped(text: str, wide: int, most: int = MOST_LINES) -> str:
+def wrapped(text: str, wide: int) -> str:
     """A text in lines of so many characters, the last of too many lines cut.
 
     Examples
@@ -38,7 +38,7 @@ def wrapped(text: str, wide: int, most: int = MOST_LINES) -> str:
     >>> wrapped("Victory (a very long name)", 12)
     'Victory (a\\nvery long\\nname)'
     """
-    lines = textwrap.wrap(text, max(wide, 6), max_lines=most, placeholder=" …")
+    lines = textwrap.wrap(text, max(wide, 6), max_lines=MOST_LINES, placeholder=" …")
     return "\n".join(lines) if len(lines) > 1 else text
 
 

@@ -11,6 +11,9 @@ import pandas as pd
 from henderson.tables.digits import MOST_DECIMALS, decimals_by_row, p_text, significant, to_place
 from henderson.tables.grid import Grid
 
+#: characters of an abbreviated name, where no other is abbreviated to the same
+SHORTEST = 6
+
 
 def coefficient_grid(table: pd.DataFrame) -> Grid:
     """Estimates and their errors to common decimals, t to three, p to three digits.
@@ -74,7 +77,7 @@ def lines_of(grid: Grid, widths: list[int] | None = None) -> str:
     return "\n".join(lines)
 
 
-def abbreviations(names: Sequence[str], length: int = 6) -> list[str]:
+def abbreviations(names: Sequence[str]) -> list[str]:
     """Shorter names, those that would be the same longer than the others, as R's are.
 
     Examples
@@ -82,9 +85,9 @@ def abbreviations(names: Sequence[str], length: int = 6) -> list[str]:
     >>> abbreviations(["sex[T.M]", "schgend[T.girls]", "schgend[T.mixed]"])
     ['sexM', 'schgndg', 'schgndm']
     """
-    short = [abbreviate(name, length) for name in names]
+    short = [abbreviate(name) for name in names]
     longest = max(map(len, names), default=0)
-    for more in range(length + 1, longest + 1):
+    for more in range(SHORTEST + 1, longest + 1):
         again = [one for one, count in Counter(short).items() if count > 1]
         if not again:
             break
@@ -92,7 +95,7 @@ def abbreviations(names: Sequence[str], length: int = 6) -> list[str]:
     return short
 
 
-def abbreviate(name: str, length: int = 6) -> str:
+def abbreviate(name: str, length: int = SHORTEST) -> str:
     """A shorter name: brackets go, then small vowels, then small letters, each from the right.
 
     Examples

@@ -238,11 +238,11 @@ def _title(fit: Fit, inference: Inference) -> str:
 def criteria_of(fit: Fit) -> str:
     """The REML criterion, or AIC, BIC and what belongs to a likelihood."""
     if fit.reml:
-        return f"REML criterion at convergence: {_digits(fit.deviance, 1)}"
+        return f"REML criterion at convergence: {fit.deviance:.1f}"
     df_resid = fit.n - fit.n_parameters
     values = [aic(fit), bic(fit), -fit.deviance / 2, fit.deviance]
     names = ["AIC", "BIC", "logLik", "deviance", "df.resid"]
-    text = [_digits(value, 1) for value in values] + [f"{df_resid:.0f}"]
+    text = [f"{value:.1f}" for value in values] + [f"{df_resid:.0f}"]
     widths = [max(len(name), len(value)) for name, value in zip(names, text)]
     lines = (" ".join(cell.rjust(w + 1) for cell, w in zip(row, widths)) for row in (names, text))
     return "\n".join(lines)
@@ -270,10 +270,6 @@ def _coefficients(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     columns[f"{letter} value"] = table["statistic"]
     columns[f"Pr(>|{letter}|)"] = table["p"]
     return pd.DataFrame({name: column.to_numpy() for name, column in columns.items()}, index=pd.Index(names))
-
-
-def _digits(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}"
 
 
 def quantile_grid(values: FloatArray) -> Grid:

@@ -74,11 +74,11 @@ def warn_unless_identified(fit: Fit, stacklevel: int = 2) -> None:
         warnings.warn(unidentified.flat.note, ValueWarning, stacklevel=stacklevel + 1)
 
 
-def warn_at_boundary(fit: Fit, stacklevel: int = 2) -> None:
+def warn_at_boundary(fit: Fit) -> None:
     """statsmodels' warnings, when the data cannot tell the fit from one on the boundary."""
     if is_singular(fit) or cost_of_boundary(fit) < INDISTINCT:
         for text, kind in (
             ("The MLE may be on the boundary of the parameter space.", ConvergenceWarning),
             ("The random effects covariance matrix is singular.", SingularMatrixWarning),
         ):
-            warnings.warn(text, kind, stacklevel=stacklevel + 1)
+            warnings.warn(text, kind, stacklevel=3)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from henderson.covariance.residual.structure import AT_END, ByVisit, Kind, Mapped, Pairs, several, visit_labels
+from henderson.covariance.residual.structure import AT_END, ByVisit, Kind, Mapped, Pairs, several, variance_labels
 from henderson.numerics.jets import exp, joined
 
 FloatArray = np.ndarray
@@ -137,7 +137,7 @@ class EachVariance(_OfCorrelation):
 
     def names(self, visits: Sequence[str]) -> tuple[str, ...]:
         """``Var(VIS1)``, … and the correlations' names."""
-        return (*visit_labels("Var", visits), *self.kind.names(visits))
+        return (*variance_labels(visits), *self.kind.names(visits))
 
     def _split(self, psi: FloatArray) -> tuple[FloatArray, FloatArray]:
         return np.sqrt(psi[: self.n_visits]), psi[self.n_visits :]

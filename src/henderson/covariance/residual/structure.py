@@ -277,6 +277,6 @@ def several(kind: Kind, n: int) -> tuple[Kind, ...]:
     return (kind,) * n
 
 
-def visit_labels(kind: str, visits: Sequence[str]) -> tuple[str, ...]:
+def variance_labels(visits: Sequence[str]) -> tuple[str, ...]:
     """``Var(VIS1)``, …"""
-    return tuple(f"{kind}({visit})" for visit in visits)
+    return tuple(f"Var({visit})" for visit in visits)

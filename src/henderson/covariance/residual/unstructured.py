@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from henderson.covariance.residual.structure import AT_END, ByVisit, Kind, Pairs, several, visit_labels
+from henderson.covariance.residual.structure import AT_END, ByVisit, Kind, Pairs, several, variance_labels
 
 FloatArray = np.ndarray
 
@@ -127,7 +127,7 @@ class Diagonal(ByVisit):
 
     def names(self, visits: Sequence[str]) -> tuple[str, ...]:
         """``Var(VIS1)``, …"""
-        return visit_labels("Var", visits)
+        return variance_labels(visits)
 
     def matrix(self, psi: FloatArray) -> FloatArray:
         """ψ on the diagonal."""

@@ -82,7 +82,7 @@ class MomentEquations:
         right[-1] = cross.xy[-1, -1]
         for block, basis, total in zip(self.blocks.blocks, self.bases, _totals(self.blocks, cross)):
             right[block.g_parameters] = inner_products(basis, total)
-        solution = symmetric_solve(self.matrix, right, 1e-10)
+        solution = symmetric_solve(self.matrix, right)
         g = solution[:-1] / max(float(solution[-1]), 1e-2 * right[-1] / cross.n)
         return [combination(g[block.g_parameters], basis) for block, basis in zip(self.blocks.blocks, self.bases)]
 

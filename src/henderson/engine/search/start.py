@@ -74,7 +74,7 @@ def scored_covariances(blocks: Blocks, point: Evaluation) -> list[np.ndarray]:
     for block, basis, N in zip(blocks.blocks, bases, point.certificate):
         gradient[block.g_parameters] = inner_products(basis, N)
     point.lighten()
-    step = -symmetric_solve(information, gradient, 1e-10)
+    step = -symmetric_solve(information, gradient)
     return [
         one @ one.T + combination(step[block.g_parameters], basis)
         for block, basis, one in zip(blocks.blocks, bases, point.lam)

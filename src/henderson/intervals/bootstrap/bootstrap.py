@@ -167,7 +167,7 @@ class Bootstrap:
         """
         if kind not in LIMITS:
             raise ValueError(f"no interval is called {kind!r}; there are: {', '.join(LIMITS)}")
-        chosen = range(self.frame.shape[1]) if parameters is None else find(parameters, self._aliases, "parameter")
+        chosen = range(self.frame.shape[1]) if parameters is None else find(parameters, self._aliases)
         notes = list(self.notes)
         acceleration = np.zeros(self.frame.shape[1])
         if kind == "bca":

@@ -166,7 +166,7 @@ def _chosen(variances: list[Target], fixed: list[Target], which: Sequence[str] |
     groups = {"theta_": variances, "beta_": fixed}
     out: list[Target] = []
     for name in [which] if isinstance(which, str) else which:
-        found = groups.get(name) or [targets[i] for i in find(name, [(t.name, t.alias) for t in targets], "parameter")]
+        found = groups.get(name) or [targets[i] for i in find(name, [(t.name, t.alias) for t in targets])]
         out += [t for t in found if t not in out]
     return out
 

@@ -121,7 +121,7 @@ class Profile:
                 "give results.profile() a higher level"
             )
         names = [(t.name, t.alias) for t in self.targets]
-        chosen = np.arange(len(names)) if parameters is None else np.array(find(parameters, names, "parameter"))
+        chosen = np.arange(len(names)) if parameters is None else np.array(find(parameters, names))
         limits = np.column_stack([self._solve(-z, chosen), self._solve(z, chosen)])
         table = pd.DataFrame(limits, columns=["lower", "upper"], index=[names[i][0] for i in chosen])
         open_ended = [
@@ -178,7 +178,7 @@ class Profile:
     def named_curves(self, parameters: Sequence[str] | str | None = None) -> list[tuple[str, Curve]]:
         """Names and curves of some parameters; of all by default."""
         names = [(t.name, t.alias) for t in self.targets]
-        chosen = range(len(names)) if parameters is None else find(parameters, names, "parameter")
+        chosen = range(len(names)) if parameters is None else find(parameters, names)
         return [(names[i][0], self.curves[i]) for i in chosen]
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ TOLERANCE = 1e-11
 ITERATIONS = 2000
 
 
-def solve(operator: Deflated, b: FloatArray, tolerance: float = TOLERANCE) -> FloatArray:
+def solve(operator: Deflated, b: FloatArray) -> FloatArray:
     """Ã⁻¹b for b (R, k).
 
     1. the slow directions directly: UM⁻¹U'b
@@ -23,7 +23,7 @@ def solve(operator: Deflated, b: FloatArray, tolerance: float = TOLERANCE) -> Fl
     """
     coarse = operator.M_inverse @ (operator.U.T @ b)
     rest = operator.orthogonal(b - operator.AU @ coarse)
-    y = conjugate_gradients(operator, rest, tolerance * np.sqrt(np.einsum("rk,rk->k", b, b)))
+    y = conjugate_gradients(operator, rest, TOLERANCE * np.sqrt(np.einsum("rk,rk->k", b, b)))
     return operator.U @ coarse + operator.without_slow(y)
 
 

@@ -26,18 +26,17 @@ class IterativeSystem(System):
     cross : CrossProducts
     blocks : Blocks
         With a rest.
-    probes : Probes, optional
     """
 
     rest = "iterative"
 
-    def __init__(self, cross: CrossProducts, blocks: Blocks, probes: Probes | None = None) -> None:
+    def __init__(self, cross: CrossProducts, blocks: Blocks) -> None:
         self.cross, self.blocks, self.has_rest = cross, blocks, True
         sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
         self.levels = [levels for _, levels in sizes]
         self.pairs = Pairs(cross.zr, cross.rr, sizes)
         self.product = self.pairs  # type: ignore[assignment]  # which forms no S, and is not asked to
-        self.probes = Probes(FIRST) if probes is None else probes
+        self.probes = Probes(FIRST)
 
     def with_probes(self, probes: Probes) -> IterativeSystem:
         """The same with other probes."""
