@@ -10,7 +10,7 @@ demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
 
 test: lint java
-	$(PY) -m pytest --numprocesses auto --dist loadgroup
+	$(PY) -m pytest --numprocesses auto
 
 # Spark needs Java, which does not come from PyPI.
 java:
@@ -39,7 +39,7 @@ oldest:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint tests/oldest.txt \
 		-e ".[plot,io,progress,duckdb,tables,sklearn]" pytest pytest-xdist hypothesis mpmath statsmodels==0.15.0
-	.venv-oldest/bin/python -m pytest --numprocesses auto --dist loadgroup $(addprefix tests/,contract covariance \
+	.venv-oldest/bin/python -m pytest --numprocesses auto $(addprefix tests/,contract covariance \
 		design diagnostics doors engine formula inference intervals means numerics oracles planning plots prediction \
 		results tables)
 

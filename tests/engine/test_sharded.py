@@ -19,8 +19,6 @@ from henderson.engine.sharded.building import canonical, shard_of
 from henderson.engine.sharded.levels import Levels
 from henderson.engine.sharded.point import Here, ShardedCriterion
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 #: sums in another order differ by rounding
 CLOSE = 1e-10
 #: two descents end where the deviance is flat to rounding: fewer digits of λ, on which standard errors hang

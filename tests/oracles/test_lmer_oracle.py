@@ -23,8 +23,7 @@ SINGULAR = 2e-3
 CASES = {name: case for name, case in cases("lmer_fits").items() if name != "insteval-slope-ml"}
 
 
-# Tests of a case stay with one worker, so that it is fitted once.
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CASES])
+@pytest.fixture(scope="module", params=CASES)
 def fitted(request):
     """A case's listing and our result."""
     case = CASES[request.param]

@@ -16,8 +16,6 @@ import pytest
 from henderson import DataError, lmer, mixedlm
 from henderson.sources.streams.dask_frames import DaskFrame, is_dask
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 #: sums in another order differ by rounding
 CLOSE = 1e-10
 

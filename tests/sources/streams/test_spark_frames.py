@@ -16,7 +16,7 @@ import pytest
 from henderson import DataError, lmer
 from henderson.sources.streams.spark_frames import is_spark
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 #: sums in another order differ by rounding
 CLOSE = 1e-10
