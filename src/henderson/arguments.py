@@ -126,8 +126,8 @@ def _choices(kind: Any, method: FunctionType) -> str:
             words += ["True", "False"]
         elif part[:1] in ("'", '"'):
             words.append(part.replace('"', "'"))
-        elif get_origin(named) is Literal:
-            words += map(repr, get_args(named))
+        elif listed := [one for one in (named, *get_args(named)) if get_origin(one) is Literal]:
+            words += [repr(word) for one in listed for word in get_args(one)]
         elif part == "str":
             others = ["text"]
         elif part not in ("None", "int", "float") and not part.isdigit():

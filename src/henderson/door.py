@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from henderson.formula.environment import Env, capture
 from henderson.inference.names import InferenceRequest
+from henderson.typing import Cov, Ddf
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from henderson.results.fitted import MixedModelResults
     from henderson.results.row_sums import RowSums
-    from henderson.sources.given import ColumnLike, StreamLike, TableLike
+    from henderson.typing import ColumnLike, StreamLike, TableLike
 
 
 def lmer(
@@ -27,14 +28,14 @@ def lmer(
     start: ArrayLike | Mapping[str, ArrayLike] | None = None,
     missing: Literal["drop", "raise"] = "drop",
     contrasts: Mapping[str, Any] | None = None,
-    ddf: str = "satterthwaite",
-    cov: str | None = None,
+    ddf: Ddf = "satterthwaite",
+    cov: Cov | None = None,
     check_identified: Literal["raise", "warn", "ignore"] = "raise",
     doublevert: Literal["diag_special", "split"] = "diag_special",
     residual: str | None = None,
     relmat: Mapping[str, Any] | None = None,
     fix: Mapping[str, Any] | None = None,
-    same: Sequence[Any] | None = None,
+    same: Sequence[str | Sequence[str]] | None = None,
     bound: bool = True,
     rest: Literal["auto", "exact", "iterative"] = "auto",
     shards: int | None = None,
@@ -210,8 +211,8 @@ def mmrm(
     subset: ColumnLike | slice | None = None,
     missing: Literal["drop", "raise"] = "drop",
     contrasts: Mapping[str, Any] | None = None,
-    ddf: str = "satterthwaite",
-    cov: str | None = None,
+    ddf: Ddf = "satterthwaite",
+    cov: Cov | None = None,
     env: Env = 0,
     progress: bool | None = None,
 ) -> MixedModelResults:

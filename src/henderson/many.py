@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from henderson.arguments import shown
 from henderson.errors import DataError, FormulaError
 from henderson.formula.environment import Env, capture
+from henderson.typing import ConstraintsLike
 
 if TYPE_CHECKING:
     from henderson.results.many_fits import ManyFits
-    from henderson.sources.given import ColumnLike, TableLike
+    from henderson.typing import ColumnLike, TableLike
 
 FloatArray = np.ndarray
 
@@ -22,10 +24,10 @@ FloatArray = np.ndarray
 def fit_many(
     formula: str,
     data: TableLike,
-    Y: Any,
+    Y: TableLike | ArrayLike | str | Path,
     *,
     REML: bool = True,
-    contrast: Any = None,
+    contrast: ConstraintsLike | None = None,
     weights: ColumnLike | None = None,
     offset: ColumnLike | None = None,
     contrasts: Mapping[str, Any] | None = None,

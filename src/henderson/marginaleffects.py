@@ -9,7 +9,7 @@ infinite unless marginaleffects is told otherwise.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,10 @@ except ImportError as error:
 from henderson.design.replay import fixed_columns
 from henderson.errors import DataError
 from henderson.sources.frames import read_table
+from henderson.typing import TableLike
+
+if TYPE_CHECKING:
+    from henderson.results.fitted import MixedModelResults
 
 FloatArray = np.ndarray
 
@@ -63,7 +67,7 @@ class Model(ModelAbstract):
         return np.inf
 
 
-def wrap(results: Any, data: Any) -> Model:
+def wrap(results: MixedModelResults, data: TableLike) -> Model:
     """A fit that `predictions`, `slopes` and `comparisons` take.
 
     Parameters

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 try:
     from sklearn.base import BaseEstimator, RegressorMixin
@@ -19,6 +20,7 @@ except ImportError as error:
     raise ImportError("henderson.sklearn needs scikit-learn: pip install henderson[sklearn]") from error
 
 from henderson.door import lmer
+from henderson.typing import TableLike
 
 FloatArray = np.ndarray
 
@@ -69,7 +71,7 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
         self.reml = reml
         self.random = random
 
-    def fit(self, X: Any, y: Any) -> MixedLMRegressor:
+    def fit(self, X: TableLike | ArrayLike, y: ArrayLike) -> MixedLMRegressor:
         """Fit the model.
 
         Parameters
@@ -109,7 +111,7 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
         self.coef_ = params[~intercept].to_numpy(float)
         return self
 
-    def predict(self, X: Any) -> FloatArray:
+    def predict(self, X: TableLike | ArrayLike) -> FloatArray:
         """The response of new rows, (n,).
 
         Examples

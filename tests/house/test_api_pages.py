@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -11,11 +10,7 @@ import pytest
 
 import henderson
 from henderson.results.plot_accessor import PlotAccessor
-
-API = Path(__file__).parents[2] / "docs" / "api"
-LISTED = {
-    name for page in API.glob("*.md") for name in re.findall(r"^   ~([\w.]+)$", page.read_text("utf-8"), re.MULTILINE)
-}
+from public_names import LISTED
 
 
 def members(owner: type, beyond: type = object) -> list[str]:

@@ -22,6 +22,7 @@ import pandas as pd
 from scipy import sparse
 
 from henderson.errors import DataError
+from henderson.typing import Label
 
 FloatArray = np.ndarray
 
@@ -145,7 +146,9 @@ class Pedigree:
         return pd.DataFrame(root @ root.T, index=self.ids, columns=self.ids)
 
 
-def pedigree(id: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any], *, unknown: Sequence[Any] = ()) -> Pedigree:
+def pedigree(
+    id: Sequence[Label], sire: Sequence[Label], dam: Sequence[Label], *, unknown: Sequence[Label] = ()
+) -> Pedigree:
     """A pedigree from columns, in any order.
 
     Parameters

@@ -14,7 +14,6 @@ p-values are those of χ², which is conservative on the boundary.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +30,7 @@ from henderson.errors import NotAvailable
 from henderson.inference.comparison.ranova import without_columns
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio
 from henderson.tables.result_frame import ResultFrame
+from henderson.typing import Fitted
 
 #: p-value above which a smaller model is said to fit as well (Bates and others: 0.2 where parsimony is wanted)
 AS_WELL = 0.2
@@ -86,7 +86,7 @@ class _Model:
         return " + ".join(_bar(self.fit, k) for k in range(len(self.fit.design.terms)))
 
 
-def simplify(model: Any, *, alpha: float = AS_WELL) -> Simplification:
+def simplify(model: Fitted, *, alpha: float = AS_WELL) -> Simplification:
     """Propose smaller random parts, with likelihood ratios. Nothing is changed.
 
     Parameters

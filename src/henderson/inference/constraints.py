@@ -17,6 +17,7 @@ import pandas as pd
 
 from henderson.errors import FormulaError
 from henderson.formula.tokens import bare, bare_but_numbers
+from henderson.typing import ConstraintsLike
 
 _NUMBER = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -37,7 +38,7 @@ class Constraints(NamedTuple):
     labels: tuple[str, ...]
 
 
-def parse_constraints(constraints: Any, names: Sequence[str]) -> Constraints:
+def parse_constraints(constraints: ConstraintsLike | Constraints, names: Sequence[str]) -> Constraints:
     """Read linear constraints on coefficients.
 
     Parameters

@@ -19,6 +19,7 @@ from henderson.inference.inference import Inference
 from henderson.intervals.profile.curve import scale_of_range
 from henderson.numerics.distributions import t_quantile
 from henderson.tables.result_frame import ResultFrame
+from henderson.typing import BootstrapInterval, BootstrapKind
 
 Parameters = Sequence[str] | None
 
@@ -112,8 +113,8 @@ def boot(
     parameters: Parameters,
     *,
     n: int = 1000,
-    interval: str = "percentile",
-    kind: str = "parametric",
+    interval: BootstrapInterval = "percentile",
+    kind: BootstrapKind = "parametric",
     statistic: Callable[..., Any] | None = None,
     seed: Any = None,
     within: bool = False,

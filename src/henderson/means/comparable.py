@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,10 @@ from henderson.means.contrasts import ContrastSet, contrast_set
 from henderson.means.estimability import combine
 from henderson.means.estimates import Estimates, columns_of
 from henderson.means.labels import Labels, free_name
+from henderson.typing import Adjust, ContrastsLike, Label, Side
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _SAME: Any = object()
 
@@ -25,16 +29,16 @@ class Comparable(Estimates):
 
     def contrasts(
         self,
-        method: Any = "pairwise",
+        method: ContrastsLike = "pairwise",
         *,
-        adjust: str | None = None,
+        adjust: Adjust | None = None,
         by: str | Iterable[str] | None = _SAME,
         interaction: bool = False,
         level: float | None = None,
-        side: Any = 0,
+        side: Side = "two-sided",
         delta: float | None = None,
         null: float = 0.0,
-        ref: Any = None,
+        ref: Label | Sequence[Label] | None = None,
         reverse: bool | None = None,
         max_degree: int | None = None,
         type: Literal["link", "response"] | None = None,
@@ -117,10 +121,10 @@ class Comparable(Estimates):
     def pairs(
         self,
         *,
-        adjust: str | None = None,
+        adjust: Adjust | None = None,
         by: str | Iterable[str] | None = _SAME,
         level: float | None = None,
-        side: Any = 0,
+        side: Side = "two-sided",
         delta: float | None = None,
         null: float = 0.0,
         reverse: bool | None = None,
@@ -171,7 +175,7 @@ class Contrasts(Comparable):
     P value adjustment: dunnett method for 2 tests (emmeans' approximation dunnettx; mvt is exact)
     """
 
-    def plot(self, *, ax: Any = None) -> Any:
+    def plot(self, *, ax: Axes | None = None) -> Axes:
         """The contrasts with their intervals, and the line at zero (needs matplotlib).
 
         Parameters
@@ -214,7 +218,7 @@ class EMMeans(Comparable):
     Confidence level: 0.95
     """
 
-    def plot(self, *, comparisons: bool = True, adjust: str | None = None, ax: Any = None) -> Any:
+    def plot(self, *, comparisons: bool = True, adjust: Adjust | None = None, ax: Axes | None = None) -> Axes:
         """The means with their intervals, and arrows that compare them (needs matplotlib).
 
         Arrows of two means of a family overlap where their difference is not significant at one less the confidence
@@ -245,7 +249,7 @@ class EMMeans(Comparable):
         several = any(len(family) > 1 for family in self._families)
         return draw_means(self, self.pairs(adjust=adjust, delta=0.0) if comparisons and several else None, False, ax)
 
-    def interaction_plot(self, x: str | None = None, *, intervals: bool = True, ax: Any = None) -> Any:
+    def interaction_plot(self, x: str | None = None, *, intervals: bool = True, ax: Axes | None = None) -> Axes:
         """Means joined along one variable, a line for each combination of the others (needs matplotlib).
 
         Parameters
@@ -273,7 +277,7 @@ class EMMeans(Comparable):
 
         return draw_interaction(self, x, intervals, ax)
 
-    def pwpp(self, *, adjust: str | None = None, ax: Any = None) -> Any:
+    def pwpp(self, *, adjust: Adjust | None = None, ax: Axes | None = None) -> Axes:
         """p-values of all pairwise comparisons, each a bar that joins the two means at its p (needs matplotlib).
 
         Parameters

@@ -28,6 +28,7 @@ from henderson.means.options import PLAIN, TestOptions
 from henderson.means.response import WayBack, as_ratios
 from henderson.tables.result_frame import ResultFrame
 from henderson.tables.table import Table
+from henderson.typing import Adjust, Side
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +59,7 @@ class Estimates:
     keys: pd.DataFrame
     rows: np.ndarray
     inference: Inference
-    offset: Any = 0.0
+    offset: np.ndarray | float = 0.0
     by: tuple[str, ...] = ()
     test: TestOptions = PLAIN
     pairs_of: tuple[int, ...] | None = None
@@ -169,9 +170,9 @@ class Estimates:
     def summary(
         self,
         *,
-        adjust: str | None = None,
+        adjust: Adjust | None = None,
         level: float | None = None,
-        side: Any = None,
+        side: Side | None = None,
         delta: float | None = None,
         null: float | None = None,
         by: str | Iterable[str] | None = None,
@@ -223,7 +224,7 @@ class Estimates:
         same = set(families) == set(self.by)
         return replace(self, test=test, by=families, pairs_of=self.pairs_of if same else None)
 
-    def joint(self, *, den_df: str = "smallest") -> FTest | pd.DataFrame:
+    def joint(self, *, den_df: Literal["smallest", "joint"] = "smallest") -> FTest | pd.DataFrame:
         """F test that all estimates of a family are zero (a frame with one row for each family when there is
         `by`).
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from henderson.arguments import probability
 from henderson.contract.design import Design
@@ -31,6 +32,7 @@ from henderson.planning.plan import combinations, read_sizes, study_of_fit, stud
 from henderson.prediction.from_parameters import refuse_of_fitted
 from henderson.progress import progress_bar
 from henderson.tables.result_frame import ResultFrame
+from henderson.typing import ByName, ConstraintsLike, Ddf, Fitted, Seed, Sizes, TableLike, Variances
 
 if TYPE_CHECKING:
     pass
@@ -39,26 +41,26 @@ FloatArray = np.ndarray
 
 
 def power(
-    model: Any,
-    effect: Any = None,
+    model: Fitted | str,
+    effect: ConstraintsLike | None = None,
     *,
-    contrast: Any = None,
+    contrast: ConstraintsLike | None = None,
     term: str | None = None,
-    sizes: Mapping[str, Any] | None = None,
+    sizes: Sizes | None = None,
     n: int = 1000,
-    ddf: str | None = None,
-    data: Any = None,
-    beta: Any = None,
-    theta: Any = None,
-    varcorr: Any = None,
+    ddf: Ddf | None = None,
+    data: TableLike | None = None,
+    beta: ByName | None = None,
+    theta: ArrayLike | None = None,
+    varcorr: Variances | None = None,
     sigma: float | None = None,
     residual: str | None = None,
-    psi: Any = None,
+    psi: ByName | None = None,
     REML: bool | None = None,
     alpha: float = 0.05,
     level: float = 0.95,
     target: float = 0.8,
-    seed: Any = None,
+    seed: Seed | None = None,
     env: Env = 0,
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Power:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from henderson.contract.design import Design
 from henderson.design.given import Given, given_parameters
@@ -20,6 +21,7 @@ from henderson.engine.residual.fit import StructuredFit
 from henderson.errors import NotAvailable
 from henderson.formula.environment import Env, capture
 from henderson.sources.frames import like, read_table
+from henderson.typing import AnyFrame, ByName, ColumnLike, Seed, TableLike, Variances
 
 #: what parameters are given by
 PARAMETERS = ("beta", "theta", "varcorr", "sigma", "psi")
@@ -27,21 +29,21 @@ PARAMETERS = ("beta", "theta", "varcorr", "sigma", "psi")
 
 def simulate(
     formula: str,
-    data: Any,
+    data: TableLike,
     *,
-    beta: Any,
-    theta: Any = None,
-    varcorr: Any = None,
+    beta: ByName,
+    theta: ArrayLike | None = None,
+    varcorr: Variances | None = None,
     sigma: float | None = None,
     residual: str | None = None,
-    psi: Any = None,
+    psi: ByName | None = None,
     n: int = 1,
-    seed: Any = None,
-    weights: Any = None,
-    offset: Any = None,
-    contrasts: Any = None,
+    seed: Seed | None = None,
+    weights: ColumnLike | None = None,
+    offset: ColumnLike | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     env: Env = 0,
-) -> Any:
+) -> AnyFrame:
     """Draw responses of a model whose parameters are given, without a fit.
 
     Parameters

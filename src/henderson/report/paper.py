@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from henderson.inference.fit_moments import fit_of
 from henderson.inference.inference import Inference
 from henderson.report.tidy import records, tidy
 from henderson.tables.grid import Grid
+from henderson.typing import Ddf, Fitted
 
 STYLES = ("apa", "journal")
 OUTPUTS = ("markdown", "latex", "html")
@@ -62,16 +63,16 @@ class PaperTable:
 
 
 def table(
-    models: Any,
+    models: Fitted | Sequence[Fitted],
     *,
-    style: str = "apa",
-    output: str = "markdown",
+    style: Literal["apa", "journal"] = "apa",
+    output: Literal["markdown", "latex", "html"] = "markdown",
     labels: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
-    uncertainty: str | None = None,
+    uncertainty: Literal["ci", "se"] | None = None,
     level: float = 0.95,
     title: str = "",
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
 ) -> str:
     """Models side by side, as a paper prints them.
 
@@ -146,10 +147,10 @@ def paper_table(
     style: str = "apa",
     labels: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
-    uncertainty: str | None = None,
+    uncertainty: Literal["ci", "se"] | None = None,
     level: float = 0.95,
     title: str = "",
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
 ) -> PaperTable:
     """The cells of `table`."""
     results = list(models) if isinstance(models, list | tuple) else [models]

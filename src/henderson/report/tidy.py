@@ -7,7 +7,7 @@ conf.low, conf.high; nobs, sigma, logLik, AIC, BIC, REMLcrit or deviance, df.res
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,10 +24,11 @@ from henderson.inference.inference import Inference
 from henderson.prediction.fitted import fitted_values
 from henderson.prediction.level_effects import covariances_of_levels, modes_of_levels
 from henderson.report.varcorr import residual_rows
+from henderson.typing import TidyEffects
 
 FloatArray = np.ndarray
 
-EFFECTS = ("fixed", "ran_pars", "ran_vals", "ran_coefs")
+EFFECTS: tuple[TidyEffects, ...] = get_args(TidyEffects)
 _TESTS = {
     "estimate": "estimate", "se": "std.error", "statistic": "statistic", "df": "df", "p": "p.value",
     "lower": "conf.low", "upper": "conf.high",

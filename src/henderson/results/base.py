@@ -16,6 +16,7 @@ import pandas as pd
 from henderson.contract.design import Design
 from henderson.engine.fit import Fit
 from henderson.inference.names import InferenceRequest
+from henderson.typing import ColumnLike, Cov, Ddf
 
 if TYPE_CHECKING:
     from typing import Self
@@ -108,7 +109,9 @@ class FittedModel:
         """
         return self.inference.ddf != "asymptotic"
 
-    def with_inference(self, *, ddf: str | None = None, cov: str | None = None, cluster: Any = None) -> Self:
+    def with_inference(
+        self, *, ddf: Ddf | None = None, cov: Cov | None = None, cluster: ColumnLike | None = None
+    ) -> Self:
         """The same fit with another covariance of the fixed effects, or other degrees of freedom.
 
         Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,18 @@ from henderson.engine.residual.fit import StructuredFit, has_negative
 from henderson.errors import NotAvailable
 from henderson.plots import autocorrelation, check, influence, qq, residuals
 from henderson.results.pictures import Pictures, given, handed
+from henderson.typing import AnyFigure, ColumnLike, ManyAxes, ResidualKind, ResidualLevel, Seed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class CheckPictures(Pictures):
     """The first look, residuals, influence, autocorrelation."""
 
-    def __call__(self, *, ax: Any = None, axes: Any = None, fig: Any = None) -> Any:
+    def __call__(
+        self, *, ax: ManyAxes | None = None, axes: ManyAxes | None = None, fig: AnyFigure | None = None
+    ) -> np.ndarray:
         """The first look at a fit: residuals against fitted values, their spread, their quantiles, those of the modes.
 
         The band of a quantile plot holds each point of a normal sample with 95 % probability; in that of the random
@@ -88,7 +94,7 @@ class CheckPictures(Pictures):
         group, along = self._results.design.residual.group, str(table.index.name)
         return autocorrelation.draw(table.index.to_numpy(float), *columns, group=group, along=along, ax=ax)
 
-    def autocorrelation(self, *, ax: Any = None) -> Any:
+    def autocorrelation(self, *, ax: Axes | None = None) -> Axes:
         """Correlations of the residuals within a series by distance, and the line of the model's.
 
         Parameters
@@ -114,11 +120,12 @@ class CheckPictures(Pictures):
         self,
         x: str | None = None,
         *,
-        kind: str = "raw",
-        level: str | None = None,
-        ax: Any = None,
-        **options: Any,
-    ) -> Any:
+        kind: ResidualKind = "raw",
+        level: ResidualLevel | None = None,
+        n: int = 1000,
+        seed: Seed | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
         """Residuals against the fitted values, or against a variable.
 
         Parameters
@@ -126,7 +133,7 @@ class CheckPictures(Pictures):
         x : str, optional
             A variable of the fixed part, or a grouping factor (boxes); by default the fitted values, without random
             effects for marginal residuals.
-        kind, level, **options
+        kind, level, n, seed
             As for `residuals`: what is divided by, what is subtracted.
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure.
@@ -151,7 +158,7 @@ class CheckPictures(Pictures):
         if x is not None and x not in known and x not in factors:
             there = ", ".join(dict.fromkeys([*known, *factors]))
             raise ValueError(f"x: the model has no variable or grouping factor {x!r}; it has {there}")
-        values = np.asarray(self._results.residuals(kind, level, **options))
+        values = np.asarray(self._results.residuals(kind, level, n=n, seed=seed))
         name = f"residual of {fit.design.y_name}" if kind == "raw" else f"{kind} residual"
         middle = 0.5 if kind == "quantile" else 0.0
         if x is None:
@@ -170,15 +177,15 @@ class CheckPictures(Pictures):
 
     def influence(
         self,
-        by: Any = None,
+        by: ColumnLike | None = None,
         statistics: str | Sequence[str] = "cooks",
         *,
         exact: bool | None = None,
         named: int = 5,
-        ax: Any = None,
-        axes: Any = None,
-        fig: Any = None,
-    ) -> Any:
+        ax: ManyAxes | None = None,
+        axes: ManyAxes | None = None,
+        fig: AnyFigure | None = None,
+    ) -> Axes | np.ndarray:
         """What each row, or each level of a factor, does to the fit.
 
         Parameters

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from henderson.arguments import probability
 from henderson.results.base import FittedModel
@@ -72,11 +73,11 @@ class CoefficientMethods(FittedModel):
 
     def cov_params(
         self,
-        r_matrix: Any = None,
-        column: Any = None,
+        r_matrix: ArrayLike | None = None,
+        column: int | Sequence[int] | np.ndarray | None = None,
         scale: float | None = None,
-        cov_p: Any = None,
-        other: Any = None,
+        cov_p: ArrayLike | None = None,
+        other: ArrayLike | None = None,
     ) -> pd.DataFrame | FloatArray:
         """Covariance of the parameters, or of linear functions of them.
 

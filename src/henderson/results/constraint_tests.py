@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from henderson.arguments import names as listed
 from henderson.arguments import shown
@@ -15,6 +16,7 @@ from henderson.errors import ValueWarning
 from henderson.inference.constraints import Constraints, parse_constraints
 from henderson.results.coefficients import CoefficientMethods, root
 from henderson.results.contrast_results import ContrastResults, WaldTestResults, joint_wald_test, t_tests
+from henderson.typing import ConstraintsLike
 
 FloatArray = np.ndarray
 
@@ -37,7 +39,9 @@ class ConstraintTests(CoefficientMethods):
             return rows._replace(R=np.hstack([rows.R, np.zeros((len(rows.R), rest))]))
         return parse_constraints(given, names)
 
-    def t_test(self, r_matrix: Any, use_t: bool | None = None, cov_p: Any = None) -> ContrastResults:
+    def t_test(
+        self, r_matrix: ConstraintsLike, use_t: bool | None = None, cov_p: ArrayLike | None = None
+    ) -> ContrastResults:
         """A test of each of some linear constraints on the fixed effects.
 
         Parameters
@@ -85,11 +89,11 @@ class ConstraintTests(CoefficientMethods):
             )
         return tests
 
-    def _is_own(self, rows: Constraints, cov_p: Any) -> bool:
+    def _is_own(self, rows: Constraints, cov_p: ArrayLike | None) -> bool:
         """Whether constraints are of the fixed effects alone, with the results' own covariance."""
         return cov_p is None and not rows.R[:, self._k_fe :].any()
 
-    def _linear(self, rows: Constraints, cov_p: Any) -> tuple[FloatArray, FloatArray]:
+    def _linear(self, rows: Constraints, cov_p: ArrayLike | None) -> tuple[FloatArray, FloatArray]:
         """R b, (m,), and its covariance, (m, m). Dropped coefficients are left out: an estimable function is the same
         whatever their values."""
         if self._is_own(rows, cov_p):
@@ -106,9 +110,9 @@ class ConstraintTests(CoefficientMethods):
 
     def wald_test(
         self,
-        r_matrix: Any,
-        cov_p: Any = None,
-        invcov: Any = None,
+        r_matrix: ConstraintsLike,
+        cov_p: ArrayLike | None = None,
+        invcov: ArrayLike | None = None,
         use_f: bool | None = None,
         df_constraints: float | None = None,
         scalar: bool = True,
@@ -156,13 +160,15 @@ class ConstraintTests(CoefficientMethods):
         return joint_wald_test(
             effect - rows.q,
             cov,
-            invcov=invcov,
+            invcov=None if invcov is None else np.asarray(invcov, float),
             df_denom=float(self.df_resid) if use_f else None,
             df_constraints=df_constraints,
             scalar=scalar,
         )
 
-    def f_test(self, r_matrix: Any, cov_p: Any = None, invcov: Any = None) -> ContrastResults:
+    def f_test(
+        self, r_matrix: ConstraintsLike, cov_p: ArrayLike | None = None, invcov: ArrayLike | None = None
+    ) -> ContrastResults:
         """`wald_test` with F.
 
         Parameters and returns are those of `wald_test`; F has `df_resid` denominator degrees of freedom where the
@@ -181,7 +187,7 @@ class ConstraintTests(CoefficientMethods):
     def wald_test_terms(
         self,
         skip_single: bool = False,
-        extra_constraints: Sequence[tuple[str, Any]] | None = None,
+        extra_constraints: Sequence[tuple[str, ConstraintsLike]] | None = None,
         combine_terms: Sequence[str] | None = None,
         scalar: bool = True,
     ) -> WaldTestResults:

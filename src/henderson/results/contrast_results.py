@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from henderson.tables.aligned import Summary
 from henderson.tables.digits import at_least, p_three
 from henderson.tables.exports import TableExports
 from henderson.tables.table import Table
+
+if TYPE_CHECKING:
+    from scipy.stats import rv_continuous
 
 
 class TestSummary(Summary):
@@ -57,14 +60,14 @@ class ContrastResults(TableExports):
     def __init__(
         self,
         distribution: str,
-        statistic: Any,
+        statistic: np.ndarray | float,
         *,
         effect: np.ndarray | None = None,
         sd: np.ndarray | None = None,
-        df_denom: Any = np.inf,
+        df_denom: np.ndarray | float = np.inf,
         df_num: float | None = None,
         names: tuple[str, ...] = (),
-    ):
+    ) -> None:
         from scipy import special
 
         self.distribution = distribution
@@ -88,7 +91,7 @@ class ContrastResults(TableExports):
             self.pvalue = np.squeeze(t_pvalue(statistic, df_denom))
 
     @property
-    def dist(self) -> Any:
+    def dist(self) -> rv_continuous:
         """The scipy.stats distribution; `dist_args` are its parameters."""
         from scipy import stats
 
@@ -117,7 +120,9 @@ class ContrastResults(TableExports):
         }
         return pd.DataFrame(columns, index=pd.Index(xname or self.c_names or range(len(lower))))
 
-    def summary(self, xname: list[str] | None = None, alpha: float = 0.05, title: str | None = None) -> Any:
+    def summary(
+        self, xname: list[str] | None = None, alpha: float = 0.05, title: str | None = None
+    ) -> TestSummary | str:
         """The tests as a printable table; text for F and chi2."""
         if self.effect is None:
             return self._line()
@@ -265,7 +270,7 @@ class WaldTestResults(TableExports):
     Days           45.853  0.0              1      17.0
     """
 
-    def __init__(self, tests: list[tuple[str, ContrastResults]]):
+    def __init__(self, tests: list[tuple[str, ContrastResults]]) -> None:
         self._tests = [test for _, test in tests]
         rows: list[tuple[Any, ...]] = []
         for test in self._tests:

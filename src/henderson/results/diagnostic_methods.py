@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 from henderson.results.base import FittedModel
+from henderson.typing import ColumnLike, Metric, ResidualKind, ResidualLevel, Seed
 
 if TYPE_CHECKING:
     from henderson.diagnostics.check import Checks
     from henderson.diagnostics.cross_validation import CrossValidation
     from henderson.diagnostics.quantile_residuals import QuantileResiduals
-
-ResidualKind = Literal[
-    "raw", "response", "pearson", "studentized", "studentised", "internal", "external", "scaled", "quantile"
-]
-ResidualLevel = Literal["marginal", "conditional"]
-Metric = Literal["rmse", "mae", "log_score", "elpd"]
 
 
 class DiagnosticMethods(FittedModel):
@@ -30,7 +25,7 @@ class DiagnosticMethods(FittedModel):
         level: ResidualLevel | None = None,
         *,
         n: int = 1000,
-        seed: Any = None,
+        seed: Seed | None = None,
     ) -> pd.Series:
         """Residuals of the rows.
 
@@ -71,7 +66,7 @@ class DiagnosticMethods(FittedModel):
         return self._by_row(residuals(self.engine, kind, level or "conditional"))
 
     def quantile_residuals(
-        self, level: ResidualLevel = "marginal", *, n: int = 1000, seed: Any = None
+        self, level: ResidualLevel = "marginal", *, n: int = 1000, seed: Seed | None = None
     ) -> QuantileResiduals:
         """Simulated quantile residuals, as DHARMa has them, with tests of uniformity, dispersion and outliers.
 
@@ -101,7 +96,7 @@ class DiagnosticMethods(FittedModel):
 
     def influence(
         self,
-        by: Any = None,
+        by: ColumnLike | None = None,
         exact: bool | None = None,
         *,
         progress: bool | Callable[[int, int], None] | None = None,
@@ -141,11 +136,11 @@ class DiagnosticMethods(FittedModel):
 
     def cross_validate(
         self,
-        by: Any = None,
+        by: ColumnLike | None = None,
         k: int | Literal["leave-one-out"] | None = None,
         metric: Metric = "rmse",
         *,
-        seed: Any = None,
+        seed: Seed | None = None,
         progress: bool | Callable[[int, int], None] | None = None,
     ) -> CrossValidation:
         """Predict every row by a fit that has not seen it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +98,7 @@ class EffectsMethods(FittedModel):
         return loadings_frame(self.engine)
 
     @cached_property
-    def ranef(self) -> dict[str, Any]:
+    def ranef(self) -> dict[str, pd.DataFrame]:
         """Conditional modes of the random effects: grouping factor → table of levels × effects.
 
         Levels are the index, whatever make the data were: tables are looked up by level.
@@ -119,7 +118,7 @@ class EffectsMethods(FittedModel):
         return dict(modes_by_factor(self.engine))
 
     @cached_property
-    def ranef_sd(self) -> dict[str, Any]:
+    def ranef_sd(self) -> dict[str, pd.DataFrame]:
         """Conditional standard deviations of the random effects, as `ranef`.
 
         Examples
@@ -201,7 +200,7 @@ class EffectsMethods(FittedModel):
         return heritability(self.engine, group)
 
     @cached_property
-    def coef(self) -> dict[str, Any]:
+    def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients of each level: fixed effects plus random effects, by grouping factor; tables as `ranef`'s.
 
         An effect that several terms on one factor have is the sum of theirs.
@@ -246,7 +245,7 @@ class EffectsMethods(FittedModel):
         return is_singular(self.engine)
 
     @property
-    def optinfo(self) -> dict[str, Any]:
+    def optinfo(self) -> dict[str, object]:
         """How the optimum was found: evaluations, certificate, starts tried, points of the grid surveyed, seconds.
 
         ``elsewhere`` says whether lower minima were looked for: ``"searched"``, or ``"not searched"`` where one descent

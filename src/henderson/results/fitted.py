@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from henderson.arguments import plain_options
+from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest
 from henderson.results.constraint_tests import ConstraintTests
 from henderson.results.diagnostic_methods import DiagnosticMethods
@@ -31,6 +32,7 @@ from henderson.results.refitting import Refitting
 from henderson.results.report_methods import ReportMethods
 from henderson.results.residual_methods import ResidualMethods
 from henderson.results.tidy_methods import TidyMethods
+from henderson.typing import Ddf
 
 if TYPE_CHECKING:
     from henderson.inference.comparison.step import Steps
@@ -191,7 +193,7 @@ class MixedModelResults(
     def step(
         self,
         *,
-        ddf: str | None = None,
+        ddf: Ddf | None = None,
         alpha_random: float = 0.1,
         alpha_fixed: float = 0.05,
         reduce_random: bool = True,
@@ -235,7 +237,7 @@ class MixedModelResults(
             reduce_fixed=reduce_fixed,
             keep=keep,
         )
-        return replace(found, model=MixedModelResults(found.model, own))
+        return replace(found, model=MixedModelResults(fit_of(found.model), own))
 
     def __str__(self) -> str:
         return str(self.summary())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from henderson.results.base import FittedModel
+from henderson.typing import Ddf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +18,7 @@ class InferenceMethods(FittedModel):
     """anova, drop1, ranova, rlrt, variance_errors."""
 
     def anova(
-        self, type: Literal[1, 2, 3, "1", "2", "3", "I", "II", "III"] = 3, *, ddf: str | None = None
+        self, type: Literal[1, 2, 3, "1", "2", "3", "I", "II", "III"] = 3, *, ddf: Ddf | None = None
     ) -> pd.DataFrame:
         """F tests of the terms of the fixed part, as lmerTest defines the types.
 
@@ -50,7 +51,7 @@ class InferenceMethods(FittedModel):
 
         return anova(self.engine, type, self._inference_with(ddf))
 
-    def drop1(self, scope: str | Sequence[str] | None = None, *, ddf: str | None = None) -> pd.DataFrame:
+    def drop1(self, scope: str | Sequence[str] | None = None, *, ddf: Ddf | None = None) -> pd.DataFrame:
         """F tests of the terms that no other contains, each dropped, as lmerTest's `drop1`.
 
         Parameters

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from henderson.arguments import probability
 from henderson.results.coefficients import CoefficientMethods
+from henderson.typing import BootstrapInterval, BootstrapKind, IntervalMethod, Seed
 
 if TYPE_CHECKING:
     from henderson.intervals.bootstrap.bootstrap import Bootstrap
     from henderson.intervals.profile import Profile
 
 FloatArray = np.ndarray
-IntervalMethod = Literal["wald", "profile", "boot"]
-BootstrapKind = Literal["parametric", "residual", "cases"]
-BootstrapInterval = Literal["percentile", "basic", "bca"]
 
 
 class IntervalMethods(CoefficientMethods):
@@ -37,8 +35,8 @@ class IntervalMethods(CoefficientMethods):
         n: int | None = None,
         interval: BootstrapInterval | None = None,
         kind: BootstrapKind | None = None,
-        statistic: Callable[..., Any] | None = None,
-        seed: Any = None,
+        statistic: Callable[..., object] | None = None,
+        seed: Seed | None = None,
         within: bool | None = None,
         progress: bool | None = None,
     ) -> pd.DataFrame:
@@ -134,8 +132,8 @@ class IntervalMethods(CoefficientMethods):
         n: int = 1000,
         *,
         kind: BootstrapKind = "parametric",
-        statistic: Callable[..., Any] | None = None,
-        seed: Any = None,
+        statistic: Callable[..., object] | None = None,
+        seed: Seed | None = None,
         batch: int | None = None,
         within: bool = False,
         progress: bool | Callable[[int, int], None] | None = None,

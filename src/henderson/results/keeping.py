@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import pickle
 from contextlib import nullcontext
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from henderson.engine.fit import Fit
 from henderson.errors import NotAvailable
 from henderson.results.base import FittedModel
+from henderson.typing import AnyFile, AnyPath
 from henderson.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Keeping(FittedModel):
 
     def save(
         self,
-        fname: Any,
+        fname: AnyFile,
         remove_data: bool = False,
         *,
         format: Literal["pickle", "henderson"] | None = None,
@@ -73,17 +75,17 @@ class Keeping(FittedModel):
         if kind == "henderson":
             from henderson.results.file import write
 
-            with nullcontext(fname) if hasattr(fname, "write") else whole_file(fname) as file:
+            with whole_file(fname) if isinstance(fname, str | PathLike) else nullcontext(fname) as file:
                 write(results, file)
             return
-        if hasattr(fname, "write"):
+        if not isinstance(fname, str | PathLike):
             pickle.dump(results, fname, protocol=pickle.HIGHEST_PROTOCOL)
             return
         with whole_file(fname) as place, place.open("wb") as file:
             pickle.dump(results, file, protocol=pickle.HIGHEST_PROTOCOL)
 
     @classmethod
-    def load(cls, fname: Any) -> Self:
+    def load(cls, fname: AnyPath) -> Self:
         """Results that `save` wrote, in either format.
 
         Parameters

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from henderson.results.fitted import MixedModelResults
 from henderson.results.saved import read_saved
+from henderson.typing import AnyPath
 
 
-def load(fname: Any, env: Mapping[str, Any] | None = None) -> MixedModelResults:
+def load(fname: AnyPath, env: Mapping[str, Any] | None = None) -> MixedModelResults:
     """Results that their method `save` wrote.
 
     A file in the format "henderson", or a record of a fit that ``henderson fit --out fit.json`` wrote, is safe to load,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from henderson.results.base import FittedModel
+from henderson.typing import Adjust, Ddf, Side, Values, Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,12 +25,12 @@ class MeansMethods(FittedModel):
         specs: str | Iterable[str],
         *,
         by: str | Iterable[str] | None = None,
-        at: Mapping[str, Any] | None = None,
-        weights: str = "equal",
-        ddf: str | None = None,
+        at: Values | None = None,
+        weights: Weights = "equal",
+        ddf: Ddf | None = None,
         level: float = 0.95,
-        adjust: str = "none",
-        side: Any = 0,
+        adjust: Adjust = "none",
+        side: Side = "two-sided",
         delta: float = 0.0,
         null: float = 0.0,
         type: Literal["link", "response"] = "link",
@@ -111,12 +112,12 @@ class MeansMethods(FittedModel):
         var: str,
         *,
         by: str | Iterable[str] | None = None,
-        at: Mapping[str, Any] | None = None,
-        weights: str = "equal",
-        ddf: str | None = None,
+        at: Values | None = None,
+        weights: Weights = "equal",
+        ddf: Ddf | None = None,
         level: float = 0.95,
-        adjust: str = "none",
-        side: Any = 0,
+        adjust: Adjust = "none",
+        side: Side = "two-sided",
         delta: float = 0.0,
         null: float = 0.0,
         type: Literal["link", "response"] = "link",
@@ -169,8 +170,8 @@ class MeansMethods(FittedModel):
         self,
         *,
         by: str | Iterable[str] | None = None,
-        at: Mapping[str, Any] | None = None,
-        ddf: str | None = None,
+        at: Values | None = None,
+        ddf: Ddf | None = None,
         den_df: str = "smallest",
     ) -> pd.DataFrame:
         """A joint test of every term of the fixed part from marginal means.

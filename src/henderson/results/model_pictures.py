@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -11,6 +11,23 @@ from henderson.arguments import probability
 from henderson.errors import NotAvailable
 from henderson.plots import caterpillar, effects, fits, profile, varcorr
 from henderson.results.pictures import Pictures, given, handed
+from henderson.typing import (
+    Adjust,
+    AnyFigure,
+    BootstrapInterval,
+    BootstrapKind,
+    Ddf,
+    IntervalMethod,
+    Label,
+    ManyAxes,
+    Seed,
+    Side,
+    Values,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class ModelPictures(Pictures):
@@ -23,16 +40,21 @@ class ModelPictures(Pictures):
         *,
         panels: str | Sequence[str] | None = None,
         data: bool = False,
-        at: Mapping[str, Any] | None = None,
-        weights: str = "equal",
-        ddf: str | None = None,
+        at: Values | None = None,
+        weights: Weights = "equal",
+        ddf: Ddf | None = None,
         level: float = 0.95,
+        adjust: Adjust = "none",
+        side: Side = "two-sided",
+        delta: float = 0.0,
+        null: float = 0.0,
         type: Literal["link", "response"] = "link",
-        ax: Any = None,
-        axes: Any = None,
-        fig: Any = None,
-        **options: Any,
-    ) -> Any:
+        bias_adjust: bool = False,
+        sigma: float | None = None,
+        ax: Axes | None = None,
+        axes: ManyAxes | None = None,
+        fig: AnyFigure | None = None,
+    ) -> Axes | np.ndarray:
         """Marginal means with their intervals: at the levels of a factor, or along a covariate.
 
         Parameters
@@ -46,7 +68,7 @@ class ModelPictures(Pictures):
             Further variables, whose combinations have a panel each.
         data : bool
             Whether to show the data behind the means.
-        at, weights, ddf, level, type, **options
+        at, weights, ddf, level, adjust, side, delta, null, type, bias_adjust, sigma
             As for `emmeans`; with ``type="response"`` means and data are on the scale of the response before it was
             transformed.
         ax : matplotlib Axes, optional
@@ -77,7 +99,10 @@ class ModelPictures(Pictures):
             fit.observed_for("plot.effects(data=True)")
 
         def means_of(names: Sequence[str], values: Mapping[str, Any]) -> Any:
-            return self._results.emmeans(names, at=values, weights=weights, ddf=ddf, level=level, type=type, **options)
+            return self._results.emmeans(
+                names, at=values, weights=weights, ddf=ddf, level=level, adjust=adjust, side=side, delta=delta,
+                null=null, type=type, bias_adjust=bias_adjust, sigma=sigma,
+            )  # fmt: skip
 
         rows = fit.observed if fit.has_rows else None
         found = effect(fit.design, rows, means_of, specs, by=by, panels=panels, at=at, data=data)
@@ -97,10 +122,10 @@ class ModelPictures(Pictures):
         kind: Literal["caterpillar", "pairs"] = "caterpillar",
         level: float = 0.95,
         sort: bool = True,
-        ax: Any = None,
-        axes: Any = None,
-        fig: Any = None,
-    ) -> Any:
+        ax: ManyAxes | None = None,
+        axes: ManyAxes | None = None,
+        fig: AnyFigure | None = None,
+    ) -> Axes | np.ndarray:
         """Conditional modes of the random effects with intervals by their conditional standard deviations.
 
         Parameters
@@ -171,12 +196,12 @@ class ModelPictures(Pictures):
         x: str | None = None,
         *,
         lines: str | Sequence[str] | None = None,
-        levels: Sequence[Any] | None = None,
+        levels: Sequence[Label] | None = None,
         most: int = 24,
-        ax: Any = None,
-        axes: Any = None,
-        fig: Any = None,
-    ) -> Any:
+        ax: ManyAxes | None = None,
+        axes: ManyAxes | None = None,
+        fig: AnyFigure | None = None,
+    ) -> Axes | np.ndarray:
         """Data and lines level by level, as lattice has them: a panel each, with everyone's line and the level's own.
 
         Lines are means over the rows of the level, all with the same x. The level's own has its random effects, and
@@ -252,10 +277,10 @@ class ModelPictures(Pictures):
         absolute: bool = False,
         level: float = 0.99,
         reml: bool = False,
-        ax: Any = None,
-        axes: Any = None,
-        fig: Any = None,
-    ) -> Any:
+        ax: ManyAxes | None = None,
+        axes: ManyAxes | None = None,
+        fig: AnyFigure | None = None,
+    ) -> Axes | np.ndarray:
         """Likelihood profiles: the signed root ζ of the change in deviance, straight where Wald's intervals are right.
 
         Parameters
@@ -286,13 +311,20 @@ class ModelPictures(Pictures):
     def varcorr(
         self,
         *,
-        method: Literal["wald", "profile", "boot"] = "wald",
+        method: IntervalMethod = "wald",
         level: float = 0.95,
-        ax: Any = None,
-        axes: Any = None,
-        fig: Any = None,
-        **options: Any,
-    ) -> Any:
+        transform: bool | None = None,
+        reml: bool | None = None,
+        n: int | None = None,
+        interval: BootstrapInterval | None = None,
+        kind: BootstrapKind | None = None,
+        seed: Seed | None = None,
+        within: bool | None = None,
+        progress: bool | None = None,
+        ax: ManyAxes | None = None,
+        axes: ManyAxes | None = None,
+        fig: AnyFigure | None = None,
+    ) -> Axes | np.ndarray:
         """Standard deviations and correlations of the random effects with their intervals, a panel for each unit.
 
         A hollow mark has no interval by the method: a variance of zero has no Wald interval, for one.
@@ -302,12 +334,12 @@ class ModelPictures(Pictures):
         method : {"wald", "profile", "boot"}
             Of the intervals.
         level : float
+        transform, reml, n, interval, kind, seed, within, progress : optional
+            Of the method, as for `conf_int`.
         ax, axes : matplotlib Axes or array of them, optional
             One a unit.
         fig : matplotlib Figure or SubFigure, optional
             Where to make them; by default a new figure.
-        **options
-            Of the method, as for `conf_int`.
 
         Returns
         -------
@@ -322,6 +354,11 @@ class ModelPictures(Pictures):
         """
         from henderson.intervals.blocks import blocks
 
+        given_options = {
+            "transform": transform, "reml": reml, "n": n, "interval": interval, "kind": kind, "seed": seed,
+            "within": within, "progress": progress,
+        }  # fmt: skip
+        options = {name: value for name, value in given_options.items() if value is not None}
         found = blocks(self._results.engine, self._results.inference, method, level, options)
         return handed(varcorr.draw(found, axes=given(ax, axes), fig=fig), ax)
 

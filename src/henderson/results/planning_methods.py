@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from henderson.results.base import FittedModel
+from henderson.typing import ByName, ConstraintsLike, Ddf, Seed, Sizes, Variances
 
 if TYPE_CHECKING:
     from henderson.planning.found import Power
@@ -16,20 +17,20 @@ class PlanningMethods(FittedModel):
 
     def power(
         self,
-        effect: Any = None,
+        effect: ConstraintsLike | None = None,
         *,
-        contrast: Any = None,
+        contrast: ConstraintsLike | None = None,
         term: str | None = None,
-        sizes: Mapping[str, Any] | None = None,
+        sizes: Sizes | None = None,
         n: int = 1000,
-        ddf: str | None = None,
-        beta: Any = None,
-        varcorr: Any = None,
+        ddf: Ddf | None = None,
+        beta: ByName | None = None,
+        varcorr: Variances | None = None,
         sigma: float | None = None,
-        psi: Any = None,
+        psi: ByName | None = None,
         alpha: float = 0.05,
         target: float = 0.8,
-        seed: Any = None,
+        seed: Seed | None = None,
         progress: bool | Callable[[int, int], None] | None = None,
     ) -> Power:
         """The power of a test in a study like this one, or larger.

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from henderson.results.base import FittedModel
+from henderson.typing import AnyFrame, ByName, ColumnLike, Ddf, Label, Seed, TableLike, Variances
 
 if TYPE_CHECKING:
     from henderson.prediction.predict import Predictor
@@ -61,7 +63,7 @@ class PredictionMethods(FittedModel):
 
     def predict(
         self,
-        newdata: Any = None,
+        newdata: TableLike | ArrayLike | None = None,
         transform: bool = True,
         *,
         re: Literal["all", "none"] | str | Sequence[str] | None = None,
@@ -69,20 +71,20 @@ class PredictionMethods(FittedModel):
         interval: Literal["confidence", "prediction"] | None = None,
         level: float = 0.95,
         new_levels: Literal["raise", "population"] = "raise",
-        ddf: str | None = None,
+        ddf: Ddf | None = None,
         variance_uncertainty: bool | Literal["observed"] = True,
         method: Literal["analytic", "bootstrap"] = "analytic",
         n_boot: int = 500,
-        seed: Any = None,
+        seed: Seed | None = None,
         type: Literal["link", "response"] = "link",
         bias_adjust: bool = False,
         conditional: bool = False,
         random: bool = False,
-        groups: Any = None,
-        exog_re: Any = None,
-        offset: Any = None,
-        weights: Any = None,
-        exog: Any = None,
+        groups: ColumnLike | None = None,
+        exog_re: ArrayLike | None = None,
+        offset: ColumnLike | None = None,
+        weights: ColumnLike | None = None,
+        exog: TableLike | ArrayLike | None = None,
     ) -> pd.Series | FloatArray | pd.DataFrame:
         """Predictions of rows, with random effects or without, with standard errors and intervals.
 
@@ -209,19 +211,19 @@ class PredictionMethods(FittedModel):
 
     def get_prediction(
         self,
-        exog: Any = None,
+        exog: TableLike | ArrayLike | None = None,
         transform: bool = True,
         *,
-        row_labels: Any = None,
+        row_labels: Sequence[Label] | pd.Index | None = None,
         re: Literal["all", "none"] | str | Sequence[str] | None = None,
         new_levels: Literal["raise", "population"] = "raise",
-        ddf: str | None = None,
+        ddf: Ddf | None = None,
         variance_uncertainty: bool | Literal["observed"] = True,
         random: bool = False,
-        groups: Any = None,
-        exog_re: Any = None,
-        offset: Any = None,
-        weights: Any = None,
+        groups: ColumnLike | None = None,
+        exog_re: ArrayLike | None = None,
+        offset: ColumnLike | None = None,
+        weights: ColumnLike | None = None,
     ) -> PredictionResults:
         """Predictions as statsmodels' other models have them.
 
@@ -279,16 +281,16 @@ class PredictionMethods(FittedModel):
     def simulate(
         self,
         n: int = 1,
-        newdata: Any = None,
+        newdata: TableLike | ArrayLike | None = None,
         *,
         re: Literal["new", "same"] = "new",
-        params: Mapping[str, Any] | None = None,
-        weights: Any = None,
-        offset: Any = None,
-        groups: Any = None,
-        exog_re: Any = None,
-        seed: Any = None,
-    ) -> Any:
+        params: Mapping[str, ByName | Variances] | None = None,
+        weights: ColumnLike | None = None,
+        offset: ColumnLike | None = None,
+        groups: ColumnLike | None = None,
+        exog_re: ArrayLike | None = None,
+        seed: Seed | None = None,
+    ) -> AnyFrame | FloatArray:
         """Responses drawn from the fitted model, for its own rows or for new ones.
 
         They are on the scale of the model: of log(y), where that is the response. Variances and fixed effects are taken

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from henderson.engine.fit import Fit, refit
 from henderson.errors import DataError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Refitting(FittedModel):
     """`refit`."""
 
-    def refit(self, y: Any, *, progress: bool | None = None) -> Self:
+    def refit(self, y: ArrayLike | pd.Series, *, progress: bool | None = None) -> Self:
         """Fit the model to another response on the same rows.
 
         Parameters

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from henderson.results.base import FittedModel
+from henderson.typing import AnyPath
 
 
 class ReportMethods(FittedModel):
     """report."""
 
-    def report(self, path: Any, *, title: str | None = None) -> Path:
+    def report(self, path: AnyPath, *, title: str | None = None) -> Path:
         """Write everything that there is to say of the fit to one HTML file, which needs no network.
 
         The model in words and as an equation, data and missing rows, estimates, random effects, tests, means and

@@ -10,6 +10,7 @@ import pandas as pd
 from henderson.engine.residual.fit import StructuredFit
 from henderson.errors import DataError, NotAvailable
 from henderson.results.base import FittedModel
+from henderson.typing import Label
 
 FloatArray = np.ndarray
 
@@ -17,7 +18,9 @@ FloatArray = np.ndarray
 class ResidualMethods(FittedModel):
     """residual_cov, autocorrelation."""
 
-    def residual_cov(self, series: Any = None, *, stratum: Any = None, correlation: bool = False) -> pd.DataFrame:
+    def residual_cov(
+        self, series: Label | None = None, *, stratum: Label | None = None, correlation: bool = False
+    ) -> pd.DataFrame:
         """Covariance of the residuals: SAS's R matrix.
 
         Parameters

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from henderson.contract.design import Design
 from henderson.engine.fit import Fit
 from henderson.engine.from_source import fit_sums
 from henderson.engine.summed import SummedRows
 from henderson.errors import DataError, FormulaError
 from henderson.results.file import read, write
+from henderson.typing import AnyPath
 from henderson.whole_file import whole_file
 
 
@@ -81,13 +83,13 @@ class RowSums:
                 raise DataError(f"{name}: the rows are summed already, with or without it")
         return fit_sums(self._sums, reml=reml, start=start, rest=rest, progress=progress)
 
-    def save(self, fname: Any) -> None:
+    def save(self, fname: AnyPath) -> None:
         """Write to a file, in the documented format that holds no code (`docs/saving.md`)."""
         with whole_file(fname) as place:
             write(self, place)
 
     @classmethod
-    def load(cls, fname: Any) -> RowSums:
+    def load(cls, fname: AnyPath) -> RowSums:
         """Sums that `save` wrote.
 
         Raises
@@ -102,6 +104,6 @@ class RowSums:
         return found
 
     @property
-    def design(self) -> Any:
+    def design(self) -> Design:
         """Terms, names and levels of the model."""
         return self._sums.design

@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
 
 import pandas as pd
 
 from henderson.results.base import FittedModel
-
-Backend = Literal["pandas", "polars", "pyarrow"]
+from henderson.typing import AnyFrame, AnyPath, Backend, Ddf, StreamLike, TableLike, TidyEffects
 
 
 class TidyMethods(FittedModel):
     """tidy, glance, augment, to_dict; what maketables asks."""
 
+    @overload
     def tidy(
         self,
-        effects: str | Sequence[str] = ("fixed", "ran_pars"),
+        effects: TidyEffects | Sequence[TidyEffects] = ("fixed", "ran_pars"),
         *,
         conf_int: bool = False,
         level: float = 0.95,
-        ddf: str | None = None,
+        ddf: Ddf | None = None,
+        backend: Literal["pandas"] | None = None,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def tidy(
+        self,
+        effects: TidyEffects | Sequence[TidyEffects] = ("fixed", "ran_pars"),
+        *,
+        conf_int: bool = False,
+        level: float = 0.95,
+        ddf: Ddf | None = None,
+        backend: Backend,
+    ) -> AnyFrame: ...
+
+    def tidy(
+        self,
+        effects: TidyEffects | Sequence[TidyEffects] = ("fixed", "ran_pars"),
+        *,
+        conf_int: bool = False,
+        level: float = 0.95,
+        ddf: Ddf | None = None,
         backend: Backend | None = None,
-    ) -> Any:
+    ) -> AnyFrame:
         """Parameters as rows, with broom.mixed's columns.
 
         Parameters
@@ -57,7 +79,13 @@ class TidyMethods(FittedModel):
 
         return in_backend(tidy(self.engine, self._inference_with(ddf), effects, conf_int, level), backend)
 
-    def glance(self, *, backend: Backend | None = None) -> Any:
+    @overload
+    def glance(self, *, backend: Literal["pandas"] | None = None) -> pd.DataFrame: ...
+
+    @overload
+    def glance(self, *, backend: Backend) -> AnyFrame: ...
+
+    def glance(self, *, backend: Backend | None = None) -> AnyFrame:
         """One row that says what the fit is: nobs, sigma, logLik, AIC, BIC, REMLcrit or deviance, df.residual.
 
         Examples
@@ -74,8 +102,13 @@ class TidyMethods(FittedModel):
         return in_backend(glance(self.engine), backend)
 
     def augment(
-        self, data: Any = None, *, backend: Backend | None = None, path: Any = None, progress: bool | None = None
-    ) -> Any:
+        self,
+        data: TableLike | StreamLike | None = None,
+        *,
+        backend: Backend | None = None,
+        path: AnyPath | None = None,
+        progress: bool | None = None,
+    ) -> AnyFrame | Iterator[AnyFrame] | Path:
         """The rows with what the fit says of them: .fitted, .resid, .hat, .cooksd, .fixed, .mu, ….
 
         Parameters

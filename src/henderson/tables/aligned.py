@@ -10,6 +10,7 @@ import csv
 import html
 import io
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,11 +74,13 @@ class Summary(SummaryExports):
         self.tables.append(df)
         self.layouts.append(TableLayout(index, header, float_format, align))
 
-    def add_array(self, array: Any, align: str = "r", float_format: str = "%.4f") -> None:
+    def add_array(
+        self, array: Sequence[Sequence[object]] | np.ndarray, align: str = "r", float_format: str = "%.4f"
+    ) -> None:
         """Add a table without labels."""
         self.add_df(pd.DataFrame(array), False, False, float_format, align)
 
-    def add_dict(self, d: dict[str, Any], ncols: int = 2, align: str = "l", float_format: str = "%.4f"):
+    def add_dict(self, d: dict[str, object], ncols: int = 2, align: str = "l", float_format: str = "%.4f") -> None:
         """Add names and values side by side, in `ncols` columns of pairs."""
         pairs = [(_cell(key, float_format), _cell(value, float_format)) for key, value in d.items()]
         pairs += [("", "")] * (-len(pairs) % ncols)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, get_args
 
 import pandas as pd
 
-BACKENDS: tuple[Literal["pandas", "polars", "pyarrow"], ...] = ("pandas", "polars", "pyarrow")
+from henderson.typing import Backend
+
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 def in_backend(frame: pd.DataFrame, backend: str | None) -> Any:

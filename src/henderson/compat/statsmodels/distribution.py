@@ -13,6 +13,7 @@ import numpy as np
 from henderson.compat.statsmodels.groups import Members
 from henderson.compat.statsmodels.setup import Setup
 from henderson.covariance.roots import factor_of
+from henderson.typing import AnyGenerator
 
 FloatArray = np.ndarray
 
@@ -47,7 +48,12 @@ class Distribution:
         exog = setup.rows.X if exog is None else np.asarray(exog, float)
         return cls(setup, exog, params[:k], scale * packing.cov_re(g), scale * packing.vcomp(g), scale)
 
-    def rvs(self, n: int | None = None, rng: Any = None, random_state: Any = None) -> FloatArray:
+    def rvs(
+        self,
+        n: int | None = None,
+        rng: AnyGenerator | None = None,
+        random_state: AnyGenerator | None = None,
+    ) -> FloatArray:
         """One draw of endog, (n,).
 
         Parameters
@@ -58,9 +64,10 @@ class Distribution:
         random_state : same
             Older name of `rng`.
         """
-        rng = random_state if rng is None else rng
-        if not hasattr(rng, "normal"):
-            rng = np.random.default_rng(rng)
+        given = random_state if rng is None else rng
+        drawn = (
+            given if isinstance(given, np.random.Generator | np.random.RandomState) else np.random.default_rng(given)
+        )
         setup = self.setup
         rows, packing, groups = setup.rows, setup.packing, setup.groups
         y = self.exog @ np.nan_to_num(self.fe_params)
@@ -68,13 +75,13 @@ class Distribution:
             y = y + rows.offset
         if packing.k_re:
             exog_re = np.hstack([rows.terms[k].columns for k in packing.re_terms])
-            effects = rng.normal(size=(len(groups.labels), packing.k_re)) @ factor_of(self.cov_re).T
+            effects = drawn.normal(size=(len(groups.labels), packing.k_re)) @ factor_of(self.cov_re).T
             y = y + np.einsum("ia,ia->i", effects[groups.codes], exog_re)
         for k, variance in zip(packing.vc_terms, self.vcomp):
             term = setup.design.terms[k]
             order = Members.of(term, rows.terms[k], groups).order
             effects = np.empty(term.n_levels)
-            effects[order] = rng.normal(size=term.n_levels)
+            effects[order] = drawn.normal(size=term.n_levels)
             y = y + np.sqrt(variance) * rows.terms[k].times(effects[:, None])
-        noise = np.sqrt(self.scale) * rng.normal(size=len(y))
+        noise = np.sqrt(self.scale) * drawn.normal(size=len(y))
         return y + (noise if rows.weights is None else noise / np.sqrt(rows.weights))

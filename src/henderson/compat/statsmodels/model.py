@@ -8,18 +8,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from henderson.compat.statsmodels.groups import Groups
 from henderson.compat.statsmodels.model_fits import ModelFits
 from henderson.compat.statsmodels.packing import can_be_packed
+from henderson.compat.statsmodels.params import VCSpec
 from henderson.compat.statsmodels.setup import Setup
 from henderson.compat.statsmodels.structured import StructuredMixedLM
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
+from henderson.formula.environment import Env
+from henderson.typing import ColumnLike, EvalEnvironment, StreamLike, TableLike
 
 FloatArray = np.ndarray
 
@@ -61,15 +65,15 @@ class MixedLM(ModelFits):
 
     def __init__(
         self,
-        endog: Any,
-        exog: Any,
-        groups: Any,
-        exog_re: Any = None,
-        exog_vc: Any = None,
+        endog: ArrayLike | pd.Series | pd.DataFrame,
+        exog: ArrayLike | pd.Series | pd.DataFrame,
+        groups: ArrayLike | pd.Series,
+        exog_re: ArrayLike | pd.Series | pd.DataFrame | None = None,
+        exog_vc: VCSpec | Mapping[str, object] | None = None,
         use_sqrt: bool = True,
-        missing: str = "none",
+        missing: Literal["none", "drop", "raise"] = "none",
         **kwargs: Any,
-    ):
+    ) -> None:
         unknown = set(kwargs) - {"missing_idx", "model_spec", "formula"}
         if unknown:
             raise ValueError(f"argument {sorted(unknown)[0]} not permitted for MixedLM initialization")
@@ -108,34 +112,38 @@ class MixedLM(ModelFits):
 
     @overload
     @classmethod
-    def from_formula(cls, formula: str, data: Any, *args: Any, residual: None = None, **kwargs: Any) -> MixedLM: ...
+    def from_formula(
+        cls, formula: str, data: TableLike | StreamLike, *args: Any, residual: None = None, **kwargs: Any
+    ) -> MixedLM: ...
 
     @overload
     @classmethod
-    def from_formula(cls, formula: str, data: Any, *args: Any, residual: str, **kwargs: Any) -> StructuredMixedLM: ...
+    def from_formula(
+        cls, formula: str, data: TableLike | StreamLike, *args: Any, residual: str, **kwargs: Any
+    ) -> StructuredMixedLM: ...
 
     @classmethod  # type: ignore[misc]  # what *args and **kwargs stand for above is named here
     def from_formula(
         cls,
         formula: str,
-        data: Any,
+        data: TableLike | StreamLike,
         re_formula: str | None = None,
         vc_formula: Mapping[str, str] | None = None,
-        subset: Any = None,
+        subset: ColumnLike | slice | None = None,
         use_sparse: bool = False,
-        missing: str = "none",
+        missing: Literal["none", "drop", "raise"] = "none",
         *,
-        groups: Any = None,
+        groups: ColumnLike | None = None,
         use_sqrt: bool = True,
-        weights: Any = None,
-        offset: Any = None,
-        eval_env: Any = 0,
+        weights: ColumnLike | None = None,
+        offset: ColumnLike | None = None,
+        eval_env: Env | EvalEnvironment = 0,
         residual: str | None = None,
         relmat: Mapping[str, Any] | None = None,
         fix: Mapping[str, Any] | None = None,
-        same: Sequence[Any] | None = None,
+        same: Sequence[str | Sequence[str]] | None = None,
         bound: bool = True,
-        rest: str = "auto",
+        rest: Literal["auto", "exact", "iterative"] = "auto",
     ) -> MixedLM | StructuredMixedLM:
         """A model from a formula and a table.
 
@@ -260,8 +268,8 @@ class MixedLM(ModelFits):
         n_components: int = 0,
         *,
         use_sqrt: bool = True,
-        frame: Any = None,
-        rest: str = "auto",
+        frame: object = None,
+        rest: Literal["auto", "exact", "iterative"] = "auto",
     ) -> MixedLM:
         """A model from a `Design` and its rows.
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
 
 from henderson.compat.statsmodels.distribution import Distribution
 from henderson.compat.statsmodels.model_groups import GroupedArrays
 from henderson.compat.statsmodels.model_likelihood import ModelLikelihood
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.results import MixedLMResults
+from henderson.typing import Penalty
 
 
 class ModelFits(GroupedArrays, ModelLikelihood):
     """What fits a model; see `MixedLM`."""
 
-    def get_distribution(self, params: Any, scale: float, exog: Any = None) -> Distribution:
+    def get_distribution(
+        self, params: ArrayLike | MixedLMParams, scale: float, exog: ArrayLike | None = None
+    ) -> Distribution:
         """The distribution of endog at given parameters, to simulate from.
 
         Parameters
@@ -46,12 +51,12 @@ class ModelFits(GroupedArrays, ModelLikelihood):
 
     def fit(
         self,
-        start_params: Any = None,
+        start_params: ArrayLike | MixedLMParams | None = None,
         reml: bool = True,
         niter_sa: int = 0,
         do_cg: bool = True,
-        fe_pen: Any = None,
-        cov_pen: Any = None,
+        fe_pen: Penalty | None = None,
+        cov_pen: Penalty | None = None,
         free: MixedLMParams | None = None,
         full_output: bool = False,
         method: str | Sequence[str] | None = None,
@@ -111,9 +116,9 @@ class ModelFits(GroupedArrays, ModelLikelihood):
 
     def fit_regularized(
         self,
-        start_params: Any = None,
-        method: Any = "l1",
-        alpha: Any = 0,
+        start_params: ArrayLike | MixedLMParams | None = None,
+        method: Literal["l1"] | Penalty = "l1",
+        alpha: float | ArrayLike = 0,
         ceps: float = 1e-4,
         ptol: float = 1e-6,
         maxit: int = 200,
@@ -154,8 +159,9 @@ class ModelFits(GroupedArrays, ModelLikelihood):
         if isinstance(method, str) and method.lower() != "l1":
             raise ValueError(f"Invalid regularization method {method!r}; there are 'l1' and penalty objects")
         if not isinstance(method, str):
-            method.alpha = alpha
-            return self.fit(**(fit_kwargs | {"fe_pen": method}))
+            penalty: Any = method
+            penalty.alpha = alpha
+            return self.fit(**(fit_kwargs | {"fe_pen": penalty}))
         plain = self.fit(**fit_kwargs)
         outcome = penalised_fixed_effects(
             plain._outcome, plain.moments, start_params, alpha, ceps=ceps, ptol=ptol, maxit=maxit

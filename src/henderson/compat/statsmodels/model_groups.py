@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from henderson.compat.statsmodels.groups import vc_spec
 from henderson.compat.statsmodels.model_attributes import ModelAttributes
 from henderson.compat.statsmodels.params import VCSpec
 from henderson.contract.rows import present
+from henderson.typing import Label
 
 FloatArray = np.ndarray
 
@@ -38,7 +39,7 @@ class GroupedArrays(ModelAttributes):
         return np.hstack([self.setup.rows.terms[k].columns for k in self._packing.re_terms])
 
     @property
-    def group_labels(self) -> list[Any]:
+    def group_labels(self) -> list[Label]:
         """Labels of the groups, sorted.
 
         Examples
@@ -80,7 +81,7 @@ class GroupedArrays(ModelAttributes):
         return self.setup.is_grouped
 
     @property
-    def groups(self) -> Any:
+    def groups(self) -> np.ndarray:
         """Label of each row's group, (n,).
 
         Examples
@@ -109,7 +110,7 @@ class GroupedArrays(ModelAttributes):
         return self._groups.sizes
 
     @property
-    def row_indices(self) -> dict[Any, list[int]]:
+    def row_indices(self) -> dict[Label, list[int]]:
         """Label of a group → its rows.
 
         Examples
@@ -190,7 +191,7 @@ class GroupedArrays(ModelAttributes):
         """
         return self.group_list(self.exog_re)
 
-    def group_list(self, array: Any) -> list[FloatArray] | None:
+    def group_list(self, array: ArrayLike | None) -> list[FloatArray] | None:
         """`array` split by group.
 
         Parameters

@@ -6,14 +6,14 @@ The mathematics is in `likelihood`. Whether it is the restricted one, or penalis
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.setup import Setup
 from henderson.engine import likelihood
 from henderson.engine.moments_at import moments_of
+from henderson.typing import Penalty
 
 FloatArray = np.ndarray
 
@@ -23,8 +23,8 @@ class ModelLikelihood:
 
     setup: Setup
     reml: bool
-    fe_pen: Any
-    cov_pen: Any
+    fe_pen: Penalty | None
+    cov_pen: Penalty | None
 
     def _point(self, params: MixedLMParams) -> likelihood.Point:
         """The likelihood's moments at (cov_re, vcomp)."""
@@ -42,7 +42,7 @@ class ModelLikelihood:
         out[self._kept] = values
         return out
 
-    def loglike(self, params: Any, profile_fe: bool = True) -> float:
+    def loglike(self, params: ArrayLike | MixedLMParams, profile_fe: bool = True) -> float:
         """Log-likelihood (restricted, when the last fit was by REML) with the residual variance profiled out.
 
         Parameters
@@ -77,7 +77,7 @@ class ModelLikelihood:
             value -= self.fe_pen.func(self._spread(beta, 0.0))
         return value
 
-    def score(self, params: Any, profile_fe: bool = True) -> FloatArray:
+    def score(self, params: ArrayLike | MixedLMParams, profile_fe: bool = True) -> FloatArray:
         """Gradient of `loglike` in the packed parameters (see `use_sqrt`).
 
         Parameters
@@ -105,7 +105,9 @@ class ModelLikelihood:
         parts = (self.score_sqrt if self.setup.use_sqrt else self.score_full)(params, calc_fe=not profile_fe)
         return np.concatenate(parts[1:] if profile_fe else parts)
 
-    def score_full(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def score_full(
+        self, params: ArrayLike | MixedLMParams, calc_fe: bool = True
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Gradient of `loglike` in fe_params, the lower triangle of cov_re, and vcomp.
 
         Parameters
@@ -142,7 +144,9 @@ class ModelLikelihood:
             score_re = score_re - self.cov_pen.deriv(params.cov_re, np.linalg.pinv(params.cov_re))
         return score_fe, score_re, score_vc
 
-    def score_sqrt(self, params: Any, calc_fe: bool = True) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def score_sqrt(
+        self, params: ArrayLike | MixedLMParams, calc_fe: bool = True
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Gradient of `loglike` in fe_params, the lower square root of cov_re, and the roots of vcomp.
 
         Parameters and returns are those of `score_full`.
@@ -165,7 +169,7 @@ class ModelLikelihood:
         in_root = np.concatenate([score_re, score_vc]) @ jacobian
         return score_fe, in_root[: self.setup.k_re2], in_root[self.setup.k_re2 :]
 
-    def hessian(self, params: Any) -> tuple[FloatArray, bool]:
+    def hessian(self, params: ArrayLike | MixedLMParams) -> tuple[FloatArray, bool]:
         """Second derivatives of the log-likelihood in fe_params, the lower triangle of cov_re, and vcomp.
 
         Parameters
@@ -199,11 +203,11 @@ class ModelLikelihood:
         hess[np.ix_(places, places)] = inner[np.ix_(order, order)]
         return hess, self._is_singular(params.cov_re, params.vcomp)
 
-    def _is_singular(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> bool:
+    def _is_singular(self, cov_re: ArrayLike, vcomp: ArrayLike, tol: float = 1e-10) -> bool:
         smallest = np.linalg.eigvalsh(np.asarray(cov_re, float)).min() if self.setup.k_re else np.inf
         return bool(smallest < tol or np.min(np.asarray(vcomp, float), initial=np.inf) < tol)
 
-    def get_fe_params(self, cov_re: Any, vcomp: Any, tol: float = 1e-10) -> tuple[FloatArray, bool]:
+    def get_fe_params(self, cov_re: ArrayLike, vcomp: ArrayLike, tol: float = 1e-10) -> tuple[FloatArray, bool]:
         """Generalised least squares at given covariances.
 
         Parameters
@@ -233,7 +237,7 @@ class ModelLikelihood:
         beta = self._spread(likelihood.profile_beta(moments))
         return beta, self._is_singular(cov_re, vcomp, tol)
 
-    def get_scale(self, fe_params: Any, cov_re: Any, vcomp: Any) -> float:
+    def get_scale(self, fe_params: ArrayLike | MixedLMParams, cov_re: ArrayLike, vcomp: ArrayLike) -> float:
         """Residual variance at given parameters.
 
         Parameters
@@ -260,7 +264,7 @@ class ModelLikelihood:
         params = MixedLMParams.from_components(np.asarray(fe_params), cov_re=np.asarray(cov_re), vcomp=vcomp)
         return likelihood.scale(self._point(params), np.asarray(fe_params, float)[self._kept])
 
-    def predict(self, params: Any, exog: Any = None) -> FloatArray:
+    def predict(self, params: ArrayLike | MixedLMParams, exog: ArrayLike | None = None) -> FloatArray:
         """exog @ fe_params: the mean without random effects.
 
         Parameters

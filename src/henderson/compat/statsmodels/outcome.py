@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.setup import Setup
 from henderson.engine.fit import Fit
+from henderson.typing import Penalty
 
 FloatArray = np.ndarray
 
@@ -29,7 +29,7 @@ class Outcome:
         How the optimum was found.
     freepat : MixedLMParams, or None
         Mask of the parameters that were estimated.
-    cov_pen : Any
+    cov_pen : Penalty, or None
     same_design : bool
         Whether the fit is of the model's own design (a mask may have changed a covariance structure).
     optimal : bool
@@ -44,9 +44,9 @@ class Outcome:
     params: MixedLMParams
     converged: bool
     message: str = ""
-    hist: list[dict[str, Any]] | None = None
+    hist: list[dict[str, object]] | None = None
     freepat: MixedLMParams | None = None
-    cov_pen: Any = None
+    cov_pen: Penalty | None = None
     same_design: bool = True
     optimal: bool = True
     cov_re: FloatArray | None = None

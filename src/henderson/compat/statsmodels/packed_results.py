@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from henderson.compat.statsmodels.model_groups import GroupedArrays
 from henderson.compat.statsmodels.outcome import Outcome
@@ -19,6 +20,7 @@ from henderson.engine.fit import Fit
 from henderson.inference.names import InferenceRequest
 from henderson.results.base import by_label
 from henderson.results.fitted import MixedModelResults
+from henderson.typing import Penalty
 
 FloatArray = np.ndarray
 
@@ -98,7 +100,7 @@ class PackedResults(MixedModelResults):
         return self._outcome.message
 
     @property
-    def hist(self) -> list[dict[str, Any]] | None:
+    def hist(self) -> list[dict[str, object]] | None:
         """How the optimum was found, with ``full_output=True``.
 
         Examples
@@ -126,7 +128,7 @@ class PackedResults(MixedModelResults):
         return self._outcome.freepat
 
     @property
-    def cov_pen(self) -> Any:
+    def cov_pen(self) -> Penalty | None:
         """The penalty of the fit on cov_re.
 
         Examples
@@ -226,7 +228,7 @@ class PackedResults(MixedModelResults):
     # estimates
 
     @cached_property
-    def params(self) -> Any:
+    def params(self) -> pd.Series | FloatArray:  # type: ignore[override]  # arrays where the data came without labels
         """All parameters, (k,); variances relative to `scale`.
 
         Examples
@@ -247,7 +249,7 @@ class PackedResults(MixedModelResults):
         return self._labelled(np.concatenate([own.fe_params, entries, own.vcomp]), self._names)
 
     @cached_property
-    def cov_re(self) -> Any:
+    def cov_re(self) -> pd.DataFrame | FloatArray:
         """Covariance of the random effects, (k_re, k_re).
 
         Examples
@@ -265,7 +267,7 @@ class PackedResults(MixedModelResults):
         return self._labelled(values, self._setup.names.exog_re_names)
 
     @cached_property
-    def cov_re_unscaled(self) -> Any:
+    def cov_re_unscaled(self) -> pd.DataFrame | FloatArray:
         """Covariance of the random effects relative to `scale`, (k_re, k_re).
 
         Examples

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from henderson.engine import likelihood
 from henderson.engine.moments_at import moments_of
 from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
 from henderson.results.coefficients import root
-from henderson.results.interval_methods import BootstrapInterval, BootstrapKind, IntervalMethod
+from henderson.typing import BootstrapInterval, BootstrapKind, IntervalMethod, Seed
 
 if TYPE_CHECKING:
     from henderson.engine.moments import Moments
@@ -116,7 +116,7 @@ class PackedUncertainty(PackedResults):
         return unidentified.flat.touches(np.column_stack([to_user, np.zeros(len(to_user))]))[index]
 
     @cached_property
-    def bse_re(self) -> Any:
+    def bse_re(self) -> pd.Series | FloatArray:
         """statsmodels' standard errors of the variance parameters, √scale times those of params.
 
         They are neither on the scale of `cov_re` nor on that of `params`; see `bse_cov_re`.
@@ -171,8 +171,8 @@ class PackedUncertainty(PackedResults):
         n: int | None = None,
         interval: BootstrapInterval | None = None,
         kind: BootstrapKind | None = None,
-        statistic: Callable[..., Any] | None = None,
-        seed: Any = None,
+        statistic: Callable[..., object] | None = None,
+        seed: Seed | None = None,
         within: bool | None = None,
         progress: bool | None = None,
     ) -> pd.DataFrame | FloatArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from henderson.covariance.roots import factor_of
 
@@ -37,7 +38,7 @@ class VCSpec:
     (1, 0)
     """
 
-    def __init__(self, names: list[str], colnames: list[Any], mats: list[Any]):
+    def __init__(self, names: list[str], colnames: list[list[list[str]]], mats: list[list[ArrayLike]]) -> None:
         self.names = names
         self.colnames = colnames
         self.mats = mats
@@ -72,7 +73,7 @@ class MixedLMParams:
     cov_re: FloatArray
     vcomp: FloatArray
 
-    def __init__(self, k_fe: int, k_re: int, k_vc: int):
+    def __init__(self, k_fe: int, k_re: int, k_vc: int) -> None:
         self.k_fe = k_fe
         self.k_re = k_re
         self.k_re2 = k_re * (k_re + 1) // 2
@@ -81,7 +82,7 @@ class MixedLMParams:
         self._ix = np.tril_indices(self.k_re)
 
     @staticmethod
-    def from_packed(params: Any, k_fe: int, k_re: int, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
+    def from_packed(params: ArrayLike, k_fe: int, k_re: int, use_sqrt: bool, has_fe: bool) -> MixedLMParams:
         """From one vector: [β,] lower triangle of cov_re (or of its square root), vcomp (or square roots).
 
         Parameters
@@ -118,7 +119,10 @@ class MixedLMParams:
 
     @staticmethod
     def from_components(
-        fe_params: Any = None, cov_re: Any = None, cov_re_sqrt: Any = None, vcomp: Any = None
+        fe_params: ArrayLike | None = None,
+        cov_re: ArrayLike | None = None,
+        cov_re_sqrt: ArrayLike | None = None,
+        vcomp: ArrayLike | None = None,
     ) -> MixedLMParams:
         """From its parts; what is left out is empty.
 
@@ -141,18 +145,19 @@ class MixedLMParams:
         >>> found.fe_params, found.cov_re
         ([1.0], [[4.0]])
         """
-        fe_params = np.empty(0) if fe_params is None else fe_params
-        vcomp = np.empty(0) if vcomp is None else vcomp
+        fixed: Any = np.empty(0) if fe_params is None else fe_params
+        components: Any = np.empty(0) if vcomp is None else vcomp
+        covariance: Any = cov_re
         if cov_re_sqrt is not None:
-            cov_re = np.dot(cov_re_sqrt, np.transpose(cov_re_sqrt))
+            covariance = np.dot(cov_re_sqrt, np.transpose(cov_re_sqrt))
         elif cov_re is None:
-            cov_re = np.empty((0, 0))
-        out = MixedLMParams(len(fe_params), np.shape(cov_re)[0], len(vcomp))
-        out.fe_params, out.cov_re, out.vcomp = fe_params, cov_re, vcomp
+            covariance = np.empty((0, 0))
+        out = MixedLMParams(len(fixed), np.shape(covariance)[0], len(components))
+        out.fe_params, out.cov_re, out.vcomp = fixed, covariance, components
         return out
 
     @staticmethod
-    def like(given: Any) -> MixedLMParams | None:
+    def like(given: object) -> MixedLMParams | None:
         """A copy of one, ours or statsmodels' own; None of anything else."""
         if not all(hasattr(given, part) for part in ("fe_params", "cov_re", "vcomp", "get_packed")):
             return None

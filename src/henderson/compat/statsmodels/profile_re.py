@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def profile_re(
     setup: Setup,
     outcome: Outcome,
     re_ix: Any,
-    vtype: str,
+    vtype: Literal["re", "vc"],
     num_low: int = 5,
     dist_low: float = 1.0,
     num_high: int = 5,

@@ -18,6 +18,7 @@ from henderson.arguments import plain_options
 from henderson.compat.statsmodels.packed_uncertainty import PackedUncertainty
 from henderson.contract.rows import present
 from henderson.engine.fit import Fit
+from henderson.typing import Label
 
 if TYPE_CHECKING:
     from henderson.tables.aligned import Summary
@@ -61,7 +62,7 @@ class MixedLMResults(PackedUncertainty):
     # random effects by group
 
     @cached_property
-    def random_effects(self) -> dict[Any, pd.Series]:
+    def random_effects(self) -> dict[Label, pd.Series]:
         """Conditional modes of the random effects: group → Series.
 
         Examples
@@ -82,7 +83,7 @@ class MixedLMResults(PackedUncertainty):
         )
 
     @cached_property
-    def random_effects_cov(self) -> dict[Any, pd.DataFrame]:
+    def random_effects_cov(self) -> dict[Label, pd.DataFrame]:
         """Conditional covariances of the random effects: group → DataFrame.
 
         Examples

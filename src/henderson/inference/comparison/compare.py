@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -34,14 +34,16 @@ from henderson.inference.comparison.submodels import (
 )
 from henderson.inference.comparison.without_random import LinearFit, is_linear_results, linear_fit
 from henderson.tables.result_frame import ResultFrame
+from henderson.typing import Fitted
 
 FloatArray = np.ndarray
 
-METHODS = ("lr", "kenward-roger", "bootstrap")
+Method = Literal["lr", "kenward-roger", "bootstrap"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 def compare(
-    *models: Any, method: str = "lr", refit: bool | None = None, n: int | None = None, seed: int | None = None
+    *models: object, method: Method = "lr", refit: bool | None = None, n: int | None = None, seed: int | None = None
 ) -> pd.DataFrame:
     """Compare nested models.
 
@@ -230,7 +232,7 @@ def _smaller_first(one: Any, other: Any) -> list[Fit]:
     return sorted((fit_from(one), fit_from(other)), key=lambda fit: likelihood_of(fit).n_parameters)
 
 
-def kr_compare(small: Any, large: Any) -> pd.DataFrame:
+def kr_compare(small: Fitted, large: Fitted) -> pd.DataFrame:
     """Kenward and Roger's F test of the fixed effects by which two models differ.
 
     Parameters
@@ -252,18 +254,18 @@ def kr_compare(small: Any, large: Any) -> pd.DataFrame:
     >>> kr_compare(small, large).round(3).to_dict("records")
     [{'num_df': 2.0, 'den_df': 42.0, 'F': 0.249, 'p': 0.781}]
     """
-    small, large = _smaller_first(small, large)
-    check_same_rows([small, large])
-    notes = () if large.reml else ("refitted by REML",)
-    test = infer(by(large, reml=True), ddf="kenward-roger").f_test(*restriction(small, large))
+    null, full = _smaller_first(small, large)
+    check_same_rows([null, full])
+    notes = () if full.reml else ("refitted by REML",)
+    test = infer(by(full, reml=True), ddf="kenward-roger").f_test(*restriction(null, full))
     frame = pd.DataFrame(
         {"num_df": [test.num_df], "den_df": [test.den_df], "F": [test.F], "p": [test.p]},
-        index=pd.Index([large.design.formula or "large"], name="model"),
+        index=pd.Index([full.design.formula or "large"], name="model"),
     )
-    return ResultFrame.of(frame, f"Kenward-Roger test against {small.design.formula or 'the small model'}", notes)
+    return ResultFrame.of(frame, f"Kenward-Roger test against {null.design.formula or 'the small model'}", notes)
 
 
-def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
+def bootstrap_compare(small: Fitted, large: Fitted, *, n: int = 1000, seed: int | None = None) -> pd.DataFrame:
     """The likelihood-ratio test with its null distribution simulated under the small model.
 
     Parameters
@@ -291,15 +293,15 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
     >>> bool(0.6 < test["p_boot"].iloc[0] < 0.95)
     True
     """
-    small, large = _smaller_first(small, large)
-    for fit in (small, large):
+    null, full = _smaller_first(small, large)
+    for fit in (null, full):
         fit.observed_for("compare(method='bootstrap')")
-    check_same_rows([small, large])
-    check_nested(small, large)
-    notes = ("refitted by ML",) if small.reml or large.reml else ()
-    small, large = by(small, reml=False), by(large, reml=False)
-    ratio = _ratio(small, large, False)
-    drawn = _ratios_under(small, large, n, seed)
+    check_same_rows([null, full])
+    check_nested(null, full)
+    notes = ("refitted by ML",) if null.reml or full.reml else ()
+    null, full = by(null, reml=False), by(full, reml=False)
+    ratio = _ratio(null, full, False)
+    drawn = _ratios_under(null, full, n, seed)
     extreme = int((drawn >= ratio["statistic"] - 1e-9).sum())
     frame = pd.DataFrame(
         {
@@ -309,11 +311,9 @@ def bootstrap_compare(small: Any, large: Any, *, n: int = 1000, seed: int | None
             "p_boot": [(1 + extreme) / (1 + n)],
             "n": [n],
         },
-        index=pd.Index([large.design.formula or "large"], name="model"),
+        index=pd.Index([full.design.formula or "large"], name="model"),
     )
-    return ResultFrame.of(
-        frame, f"Parametric bootstrap test against {small.design.formula or 'the small model'}", notes
-    )
+    return ResultFrame.of(frame, f"Parametric bootstrap test against {null.design.formula or 'the small model'}", notes)
 
 
 def _ratios_under(small: Fit, large: Fit, n: int, seed: int | None) -> FloatArray:

@@ -28,6 +28,7 @@ from henderson.inference.comparison.without_term import formula_of, without_term
 from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest
 from henderson.tables.result_frame import ResultFrame
+from henderson.typing import Fitted
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,7 +58,7 @@ class Steps:
     random: ResultFrame
     fixed: ResultFrame
     formula: str
-    model: Any = field(compare=False)
+    model: Fit | Fitted = field(compare=False)
 
     def __repr__(self) -> str:
         tables = [repr(table) for table in (self.random, self.fixed) if len(table)]

@@ -38,6 +38,7 @@ from henderson.intervals.bootstrap.limits import LIMITS, acceleration_of
 from henderson.intervals.bootstrap.replicate import Replicate, as_table, replicates
 from henderson.progress import progress_bar
 from henderson.tables.result_frame import ResultFrame
+from henderson.typing import BootstrapInterval
 
 FloatArray = np.ndarray
 Statistic = Callable[[Replicate], Any]
@@ -141,7 +142,7 @@ class Bootstrap:
         return ResultFrame.of(table.rename_axis("parameter"), f"Bootstrap ({self.kind})", self.notes)
 
     def interval(
-        self, kind: str = "percentile", level: float = 0.95, parameters: Sequence[str] | str | None = None
+        self, kind: BootstrapInterval = "percentile", level: float = 0.95, parameters: Sequence[str] | str | None = None
     ) -> pd.DataFrame:
         """Bootstrap intervals.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -151,7 +151,7 @@ class Profile:
             out[reach] = [float(curve.scale.value(v)) for curve, v in zip(own, s)]
         return out
 
-    def plot(self, parameters: Sequence[str] | str | None = None, absolute: bool = False) -> Any:
+    def plot(self, parameters: Sequence[str] | str | None = None, absolute: bool = False) -> np.ndarray:
         """ζ against each parameter, with the 50, 80, 90, 95 and 99 % intervals (needs matplotlib).
 
         Parameters
