@@ -49,6 +49,7 @@ def check_residual(design: Design, rows: Rows) -> None:
     check_repeated(term, series, rows.positions)
     check_covariates(term, series, rows)
     check_counts(term, series)
+    check_strata(term, series)
     check_told_apart(design, rows)
 
 
@@ -108,11 +109,22 @@ def check_counts(term: ResidualTerm, series: ResidualRows) -> None:
                 "covariance needs more series than visits; ar1h, toeph or cs need fewer"
             )
         if term.structure in ("us", "diag", "csh", "toeph", "ar1h", "adh") and present.min() < 2:
-            visit = shown_label(term.visits[int(np.argmin(present))])
+            visit, place = shown_label(term.visits[int(np.argmin(present))]), " and ".join(term.places)
             count = "no row" if present.min() == 0 else "one row"
             raise DataError(
-                f"{term.label} has a variance for each visit, and visit {visit} has {count}{among}: "
+                f"{term.label} has a variance for each {place}, and {place} {visit} has {count}{among}: "
                 "a variance needs two rows at least"
+            )
+
+
+def check_strata(term: ResidualTerm, series: ResidualRows) -> None:
+    """A stratum's variance needs two rows of it, as that of a visit does."""
+    for own, codes in zip(term.variance, series.covariates):
+        if own.kind == "ident" and (counts := np.bincount(codes, minlength=len(own.strata))).min() < 2:
+            stratum = shown_label(own.strata[int(np.argmin(counts))])
+            raise DataError(
+                f"{term.label} has a variance for each {own.name}, and {own.name} {stratum} has "
+                f"{'no row' if counts.min() == 0 else 'one row'}: a variance needs two rows at least"
             )
 
 

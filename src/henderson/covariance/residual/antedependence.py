@@ -78,6 +78,11 @@ class Antedependence(OneVariance):
     memory = 1
     correlation = Neighbours
 
+    @property
+    def free_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Neighbours."""
+        return tuple(pairwise(range(self.n_visits)))
+
 
 class HeterogeneousAntedependence(EachVariance):
     """√(v_s v_t) Π ρ_k."""
@@ -85,3 +90,8 @@ class HeterogeneousAntedependence(EachVariance):
     name = "adh"
     memory = 1
     correlation = Neighbours
+
+    @property
+    def free_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Neighbours."""
+        return tuple(pairwise(range(self.n_visits)))

@@ -240,7 +240,23 @@ class Mapped(ResidualStructure):
 
 
 class ByVisit(ResidualStructure):
-    """Structures of T visits, whose rows' covariance is cut out of one T × T matrix."""
+    """Structures of T visits, whose rows' covariance is cut out of one T × T matrix.
+
+    Attributes
+    ----------
+    free_pairs : sequence of pairs of int
+        Visits between which the correlation is a parameter of no other pair.
+    """
+
+    @property
+    def has_own_variances(self) -> bool:
+        """Whether each visit has a variance of its own."""
+        return self.n_visits > 1 and self.kinds.count("variance") == self.n_visits
+
+    @property
+    def free_pairs(self) -> Sequence[tuple[int, int]]:
+        """None."""
+        return ()
 
     @abstractmethod
     def matrix(self, psi: FloatArray) -> FloatArray:

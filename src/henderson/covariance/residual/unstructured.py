@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -18,6 +19,11 @@ class Unstructured(ByVisit):
     name = "us"
     linear = True
     ordered = False
+
+    @property
+    def free_pairs(self) -> tuple[tuple[int, int], ...]:
+        """All."""
+        return tuple(combinations(range(self.n_visits), 2))
 
     @cached_property
     def places_of(self) -> tuple[np.ndarray, np.ndarray]:

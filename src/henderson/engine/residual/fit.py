@@ -15,6 +15,7 @@ import numpy as np
 
 from henderson.contract.residual import ResidualRows
 from henderson.covariance.residual.residual import Residual
+from henderson.covariance.residual.structure import ByVisit
 from henderson.engine.fitted import Fit, Penalty
 from henderson.engine.moments import Moments
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
@@ -32,11 +33,14 @@ from henderson.engine.residual.summed import SummedPoint
 from henderson.engine.residual.units import LARGEST
 from henderson.engine.sums.basis import Basis
 from henderson.numerics.threads import blas_threads
+from henderson.sources.factors import shown_label
 
 FloatArray = np.ndarray
 
 #: parameters that are named one by one
 MOST_NAMES = 4
+#: variance of a combination of visits, each of variance one, that is next to none; weight of a visit in it that counts
+NEXT_TO_NONE, HEAVY = 1e-4, 0.1
 
 
 @dataclass(frozen=True)
@@ -255,6 +259,23 @@ def ends_of(residual: Residual, psi: FloatArray, rows: ResidualRows) -> str:
     ends = residual.at_boundary(psi) | residual.are_degenerate(psi, rows)
     names = [name for name, end in zip(residual.names, ends) if end]
     return ", ".join(names) if len(names) <= MOST_NAMES else f"the covariance {residual.term.label}"
+
+
+def singular_visits(residual: Residual, psi: FloatArray) -> str:
+    """Labels of visits of which some combination has next to no variance; empty where there are none."""
+    term, structure = residual.term, residual.structure
+    if not isinstance(structure, ByVisit) or term.visits is None:
+        return ""
+    found, k = [], structure.n_parameters
+    for stratum in range(term.n_strata):
+        cov = structure.matrix(psi[stratum * k : (stratum + 1) * k])
+        sd = np.sqrt(np.diag(cov))
+        values, vectors = np.linalg.eigh(cov / np.outer(sd, sd))
+        if values[0] < NEXT_TO_NONE:
+            among = f" with {term.stratum} {shown_label(term.strata[stratum])}" if len(term.strata) else ""
+            heavy = np.flatnonzero(np.abs(vectors[:, 0]) > HEAVY)
+            found.append(", ".join(shown_label(term.visits[t]) for t in heavy.tolist()) + among)
+    return "; ".join(found)
 
 
 def has_negative(fit: StructuredFit) -> bool:

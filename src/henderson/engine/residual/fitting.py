@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,8 +19,9 @@ from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.fitted import Search
+from henderson.engine.residual.bounded import Boundedness
 from henderson.engine.residual.ends import End
-from henderson.engine.residual.fit import StructuredFit, ends_of
+from henderson.engine.residual.fit import StructuredFit, ends_of, singular_visits
 from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.point import BlockPoint
 from henderson.engine.residual.rounds import by_rounds
@@ -41,6 +43,7 @@ def fit_structured(
     progress: bool | None = None,
     near: FloatArray | None = None,
     trusted: bool = False,
+    check: bool = True,
 ) -> StructuredFit:
     """Fit a design whose residuals have a structure, by REML or ML.
 
@@ -57,9 +60,13 @@ def fit_structured(
         Variance parameters (G, ψ) in the user's units, close to the optimum.
     trusted : bool
         Whether a certified end near them is the optimum, at a boundary, too.
+    check : bool
+        Whether to ask if the likelihood has a maximum.
 
     Raises
     ------
+    DataError
+        When the likelihood has no maximum whatever the response is.
     ValueError
         When `start` has another length, or is not in the range of the parameters.
     """
@@ -69,9 +76,9 @@ def fit_structured(
     began = time.perf_counter()
     with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
         if any(own.of_fitted for own in design.residual.variance):
-            fitted = partial(_once, design, reml=reml, tell=tell, began=began, trusted=trusted)
+            fitted = partial(_once, design, reml=reml, tell=tell, began=began, trusted=trusted, check=check)
             return by_rounds(fitted, design, rows, near)
-        return _once(design, rows, near, reml=reml, tell=tell, began=began, trusted=trusted)
+        return _once(design, rows, near, reml=reml, tell=tell, began=began, trusted=trusted, check=check)
 
 
 def structured_at(design: Design, rows: Rows, variances: FloatArray, message: str, *, reml: bool) -> StructuredFit:
@@ -119,10 +126,16 @@ def _once(
     tell: Callable[[int], object],
     began: float,
     trusted: bool,
+    check: bool,
 ) -> StructuredFit:
     """One search."""
     model = BlockModel.of(design, rows, reml=reml)
+    asked = Boundedness(model, rows)
+    if check:
+        asked.check()
     found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near), trusted=trusted)
+    if check and (reason := asked.reason(inside=found.optimum.converged)):
+        found = replace(found, optimum=replace(found.optimum, converged=False, message=reason))
     return _in_user_units(model, rows, found, began)
 
 
@@ -133,7 +146,8 @@ def refit_structured(
     rows = fit.observed_for("refit")
     rows = rows if y is None else rows.with_response(y)
     by = fit.reml if reml is None else reml
-    return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.variances)
+    check = by != fit.reml
+    return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.variances, check=check)
 
 
 def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) -> StructuredFit:
@@ -155,8 +169,10 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
     assert rows.residual is not None
-    edge = ends_of(model.residual, psi, rows.residual)
+    edge, visits = ends_of(model.residual, psi, rows.residual), singular_visits(model.residual, psi)
     message = f"{optimum.message}; at the end of its range: {edge}" if edge else optimum.message
+    if visits and not optimum.converged:
+        message = f"{message}; residuals at {visits} determine each other"
     gradient = (optimum.full or point).gradient
     ended = Search(
         model.evaluations,

@@ -49,7 +49,7 @@ FEW = 20
 LINGERING, USUAL, LONG = 15, 10, 150
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
-UNBOUNDED = "the likelihood still rises where the residuals' covariance is singular: too few data for this structure"
+UNBOUNDED = "the likelihood still rises where the residuals' covariance is singular"
 SINGULAR_DATA = (
     "with bound=False the likelihood rises to where the covariance of the data is singular, and has no maximum there: "
     "keep variances nonnegative"

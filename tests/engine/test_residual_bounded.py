@@ -1,0 +1,179 @@
+"""Likelihoods without a maximum are refused by name where the pattern tells; where only values tell the fit says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.reference import Data
+from tests.structured import deviance, residual_covariance
+
+import henderson
+from henderson.design.from_formula import design_from_formula
+from henderson.errors import ConvergenceWarning, DataError
+
+#: least fall of −2 log L for each factor e of a standard deviation that goes to zero, an even integer far out; and none
+FALL, NONE = -1.5, 0.05
+
+
+def trial(last: int = 30) -> pd.DataFrame:
+    """Thirty patients in two arms, four visits; the last visit of the first `last` only."""
+    rng = np.random.default_rng(1)
+    n = 30
+    y = rng.normal(size=(n, 4)) @ np.linalg.cholesky(0.5 + 0.5 * np.eye(4)).T
+    data = pd.DataFrame(
+        {
+            "patient": np.repeat(np.arange(n), 4),
+            "visit": np.tile(list("abcd"), n),
+            "arm": np.repeat(np.where(np.arange(n) % 2, "p", "q"), 4),
+            "x": rng.normal(size=4 * n),
+            "y": y.ravel(),
+        }
+    )
+    return data[(data["visit"] != "d") | (data["patient"] < last)]
+
+
+def strata(third: int) -> pd.DataFrame:
+    """Sixty rows, the last `third` of which are a stratum "c"; items cross it."""
+    rng = np.random.default_rng(2)
+    label = np.repeat(["a", "b", "c"], [29, 31 - third, third])
+    return pd.DataFrame(
+        {"y": rng.normal(size=60), "x": rng.normal(size=60), "s": label, "item": np.repeat(np.arange(20), 3)}
+    )
+
+
+def slope(formula: str, data: pd.DataFrame, residual: str, psi, *, reml: bool) -> float:
+    """How −2 log L changes with the logarithm of a standard deviation that goes to zero, in n × n algebra.
+
+    `psi` (ε) gives the parameters; random effects have no variance.
+    """
+    design, rows = design_from_formula(formula, data, residual=residual)
+    known = Data(design, rows)
+    near, far = (deviance(known, residual_covariance(known, psi(e)), reml) for e in (1e-3, 1e-5))
+    return (far - near) / np.log(1e-5 / 1e-3)
+
+
+def of_third(e: float) -> np.ndarray:
+    """Variances of three strata."""
+    return np.array([1.0, 1.0, e**2])
+
+
+def test_a_stratum_as_large_as_its_effects():
+    """Intercept and slope fit two rows of a stratum whatever they are, to which the deviance of other strata but adds
+    something; REML is bounded there."""
+    assert slope("y ~ x", strata(2), "ident(s)", of_third, reml=False) > -FALL
+    assert abs(slope("y ~ x", strata(2), "ident(s)", of_third, reml=True)) < NONE
+    assert slope("y ~ x", strata(3), "ident(s)", of_third, reml=False) < NONE  # one row more, and r² grows
+    with pytest.warns(ConvergenceWarning, match="no maximum: the fixed effects can fit the 2 rows of s 'c' exactly"):
+        fit = henderson.lmer("y ~ x", strata(2), residual="ident(s)", REML=False)
+    assert not fit.converged
+    assert henderson.lmer("y ~ x", strata(3), residual="ident(s)", REML=False).converged
+    assert henderson.lmer("y ~ x", strata(2), residual="ident(s)").converged
+
+
+@pytest.mark.parametrize("structure", ["diag", "csh", "ar1h", "toeph", "adh", "us"])
+def test_effects_of_a_visit_alone_are_refused_under_ml(structure):
+    """Two patients, one an arm, have the last visit, and the arms have means of their own there."""
+    with pytest.raises(
+        DataError, match=r"effects fit the 2 rows of visit 'd' exactly.*fewer effects, or more rows there"
+    ):
+        henderson.lmer("y ~ visit * arm", trial(2), residual=f"{structure}(visit | patient)", REML=False)
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        ("y ~ x + (1 | item)", "fixed effects can fit the 2 rows"),
+        ("y ~ 1 + (0 + x | item)", "fixed and random effects can fit the 2 rows"),
+    ],
+)
+def test_strata_beside_random_effects(formula, said):
+    """Whose variances go to zero with the stratum's, or stay."""
+    with pytest.warns(ConvergenceWarning, match=f"no maximum: the {said} of s 'c' exactly"):
+        fit = henderson.lmer(formula, strata(2), residual="ident(s)", REML=False)
+    assert not fit.converged
+
+
+def singular_towards(a: np.ndarray, e: float) -> np.ndarray:
+    """Parameters of `us` that leave ε² of the combination `a` of visits, one of all others."""
+    unit = a / np.linalg.norm(a)
+    return (np.eye(4) - (1 - e**2) * np.outer(unit, unit))[np.tril_indices(4)]
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_series_that_share_visits_may_be_too_few_for_a_covariance(reml):
+    """Three patients have the last visit, of whom the arms fit two: a combination of visits is equal for the others."""
+    data = trial(3)
+    design, rows = design_from_formula("y ~ visit * arm", data, residual="us(visit | patient)")
+    known, y = Data(design, rows), data.loc[data["patient"] < 3, "y"].to_numpy().reshape(3, 4)
+    difference = y[2] - y[0]  # of two patients of one arm
+    a = np.append(-difference[3] * difference[:3] / (difference[:3] @ difference[:3]), 1.0)
+    near, far = (deviance(known, residual_covariance(known, singular_towards(a, e)), reml) for e in (1e-3, 1e-5))
+    assert (far - near) / np.log(1e-2) > -FALL
+    said = "3 patient have all of 'a', 'b', 'c', 'd', and the fixed effects fit 2 there.*It takes 6 of them"
+    with pytest.raises(DataError, match=said):
+        henderson.lmer("y ~ visit * arm", data, residual="us(visit | patient)", REML=reml)
+    with pytest.raises(DataError, match="2 patient with arm 'p' have all of"):
+        henderson.lmer("y ~ visit", trial(4), residual="us(visit | arm / patient)", REML=reml)
+    with pytest.warns(ConvergenceWarning, match="3 patient have all of 'c', 'd', and the fixed effects fit 2 there"):
+        henderson.lmer("y ~ visit * arm", data, residual="adh(visit | patient)", REML=reml)
+    assert henderson.lmer("y ~ visit * arm", trial(9), residual="us(visit | patient)", REML=reml).converged
+
+
+@pytest.mark.parametrize(("kind", "exponent"), [("power", np.log(0.1)), ("exp", -0.9)])
+def test_an_exponent_may_run_away(kind, exponent):
+    """One row with a covariate of its own: |z|^δ gives it a variance of its own."""
+    data = trial().assign(z=1.0)
+    data.loc[5, "z"] = 0.1
+
+    def psi(e: float) -> np.ndarray:  # the odd row's standard deviation is ε, the others' one
+        delta = np.log(e) / exponent
+        return np.array([1.0 if kind == "power" else np.exp(-2 * delta), delta])
+
+    assert slope("y ~ visit", data, f"{kind}(z)", psi, reml=False) > -FALL
+    with pytest.warns(ConvergenceWarning, match=f"the row with the smallest z exactly.*exponent of {kind}.z. grows"):
+        fit = henderson.lmer("y ~ visit", data, residual=f"{kind}(z)", REML=False)
+    assert not fit.converged
+    assert henderson.lmer("y ~ visit", data, residual=f"{kind}(z)").converged
+    data.loc[7:30, "z"] = 8.0  # the mean exponent lies above that of the rows not fitted
+    assert henderson.lmer("y ~ visit", data, residual=f"{kind}(z)", REML=False).converged
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_a_visit_at_which_nothing_changed(reml):
+    """Change from baseline with the baseline visit in it: the same model, and nothing to be fitted there."""
+    data = trial()
+    data.loc[data["visit"] == "a", "y"] = 0.0
+    said = "has no maximum: the fixed effects fit y exactly in all rows of visit 'a'"
+    for structure in ("us", "csh"):
+        with pytest.warns(ConvergenceWarning, match=said):
+            fit = henderson.lmer("y ~ visit * arm", data, residual=f"{structure}(visit | patient)", REML=reml)
+        assert not fit.converged
+
+
+def test_equal_responses_of_a_small_stratum():
+    """An end within the range was called converged: the mean of the others, beside which the likelihood has a peak
+    without a top where the mean is what the three have in common."""
+    data = strata(3)
+    data.loc[data["s"] == "c", "y"] = 1.0
+    with pytest.warns(ConvergenceWarning, match="fit y exactly in all rows of s 'c'"):
+        fit = henderson.lmer("y ~ 1", data, residual="ident(s)")
+    assert not fit.converged
+
+
+def test_visits_that_repeat_each_other_are_named():
+    """Last observation carried forward at one visit, for all."""
+    data = trial()
+    data.loc[data["visit"] == "d", "y"] = data.loc[data["visit"] == "c", "y"].to_numpy()
+    with pytest.warns(ConvergenceWarning, match="residuals at 'c', 'd' determine each other"):
+        fit = henderson.lmer("y ~ visit * arm", data, residual="us(visit | patient)")
+    assert not fit.converged
+
+
+def test_strata_of_one_row_are_named():
+    """Of `ident` alone and beside a correlation."""
+    with pytest.raises(DataError, match="variance for each s, and s 'c' has one row"):
+        henderson.lmer("y ~ x", strata(1), residual="ident(s)")
+    data = strata(1).assign(t=np.tile([0, 1, 2], 20))
+    with pytest.raises(DataError, match="variance for each s, and s 'c' has one row"):
+        henderson.lmer("y ~ x", data, residual="cs(t | item) * ident(s)")
