@@ -84,7 +84,10 @@ def __getattr__(name: str) -> Any:
     if name == "datasets":
         return importlib.import_module(".datasets", __name__)
     if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from henderson.elsewhere import PACKAGE
+
+        hint = f"; use {PACKAGE[name]}" if name in PACKAGE else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     value = getattr(importlib.import_module(f".{_ROOMS[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -11,7 +11,9 @@ import pandas as pd
 from henderson.diagnostics import questions
 from henderson.diagnostics.questions import Answer
 from henderson.engine.fit import Fit
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 
 #: questions, in the order in which they are asked; each may have an answer for every grouping factor
 QUESTIONS: tuple[Callable[[Fit], list[Answer]], ...] = (
@@ -31,7 +33,7 @@ WIDTH = 100
 
 
 @dataclass(frozen=True, repr=False)
-class Checks:
+class Checks(TableExports):
     """Answers.
 
     Attributes
@@ -100,8 +102,9 @@ class Checks:
             lines += [head + text[0], *(" " * len(head) + line for line in text[1:])]
         return "\n".join(line.rstrip() for line in lines)
 
-    def _repr_html_(self) -> str:
-        return ResultFrame.of(self.table, self._title())._repr_html_()
+    def as_table(self) -> Table:
+        """`table`, with the title."""
+        return Table(pd.DataFrame(self.table), self._title())
 
 
 def check(fit: Fit) -> Checks:

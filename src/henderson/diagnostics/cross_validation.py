@@ -37,7 +37,9 @@ from henderson.engine.row_forms import forms_at
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 
 FloatArray = np.ndarray
 
@@ -96,7 +98,7 @@ METRICS: dict[str, Callable[[FloatArray, FloatArray, np.ndarray], Score]] = {
 
 
 @dataclass(frozen=True, repr=False)
-class CrossValidation:
+class CrossValidation(TableExports):
     """Predictions of held-out rows, and their scores.
 
     Attributes
@@ -134,8 +136,9 @@ class CrossValidation:
     def __repr__(self) -> str:
         return repr(self.scores)
 
-    def _repr_html_(self) -> str:
-        return self.scores._repr_html_()
+    def as_table(self) -> Table:
+        """The table of `scores`."""
+        return self.scores.as_table()
 
 
 @blas_threads()

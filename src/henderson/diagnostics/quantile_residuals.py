@@ -24,13 +24,15 @@ import pandas as pd
 from henderson.diagnostics.residuals import check_level
 from henderson.engine.fit import Fit
 from henderson.engine.many.draws import at_the_modes, block_size, blocks, entropy_of, parametric
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True, repr=False)
-class QuantileResiduals:
+class QuantileResiduals(TableExports):
     """Quantile residuals with their tests.
 
     Attributes
@@ -63,8 +65,9 @@ class QuantileResiduals:
     def __repr__(self) -> str:
         return repr(self.tests)
 
-    def _repr_html_(self) -> str:
-        return self.tests._repr_html_()
+    def as_table(self) -> Table:
+        """The table of `tests`."""
+        return self.tests.as_table()
 
 
 def quantile_residuals(fit: Fit, level: str = "marginal", n: int = 1000, seed: Any = None) -> QuantileResiduals:

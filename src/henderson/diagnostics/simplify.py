@@ -29,7 +29,9 @@ from henderson.engine.fit import Fit, fit_design
 from henderson.errors import NotAvailable
 from henderson.inference.comparison.ranova import without_columns
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 from henderson.typing import Fitted
 
 #: p-value above which a smaller model is said to fit as well (Bates and others: 0.2 where parsimony is wanted)
@@ -39,7 +41,7 @@ SINGULAR = 0.05
 
 
 @dataclass(frozen=True, repr=False)
-class Simplification:
+class Simplification(TableExports):
     """A sequence of models, from the largest to the smallest, and the one that is proposed.
 
     Attributes
@@ -70,10 +72,11 @@ class Simplification:
     def __repr__(self) -> str:
         return repr(self.table)
 
-    def _repr_html_(self) -> str:
+    def as_table(self) -> Table:
+        """The sequence of models, as it is printed."""
         return ResultFrame.of(
             self.table, self.table.attrs.get("heading", ""), self.table.attrs.get("notes", ())
-        ).to_html()
+        ).as_table()
 
 
 @dataclass(frozen=True)

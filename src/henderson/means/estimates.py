@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from henderson import arguments
+from henderson.elsewhere import MEANS, NamesElsewhere
 from henderson.inference.inference import FTest, Inference
 from henderson.means.estimability import reasons
 from henderson.means.joint_test import joint_test
@@ -26,13 +27,14 @@ from henderson.means.labels import free_name
 from henderson.means.multiplicity import adjust as multiplicity
 from henderson.means.options import PLAIN, TestOptions
 from henderson.means.response import WayBack, as_ratios
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
 from henderson.tables.table import Table
 from henderson.typing import Adjust, Side
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimates:
+class Estimates(NamesElsewhere, TableExports):
     """Linear functions Lβ̂ + offset, with labels.
 
     Attributes
@@ -55,6 +57,8 @@ class Estimates:
     way : WayBack, or None
         To the response before it was transformed.
     """
+
+    _elsewhere = MEANS
 
     keys: pd.DataFrame
     rows: np.ndarray
@@ -108,6 +112,10 @@ class Estimates:
         """The printed form and its exports."""
         return Table(self._computed[0], notes=self.notes, by=self.by, keys=self.keys.shape[1])
 
+    def as_table(self) -> Table:
+        """`table`, by the name that all objects have."""
+        return self.table
+
     @cached_property
     def cov(self) -> np.ndarray:
         """Covariance of the estimates, (r, r).
@@ -127,9 +135,6 @@ class Estimates:
         return str(self.table)
 
     __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table.to_html()
 
     def to_html(self) -> str:
         """The table as HTML.

@@ -15,7 +15,9 @@ import pandas as pd
 from henderson.numerics.distributions import binomial_interval
 from henderson.planning.decide import Outcome
 from henderson.planning.hypothesis import Hypothesis
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +26,7 @@ FloatArray = np.ndarray
 
 
 @dataclass(frozen=True, repr=False)
-class Power:
+class Power(TableExports):
     """The power of a test, by size of the study.
 
     Attributes
@@ -125,8 +127,9 @@ class Power:
     def __repr__(self) -> str:
         return repr(self.frame)
 
-    def _repr_html_(self) -> str:
-        return ResultFrame.of(self.frame, self.frame.attrs["heading"], self.frame.attrs["notes"])._repr_html_()
+    def as_table(self) -> Table:
+        """The table that is printed."""
+        return ResultFrame.of(self.frame, self.frame.attrs["heading"], self.frame.attrs["notes"]).as_table()
 
 
 def frame_of(runs: list[tuple[int, Outcome]], tried: list[dict[str, int]], alpha: float, level: float) -> pd.DataFrame:

@@ -12,12 +12,14 @@ from henderson.arguments import probability
 from henderson.numerics.distributions import t_pvalue
 from henderson.prediction.predict import Given, Predictions, Predictor
 from henderson.prediction.request import PredictionRequest
+from henderson.tables.exports import TableExports
+from henderson.tables.table import Table
 
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PredictionResults:
+class PredictionResults(TableExports):
     """Predictions of rows, by statsmodels' names.
 
     Attributes
@@ -127,6 +129,13 @@ class PredictionResults:
             "obs_ci_upper": observed.upper,
         }
         return pd.DataFrame(columns, index=self.row_labels)
+
+    def as_table(self) -> Table:
+        """The table of `summary_frame`, with the names that all tables have."""
+        frame = self.summary_frame().rename(
+            columns={"mean": "estimate", "mean_se": "se", "mean_ci_lower": "lower", "mean_ci_upper": "upper"}
+        )
+        return Table(frame, "Predictions")
 
     def __repr__(self) -> str:
         n = len(self.predicted_mean if self.row_labels is None else self.row_labels)

@@ -24,6 +24,7 @@ from henderson.inference.inference import Inference
 from henderson.prediction.fitted import fitted_values
 from henderson.prediction.level_effects import covariances_of_levels, modes_of_levels
 from henderson.report.varcorr import residual_rows
+from henderson.tables.exports import plain_records
 from henderson.typing import TidyEffects
 
 FloatArray = np.ndarray
@@ -204,9 +205,6 @@ def as_dict(fit: Fit, inference: Inference) -> dict[str, Any]:
     """Everything that a paper or a dashboard needs, as numbers and text that JSON holds."""
     design: Design = fit.design
 
-    def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-        return [{name: _plain(value) for name, value in row.items()} for row in records(table)]
-
     levels, residual = {term.group: int(term.n_levels) for term in design.terms}, {}
     if isinstance(fit, StructuredFit) and not fit.structure.term.is_plain:
         parameters = {name: float(value) for name, value in zip(fit.structure.names, fit.psi)}
@@ -223,17 +221,9 @@ def as_dict(fit: Fit, inference: Inference) -> dict[str, Any]:
         "n_missing": int(design.n_missing),
         "levels": levels,
         "converged": bool(fit.optimum.converged),
-        "fixed": plain(tidy(fit, inference, "fixed", conf_int=True).drop(columns=["effect", "group"])),
-        "random": plain(tidy(fit, inference, "ran_pars").drop(columns=["effect"])),
+        "fixed": plain_records(tidy(fit, inference, "fixed", conf_int=True).drop(columns=["effect", "group"])),
+        "random": plain_records(tidy(fit, inference, "ran_pars").drop(columns=["effect"])),
         "theta": [float(one) for one in fit.theta],
         **residual,
-        "model": plain(glance(fit))[0],
+        "model": plain_records(glance(fit))[0],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.design import Design
+from henderson.elsewhere import RESULTS, NamesElsewhere
 from henderson.engine.fit import Fit
 from henderson.inference.names import InferenceRequest
 from henderson.typing import ColumnLike, Cov, Ddf
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 FloatArray = np.ndarray
 
 
-class FittedModel:
+class FittedModel(NamesElsewhere):
     """A fit and a request.
 
     Attributes
@@ -34,6 +35,8 @@ class FittedModel:
     engine : Fit
         The fit as numbers.
     """
+
+    _elsewhere = RESULTS
 
     engine: Fit
     _request: InferenceRequest

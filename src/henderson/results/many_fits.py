@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from henderson.arguments import probability
+from henderson.means.multiplicity.adjust import Family, adjusted_p
 from henderson.numerics.distributions import t_pvalue
+from henderson.tables.exports import TableExports
+from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 
 FloatArray = np.ndarray
 
+#: what has an entry a response
+_BY_RESPONSE = ("responses", "estimate", "se", "df", "variances", "deviance", "converged", "singular", "nobs")
 
-@dataclass(frozen=True)
-class ManyFits:
+
+@dataclass(frozen=True, eq=False)
+class ManyFits(TableExports):
     """Fits of B responses on one design.
 
     Attributes
@@ -65,6 +74,70 @@ class ManyFits:
         bad = int((~self.converged).sum())
         more = f", {bad:,} without a certificate" if bad else ""
         return f"<ManyFits: {len(self):,} responses, {', '.join(self.names)}{more}>"
+
+    def _repr_html_(self) -> str:
+        """What the prompt says, and the summary."""
+        return f"<p>{html.escape(repr(self))}</p>\n{self.summary()._repr_html_()}"
+
+    def __getitem__(self, where: slice) -> ManyFits:
+        """Some of the responses, by place."""
+        if not isinstance(where, slice):
+            raise TypeError("ManyFits takes a slice of responses, fits[:10]; to_frame() has one row a response")
+        rows = {name: getattr(self, name)[where] for name in _BY_RESPONSE}
+        return replace(self, **rows)
+
+    def as_table(self) -> Table:
+        """One row a response; of very many both ends."""
+        return ResultFrame.of(self.to_frame(), repr(self).strip("<>"), keys=1).as_table()
+
+    def summary(self, alpha: float = 0.05) -> ResultFrame:
+        """What the responses say of each coefficient and contrast together.
+
+        Parameters
+        ----------
+        alpha : float
+            Level of the tests that are counted.
+
+        Returns
+        -------
+        DataFrame
+            Index: coefficient; columns fits (with a test), mean and sd (of the estimates), median, significant (p at
+            or below `alpha`), discoveries (the same of p-values adjusted by Benjamini and Hochberg's method).
+
+        Examples
+        --------
+        >>> import henderson, numpy as np
+        >>> data = henderson.datasets.load("sleepstudy")
+        >>> Y = np.random.default_rng(1).normal(size=(180, 200)) + np.arange(200) / 1000 * data[["Days"]].to_numpy()
+        >>> henderson.fit_many("~ Days + (1 | Subject)", data, Y).summary()[["fits", "significant", "discoveries"]]
+                     fits  significant  discoveries
+        coefficient
+        (Intercept)   200            8            0
+        Days          200          153          150
+        """
+        alpha = probability(alpha, "alpha")
+        p, none = self.p, np.empty((0, 0))
+        rows = []
+        for k in range(len(self.names)):
+            there = np.isfinite(p[:, k])
+            values = self.estimate[there, k]
+            family = Family(self.statistic[there, k], self.df[there, k], none, 0)
+            some = bool(len(values))
+            rows.append({
+                "fits": int(there.sum()),
+                "mean": float(values.mean()) if some else np.nan,
+                "sd": float(values.std(ddof=1)) if len(values) > 1 else np.nan,
+                "median": float(np.median(values)) if some else np.nan,
+                "significant": int((p[there, k] <= alpha).sum()),
+                "discoveries": int((adjusted_p("fdr", family) <= alpha).sum()) if some else 0,
+            })  # fmt: skip
+        frame = pd.DataFrame(rows, index=pd.Index(self.names, name="coefficient"))
+        bad, edge = int((~self.converged).sum()), int(self.singular.sum())
+        notes = (
+            f"significant: p at or below {alpha:g}; discoveries: by Benjamini and Hochberg's false discovery rate",
+            f"{len(self):,} responses, {bad:,} without a certificate, {edge:,} singular",
+        )
+        return ResultFrame.of(frame, "", notes)
 
     @property
     def statistic(self) -> FloatArray:

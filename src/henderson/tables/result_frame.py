@@ -18,8 +18,8 @@ ENDS = 10
 class ResultFrame(pd.DataFrame):
     """A table of tests.
 
-    Everything that is made of it (a slice, `round`) is a plain DataFrame. `attrs["heading"]` and `attrs["notes"]` hold
-    what is printed above and below.
+    Everything that is made of it (a slice, `round`, `copy()`) is a plain DataFrame, but for Python's own copies.
+    `attrs["heading"]` and `attrs["notes"]` hold what is printed above and below.
 
     Examples
     --------
@@ -48,6 +48,14 @@ class ResultFrame(pd.DataFrame):
     @property
     def _constructor(self) -> type[pd.DataFrame]:
         return pd.DataFrame
+
+    def __copy__(self, deep: bool = False) -> ResultFrame:
+        out = ResultFrame(self.copy(deep=deep))
+        out.attrs.update(self.attrs)
+        return out
+
+    def __deepcopy__(self, memo: object = None) -> ResultFrame:
+        return self.__copy__(deep=True)
 
     @property
     def notes(self) -> tuple[str, ...]:

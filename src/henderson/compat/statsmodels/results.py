@@ -21,6 +21,7 @@ from henderson.engine.fit import Fit
 from henderson.typing import Label
 
 if TYPE_CHECKING:
+    from henderson.compat.statsmodels.pairwise import PairwiseTests
     from henderson.tables.aligned import Summary
 
 FloatArray = np.ndarray
@@ -167,6 +168,52 @@ class MixedLMResults(PackedUncertainty):
         return profile_re(
             self._setup, self._outcome, re_ix, vtype, num_low, dist_low, num_high, dist_high, method, fit_kwargs
         )
+
+    def t_test_pairwise(
+        self,
+        term_name: str,
+        method: str | Sequence[str] = "hs",
+        alpha: float = 0.05,
+        factor_labels: Sequence[str] | None = None,
+    ) -> PairwiseTests:
+        """Tests of all pairs of levels of a factor, with adjusted p-values.
+
+        Parameters
+        ----------
+        term_name : str
+            A term of one factor, as the formula has it: ``"C(weight)"``.
+        method : str or sequence of str
+            statsmodels' names of adjustments: ``"hs"`` (Holm and Sidak), ``"b"``, ``"s"``, ``"h"``, ``"sh"``, ``"ho"``,
+            ``"fdr_bh"``, ``"fdr_by"``, and their long forms. The stepwise ones with estimated shares of true
+            hypotheses (``"fdr_tsbh"``, …) are not there.
+        alpha : float
+            Level of the tests, and one less that of the intervals, which are not adjusted.
+        factor_labels : sequence of str, optional
+            What to call the levels.
+
+        Returns
+        -------
+        PairwiseTests
+            With `result_frame` and `contrasts`.
+
+        See Also
+        --------
+        emmeans : ``emmeans("A").pairs()`` averages over the other factors, with adjusted limits.
+
+        Examples
+        --------
+        >>> import henderson
+        >>> data = henderson.datasets.load("Machines")
+        >>> fit = henderson.mixedlm("score ~ Machine", data, groups="Worker").fit()
+        >>> fit.t_test_pairwise("Machine").result_frame.iloc[:, [0, 1, 6]].round(3)
+               coef  std err  pvalue-hs
+        B-A   7.967    1.054        0.0
+        C-A  13.917    1.054        0.0
+        C-B   5.950    1.054        0.0
+        """
+        from henderson.compat.statsmodels.pairwise import pairwise
+
+        return pairwise(self, term_name, method, alpha, factor_labels)
 
     # keeping
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from henderson.arguments import whole
 from henderson.contract.design import Design, RandomTerm
@@ -26,6 +27,8 @@ from henderson.errors import DataError, NotAvailable
 from henderson.inference.comparison.chibar import ChiBar
 from henderson.inference.comparison.ranova import without_columns
 from henderson.inference.comparison.submodels import fit_from, likelihood_of, likelihood_ratio, likelihood_without
+from henderson.tables.exports import TableExports
+from henderson.tables.table import Table
 
 FloatArray = np.ndarray
 
@@ -37,7 +40,7 @@ CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class ExactTest:
+class ExactTest(TableExports):
     """A test of one variance.
 
     Attributes
@@ -64,6 +67,15 @@ class ExactTest:
     n: int
     restricted: bool
     notes: tuple[str, ...] = ()
+
+    def as_table(self) -> Table:
+        """One row."""
+        columns = ("statistic", "p", "p_se", "p_chibar", "n")
+        frame = pd.DataFrame(
+            [{name: getattr(self, name) for name in columns}], index=pd.Index([self.term], name="term")
+        )
+        kind = "restricted likelihood-ratio" if self.restricted else "likelihood-ratio"
+        return Table(frame, f"Exact {kind} test", self.notes)
 
     def __str__(self) -> str:
         name = "restricted likelihood-ratio" if self.restricted else "likelihood-ratio"

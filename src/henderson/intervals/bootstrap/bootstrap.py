@@ -37,7 +37,9 @@ from henderson.intervals.bootstrap.cases import (
 from henderson.intervals.bootstrap.limits import LIMITS, acceleration_of
 from henderson.intervals.bootstrap.replicate import Replicate, as_table, replicates
 from henderson.progress import progress_bar
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
 from henderson.typing import BootstrapInterval
 
 FloatArray = np.ndarray
@@ -49,7 +51,7 @@ KINDS = ("parametric", "residual", "cases")
 
 
 @dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(TableExports):
     """Replicates of estimates.
 
     Attributes
@@ -119,7 +121,15 @@ class Bootstrap:
         """
         return self.frame.std()
 
-    def summary(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
+        """The replicates."""
+        return self.frame.copy()
+
+    def as_table(self) -> Table:
+        """The table of `summary`."""
+        return self.summary().as_table()
+
+    def summary(self) -> ResultFrame:
         """Columns estimate, bias, se, median, replicates (those not NaN).
 
         Examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,12 @@ from scipy.special import ndtri
 from henderson.design.variance_parameters import find
 from henderson.intervals.profile.curve import Curve
 from henderson.intervals.profile.surface import Target
+from henderson.tables.exports import TableExports
 from henderson.tables.result_frame import ResultFrame
+from henderson.tables.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FloatArray = np.ndarray
 
@@ -30,7 +35,7 @@ class Likelihood(Protocol):
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(TableExports):
     """Likelihood profiles.
 
     Attributes
@@ -151,7 +156,7 @@ class Profile:
             out[reach] = [float(curve.scale.value(v)) for curve, v in zip(own, s)]
         return out
 
-    def plot(self, parameters: Sequence[str] | str | None = None, absolute: bool = False) -> np.ndarray:
+    def plot(self, parameters: Sequence[str] | str | None = None, absolute: bool = False) -> Figure:
         """ζ against each parameter, with the 50, 80, 90, 95 and 99 % intervals (needs matplotlib).
 
         Parameters
@@ -180,6 +185,14 @@ class Profile:
         names = [(t.name, t.alias) for t in self.targets]
         chosen = range(len(names)) if parameters is None else find(parameters, names)
         return [(names[i][0], self.curves[i]) for i in chosen]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The points of each profile."""
+        return self.frame.copy()
+
+    def as_table(self) -> Table:
+        """Intervals at the level of the profiles' reach or 0.95, whichever is less."""
+        return ResultFrame.of(self.interval(min(0.95, self.level)), "Profile").as_table()
 
     def __repr__(self) -> str:
         kind = "REML" if self._likelihood.reml else "maximum likelihood"
