@@ -50,9 +50,11 @@ def monte_carlo_text(fit: Fit) -> str:
     how = f"equations of {blocks.n_rest:,} crossed effects were solved by iteration (rest='iterative')"
     if found is None:
         return how
+    more = f" (and {found.level} more at the optimum)" if found.level else ""
     return (
-        f"{how}; log-determinant from {found.probes} random probes, with a Monte-Carlo error of {found.deviance:.2g} "
-        f"in the deviance and of at most {max(100 * found.share, 1e-4):.2g} % of its standard error in each variance"
+        f"{how}; log-determinant from {found.probes} random probes{more}, with a Monte-Carlo error of "
+        f"{found.deviance:.2g} in the deviance and of at most {max(100 * found.share, 1e-4):.2g} % of its standard "
+        "error in each variance"
     )
 
 
@@ -65,6 +67,7 @@ def monte_carlo_errors(fit: Fit) -> dict[str, Any] | None:
     return {
         "probes": found.probes,
         "steps": found.steps,
+        "level_probes": found.level,
         "slow_directions": found.slow,
         "deviance": found.deviance,
         "share": found.share,

@@ -33,6 +33,7 @@ CLASSES = {
     "BlockModel": "henderson.engine.residual.model",
     "MonteCarlo": "henderson.engine.search.monte_carlo",
     "Probes": "henderson.engine.factor.iterative.rest",
+    "Level": "henderson.engine.factor.iterative.level",
     "Criterion": "henderson.engine.criterion",
     "Basis": "henderson.engine.sums.basis",
     "Blocks": "henderson.engine.sums.blocks",

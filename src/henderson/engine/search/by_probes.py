@@ -2,10 +2,11 @@
 
 1. A start by scoring, and a descent with few probes.
 2. Slow directions are found where that ended, and as many probes taken as the spread asks for: the Monte-Carlo error
-   of every combination of variances below a tenth of its standard error, that of the deviance below `DEVIANCE` (for
-   `ENOUGH` probes at most).
+   of every combination of variances below a tenth of its standard error, and where C is not sparse that of the
+   deviance below `DEVIANCE` (for `ENOUGH` probes at most).
 3. A descent from there. Steps 2 and 3 again until it is so.
 4. Where variances ended at zero: descents from larger ones. Where θ was given to begin from: one from scoring, too.
+5. Where the deviance is not known to `DEVIANCE` and C is sparse: the level of log|C| (`level`), which adds a constant.
 
 More probes leave the first as they are, so each round begins close to its end. Nothing is surveyed, as in the exact
 search of models as large; `Search.starts` says how many descents there were.
@@ -22,7 +23,7 @@ from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.rest import IterativeRest
 from henderson.engine.factor.iterative.system import IterativeSystem
 from henderson.engine.search.descent import WORTHWHILE, Certified, descend, singular_blocks
-from henderson.engine.search.monte_carlo import Spread, monte_carlo
+from henderson.engine.search.monte_carlo import BELOW, Spread, monte_carlo
 from henderson.engine.search.start import first_point, scoring_start, widened_starts, working_theta
 
 #: Monte-Carlo error relative to the standard error, and that of the deviance, that is small enough
@@ -31,7 +32,7 @@ SHARE, DEVIANCE = 0.1, 0.1
 ENOUGH, MOST = 64, 4096
 #: predicted decrease at which a first descent is over, and a later one
 ROUGH, FINE = 1e-2, 1e-7
-#: deviance above the end's from which a rough descent from elsewhere is of no use
+#: deviance above the end's from which a rough descent from elsewhere is of no use, beside twice the Monte-Carlo error
 NEAR = 1.0
 #: times that probes are added
 ROUNDS = 8
@@ -91,11 +92,23 @@ def search_by_probes(
         spread = Spread.of(ended.optimum.point, ended.optimum.point.hessian_model)
         if needed(spread) <= count or count >= MOST:
             break
-    ended, starts, more = _elsewhere(criterion, ended, again=start is not None)  # 4
+    ended, starts, more = _elsewhere(criterion, ended, NEAR + 2 * spread.deviance, again=start is not None)  # 4
     if starts > 1:
         spread = Spread.of(ended.optimum.point, ended.optimum.point.hessian_model)
+    if spread.deviance > DEVIANCE and _rest(spread.point).pairs.are_few:
+        ended = _levelled(ended)  # 5
+        spread, more = Spread.of(ended.optimum.point, ended.optimum.point.hessian_model), more + 1
     ended.optimum.point.criterion.evaluations = counted.evaluations + more
     return replace(ended, history=history, starts=starts, monte_carlo=monte_carlo(spread))
+
+
+def _levelled(ended: Certified) -> Certified:
+    """The same end on a deviance with a level of its own: the gradient is what it was."""
+    point, system = ended.optimum.point, ended.optimum.point.criterion.system
+    assert isinstance(system, IterativeSystem)
+    probes = _rest(point).levelled(DEVIANCE, BELOW)
+    again = replace(point.criterion, system=system.with_probes(probes)).at(point.theta)
+    return replace(ended, optimum=replace(ended.optimum, point=again))
 
 
 def descend_again(criterion: Criterion, theta: np.ndarray) -> Certified:
@@ -106,10 +119,11 @@ def descend_again(criterion: Criterion, theta: np.ndarray) -> Certified:
     return replace(ended, monte_carlo=monte_carlo(Spread.of(point, point.hessian_model)))
 
 
-def _elsewhere(criterion: Criterion, ended: Certified, *, again: bool) -> tuple[Certified, int, int]:
+def _elsewhere(criterion: Criterion, ended: Certified, near: float, *, again: bool) -> tuple[Certified, int, int]:
     """The lowest of an end and of descents from elsewhere, how many descents and how many evaluations there were.
 
-    Slow directions are those of where the end is, so what is far from it is looked at without them first.
+    Slow directions are those of where the end is, so what is far from it is looked at without them first; an end of
+    that which is higher by `near` is given up.
     """
     blocks, point, starts = criterion.blocks, ended.optimum.point, 1
     far, before = criterion.elsewhere(), criterion.evaluations
@@ -122,8 +136,8 @@ def _elsewhere(criterion: Criterion, ended: Certified, *, again: bool) -> tuple[
             continue
         starts += 1
         least = ended.optimum.point.deviance
-        rough = descend(far, far.at, first, beat=least + NEAR, tolerance=ROUGH).optimum.point
-        if rough.deviance < least + NEAR:
+        rough = descend(far, far.at, first, beat=least + near, tolerance=ROUGH).optimum.point
+        if rough.deviance < least + near:
             other = descend(criterion, criterion.at, criterion.at(rough.theta), beat=least, tolerance=FINE)
             ended = other if other.optimum.point.deviance < least - WORTHWHILE else ended
     return ended, starts, far.evaluations + criterion.evaluations - before
@@ -132,7 +146,7 @@ def _elsewhere(criterion: Criterion, ended: Certified, *, again: bool) -> tuple[
 def needed(spread: Spread) -> int:
     """Probes that the errors ask for: they fall as 1 / √N."""
     count = _rest(spread.point).probes.count
-    for_deviance = min(count * (spread.deviance / DEVIANCE) ** 2, ENOUGH)
+    for_deviance = 0.0 if _rest(spread.point).pairs.are_few else min(count * (spread.deviance / DEVIANCE) ** 2, ENOUGH)
     wanted = max(count * (spread.share / SHARE) ** 2, for_deviance)
     return int(min(max(8 * np.ceil(wanted / 8), count), MOST))
 

@@ -10,8 +10,10 @@ are multiplied by t/2, with t the quantile of Student's t with N − 1 df that h
 more than 95 % of the errors made are.
 
 The deviance has two errors more, which do not average out: what recurrences that end leave (`Krylov.truncation`), and
-½ tr H⁻¹Cov(g_i)/N, by which the lowest point of a noisy function lies below that of the function. Told is the root of
-the sum of squares.
+½(θ̂ − θ*)'H(θ̂ − θ*), by which the lowest point of a noisy function lies below that of the function (and the function at
+that point above its own lowest): no more than t²/2 tr H⁻¹Cov(g_i)/N, of which half is told. Told is the root of the sum
+of squares. Where log|C| has a level of its own (`level`), what the probes vary by is their way from its θ, and
+its error is told beside theirs.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ class MonteCarlo:
         Of σ².
     se : (p,) array
         Of the standard error of each fixed effect kept.
+    level : int
+        Probes of the log-determinant's level; 0: it has none of its own.
     """
 
     probes: int
@@ -64,6 +68,7 @@ class MonteCarlo:
     covariances: tuple[FloatArray, ...]
     scale: float
     se: FloatArray
+    level: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,13 @@ class Spread:
         centred = gradients - gradients.mean(axis=0)
         known = float(t_quantile(BELOW, count - 1)) / 2.0
         covariance = known**2 * centred.T @ centred / (count * (count - 1))
-        by_chance = float(rest.probed.log_det.std(ddof=1)) * known / np.sqrt(count)
-        lower = float(_of_sampling(covariance, hessian).sum())
-        error = float(np.hypot(by_chance, rest.probed.truncation.mean() + lower))
+        by_chance = float(rest.log_dets.std(ddof=1)) * known / np.sqrt(count)
+        lower = 2.0 * float(_of_sampling(covariance, hessian).sum())
+        level = rest.probes.level
+        if level is None:
+            error = float(np.hypot(by_chance, rest.probed.truncation.mean() + lower))
+        else:
+            error = float(np.hypot(np.hypot(by_chance, lower), level.error))
         return cls(point, covariance, hessian, error)
 
     @property
@@ -179,4 +188,5 @@ def monte_carlo(spread: Spread) -> MonteCarlo:
         tuple(covariances),
         float(np.sqrt(max(of_sigma2 @ C @ of_sigma2, 0.0))),
         np.sqrt(np.maximum(np.einsum("ia,ij,ja->a", slopes, C, slopes), 0.0)),
+        0 if rest.probes.level is None else rest.probes.level.count,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from henderson.engine.factor.iterative.scaled import Deflated
+from henderson.engine.factor.iterative.scaled import Projected
 
 FloatArray = np.ndarray
 
@@ -14,7 +14,7 @@ TOLERANCE = 1e-11
 ITERATIONS = 2000
 
 
-def solve(operator: Deflated, b: FloatArray) -> FloatArray:
+def solve(operator: Projected, b: FloatArray) -> FloatArray:
     """Ã⁻¹b for b (R, k).
 
     1. the slow directions directly: UM⁻¹U'b
@@ -27,7 +27,7 @@ def solve(operator: Deflated, b: FloatArray) -> FloatArray:
     return operator.U @ coarse + operator.without_slow(y)
 
 
-def conjugate_gradients(operator: Deflated, b: FloatArray, enough: FloatArray) -> FloatArray:
+def conjugate_gradients(operator: Projected, b: FloatArray, enough: FloatArray) -> FloatArray:
     """y with By = b, the remainder of each column no longer than `enough` (k,)."""
     out = np.zeros_like(b)
     square = np.einsum("rk,rk->k", b, b)

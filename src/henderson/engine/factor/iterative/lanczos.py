@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from henderson.engine.factor.iterative.scaled import Deflated, Images
+from henderson.engine.factor.iterative.scaled import Images, Projected
 
 FloatArray = np.ndarray
 
@@ -85,7 +85,7 @@ def _quadrature(w: FloatArray, s: FloatArray) -> FloatArray:
     return np.asarray((s[:, 0] ** 2 * np.log(w)).sum(axis=1))
 
 
-def lanczos(operator: Deflated, start: FloatArray, tolerance: float) -> Krylov:
+def lanczos(operator: Projected, start: FloatArray, tolerance: float) -> Krylov:
     """Steps until the remainder of B⁻¹z is below `tolerance` of z in every column; starts orthogonal to U."""
     square = np.einsum("rk,rk->k", start, start)
     v = start / np.sqrt(np.where(square > 0, square, 1.0))

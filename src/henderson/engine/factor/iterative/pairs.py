@@ -22,6 +22,8 @@ from henderson.numerics.lazy import lazy
 FloatArray = np.ndarray
 #: entries that are squared at a time
 PIECE = 1 << 20
+#: products of pairs of one level of the front up to which S is formed: for each stored pair, and in all
+FOR_EACH, IN_ALL = 50, 1e8
 
 
 class FrontVariances(Protocol):
@@ -49,6 +51,12 @@ class Pairs:
         self.n_rest, self.n_levels = rr.shape[0], zr[0].shape[0] if zr else 0
         self.by_front = _interleaved(zr) if zr else sparse.csr_array((0, self.n_rest))
         self.by_rest = sparse.csr_array(self.by_front.T.tocsr())
+
+    @property
+    def are_few(self) -> bool:
+        """Whether S has few entries, and is as cheap to form as some products with it."""
+        products = self.q * float((np.diff(self.by_front.indptr).astype(float) ** 2).sum())
+        return products <= min(FOR_EACH * self.by_front.nnz, IN_ALL)
 
     def front_of(self, B: FloatArray) -> FloatArray:
         """A B, (J q, k) for B (R, k)."""

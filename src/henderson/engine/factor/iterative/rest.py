@@ -16,6 +16,7 @@ from scipy import sparse
 from henderson.engine.factor.front import MILD, invertible
 from henderson.engine.factor.iterative.by_level import LevelVariances, level_variances
 from henderson.engine.factor.iterative.conjugate import solve
+from henderson.engine.factor.iterative.level import Level, level_at
 from henderson.engine.factor.iterative.levels import times
 from henderson.engine.factor.iterative.pairs import Pairs
 from henderson.engine.factor.iterative.probed import Probed, constants, orthonormal, probe, signs
@@ -45,12 +46,15 @@ class Probes:
         See `lanczos`.
     slow : (R, s) array, or None
         Slow directions; None: constants, at each θ anew, for points that are only looked at.
+    level : Level, or None
+        What log|C| is at one θ, where that was estimated by itself.
     """
 
     count: int
     seed: int = 0
     tolerance: float = 1e-6
     slow: FloatArray | None = field(default=None, repr=False)
+    level: Level | None = None
 
 
 class IterativeRest:
@@ -80,7 +84,19 @@ class IterativeRest:
         slow = orthonormal(constants(self.scaled.low)) if probes.slow is None else probes.slow
         self.operator = Deflated(self.scaled, slow)
         self.probed: Probed = probe(self.operator, signs(pairs.n_rest, probes.count, probes.seed), D, probes.tolerance)
-        self.log_det = float(self.probed.log_det.mean())
+        self.log_det = float(self.log_dets.mean())
+
+    @property
+    def log_dets(self) -> FloatArray:
+        """log|C| by each probe alone, (N,); beside a level, what they all say of the way from its θ, added to it."""
+        level = self.probes.level
+        return self.probed.log_det if level is None else level.value + self.probed.log_det - level.beside
+
+    def levelled(self, enough: float, below: float) -> Probes:
+        """The probes with the level of log|C| here, to an error of `enough` (see `level_at`)."""
+        probes = self.probes
+        level = level_at(self.operator, self.probed.log_det, probes.seed, probes.tolerance, enough, below)
+        return replace(probes, level=level)
 
     def refreshed(self) -> Probes:
         """The probes with the slow directions found here; other signs where they showed more than the constants.
@@ -90,7 +106,7 @@ class IterativeRest:
         """
         slow = np.concatenate([constants(self.scaled.low), self.operator.U, self.probed.slow], axis=1)
         seed = self.probes.seed + SEED_STEP * bool(self.probed.slow.shape[1])
-        return replace(self.probes, slow=_ritz(self.scaled, orthonormal(slow, 1e-3)), seed=seed)
+        return replace(self.probes, slow=_ritz(self.scaled, orthonormal(slow, 1e-3)), seed=seed, level=None)
 
     def half(self, B: FloatArray) -> list[FloatArray]:
         """C⁻¹Λ'B, and Λ'B."""

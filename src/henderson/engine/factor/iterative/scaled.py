@@ -13,11 +13,12 @@ and what is left of crossed effects is close to the identity: its eigenvalues li
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from scipy import sparse
 
-from henderson.engine.factor.iterative.levels import LevelBlocks, spread, times
+from henderson.engine.factor.iterative.levels import LevelBlocks, block_matrix, spread, times
 from henderson.engine.factor.iterative.pairs import Pairs
 from henderson.numerics import lapack, small
 from henderson.numerics.lazy import lazy
@@ -88,35 +89,45 @@ class Scaled:
         inner += images.q
         return times(self.inverse, inner)
 
+    def matrix(self) -> sparse.csr_array:
+        """C, where few of its entries are not zero (`Pairs.are_few`)."""
+        S, lam, A = self.pairs.rr, block_matrix(self.lam), self.pairs.by_front
+        if self.pairs.q:
+            S = S - A.T @ (block_matrix([self.M]) @ A)
+        return sparse.csr_array(lam.T @ S @ lam + sparse.eye_array(self.pairs.n_rest))
 
-class Deflated:
+
+class Sided(Protocol):
+    """C scaled from both sides to a matrix with a unit diagonal, Ã."""
+
+    def images(self, y: FloatArray) -> Images:
+        """What Ãy passes through."""
+
+    def product(self, images: Images) -> FloatArray:
+        """Ãy of what it passes through, (R, k)."""
+
+
+class Projected:
     """B = Ã − ÃU M⁻¹ (ÃU)' with U the slow directions.
 
     Parameters
     ----------
-    scaled : Scaled
+    sided : Sided
+        Ã.
     slow : (R, r) array
         U, orthonormal columns.
     """
 
-    def __init__(self, scaled: Scaled, slow: FloatArray) -> None:
-        self.scaled, self.U = scaled, slow
-        self.images_u = scaled.images(slow)
-        self.AU = scaled.product(self.images_u)
+    def __init__(self, sided: Sided, slow: FloatArray) -> None:
+        self.sided, self.U = sided, slow
+        self.images_u = sided.images(slow)
+        self.AU = sided.product(self.images_u)
         inner = slow.T @ self.AU
         self.M = (inner + inner.T) / 2
         low = lapack.cholesky(self.M)
         self.M_inverse = lapack.inverse_lower(low).T @ lapack.inverse_lower(low)
         self.log_det = 2.0 * float(np.log(low.diagonal()).sum())
         self.trace = slow.shape[1] - float(np.vdot(self.M_inverse, self.AU.T @ self.AU))  # of B − I
-
-    @lazy
-    def slow_part(self) -> tuple[Images, FloatArray]:
-        """d(log|M| + tr(B − I)) = tr(Y_U dÃ): the images of F = [U ÃU], and K with Y_U = FKF'."""
-        inverse, zero = self.M_inverse, np.zeros_like(self.M)
-        K = np.block([[inverse + inverse @ (self.AU.T @ self.AU) @ inverse, -inverse], [-inverse, zero]])
-        both = (np.concatenate(pair, axis=1) for pair in zip(self.images_u, self.scaled.images(self.AU)))
-        return Images(*both), K
 
     def without_slow(self, y: FloatArray) -> FloatArray:
         """y − UM⁻¹(ÃU)'y, which Ã sends to what is orthogonal to U."""
@@ -128,5 +139,21 @@ class Deflated:
 
     def product(self, y: FloatArray) -> tuple[Images, FloatArray]:
         """What By passes through, and By, for y orthogonal to U."""
-        images = self.scaled.images(self.without_slow(y))
-        return images, self.scaled.product(images)
+        images = self.sided.images(self.without_slow(y))
+        return images, self.sided.product(images)
+
+
+class Deflated(Projected):
+    """The same of C scaled by its own diagonal blocks, with what the derivatives need."""
+
+    def __init__(self, scaled: Scaled, slow: FloatArray) -> None:
+        super().__init__(scaled, slow)
+        self.scaled = scaled
+
+    @lazy
+    def slow_part(self) -> tuple[Images, FloatArray]:
+        """d(log|M| + tr(B − I)) = tr(Y_U dÃ): the images of F = [U ÃU], and K with Y_U = FKF'."""
+        inverse, zero = self.M_inverse, np.zeros_like(self.M)
+        K = np.block([[inverse + inverse @ (self.AU.T @ self.AU) @ inverse, -inverse], [-inverse, zero]])
+        both = (np.concatenate(pair, axis=1) for pair in zip(self.images_u, self.scaled.images(self.AU)))
+        return Images(*both), K

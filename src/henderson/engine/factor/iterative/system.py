@@ -50,7 +50,7 @@ class IterativeSystem(System):
 
     def elsewhere(self) -> IterativeSystem:
         """Without the slow directions that were found: those of another λ are others."""
-        return self.with_probes(replace(self.probes, slow=None))
+        return self.with_probes(replace(self.probes, slow=None, level=None))
 
     def rest_at(self, factor: Factor) -> IterativeRest:
         """The rest when the front of a factor is eliminated."""
