@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.arguments import whole
-from henderson.contract.design import Design, RandomTerm
+from henderson.contract.design import Design
 from henderson.covariance.structures import structure_called
 from henderson.engine.fit import Fit
 from henderson.errors import DataError, NotAvailable
@@ -121,9 +121,9 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
             "simulates it"
         )
     fit.design.refuse_related("rlrt()")
-    tested = _find(fit.design, term)
+    place = _find(fit.design, term)
+    tested = fit.design.terms[place]
     rows = fit.rows_for("rlrt()")
-    place = fit.design.terms.index(tested)
     others = len(fit.design.terms) > 1
     less = likelihood_without(fit, *without_columns(fit.design, rows, place, range(tested.n_columns)))
     statistic = likelihood_ratio(less, likelihood_of(fit))
@@ -141,7 +141,8 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     )
 
 
-def _find(design: Design, label: str | None) -> RandomTerm:
+def _find(design: Design, label: str | None) -> int:
+    """The place of the term that is asked for."""
     labels = [term.label or term.group for term in design.terms]
     if label is None:
         if len(labels) > 1:
@@ -152,7 +153,7 @@ def _find(design: Design, label: str | None) -> RandomTerm:
     term = design.terms[labels.index(label)]
     if structure_called(term.structure).n_theta(term.n_columns) > 1:
         raise ValueError(f"{label!r} has {term.n_columns} effects; the exact test is of one variance. See ranova")
-    return term
+    return labels.index(label)
 
 
 def null_distribution(fit: Fit, place: int, n: int, generator: np.random.Generator) -> FloatArray:
