@@ -37,6 +37,19 @@ def test_pairs(fit):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("(Intercept)", "Days")
 
 
+def test_labels_of_pairs_do_not_cover_each_other():
+    """All of them were written, so that those of the levels in the middle could not be read."""
+    fit = lmer("Reaction ~ Days + (Days + I(Days**2) | Subject)", datasets.load("sleepstudy"))
+    axes = fit.plot.ranef(kind="pairs")
+    axes[0].figure.canvas.draw()
+    for ax in axes:
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert 10 <= len(boxes) <= 18
+        assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+        outermost = str(fit.ranef["Subject"][ax.get_ylabel()].abs().idxmax())
+        assert outermost in [text.get_text() for text in ax.texts]
+
+
 def test_crossed_factors_have_a_panel_each():
     fit = lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", datasets.load("Penicillin"))
     axes = fit.plot.ranef()

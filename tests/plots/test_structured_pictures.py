@@ -51,6 +51,9 @@ def test_autocorrelations_are_means_over_pairs(found):
     np.testing.assert_allclose(line(ax.lines[-1]), np.column_stack([table.index, table["observed"]]))
     ends = segments(ax.collections[0])[:, :, 1]
     np.testing.assert_allclose(ends[:, 1] - ends[:, 0], 4 * table["se"])
+    ax.figure.canvas.draw()
+    key = ax.get_legend().get_window_extent()
+    assert key.ymin > ax.transData.transform((0, ends.max()))[1], "the key covered the last bar"
 
 
 def test_many_distances_come_in_classes():

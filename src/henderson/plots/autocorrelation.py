@@ -10,6 +10,9 @@ from henderson.plots.canvas import GREY, INK, axes_for, colour, legend, names_ar
 
 FloatArray = np.ndarray
 
+#: room above the bars for the key, relative to their range
+KEY = 0.25
+
 
 @names_are_text
 def draw(
@@ -43,6 +46,8 @@ def draw(
     if whole:
         ax.set_xticks(distance, [f"{one:.0f}" for one in distance])
     ax.margins(x=0.08, y=0.16)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + KEY * (high - low))
     ax.set(xlabel=along, ylabel="correlation", title=f"Residuals of one {group}")
     legend(ax, loc="upper right", bbox_to_anchor=None)
     return ax

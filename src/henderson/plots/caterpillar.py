@@ -11,9 +11,12 @@ import numpy as np
 from henderson.plots.binning import binned_means, some_ranks
 from henderson.plots.canvas import GREY, MANY, MOST_LABELS, colour, label_levels, names_are_text, panels
 from henderson.plots.cloud import zero
-from henderson.plots.labels import set_title
+from henderson.plots.labels import apart, set_title
 
 FloatArray = np.ndarray
+
+#: points of the font of labels beside points
+SMALL = 5.8
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,10 @@ def _pair(ax: Any, first: Modes, second: Modes) -> None:
             ax.errorbar(x, y, second.half, first.half, fmt="none", ecolor="0.8", elinewidth=0.8, zorder=1)
         ax.plot(x, y, "o", ms=4 if sparse else 2, alpha=0.8 if sparse else 0.4, color=colour(0), mec="none")
         if len(x) <= 30:
-            for label, at in zip(first.levels, zip(x, y)):
-                ax.annotate(str(label), at, (3, 3), textcoords="offset points", fontsize="xx-small", color=GREY)
+            outer = np.hypot(*(one / max(float(np.ptp(one)), np.finfo(float).tiny) for one in (x, y)))
+            texts = [str(label) for label in first.levels]
+            for k in apart(ax, x, y, texts, np.argsort(-outer, kind="stable"), SMALL):
+                ax.annotate(texts[k], (x[k], y[k]), (3, 3), textcoords="offset points", fontsize=SMALL, color=GREY)
     zero(ax)
     ax.axvline(0, color="0.15", lw=0.8, ls="--", zorder=1)
     ax.set(xlabel=first.effect, ylabel=second.effect)

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 #: inches of a character at matplotlib's default size, as wide as labels have on average
 CHARACTER = 0.075
 #: sizes of text by name, relative to the default
@@ -62,3 +64,33 @@ def columns_of_key(figure: Any, texts: Sequence[str], most: int) -> int:
     each = (max(map(len, texts)) + 5) * CHARACTER * SIZES["small"]
     inches = figure.get_window_extent().width / figure.dpi
     return max(1, min(most, len(texts), int(inches / each)))
+
+
+def apart(ax: Any, x: np.ndarray, y: np.ndarray, texts: Sequence[str], first: np.ndarray, points: float) -> list[int]:
+    """Which texts beside points of a picture have room: one after another, those that would cover an earlier are left
+    out.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        With the points, so that its limits are known.
+    x, y : (k,) arrays
+    texts : sequence of k str
+    first : (k,) int array
+        In which order they are placed.
+    points : float
+        Size of the font.
+    """
+    dot = ax.figure.dpi / 72
+    ax.autoscale_view()
+    at = ax.transData.transform(np.column_stack([x, y]))
+    wide = np.array([0.62 * len(text) * points * dot for text in texts])
+    shown: list[int] = []
+    for k in first.tolist():
+        gap = np.abs(at[shown] - at[k])
+        room = np.column_stack(
+            [np.where(at[shown, 0] < at[k, 0], wide[shown], wide[k]), np.full(len(shown), points * dot)]
+        )
+        if not (gap < room).all(axis=1).any():
+            shown.append(k)
+    return sorted(shown)
