@@ -20,13 +20,14 @@ RHO = 2e-4
 
 
 def study(spread: float = 1.5) -> pd.DataFrame:
-    rng = np.random.default_rng(4)
-    data = pd.DataFrame({"id": np.repeat(np.arange(10), 4), "t": np.tile(np.arange(4), 10)})
-    data["site"], data["x"] = data["id"] % 4, rng.normal(size=40)
-    data["w"] = rng.uniform(0.5, 2.0, 40)
-    own = spread * rng.normal(size=10)[data["id"]] + rng.normal(size=4)[data["site"]]
-    data["y"] = 3 + 0.4 * data["x"] + own + rng.normal(size=40)
+    rng = np.random.default_rng(12)
+    data = pd.DataFrame({"id": np.repeat(np.arange(6), 4), "t": np.tile(np.arange(4), 6)})
+    data["site"], data["x"] = data["id"] % 3, rng.normal(size=24)
+    data["w"] = rng.uniform(0.5, 2.0, 24)
+    own = spread * rng.normal(size=6)[data["id"]] + rng.normal(size=3)[data["site"]]
+    data["y"] = 3 + 0.4 * data["x"] + own + rng.normal(size=24)
     return data.sample(frac=1, random_state=2)
+
 
 
 MODELS = {
@@ -38,7 +39,7 @@ MODELS = {
     ),
     "variance function": lambda: henderson.lmer("y ~ x + (1 | id)", study(), residual="exp(t)"),
     "no variance of sites": lambda: henderson.lmer(
-        "y ~ x + (1 | site)", study().assign(site=np.arange(40) % 7), residual="cs(t | id)"
+        "y ~ x + (1 | site)", study().assign(site=np.arange(24) % 7), residual="cs(t | id)"
     ),
 }
 

@@ -80,11 +80,11 @@ def test_the_model_of_the_hessian_is_right_on_average(data):
 
 
 def test_many_crossed_effects(tmp_path):
-    """As many rows and effects as a sparse fit has, where no dense matrix of them is made."""
+    """More rows than depend on each other in blocks (4,000) and more effects than are dense (3,000)."""
     rng = np.random.default_rng(1)
-    s, d = rng.integers(2500, size=12000), rng.integers(1500, size=12000)
-    y = 3 + 0.5 * rng.normal(size=2500)[s] + 0.6 * rng.normal(size=1500)[d] + rng.normal(size=12000)
-    table = pd.DataFrame({"y": y, "s": s, "d": d, "x": rng.normal(size=12000)})
+    s, d = rng.integers(1900, size=7000), rng.integers(1200, size=7000)
+    y = 3 + 0.5 * rng.normal(size=1900)[s] + 0.6 * rng.normal(size=1200)[d] + rng.normal(size=7000)
+    table = pd.DataFrame({"y": y, "s": s, "d": d, "x": rng.normal(size=7000)})
     free = lmer("y ~ x + (1 | s) + (1 | d)", table)
     held = lmer("y ~ x + (1 | s) + (1 | d)", table, fix={"s": float(free.varcorr["vcov"].iloc[0])})
     assert held.converged
