@@ -29,7 +29,6 @@ def study(spread: float = 1.5) -> pd.DataFrame:
     return data.sample(frac=1, random_state=2)
 
 
-
 MODELS = {
     "a variance held": lambda: henderson.lmer("y ~ x + (1 | id)", study(), residual="ar1(t | id)", fix={"id": 2.0}),
     "ar1 and patients": lambda: henderson.lmer("y ~ x + (1 | id)", study(), residual="ar1(t | id)"),

@@ -41,8 +41,8 @@ from henderson.design.residual_term import residual_term
 from henderson.design.structured_effects import structured_effects
 from henderson.design.variance_components import ComponentSpec, component
 from henderson.errors import DataError, FormulaError
-from henderson.formula.bars import parse
-from henderson.formula.coding import make_part
+from henderson.formula.bars import Bar, parse
+from henderson.formula.coding import Part, make_part
 from henderson.formula.environment import Env, Environment, capture, environment
 from henderson.formula.evaluate import FactorSpec, Values, is_plain, learn
 from henderson.formula.plan import Plan, make_plan, shown_name, with_diagonal_bars
@@ -180,6 +180,10 @@ def design_from_formula(
     return design, made
 
 
+#: a random term, its rows, and what replays it
+_Made = tuple[RandomTerm, TermRows, RandomSpec | ComponentSpec | KnownSpec | MembershipSpec]
+
+
 @dataclass(frozen=True)
 class _Source:
     """What factors are learned from.
@@ -292,11 +296,9 @@ def _assemble(
         checks.check_levels(fixed)
     weights = weights_of(plan, factors, values, columns, rows)
     groups = Groups(columns)
-    terms: list[RandomTerm] = []
-    loads: list[TermRows] = []
-    random: list[RandomSpec | ComponentSpec | KnownSpec | MembershipSpec] = []
     several = any(bar.name in related and len(make_part(own, factors).names) > 1 for bar, own in plan.bars)
     related = replace(related, wide=several)
+    random: list[_Made] = []
     for bar, own in plan.bars:
         part = make_part(own, factors)
         if not part.names:
@@ -304,34 +306,18 @@ def _assemble(
         varying = varying_columns(part, values, X, fixed, rows)
         if bar.members is not None:
             refuse_relmat(related, bar.name)
-            membership, own_rows, its_spec = membership_term(bar, part, varying, columns)
-            terms.append(membership)
-            loads.append(own_rows)
-            random.append(its_spec)
-            continue
-        if bar.name in related:
-            related_term, own_rows, known_spec = known_term(
-                bar, part, varying, columns, related, weights, columns_in_data(plan, bar)
-            )
-            terms.append(related_term)
-            loads.append(own_rows)
-            random.append(known_spec)
-            continue
-        codes, levels = groups[bar.group]
-        structure, part = structured_effects(bar, part, columns)
-        terms.append(random_term(bar.name, bar.label, levels, part.names, structure))
-        loads.append(TermRows(codes, varying))
-        random.append(RandomSpec(columns_in_data(plan, bar), part, terms[-1].levels, groups.crossings.get(bar.group)))
+            random.append(membership_term(bar, part, varying, columns))
+        elif bar.name in related:
+            in_data = columns_in_data(plan, bar)
+            random.append(known_term(bar, part, varying, columns, related, weights, in_data))
+        else:
+            random.append(_plain_term(plan, bar, part, varying, columns, groups))
     own_groups = groups[plan.groups.group] if plan.groups else None
     for name, component_terms in plan.components:
         assert plan.groups is not None
         assert own_groups is not None
-        term, own_rows, spec = component(
-            name, plan.groups.name, component_terms, columns, own_groups, env, (plan.groups_column or "",)
-        )
-        terms.append(term)
-        loads.append(own_rows)
-        random.append(spec)
+        in_data = (plan.groups_column or "",)
+        random.append(component(name, plan.groups.name, component_terms, columns, own_groups, env, in_data))
     offset = offset_of(plan, factors, values, columns, rows)
     series = None
     if plan.residual is not None:
@@ -342,11 +328,13 @@ def _assemble(
         series = residual_term(plan.residual, columns, numbers, factors, groups, n)
     found, codes_of = fixed_terms(fixed, values, columns, offset, offset_variables(plan, factors))
     places = [(name, fixed.place_of(name)) for name in fixed.variables]
-    specs = specs_of(plan, fixed, random, factors, env, None if own_groups is None else own_groups[1], found)
+    specs = specs_of(
+        plan, fixed, [spec for _, _, spec in random], factors, env, None if own_groups is None else own_groups[1], found
+    )
     if series is not None:
         specs = replace(specs, residual=series.spec)
     design = Design(
-        tuple(terms),
+        tuple(term for term, _, _ in random),
         fixed.names,
         shown(plan.response),
         n,
@@ -358,7 +346,7 @@ def _assemble(
     made = Rows(
         y,
         X,
-        tuple(loads),
+        tuple(own for _, own, _ in random),
         weights,
         offset,
         columns={name: X[:, at] if at is not None else columns[name] for name, at in places if name not in codes_of},
@@ -367,3 +355,14 @@ def _assemble(
         residual=None if series is None else series.rows,
     )
     return design, made
+
+
+def _plain_term(
+    plan: Plan, bar: Bar, part: Part, varying: np.ndarray, columns: dict[str, Array], groups: Groups
+) -> _Made:
+    """A bar whose levels are independent."""
+    codes, levels = groups[bar.group]
+    structure, part = structured_effects(bar, part, columns)
+    term = random_term(bar.name, bar.label, levels, part.names, structure)
+    spec = RandomSpec(columns_in_data(plan, bar), part, term.levels, groups.crossings.get(bar.group))
+    return term, TermRows(codes, varying), spec

@@ -88,8 +88,51 @@ def make_plan(
     residual : ParsedResidual, optional
     """
     groups, weights, offset = table.named(groups), table.named(weights), table.named(offset)
-    bars, given = list(parsed.bars), {}
-    own = groups_column = None
+    _check_texts(re_formula, vc_formula)
+    given: dict[str, Array] = {}
+    own, groups_column = (None, None) if groups is None else _bar_of_groups(groups, table, given)
+    bars = _all_bars(parsed, own, re_formula, vc_formula)
+    if not bars and not vc_formula and residual is None:
+        hint = f"; the words before a bar are {', '.join(KINDS)}" if "|" in parsed.fixed else ""
+        raise FormulaError(
+            f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given{hint}"
+        )
+    fixed = written_terms(_without_dot(parsed, table, bars, own))
+    with_terms = tuple((bar, _varying(bar, table)) for bar in label_bars(bars))
+    components = tuple((name, written_terms(_right_side(text))) for name, text in sorted((vc_formula or {}).items()))
+    roles = _roles(weights, offset, table, given)
+    offsets = list(parsed.offsets)
+    if roles.get("offset", "") not in {"", *given}:
+        offsets.append(roles.pop("offset"))
+    sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
+    exprs = [parsed.response, *offsets, *(expr for terms in sums for term in terms for expr in term)]
+    weight = [roles["weights"]] if roles.get("weights", "") not in {"", *given} else []
+    in_bars = [name for bar in [*bars, *([own] if own else [])] for name in _names_in(bar) if name not in given]
+    in_residual = ((), ()) if residual is None else (residual.columns, residual.numbers)
+    everywhere = (exprs, map(backticked, in_bars), weight, map(backticked, in_residual[0]), in_residual[1])
+    used = [{expr: variables_of(expr, table, env) for expr in some} for some in everywhere]
+    if residual is not None:
+        _check_fitted(residual, table)
+    return Plan(
+        parsed.response,
+        fixed,
+        with_terms,
+        components,
+        tuple(offsets),
+        own,
+        tuple(dict.fromkeys(name for some in used for names in some.values() for name in names)),
+        used[0] | used[2] | used[4],
+        given,
+        roles.get("weights"),
+        roles.get("offset"),
+        groups_column,
+        None if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
+        None if isinstance(weights, str) else _name_in_new_data(weights, given.get(GIVEN.format("weights")), table),
+        residual,
+    )
+
+
+def _check_texts(re_formula: Any, vc_formula: Any) -> None:
     if vc_formula is not None and not isinstance(vc_formula, Mapping):
         raise FormulaError(
             f"vc_formula must be a dict of names and formulas, such as {{'name': {str(vc_formula)!r}}}, "
@@ -102,34 +145,44 @@ def make_plan(
             )
     if re_formula is not None and not isinstance(re_formula, str):
         raise FormulaError(f"re_formula must be text such as '~ x', not {type(re_formula).__name__}")
-    if groups is not None:
-        groups = one_grouping(groups)
-        name = _group_column(groups, table) if isinstance(groups, str) else "Group"
-        key = name if isinstance(groups, str) else GIVEN.format("groups")
-        if key != name:
-            given[key] = aligned(groups, table.index, "groups", labelled=table.labelled)
-        groups_column = name if key == name else _name_in_new_data(groups, given[key], table)
-        own = Bar("1", (key,), name, label=name)
-        if re_formula is not None:
-            bars.append(replace(own, columns=with_intercept(_right_side(re_formula))))
-        elif not vc_formula and not bars:
-            bars.append(own)
-        elif not vc_formula and all((name,) != bar.group for bar in bars):
-            raise FormulaError(
-                f"groups={name!r} has no part in {parsed.text!r}, which has bars: write (1 | {name}) there, or give "
-                "re_formula or vc_formula"
-            )
-    elif re_formula is not None or vc_formula:
-        raise FormulaError("re_formula and vc_formula need groups")
-    if not bars and not vc_formula and residual is None:
-        hint = f"; the words before a bar are {', '.join(KINDS)}" if "|" in parsed.fixed else ""
+
+
+def _bar_of_groups(groups: Any, table: Table, given: dict[str, Array]) -> tuple[Bar, str | None]:
+    """The bar (1 | groups), and the column that holds the groups in new data; an array comes to those `given`."""
+    groups = one_grouping(groups)
+    if isinstance(groups, str):
+        name = key = _group_column(groups, table)
+        column: str | None = name
+    else:
+        name, key = "Group", GIVEN.format("groups")
+        given[key] = aligned(groups, table.index, "groups", labelled=table.labelled)
+        column = _name_in_new_data(groups, given[key], table)
+    return Bar("1", (key,), name, label=name), column
+
+
+def _all_bars(
+    parsed: ParsedFormula, own: Bar | None, re_formula: str | None, vc_formula: Mapping[str, str] | None
+) -> list[Bar]:
+    """The formula's bars and that of the groups, which need a part: in a bar, `re_formula` or `vc_formula`."""
+    bars = list(parsed.bars)
+    if own is None:
+        if re_formula is not None or vc_formula:
+            raise FormulaError("re_formula and vc_formula need groups")
+        return bars
+    if re_formula is not None:
+        return [*bars, replace(own, columns=with_intercept(_right_side(re_formula)))]
+    if not vc_formula and not bars:
+        return [own]
+    if not vc_formula and all((own.name,) != bar.group for bar in bars):
         raise FormulaError(
-            f"no random effects: {parsed.text!r} has no term such as (1 | g), and groups is not given{hint}"
+            f"groups={own.name!r} has no part in {parsed.text!r}, which has bars: write (1 | {own.name}) there, or "
+            "give re_formula or vc_formula"
         )
-    fixed = written_terms(_without_dot(parsed, table, bars, own))
-    with_terms = tuple((bar, _varying(bar, table)) for bar in label_bars(bars))
-    components = tuple((name, written_terms(_right_side(text))) for name, text in sorted((vc_formula or {}).items()))
-    sums = [fixed, *(terms for _, terms in with_terms), *(terms for _, terms in components)]
+    return bars
+
+
+def _roles(weights: Any, offset: Any, table: Table, given: dict[str, Array]) -> dict[str, str]:
+    """What weights and offset, where there are such, are called; arrays come to those `given`."""
     roles: dict[str, str] = {}
     for role, values in (("weights", weights), ("offset", offset)):
         if isinstance(values, str):
@@ -137,47 +190,20 @@ def make_plan(
         elif values is not None:
             roles[role] = GIVEN.format(role)
             given[roles[role]] = aligned(values, table.index, role, labelled=table.labelled)
-    offsets = list(parsed.offsets)
-    if roles.get("offset", "") not in {"", *given}:
-        offsets.append(roles.pop("offset"))
-    exprs = [parsed.response, *offsets, *(expr for terms in sums for term in terms for expr in term)]
-    uses = {expr: variables_of(expr, table, env) for expr in dict.fromkeys(exprs)}
-    variables = [name for own_names in uses.values() for name in own_names]
-    for bar in [*bars, *([own] if own else [])]:
-        for name in (*bar.group, *(() if bar.members is None else bar.members.weights)):
-            if name not in given:
-                variables += variables_of(backticked(name), table, env)
-    if roles.get("weights", "") not in {"", *given}:
-        uses[roles["weights"]] = variables_of(roles["weights"], table, env)
-        variables += uses[roles["weights"]]
-    if residual is not None:
-        for name in residual.columns:
-            variables += variables_of(backticked(name), table, env)
-        for expr in residual.numbers:
-            uses[expr] = variables_of(expr, table, env)
-            variables += uses[expr]
-        if FITTED in table and any(own.covariate == FITTED for own in residual.variance):
-            raise FormulaError(
-                f"{residual.label}: {FITTED} stands for the fitted values, and the data have a column of that name: "
-                f"write `{FITTED}`, in backticks, for the column, or leave it out of the data"
-            )
-    return Plan(
-        parsed.response,
-        fixed,
-        with_terms,
-        components,
-        tuple(offsets),
-        own,
-        tuple(dict.fromkeys(variables)),
-        uses,
-        given,
-        roles.get("weights"),
-        roles.get("offset"),
-        groups_column,
-        None if isinstance(offset, str) else _name_in_new_data(offset, given.get(GIVEN.format("offset")), table),
-        None if isinstance(weights, str) else _name_in_new_data(weights, given.get(GIVEN.format("weights")), table),
-        residual,
-    )
+    return roles
+
+
+def _names_in(bar: Bar) -> tuple[str, ...]:
+    """Columns of a bar's groups."""
+    return bar.group if bar.members is None else (*bar.group, *bar.members.weights)
+
+
+def _check_fitted(residual: ParsedResidual, table: Table) -> None:
+    if FITTED in table and any(own.covariate == FITTED for own in residual.variance):
+        raise FormulaError(
+            f"{residual.label}: {FITTED} stands for the fitted values, and the data have a column of that name: "
+            f"write `{FITTED}`, in backticks, for the column, or leave it out of the data"
+        )
 
 
 def with_diagonal_bars(plan: Plan, is_factor: Callable[[str], bool]) -> Plan:

@@ -1,7 +1,7 @@
 """`table`: models side by side, as a paper prints them.
 
 One column a model. Rows: fixed effects with their interval or standard error, standard deviations and correlations of
-the random effects, ICC and R², sample sizes by level, and the criteria. Cells are text (`paper_grid`); Markdown, LaTeX
+the random effects, ICC and R², sample sizes by level, and the criteria. Cells are text (`paper_table`); Markdown, LaTeX
 and plain HTML are written from them here, HTML by great_tables where it is installed.
 """
 

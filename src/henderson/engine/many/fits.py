@@ -22,7 +22,7 @@ from henderson.engine.many.components import Components
 from henderson.engine.many.coordinates import chain, descent_off_boundary
 from henderson.engine.many.elsewhere import Elsewhere, among, lower_elsewhere
 from henderson.engine.many.pieces import OtherRows, Pieces, Responses, pieces
-from henderson.numerics.newton import minimize_batch, minimize_nearby
+from henderson.numerics.newton import Evaluate, minimize_batch, minimize_nearby
 
 FloatArray = np.ndarray
 
@@ -37,6 +37,8 @@ LEAST_START = 0.05
 NEARLY_SINGULAR = 1e-2
 #: relative standard deviations below this are rounding errors of zero, in that basis
 ROUNDING = 1e-4
+#: times that a member may gain a rank
+RANKS = 5
 
 
 @dataclass(frozen=True)
@@ -117,36 +119,36 @@ def fit_batch(
     """
     layout = parts.layout
     batch = responses.batch if resampled is None else len(resampled.yy)
-    nu = np.broadcast_to((parts.n if n_rows is None else n_rows) - (parts.p if reml else 0), (batch,)).astype(float)
+    lost = parts.p if reml else 0
+    nu = np.broadcast_to((parts.n if n_rows is None else n_rows) - lost, (batch,)).astype(float)
     directions = layout.root_directions(np.zeros(layout.n_theta))[..., None]
 
     def at(root: FloatArray, members: np.ndarray, curvature: bool = True) -> Pieces:
         drawn = None if resampled is None else resampled[members]
         return pieces(parts, responses[members], root, reml=reml, resampled=drawn, curvature=curvature)
 
+    def in_g(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return profiled(at(layout.lam(x), members), nu[members])
+
     def evaluate(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        root = layout.lam(x)
-        value, d_g, dd_g = profiled(at(root, members), nu[members])
-        gradient, hessian, _ = chain(layout, root, directions, d_g, dd_g)
-        return value, gradient, hessian
+        value, d_g, dd_g = in_g(x, members)
+        return value, *chain(layout, layout.lam(x), directions, d_g, dd_g)[:2]
 
     def slope(x: FloatArray, members: np.ndarray) -> tuple[FloatArray, FloatArray]:
         root = layout.lam(x)
         value, d_g, dd_g = profiled(at(root, members, curvature=False), nu[members])
         return value, chain(layout, np.broadcast_to(root, (*root.shape[:2], len(members))), directions, d_g, dd_g)[0]
 
+    # 1. from the start
     inverse_basis = linalg.inv(parts.basis)
     first = _start(layout, inverse_basis @ start @ inverse_basis.T)[:, None]
     x, value, converged, evaluations = np.repeat(first, batch, 1), np.zeros(batch), np.zeros(batch, bool), 0
     if near:
-        root = layout.lam(first)
-        own_curvature = any(shape.is_large for shape in parts.shapes)  # it costs less than a step more
-        if own_curvature:
+        if own_curvature := any(shape.is_large for shape in parts.shapes):  # it costs less than a step more
             own = evaluate(first, np.arange(batch))
         else:
-            _, d_g, dd_g = profiled(
-                pieces(parts, responses, root, reml=reml), float(parts.n - (parts.p if reml else 0))
-            )
+            root = layout.lam(first)
+            _, d_g, dd_g = profiled(pieces(parts, responses, root, reml=reml), float(parts.n - lost))
             own = (*slope(first, np.arange(batch)), chain(layout, root, directions, d_g, dd_g)[1])
         found = minimize_nearby(slope, first, *own, tol=FINE_OWN if own_curvature else FINE)
         x, value, converged, evaluations = found.x, found.value, found.converged, found.evaluations
@@ -155,26 +157,11 @@ def fit_batch(
         found = minimize_batch(among(evaluate, rest), np.repeat(first, len(rest), 1), trust=True)
         x[:, rest], value[rest], converged[rest] = found.x, found.value, found.converged
         evaluations += found.evaluations
+    # 2. from elsewhere, 3. off the boundary
     if elsewhere is not None:
         x, value, converged = lower_elsewhere(layout, evaluate, slope, elsewhere, x, value, converged)
-    members = np.flatnonzero(converged & _is_singular(layout, layout.lam(x)))
-    for _ in range(5):
-        if not len(members):
-            break
-        root = layout.lam(x[:, members])
-        _, d_g, dd_g = profiled(at(root, members), nu[members])
-        falling, step = descent_off_boundary(layout, d_g, dd_g, GAIN)
-        members = members[falling]
-        if not len(members):
-            break
-        cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
-        again = np.column_stack([layout.theta_of_cov(c) for c in cov.transpose(2, 0, 1)])
-        more = minimize_batch(among(evaluate, members), again)
-        lower = more.value < value[members]
-        members = members[lower]
-        x[:, members], value[members] = more.x[:, lower], more.value[lower]
-        converged[members] = more.converged[lower]
-        evaluations += more.evaluations
+    evaluations += _leave_boundary(layout, evaluate, in_g, x, value, converged)
+    # 4. in the user's units
     root = _without_rounding(layout, layout.lam(x), converged)
     final = at(root, np.arange(batch), curvature=curvature)
     value, _, _ = profiled(final, nu)
@@ -189,6 +176,32 @@ def fit_batch(
     return BatchFit(
         beta.T, cov, sigma, value + constant, converged, evaluations, to_user @ vcov @ to_user.T, root, final,
     )  # fmt: skip
+
+
+def _leave_boundary(
+    layout: Layout, evaluate: Evaluate, in_g: Evaluate, x: FloatArray, value: FloatArray, converged: np.ndarray
+) -> int:
+    """Members that ended singular go on, in place, from where a covariance has gained a rank, as long as their
+    deviance falls: evaluations that this took. `in_g` has derivatives in g where `evaluate` has them in x."""
+    members, evaluations = np.flatnonzero(converged & _is_singular(layout, layout.lam(x))), 0
+    for _ in range(RANKS):
+        if not len(members):
+            break
+        root = layout.lam(x[:, members])
+        _, d_g, dd_g = in_g(x[:, members], members)
+        falling, step = descent_off_boundary(layout, d_g, dd_g, GAIN)
+        members = members[falling]
+        if not len(members):
+            break
+        cov = np.einsum("rub,sub->rsb", root[:, :, falling], root[:, :, falling]) + step
+        again = np.column_stack([layout.theta_of_cov(c) for c in cov.transpose(2, 0, 1)])
+        more = minimize_batch(among(evaluate, members), again)
+        lower = more.value < value[members]
+        members = members[lower]
+        x[:, members], value[members] = more.x[:, lower], more.value[lower]
+        converged[members] = more.converged[lower]
+        evaluations += more.evaluations
+    return evaluations
 
 
 def _is_singular(layout: Layout, root: FloatArray) -> np.ndarray:

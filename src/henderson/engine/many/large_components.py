@@ -1,4 +1,4 @@
-"""Large components (crossed factors), one by one: steps 1 to 4 and 7 of `likelihood`.
+"""Large components (crossed factors), one by one: steps 1 to 4 and 7 of `pieces`.
 
 With C = LL', G = Z'W[X y] and
 

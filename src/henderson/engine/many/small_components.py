@@ -1,4 +1,4 @@
-"""Small components, added up by pattern: steps 1 to 4 and 7 of `likelihood`.
+"""Small components, added up by pattern: steps 1 to 4 and 7 of `pieces`.
 
 Every sum over the components of a pattern is linear in a small symmetric matrix (M, K'E_iK, …) against W, which is
 summed once. The W of the columns of X does not depend on the response: those sums are matrix products. Arrays
