@@ -51,7 +51,7 @@ def fit_without(fit: Fit, gone: np.ndarray) -> Fit:
     fit : Fit
         With its rows.
     gone : int array
-        Places of the rows that are left out.
+        Places of the rows that are left out, one or more.
 
     Returns
     -------

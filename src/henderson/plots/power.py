@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from henderson.plots.canvas import axes_for, names_are_text
+from henderson.plots.labels import set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,7 @@ def draw(frame: pd.DataFrame, factors: Sequence[str], target: float, effect: str
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel("rows" if along == "rows" else f"number of levels of {along}")
     ax.set_ylabel("power")
-    ax.set_title(effect, fontsize="medium")
+    set_title(ax, effect)
     if others:
         ax.legend(frameon=False, fontsize="small")
     return ax

@@ -61,7 +61,7 @@ def simulate_new(
     weights : str or (m,) array_like, optional
         For a fit with weights: a column, or values. By default the column or expression that the fit had.
     offset, groups, exog_re : optional
-        As for `predict_new`.
+        As for `read_targets`.
     seed : int, SeedSequence or Generator, optional
 
     Raises

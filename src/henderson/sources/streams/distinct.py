@@ -1,7 +1,8 @@
-"""The distinct rows of some columns of a source: what levels of factors are learned from.
+"""The distinct rows of some columns of a source: what levels of factors are learned from; and what columns hold.
 
-Of the values of one column of whole numbers within a range that a table of bits can have, the bits are kept; of all
-else the rows that were not seen before. Columns keep their types, categories their order.
+Of one column of whole numbers within a range that a table of bits can have, the bits are kept (`_Bits`); of all else
+the rows that were not seen before. Columns keep their types, categories their order. `Kinds` sees to it that a column
+holds the same in all parts.
 """
 
 from __future__ import annotations

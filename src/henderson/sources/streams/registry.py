@@ -23,6 +23,7 @@ STREAMS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Source]], ...] = (
     (is_dask, DaskFrame),
     (is_spark, SparkFrame),
     (is_tables, open_tables),
+    # what is a `Source` already, such as one of the user's own
     (lambda data: callable(getattr(data, "parts", None)) and callable(getattr(data, "held", None)), lambda data: data),
 )
 

@@ -1,4 +1,4 @@
-"""`Source`: rows that are read in parts, from the start as often as asked; `open_source` knows which data are one.
+"""`Source`: rows that are read in parts, from the start as often as asked; `registry` knows which data are one.
 
 A source names its columns, and gives the columns asked for as tables, one after another, each with where it is from.
 Two passes must give the same rows: files are looked at before and after (`files`), and who counts or numbers rows in
