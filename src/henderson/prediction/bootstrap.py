@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from henderson.engine.fit import Fit, refit
-from henderson.engine.many.draws import add_effects, entropy_of, stream
+from henderson.engine.many.draws import add_effects, entropy_of, fitted_effects, stream
 from henderson.engine.many.refits import NEGLIGIBLE
 from henderson.prediction.errors import JointErrors
 from henderson.prediction.loads import loads_of
@@ -47,10 +47,7 @@ def pivots(fit: Fit, targets: Targets, own: FloatArray, n: int, seed: Any) -> Fl
     with progress_bar("Bootstrap, fits", n, None) as tell:
         for k in range(n):
             rng = stream(entropy, k)
-            b = tuple(
-                rng.standard_normal((term.n_levels, len(lam))) @ (fit.sigma * lam).T
-                for term, lam in zip(fit.design.terms, fit.lam)
-            )
+            b = fitted_effects(fit, rng)
             y = (mean + sd * rng.standard_normal(rows.n))[:, None]
             for term, effects in zip(rows.terms, b):
                 add_effects(y, term, effects[:, :, None])

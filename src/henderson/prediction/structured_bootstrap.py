@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from henderson.contract.residual import ResidualRows
-from henderson.engine.many.draws import add_effects, entropy_of, stream
+from henderson.engine.many.draws import add_effects, entropy_of, fitted_effects, stream
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.fitting import refit_structured
 from henderson.engine.residual.rows import own_variances, series_roots
@@ -48,10 +48,7 @@ def structured_pivots(
     with progress_bar("Bootstrap, fits", n, None) as tell:
         for k in range(n):
             rng = stream(entropy, k)
-            b = tuple(
-                rng.standard_normal((term.n_levels, len(lam))) @ (fit.sigma * lam).T
-                for term, lam in zip(fit.design.terms, fit.lam)
-            )
+            b = fitted_effects(fit, rng)
             y = mean[:, None].copy()
             for at, low in roots:
                 y[at, 0] += np.einsum("bij,bj->bi", low, rng.standard_normal(at.shape))

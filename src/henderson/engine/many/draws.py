@@ -133,6 +133,14 @@ class TermDraw:
         return b
 
 
+def fitted_effects(fit: Fit, rng: np.random.Generator) -> tuple[FloatArray, ...]:
+    """Effects of all levels of each term, (J, q), drawn from the fitted model; levels are independent."""
+    return tuple(
+        rng.standard_normal((term.n_levels, len(lam))) @ (fit.sigma * lam).T
+        for term, lam in zip(fit.design.terms, fit.lam)
+    )
+
+
 def along_levels(relation: Relation, u: FloatArray) -> FloatArray:
     """b = Fu of independent effects (J, q, m)."""
     return relation.to_levels(u.transpose(1, 2, 0)).transpose(2, 0, 1)

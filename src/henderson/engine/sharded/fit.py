@@ -19,21 +19,22 @@ from henderson.contract.design import Design
 from henderson.design.checks import Reaction, check_contrasts
 from henderson.design.learning import FIRST, Seen, learned, peek
 from henderson.design.random_terms import RandomSpec
-from henderson.design.streamed import check_rows_of, design_of, without
+from henderson.design.streamed import Reader, check_rows_of, design_of, without
 from henderson.engine.fit import in_user_units
 from henderson.engine.fitted import Fit
 from henderson.engine.from_source import CORRECTIONS, planned, rows_bar
-from henderson.engine.sharded.building import Splitting, merged
+from henderson.engine.sharded.building import Head, Splitting, merged
 from henderson.engine.sharded.descent import one_descent
 from henderson.engine.sharded.point import ELSEWHERE, ShardedCriterion, ShardedEvaluation
 from henderson.engine.summed import SummedRows
+from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import columns_between, roots_between
 from henderson.engine.sums.one_pass import guessed, in_exact_basis
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
 from henderson.formula.environment import Env, Environment
-from henderson.formula.plan import with_diagonal_bars
+from henderson.formula.plan import Plan, with_diagonal_bars
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 from henderson.sources.streams.distinct import Kinds
@@ -110,37 +111,9 @@ def fit_sharded(
         raise DataError("subset is of a table in memory: leave rows of a source out where it is made")
     plan, names, given = planned(formula, source, weights, offset, None, None, contrasts, env, "degree")
     _check_one_factor(plan)
-    kinds = Kinds()
-    first = peek(source, plan.variables, kinds)
-    seen = replace(Seen.nothing(first, plan, names, given, kinds), groups={})
-    with rows_bar("Learning, rows", source, progress) as tell:
-        seen = reduced(source, seen.names, seen, tell) if seen.names else seen
-    shown = seen.witness(first)
-    known = learned(shown, plan, names, given)
-    check_contrasts(given, known.factors)
-    if doublevert == "diag_special":
-        plan = with_diagonal_bars(plan, lambda expr: known.factors[expr].levels is not None)
-    some = {name: column[:FIRST] for name, column in first.items()}
-    table = Table(tuple(some), n := len(next(iter(some.values()))), pd.RangeIndex(n), some.__getitem__)
-    for _ in range(CORRECTIONS):
-        split = Splitting(plan, shown, known, names, formula, int(n_shards))
-        reader = split.reader({name: some[name] for name in split.group})
-        intercept = next((s.start for term, s in zip(reader.fixed.terms, reader.fixed.slices) if not term), None)
-        if intercept is None:
-            raise FormulaError("shards= needs an intercept among the fixed effects")
-        rows = reader.read(table, "the first rows", Kinds()).rows
-        if not rows.n:
-            raise DataError(f"{source.title}: none of the first rows is complete")
-        guess = guessed(reader.design, rows, Blocks.of(reader.design.terms, ()), intercept)
-        with rows_bar("Summing, rows", source, progress) as tell:
-            head, shards = source.divide(plan.variables, replace(split, guess=guess), merged, int(n_shards), tell)
-        if missing != "drop" and head.tally.n_missing:
-            raise DataError(f"missing values in {head.tally.n_missing} rows")
-        if head.tally.is_complete:
-            break
-        shown, known = without(shown, reader, head.tally, given)
-    else:
-        raise DataError(f"{source.title} changed while it was read: its levels differ from pass to pass")
+    reader, guess, head, shards = _divided(source, plan, names, given, formula, int(n_shards), doublevert, progress)
+    if missing != "drop" and head.tally.n_missing:
+        raise DataError(f"missing values in {head.tally.n_missing} rows")
     names.forget()
     design = _of_levels(design_of(reader, head.tally), shards.total("count"))
     check_rows_of(design, head.tally, strict=True, check_identified=check_identified)
@@ -165,6 +138,48 @@ def fit_sharded(
     digest = SummedRows(design, cross, blocks, basis, totals, head.tally.sums).digest(Rowless())
     kept = {"moments": moments, "digest": digest, "residual_quantiles": None, "searched": searched}
     return replace(fit, b=Elsewhere(), _built=criterion.without_sums(), _near=None, _point=None, _kept=kept)
+
+
+def _divided(
+    source: Any,
+    plan: Plan,
+    names: Environment,
+    given: dict[str, Any],
+    formula: str,
+    n_shards: int,
+    doublevert: str,
+    progress: bool | None,
+) -> tuple[Reader, Basis, Head, Any]:
+    """The factors of the fixed part learned, then the partitions summed and divided: the reader of the rows, the basis
+    that was guessed from the first of them, the sums without the levels, and the levels' shards."""
+    kinds = Kinds()
+    first = peek(source, plan.variables, kinds)
+    seen = replace(Seen.nothing(first, plan, names, given, kinds), groups={})
+    with rows_bar("Learning, rows", source, progress) as tell:
+        seen = reduced(source, seen.names, seen, tell) if seen.names else seen
+    shown = seen.witness(first)
+    known = learned(shown, plan, names, given)
+    check_contrasts(given, known.factors)
+    if doublevert == "diag_special":
+        plan = with_diagonal_bars(plan, lambda expr: known.factors[expr].levels is not None)
+    some = {name: column[:FIRST] for name, column in first.items()}
+    table = Table(tuple(some), n := len(next(iter(some.values()))), pd.RangeIndex(n), some.__getitem__)
+    for _ in range(CORRECTIONS):
+        split = Splitting(plan, shown, known, names, formula, n_shards)
+        reader = split.reader({name: some[name] for name in split.group})
+        intercept = next((s.start for term, s in zip(reader.fixed.terms, reader.fixed.slices) if not term), None)
+        if intercept is None:
+            raise FormulaError("shards= needs an intercept among the fixed effects")
+        rows = reader.read(table, "the first rows", Kinds()).rows
+        if not rows.n:
+            raise DataError(f"{source.title}: none of the first rows is complete")
+        guess = guessed(reader.design, rows, Blocks.of(reader.design.terms, ()), intercept)
+        with rows_bar("Summing, rows", source, progress) as tell:
+            head, shards = source.divide(plan.variables, replace(split, guess=guess), merged, n_shards, tell)
+        if head.tally.is_complete:
+            return reader, guess, head, shards
+        shown, known = without(shown, reader, head.tally, given)
+    raise DataError(f"{source.title} changed while it was read: its levels differ from pass to pass")
 
 
 def _check_one_factor(plan: Any) -> None:
