@@ -109,6 +109,9 @@ Sizes: TypeAlias = Mapping[str, int | Sequence[int] | np.ndarray]
 #: a level, or its place
 Label: TypeAlias = Hashable
 
+#: several of them
+Labels: TypeAlias = Sequence[Label] | pd.Series | pd.Index | np.ndarray
+
 #: the alternative of a test; with a margin the last three
 Side: TypeAlias = Literal[
     "two-sided", "both", "!=", "less", "left", "<", "greater", "right", ">", 0, -1, 1,

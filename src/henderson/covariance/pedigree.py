@@ -22,7 +22,7 @@ import pandas as pd
 from scipy import sparse
 
 from henderson.errors import DataError
-from henderson.typing import Label
+from henderson.typing import Labels
 
 FloatArray = np.ndarray
 
@@ -146,9 +146,7 @@ class Pedigree:
         return pd.DataFrame(root @ root.T, index=self.ids, columns=self.ids)
 
 
-def pedigree(
-    id: Sequence[Label], sire: Sequence[Label], dam: Sequence[Label], *, unknown: Sequence[Label] = ()
-) -> Pedigree:
+def pedigree(id: Labels, sire: Labels, dam: Labels, *, unknown: Labels = ()) -> Pedigree:
     """A pedigree from columns, in any order.
 
     Parameters
