@@ -12,7 +12,14 @@ from henderson.inference.inference import Inference
 from henderson.means.contrasts import contrast_set, poly
 from henderson.means.emmeans import EMMeans
 from henderson.means.joint_test import joint_test, orthonormal_rows
-from henderson.means.multiplicity.adjust import ADJUSTMENTS, Family, adjusted_p, adjustment_name, suitable
+from henderson.means.multiplicity.adjust import (
+    ADJUSTMENTS,
+    Family,
+    adjusted_p,
+    adjustment_name,
+    critical_values,
+    suitable,
+)
 from henderson.means.multiplicity.max_t import MaxT
 from henderson.means.multiplicity.studentized_range import studentized_range_quantile, studentized_range_sf
 from oracle_data import load_oracle
@@ -228,3 +235,20 @@ def test_a_family_of_which_nothing_is_estimable_has_no_adjusted_numbers():
     for method in ("pairwise", "consec", "mean_chg"):
         frame = fit.emmeans("a").contrasts(method, adjust="mvt").frame
         assert frame[["estimate", "se", "lower", "upper", "p"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("side", "df", "table"),
+    [
+        (0, 10, {2: 2.57, 5: 2.99, 9: 3.24}),
+        (0, 30, {3: 2.47}),
+        (1, 10, {2: 2.15, 5: 2.56}),
+        (1, 30, {3: 2.15}),
+    ],
+)
+def test_exact_limits_against_a_control_are_dunnetts(side, df, table):
+    """Dunnett's tables (1955, 1964) of k treatments and a control of the same size, at 0.05."""
+    for k, wanted in table.items():
+        family = Family(np.full(k, wanted), np.full(k, float(df)), np.full((k, k), 0.5) + np.eye(k) / 2, k, side=side)
+        assert critical_values("mvt", family, 0.95)[0] == pytest.approx(wanted, abs=0.0055)
+        assert adjusted_p("mvt", family)[0] == pytest.approx(0.05, abs=0.0008)
