@@ -14,7 +14,7 @@ from scipy import sparse
 
 import henderson
 from henderson.engine.deletion import fit_without
-from henderson.engine.factor.front import eliminate, shrink
+from henderson.engine.factor.front import eliminate, per_effect, shrink
 from henderson.engine.factor.iterative.by_level import level_variances
 from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.factor.iterative.pairs import Pairs
@@ -84,7 +84,7 @@ class Crossed:
         own = eliminate(self.zz, np.zeros((self.q, 1, self.zz.shape[2])), front)
         M = np.einsum("kaj,kbj->abj", own.T, own.T)
         probes = Probes(count, tolerance=1e-12, slow=slow)
-        return IterativeRest(self.pairs, M, shrink(own, self.zz), rest, N_ROWS, probes)
+        return IterativeRest(self.pairs, M, shrink(own, self.zz, per_effect(self.zz)), rest, N_ROWS, probes)
 
     def dense(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S, Λ, C and W of the rest."""

@@ -14,7 +14,7 @@ from henderson.engine.fit import fit_design
 from henderson.engine.search.basins import distinct, low_points
 from henderson.engine.search.cones import _root
 from henderson.engine.search.optimize import minimize
-from henderson.engine.search.survey import Survey, spread
+from henderson.engine.search.survey import Survey
 
 #: deviance that an end may lie above the lowest known: rounding of two descents
 LOWER = 1e-6
@@ -85,7 +85,7 @@ def test_the_survey_sees_the_criterion(formula, reml):
 
 def test_where_levels_are_alike_there_is_nothing_to_survey():
     fit = lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
-    assert spread(fit.engine.criterion) == 1.0
+    assert fit.engine.criterion.system.unlike == 1.0
     assert fit.optinfo["surveyed"] == 0
 
 

@@ -30,6 +30,7 @@ from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.factor.iterative.system import IterativeSystem
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.factor.unsummed import Unsummed
+from henderson.engine.search.cones import Cone, cones
 from henderson.engine.search.moment_estimate import MomentEquations
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
@@ -39,8 +40,8 @@ from henderson.numerics import lapack, small
 from henderson.numerics.lazy import lazy
 from henderson.numerics.matrices import inner_products, turning
 
-#: effects in the rest, and in the front, from which a point that is only compared with gives up its factor
-HEAVY, MANY = 1500, 100_000
+#: of what a criterion knows, that which no response changes
+OF_DESIGN = ("moment_equations", "cones", "nu", "to_user_g")
 ONE = np.ones(1)
 #: rounding of a difference of sums, by their size; with the luck of the search, which is drawn to where it is lower
 LOST = 16 * float(np.finfo(float).eps)
@@ -78,14 +79,18 @@ class Criterion:
         other = InParts([rows], self.blocks) if columns is None else AtOnce(rows, columns)
         cross, basis = with_response(self.system.cross, self.blocks, self.basis, other)
         again = Criterion(self.system.with_response(cross), basis, self.reml)
-        if "moment_equations" in self.__dict__:
-            again.__dict__["moment_equations"] = self.moment_equations
+        again.__dict__.update({name: self.__dict__[name] for name in OF_DESIGN if name in self.__dict__})
         return again
 
     @lazy
     def moment_equations(self) -> MomentEquations | None:
-        """For a guess at the variances; the same for every response."""
+        """For a guess at the variances."""
         return MomentEquations.of(self.blocks, self.system.cross, reml=self.reml)
+
+    @lazy
+    def cones(self) -> list[Cone]:
+        """The model's covariances, for an average level."""
+        return cones(self.blocks)
 
     @property
     def has_sums(self) -> bool:
@@ -242,10 +247,7 @@ class Evaluation:
 
     def lighten(self) -> None:
         """Let go of what takes memory; it is computed again should anybody ask."""
-        blocks = self.criterion.blocks
-        if self.criterion.system.rest == "iterative":  # has no large matrices, and would begin anew
-            return
-        if blocks.n_rest > HEAVY or sum(block.size for block in blocks.blocks) > MANY:
+        if self.criterion.system.is_heavy:
             for name in ("factor", "scores", "ze"):
                 self.__dict__.pop(name, None)
 
@@ -281,23 +283,36 @@ class Evaluation:
     @lazy
     def ze(self) -> list[np.ndarray]:
         """Z_j'e of every block, (q, J)."""
-        if self.factor.by_slices:
+        if self.criterion.system.has_one_factor:
             return [by_slices.along(self.factor.D, self.criterion.system.cross.zx, self._v)]
         return [self._v @ score for score in self.scores]
+
+    @lazy
+    def _levels(self) -> by_slices.Second | None:
+        """Of a model of one factor all that derivatives need, summed over levels; None of others."""
+        system = self.criterion.system
+        if not system.has_one_factor:
+            return None
+        return by_slices.second(self.factor.D, system.cross.zz, system.cross.zx, self._v, self._weights)
 
     @property
     def score_squares(self) -> list[np.ndarray]:
         """Σ_j (Z_j'e)(Z_j'e)' of every block, (q, q)."""
-        return [ze @ ze.T for ze in self.ze]
+        return [ze @ ze.T for ze in self.ze] if self._levels is None else [self._levels.ee]
+
+    @property
+    def totals(self) -> list[np.ndarray]:
+        """Σ_j Z_j'V⁻¹Z_j of every block, (q, q)."""
+        return self.factor.traces[1] if self._levels is None else [self._levels.b]
 
     @lazy
     def _derivatives(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """N_kλ_k and N_k of every block."""
+        if self._levels is not None:
+            own = self._levels.certificate
+            return [own @ self.lam[0]], [own]
         Q = self._weights
-        if self.factor.by_slices:
-            squares = [by_slices.square(self.factor.D, self.criterion.system.cross.zx, Q)]
-        else:
-            squares = [small.outer_sum(np.matmul(Q, G), G) for G in self.scores]
+        squares = [small.outer_sum(np.matmul(Q, G), G) for G in self.scores]
         products, N = [], []
         for first, second, lam, M in zip(*self.factor.traces, self.lam, squares):
             products.append(first - M @ lam)
@@ -317,6 +332,11 @@ class Evaluation:
         for block, product, N in zip(blocks.blocks, *self._derivatives):
             out[block.parameters] = 2.0 * block.layout.pull_back(self.theta[block.parameters], product, N)
         return out
+
+    @lazy
+    def singular(self) -> list[bool]:
+        """Which blocks have a term that is on its boundary, or nearly."""
+        return self.criterion.blocks.singular(self.lam)
 
     @property
     def certificate(self) -> list[np.ndarray]:
@@ -347,26 +367,21 @@ class Evaluation:
             linear[place] = inner_products(along, square)
             turned.append(along)
         quadratic, wx = self._forms(turned, places, len(linear))
-        quadratic -= wx @ self.phi @ wx.T
-        return self._profiled(quadratic, linear)
+        return self._profiled(quadratic - wx @ self.phi @ wx.T, linear)
 
     def _forms(
         self, directions: list[np.ndarray], places: list[np.ndarray], width: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """h'Z'V⁻¹Zh (k, k) and h'Z'V⁻¹X (k, p) for h = directions times the scores Z_j'e."""
-        p, cross = len(self.beta), self.criterion.system.cross
-        if self.factor.by_slices:
-            (along,), (ze,) = directions, self.ze
-            return by_slices.forms(self.factor.D, cross.zz, cross.zx[:, :p], along, ze)
+        if self._levels is not None:
+            return self._levels.forms(directions[0])
         blocks = self.criterion.blocks.blocks
         parts = [  # (q, k_k, J) each
             block.of_levels(np.matmul(along.transpose(1, 0, 2), ze))
             for block, along, ze in zip(blocks, directions, self.ze)
         ]
         front, rest = self.criterion.blocks.join(parts, places, width)
-        zvc_front, zvc_rest = self.factor.zvc
-        quadratic, linear = self.factor.bilinear(front, rest), small.gram(front, zvc_front[:, :p])
-        return quadratic, linear + rest.T @ zvc_rest[:, :p] if len(rest) else linear
+        return self.factor.bilinear(front, rest), self.factor.linear(front, rest)
 
     @lazy
     def hessian_model(self) -> np.ndarray:

@@ -22,6 +22,7 @@ import numpy as np
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.errors import DataError
 
+EPS = float(np.finfo(float).eps)
 #: relative error of r², by rounding, from which it is no number to be shown
 LOST = 1e-4
 #: two sizes of all effects that are far out, and what r² at the second is of that at the first, at the most, where
@@ -41,7 +42,7 @@ LARGER, RISE = 3.0, 1e-6
 def is_saturated(criterion: Criterion) -> bool:
     """Whether the effects, fixed and random, explain every row at any response."""
     cross, blocks = criterion.system.cross, criterion.blocks
-    if cross.p + sum(block.size for block in blocks.blocks) < cross.n or criterion.system.rest == "iterative":
+    if cross.p + blocks.n_effects < cross.n or criterion.system.rest == "iterative":
         return False
     lam = blocks.lam(blocks.theta([np.eye(block.q) for block in blocks.blocks]))
     return _falls(*(_at(criterion, lam, t) for t in (NEAR, FAR)))
@@ -102,7 +103,7 @@ def far_starts(criterion: Criterion, point: Evaluation) -> list[np.ndarray]:
     """θ from which a descent of a small saturated model goes to where nothing is left to the residual, if that is
     lower than an end that was found."""
     blocks = criterion.blocks
-    if sum(block.size for block in blocks.blocks) > SMALL or not is_saturated(criterion):
+    if blocks.n_effects > SMALL or not is_saturated(criterion):
         return []
     size = np.sqrt(NEAR)
     return [size * point.theta, blocks.theta([size * np.eye(block.q) for block in blocks.blocks])]
@@ -121,7 +122,7 @@ def _at(criterion: Criterion, lam: list[np.ndarray], size: float) -> Evaluation:
 
 
 def _rounding(criterion: Criterion) -> float:
-    return float(np.finfo(float).eps * criterion.system.cross.xy[-1, -1])
+    return float(EPS * criterion.system.cross.xy[-1, -1])
 
 
 def _falls(near: Evaluation, far: Evaluation) -> bool:
@@ -136,7 +137,7 @@ def _parts(criterion: Criterion) -> Iterator[np.ndarray]:
     effects in the place of all."""
     blocks = criterion.blocks
     yield blocks.theta([np.eye(block.q) for block in blocks.blocks])
-    if sum(block.size for block in blocks.blocks) > SMALL or not all(block.layout.linear for block in blocks.blocks):
+    if blocks.n_effects > SMALL or not all(block.layout.linear for block in blocks.blocks):
         return
     width = sum(block.q for block in blocks.blocks)
     ends = np.cumsum([block.q for block in blocks.blocks])[:-1]

@@ -73,7 +73,7 @@ def solve_lower(low: FloatArray, rhs: FloatArray) -> FloatArray:
 
 def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     """a b level by level: (q, k, J) × (k, m, J) → (q, m, J)."""
-    return np.asarray(np.einsum("abj,bmj->amj", a, b))
+    return a * b if len(b) == 1 else np.asarray(np.einsum("abj,bmj->amj", a, b))
 
 
 def quadratic(d: FloatArray, a: FloatArray, h: FloatArray) -> FloatArray:

@@ -77,8 +77,13 @@ def other_columns(front: Front, zx: np.ndarray, *, keep: bool = True) -> Front:
     return replace(front, Y=Y, yy=yy)
 
 
-def shrink(front: Front, zz: np.ndarray, *, in_place: bool = False) -> np.ndarray:
-    """D_j = (I + A_jG)⁻¹ for every level, (q, q, J); `in_place` of T.
+def per_effect(zz: np.ndarray) -> float:
+    """Average diagonal element of Z_j'Z_j."""
+    return float(small.diagonals(zz).mean()) if zz.size else 0.0
+
+
+def shrink(front: Front, zz: np.ndarray, per_level: float, *, in_place: bool = False) -> np.ndarray:
+    """D_j = (I + A_jG)⁻¹ for every level, (q, q, J), `per_level` as `per_effect` has it; `in_place` of T.
 
     λ⁻ᵀC⁻¹λ' = λ⁻ᵀL⁻ᵀT loses nothing when C is large; I − A T'T needs no inverse of λ. Here L⁻ᵀ = T λ⁻ᵀ transposed.
     """
@@ -87,7 +92,7 @@ def shrink(front: Front, zz: np.ndarray, *, in_place: bool = False) -> np.ndarra
     if q == 1:
         return (1.0 / (1.0 + lam[0, 0] ** 2 * zz[0, 0]))[None, None]
     D = T if in_place else np.empty((q, q, n_levels))
-    divide = invertible(lam, float(small.diagonals(zz).sum()) / (q * n_levels) if zz.size else 0.0)
+    divide = invertible(lam, per_level)
     inverse = lapack.inverse(lam) if divide else lam
     for part in small.slices(n_levels, 4 * q * q):
         t = T[:, :, part]

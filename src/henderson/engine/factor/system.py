@@ -32,7 +32,7 @@ import numpy as np
 
 from henderson.engine.factor.by_slices import LARGE
 from henderson.engine.factor.connected import components
-from henderson.engine.factor.front import Front, eliminate, other_columns, shrink
+from henderson.engine.factor.front import Front, eliminate, other_columns, per_effect, shrink
 from henderson.engine.factor.product import choose
 from henderson.engine.factor.rest import ExactRest, Rest
 from henderson.engine.factor.split_product import SplitProduct
@@ -41,6 +41,8 @@ from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics import small
 from henderson.numerics.lazy import lazy
 
+#: effects in the rest, and in the front, from which a factor is not kept for long
+HEAVY, MANY = 1500, 100_000
 #: squares up to which a sum is taken in extended precision
 EXTENDED = 20_000
 
@@ -79,6 +81,42 @@ class System:
         other = copy(self)
         other.cross = cross
         return other
+
+    @lazy
+    def has_one_factor(self) -> bool:
+        """Whether there is one block, whose levels are eliminated one by one."""
+        return not self.has_rest and len(self.blocks.blocks) == 1
+
+    @lazy
+    def is_heavy(self) -> bool:
+        """Whether a point that is only compared with gives up its factor; iteration has no large matrices, and would
+        begin anew."""
+        return self.rest != "iterative" and (self.blocks.n_rest > HEAVY or self.blocks.n_effects > MANY)
+
+    @lazy
+    def per_effect(self) -> float:
+        """See `front.per_effect`."""
+        return per_effect(self.cross.zz)
+
+    @lazy
+    def unlike(self) -> float:
+        """How unlike the levels of a factor are: the largest tr Z_j'Z_j by the smallest, the largest over the blocks.
+
+        Between balanced factors there is one minimum: −2ℓ is Σ ν_i (log λ_i + s_i/λ_i) over strata, convex in the
+        log λ_i, and so is the cone of the log λ_i that variances leave.
+        """
+        blocks, cross = self.blocks, self.cross
+        out, rest = 1.0, cross.rr.diagonal() if blocks.rest else np.zeros(0)
+        for k, block in enumerate(blocks.blocks):
+            if k == blocks.front:
+                sizes = small.diagonals(cross.zz).sum(axis=0)
+                if block.q > 1 and (cross.zz.max(axis=2) - cross.zz.min(axis=2)).max() > 1e-9 * sizes.max():
+                    out = max(out, 1.0 + 1e-6)
+            else:
+                start = blocks.offsets[k]
+                sizes = rest[start : start + block.size].reshape(-1, block.q).sum(axis=1)
+            out = max(out, float(sizes.max() / max(sizes.min(), 1e-300)))
+        return out
 
     def like(self, other: System) -> System:
         """The same with the probes of another system of the same effects, where it has probes."""
@@ -157,7 +195,7 @@ class Factor:
         """(I + A_jG)⁻¹ of the front, (q, q, J); of a large front without a rest it takes T's place."""
         if self.like is not None:
             return self.like.D
-        D = shrink(self.front, self.system.cross.zz, in_place=self.by_slices)
+        D = shrink(self.front, self.system.cross.zz, self.system.per_effect, in_place=self.by_slices)
         if self.by_slices:
             self.front = replace(self.front, T=np.empty((*D.shape[:2], 0)))
         return D
@@ -201,6 +239,12 @@ class Factor:
         cross = rest.T @ moved
         half = self.rest.half(moved + Sh)
         return out + cross + cross.T + rest.T @ Sh - self.rest.inner(half)
+
+    def linear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """h'Z'V⁻¹X for effects h, (k, p)."""
+        own, others = self.zvc
+        out = small.gram(front, own[:, :-1])
+        return out + rest.T @ others[:, :-1] if len(rest) else out
 
     def marginal(self, parts: list[np.ndarray]) -> list[np.ndarray]:
         """Z'V⁻¹Z times effects of every block (q, s, J).

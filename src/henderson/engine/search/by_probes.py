@@ -22,7 +22,7 @@ import numpy as np
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.rest import IterativeRest
 from henderson.engine.factor.iterative.system import IterativeSystem
-from henderson.engine.search.descent import WORTHWHILE, Certified, descend, singular_blocks
+from henderson.engine.search.descent import WORTHWHILE, Certified, descend
 from henderson.engine.search.monte_carlo import BELOW, Spread, monte_carlo
 from henderson.engine.search.start import first_point, scoring_start, widened_starts, working_theta
 
@@ -127,7 +127,7 @@ def _elsewhere(criterion: Criterion, ended: Certified, near: float, *, again: bo
     """
     blocks, point, starts = criterion.blocks, ended.optimum.point, 1
     far, before = criterion.elsewhere(), criterion.evaluations
-    singular = singular_blocks(blocks, point.lam)
+    singular = point.singular
     firsts = [far.at(theta) for theta in widened_starts(blocks, point.lam, singular)] if any(singular) else []
     if again:
         firsts.append(scoring_start(far, far.at))

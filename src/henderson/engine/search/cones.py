@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from henderson.engine.sums.blocks import Blocks
+from henderson.numerics import lapack
 
 FloatArray = np.ndarray
 
@@ -75,7 +76,7 @@ def frames(of: Sequence[Cone], theta: FloatArray) -> FloatArray:
     """∂θ/∂s of steps s whose length is that of the metric, at θ (B, k), (B, k, k); the identity outside the cones."""
     batch, k = theta.shape
     out = np.zeros((batch, k, k))
-    out[:, range(k), range(k)] = 1.0
+    out.reshape(batch, -1)[:, :: k + 1] = 1.0
     for one in of:
         if one.q == 1:
             (place,) = one.parameters
@@ -90,8 +91,10 @@ def frames(of: Sequence[Cone], theta: FloatArray) -> FloatArray:
 
 def _root(lam: FloatArray, a: float) -> FloatArray:
     """T, lower triangular with TT' = λλ' + I/a, (B, q, q); by rotations where λ is so large that the sum lost I/a."""
+    square = lam @ lam.transpose(0, 2, 1)
+    square.reshape(len(lam), -1)[:, :: lam.shape[-1] + 1] += 1.0 / a
     try:
-        return np.linalg.cholesky(lam @ lam.transpose(0, 2, 1) + np.eye(lam.shape[-1]) / a)
+        return lapack.cholesky(square[0])[None] if len(square) == 1 else np.linalg.cholesky(square)
     except np.linalg.LinAlgError:
         small = np.broadcast_to(np.eye(lam.shape[-1]) / np.sqrt(a), lam.shape)
         R = np.linalg.qr(np.concatenate([lam.transpose(0, 2, 1), small], axis=1)).R

@@ -16,14 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from henderson.engine.criterion import Criterion, Evaluation
-from henderson.engine.search.cones import cones, frames
+from henderson.engine.search.cones import frames
 from henderson.engine.search.monte_carlo import MonteCarlo
 from henderson.engine.search.optimize import TOLERANCE, Optimum, minimize
-from henderson.engine.sums.blocks import Blocks
-from henderson.numerics.matrices import singular_range
 
-#: λ's smallest singular value against its largest, below which the certificate looks at N
-NEARLY_SINGULAR = 1e-2
 #: a standard deviation (relative to the residual's, working basis) that may be an exact zero
 ROUNDING = 1e-3
 #: deviance that a negative direction must promise before it is followed
@@ -112,13 +108,12 @@ def descend(
     tolerance : float
         Predicted decrease at which the last step is taken.
     """
-    cross, n_effects = criterion.system.cross, sum(block.size for block in criterion.blocks.blocks)
+    cross, n_effects = criterion.system.cross, criterion.blocks.n_effects
     least = max(TOLERANCE, PER_ROW * cross.n)
     fine = FINE if cross.n * n_effects <= CHEAP and tolerance <= least else np.inf
-    of = cones(criterion.blocks)
 
     def frame(theta: np.ndarray) -> np.ndarray:
-        return frames(of, theta[None])[0]
+        return frames(criterion.cones, theta[None])[0]
 
     best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine, frame=frame, doubt=_doubt)
     history = best.history
@@ -161,7 +156,7 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     """Half the squared most negative eigenvalue of N over the information along its vector: what a step would gain."""
     blocks, point = criterion.blocks, optimum.point
     nothing = Certified(optimum, 0.0, 0.0, point.theta, history)
-    singular = singular_blocks(blocks, point.lam)
+    singular = point.singular
     if not any(singular):
         return nothing
     worst = (0.0, 0, np.zeros((0, 0)))
@@ -181,11 +176,3 @@ def _certify(criterion: Criterion, optimum: Optimum[Evaluation], history: tuple[
     lam = list(point.lam)
     lam[k] = blocks.blocks[k].layout.nearest(lam[k] @ lam[k].T - value / curvature * along)
     return Certified(optimum, 0.5 * value**2 / curvature, value, blocks.theta(lam), history)
-
-
-def singular_blocks(blocks: Blocks, lam: list[np.ndarray]) -> list[bool]:
-    """Which blocks have a term that is on its boundary, or nearly."""
-    return [
-        block.layout.least(one) < NEARLY_SINGULAR * max(singular_range(one)[1], 1.0)
-        for block, one in zip(blocks.blocks, lam)
-    ]

@@ -15,7 +15,7 @@ import numpy as np
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.basins import Basins, basins
 from henderson.engine.search.lows import Lows, lows
-from henderson.engine.search.survey import BUDGET, Survey, spread
+from henderson.engine.search.survey import BUDGET, Survey
 
 #: spread of a factor's levels up to which it counts as balanced, and from which a survey looks at any number of levels
 BALANCED, UNLIKE = 1.0 + 1e-7, 25.0
@@ -72,31 +72,28 @@ class Look:
     ----------
     criterion : Criterion
     unlike : float
-        See `spread`.
-    few : bool
-        Whether a factor has few levels.
+        See `System.unlike`.
     """
 
     criterion: Criterion
     unlike: float
-    few: bool
 
     @classmethod
     def of(cls, criterion: Criterion) -> Look:
         """Of a criterion."""
-        return cls(criterion, spread(criterion), _has_few_levels(criterion))
+        return cls(criterion, criterion.system.unlike)
 
     @cached_property
     def survey(self) -> Survey | None:
         """The survey, where there can be one."""
         return Survey.of(self.criterion)
 
-    @property
+    @cached_property
     def is_due(self) -> bool:
         """Whether levels are so unlike, or so few, that there may well be several minima."""
-        return self.unlike > UNLIKE or (self.unlike > BALANCED and self.few)
+        return self.unlike > UNLIKE or (self.unlike > BALANCED and _has_few_levels(self.criterion))
 
-    @property
+    @cached_property
     def on_grid(self) -> bool:
         """Whether a grid of standard deviations is all there is: no effects are correlated, or too many."""
         blocks = self.criterion.blocks
@@ -147,7 +144,7 @@ class Look:
     def is_huge(self) -> bool:
         """Whether one more descent is too much to ask for."""
         blocks = self.criterion.blocks
-        return blocks.n_rest > HUGE_REST or sum(block.size for block in blocks.blocks) > HUGE
+        return blocks.n_rest > HUGE_REST or blocks.n_effects > HUGE
 
 
 def _has_few_levels(criterion: Criterion) -> bool:

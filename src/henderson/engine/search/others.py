@@ -8,13 +8,13 @@ import numpy as np
 
 from henderson.engine.criterion import Evaluation
 from henderson.engine.search.basins import Basins
-from henderson.engine.search.cones import cones
-from henderson.engine.search.descent import NEARLY_SINGULAR, WORTHWHILE, singular_blocks
+from henderson.engine.search.descent import WORTHWHILE
 from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
 from henderson.engine.search.lows import Lows, elsewhere, roots
 from henderson.engine.search.screen import ends, is_cheap
 from henderson.engine.search.start import other_starts, shared_starts, widened_starts
 from henderson.engine.search.survey import Survey
+from henderson.engine.sums.blocks import NEARLY_SINGULAR
 
 #: effects up to which a singular model is searched from other starts too
 SEARCH_AGAIN = 500
@@ -33,7 +33,7 @@ def screened(look: Look, low: Lows | None) -> tuple[np.ndarray | None, int]:
     if low is None or look.survey is None or not is_cheap(look.survey):
         return None, 1
     blocks = look.criterion.blocks
-    singular = any(singular_blocks(blocks, blocks.lam(low.theta[0])))
+    singular = any(blocks.singular(blocks.lam(low.theta[0])))
     if not (look.is_askew or singular):
         return None, 1
     worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
@@ -79,11 +79,11 @@ def _in_other_basins(look: Look, point: Evaluation, basins: Basins | None) -> li
     they might have.
     """
     blocks = look.criterion.blocks
-    singular = singular_blocks(blocks, point.lam)
+    singular = point.singular
     out = [] if basins is None else list(zip(basins.theta, (basins.deviance - basins.error).tolist()))
     several = any(one and len(lam) > 1 for one, lam in zip(singular, point.lam))
     wide = look.unlike > UNLIKE and any(len(lam) > 2 for lam in point.lam)
-    small = sum(block.size for block in blocks.blocks) <= SEARCH_AGAIN
+    small = blocks.n_effects <= SEARCH_AGAIN
     if small and (several or (wide and look.survey is not None and is_cheap(look.survey))):
         out += [(theta, -np.inf) for theta in other_starts(blocks, look.unlike <= BALANCED)]
     if not out and any(singular) and look.is_due and not look.is_huge:
@@ -115,10 +115,10 @@ def on_the_boundary(
     own: G − ee'/(G⁻¹)ᵣᵣ, e its unit vector. Only those hardly above the end, in small models of unlike levels: a
     minimum on the boundary can be so near to one inside that a survey takes both for one."""
     blocks = look.criterion.blocks
-    if not look.is_due or sum(block.size for block in blocks.blocks) > SEARCH_AGAIN:
+    if not look.is_due or blocks.n_effects > SEARCH_AGAIN:
         return []
     theta = [point.theta]
-    for one in cones(blocks):
+    for one in look.criterion.cones:
         lam = one.lam(point.theta[None])[0]
         if one.q == 1 or np.linalg.svd(lam, compute_uv=False)[-1] < NEARLY_SINGULAR:
             continue

@@ -17,7 +17,7 @@ import numpy as np
 
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.saturated import far_starts
-from henderson.engine.search.descent import PER_ROW, Certified, descend, singular_blocks
+from henderson.engine.search.descent import PER_ROW, Certified, descend
 from henderson.engine.search.glance import glance, is_alone
 from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
@@ -76,7 +76,7 @@ def search(
     # 2.
     ended = descend(criterion, evaluate, first, tolerance=tolerance)
     # 3.
-    singular = any(singular_blocks(criterion.blocks, ended.optimum.point.lam)) or _little_is_left(ended.optimum.point)
+    singular = any(ended.optimum.point.singular) or _little_is_left(ended.optimum.point)
     if look.is_mild and not singular and look.survey is not None:
         glanced, point = glance(look.survey), ended.optimum.point
         if glanced is not None and is_alone(look.survey, glanced, point.theta, point.deviance):
@@ -105,10 +105,9 @@ def _search_related(
     else:
         first = first_point(criterion, evaluate, start)
     ended, starts = descend(criterion, evaluate, first, tolerance=tolerance), 1
-    lam = ended.optimum.point.lam
-    blocks, singular = criterion.blocks, singular_blocks(criterion.blocks, lam)
+    blocks, lam, singular = criterion.blocks, ended.optimum.point.lam, ended.optimum.point.singular
     others = widened_starts(blocks, lam, singular) if any(singular) else []
-    if sum(block.size for block in blocks.blocks) <= FEW_RELATED:
+    if blocks.n_effects <= FEW_RELATED:
         others += [blocks.theta([size * np.eye(block.q) for block in blocks.blocks]) for size in SIZES]
     for theta in others:
         least, other_first = ended.optimum.point.deviance, evaluate(theta)
@@ -122,8 +121,7 @@ def _search_related(
 def _little_is_left(point: Evaluation) -> bool:
     """Whether effects, half as many as rows at the least, took nearly all of y's variance (which is one)."""
     criterion = point.criterion
-    effects = sum(block.size for block in criterion.blocks.blocks)
-    return bool(2 * effects >= criterion.system.cross.n and point.r2 < LITTLE * criterion.nu)
+    return bool(2 * criterion.blocks.n_effects >= criterion.system.cross.n and point.r2 < LITTLE * criterion.nu)
 
 
 def _descend_elsewhere(
@@ -147,7 +145,7 @@ def _descend_elsewhere(
         others, known = lower(look.survey, point, others), []
     elif len(others) > 1:
         others = lowest(look, evaluate, others)
-    if (again or any(singular_blocks(criterion.blocks, point.lam))) and not look.is_huge:
+    if (again or any(point.singular)) and not look.is_huge:
         more = [(theta, -np.inf) for theta in restarts(criterion.blocks, point)]
         others += lowest(look, evaluate, more) if more else []
     if not look.is_huge:

@@ -57,8 +57,7 @@ def scoring_start(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluat
 
 def _is_stationary(point: Evaluation) -> bool:
     """Whether the derivatives ∂d/∂G_k are rounding of the traces and squares of which they are differences."""
-    traces = point.factor.traces[1]
-    return all(np.abs(N).max() <= STATIONARY * np.abs(own).max() for N, own in zip(point.certificate, traces))
+    return all(np.abs(N).max() <= STATIONARY * np.abs(own).max() for N, own in zip(point.certificate, point.totals))
 
 
 def scored_theta(blocks: Blocks, point: Evaluation) -> np.ndarray:
@@ -98,7 +97,7 @@ def other_starts(blocks: Blocks, balanced: bool) -> list[np.ndarray]:
     More of them in small unbalanced models, which have several minima more often and where a descent costs little.
     """
     rng = np.random.default_rng(0)
-    many = DRAWN if not balanced and sum(block.size for block in blocks.blocks) <= SMALL else 1
+    many = DRAWN if not balanced and blocks.n_effects <= SMALL else 1
     drawn = [size * rng.normal(size=blocks.n_theta) for size in DRAWN_SIZES[:many]]
     return [blocks.theta([0.2 * np.eye(block.q) for block in blocks.blocks]), *drawn]
 

@@ -206,26 +206,6 @@ class Survey:
         return self.whole.diagonal()[start : start + block.size].reshape(-1, block.q).max(axis=0)
 
 
-def spread(criterion: Criterion) -> float:
-    """How unlike the levels of a factor are: the largest tr Z_j'Z_j by the smallest, the largest over the blocks.
-
-    Between balanced factors there is one minimum: −2ℓ is Σ ν_i (log λ_i + s_i/λ_i) over strata, convex in the log λ_i,
-    and so is the cone of the log λ_i that variances leave.
-    """
-    blocks, cross = criterion.blocks, criterion.system.cross
-    out, rest = 1.0, cross.rr.diagonal() if blocks.rest else np.zeros(0)
-    for k, block in enumerate(blocks.blocks):
-        if k == blocks.front:
-            sizes = small.diagonals(cross.zz).sum(axis=0)
-            if block.q > 1 and (cross.zz.max(axis=2) - cross.zz.min(axis=2)).max() > 1e-9 * sizes.max():
-                out = max(out, 1.0 + 1e-6)
-        else:
-            start = blocks.offsets[k]
-            sizes = rest[start : start + block.size].reshape(-1, block.q).sum(axis=1)
-        out = max(out, float(sizes.max() / max(sizes.min(), 1e-300)))
-    return out
-
-
 def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Lower triangles of (G⁻¹ + A)⁻¹ of the distinct levels (B, q(q + 1)/2 a), and log|C| of all levels (B,)."""
     batch, q, _ = lam.shape

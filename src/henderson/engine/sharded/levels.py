@@ -12,25 +12,16 @@ No sum is longer than (qm)²q² numbers, m = p + 1, however many levels there ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.engine.factor import by_slices
-from henderson.engine.factor.front import eliminate, shrink
+from henderson.engine.factor.by_slices import Second, Sum, second
+from henderson.engine.factor.front import eliminate, per_effect, shrink
 from henderson.engine.sums.change import both
 from henderson.numerics import small
 
 FloatArray = np.ndarray
-
-
-class Sum:
-    """Dataclasses of sums over levels, which add field by field."""
-
-    def __add__(self, other: Sum) -> Sum:
-        """Of both."""
-        names = [field.name for field in fields(self)]  # type: ignore[arg-type]  # the subclasses are dataclasses
-        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True)
@@ -45,28 +36,6 @@ class First(Sum):
 
     log_det: float
     yy: FloatArray
-
-
-@dataclass(frozen=True)
-class Second(Sum):
-    """What the gradient and the average information need.
-
-    Attributes
-    ----------
-    b : (q, q) array
-        Σ B_j.
-    square : (q, q) array
-        Σ G_jQG_j'.
-    ee : (q, q) array
-    eeb : (q, q, q, q) array
-    eg : (q, q, m) array
-    """
-
-    b: FloatArray
-    square: FloatArray
-    ee: FloatArray
-    eeb: FloatArray
-    eg: FloatArray
 
 
 @dataclass(frozen=True)
@@ -115,22 +84,11 @@ class Levels:
 
     def _shrunk(self, lam: FloatArray) -> FloatArray:
         front = eliminate(self.zz, self.zx[:, :0], lam, keep=False)
-        return shrink(front, self.zz, in_place=True)
+        return shrink(front, self.zz, per_effect(self.zz), in_place=True)
 
     def second(self, lam: FloatArray, v: FloatArray, Q: FloatArray) -> Second:
-        """See `Second`."""
-        D = self._shrunk(lam)
-        e = by_slices.along(D, self.zx, v)
-        (q, m, n_levels) = self.zx.shape
-        b, eeb, eg = np.zeros((q, q)), np.zeros((q, q, q, q)), np.zeros((q, q, m))
-        for part in small.slices(n_levels, q * (2 * m + 2 * q + q**3)):
-            B = small.multiply(D[:, :, part], self.zz[:, :, part])
-            G = small.multiply(D[:, :, part], self.zx[:, :, part])
-            ee = (e[:, None, part] * e[:, part]).reshape(q * q, -1)
-            b += B.sum(axis=2)
-            eeb += (ee @ B.reshape(q * q, -1).T).reshape(q, q, q, q)
-            eg += (e[:, part] @ G.reshape(q * m, -1).T).reshape(q, q, m)
-        return Second(b, by_slices.square(D, self.zx, Q), e @ e.T, eeb, eg)
+        """See `by_slices.Second`."""
+        return second(self._shrunk(lam), self.zz, self.zx, v, Q)
 
     def third(self, lam: FloatArray) -> Third:
         """See `Third`."""

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.factor.by_slices import Second
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.factor.unsummed import Unsummed
 from henderson.engine.moments import Known, Moments
-from henderson.engine.sharded.levels import First, Levels, Second, Third
+from henderson.engine.sharded.levels import First, Levels, Third
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import Counts, CrossProducts
@@ -94,32 +95,9 @@ class ShardedEvaluation(Evaluation):
     criterion: ShardedCriterion
 
     @lazy
-    def _second(self) -> Second:
+    def _levels(self) -> Second:
         found: Second = self.criterion.shards.total("second", self.lam[0], self._v, self._weights)
         return found
-
-    @lazy
-    def _derivatives(self) -> tuple[list[FloatArray], list[FloatArray]]:
-        """N λ and N."""
-        b = (self._second.b + self._second.b.T) / 2
-        N = b - self._second.square
-        return [N @ self.lam[0]], [N]
-
-    @lazy
-    def score_squares(self) -> list[FloatArray]:
-        """Σ e_je_j'."""
-        return [self._second.ee]
-
-    def _forms(
-        self, directions: list[FloatArray], places: list[FloatArray], width: int
-    ) -> tuple[FloatArray, FloatArray]:
-        """h'Z'V⁻¹Zh and h'Z'V⁻¹X of h_j = E e_j."""
-        (E,), (place,) = directions, places
-        quadratic, linear = np.zeros((width, width)), np.zeros((width, len(self.beta)))
-        eeb, eg = self._second.eeb, self._second.eg
-        quadratic[np.ix_(place, place)] = np.einsum("kab,lcd,bdac->kl", E, E, eeb, optimize=True)
-        linear[place] = np.einsum("kab,bax->kx", E, eg)[:, :-1]
-        return quadratic, linear
 
     def lighten(self) -> None:
         """There is nothing to let go of."""

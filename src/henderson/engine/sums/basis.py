@@ -141,6 +141,13 @@ class Basis:
         if not residual > rounding**2:
             raise DataError(f"the fixed effects explain {y_name} exactly: no variance is left to estimate")
 
+    def with_response(self, y_mean: float, gamma: np.ndarray, y_scale: float) -> Basis:
+        """The same for another response: what was computed of X and Z stays."""
+        other = object.__new__(Basis)
+        other.__dict__.update(self.__dict__, y_mean=y_mean, gamma=gamma, y_scale=y_scale)
+        other.__dict__.pop("is_as_given", None)
+        return other
+
     @property
     def p(self) -> int:
         """Columns of X kept."""

@@ -18,9 +18,12 @@ from henderson.contract.relation import Relation
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import Layout
 from henderson.numerics.lazy import lazy
+from henderson.numerics.matrices import singular_range
 
 #: levels from which a block of the rest is put in order of frequency
 MANY = 1024
+#: λ's smallest singular value against its largest, below which it is nearly singular
+NEARLY_SINGULAR = 1e-2
 #: in place of a front's number: all blocks are the rest
 NO_FRONT = -1
 
@@ -138,6 +141,18 @@ class Blocks:
     n_rest: int
     n_theta: int
     n_g: int
+
+    @lazy
+    def n_effects(self) -> int:
+        """Random effects in all."""
+        return sum(block.size for block in self.blocks)
+
+    def singular(self, lam: Sequence[np.ndarray]) -> list[bool]:
+        """Which blocks have a term that is on its boundary, or nearly."""
+        return [
+            block.layout.least(one) < NEARLY_SINGULAR * max(singular_range(one)[1], 1.0)
+            for block, one in zip(self.blocks, lam)
+        ]
 
     @classmethod
     def of(

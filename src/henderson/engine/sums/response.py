@@ -24,6 +24,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.by_level import LevelSums
 from henderson.engine.sums.crossproducts import CrossProducts, codes_of, parts_of, sparse_columns, working_columns
 from henderson.engine.sums.gram import CHUNK
+from henderson.numerics.lapack import solve
 
 #: share of the sum of squares that a step may take away without being made again, and steps at most
 LITTLE, STEPS = 0.99, 4
@@ -77,19 +78,20 @@ def with_response(
 
 def _least_squares(cross: CrossProducts, basis: Basis, other: WithResponse) -> Basis:
     """Step 1."""
-    p, gram = basis.p, cross.xy[: basis.p, : basis.p]
+    gram = cross.xy[: basis.p, : basis.p]
     if basis.ones.any():
-        basis = replace(basis, y_mean=float(sum(rows.response.sum() for rows in other.rows)) / cross.n)
+        y_mean = float(sum(rows.response.sum() for rows in other.rows)) / cross.n
+        basis = basis.with_response(y_mean, basis.gamma, basis.y_scale)
     suspicious = False
     for _ in range(STEPS):
         xr, rr = other.products(basis)
-        delta = np.linalg.solve(gram, xr) if p else np.zeros(0)
+        delta = solve(gram, xr)
         explained = float(delta @ xr)
         left = rr - explained
         if not left > 0 or not np.isfinite(left):
             left = rr * np.finfo(float).eps
         gamma, y_scale = basis.gamma + basis.y_scale * delta, basis.y_scale * float(np.sqrt(left / cross.n))
-        basis = replace(basis, gamma=gamma, y_scale=y_scale)
+        basis = basis.with_response(basis.y_mean, gamma, y_scale)
         if explained <= LITTLE * rr:
             break
         suspicious = True

@@ -76,7 +76,7 @@ def system_of(cross: CrossProducts, blocks: Blocks, rest: str = "auto") -> Syste
     allowed = costs.factor / MUCH if costs.has_room else float("inf")
     if auto:
         allowed = min(allowed, max(SPARSE * costs.iteration, PATIENCE))
-    allowed -= CALLS + LEVEL * sum(block.size for block in blocks.blocks)
+    allowed -= CALLS + LEVEL * blocks.n_effects
     sparse = crossed_system(cross, blocks, allowed / CUBE) if allowed > 0 else None
     if sparse is not None:
         return sparse

@@ -46,7 +46,7 @@ def elimination_order(cross: CrossProducts, blocks: Blocks, most: float) -> np.n
     """An order of all levels, those of blocks without a front in their order in the rest, as `crossed_system` asks."""
     pairs = sum(one.nnz for one in cross.zr) + cross.rr.nnz / 2
     width = max(block.q for block in blocks.blocks)
-    if pairs > DENSE * width * sum(block.size for block in blocks.blocks):
+    if pairs > DENSE * width * blocks.n_effects:
         return None
     cross, blocks = without_front(cross, blocks)
     return by_rounds(level_graph(cross.rr, blocks), most / width**3)
