@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from henderson.contract.rows import Rows
 from henderson.covariance.roots import semidefinite_root
 from henderson.diagnostics.one_step import is_apart
 from henderson.diagnostics.row_sets import row_sets
+from henderson.engine.criterion import Evaluation
 from henderson.engine.deletion import criterion_without
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import Sets, fits_without
@@ -178,12 +180,19 @@ def cross_validate(
     chosen = row_sets(fit, by, "cross_validate()")
     k = min(FOLDS, chosen.sets.m) if k is None else k
     folds = _folds(chosen.sets, k, chosen.name or "rows", seed)
+    is_tied = not isinstance(fit, StructuredFit) and not is_apart(fit, folds)
+    known: dict[int, tuple[FloatArray, FloatArray]] = {}
+
+    def predict(f: int, without: Fit) -> None:
+        if not np.isnan(without.beta[fit.kept]).any():
+            known[f] = _predicted(without.at_optimum(), fit.rows[folds[f]], without.sigma)
+
     with progress_bar("Cross-validation, fits", folds.m, progress) as tell:
-        fits = fits_without(fit, folds, tell)
+        fits = fits_without(fit, folds, tell, predict if is_tied else None)
     if isinstance(fit, StructuredFit):
         error, variance = _correlated(fit, folds, fits)
     else:
-        error, variance = (_apart if is_apart(fit, folds) else _connected)(fit, folds, fits)
+        error, variance = _connected(fit, folds, fits, known) if is_tied else _apart(fit, folds, fits)
     fold = np.empty(fit.n, int)
     fold[folds.rows] = np.repeat(np.arange(folds.m), folds.sizes)
     good = np.isfinite(error)
@@ -255,21 +264,29 @@ def _correlated(fit: StructuredFit, folds: Sets, fits: Refits) -> tuple[FloatArr
     return error, variance
 
 
-def _connected(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]:
-    """Any folds: the equations are solved without each, at its own variances. Errors and variances, (n,)."""
+def _connected(
+    fit: Fit, folds: Sets, fits: Refits, known: dict[int, tuple[FloatArray, FloatArray]]
+) -> tuple[FloatArray, FloatArray]:
+    """Any folds: the equations are solved without each, at its own variances, but for those that are known. Errors and
+    variances, (n,)."""
     error, variance = np.full(fit.n, np.nan), np.full(fit.n, np.nan)
     blocks, roots = fit.criterion.blocks.blocks, fit.criterion.basis.roots
     for f in range(folds.m):
         if np.isnan(fits.beta[f, fit.kept]).any():
             continue
-        lam = []
-        for block, T in zip(blocks, roots):
-            G = block_diagonal([fits.cov[t][f] for t in block.terms])
-            lam.append(np.linalg.solve(T, semidefinite_root(G)))
-        point = criterion_without(fit, folds[f]).at_lam(lam, fit.theta)
-        held = fit.rows[folds[f]]
-        forms = forms_at(point, held)
-        spread = 1.0 + forms.explained + np.einsum("ia,ia->i", forms.vx @ forms.phi, forms.vx)
-        error[folds[f]] = forms.e / np.sqrt(held.unit_weights)
-        variance[folds[f]] = fits.sigma[f] ** 2 * spread / held.unit_weights
+        if f not in known:
+            lam = []
+            for block, T in zip(blocks, roots):
+                G = block_diagonal([fits.cov[t][f] for t in block.terms])
+                lam.append(np.linalg.solve(T, semidefinite_root(G)))
+            point = criterion_without(fit, folds[f]).at_lam(lam, fit.theta)
+            known[f] = _predicted(point, fit.rows[folds[f]], float(fits.sigma[f]))
+        error[folds[f]], variance[folds[f]] = known[f]
     return error, variance
+
+
+def _predicted(point: Evaluation, held: Rows, sigma: float) -> tuple[FloatArray, FloatArray]:
+    """Errors of rows that a point's sums are without, and their variances, (m,)."""
+    forms = forms_at(point, held)
+    spread = 1.0 + forms.explained + np.einsum("ia,ia->i", forms.vx @ forms.phi, forms.vx)
+    return forms.e / np.sqrt(held.unit_weights), sigma**2 * spread / held.unit_weights

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from henderson.contract.rows import TermRows
+from henderson.engine.criterion import Evaluation
 from henderson.engine.deletion import INDEPENDENT, criterion_without
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import Sets
@@ -120,15 +121,16 @@ def _any(fit: Fit, sets: Sets, forms: Forms) -> tuple[FloatArray, FloatArray]:
     """Sets of few rows by P_DD, of many from subtracted cross-products."""
     p = forms.x.shape[1]
     change, phi = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
+    by_block = (sets.sizes <= MOST_ROWS) | isinstance(fit, StructuredFit)
+    whole = None if by_block.all() else fit.at_optimum()
     for d in range(sets.m):
-        by_block = sets.sizes[d] <= MOST_ROWS or isinstance(fit, StructuredFit)
-        found = (_by_block if by_block else _by_sums)(fit, sets[d], forms)
+        found = _by_block(sets[d], forms) if whole is None or by_block[d] else _by_sums(fit, sets[d], whole)
         if found is not None:
             change[d], phi[d] = found
     return change, phi
 
 
-def _by_block(fit: Fit, rows: np.ndarray, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
+def _by_block(rows: np.ndarray, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
     block = forms.p_block(rows)
     low, fails = lapack.dpotrf(block, lower=1)
     if not fails and lapack.dpocon(low, np.abs(block).sum(axis=0).max(), uplo="L")[0] > WELL_CONDITIONED:
@@ -143,14 +145,11 @@ def _by_block(fit: Fit, rows: np.ndarray, forms: Forms) -> tuple[FloatArray, Flo
     return change, forms.phi + along.T @ (along / values[:, None])
 
 
-def _by_sums(fit: Fit, rows: np.ndarray, forms: Forms) -> tuple[FloatArray, FloatArray] | None:
-    criterion = fit.criterion
-    without = criterion_without(fit, rows)
-    point = without.at_lam(without.lam_of(fit.theta), fit.theta)
+def _by_sums(fit: Fit, rows: np.ndarray, whole: Evaluation) -> tuple[FloatArray, FloatArray] | None:
+    point = criterion_without(fit, rows).at_lam(whole.lam, fit.theta)
     if not np.isfinite(point.deviance):
         return None
-    beta = criterion.at_lam(criterion.lam_of(fit.theta), fit.theta).beta
-    return criterion.basis.y_scale * (beta - point.beta), point.phi
+    return fit.basis.y_scale * (whole.beta - point.beta), point.phi
 
 
 def _relative(matrices: FloatArray, phi: FloatArray) -> FloatArray:

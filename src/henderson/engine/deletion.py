@@ -14,7 +14,7 @@ import numpy as np
 
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.iterative.choice import system_of
-from henderson.engine.fit import Fit, fit_design, in_user_units
+from henderson.engine.fit import Fit, fit_design, in_user_units, tolerance_near
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.fitting import fit_structured
 from henderson.engine.search.by_probes import descend_again
@@ -90,7 +90,7 @@ def fit_without(fit: Fit, gone: np.ndarray) -> Fit:
             if criterion.system.rest == "iterative":
                 ended = descend_again(criterion, working_theta(criterion, fit.theta))
             else:
-                ended = search(criterion, fit.theta)
+                ended = search(criterion, fit.theta, tolerance=tolerance_near(criterion))
             return in_user_units(design, None, criterion, ended, began)
     return fit_design(design, fit.rows[np.flatnonzero(kept)], reml=fit.reml, start=fit.theta, progress=False)
 

@@ -29,8 +29,9 @@ from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
-#: rows of the dense rest from which a refit takes its last step at this predicted decrease: what that step leaves,
-#: about 1e-4 of it, is below rounding of the deviance, and another iteration costs a quarter of the refit
+#: rows of the dense rest from which a search that begins near its end takes its last step at this predicted decrease:
+#: what that step leaves, about 1e-4 of it, is below rounding of the deviance, and another iteration costs a quarter of
+#: a refit
 DEAR, SLIGHT = 500, 1e-6
 #: of what a fit keeps, that which another response changes
 OF_RESPONSE = ("residual_quantiles", "moments", "b_cov", "b_cov_error")
@@ -142,7 +143,7 @@ def refit(
         return refit_structured(fit, y, reml=reml, progress=progress)
     began, design, rows = time.perf_counter(), fit.design, fit._rows
     if tolerance is None:
-        tolerance = SLIGHT if fit.criterion.order >= DEAR else 0.0
+        tolerance = tolerance_near(fit.criterion)
     with blas_threads(fit.criterion.order, products=_products(design)):
         criterion = fit.criterion if reml is None else replace(fit.criterion, reml=reml)
         if y is not None:
@@ -161,6 +162,11 @@ def refit(
     if y is not None:
         again.__dict__["response_columns"] = fit.response_columns
     return again
+
+
+def tolerance_near(criterion: Criterion) -> float:
+    """Predicted decrease at which a search that begins near its end takes its last step; zero: as any other."""
+    return SLIGHT if criterion.order >= DEAR else 0.0
 
 
 def _products(design: Design) -> int | None:

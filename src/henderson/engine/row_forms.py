@@ -40,6 +40,8 @@ FloatArray = np.ndarray
 
 #: numbers in a dense slice of rows × effects of the rest
 SLICE = 2_000_000
+#: numbers that a row and the rest take up to which a fit keeps the forms of its rows: some 50 MB
+KEPT = 2_000_000
 #: effects of the rest up to which the rows of a set load on a dense matrix
 FEW_EFFECTS = 256
 
@@ -97,9 +99,16 @@ def row_forms(fit: Fit) -> Forms:
 
 @blas_threads()
 def forms_of_rows(fit: Fit) -> RowForms:
-    """The forms of the rows of a fit whose residuals are independent."""
-    criterion = fit.criterion
-    return forms_at(criterion.at_lam(criterion.lam_of(fit.theta), fit.theta), fit.rows)
+    """The forms of the rows of a fit whose residuals are independent; kept with it where they take little memory."""
+    known = vars(fit)
+    if "row_forms" in known:
+        return known["row_forms"]
+    forms = forms_at(fit.at_optimum(), fit.rows)
+    blocks = fit.criterion.blocks
+    numbers = fit.n * (forms.x.shape[1] + sum(block.q for block in blocks.blocks)) + blocks.n_rest**2
+    if numbers <= KEPT and fit.rest != "iterative":  # whose errors are told each time
+        known["row_forms"] = forms
+    return forms
 
 
 def forms_at(point: Evaluation, rows: Rows) -> RowForms:

@@ -84,7 +84,12 @@ class Sets:
 
 
 @blas_threads()
-def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None) -> Refits:
+def fits_without(
+    fit: Fit,
+    sets: Sets,
+    tell: Callable[[int], None] | None = None,
+    show: Callable[[int, Fit], None] | None = None,
+) -> Refits:
     """Fit a model again without each of some sets of rows.
 
     Parameters
@@ -95,6 +100,8 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
         m of them.
     tell : callable, optional
         Gets the number of fits done.
+    show : callable, optional
+        Gets the number of a set and the fit without it, where there is a whole fit: none is kept.
 
     Returns
     -------
@@ -104,7 +111,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
     tell = tell or (lambda done: None)
     parts = _together(fit)
     if parts is None:
-        return _one_by_one(fit, sets, range(sets.m), tell)
+        return _one_by_one(fit, sets, range(sets.m), tell, show)
     start = start_of(fit, parts)
     near, elsewhere = _is_inside(parts, start), _elsewhere(fit, parts, sets)
     deleter = Deleter(fit.design, fit.rows, parts)
@@ -134,7 +141,7 @@ def fits_without(fit: Fit, sets: Sets, tell: Callable[[int], None] | None = None
             found, whole = [fits[batch.converged]], whole[batch.converged]
         others = np.setdiff1d(np.arange(last - first), whole)
         if len(others):
-            found.append(_one_by_one(fit, sets, first + others, lambda done: None))
+            found.append(_one_by_one(fit, sets, first + others, lambda done: None, show))
         out.append(Refits.joined(found)[np.argsort(np.concatenate([whole, others]), kind="stable")])
         tell(last)
     return Refits.joined(out)
@@ -171,10 +178,19 @@ def _elsewhere(fit: Fit, parts: Components, sets: Sets) -> Elsewhere | None:
     return replace(elsewhere, known=known, margin=FURTHER)
 
 
-def _one_by_one(fit: Fit, sets: Sets, which: range | np.ndarray, tell: Callable[[int], None]) -> Refits:
+def _one_by_one(
+    fit: Fit,
+    sets: Sets,
+    which: range | np.ndarray,
+    tell: Callable[[int], None],
+    show: Callable[[int, Fit], None] | None,
+) -> Refits:
     found = []  # a fit is let go as soon as its estimates are taken: it holds sums and a factor
     for done, number in enumerate(which):
-        found.append(Refits.of_fits([_fit_or_nothing(fit, sets[number])]))
+        without = _fit_or_nothing(fit, sets[number])
+        if show is not None and without.optimum.converged:
+            show(int(number), without)
+        found.append(Refits.of_fits([without]))
         tell(done + 1)
     return Refits.joined(found).without_failures()
 
