@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from henderson import DataError, datasets, lmer, mixedlm
+from henderson.engine.row_forms import row_forms
 from oracle_data import frame
 from reference import blocks
 
@@ -67,6 +68,17 @@ def test_against_fits_of_the_rest(name):
     }
     assert found.scores["estimate"].to_dict() == pytest.approx(want, rel=1e-5)
     assert found.score == found.scores.loc["rmse", "estimate"]
+
+
+def test_folds_one_by_one_are_predicted_by_the_fit_without_them(monkeypatch):
+    fit = lmer("strength ~ 1 + (1 | batch/cask)", datasets.load("Pastes"))
+    together = fit.cross_validate(k=4, seed=1).predictions
+    monkeypatch.setattr("henderson.engine.many.deletions.LARGEST", 0)
+    monkeypatch.setattr("henderson.engine.many.refits.LARGEST", 0)
+    one_by_one = fit.cross_validate(k=4, seed=1).predictions
+    pd.testing.assert_frame_equal(one_by_one, together, rtol=VARIANCE)
+    forms = row_forms(fit.engine)
+    assert row_forms(fit.engine) is forms
 
 
 def test_folds_are_whole_levels_of_equal_numbers():

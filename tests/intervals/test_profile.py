@@ -233,6 +233,21 @@ def test_by_the_engine_is_the_same(name, monkeypatch):
     np.testing.assert_allclose(slow.interval(0.95), fast, rtol=1e-5, atol=1e-5)
 
 
+def test_second_traces_of_a_large_model_are_those_of_the_optimum(monkeypatch):
+    """Newton's method with T2 moved as t1 does finds the same points, in unbalanced crossed data."""
+    data = datasets.load("Penicillin").iloc[:-37].drop(index=[3, 50, 51, 52])
+    fit = fit_design(*design_from_formula("diameter ~ 1 + (1 | plate) + (1 | sample)", data))
+    monkeypatch.setattr("henderson.engine.many.refits.LARGEST", 0)
+    exact = profile_fit(fit)
+    monkeypatch.setattr("henderson.intervals.profile.source.DEAR", 0)
+    found = profile_fit(fit)
+    assert found._likelihood.surface.likelihood.optimum is not None
+    for level in (0.5, 0.95, 0.99):
+        np.testing.assert_allclose(found.interval(level), exact.interval(level), rtol=1e-7)
+    for one, curve in zip(found.curves, exact.curves):
+        np.testing.assert_allclose(one.trace.zeta[1:-1], curve.zeta(one.values[1:-1]), atol=1e-4)
+
+
 def test_no_fixed_effects():
     profile = profile_fit(sleepstudy("Reaction ~ 0 + (Days | Subject)"))
     assert [t.kind for t in profile.targets] == ["sd", "cor", "sd", "sigma"]

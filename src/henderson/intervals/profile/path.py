@@ -2,7 +2,7 @@
 
 On the profile of a coordinate s all other coordinates φ minimise f, and ζ(s) = ± √(f − f̂). From a point of it
 
-    1. φ' = −H_φφ⁻¹ H_φs,  f' = f_s,  f'' = H_ss + H_sφ φ'       (the envelope theorem, exactly)
+    1. φ' = −H_φφ⁻¹ H_φs,  f' = f_s + f_φφ',  f'' = H_ss + H_sφ φ'       (the envelope theorem: f_φ is all but zero)
     2. the next s is where f + f'Δ + ½ f''Δ² reaches (ζ + δ)², and no further than the boundary
     3. φ + φ'Δ + ½ (φ' − φ'_before) Δ²/Δ_before begins Newton's method for the next point
 
@@ -96,7 +96,8 @@ def settle(
     tangent, _ = newton_step(across, hessian, held)
     tangent[path, everyone] = 1.0
     curvature = np.einsum("kb,kb->b", across, tangent)
-    return Points(x, value, gradient[path, everyone], curvature, tangent, good)
+    slope = np.einsum("kb,kb->b", np.where(held, 0.0, gradient), tangent) + gradient[path, everyone]
+    return Points(x, value, slope, curvature, tangent, good)
 
 
 def bounds(surface: Surface) -> tuple[FloatArray, FloatArray]:

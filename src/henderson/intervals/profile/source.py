@@ -13,13 +13,13 @@ import numpy as np
 
 from henderson.covariance.layout import Layout, layout_of
 from henderson.engine.criterion import Criterion
-from henderson.engine.fit import Fit, refit
+from henderson.engine.fit import DEAR, Fit, refit
 from henderson.engine.likelihood import first_derivatives, second_derivatives
 from henderson.engine.many.components import Components, scales_of
 from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Constraint, Pieces, Responses, constrained, pieces
 from henderson.engine.many.refits import batched_components, start_of
-from henderson.engine.moments import Moments
+from henderson.engine.moments import Moments, Second
 from henderson.engine.moments_at import in_user_units, moments_at
 from henderson.errors import DataError
 
@@ -92,12 +92,15 @@ class ByEngine:
         The user's effects are these times the ones used here.
     mixing : (p + 1, p + 1) array
         [X y] mixing = [X, (y − Xβ̂)/σ̂].
+    optimum : Moments, or None
+        Those of the optimum, of a large model of scalar terms: T2 elsewhere is made of theirs (`_Near`).
     """
 
     criterion: Criterion
     layout: Layout
     units: FloatArray
     mixing: FloatArray
+    optimum: Moments | None = None
 
     @property
     def n(self) -> int:
@@ -127,8 +130,43 @@ class ByEngine:
             lam.append(np.linalg.solve(basis, root[np.ix_(rows, rows)]))
         point = self.criterion.at_lam(lam, g)
         size = np.diag(layout.g((layout.basis() * np.outer(self.units, self.units)).transpose(1, 2, 0)))
-        moments = replace(in_user_units(self.criterion, moments_at(point)), g=g)
+        own = moments_at(point)
+        if self.optimum is not None:
+            own = replace(own, second=_Near(own.second, own.t1 / self.optimum.t1, self.optimum.t2))
+        moments = replace(in_user_units(self.criterion, own), g=g)
         return of_moments(moments, point.factor.log_det, size, self.mixing, reml, constraint)
+
+
+@dataclass(frozen=True)
+class _Near(Second):
+    """F2 at a point, T2 from the optimum's: T2_ij goes as t1_i t1_j, exactly so for J levels with A = a alone, where
+    t1 = Ja/(1 + ga) and T2 = t1²/J. T2 costs more than all else; Newton's method finds the same points, and a profile's
+    slope is known without it.
+
+    Attributes
+    ----------
+    own : Second
+    ratio : (k,) array
+        t1 by the optimum's.
+    t2 : (k, k) array
+        The optimum's.
+    """
+
+    own: Second
+    ratio: FloatArray
+    t2: FloatArray
+
+    def forms(self, B: FloatArray) -> FloatArray:
+        """See `Second.forms`."""
+        return self.own.forms(B)
+
+    def trace_forms(self, B: FloatArray) -> FloatArray:
+        """See `Second.trace_forms`."""
+        return self.own.trace_forms(B)
+
+    def traces(self) -> FloatArray:
+        """See `Second.traces`."""
+        return self.t2 * self.ratio[:, None] * self.ratio
 
 
 def of_moments(
@@ -236,5 +274,6 @@ def _by_engine(fit: Fit, reml: bool) -> Origin:
     cov = np.zeros((layout.q, layout.q))
     for term, lam in zip(layout.terms, fit.lam):
         cov[term, term] = lam @ lam.T
-    likelihood = ByEngine(fit.criterion, layout, units, mixing)
+    dear = fit.criterion.order >= DEAR and all(block.q == 1 for block in fit.criterion.blocks.blocks)
+    likelihood = ByEngine(fit.criterion, layout, units, mixing, fit.moments if dear else None)
     return Origin(likelihood, fit.sigma, beta, cov / np.outer(units, units), units, np.eye(p), beta)
