@@ -40,8 +40,8 @@ from henderson.sources.streams.source import Source, in_parts_of, reduced
 
 #: passes that correct what was learned
 CORRECTIONS = 3
-#: rows of a part at the least, and for each level
-SHORT, EACH = 1 << 16, 4
+#: rows of a part at the least (no power of two, see `source.PART`), and for each level
+SHORT, EACH = 60_000, 4
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,9 @@ class Totals:
         self.n += rows.n
         self.x += x.total
         self.low, self.high = np.minimum(self.low, x.low), np.maximum(self.high, x.high)
-        for part in rows.chunks(CHUNK):
-            self.y += float(part.response.sum())
-            for k, term in enumerate(part.terms):
-                self.grams[k] += term.gram()
+        self.y += sum(float(part.response.sum()) for part in rows.chunks(CHUNK if rows.offset is not None else rows.n))
+        for k, term in enumerate(rows.terms):
+            self.grams[k] += term.gram()
 
 
 class OnePass(NamedTuple):

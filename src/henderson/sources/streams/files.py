@@ -21,6 +21,8 @@ from henderson.sources.streams.paths import fragments_of
 from henderson.sources.streams.source import Part, Source, gathered
 from henderson.sources.table import unknown_column
 
+#: bytes of a column of a Parquet file that are read at once
+READ = 1 << 17
 #: how pyarrow numbers the columns of a CSV file
 _NUMBERED = re.compile(r"CSV column #(\d+)")
 
@@ -173,9 +175,9 @@ def _named(said: str, names: Sequence[str]) -> str:
 
 
 def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows: int) -> Iterator[Any]:
-    """Record batches. Of a Parquet file at hand the pages are decoded as they are read: else a row group is decoded as
-    a whole, in memory that the system clears and gives for each of them. Pages that were written with a checksum are
-    held against it."""
+    """Record batches. Of a Parquet file at hand the pages are read and decoded one by one: else a row group is read
+    ahead, or decoded, as a whole, in memory that the system clears and gives for each of them, which takes as long as
+    what is done with it. Pages that were written with a checksum are held against it."""
     import pyarrow
     from pyarrow import dataset, parquet
 
@@ -184,7 +186,9 @@ def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows:
         in_file = fragment.physical_schema
         if all(name in in_file.names and not pyarrow.types.is_nested(in_file.field(name).type) for name in columns):
             groups = [group.id for group in fragment.row_groups]
-            with parquet.ParquetFile(fragment.path, page_checksum_verification=True) as file:
+            with parquet.ParquetFile(
+                fragment.path, pre_buffer=False, buffer_size=READ, page_checksum_verification=True
+            ) as file:
                 yield from file.iter_batches(rows, row_groups=groups, columns=list(columns), use_threads=False)
             return
     is_parquet = isinstance(fragment, dataset.ParquetFileFragment)

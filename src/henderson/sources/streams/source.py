@@ -16,8 +16,9 @@ from henderson.errors import DataError
 from henderson.sources.frames import read_table
 from henderson.sources.table import Table
 
-#: rows of one part: what is summed by level should be as long as there are levels, and leave room for its columns
-PART = 1 << 19
+#: rows of one part: what is summed by level should be as long as there are levels, and leave room for its columns. Of
+#: a power of two, or just below, pyarrow's Parquet reader grows every column to twice the rows, and copies it back.
+PART = 500_000
 
 
 @dataclass(frozen=True)
