@@ -8,16 +8,19 @@ misses it by the third difference with one neighbour more, times at most |s(s² 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from henderson.engine.search.cones import Cone
+from henderson.engine.search.far import reach
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
 FloatArray = np.ndarray
 
-#: points along each of 1, 2, 3, … standard deviations
-POINTS = (48, 20, 10, 5, 4, 3, 3)
+#: points along each of 1, 2, 3, … standard deviations, and the ratio of neighbours that is small enough
+POINTS, FINEST = (48, 20, 10, 5, 4, 3, 3), (1.2, 1.5, 1.7, 2.0, 2.0, 2.0, 2.0)
 #: t²A below which a variance is as good as zero, for the largest A
 SMALLEST = 1e-2
 #: ratio of neighbours on the grid from which on it does not see enough to begin with a scoring step from there
@@ -88,23 +91,31 @@ def basins(survey: Survey, budget: float = BUDGET) -> Basins | None:
     if points < 3:
         return None
     least = np.sqrt(SMALLEST / np.maximum([survey.information[k][i] for k, i in zip(which, effects)], 1e-300))
-    levels = [survey.blocks.blocks[k].n_levels for k in which]
-    ratio = (np.maximum(survey.reach() / np.sqrt(levels), 10 * least) / least) ** (1 / (points - 1))
+    of = [
+        Cone(coordinates[[i]], 1, float(survey.information[k][effect]), survey.blocks.blocks[k].n_levels)
+        for i, (k, effect) in enumerate(zip(which, effects))
+    ]
+    far = reach(survey, of, budget if c == survey.blocks.n_theta else 0.0)
+    span = np.maximum(np.sqrt(np.expm1(far.ends) / SMALLEST), 10.0)
+    points = max(3, min(points, 1 + math.ceil(math.log(span.max()) / math.log(FINEST[c - 1]))))
+    ratio = span ** (1 / (points - 1))
     axes = least[:, None] * ratio[:, None] ** np.arange(points)
     theta = np.zeros((*[points] * c, survey.blocks.n_theta))
     for axis, (place, values) in enumerate(zip(coordinates, axes)):
         theta[..., place] = values.reshape([-1 if i == axis else 1 for i in range(c)])
     values = survey.deviances(theta.reshape(points**c, -1))
-    sd, deviance, askew = low_points(values.reshape([points] * c), list(axes))
+    sd, deviance, askew = low_points(values.reshape([points] * c), list(axes), far.closed)
     order = distinct(sd, deviance)
     low = np.zeros((len(order), survey.blocks.n_theta))
     low[:, coordinates] = sd[order]
     return Basins(low, deviance[order], askew[order], coordinates, least, ratio, len(values))
 
 
-def low_points(values: FloatArray, axes: list[FloatArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
+def low_points(
+    values: FloatArray, axes: list[FloatArray], closed: Sequence[bool]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Standard deviations (m, c) near the bottoms of a grid's basins, what parabolas promise there (m,), and what they
-    may miss it by (m,)."""
+    may miss it by (m,). Of an axis that is not closed, who knows how far the deviance falls beyond."""
     along = [_along(values, axis) for axis in range(values.ndim)]
     with np.errstate(invalid="ignore"):  # infinite beside infinite
         parabolas = [_parabola(one) for one in along]
@@ -117,7 +128,7 @@ def low_points(values: FloatArray, axes: list[FloatArray]) -> tuple[FloatArray, 
         found[:, axis] = points[here] * (points[1] / points[0]) ** shift.ravel()[flat]
         promised -= gain.ravel()[flat]
         edge = flat[here == last]
-        if len(edge):  # who knows how far it falls
+        if len(edge) and not closed[axis]:
             falls = values.ravel()[edge - post] > values.ravel()[edge] + EQUAL
             promised[np.flatnonzero(here == last)[falls]] = -np.inf
     return found, promised, np.sum(third, axis=0) / 16

@@ -19,6 +19,9 @@ from henderson.numerics import lapack
 
 FloatArray = np.ndarray
 
+#: smallest pivot of a covariance, by its element, that is no rounding
+PIVOT = 1e-12
+
 
 @dataclass(frozen=True)
 class Cone:
@@ -99,6 +102,18 @@ def _root(lam: FloatArray, a: float) -> FloatArray:
         small = np.broadcast_to(np.eye(lam.shape[-1]) / np.sqrt(a), lam.shape)
         R = np.linalg.qr(np.concatenate([lam.transpose(0, 2, 1), small], axis=1)).R
         return R.transpose(0, 2, 1) * np.sign(np.einsum("bii->bi", R))[:, None, :]
+
+
+def roots(G: FloatArray) -> FloatArray:
+    """Lower triangles of the Cholesky factors of semidefinite G (N, q, q), column by column, (N, q(q + 1)/2)."""
+    left, out = G.copy(), []
+    for j in range(G.shape[1]):
+        own = left[:, j, j]
+        pivot = np.sqrt(np.where(own > PIVOT * G[:, j, j], own, 0.0))
+        column = left[:, j:, j] / np.where(pivot > 0, pivot, 1.0)[:, None] * (pivot > 0)[:, None]
+        left[:, j:, j:] -= column[:, :, None] * column[:, None]
+        out.append(column)
+    return np.concatenate(out, axis=1)
 
 
 @lru_cache(maxsize=64)

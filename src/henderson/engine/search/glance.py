@@ -14,9 +14,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from henderson.engine.search.cones import Cone
+from henderson.engine.search.cones import Cone, roots
 from henderson.engine.search.lattice import SPARSE, Lattice, lattice, size
-from henderson.engine.search.lows import Lows, fall, roots
+from henderson.engine.search.lows import Lows, fall
 from henderson.engine.search.survey import Survey
 
 FloatArray = np.ndarray

@@ -14,6 +14,7 @@ import numpy as np
 
 from henderson.engine.criterion import Criterion
 from henderson.engine.search.basins import Basins, basins
+from henderson.engine.search.glance import glance
 from henderson.engine.search.lows import Lows, lows
 from henderson.engine.search.survey import BUDGET, Survey
 
@@ -108,6 +109,15 @@ class Look:
     def is_mild(self) -> bool:
         """Whether a survey is due, but levels so alike that the first descent needs none, and its end a glance."""
         return self.is_due and not self.is_askew
+
+    @cached_property
+    def glanced(self) -> Lows | None:
+        """What a glance sees, where there can be one."""
+        return None if self.survey is None else glance(self.survey)
+
+    def at_first(self) -> Seen:
+        """What is looked at before the first descent: a survey, or where levels are much alike a glance."""
+        return Seen(None, self.glanced) if self.is_mild else self.see()
 
     def see(self, *, singular: bool | None = None, known: Seen | None = None) -> Seen:
         """A survey: for a first descent to begin in, or after one, with more care where it ended singular.

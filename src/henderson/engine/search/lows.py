@@ -1,7 +1,7 @@
 """Where the deviance of a small model with correlated effects is low, seen on a lattice of covariances.
 
 Every unstructured term is a covariance of its own on the lattice, and so is every other standard deviation. A lattice
-reaches to where more of a variance explains nothing more (`Survey.reach`); its step is the finest for which all its
+reaches as far as a lower minimum can be (`far`); its step is the finest for which all its
 points are in the budget.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
-from henderson.engine.search.cones import Cone
-from henderson.engine.search.lattice import EQUAL, SPARSE, lattice, size
+from henderson.engine.search.cones import Cone, roots
+from henderson.engine.search.far import reach
+from henderson.engine.search.lattice import EQUAL, SPARSE, Lattice, lattice, size
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
 FloatArray = np.ndarray
@@ -34,8 +36,6 @@ SPARSE_STEP = 2.5
 WAY = 9
 #: log(1 + aG) of a variance that is as good as zero
 NOTHING = 1e-3
-#: smallest pivot of a covariance, by its element, that is no rounding
-PIVOT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
     most = int(min((budget + PER_ROW * survey.n) / survey.cost, MOST))
     if most < LEAST:
         return None
-    of, reach, step = survey.cones, survey.reach(), STEP
-    far = [math.log1p(one.a * reach**2 / one.n_levels) for one in of]
+    of, step = survey.cones, STEP
+    far = reach(survey, of, budget).ends
     shape = _shape(of, far, step)
     while math.prod(size(*one) for one in shape) > most and step * WIDER < WIDEST_STEP:
         step *= WIDER
         shape = _shape(of, far, step)
-    seen = lattice(shape, most)
+    seen, units = _points(shape, far, most)
     theta = np.zeros((len(seen.near), survey.blocks.n_theta))
-    for which, (one, (_, top)) in enumerate(zip(of, shape)):
-        theta[:, one.parameters] = roots(seen.covariances(which, far[which] / top, one.a))
+    for one, unit in zip(of, units):
+        theta[:, one.parameters] = unit / math.sqrt(one.a)
     deviance = survey.deviances(theta)
     found = seen.low(deviance)[:CANDIDATES]
     return Lows(
@@ -171,18 +171,13 @@ def _apart(survey: Survey, theta: FloatArray) -> tuple[FloatArray, FloatArray, n
     return square, metric, other
 
 
-def _shape(of: list[Cone], far: list[float], step: float) -> tuple[tuple[int, int], ...]:
+@lru_cache(maxsize=32)
+def _points(shape: tuple[tuple[int, int], ...], far: tuple[float, ...], most: int) -> tuple[Lattice, list[FloatArray]]:
+    """The lattice of covariances up to `far`, and θ of each, for a = 1."""
+    seen = lattice(shape, most)
+    return seen, [roots(seen.covariances(which, far[which] / top, 1.0)) for which, (_, top) in enumerate(shape)]
+
+
+def _shape(of: list[Cone], far: tuple[float, ...], step: float) -> tuple[tuple[int, int], ...]:
     """Effects and largest whole eigenvalue of each."""
     return tuple((one.q, max(1, math.ceil(end / step))) for one, end in zip(of, far))
-
-
-def roots(G: FloatArray) -> FloatArray:
-    """Lower triangles of the Cholesky factors of semidefinite G (N, q, q), column by column, (N, q(q + 1)/2)."""
-    left, out = G.copy(), []
-    for j in range(G.shape[1]):
-        own = left[:, j, j]
-        pivot = np.sqrt(np.where(own > PIVOT * G[:, j, j], own, 0.0))
-        column = left[:, j:, j] / np.where(pivot > 0, pivot, 1.0)[:, None] * (pivot > 0)[:, None]
-        left[:, j:, j:] -= column[:, :, None] * column[:, None]
-        out.append(column)
-    return np.concatenate(out, axis=1)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from henderson.engine.criterion import Evaluation
 from henderson.engine.search.basins import Basins
+from henderson.engine.search.cones import roots
 from henderson.engine.search.descent import WORTHWHILE
 from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
-from henderson.engine.search.lows import Lows, elsewhere, roots
-from henderson.engine.search.screen import ends, is_cheap
+from henderson.engine.search.lows import Lows, elsewhere
+from henderson.engine.search.screen import ROUGH, TOLERANCE, WIDE, ends, is_cheap
 from henderson.engine.search.start import other_starts, shared_starts, widened_starts
 from henderson.engine.search.survey import Survey
 from henderson.engine.sums.blocks import NEARLY_SINGULAR
@@ -26,27 +28,48 @@ MARGIN, NEARER = 8.0, 2.0
 BESIDE = 1.0
 
 
-def screened(look: Look, low: Lows | None) -> tuple[np.ndarray | None, int]:
-    """Ends of descents from low points, where there are several and descents all at once are cheap: the lowest, and
-    those that have not arrived; and how many descents there were. Where levels are much alike, and the lowest is not
-    singular, it is likely that a descent from there is all that is needed."""
-    if low is None or look.survey is None or not is_cheap(look.survey):
-        return None, 1
-    blocks = look.criterion.blocks
-    singular = any(blocks.singular(blocks.lam(low.theta[0])))
-    if not (look.is_askew or singular):
-        return None, 1
-    worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
-    if low.is_sparse:
-        worth = np.concatenate([worth, other_starts(blocks, balanced=False)])
-    if len(worth) < 2:
-        return None, 1
-    theta, deviance = ends(look.survey, worth)
-    arrived = np.isfinite(deviance)
-    if not arrived.any():
-        return None, 1
-    lowest = theta[np.where(arrived, deviance, np.inf).argmin()]
-    return np.concatenate([lowest[None], theta[~arrived]]), len(theta)
+@dataclass(frozen=True)
+class Screened:
+    """Where descents all at once ended, before any of the engine's.
+
+    Attributes
+    ----------
+    lowest : (k,) array
+        The lowest end.
+    others : list of (k,) arrays, or None
+        Those that have not arrived; None where descents were not made from all that is low.
+    starts : int
+    """
+
+    lowest: np.ndarray
+    others: list[np.ndarray] | None
+    starts: int
+
+
+def screened(look: Look, seen: Seen, start: np.ndarray | None = None) -> Screened | None:
+    """Ends of descents on the survey's deviance, where it is due and that is cheap: from all low points of a lattice,
+    if levels are very unlike; else from a start that is given, or where a glance or a grid is lowest. None where there
+    is nothing to begin from, or none has arrived."""
+    if not look.is_due or look.survey is None or not is_cheap(look.survey):
+        return None
+    blocks, low = look.criterion.blocks, seen.low
+    if start is None and low is not None and look.is_askew:
+        singular = any(blocks.singular(blocks.lam(low.theta[0])))
+        worth = low.theta[low.deviance <= low.deviance[0] + _margin(look, low, singular)]
+        if low.is_sparse:
+            worth = np.concatenate([worth, other_starts(blocks, balanced=False)])
+        theta, deviance = ends(look.survey, worth, ROUGH if len(worth) == 1 else TOLERANCE)
+        arrived = np.isfinite(deviance)
+        if not arrived.any():
+            return None
+        lowest = theta[np.where(arrived, deviance, np.inf).argmin()]
+        return Screened(lowest, list(theta[~arrived]), len(theta))
+    begin = seen.begin if low is None else low.theta[0]
+    begin = begin if start is None else start
+    if begin is None or blocks.n_theta == 1:  # of one variance the engine's own steps cost no more
+        return None
+    theta, deviance = ends(look.survey, begin[None], ROUGH, WIDE)
+    return Screened(theta[0], None, 1) if np.isfinite(deviance[0]) else None
 
 
 def promising(look: Look, seen: Seen, point: Evaluation, singular: bool) -> list[tuple[np.ndarray, float]]:
@@ -119,14 +142,16 @@ def on_the_boundary(
         return []
     theta = [point.theta]
     for one in look.criterion.cones:
-        lam = one.lam(point.theta[None])[0]
-        if one.q == 1 or np.linalg.svd(lam, compute_uv=False)[-1] < NEARLY_SINGULAR:
+        if one.q == 1:
             continue
-        for r, precision in enumerate((np.linalg.inv(lam) ** 2).sum(axis=0)):
-            G = lam @ lam.T
-            G[r, r] -= 1.0 / precision
+        lam = one.lam(point.theta[None])[0]
+        if np.linalg.svd(lam, compute_uv=False)[-1] < NEARLY_SINGULAR:
+            continue
+        beside = np.repeat((lam @ lam.T)[None], one.q, axis=0)
+        beside[range(one.q), range(one.q), range(one.q)] -= 1.0 / (np.linalg.inv(lam) ** 2).sum(axis=0)
+        for own in roots(beside):
             theta.append(point.theta.copy())
-            theta[-1][one.parameters] = roots(G[None])[0]
+            theta[-1][one.parameters] = own
     if len(theta) == 1:
         return []
     deviance = _deviances(look, evaluate, theta)

@@ -15,6 +15,8 @@ by the last digit).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from henderson.engine.search.cones import Cone, frames
@@ -27,10 +29,12 @@ FloatArray = np.ndarray
 DEAR = 400_000
 #: length of a difference
 STEP = 1e-3
-#: promised decrease at which a start has arrived, and the steps that it gets
-TOLERANCE, MAX_STEPS = 1e-8, 60
-#: length over which a first step is trusted, and any step at the most
-FIRST, FURTHEST = 0.5, 5.0
+#: promised decrease at which a start has arrived (one step further, of which it is known what it brings), where the
+#: engine goes on from there, and the steps that it gets
+TOLERANCE, ROUGH, MAX_STEPS = 1e-6, 1e-4, 60
+#: length over which a first step is trusted, where it does not matter if a start leaves its basin, and any step at the
+#: most
+FIRST, WIDE, FURTHEST = 0.5, 1.5, 5.0
 #: of the promised decrease, what a step must bring to stand; to be trusted less or more
 STANDS, LESS, MORE = 1e-3, 0.25, 0.75
 #: length below which a descent is stuck, and the promise up to which it has arrived nevertheless
@@ -43,29 +47,41 @@ def is_cheap(survey: Survey) -> bool:
     return survey.is_exact and (1 + k + k * k) * survey.cost <= DEAR
 
 
-def ends(survey: Survey, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
+def ends(
+    survey: Survey, starts: FloatArray, tolerance: float = TOLERANCE, trusted: float = FIRST
+) -> tuple[FloatArray, FloatArray]:
     """Where descents end.
 
     Parameters
     ----------
     survey : Survey
     starts : (B, k) array
+    tolerance : float
+        Promised decrease at which a last step is taken.
+    trusted : float
+        Length over which a first step is trusted.
 
     Returns
     -------
     theta : (B, k) array
     deviance : (B,) array
-        Minus infinity where a descent has not arrived: who knows how far it falls.
+        What the last step promised; minus infinity where a descent has not arrived: who knows how far it falls.
     """
     of = survey.cones
     x, arrived = starts.copy(), np.zeros(len(starts), bool)
     value, gradient, hessian, frame = _derivatives(survey, of, x)
-    radius, left = np.full(len(x), FIRST), np.flatnonzero(np.isfinite(value))
+    radius, left = np.full(len(x), trusted), np.flatnonzero(np.isfinite(value))
     for _ in range(MAX_STEPS):
-        if not len(left):
-            break
         step, promised = trust_steps(gradient[left], hessian[left], radius[left])
         trial = x[left] + (frame[left] @ step[:, :, None])[:, :, 0]
+        done = promised < tolerance
+        if done.any():
+            here = left[done]
+            x[here], arrived[here] = trial[done], True
+            value[here] -= promised[done]
+            step, promised, trial, left = step[~done], promised[~done], trial[~done], left[~done]
+        if not len(left):
+            break
         there = _derivatives(survey, of, trial)
         ratio = (value[left] - there[0]) / np.maximum(promised, 1e-300)
         rounding = 1e-12 * np.abs(value[left]) + 1e-11
@@ -78,10 +94,9 @@ def ends(survey: Survey, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
         further = (ratio > MORE) & (length > 0.8 * radius[left])
         wider = np.where(further, np.minimum(2.0 * radius[left], FURTHEST), radius[left])
         radius[left] = np.where(ratio < LESS, length / 4, wider)
-        done = stands & (promised < TOLERANCE)
-        stuck = ~done & (radius[left] < STUCK)
-        arrived[left] = done | (stuck & (promised < ACCEPTABLE))
-        left = left[~done & ~stuck]
+        stuck = radius[left] < STUCK
+        arrived[left] = stuck & (promised < ACCEPTABLE)
+        left = left[~stuck]
     return x, np.where(arrived, value, -np.inf)
 
 
@@ -93,17 +108,29 @@ def _derivatives(
     Where one of the points has no deviance, there is none here.
     """
     batch, k = theta.shape
-    frame, one = frames(of, theta), np.eye(k)
+    frame = frames(of, theta)
+    moves, weights = _differences(k)
+    d = survey.deviances((theta[:, None] + moves @ frame.transpose(0, 2, 1)).reshape(-1, k)).reshape(batch, -1)
+    here = d[:, 0].copy()
+    if not np.isfinite(d.sum()):
+        good = np.isfinite(d).all(axis=1)
+        here, d = np.where(good, here, np.inf), np.where(good[:, None], d, 0.0)
+    found = (d - d[:, :1]) @ weights
+    return here, found[:, :k], found[:, k:].reshape(batch, k, k), frame
+
+
+@lru_cache(maxsize=16)
+def _differences(k: int) -> tuple[FloatArray, FloatArray]:
+    """Steps (P, k), the first of them none, and the weights of the deviances there, less that of the first, in the
+    gradient and the Hessian, (P, k + k²)."""
+    one = np.eye(k)
     i, j = np.triu_indices(k, 1)
-    moves = STEP * np.concatenate([np.zeros((1, k)), one, -one, one[i] + one[j], -one[i] - one[j]])
-    points = theta + (moves @ frame.transpose(0, 2, 1)).transpose(1, 0, 2)
-    d = survey.deviances(points.reshape(-1, k)).reshape(len(moves), batch)
-    good = np.isfinite(d).all(axis=0)
-    d = np.where(good, d, 0.0)
-    here, up, down = d[0], d[1 : 1 + k], d[1 + k : 1 + 2 * k]
-    both, neither = d[1 + 2 * k : 1 + 2 * k + len(i)], d[1 + 2 * k + len(i) :]
-    own = up - 2.0 * here + down
-    hessian = np.zeros((batch, k, k))
-    hessian[:, range(k), range(k)] = own.T
-    hessian[:, i, j] = hessian[:, j, i] = ((both + neither - 2.0 * here - own[i] - own[j]) / 2.0).T
-    return np.where(good, here, np.inf), ((up - down) / (2.0 * STEP)).T, hessian / STEP**2, frame
+    moves = np.concatenate([np.zeros((1, k)), one, -one, one[i] + one[j], -one[i] - one[j]])
+    gradient, hessian = np.zeros((len(moves), k)), np.zeros((len(moves), k, k))
+    up, down = 1 + np.arange(k), 1 + k + np.arange(k)
+    both, neither = 1 + 2 * k + np.arange(len(i)), 1 + 2 * k + len(i) + np.arange(len(i))
+    gradient[up, range(k)], gradient[down, range(k)] = 0.5, -0.5
+    hessian[up, range(k), range(k)] = hessian[down, range(k), range(k)] = 1.0
+    for place, value in ((both, 0.5), (neither, 0.5), (up[i], -0.5), (up[j], -0.5), (down[i], -0.5), (down[j], -0.5)):
+        hessian[place, i, j] = hessian[place, j, i] = value
+    return STEP * moves, np.concatenate([gradient / STEP, hessian.reshape(-1, k * k) / STEP**2], axis=1)

@@ -18,12 +18,12 @@ import numpy as np
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.saturated import far_starts
 from henderson.engine.search.descent import PER_ROW, Certified, descend
-from henderson.engine.search.glance import glance, is_alone
+from henderson.engine.search.glance import is_alone
 from henderson.engine.search.look import Look, Seen
 from henderson.engine.search.optimize import TOLERANCE
 from henderson.engine.search.others import lower, lowest, on_the_boundary, promising, screened, shared_again, was_seen
 from henderson.engine.search.screen import is_cheap
-from henderson.engine.search.start import first_point, point_after, restarts, widened_starts
+from henderson.engine.search.start import first_point, point_after, restarts, widened_starts, working_theta
 
 #: share of the variance of y that the residual has where effects may stand in its place
 LITTLE = 0.01
@@ -66,26 +66,25 @@ def search(
         return _search_related(criterion, evaluate, start, near, tolerance)
     look = Look.of(criterion)
     # 1.
-    seen = Seen() if look.is_mild else look.see()
-    free = near is None and start is None  # to begin where the survey says
-    ends, starts = screened(look, seen.low) if free else (None, 1)
+    seen, given = look.at_first(), None if start is None else working_theta(criterion, start)
+    found = screened(look, seen, given) if near is None else None
     if near is not None:
         first = point_after(criterion, evaluate, near, rough=rough)
-    elif ends is None or not np.isfinite((first := evaluate(ends[0])).deviance):
-        first = first_point(criterion, evaluate, start, seen.begin, seen.lowest)
+    elif found is None or not np.isfinite((first := evaluate(found.lowest)).deviance):
+        first = first_point(criterion, evaluate, given, seen.begin, seen.lowest)
     # 2.
     ended = descend(criterion, evaluate, first, tolerance=tolerance)
     # 3.
     singular = any(ended.optimum.point.singular) or _little_is_left(ended.optimum.point)
     if look.is_mild and not singular and look.survey is not None:
-        glanced, point = glance(look.survey), ended.optimum.point
+        glanced, point = look.glanced, ended.optimum.point
         if glanced is not None and is_alone(look.survey, glanced, point.theta, point.deviance):
             return replace(ended, surveyed=glanced.surveyed)
-    if ends is None:
-        seen = look.see(singular=singular, known=seen)
-        others = promising(look, seen, ended.optimum.point, singular)
+    if found is None or found.others is None or (singular and found.starts == 1):
+        seen = look.see(singular=singular, known=None if look.is_mild else seen)
+        others, starts = promising(look, seen, ended.optimum.point, singular), 1
     else:
-        others = [(theta, -np.inf) for theta in ends[1:]]
+        others, starts = [(theta, -np.inf) for theta in found.others], found.starts
     ended, starts = _descend_elsewhere(look, evaluate, ended, seen, others, starts, tolerance, again=near is None)
     return replace(ended, starts=starts, surveyed=seen.surveyed)
 
@@ -103,7 +102,7 @@ def _search_related(
     if near is not None:
         first = point_after(criterion, evaluate, near)
     else:
-        first = first_point(criterion, evaluate, start)
+        first = first_point(criterion, evaluate, None if start is None else working_theta(criterion, start))
     ended, starts = descend(criterion, evaluate, first, tolerance=tolerance), 1
     blocks, lam, singular = criterion.blocks, ended.optimum.point.lam, ended.optimum.point.singular
     others = widened_starts(blocks, lam, singular) if any(singular) else []

@@ -173,17 +173,18 @@ def first_point(
     evaluate : callable
         The criterion at a θ.
     start : (k,) array, optional
-        A θ in the user's units.
+        A working θ that is given.
     begin : (k,) array, optional
-        A working θ from which a scoring step leads to a good start.
+        A working θ from which a scoring step leads to a good start; of one variance it is that already.
     low : tuple of (k,) array and float, optional
         The lowest point of a coarse survey, and its deviance: where scoring is not lower, a step from there.
     """
     blocks = criterion.blocks
     if start is not None:
-        point = evaluate(working_theta(criterion, start))
+        point = evaluate(start)
     elif begin is not None:
-        point = _scored(criterion, evaluate, evaluate(begin))
+        point = evaluate(begin)
+        point = point if blocks.n_theta == 1 else _scored(criterion, evaluate, point)
     else:
         point = scoring_start(criterion, evaluate)
         if low is not None and low[1] < point.deviance:

@@ -39,16 +39,8 @@ NARROW, SEVERAL = 6, 16
 LITTLE = 4_000
 #: numbers of W_A that are held where levels have several effects, and few are alike
 MOST = 4_000_000
-#: of a symmetric matrix of two rows as a lower triangle: how often it has each, and their signs in its adjugate
-TWICE, ADJUGATE = np.array([[1.0], [2.0], [1.0]]), np.array([[1.0], [-1.0], [1.0]])
-#: times that it goes beyond the bound on a standard deviation that holds for intercepts in one factor
-BEYOND = 8.0
 #: standard deviation from which on (G⁻¹ + A)⁻¹ of a level with less rows than effects is large enough to lose digits
 FAR = 100.0
-#: standard deviation at which effects are as good as free, and the fixed effects beside them not yet rounding
-FREE = 1e3
-#: r² where all effects are free, by rows (y has unit variance), below which it is rounding
-SATURATED = 1e-8
 
 
 @dataclass(frozen=True)
@@ -122,14 +114,22 @@ class Survey:
         """The deviance at working θ (B, k), and what it may be wrong by; infinite where the equations are not positive
         definite, (B,)."""
         log_det, pivots = self._factored(theta)
-        R = self.blocks.n_rest
         with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(pivots)
-            out = 2.0 * (logs[: -1 if self.reml else R].sum(axis=0) + self.nu * logs[-1]) + log_det
-            out += self.nu * (1.0 + math.log(2.0 * math.pi / self.nu)) + self.constant
+            rising, falling = self._logarithms(log_det, pivots)
+            out = rising + self.nu * falling + (self.nu * (1.0 + math.log(2.0 * math.pi / self.nu)) + self.constant)
             if self.reml:  # far out the digits of a plateau are lost (`Evaluation.rounding`), and it is not a minimum
-                out += LOST * (self._summed(theta) / pivots[R:-1] ** 2).sum(axis=0)
+                out += LOST * (self._summed(theta) / pivots[self.blocks.n_rest : -1] ** 2).sum(axis=0)
         return np.where(np.isfinite(out), out, np.inf)
+
+    def parts(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What the deviance is the sum of, but for a constant: log|C| + log|X'V⁻¹X| (of ML the first alone), which
+        rises with every covariance, and log r², which falls, ν times; NaN where there is none, (B,) each."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._logarithms(*self._factored(theta))
+
+    def _logarithms(self, log_det: FloatArray, pivots: FloatArray) -> tuple[FloatArray, FloatArray]:
+        logs = np.log(pivots)
+        return log_det + 2.0 * logs[: -1 if self.reml else self.blocks.n_rest].sum(axis=0), 2.0 * logs[-1]
 
     def _summed(self, theta: FloatArray) -> FloatArray:
         """Size of the sums whose difference is the diagonal of X'V⁻¹X, (p, B) or (p, 1): X'X, and where a variance is
@@ -143,26 +143,18 @@ class Survey:
             size[:, far] += (weights @ np.abs(self.products[:, R * (M + 1) : -1 : M + 1])).T
         return size
 
-    def least_r2(self) -> float:
-        """r² with effects as good as free, by rows: the share of the variance of y that no effect can take."""
-        theta = np.zeros((1, self.blocks.n_theta))
-        theta[0, self.blocks.standard_deviations[0]] = FREE
-        r2 = self._factored(theta)[1][-1, 0] ** 2
-        return max(float(r2) / self.n, SATURATED) if np.isfinite(r2) else SATURATED
-
     def _factored(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log|C| of the front (B,), and the diagonal of the bordered Cholesky factor (M, B)."""
         blocks, M, batch = self.blocks, len(self.whole), len(theta)
         if blocks.front is None:
             log_det, C = np.zeros(batch), np.repeat(self.whole[None], batch, axis=0)
         else:
-            weights, log_det = _front(self.zz, self.count, self._lam(theta, blocks.front))
+            taken, log_det = self._eliminated(self._lam(theta, blocks.front))
             if not blocks.rest and M <= NARROW and batch >= SEVERAL:
-                taken = (self.products.T @ weights.T).reshape(M, M, batch)
-                np.subtract(self.whole[:, :, None], taken, out=taken)
-                return log_det, small.diagonals(small.cholesky(taken))
-            C = (weights @ self.products).reshape(batch, M, M)
-            np.subtract(self.whole, C, out=C)
+                C = np.ascontiguousarray(taken.T).reshape(M, M, batch)
+                np.subtract(self.whole[:, :, None], C, out=C)
+                return log_det, small.diagonals(small.cholesky(C))
+            C = self.whole - taken.reshape(batch, M, M)
         for k in blocks.rest:
             block, lam = blocks.blocks[k], self._lam(theta, k)
             rows = slice(blocks.offsets[k], blocks.offsets[k] + block.size)
@@ -175,17 +167,40 @@ class Survey:
         C.reshape(batch, -1)[:, : blocks.n_rest * (M + 1) : M + 1] += 1.0
         return log_det, _pivots(C).T
 
+    def _eliminated(self, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Σ_A <(G⁻¹ + A)⁻¹, W_A> of the front (B, M²), and log|C| of all its levels (B,).
+
+        Of two effects (G⁻¹ + A)⁻¹ = (G + |G| adj A)/|C| and |C| = 1 + tr GA + |G||A|, so the sum is one of four sums
+        over 1/|C|.
+        """
+        if lam.shape[1] != 2:
+            weights, log_det = _front(self.zz, self.count, lam)
+            return weights @ self.products, log_det
+        A, sums = self._pairs
+        g = np.empty((4, len(lam)))
+        np.multiply(lam[:, :, 0].T, lam[:, 0, 0], out=g[:2])
+        g[2] = lam[:, 1, 0] ** 2 + lam[:, 1, 1] ** 2
+        g[3] = g[0] * lam[:, 1, 1] ** 2
+        C = g.T @ A
+        C += 1.0
+        log_det = np.log(C) @ self.count
+        over = np.divide(1.0, C, out=C) @ sums
+        return np.matmul(g.T[:, None], over.reshape(len(lam), 4, -1))[:, 0], log_det
+
+    @lazy
+    def _pairs(self) -> tuple[FloatArray, FloatArray]:
+        """Of two effects a level: A as a lower triangle, twice its second element, and |A| (4, a); their W_A, and
+        <adj A, W_A>, (a, 4 M²)."""
+        A = self.zz.reshape(4, -1)[[0, 1, 3]]
+        W = self.products.reshape(3, A.shape[1], -1)
+        adjugate = A[2, :, None] * W[0] - A[1, :, None] * W[1] + A[0, :, None] * W[2]
+        size = np.maximum(A[0] * A[2] - A[1] ** 2, 0.0)
+        return np.stack([A[0], 2.0 * A[1], A[2], size]), np.concatenate([*W, adjugate], axis=1)
+
     def _lam(self, theta: FloatArray, k: int) -> FloatArray:
         """λ of a block, (B, q, q)."""
         block = self.blocks.blocks[k]
         return block.layout.lam(theta[:, block.parameters].T).transpose(2, 0, 1)
-
-    def reach(self) -> float:
-        """√J times the standard deviation of J levels beyond which more of it explains nothing more.
-
-        Along one variance g, d' = Σ a/(1 + ga) + ν (log r²)' and r² falls by less than n/g: d rises once g > νn/(J r²).
-        """
-        return float(BEYOND * np.sqrt(self.nu / self.least_r2()))
 
     @lazy
     def cones(self) -> list[Cone]:
@@ -213,8 +228,6 @@ def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArr
         g = lam[:, 0] ** 2
         C = 1.0 + g * zz[0, 0]
         return g / C, np.log(C) @ count
-    if q == 2:
-        return _front_of_two(zz.reshape(4, -1)[[0, 1, 3]], count, lam)
     C = _turned(lam, zz)
     C[range(q), range(q)] += 1.0
     low = small.cholesky(C)
@@ -223,21 +236,6 @@ def _front(zz: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArr
     small.solve_lower(low, T)
     weights = np.stack([(T[:, r] * T[:, s]).sum(axis=0) for r, s in zip(*np.tril_indices(q))], axis=1)
     return weights.reshape(batch, -1), log_det
-
-
-def _front_of_two(A: FloatArray, count: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The same of two effects, A as lower triangles (3, a) and λ lower triangular:
-    (G⁻¹ + A)⁻¹ = (G + |G| adj A)/|C|, and |C| = 1 + tr GA + |G||A|."""
-    g = np.empty((3, len(lam)))
-    np.multiply(lam[:, :, 0].T, lam[:, 0, 0], out=g[:2])
-    g[2] = lam[:, 1, 0] ** 2 + lam[:, 1, 1] ** 2
-    det = g[0] * lam[:, 1, 1] ** 2
-    size = np.maximum(A[0] * A[2] - A[1] ** 2, 0.0)
-    C = (g * TWICE).T @ A + (1.0 + det[:, None] * size)
-    weights = det[:, None, None] * (A[::-1] * ADJUGATE)
-    weights += g.T[:, :, None]
-    weights /= C[:, None]
-    return weights.reshape(len(lam), -1), np.log(C) @ count
 
 
 def _turned(lam: FloatArray, zz: FloatArray) -> FloatArray:
