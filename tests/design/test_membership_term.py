@@ -118,3 +118,28 @@ def test_refused_by_name(data, bar, error, said):
 def test_members_have_no_relationships(data):
     with pytest.raises(FormulaError, match="relmat does not go with mm"):
         henderson.lmer("y ~ x + (1 | mm(t0, t1))", data, relmat={"mm(t0, t1)": np.eye(20)})
+
+
+def test_members_that_the_fit_does_not_have(data):
+    # a new observation adds Σ_t (Σ_{m: label t} w_m)² σ²: a label that stands twice in a row is one member
+    fit = henderson.lmer("y ~ x + (1 | mm(t0, t1, weights=c(w0, w1)))", data)
+    share = data.w0.iloc[:2].to_numpy() / (data.w0 + data.w1).iloc[:2].to_numpy()
+    variance, own = fit.varcorr.vcov.iloc[0], {"variance_uncertainty": False, "interval": "prediction"}
+    mean = fit.predict(data.iloc[:2], interval="confidence", variance_uncertainty=False).se ** 2
+    for labels, load in (({"t0": "a", "t1": "b"}, share**2 + (1 - share) ** 2), ({"t0": "a", "t1": "a"}, 1.0)):
+        rows = data.iloc[:2].assign(**labels)
+        want = np.sqrt(mean + fit.scale + variance * load)
+        for found in (fit.predict(rows, **own), fit.predict(rows, re="all", new_levels="population", **own)):
+            np.testing.assert_allclose(found.se, want, rtol=1e-6)
+    without = fit.predict(data.iloc[:2].drop(columns=["t0", "t1"]), **own)
+    np.testing.assert_allclose(without, fit.predict(data.iloc[:2].assign(t0="a", t1="b"), **own))
+    with pytest.raises(DataError, match=r"'t0' has the level 3 .int. in row 0"):
+        fit.predict(data.iloc[:1].assign(t0=3), re="all", new_levels="population")
+
+
+def test_new_members_are_drawn_one_by_one(data):
+    fit = henderson.lmer("y ~ x + (1 | mm(t0, t1))", data)
+    rows = data.iloc[:3].assign(t0=["new", "new", "newer"], t1=["newer", "newest", data.t1.iloc[0]])
+    drawn = np.asarray(fit.simulate(4000, rows, params={"varcorr": {"mm(t0, t1)": 4.0}, "sigma": 1e-3}, seed=1))
+    # rows 1 and 2 share "new", 1 and 3 "newer": covariances are 4 / 4
+    np.testing.assert_allclose(np.cov(drawn), [[2, 1, 1], [1, 2, 0], [1, 0, 2]], atol=0.15)

@@ -117,3 +117,14 @@ def test_residuals_that_correlate_are_not_one_standard_deviation(structure):
     assert state["residual"]["structure"] == f"{structure}(AVISIT | USUBJID)"
     assert list(state["residual"]["parameters"].values()) == fit.engine.psi.tolist()
     assert state["levels"] == {"USUBJID": 197}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_negative_variance_has_no_standard_deviation():
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=(12, 4))
+    table = {"y": (y - 0.5 * y.mean(axis=1, keepdims=True)).ravel(), "g": np.repeat(np.arange(12), 4)}
+    fit = henderson.lmer("y ~ 1 + (1 | g)", table, bound=False)
+    assert fit.varcorr.vcov.iloc[0] < 0
+    found = fit.tidy("ran_pars").estimate
+    np.testing.assert_allclose(found, [np.nan, fit.sigma])

@@ -108,7 +108,8 @@ class TermRows:
 def present(rows: Rows | None, what: str) -> Rows:
     """The rows, for `what` (a method's name, say), which the error names when they were let go."""
     if rows is None:
-        raise NotAvailable(f"{what}: this needs the rows of the data, which were removed by remove_data()")
+        gone = "which were removed by remove_data(), or are not in the file that it was saved to"
+        raise NotAvailable(f"{what}: this needs the rows of the data, {gone}")
     return rows
 
 

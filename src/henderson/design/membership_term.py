@@ -17,7 +17,7 @@ from henderson.formula.coding import Part
 from henderson.formula.evaluate import Columns
 from henderson.formula.membership import Membership
 from henderson.sources.columns import Array, kind_of, to_float
-from henderson.sources.factors import encode, match, unknown_levels
+from henderson.sources.factors import differ_in_type, encode, match, unknown_levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,22 +44,53 @@ class MembershipSpec:
         """Columns beside the labels that it uses."""
         return (*self.members.weights, *self.part.variables)
 
-    def loadings(self, labels: Mapping[str, Array], columns: Columns, column: np.ndarray) -> sparse.csr_array:
-        """Z, (m, J + 1); members that are not known load on the last column, as one effect of their joint variance."""
-        m, J = len(column), len(self.levels)
-        weights = _weights(self.members, columns, m)
-        fresh = np.zeros(m)
-        entries = []
-        for k, name in enumerate(self.group):
-            codes = match(labels[name], self.levels)
-            known = np.flatnonzero(codes >= 0)
-            entries.append((weights[known, k] * column[known], known, codes[known]))
-            fresh[codes < 0] += weights[codes < 0, k] ** 2
-        new = np.flatnonzero(fresh)
-        entries.append((np.sqrt(fresh[new]) * column[new], new, np.full(len(new), J)))
-        data, rows, places = (np.concatenate(parts) for parts in zip(*entries))
-        out = sparse.coo_array((data, (rows, places)), shape=(m, J + 1))
-        return sparse.csr_array(out)
+    def loadings(
+        self, labels: Mapping[str, Array], columns: Columns, column: np.ndarray
+    ) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """What rows load on.
+
+        Returns
+        -------
+        loadings : (m, J + 1) csr_array
+            Z; members that are not known load on the last column, as one effect of their joint variance.
+        apart : (m, F) csr_array
+            The columns of the F members that are not known, each by itself: a label that stands twice in a row is one
+            member. A missing label is a member of its own.
+        """
+        weights = _weights(self.members, columns, len(column)) * column[:, None]
+        codes = np.column_stack([match(labels[name], self.levels) for name in self.group])
+        new = codes < 0
+        there = [np.asarray(labels[name], object)[own] for name, own in zip(self.group, new.T)]
+        fresh = _numbered(np.concatenate(there))
+        return self._joined(weights, codes, fresh)
+
+    def all_new(self, labels: Mapping[str, Array] | None, columns: Columns, column: np.ndarray) -> sparse.csr_array:
+        """Z, (m, J + 1), where all members are new; they differ where there are no labels to tell."""
+        weights = _weights(self.members, columns, len(column)) * column[:, None]
+        fresh = np.arange(weights.size)
+        if labels is not None:
+            fresh = _numbered(np.concatenate([np.asarray(labels[name], object) for name in self.group]))
+        return self._joined(weights, np.full(weights.shape, -1), fresh)[0]
+
+    def _joined(
+        self, weights: np.ndarray, codes: np.ndarray, fresh: np.ndarray
+    ) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """`loadings` from weights (m, k), codes (m, k) that are −1 where a member is new, and numbers of those (in the
+        order of the columns)."""
+        m, J = len(weights), len(self.levels)
+        new = codes < 0
+        shape = (m, int(fresh.max(initial=-1)) + 1)
+        apart = sparse.csr_array(sparse.coo_array((weights.T[new.T], (np.nonzero(new.T)[1], fresh)), shape=shape))
+        size = np.sqrt(np.asarray(apart.multiply(apart).sum(axis=1)).ravel())
+        at = np.flatnonzero(new.any(axis=1))
+        rows, k = np.nonzero(~new)
+        data, places = np.append(weights[rows, k], size[at]), np.append(codes[rows, k], np.full(len(at), J))
+        together = sparse.coo_array((data, (np.append(rows, at), places)), shape=(m, J + 1))
+        return sparse.csr_array(together), apart
+
+    def is_other_type(self, labels: Mapping[str, Array]) -> bool:
+        """Whether no label of some column can be known, because all are of another type than the model's."""
+        return any(differ_in_type(labels[name], self.levels) for name in self.group)
 
     def complaint(self, labels: Mapping[str, Array]) -> str | None:
         """What to say of members that are not known; None where all are."""
@@ -98,6 +129,14 @@ def membership_term(
     loadings = sparse.csr_array(sparse.coo_array((values, (rows, codes)), shape=(n, len(levels))))
     term = RandomTerm(bar.name, levels, part.names, "unstructured", bar.label, True)
     return term, TermRows(None, np.empty((n, 0)), loadings), MembershipSpec(members.columns, members, part, levels)
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """A number for each label, the same for the same one; missing ones have one each."""
+    codes, found = pd.factorize(labels)
+    lost = np.flatnonzero(codes < 0)
+    codes[lost] = len(found) + np.arange(len(lost))
+    return codes
 
 
 def _weights(members: Membership, columns: Columns, n: int) -> np.ndarray:

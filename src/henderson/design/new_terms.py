@@ -42,6 +42,9 @@ class NewTerm:
         Whether no level can be known, since the labels are of another type than the model's.
     labels : mapping of str to (m,) arrays
         What tells one level from another, known or not; empty for a component whose columns differ by group.
+    apart : (m, F) csr_array, or None
+        Where a row may have several levels: the columns of those F that the design does not have, in place of the last
+        of `loadings`.
     """
 
     codes: np.ndarray | None
@@ -50,6 +53,7 @@ class NewTerm:
     complaint: str | None = None
     is_other_type: bool = False
     labels: Mapping[str, Array] = field(default_factory=dict)
+    apart: sparse.csr_array | None = None
 
     @property
     def has_new(self) -> bool:
@@ -78,8 +82,10 @@ def new_term(
         return _new_component(spec, n_levels, table, env, labels[spec.group[0]])
     if isinstance(spec, MembershipSpec):
         beside = {name: table[name] for name in spec.members.weights}
-        loadings = spec.loadings(labels, beside, columns_of(spec.part, table, env)[:, 0])
-        return NewTerm(None, np.empty((table.n, 0)), loadings, spec.complaint(labels), False, labels)
+        loadings, apart = spec.loadings(labels, beside, columns_of(spec.part, table, env)[:, 0])
+        complaint = spec.complaint(labels)
+        is_other = complaint is not None and spec.is_other_type(labels)
+        return NewTerm(None, np.empty((table.n, 0)), loadings, complaint, is_other, labels, apart)
     if isinstance(spec, KnownSpec):
         own = labels[spec.group[0]]
         codes = match(own, spec.levels)
@@ -100,7 +106,11 @@ def all_new(
     if isinstance(spec, RandomSpec):
         return NewTerm(np.full(table.n, -1), columns_of(spec.part, table, env))
     if isinstance(spec, MembershipSpec):
-        raise DataError(f"rows have several levels of {', '.join(spec.group)}: there is no telling those of new ones")
+        told = {name: table[name] for name in spec.group} if all(name in table for name in spec.group) else None
+        beside = {name: table[name] for name in spec.members.weights}
+        return NewTerm(
+            None, np.empty((table.n, 0)), spec.all_new(told, beside, columns_of(spec.part, table, env)[:, 0])
+        )
     if isinstance(spec, KnownSpec):
         column = columns_of(spec.part, table, env)[:, 0]
         return NewTerm(None, np.empty((table.n, 0)), spec.loadings(np.full(table.n, -1), column))

@@ -159,6 +159,11 @@ def _term_draw(new: NewTerm, term: RandomTerm, b: FloatArray, root: FloatArray, 
         rows[fresh] = J + _fresh_codes(new, fresh)
         present, rows = np.unique(rows, return_inverse=True)
         own = TermRows(rows.astype(np.intp), new.columns)
+    elif new.apart is not None:
+        whole = sparse.csr_array(sparse.hstack([new.loadings[:, :J], new.apart]))
+        present, column = np.unique(whole.indices, return_inverse=True)
+        shape = (len(new.columns), len(present))
+        own = TermRows(None, new.columns, sparse.csr_array((whole.data, column, whole.indptr), shape=shape))
     else:
         entries = new.loadings.tocoo()
         at, column = entries.coords[0], entries.coords[1].astype(np.intp)

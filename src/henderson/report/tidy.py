@@ -93,7 +93,8 @@ def _ran_pars(fit: Fit, inference: Inference, level: float) -> list[dict[str, An
     rows = []
     for k in lme4_order(fit.design.terms):
         term, cov = fit.design.terms[k], fit.sigma**2 * fit.covariances[k]
-        sd = np.sqrt(np.diag(cov))
+        with np.errstate(invalid="ignore"):  # NaN of a variance that is negative (bound=False)
+            sd = np.sqrt(np.diag(cov))
         # column by column of the lower triangle, as lme4's as.data.frame(VarCorr(), order = "lower.tri")
         for one in structure_called(term.structure).display(term.names):
             r, s = one.row, one.column
