@@ -131,3 +131,23 @@ def test_correlations_of_names_with_dots():
     fit = henderson.lmer("angle ~ recipe + (recipe | replicate)", henderson.datasets.load("cake"))
     text = henderson.table([fit], labels={"recipe[T.B]": "Recipe B"}, output="markdown")
     assert "| Corr Recipe B, recipe[T.C], replicate |" in text
+
+
+def test_models_of_both_doors_and_of_residual_structures():
+    # intercepts of the doors are one row; what a later model has more stands where it stands there; criteria that
+    # count other things are said to
+    data = henderson.datasets.load("sleepstudy")
+    fits = [
+        henderson.lmer("Reaction ~ Days + (1 | Subject)", data),
+        henderson.mixedlm("Reaction ~ Days", data, groups="Subject", re_formula="~Days").fit(),
+        henderson.mmrm("Reaction ~ Days + ar1(Days | Subject)", data),
+    ]
+    text = henderson.table(fits, style="journal")
+    names = [row.split("|")[1].strip() for row in text.splitlines() if row.count("|") == 5]
+    assert names[:4] == ["", ":--", "Fixed effects", "(Intercept)"]
+    assert "Intercept" not in names
+    sd = [name for name in names if name.startswith(("SD", "Corr"))]
+    assert sd[:4] == ["SD (Intercept), Subject", "Corr (Intercept), Days, Subject", "SD Days, Subject", "SD residual"]
+    assert "AIC and BIC: Model 3 counts variance parameters alone, as SAS does." in text
+    assert "AIC and BIC:" not in henderson.table(fits[:2])
+    assert "| Const |" in henderson.table(fits[::-1], labels={"(Intercept)": "Const"})

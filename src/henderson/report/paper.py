@@ -14,12 +14,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from henderson.design.intercept import LME4, STATSMODELS, other_spelling
 from henderson.diagnostics.measures import aic, bic, icc, r2
 from henderson.inference.choose import infer
 from henderson.inference.fit_moments import fit_of
 from henderson.inference.inference import Inference
 from henderson.report.tidy import records, tidy
-from henderson.tables.grid import Grid
+from henderson.tables.grid import Grid, merged
 from henderson.typing import Ddf, Fitted
 
 STYLES = ("apa", "journal")
@@ -175,12 +176,13 @@ def paper_table(
     rows: list[tuple[str, ...]] = []
     sections: list[tuple[int, str]] = []
     for section in ("Fixed effects", "Random effects", "Fit"):
-        keys = dict.fromkeys(key for column in columns for key in column[section])
+        keys = merged([list(column[section]) for column in columns])
         if keys:
             sections.append((len(rows), section))
         rows += [(key, *(column[section].get(key, "") for column in columns)) for key in keys]
     grid = Grid(("", *heads), tuple(rows), (False, *[True] * len(heads)))
-    return PaperTable(grid, tuple(sections), title, (_note(fits, inferences, style, uncertainty, level),))
+    notes = (_note(fits, inferences, style, uncertainty, level), *_criteria_note(fits, heads))
+    return PaperTable(grid, tuple(sections), title, notes)
 
 
 def _note(fits: Sequence[Any], inferences: Sequence[Inference], style: str, uncertainty: str, level: float) -> str:
@@ -194,8 +196,17 @@ def _note(fits: Sequence[Any], inferences: Sequence[Inference], style: str, unce
     return f"{shown}; t tests with {methods} degrees of freedom; {kinds}{stars}."
 
 
+def _criteria_note(fits: Sequence[Any], heads: Sequence[str]) -> tuple[str, ...]:
+    """What to say where AIC and BIC do not count the same in all models, and so compare nothing."""
+    alone = [head for head, fit in zip(heads, fits) if fit.penalty.parameters < fit.n_parameters]
+    if len(alone) in (0, len(fits)):
+        return ()
+    several = "count" if len(alone) > 1 else "counts"
+    return (f"AIC and BIC: {', '.join(alone)} {several} variance parameters alone, as SAS does.",)
+
+
 class _Labels:
-    """What the user calls things; a name that no model has is an error."""
+    """What the user calls things; a name that no model has is an error. Intercepts are spelled as in the first."""
 
     def __init__(self, given: Mapping[str, str], fits: Sequence[Any]) -> None:
         known = {name for fit in fits for name in fit.design.x_names}
@@ -203,6 +214,8 @@ class _Labels:
         for residual in (fit.design.residual for fit in fits):
             visits = () if residual is None or residual.visits is None else map(str, residual.visits)
             known |= set() if residual is None else {residual.group, *visits}
+        every = (name for one in fits for name in (*one.design.x_names, *sum((t.names for t in one.design.terms), ())))
+        self.intercept = next((name for name in every if name in (LME4, STATSMODELS)), LME4)
         for name in given:
             if name not in known:
                 raise ValueError(f"labels names {name!r}, which is nothing in the models; there are {_sorted(known)}")
@@ -210,6 +223,8 @@ class _Labels:
 
     def __call__(self, name: str) -> str:
         """The label; of a product whose factors have some, theirs."""
+        if name in (LME4, STATSMODELS) and name not in self.given:
+            name = other_spelling(name) if other_spelling(name) in self.given else self.intercept
         parts = name.split(":")
         if name in self.given or not any(part in self.given for part in parts):
             return self.given.get(name, name)

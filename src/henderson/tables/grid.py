@@ -119,3 +119,23 @@ def escaped(text: str) -> str:
     }
     special |= {char: "\\" + char for char in "&%$#_{}"}
     return "".join(special.get(char, char) for char in text)
+
+
+def merged(lists: Sequence[Sequence[str]]) -> list[str]:
+    """All keys of some lists, each once: what a later list has more stands behind what it stands behind there.
+
+    Examples
+    --------
+    >>> merged([["a", "c"], ["a", "b", "c", "d"], ["z"]])
+    ['a', 'b', 'c', 'd', 'z']
+    """
+    out: list[str] = []
+    for keys in lists:
+        at = -1 if any(key in out for key in keys) else len(out) - 1
+        for key in keys:
+            if key in out:
+                at = max(at, out.index(key))
+            else:
+                at += 1
+                out.insert(at, key)
+    return out
