@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from henderson import DataError, datasets, lmer, mixedlm
+from henderson import DataError, datasets, lmer, mixedlm, mmrm
 from henderson.diagnostics import questions
 from henderson.diagnostics.check import QUESTIONS
 from henderson.diagnostics.collinearity import variance_inflation
@@ -182,3 +182,9 @@ def test_of_many_levels_the_foremost_are_left_out(monkeypatch):
     monkeypatch.setattr(questions, "MOST_LEVELS", 200)
     assert found["does one g"].number == fit.check()["does one g"].number
     assert "(variances held)" in fit.check()["does one g"].verdict
+
+
+def test_repeated_measures_without_fixed_effects():
+    fev = datasets.load("fev")
+    fit = mmrm("FEV1 ~ 0 + ar1(AVISIT | USUBJID)", fev.assign(FEV1=fev["FEV1"] - 42))
+    assert "there are no fixed effects that it could move" in str(fit.check())

@@ -176,3 +176,15 @@ def test_missing_values_are_of_one_response_alone() -> None:
 def test_bad_input_is_named_before_any_fit(formula: str, Y: object, options: dict[str, object], said: str) -> None:
     with pytest.raises((FormulaError, DataError, ValueError), match=said):
         fit_many(formula, table(), Y, **options)
+
+
+@pytest.mark.parametrize("bar", ["(1 | g)", "(x | g)"])
+def test_levels_that_are_unlike_without_fixed_effects(bar):
+    # arrays of no columns could not be flattened; refits of the bootstrap are the same arithmetic
+    rng = np.random.default_rng(4)
+    data = {"g": np.repeat(np.arange(9), 2 + np.arange(9)), "x": rng.normal(size=54)}
+    Y = rng.normal(size=(9, 2))[data["g"]] + rng.normal(size=(54, 2))
+    found = henderson.fit_many(f"~ 0 + {bar}", data, Y)
+    fits = [henderson.lmer(f"y ~ 0 + {bar}", data | {"y": y}) for y in Y.T]
+    np.testing.assert_allclose(found.deviance, [fit.deviance for fit in fits], atol=1e-6)
+    assert np.isfinite(fits[0].bootstrap(5, seed=1).frame).all(axis=None)

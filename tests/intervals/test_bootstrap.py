@@ -217,6 +217,10 @@ def test_unknown_names_list_those_there_are():
     fit = fitted("slopes")
     with pytest.raises(ValueError, match="there are: parametric, residual, cases"):
         bootstrap_fit(fit, 10, kind="wild")
+    with pytest.raises(ValueError, match="batch must be a whole number from 1 on, not -1"):
+        bootstrap_fit(fit, 10, batch=-1)
+    with pytest.raises(ValueError, match="statistic is a function of a fit, not 3"):
+        bootstrap_fit(fit, 10, statistic=3)
     boot = bootstrap_fit(fit, 10, seed=1)
     with pytest.raises(ValueError, match="there are: percentile, basic, bca"):
         boot.interval("normal")

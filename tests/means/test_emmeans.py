@@ -217,6 +217,11 @@ def test_unknown_things_are_named(table):
         emmeans(design, inference, "recipe").contrasts(delta=-1)
     with pytest.raises(ValueError, match="unknown side 'up'"):
         emmeans(design, inference, "recipe").contrasts(side="up")
+    with pytest.raises(ValueError, match="max_degree must be a whole number from 1 on, not 0"):
+        emmeans(design, inference, "recipe").contrasts("poly", max_degree=0)
+    for values, said in (([], "no values"), (np.nan, "not finite"), ([1, np.inf], "not finite"), ([None], "missing")):
+        with pytest.raises(ValueError, match=rf"at\['x'\] has .*{said}"):
+            emmeans(design, inference, "recipe", at={"x": values})
     with pytest.raises(ValueError, match="there is no column 'half'"):
         emmeans(design, inference, "recipe").contrasts(by="half")
 

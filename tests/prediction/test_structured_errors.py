@@ -15,6 +15,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.design.replay import new_columns
 from henderson.engine.boundary import is_singular
 from henderson.engine.residual.model import to_user_units
+from henderson.errors import DataError
 from henderson.inference.fit_moments import FitMoments
 from henderson.numerics.distributions import t_quantile
 from henderson.prediction.rules import RULES
@@ -277,3 +278,11 @@ def test_a_row_that_spans_blocks():
     )  # fmt: skip
     np.testing.assert_allclose(table["se"] ** 2, v, rtol=EXACT)
     assert residual_covariance(Data(found.design, rows), fit.psi).shape == (78, 78)
+
+
+def test_visits_and_strata_that_are_not_known_are_named(fits):
+    rows = new_rows()
+    with pytest.raises(DataError, match=r"'AVISIT' has the level 'VIS9' in row 1, .* it knows VIS1, VIS2, VIS3, VIS4"):
+        fits["us"].predict(rows.assign(AVISIT=["VIS1", "VIS9", *["VIS2"] * 4]), conditional=True)
+    with pytest.raises(DataError, match=r"'ARMCD' has the level 'A' in row 0 and 5 more, .* it knows PBO, TRT"):
+        fits["us by arm, ML"].predict(rows.assign(ARMCD="A"), interval="prediction")

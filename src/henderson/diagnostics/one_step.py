@@ -108,6 +108,8 @@ def _single_rows(forms: Forms, sets: Sets) -> tuple[FloatArray, FloatArray]:
 def _apart(forms: Forms, sets: Sets) -> tuple[FloatArray, FloatArray]:
     """β̂ − β̂(D) = S(D)⁻¹ Σ_D x_ie_i, since X'e = 0."""
     x, vx, e, p = forms.x[sets.rows], forms.vx[sets.rows], forms.e[sets.rows], forms.x.shape[1]
+    if not p:
+        return np.zeros((sets.m, 0)), np.zeros((sets.m, 0, 0))
     right = np.column_stack([vx, e])
     own = np.stack([np.add.reduceat(column[:, None] * right, sets.starts[:-1], axis=0) for column in x.T], axis=1)
     left = np.linalg.inv(forms.phi) - own[:, :, :p]

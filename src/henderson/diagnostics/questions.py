@@ -247,8 +247,10 @@ def correlated(fit: Fit) -> list[Answer]:
     if len(table):
         each, se = table["whitened"].to_numpy(float), table["se"].to_numpy(float)
         at = int(np.argmax(np.abs(each) / se))
-        number, unit = float(each[at]), "visits apart" if fit.structure.term.visits is not None else "apart"
-        said.append(f"whitened residuals {table.index[at]:.3g} {unit} correlate by {number:.2f}, others not as clearly")
+        number, apart = float(each[at]), f"{table.index[at]:.3g}"
+        if fit.structure.term.visits is not None:
+            apart = "one visit" if apart == "1" else f"{apart} visits"
+        said.append(f"whitened residuals {apart} apart correlate by {number:.2f}, others not as clearly")
         status = "look" if abs(number) > max(LEFT_OVER, 3 * se[at]) else status
     sizes = _spread_by_visit(fit)
     if sizes is not None:

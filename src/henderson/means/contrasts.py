@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.arguments import number, shown
+from henderson.arguments import whole as whole_number
 from henderson.inference.contrast_rows import row_name
 from henderson.means.labels import Labels, as_labels
 
@@ -122,7 +123,7 @@ def poly(labels: Labels, *, max_degree: int = 6) -> ContrastSet:
            [-1.,  3., -3.,  1.]])
     """
     k = len(labels)
-    degree = min(k - 1, max_degree)
+    degree = min(k - 1, whole_number(max_degree, "max_degree"))
     basis = [[Fraction(1)] * k]
     for power in range(1, degree + 1):
         row = [Fraction(2 * i - k + 1) ** power for i in range(k)]

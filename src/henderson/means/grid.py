@@ -200,6 +200,10 @@ def _chosen(at: Mapping[str, Any], design: Design, fixed: Sequence[str]) -> dict
             raise ValueError(f"at: the fixed part has no variable {given!r}; it has {', '.join(fixed) or 'none'}")
         listed = values if pd.api.types.is_list_like(values) else [values]
         chosen = pd.Index(to_array(listed, f"at[{given!r}]"), tupleize_cols=False)
+        if not len(chosen):
+            raise ValueError(f"at[{given!r}] has no values")
+        if chosen.hasnans or (chosen.dtype.kind == "f" and not np.isfinite(chosen).all()):
+            raise ValueError(f"at[{given!r}] has values that are missing or not finite")
         if terms.expressions.get(name) == (bare(given),):
             chosen = _through(design, name, bare(given), chosen)
         out[name] = chosen.unique()

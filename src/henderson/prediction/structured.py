@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from henderson.contract.residual import ResidualRows
 from henderson.design.replay_residual import new_residual_rows
@@ -130,6 +131,14 @@ def _variance(
     return np.where(exact, 0.0, variance), np.where(exact, np.inf, found.df)
 
 
+def _unknown(newdata: Any, name: str, codes: np.ndarray, levels: pd.Index | None) -> str:
+    """What to say of visits or strata that the fit does not have."""
+    table = read_table(newdata)
+    if name in table and levels is not None:
+        return unknown_levels(name, table[name], codes, levels)
+    return f"{name!r} has a value in row {int(np.argmin(codes))} that the fit does not have"
+
+
 def places_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRows:
     """Where rows stand in their series; variances that follow fitted values have those of new rows."""
     if newdata is None:
@@ -138,13 +147,12 @@ def places_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRow
         return places
     if fit.design.specs is None or is_matrix(newdata):
         raise DataError("predictions with the residuals' structure need a table that has its columns")
-    places = new_residual_rows(fit.design, newdata)
+    places, term = new_residual_rows(fit.design, newdata), fit.design.residual
+    assert term is not None
     if places.where.ndim == 1 and (places.where < 0).any():
-        name = fit.design.residual.places[0]  # type: ignore[union-attr]
-        raise DataError(f"{name!r} has a value in row {int(np.argmin(places.where))} that the fit does not have")
+        raise DataError(_unknown(newdata, term.places[0], places.where, term.visits))
     if places.strata is not None and (places.strata < 0).any():
-        name = fit.design.residual.stratum  # type: ignore[union-attr]
-        raise DataError(f"{name!r} has a value in row {int(np.argmin(places.strata))} that the fit does not have")
+        raise DataError(_unknown(newdata, term.stratum, places.strata, term.strata))
     functions, fitted = fit.structure.term.variance, targets.estimates(fit.b)
     covariates = (fitted if one.of_fitted else v for one, v in zip(functions, places.covariates))
     return replace(places, covariates=tuple(covariates))

@@ -11,6 +11,7 @@ sums. Arrays (…, C, B): the batch last, so that operations run over contiguous
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -222,7 +223,7 @@ class AtSome:
         """Steps 3 and 4."""
         (log_det, k), p, batch = self.solved, len(self.zx), self.cov.shape[-1]
         size, E, t, z = self.size, self.places.members, self.t, self.zy
-        flat_x, flat_xx = self.zx.reshape(p, -1), self.xx.reshape(p * p, -1)
+        flat_x, flat_xx = _flat(self.zx, 1), _flat(self.xx, 2)
         m = np.empty_like(k)  # M = GK
         for r, s in self.upper:
             np.multiply(self.cov[r, 0], k[0, s], out=m[r, s])
@@ -258,7 +259,7 @@ class AtSome:
 
     def second(self, beta: FloatArray, s_inverse: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         """See `AtUnlike.second`."""
-        flat = self.zx.reshape(len(self.zx), -1).T
+        flat = _flat(self.zx, 1).T
         t = self._turned(self.zy - (flat @ beta).reshape(self.zy.shape))
         of_e = self._traces(np.stack([t[r] * t[s] for r, s in self.upper]))
         right = -self.n
@@ -268,14 +269,14 @@ class AtSome:
 
     def x_form(self, v: FloatArray) -> FloatArray:
         """See `AtUnlike.x_form`."""
-        flat = self.zx.reshape(len(self.zx), -1).T
+        flat = _flat(self.zx, 1).T
         t = self._turned((flat @ v).reshape(self.zy.shape[0], -1, v.shape[1]))
         return self._traces(np.stack([t[r] * t[s] for r, s in self.upper]))
 
     def _conjugate(self, weights: FloatArray) -> FloatArray:
         """K (Σ weights_xx' z_x z_x'') K' for (p, p, B), on and above the diagonal, (…, C, B)."""
-        k, size, p = self.solved[1], self.size, len(self.zx)
-        w = (self.xx.reshape(p * p, -1).T @ weights.reshape(p * p, -1)).reshape(k.shape)
+        k, size = self.solved[1], self.size
+        w = (_flat(self.xx, 2).T @ _flat(weights, 2)).reshape(k.shape)
         out, row = np.empty((len(self.upper), *k.shape[2:])), np.empty_like(k[0])
         for place, (r, s) in enumerate(self.upper):
             if s == r:  # the row of Kw
@@ -293,6 +294,11 @@ class AtSome:
         sums = np.array([_inner(one, other) for one in self.n for other in right])
         k = len(self.places.members)
         return (self.places.twice @ sums).reshape(k, k, -1)
+
+
+def _flat(array: FloatArray, leading: int) -> FloatArray:
+    """The first axes as one, and the others, (a, b); a may be zero where there are no fixed effects."""
+    return array.reshape(math.prod(array.shape[:leading]), math.prod(array.shape[leading:]))
 
 
 def _inner(one: FloatArray, other: FloatArray) -> FloatArray:

@@ -152,8 +152,11 @@ def _likelihood_ratios(fits: Sequence[Any], wanted: bool | None) -> pd.DataFrame
     names = [_name(fit, k, fits) for k, fit in enumerate(fits)]
     frame = pd.DataFrame(rows, index=pd.Index(names))
     if any(structure_of(fit) is not None for fit in fits):
-        lowest = (f"the lowest {name} is that of {frame[name.lower()].idxmin()}" for name in ("AIC", "BIC"))
-        notes += ["; ".join(lowest)]
+        first, second = frame["aic"].idxmin(), frame["bic"].idxmin()
+        if first == second:
+            notes.append(f"the lowest AIC and BIC are those of {first}")
+        else:
+            notes.append(f"the lowest AIC is that of {first}; the lowest BIC is that of {second}")
     for k, is_nested in enumerate(nested):
         if not is_nested:
             notes.append(f"{names[k - 1]} is not nested in {names[k]}: no likelihood ratio; see their AIC and BIC")

@@ -265,6 +265,9 @@ def bootstrap_fit(
     if kind not in KINDS:
         raise ValueError(f"no bootstrap is called {kind!r}; there are: {', '.join(KINDS)}")
     n = arguments.whole(n, "n")
+    batch = None if batch is None else arguments.whole(batch, "batch")
+    if statistic is not None and not callable(statistic):
+        raise ValueError(f"statistic is a function of a fit, not {arguments.shown(statistic)}")
     if within and kind != "cases":
         raise ValueError("within=True is for kind='cases'")
     if within:
