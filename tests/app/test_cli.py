@@ -479,3 +479,17 @@ def test_rows_that_come_in_parts(capsys, tmp_path):
     code, out, err = run(capsys, "fit", SLEEP, tmp_path / "*.csv")
     assert (code, out) == (2, "")
     assert "no file matches" in err
+
+
+def test_sums_that_predictions_need_are_kept_when_asked_for(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("henderson.results.keeping.MOST_BYTES", 0)
+    monkeypatch.setattr("henderson.results.keeping.TIMES_EFFECTS", 0)
+    place, asked = tmp_path / "fit.henderson", ("sleepstudy", "--interval", "confidence")
+    assert run(capsys, "fit", SLEEP, "sleepstudy", "--save", place)[0] == 0
+    code, _, err = run(capsys, "predict", place, *asked)
+    assert code == 2
+    assert "henderson fit --crossproducts" in err
+    assert run(capsys, "fit", SLEEP, "sleepstudy", "--save", place, "--crossproducts")[0] == 0
+    assert run(capsys, "predict", place, *asked)[0] == 0
+    code, _, err = run(capsys, "fit", SLEEP, "sleepstudy", "--crossproducts")
+    assert (code, err) == (2, "henderson: error: --crossproducts goes with --save or --out\n")

@@ -446,3 +446,20 @@ def test_removing_twice_is_removing_once(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert str(henderson.load(tmp_path / "fit.henderson").summary()) == text
+
+
+@warnings_off
+def test_sums_that_grow_with_the_levels_alone_are_kept(tmp_path, monkeypatch):
+    # a served model of 40,000 customers had no intervals for them, where all it took were a dozen numbers a customer
+    monkeypatch.setattr("henderson.results.keeping.MOST_BYTES", 1000)
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"a": rng.integers(0, 60, 4000), "b": rng.integers(0, 50, 4000), "x": rng.normal(size=4000)})
+    data["y"] = data.x + rng.normal(size=60)[data.a] + rng.normal(size=50)[data.b] + rng.normal(size=4000)
+    rows = data.head(3)
+    fit = henderson.lmer("y ~ x + (x | a)", data)
+    fit.save(tmp_path / "fit.henderson")
+    again = henderson.load(tmp_path / "fit.henderson").predict(rows, re="all", interval="prediction")
+    np.testing.assert_allclose(again, fit.predict(rows, re="all", interval="prediction"), rtol=1e-9)
+    henderson.lmer("y ~ x + (x | a) + (x | b)", data).save(tmp_path / "pairs.henderson")
+    with pytest.raises(DataError, match=r"left out of the file: save with crossproducts=True"):
+        henderson.load(tmp_path / "pairs.henderson").predict(rows, re="all", se=True)

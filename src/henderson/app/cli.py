@@ -93,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--save", metavar="FILE", help="save the model, for predict and compare: FILE.henderson")
     fit.add_argument("--out", metavar="FILE", help="write estimates, certificate and model to FILE as JSON")
+    fit.add_argument(
+        "--crossproducts",
+        action="store_true",
+        help="keep the cross-products in the file whatever they take: standard errors of predictions need them",
+    )
     fit.set_defaults(run=_run_fit)
 
     report = commands.add_parser(
@@ -188,15 +193,18 @@ def _run_fit(args: argparse.Namespace) -> None:
         if Path(args.save).suffix != ".henderson":
             raise ValueError(f"{args.save!r}: a saved model is a .henderson file")
         _need_place(args.save)
+    keep = args.crossproducts or None
+    if keep and args.save is None and args.out is None:
+        raise ValueError("--crossproducts goes with --save or --out")
     result, text, messages = _fitted(args, lambda result: _tables(result, args))
     print(text)
     if args.save is not None or args.out is not None:
         result.engine.digest.read()  # rows in parts are gone through once more: `compare` needs to know which they were
-    record = None if args.out is None else as_record(result, formula=args.formula, warned=messages)
+    record = None if args.out is None else as_record(result, formula=args.formula, warned=messages, crossproducts=keep)
     for message in messages if record is None else record["warnings"]:
         _say(f"warning: {message}")
     if args.save is not None:
-        result.save(args.save)
+        result.save(args.save, crossproducts=keep)
     if record is not None:
         with whole_file(args.out) as place:
             place.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")

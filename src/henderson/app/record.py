@@ -10,7 +10,9 @@ from henderson import __version__
 from henderson.errors import DataError
 
 
-def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[str, Any]:
+def as_record(
+    result: Any, *, formula: str, warned: Sequence[str] = (), crossproducts: bool | None = None
+) -> dict[str, Any]:
     """A result as JSON-ready numbers and text.
 
     Parameters
@@ -20,6 +22,8 @@ def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[
         As the user wrote it.
     warned : sequence of str
         Warnings of the fit.
+    crossproducts : bool, optional
+        Of the model in it; see `results.save`.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def as_record(result: Any, *, formula: str, warned: Sequence[str] = ()) -> dict[
         "warnings": list(warned),
     }
     try:
-        record["model"] = model_text(result)
+        record["model"] = model_text(result, crossproducts)
     except DataError as error:  # such as a formula with functions of the user's own
         record["model"], record["warnings"] = None, [*warned, f"no model in this file: {error}"]
     return {key: _plain(value) for key, value in record.items()}

@@ -117,7 +117,7 @@ class JointErrors:
         if not criterion.has_sums:
             raise NotAvailable(
                 "standard errors of predictions with random effects need the cross-products of the data, which were "
-                "left out of the file: save with crossproducts=True to keep them"
+                "left out of the file: save with crossproducts=True (henderson fit --crossproducts) to keep them"
             )
         k = self._kernels.n_g
         fresh = self.rule is not None and self.rule.df is None and any(t is not None and t.has_new for t in terms)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: bytes of cross-products up to which a file without rows has them
 MOST_BYTES = 600_000
+#: where a model has many levels, cross-products in a file by default: times what their effects take, and at most
+TIMES_EFFECTS, MOST_OF_LEVELS = 16, 64_000_000
 
 FORMATS = ("pickle", "henderson")
 
@@ -50,8 +52,10 @@ class Keeping(FittedModel):
             Python's pickle, or a documented format that holds no code and is safe to load. By default "henderson" for a
             name that ends in ``.henderson``, else "pickle".
         crossproducts : bool, optional
-            Without rows: keep the cross-products, which profiles, refits by the other criterion and the likelihood at
-            other parameters need. By default when they take less than 600 kB; a model with `residual=` has none.
+            Without rows: keep the cross-products, which profiles, refits by the other criterion, the likelihood at
+            other parameters and standard errors of predictions with random effects need. By default when they take less
+            than 600 kB, or grow with the levels alone (16 numbers an effect, up to 64 MB); a model with `residual=` has
+            none.
 
         Examples
         --------
@@ -185,5 +189,8 @@ def _leaves_sums_out(fit: Fit, crossproducts: bool | None) -> bool:
     single series."""
     if fit.design.residual is not None or crossproducts is False:
         return True
-    large = fit.criterion.has_sums and fit.criterion.system.cross.takes_more_than(MOST_BYTES)
-    return crossproducts is None and large
+    if crossproducts or not fit.criterion.has_sums:
+        return False
+    effects = 8 * sum(term.n_levels * term.n_columns for term in fit.design.terms)
+    most = max(MOST_BYTES, min(TIMES_EFFECTS * effects, MOST_OF_LEVELS))
+    return fit.criterion.system.cross.takes_more_than(most)

@@ -44,10 +44,10 @@ def read_saved(fname: Any, env: Mapping[str, Any] | None = None) -> FittedModel:
     return found
 
 
-def model_text(results: Any) -> str:
+def model_text(results: Any, crossproducts: bool | None = None) -> str:
     """Results in the format "henderson" as text that JSON can hold, for a record of a fit."""
     archive = io.BytesIO()
-    results.save(archive, format="henderson")
+    results.save(archive, format="henderson", crossproducts=crossproducts)
     return base64.b64encode(archive.getvalue()).decode("ascii")
 
 
