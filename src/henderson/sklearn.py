@@ -20,6 +20,7 @@ except ImportError as error:
     raise ImportError("henderson.sklearn needs scikit-learn: pip install henderson[sklearn]") from error
 
 from henderson.door import lmer
+from henderson.formula.tokens import bare
 from henderson.typing import TableLike
 
 FloatArray = np.ndarray
@@ -103,7 +104,15 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
             beta = np.linalg.lstsq(design, response, rcond=None)[0]
             self.intercept_, self.coef_ = float(beta[0]), beta[1:]
             return self
-        name = formula.partition("~")[0].strip()
+        left = formula.partition("~")[0].strip()
+        name = bare(left)
+        if name == left and not left.isidentifier():
+            raise ValueError(
+                f"the left side of the formula is a name for y, not {left!r}: transform y, or take "
+                "TransformedTargetRegressor"
+            )
+        if name in frame.columns:
+            raise ValueError(f"the formula calls y {name!r}, which is a column of X")
         self.results_ = lmer(formula, frame.assign(**{name: response}), REML=self.reml, env="closed")
         params = self.results_.params
         intercept = params.index == "(Intercept)"

@@ -8,6 +8,7 @@ import pandas as pd
 import polars
 import pytest
 
+import henderson
 from henderson.design.from_arrays import design_from_arrays
 from henderson.design.from_formula import design_from_formula
 from henderson.errors import DataError, FormulaError, ValueWarning
@@ -388,3 +389,16 @@ def test_contrasts_are_a_dict(given):
 def test_a_component_without_columns():
     with pytest.raises(FormulaError, match="the variance component 'none' has no columns"):
         design_from_formula("y ~ x", table(), groups="g", vc_formula={"none": "0"})
+
+
+def test_rows_on_which_an_expression_has_no_value_are_told():
+    # most of the rows could go without a word; R says that NaNs were produced
+    data = change(x=np.where(np.arange(24) < 5, -1.0, 2.0 + np.arange(24)))
+    said = r"'log\(x\)' is not a number in 5 rows, which are left out"
+    with pytest.warns(ValueWarning, match=said):
+        assert design_from_formula("y ~ log(x) + (1 | g)", data)[0].n_missing == 5
+    with pytest.warns(ValueWarning, match=said):
+        assert henderson.lmer("y ~ log(x) + (1 | g)", iter([data[:4], data[4:]])).design.n_missing == 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        design_from_formula("y ~ log(x) + (1 | g)", data.assign(x=np.where(data.x < 0, np.nan, data.x)))

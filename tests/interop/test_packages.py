@@ -121,11 +121,18 @@ def test_polars_in_a_regressor(fit):
     [
         (MixedLMRegressor(groups="School"), "groups='School' is no column of X; there are Days, Subject"),
         (MixedLMRegressor("Days"), "no random effects such as"),
+        (MixedLMRegressor("log(rt) ~ Days + (1 | Subject)"), "a name for y, not 'log.rt.'"),
+        (MixedLMRegressor("Days ~ 1 + (1 | Subject)"), "calls y 'Days', which is a column of X"),
     ],
 )
 def test_a_regressor_says_what_it_lacks(model, says):
     with pytest.raises(ValueError, match=says):
         model.fit(X, Y)
+
+
+def test_a_response_in_backticks():
+    model = MixedLMRegressor("`rt (ms)` ~ Days + (1 | Subject)").fit(X, Y)
+    np.testing.assert_allclose(model.coef_, MixedLMRegressor("Days + (1 | Subject)").fit(X, Y).coef_)
 
 
 def test_polars_in_polars_out(fit):

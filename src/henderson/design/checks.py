@@ -151,6 +151,15 @@ def check_several(terms: Sequence[RandomTerm]) -> None:
             )
 
 
+def warn_undefined(undefined: Mapping[str, int]) -> None:
+    """Say which expressions have no value in how many rows though their variables have one (the logarithm of a negative
+    number): those rows are left out."""
+    for expr, n_rows in undefined.items():
+        rows = "one row, which is" if n_rows == 1 else f"{n_rows:,} rows, which are"
+        text = f"{expr!r} is not a number in {rows} left out, though what it is made of is not missing there"
+        warnings.warn(text, ValueWarning, stacklevel=users_level())
+
+
 def _react(text: str, reaction: Reaction) -> None:
     """Raise or say that variances are not identified; the fit finds its flat directions in any case."""
     if reaction == "raise":

@@ -272,6 +272,7 @@ def _evaluate(
     keep = np.flatnonzero(~lost)
     if not len(keep):
         raise DataError("not a number in any row: " + ", ".join(repr(expr) for expr in undefined))
+    checks.warn_undefined({expr: int(own.sum()) for expr, own in undefined.items()})
     columns = {name: column[keep] for name, column in columns.items()}
     rows = keep if rows is None else rows[keep]
     factors, values, columns, rows, _ = _evaluate(plan, source, columns, rows, missing)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -66,6 +66,8 @@ class Read:
         Rows of the part that were dropped.
     extents : Extents
         Of the columns.
+    undefined : dict of str to int
+        Rows in which an expression has no value though nothing is missing.
     """
 
     rows: Rows
@@ -73,6 +75,7 @@ class Read:
     columns: dict[str, Array]
     n_missing: int
     extents: Extents
+    undefined: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -186,19 +189,21 @@ class Reader:
         columns = {name: settle(values if kept is None else values[kept]) for name, values in columns.items()}
         n = table.n if kept is None else len(kept)
         values: dict[str, Values] = {}
+        undefined: dict[str, int] = {}
         if n:
             values = {e: replay(spec, columns, n, self.env) for e, spec in self.learned.factors.items()}
-            lost = [found.missing for e, found in values.items() if self.learned.factors[e].state is not None]
-            missed = [one for one in lost if one is not None]
+            lost = {e: found.missing for e, found in values.items() if self.learned.factors[e].state is not None}
+            missed = {e: one for e, one in lost.items() if one is not None}
             if missed:
-                there = np.flatnonzero(~np.logical_or.reduce(missed))
+                undefined = {e: int(one.sum()) for e, one in missed.items()}
+                there = np.flatnonzero(~np.logical_or.reduce(list(missed.values())))
                 kept = there if kept is None else kept[there]
                 columns = {name: column[there] for name, column in columns.items()}
                 values = {expr: found.take(there) for expr, found in values.items()}
                 n = len(there)
         if not n:
             empty = Rows(np.zeros(0), np.zeros((0, len(self.fixed.names))), (), positions=np.zeros(0, np.intp))
-            return Read(empty, {}, columns, table.n, extents)
+            return Read(empty, {}, columns, table.n, extents, undefined)
         both, of_columns = joined_columns(self.plan, self.fixed, self.learned.factors, values, kept, extents)
         X, y = both[:, :-1], both[:, -1]
         codes: dict[tuple[str, ...], np.ndarray] = {}
@@ -218,7 +223,7 @@ class Reader:
             extents=of_columns,
             joined=both,
         )
-        return Read(rows, values, columns, table.n - n, extents)
+        return Read(rows, values, columns, table.n - n, extents, undefined)
 
     def _codes(self, spec: RandomSpec, lookups: tuple[Lookup, ...], columns: Mapping[str, Array]) -> np.ndarray:
         codes = _looked_up(spec, lookups, columns)
@@ -254,6 +259,8 @@ class Tally:
         The first response.
     varies : bool
         Whether another differs from it.
+    undefined : dict of str to int
+        Rows in which an expression has no value though nothing is missing.
     """
 
     sums: FixedSums
@@ -264,6 +271,7 @@ class Tally:
     n_missing: int = 0
     y: float | None = None
     varies: bool = False
+    undefined: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def nothing(cls, reader: Reader, witness: Witness) -> Tally:
@@ -281,6 +289,7 @@ class Tally:
         """Count some rows."""
         rows = found.rows
         self.n_missing += found.n_missing
+        self.undefined = _added(self.undefined, found.undefined)
         if not rows.n:
             return
         self.n += rows.n
@@ -312,12 +321,17 @@ class Tally:
             self.n_missing + other.n_missing,
             other.y if self.y is None else self.y,
             self.varies or other.varies or len(ys) > 1,
+            _added(self.undefined, other.undefined),
         )
 
     @property
     def is_complete(self) -> bool:
         """Whether every level that was learned has a row."""
         return all(counts.all() for counts in (*self.factors.values(), *self.groups.values()))
+
+
+def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {expr: one.get(expr, 0) + other.get(expr, 0) for expr in (*one, *other)}
 
 
 def rows_of(parts: Iterable[SourcePart], reader: Reader, tally: Tally) -> Iterator[Rows]:
@@ -331,6 +345,7 @@ def rows_of(parts: Iterable[SourcePart], reader: Reader, tally: Tally) -> Iterat
 
 def design_of(reader: Reader, tally: Tally) -> Design:
     """The design, with the numbers of rows and what is known of the fixed part's variables."""
+    checks.warn_undefined(tally.undefined)
     specs = replace(reader.design.specs, terms=tally.sums.terms())
     return replace(reader.design, n=tally.n, n_missing=tally.n_missing, specs=specs)
 
