@@ -111,6 +111,14 @@ def test_a_random_intercept_has_nothing_to_lose():
     assert found.proposed == "(1 | Batch)"
 
 
+@pytest.mark.parametrize("bar", ["cs(0 + recipe | replicate)", "rr(0 + recipe | replicate, 1)"])
+def test_effects_that_a_structure_ties_are_not_all_taken_away(bar):
+    # the model without any random effects was fitted, and died with an IndexError
+    smaller = simplify(lmer(f"angle ~ temp + {bar}", datasets.load("cake")))
+    assert smaller.table["step"].tolist() == ["as fitted"]
+    assert "the model as it is" in str(smaller)
+
+
 def test_what_is_refused():
     fit = lmer("Yield ~ 1 + (1 | Batch)", datasets.load("Dyestuff"))
     with pytest.raises(ValueError, match="alpha must be between 0 and 1"):

@@ -214,8 +214,10 @@ def _correlated(whole: Fit, less: Fit) -> Fit | None:
 
 
 def _without_smallest(fit: Fit) -> tuple[Fit, str] | None:
-    """The model without the effect that gives the rows the least variance; None when one effect is left."""
-    if sum(term.n_columns for term in fit.design.terms) < 2:
+    """The model without the effect that gives the rows the least variance; effects that are tied by a structure go
+    together. None when these are all that is left."""
+    first, *others = fit.design.terms
+    if not others and (first.structure != "diagonal" or first.n_columns < 2):
         return None
     least = (np.inf, 0, 0)
     for k, (term, gram, lam) in enumerate(zip(fit.design.terms, fit.digest.grams, fit.lam)):
