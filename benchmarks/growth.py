@@ -38,13 +38,6 @@ def simulated(n: int, order: str) -> pd.DataFrame:
     return pd.DataFrame({"y": 1 + x + b[0, g] + b[1, g] * x + rng.standard_normal(n), "x": x, "g": g})
 
 
-def resident(field: str) -> float:
-    """VmRSS or VmHWM of this process in MB; NaN where there is no /proc."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(field)), float("nan"))
-
-
 def run(n: int, formula: str, order: str, repeat: int) -> dict[str, object]:
     """The child process."""
     from henderson import datasets, lmer
@@ -52,14 +45,14 @@ def run(n: int, formula: str, order: str, repeat: int) -> dict[str, object]:
     quiet()
     lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy"))
     data = simulated(n, order)
-    before, times = resident("VmRSS"), []
+    before, times = machine.memory("VmRSS"), []
     if (peak := Path("/proc/self/clear_refs")).exists():
         peak.write_text("5")  # the highest resident size begins anew
     for _ in range(repeat):
         begin = time.process_time()
         lmer(formula, data)
         times.append(time.process_time() - begin)
-    return {"status": "ok", "cpu": sorted(times)[len(times) // 2], "above_mb": resident("VmHWM") - before}
+    return {"status": "ok", "cpu": sorted(times)[len(times) // 2], "above_mb": (machine.memory() - before) / 1e6}
 
 
 def page(answers: dict[tuple[str, str, int], dict[str, object]]) -> str:

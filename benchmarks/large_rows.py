@@ -32,6 +32,7 @@ JOB = """
 import glob, json, sys, time
 import numpy as np, pyarrow.parquet as parquet, pandas
 import henderson, henderson.engine.from_source, pyarrow.dataset
+from benchmarks.machine import memory
 kind, formula, files = sys.argv[1:]
 warm = pandas.DataFrame({"y": np.sin(np.arange(60.0)), "x": np.cos(np.arange(60.0) ** 2), "g": np.arange(60) % 6})
 henderson.lmer("y ~ x + (1 | g)", iter([warm]))
@@ -51,8 +52,7 @@ else:
     fit = henderson.lmer(formula, data)
     found = {"beta": fit.params.tolist(), "se": fit.bse.tolist(), "deviance": fit.deviance}
 found |= {"cpu": time.process_time() - begin, "wall": time.perf_counter() - wall}
-own = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-found["memory"] = int(own) * 1024  # ru_maxrss has that of the program which started this one in it
+found["memory"] = memory()
 print(json.dumps(found))
 """
 

@@ -1,13 +1,18 @@
-"""One paragraph on what the numbers were measured with: versions and threads, no names of machines."""
+"""One paragraph on what numbers were measured with (versions and threads, no names of machines); memory in use."""
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
 import platform
+import resource
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .peers import Presence
+if TYPE_CHECKING:
+    from .peers import Presence
 
 
 def describe(peers: Sequence[Presence], threads: str) -> str:
@@ -19,3 +24,15 @@ def describe(peers: Sequence[Presence], threads: str) -> str:
         f"Measured on {datetime.date.today():%Y-%m-%d}, {pools}, {platform.machine()}, "
         f"Python {platform.python_version()} ({base}). Packages: {versions}."
     )
+
+
+def memory(field: str = "VmHWM") -> int:
+    """Bytes that this process has ("VmRSS"), or had at once at the most ("VmHWM").
+
+    Linux says it of the program itself. Where there is no /proc it is the system's `ru_maxrss` for both, which has that
+    of the program which started this one in it.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith(field))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

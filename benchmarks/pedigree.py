@@ -64,7 +64,8 @@ HERDS = {
 }
 
 JOB = """
-import json, resource, sys, time, warnings
+import json, sys, time, warnings
+from benchmarks.machine import memory
 from benchmarks.pedigree import HERDS, herd
 warnings.simplefilter("ignore")
 import henderson
@@ -86,12 +87,13 @@ found = dict(zip(["pedigree", "fit", "values", "table"], [b - a for a, b in zip(
 found |= {"deviance": fit.deviance, "sd": fit.varcorr["sdcor"].tolist(), "n": len(data), "levels": len(pedigree)}
 found |= {"evaluations": own.optimum.evaluations, "converged": bool(fit.converged)}
 found["entries"] = own.criterion.system.pairs.plan.entries if own.design.is_related else 0
-found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+found["memory"] = memory()
 print(json.dumps(found))
 """
 
 PEER = """
-import json, resource, sys, time, warnings
+import json, sys, time, warnings
+from benchmarks.machine import memory
 import pandas as pd
 warnings.simplefilter("ignore")
 import torch
@@ -111,7 +113,7 @@ model.fit()
 times.append(time.process_time())
 found = dict(zip(["pedigree", "fit"], [b - a for a, b in zip(times, times[1:])]))
 found["variances"] = str(model.random[0].variance) + str(model.residual.variance)
-found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+found["memory"] = memory()
 print(json.dumps(found))
 """
 

@@ -98,8 +98,9 @@ HARD = {
 }
 
 JOB = """
-import json, resource, sys, time, warnings
+import json, sys, time, warnings
 import numpy as np
+from benchmarks.machine import memory
 from benchmarks.ratings import HARD, SIZES, make
 warnings.simplefilter("ignore")
 kind, name = sys.argv[1:]
@@ -113,7 +114,7 @@ if kind == "gpboost":
 else:
     import henderson
     henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = memory()
 begin, wall = time.process_time(), time.perf_counter()
 if kind == "gpboost":
     model = gpboost.GPModel(group_data=groups, likelihood="gaussian")
@@ -124,8 +125,8 @@ else:
     found = {"deviance": fit.deviance, "theta": fit.theta.tolist(), "sigma": fit.sigma, "beta": fit.params.tolist()}
     found |= {"monte_carlo": fit.optinfo["monte_carlo"], "evaluations": fit.optinfo["evaluations"]}
     found["converged"] = bool(fit.converged)
-found |= {"cpu": time.process_time() - begin, "wall": time.perf_counter() - wall, "before": before * 1024}
-found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+found |= {"cpu": time.process_time() - begin, "wall": time.perf_counter() - wall, "before": before}
+found["memory"] = memory()
 print(json.dumps(found))
 """
 

@@ -22,7 +22,8 @@ from .table import markdown
 FILE = 5_000_000
 SD = (0.5, 0.55)
 JOB = """
-import json, resource, sys, time, warnings
+import json, sys, time, warnings
+from benchmarks.machine import memory
 import henderson
 from henderson.engine import from_source
 from henderson.engine.criterion import Criterion
@@ -31,8 +32,7 @@ henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sl
 cpu, wall, pieces = time.process_time(), time.perf_counter(), []
 
 def mark(name):
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    pieces.append((name, time.process_time() - cpu, time.perf_counter() - wall, memory))
+    pieces.append((name, time.process_time() - cpu, time.perf_counter() - wall, memory()))
 
 def marked(owner, attribute, name):
     plain = getattr(owner, attribute)

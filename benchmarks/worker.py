@@ -11,21 +11,20 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .machine import memory
 from .peers import PEERS, Unsupported, quiet
 from .problems import load
 
 
 def peak_mb() -> float:
     """Largest resident memory of this process so far, data and interpreter included, in MB (10⁶ bytes)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return memory() / 1e6
 
 
 @dataclass
@@ -73,8 +72,8 @@ def run(peer: str, name: str, repeat: int, budget: float) -> dict[str, object]:
     prepare(load("sleepstudy"))()
     before = peak_mb()
     timed = time_repeatedly(lambda _: fit(), repeat, budget)
-    memory = {"peak_mb": peak_mb(), "before_mb": before}
-    return {"status": "ok", "wall": timed.wall, "cpu": timed.cpu, "criterion": timed.value, **memory}
+    peak = {"peak_mb": peak_mb(), "before_mb": before}
+    return {"status": "ok", "wall": timed.wall, "cpu": timed.cpu, "criterion": timed.value, **peak}
 
 
 if __name__ == "__main__":
