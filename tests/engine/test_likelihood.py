@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+import henderson
 import reference
 from henderson.engine import likelihood
+from henderson.engine.moments_at import working_moments
 
 THETA = reference.EXAMPLE_THETA
 
@@ -47,3 +49,12 @@ def test_value(design):
         point = point_at(design, g, reml)
         value = likelihood.loglike(point, likelihood.profile_beta(point.moments))
         assert np.isclose(-2 * value, reference.deviance(design, THETA, reml))
+
+
+@pytest.mark.parametrize("formula", ["Reaction ~ Days + (Days | Subject)", "Reaction ~ 1 + (1 | Subject)"])
+def test_traces_of_one_factor_are_those_of_the_forms(formula):
+    fit = henderson.lmer(formula, henderson.datasets.load("sleepstudy")).engine
+    second = working_moments(fit.criterion, fit.theta).second
+    B = np.random.default_rng(1).normal(size=(len(fit.beta) + 1, 2))
+    of_forms = np.einsum("ijss->ij", second.forms(B))
+    np.testing.assert_allclose(second.trace_forms(B), of_forms, rtol=1e-12, atol=1e-12 * np.abs(of_forms).max())

@@ -20,6 +20,7 @@ from henderson.engine.factor.iterative.squares import squares_by_probes
 from henderson.engine.factor.sparse.squares import second_traces
 from henderson.engine.factor.squares import squares
 from henderson.engine.moments import Moments, Second
+from henderson.numerics import small
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
@@ -60,12 +61,33 @@ class SecondAt(Second):
     def trace_forms(self, B: FloatArray) -> FloatArray:
         """tr B'F2_ijB, (k, k)."""
         key = B.tobytes()
+        system = self.point.criterion.system
+        if key not in self._known and not (system.is_sparse or system.has_rest) and len(system.blocks.blocks) == 1:
+            self._known[key] = self._traces_of_front(B)
         if key not in self._known:
             k = self.point.criterion.blocks.n_g
             step = max(1, AT_ONCE // max(k, 1))
             pieces = [B[:, start : start + step] for start in range(0, B.shape[1], step)]
             self._known[key] = sum((np.einsum("ijss->ij", self.forms(one)) for one in pieces), np.zeros((k, k)))
         return self._known[key]
+
+    def _traces_of_front(self, B: FloatArray) -> FloatArray:
+        """`trace_forms` where the front is all: with M_j = (Z'V⁻¹Z)_jj and Γ_j = G_jBB'G_j' of the levels,
+        Σ_j tr E_iM_jE_kΓ_j, for all i and k one sum of products of the entries of M_j and Γ_j."""
+        (block,), (score,) = self.point.criterion.blocks.blocks, self.point.scores
+        D, ZZ, q = self.point.factor.D, self.point.criterion.system.cross.zz, block.q
+        E, scaled = block.layout.basis(), (self.unit[:, None] * B).T
+        products = np.zeros((q, q, q, q))
+        with blas_threads(self.point.criterion.order):
+            for part in small.slices(block.n_levels, q * (len(self.unit) + 2 * len(scaled) + 4 * q)):
+                G = np.matmul(scaled, score[:, :, part])
+                M = small.multiply(D[:, :, part], ZZ[:, :, part])
+                squared = small.multiply(G, G.transpose(1, 0, 2))
+                products += (M.reshape(q * q, -1) @ squared.reshape(q * q, -1).T).reshape(products.shape)
+        own = np.einsum("iab,kcd,bcda->ik", E, E, products, optimize=True)
+        out = np.empty_like(own)
+        out[np.ix_(block.g_parameters, block.g_parameters)] = own
+        return out
 
     def traces(self) -> FloatArray:
         """T2, (k, k)."""
@@ -92,8 +114,8 @@ def moments_at(point: Evaluation) -> Moments:
     f1, t1 = np.zeros((k, m, m)), np.zeros(k)
     with blas_threads(criterion.order):
         for block, score, trace in zip(blocks.blocks, point.scores, point.factor.traces[1]):
-            G, E = score * unit[:, None], block.layout.basis()
-            f1[block.g_parameters] = np.tensordot(E, _products(G), 2)
+            E = block.layout.basis()
+            f1[block.g_parameters] = np.tensordot(E, _products(score), 2) * np.outer(unit, unit)
             t1[block.g_parameters] = np.einsum("iab,ab->i", E, trace)
         log_det = point.factor.log_det - cross.log_weights
         f0 = point.factor.inner * np.outer(unit, unit)
