@@ -24,6 +24,7 @@ from henderson.engine.saturated import check_bounded, check_residual
 from henderson.engine.search.by_probes import search_by_probes
 from henderson.engine.search.descent import Certified
 from henderson.engine.search.search import search
+from henderson.engine.sums.extremes import refuse_coefficients
 from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
@@ -199,6 +200,9 @@ def in_user_units(
     to_beta = basis.to_beta  # X = X̃B, so β = B⁻¹β̃ + β₀
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (to_beta @ point.beta)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by name
+        cov_beta = sigma**2 * to_beta @ point.phi @ to_beta.T
+    refuse_coefficients(design, basis.kept, cov_beta.diagonal())
     found = Search(
         criterion.evaluations,
         ended.optimum.gradient_norm / criterion.system.cross.n,
@@ -222,7 +226,7 @@ def in_user_units(
         beta,
         basis.kept,
         float(sigma),
-        sigma**2 * to_beta @ point.phi @ to_beta.T,
+        cov_beta,
         tuple(b),
         point.deviance,
         found,

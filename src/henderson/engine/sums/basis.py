@@ -26,6 +26,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.structure import Structure
 from henderson.covariance.structures import structure_called
 from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.extremes import refuse_extremes
 from henderson.engine.sums.gram import CHUNK, MILD, centred, constant_in, gram_of
 from henderson.engine.sums.straight import Straight, straighten, upper_inverse
 from henderson.errors import DataError
@@ -93,11 +94,14 @@ class Basis:
         blocks : Blocks
         """
         n = sum(rows.n for rows in chunks)
-        ones, means, y_mean = constant_in(chunks, n)
-        shift = np.where(ones == 0, means, 0.0)
+        mass = sum(rows.weight_sum for rows in chunks)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by name
+            ones, means, y_mean = constant_in(chunks, n)
+            shift = np.where(ones == 0, means, 0.0)
+            gram = gram_of(chunks, shift, y_mean)
         all_shift = shift
-        gram = gram_of(chunks, shift, y_mean)
-        norms, mass = np.sqrt(gram.diagonal())[:-1], sum(rows.weight_sum for rows in chunks)
+        refuse_extremes([*design.x_names, design.y_name], gram.diagonal() / mass, centred(chunks, all_shift, y_mean))
+        norms = np.sqrt(gram.diagonal())[:-1]
         scale = np.where(varies(norms, shift, mass), norms, np.inf)
         straight = straighten(
             lambda: (rows[:, :-1] / scale for rows in centred(chunks, all_shift, 0.0, np.longdouble)),
@@ -350,8 +354,10 @@ def whitening(design: Design, chunks: Iterable[Rows], terms: tuple[int, ...]) ->
         gram = np.zeros((term.n_columns, term.n_columns))
         for chunk in chunks:
             for rows in chunk.chunks(n if term.loaded else CHUNK):
-                gram += _weighted_gram(rows.terms[i], rows.weights)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    gram += _weighted_gram(rows.terms[i], rows.weights)
         gram /= n
+        refuse_extremes(term.names, gram.diagonal(), (rows.terms[i].columns for rows in chunks))
         scale = np.sqrt(gram.diagonal())
         if not (scale > 0).all():
             name = term.names[int(np.argmin(scale))]

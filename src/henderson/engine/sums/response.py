@@ -23,6 +23,7 @@ from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.by_level import LevelSums
 from henderson.engine.sums.crossproducts import CrossProducts, codes_of, parts_of, sparse_columns, working_columns
+from henderson.engine.sums.extremes import refuse_extremes
 from henderson.engine.sums.gram import CHUNK
 from henderson.numerics.lapack import solve
 
@@ -83,6 +84,7 @@ def _least_squares(cross: CrossProducts, basis: Basis, other: WithResponse) -> B
         y_mean = float(sum(rows.response.sum() for rows in other.rows)) / cross.n
         basis = basis.with_response(y_mean, basis.gamma, basis.y_scale)
     suspicious = False
+    _refuse_extreme(other.rows)
     for _ in range(STEPS):
         xr, rr = other.products(basis)
         delta = solve(gram, xr)
@@ -98,6 +100,14 @@ def _least_squares(cross: CrossProducts, basis: Basis, other: WithResponse) -> B
     if suspicious:
         basis.refuse_if_explained(cross.n * basis.y_scale**2, other.rows, "the response")
     return basis
+
+
+def _refuse_extreme(chunks: Iterable[Rows]) -> None:
+    """Refuse a response that is too large or too small to be squared."""
+    size = np.array([max(float(np.abs(rows.response).max()) for rows in chunks)])
+    with np.errstate(over="ignore"):
+        square = size**2
+    refuse_extremes(["the response"], square, [size[None]])
 
 
 @dataclass(frozen=True)
