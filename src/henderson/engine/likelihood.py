@@ -105,9 +105,11 @@ def first_derivatives(m: Moments, v: FloatArray, phi: FloatArray | None) -> Firs
     return First(logdet, -(along @ v), along[:, : m.p])
 
 
-def second_derivatives(m: Moments, v: FloatArray, phi: FloatArray | None) -> SecondOrder:
-    """Second derivatives at v = (−β, 1); Φ for REML, None for ML."""
-    logdet = m.second.curved_traces() - information(m, phi)
+def second_derivatives(
+    m: Moments, v: FloatArray, phi: FloatArray | None, expected: FloatArray | None = None
+) -> SecondOrder:
+    """Second derivatives at v = (−β, 1); Φ for REML, None for ML; `expected` is the `information` where it is known."""
+    logdet = m.second.curved_traces() - (information(m, phi) if expected is None else expected)
     if phi is not None and m.p:
         wide = np.zeros(m.f0.shape)
         wide[: m.p, : m.p] = phi

@@ -301,8 +301,8 @@ class _WithResidual(Second):
     def trace_forms(self, B: FloatArray) -> FloatArray:
         """See `Second.trace_forms`."""
         base = self.base
-        first = np.einsum("as,iab,bs->i", B, base.f1, B, optimize=True)
-        zero = float(np.einsum("as,ab,bs->", B, base.f0, B, optimize=True))
+        first = ((base.f1 @ B) * B).sum(axis=(1, 2))
+        zero = float(((base.f0 @ B) * B).sum())
         return self._extended(first, base.second.trace_forms(B), np.array(zero - base.g @ first))
 
     def traces(self) -> FloatArray:

@@ -51,8 +51,8 @@ class SecondAt(Second):
         parts, places = [], []
         with blas_threads(self.point.criterion.order):
             for block, score in zip(blocks.blocks, self.point.scores):
-                G = np.einsum("bmj,ms->bsj", score, scaled, optimize=True)
-                h = np.einsum("iab,bsj->aisj", block.layout.basis(), G, optimize=True)
+                G = scaled.T @ score  # (q, s, J), and h_i = E_iG of every i side by side
+                h = block.layout.basis().transpose(1, 0, 2).reshape(-1, block.q) @ G.reshape(block.q, -1)
                 parts.append(block.of_levels(h.reshape(block.q, -1, block.n_levels)))
                 places.append((block.g_parameters[:, None] * s + np.arange(s)).ravel())
             gram = self.point.factor.bilinear(*blocks.join(parts, places, k * s))
@@ -100,8 +100,8 @@ class SecondAt(Second):
             own_squares = squares_by_probes if self.point.criterion.system.rest == "iterative" else squares
             for (a, b), K in own_squares(self.point.factor).items():
                 one, other = blocks.blocks[a], blocks.blocks[b]
-                own = np.einsum("iab,kcd,abcd->ik", one.layout.basis(), other.layout.basis(), K, optimize=True)
-                out[np.ix_(one.g_parameters, other.g_parameters)] = own
+                E, F = (block.layout.basis().reshape(-1, block.q**2) for block in (one, other))
+                out[np.ix_(one.g_parameters, other.g_parameters)] = E @ K.reshape(one.q**2, -1) @ F.T
         return out
 
 

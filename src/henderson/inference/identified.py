@@ -124,7 +124,7 @@ class Unidentified:
         if not len(self.flat.directions):
             return np.zeros(len(rows), bool)
         rows = rows @ self.to_beta
-        return self.flat.touches(np.einsum("ra,iab,rb->ri", rows, self.by_g, rows, optimize=True))
+        return self.flat.touches(((rows @ self.by_g) * rows).sum(axis=2).T)
 
     def touches_any(self, rows: FloatArray) -> bool:
         """Whether some entry of the rows' covariance does."""

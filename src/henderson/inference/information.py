@@ -64,14 +64,16 @@ def curvature(fitted: FitMoments) -> Curvature:
 def _curvature(fitted: FitMoments) -> Curvature:
     moments, phi, scale, v = fitted.moments, fitted.phi, fitted.scale, fitted.residual_direction
     restricted = phi if fitted.fit.reml else None
-    first, second = first_derivatives(moments, v, restricted), second_derivatives(moments, v, restricted)
+    expected = information(moments, phi)
+    first = first_derivatives(moments, v, restricted)
+    second = second_derivatives(moments, v, restricted, None if restricted is None else expected)
     cross = first.cross / scale
     joint = second.logdet + second.r2 / scale
     return Curvature(
         gradient=first.logdet + first.r2 / scale,
         observed=symmetric(joint - 2 * scale * cross @ phi @ cross.T),
         joint=symmetric(joint),
-        expected=information(moments, phi),
+        expected=expected,
         cross=cross,
     )
 

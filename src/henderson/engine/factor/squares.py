@@ -48,13 +48,13 @@ def squares(factor: Factor) -> Sums:
     f = blocks.front
     if f is not None:
         B = factor.B
-        out[f, f] += np.einsum("acj,bdj->abcd", B, B, optimize=True)
+        out[f, f] += _over_levels(B, B)
     if not factor.system.has_rest:
         return out
     places, weights = factor.system.places, factor.rest.weight_stacks()
     grams, products = [], []
     if f is not None:
-        mixed = np.einsum("acj,bdj->abcd", B, factor.borrowed, optimize=True)
+        mixed = _over_levels(B, factor.borrowed)
         out[f, f] -= mixed + mixed.transpose(1, 0, 3, 2)
         grams = _gram(factor)
         products = [_weighed(W, M) for W, M in zip(weights, grams)]
@@ -77,6 +77,13 @@ def squares(factor: Factor) -> Sums:
         for k in blocks.rest:
             out[k, f] = out[f, k].transpose(2, 3, 0, 1)
     return out
+
+
+def _over_levels(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Σ_j one_j[a, c] other_j[b, d] of (q, q, J): (q, q, q, q)[a, b, c, d]."""
+    q = len(one)
+    flat = one.reshape(q * q, -1) @ other.reshape(q * q, -1).T
+    return np.asarray(flat).reshape(q, q, q, q).transpose(0, 2, 1, 3)
 
 
 def _weighed(W: np.ndarray, M: np.ndarray) -> np.ndarray:

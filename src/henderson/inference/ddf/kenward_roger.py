@@ -86,7 +86,7 @@ class KenwardRoger:
         rows = rows @ self.to_beta
         half = rows @ self.phi
         variance = (half * rows).sum(1)
-        u = np.einsum("ra,iab,rb->ri", half, self.P, half, optimize=True)
+        u = ((half @ self.P) * half).sum(axis=2).T
         known &= variance > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(known, or_infinite(2 * variance**2 / ((u @ self.W) * u).sum(1)), np.nan)

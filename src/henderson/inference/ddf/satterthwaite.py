@@ -64,7 +64,7 @@ class Satterthwaite:
         known = ~self.unidentified.touches(rows)
         rows = rows @ self.to_beta
         variance = ((rows @ self.phi) * rows).sum(1)
-        slope = np.einsum("ra,iab,rb->ri", rows, self.gradient, rows, optimize=True)
+        slope = ((rows @ self.gradient) * rows).sum(axis=2).T
         spread = ((slope @ self.covariance) * slope).sum(1)
         known &= variance > 0
         with np.errstate(divide="ignore", invalid="ignore"):
