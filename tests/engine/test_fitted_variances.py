@@ -8,6 +8,8 @@ import pytest
 from tests.oracle_data import frame
 
 import henderson
+from henderson.engine.residual import rounds
+from henderson.errors import ConvergenceWarning
 
 #: where nlme's rounds end
 DEVIANCE, ESTIMATES = 1e-5, 2e-5
@@ -60,3 +62,15 @@ def test_rounds_that_swing_settle():
     np.testing.assert_allclose(found.engine.psi, settled.engine.psi, rtol=1e-6)
     assert found.deviance == pytest.approx(settled.deviance, abs=1e-7)
     np.testing.assert_allclose(settled.fittedvalues, found.fittedvalues, rtol=1e-7, atol=1e-7)
+
+
+def test_fitted_values_about_zero_that_do_not_settle_are_named(monkeypatch):
+    """A line through growth is negative at first, where a power of it is no variance: of such a model of nlme's Soybean
+    nlme says "maximum number of iterations reached", damped rounds go on for ever, too."""
+    rng = np.random.default_rng(0)
+    t = np.tile(np.linspace(14, 84, 6), 4)
+    y = np.exp(0.09 * t) * (1 + 0.3 * rng.normal(size=24)) / 10
+    monkeypatch.setattr(rounds, "ROUNDS", 2)
+    with pytest.warns(ConvergenceWarning, match="did not settle in 2 rounds: some are about zero"):
+        found = henderson.lmer("y ~ t", pd.DataFrame({"t": t, "y": y}), residual="power(fitted)")
+    assert not found.converged

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
+from henderson.covariance.residual.distance import ContinuousTime
 from henderson.covariance.residual.matern import log_bessel
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
@@ -276,3 +277,15 @@ def test_a_range_ends_where_distances_say(name, none, between, all_alike):
     residual = Residual.of(term, largest=3)
     ends = [residual.are_degenerate(np.array([1.0, s]), rows).tolist() for s in (none, between, all_alike)]
     assert ends == [[False, True], [False, False], [False, True]]
+
+
+def test_a_correlation_that_has_underflowed_has_derivatives():
+    """ρ = 0 but for what a number can hold: 0/0 and NaN went into the search, which died of them."""
+    times = np.array([[0.0], [0.4], [1.4], [3.4]])
+    structure, psi, apart = ContinuousTime(0, 4), np.array([2.0, 0.0]), np.abs(times - times.T)
+    first, second = structure.first(psi, times)[1], structure.second(psi, times)[1, 1]
+    assert np.isfinite(first).all()
+    assert np.isfinite(second).all()
+    np.testing.assert_allclose(first[apart == 1], 2.0)  # v d ρ^(d − 1)
+    np.testing.assert_allclose(second[apart == 2], 4.0)  # v d (d − 1) ρ^(d − 2)
+    np.testing.assert_allclose(first[apart > 1], 0.0, atol=1e-99)

@@ -24,6 +24,8 @@ FloatArray = np.ndarray
 GRID = 60
 #: above zero
 SMALLEST = float(np.finfo(float).smallest_subnormal)
+#: exponent of a number whose products with others are finite
+MOST = 300.0
 
 
 class ByDistance(Mapped):
@@ -131,15 +133,15 @@ class ContinuousTime(ByDistance):
 
     def shape(self, s: FloatArray, d: FloatArray) -> FloatArray:
         """ρ^d; a ρ that underflows is the smallest number."""
-        return np.exp(np.log(max(float(s[0]), SMALLEST)) * d)
+        return np.exp(np.minimum(np.log(max(float(s[0]), SMALLEST)) * d, MOST))
 
     def shape_first(self, s: FloatArray, d: FloatArray) -> FloatArray:
         """d ρ^(d − 1)."""
-        return (d * self.shape(s, d) / s[0])[None]
+        return (d * self.shape(s, d - 1))[None]
 
     def shape_second(self, s: FloatArray, d: FloatArray) -> FloatArray:
         """d (d − 1) ρ^(d − 2)."""
-        return (d * (d - 1) * self.shape(s, d) / s[0] ** 2)[None, None]
+        return (d * (d - 1) * self.shape(s, d - 2))[None, None]
 
     def shape_natural(self, phi: Any) -> Any:
         """exp(−e^φ)."""

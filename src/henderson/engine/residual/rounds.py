@@ -57,7 +57,15 @@ def by_rounds(
         values = found if turn < PLAIN else extrapolated(tried)
     assert fit is not None
     unsettled = f"the variances of the fitted values did not settle in {ROUNDS} rounds"
+    if _is_power(design) and any(one.min() < 0 < one.max() for one, _ in tried):
+        unsettled += ": some are about zero, where a power of them has no variance"
     return replace(fit, optimum=replace(fit.optimum, converged=False, message=unsettled))
+
+
+def _is_power(design: Design) -> bool:
+    """Whether a variance is a power of the fitted values."""
+    assert design.residual is not None
+    return any(own.of_fitted and own.kind == "power" for own in design.residual.variance)
 
 
 def extrapolated(tried: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
