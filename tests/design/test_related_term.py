@@ -8,16 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import henderson
 from henderson.contract.design import RelatedEffects
 from henderson.design import known_term
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.factor.sparse import pairs
+from henderson.engine.fit import refit
 from henderson.engine.given import fit_at
 from henderson.engine.many.draws import residual as residual_draw
 from henderson.engine.row_forms import forms_at, row_forms
 from henderson.errors import DataError, FormulaError, NotAvailable
+from henderson.planning import power
 from henderson.prediction.breeding_values import breeding_values
 
 SAME = 1e-8  # two algorithms for one number
@@ -298,14 +301,31 @@ def test_new_rows_are_drawn_with_their_relatives(both):
     [
         lambda fit: fit.rlrt("animal"),
         lambda fit: fit.with_inference(cov="CR0").bse,
-        lambda fit: henderson.power(fit, "x", n=10),
+        lambda fit: henderson.power(fit, "x", n=10, sizes={"animal": 100}),
         lambda fit: fit.bootstrap(10, seed=1, kind="cases"),
     ],
-    ids=["rlrt", "CR0", "power", "cases"],
+    ids=["rlrt", "CR0", "power of more levels", "cases"],
 )
 def test_what_takes_effects_to_be_independent_says_so(both, ask):
-    with pytest.raises(NotAvailable, match="known relationships"):
+    with pytest.raises((NotAvailable, DataError), match="known relationships"):
         ask(both[1])
+
+
+def test_power(both, monkeypatch):
+    """Data sets are drawn and refitted one by one: each p is that of the model by the dense root of A."""
+    dense, sparse = both
+    drawn, blocks = [], power.blocks
+
+    def seen(*args):
+        for number, y in blocks(*args):
+            drawn.append(y)
+            yield number, y
+
+    monkeypatch.setattr(power, "blocks", seen)
+    found = henderson.power(sparse, "x", n=2, seed=1, ddf="asymptotic")
+    again = [refit(dense.engine, y) for y in np.hstack(drawn).T]
+    expected = [2 * stats.norm.sf(abs(one.beta[1]) / np.sqrt(one.vcov[1, 1])) for one in again]
+    np.testing.assert_allclose(found.pvalues[0], expected, rtol=1e-5)
 
 
 def test_refused_by_name(data, monkeypatch):

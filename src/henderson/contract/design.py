@@ -160,6 +160,11 @@ class Design:
         """Whether the equations have a sparse A⁻¹ in them: effects of levels that are not independent."""
         return any(term.related is not None for term in self.terms)
 
+    @property
+    def related_groups(self) -> str:
+        """Their grouping factors, for a message."""
+        return ", ".join(dict.fromkeys(term.group for term in self.terms if term.related is not None))
+
     def refuse_related(self, what: str) -> None:
         """Raise a `NotAvailable` for `what`, which takes effects of levels to be independent, where they are not."""
         if self.is_related:

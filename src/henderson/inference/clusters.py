@@ -22,7 +22,7 @@ from henderson.contract.rows import Rows
 from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.units import blocks_of
-from henderson.errors import DataError
+from henderson.errors import DataError, NotAvailable
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -129,7 +129,11 @@ def _top(fit: Fit) -> FloatArray:
 def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBlock]:
     """The clusters, in batches of one size."""
     fit, rows = fitted.fit, fitted.fit.observed_for("a cluster-robust covariance")
-    fit.design.refuse_related("a cluster-robust covariance")
+    if fit.design.is_related:
+        raise NotAvailable(
+            "a cluster-robust covariance needs clusters that are independent, and the known relationships of "
+            f"{fit.design.related_groups} make all rows depend on each other; ddf= has what goes with such a model"
+        )
     codes = cluster_codes(fit, labels)
     count = int(codes.max()) + 1
     if count < 2:

@@ -151,7 +151,10 @@ def power(
             if value is not None:
                 raise ValueError(f"{name}= goes with a formula; a fit has its own")
         fit = _fit_in(model)
-        fit.design.refuse_related("power()")
+        if chosen:
+            fit.design.refuse_related(
+                "power(sizes=), whose new levels would have no place among the known relationships"
+            )
         if theta is None and varcorr is None:
             fit.refuse_negative("power()")
         study, known = study_of_fit(fit), _estimates(fit)

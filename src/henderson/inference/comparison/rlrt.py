@@ -120,7 +120,12 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
             "ranova() has the test against a mixture of chi-squares, and compare(smaller, larger, method='bootstrap') "
             "simulates it"
         )
-    fit.design.refuse_related("rlrt()")
+    if fit.design.is_related:
+        raise NotAvailable(
+            "rlrt(): the exact distribution takes a spectrum that many levels with known relationships (more than "
+            "1,000, or bars with several effects) do not give; ranova() has the test against a mixture of chi-squares, "
+            "and compare(smaller, larger, method='bootstrap') simulates it"
+        )
     place = _find(fit.design, term)
     tested = fit.design.terms[place]
     rows = fit.rows_for("rlrt()")

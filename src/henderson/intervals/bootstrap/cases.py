@@ -41,6 +41,11 @@ def check_groups(fit: Fit) -> int:
     DataError
         When there is but one: the grouping factors are crossed.
     """
+    if fit.design.is_related:
+        raise DataError(
+            "resampling cases needs groups that share no random effect, but the known relationships of "
+            f"{fit.design.related_groups} connect all rows; use kind='parametric' or kind='residual'"
+        )
     count = n_groups(fit)
     if count < 2:
         factors = ", ".join(dict.fromkeys(t.group for t in fit.design.terms))
