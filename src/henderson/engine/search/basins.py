@@ -25,6 +25,8 @@ POINTS, FINEST = (48, 20, 10, 5, 4, 3, 3), (1.2, 1.5, 1.7, 2.0, 2.0, 2.0, 2.0)
 SMALLEST = 1e-2
 #: ratio of neighbours on the grid from which on it does not see enough to begin with a scoring step from there
 COARSE = 8.0
+#: ratio from which on a basin may lie between
+CLOSE = 2.0
 #: deviances that differ by less are rounding
 EQUAL = 1e-6
 
@@ -61,6 +63,11 @@ class Basins:
     def is_fine(self) -> bool:
         """Whether its points are close enough to begin a descent from."""
         return bool(self.ratio.max() < COARSE)
+
+    @property
+    def is_close(self) -> bool:
+        """Whether its points are so close that a basin hardly lies between them."""
+        return bool(self.ratio.max() < CLOSE)
 
     @property
     def error(self) -> FloatArray:

@@ -98,8 +98,8 @@ def _in_other_basins(look: Look, point: Evaluation, basins: Basins | None) -> li
     """The same without a lattice.
 
     Other basins of the survey; starts anywhere when a λ of several effects ended singular, or has so many that a grid
-    sees little and levels are very unlike; in models too large for either, variances that ended at zero at sizes that
-    they might have.
+    sees little and levels are very unlike; in models too large for either, or on a grid of distant
+    points, variances that ended at zero at sizes that they might have.
     """
     blocks = look.criterion.blocks
     singular = point.singular
@@ -109,7 +109,8 @@ def _in_other_basins(look: Look, point: Evaluation, basins: Basins | None) -> li
     small = blocks.n_effects <= SEARCH_AGAIN
     if small and (several or (wide and look.survey is not None and is_cheap(look.survey))):
         out += [(theta, -np.inf) for theta in other_starts(blocks, look.unlike <= BALANCED)]
-    if not out and any(singular) and look.is_due and not look.is_huge:
+    coarse = basins is not None and not basins.is_close
+    if (coarse or not out) and any(singular) and look.is_due and not look.is_huge:
         out += [(theta, -np.inf) for theta in widened_starts(blocks, point.lam, singular)]
     return out
 
