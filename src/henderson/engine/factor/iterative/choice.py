@@ -24,9 +24,10 @@ from henderson.errors import ApproximationWarning, users_level
 
 #: what may be asked for, and what "auto" chooses between
 RESTS = ("auto", "exact", "iterative")
-#: effects of the rest up to which the factor serves whatever it costs, a quarter of a second an evaluation of
-#: intercepts: such models are compared with other programs' digits, which a Monte-Carlo error would hide
-SMALL = 2_000
+#: effects of the rest up to which the factor serves whatever it costs, half a second an evaluation at most: such models
+#: (InstEval's lecturers with slopes have 2,256) are compared with other programs' digits, which a Monte-Carlo error
+#: would hide
+SMALL = 2_600
 #: seconds of one m³ of an evaluation, of one stored pair in a product with one column, and of an effect in a step
 CUBE, PAIR, EFFECT = 3.5e-11, 2.5e-9, 40e-9
 #: columns times steps of an evaluation
