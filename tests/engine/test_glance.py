@@ -64,6 +64,16 @@ def test_two_minima_are_not_taken_for_one():
     assert not is_alone(survey, glance(survey), end.theta, end.deviance)
 
 
+def test_a_minimum_at_zero_right_beside_one_inside():
+    # 80.4755 inside, 80.3265 with the variance of b:a at zero; the largest level has ten times the rows of the others
+    rng = np.random.default_rng(252)
+    a, b = np.r_[np.zeros(20, int), np.repeat(np.arange(1, 6), 2)], np.tile([0, 1], 15)
+    data = {"y": rng.normal(size=30) + 2 * rng.normal(size=6)[a], "a": a, "b": b}
+    model = Criterion.of(*design_from_formula("y ~ 1 + (1 | a/b)", data), reml=False)
+    assert search(model).optimum.point.deviance == pytest.approx(80.326525, abs=1e-5)
+    assert search(model, np.array([1.0, 1.0])).optimum.point.deviance == pytest.approx(80.326525, abs=1e-5)
+
+
 def test_low_points_on_a_slope_of_one_basin_are_of_that_basin():
     rng = np.random.default_rng(2)
     g, x = rng.integers(0, 18, 180), rng.normal(size=180)

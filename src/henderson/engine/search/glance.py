@@ -29,6 +29,8 @@ MOST = 150
 NEXT = 1.3
 #: deviance above the end from which on a low point is of no interest
 FURTHER = 30.0
+#: how far above an end it may be with a variance at zero for a minimum there to be lower
+BESIDE = 1.0
 #: low points up to which the ways from each to the end are looked at
 FEW = 4
 
@@ -50,8 +52,9 @@ def glance(survey: Survey) -> Lows | None:
 
 def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> bool:
     """Whether all low points are in the basin of an end: the only one is much the same, or from each the deviance
-    falls all along the way to the end."""
-    if seen.deviance[0] < deviance:
+    falls all along the way to the end. Not where it is hardly higher with a variance at zero: there can be a minimum
+    right beside, nearer than the points of a glance."""
+    if seen.deviance[0] < deviance or _is_beside_zero(survey, theta, deviance):
         return False
     near = max(int(np.count_nonzero(seen.deviance <= deviance + FURTHER)), 1)
     if near == 1 and seen.deviance[0] <= deviance + FURTHER:
@@ -61,6 +64,16 @@ def is_alone(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> 
     if near > FEW:
         return False
     return bool(fall(survey, seen[np.arange(near)], theta, deviance).all())
+
+
+def _is_beside_zero(survey: Survey, theta: FloatArray, deviance: float) -> bool:
+    """Whether an end with one of several standard deviations at zero in place of its own is hardly above it."""
+    places = [one.parameters[0] for one in survey.cones if one.q == 1]
+    if len(theta) == 1 or not places:
+        return False
+    without = np.repeat(theta[None], len(places), axis=0)
+    without[range(len(places)), places] = 0.0
+    return bool(survey.deviances(without).min() <= deviance + BESIDE)
 
 
 def _within(one: Cone, pair: FloatArray) -> bool:
