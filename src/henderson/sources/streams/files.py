@@ -176,8 +176,8 @@ def _named(said: str, names: Sequence[str]) -> str:
 
 def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows: int) -> Iterator[Any]:
     """Record batches. Of a Parquet file at hand the pages are read and decoded one by one: else a row group is read
-    ahead, or decoded, as a whole, in memory that the system clears and gives for each of them, which takes as long as
-    what is done with it. Pages that were written with a checksum are held against it."""
+    ahead, or decoded, as a whole, in memory that the system clears and gives for each of them: a third of decoding
+    and more. Pages that were written with a checksum are held against it."""
     import pyarrow
     from pyarrow import dataset, parquet
 
