@@ -20,7 +20,7 @@ from henderson.contract.design import Design, RandomTerm
 from henderson.contract.rows import Rows, TermRows, indicator_columns
 from henderson.covariance.layout import Layout, layout_of
 from henderson.covariance.structures import structure_called
-from henderson.engine.sums.basis import whitening
+from henderson.engine.sums.whitening import whitening
 
 FloatArray = np.ndarray
 

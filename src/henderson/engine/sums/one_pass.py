@@ -19,12 +19,13 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.covariance.structures import structure_called
-from henderson.engine.sums.basis import Basis, plain_basis, varies, whitening
+from henderson.engine.sums.basis import Basis, plain_basis, varies
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import in_basis
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.engine.sums.gram import CHUNK
 from henderson.engine.sums.straight import Straight, all_safe
+from henderson.engine.sums.whitening import whitening
 from henderson.numerics.extents import ColumnExtents, Extents
 from henderson.numerics.lapack import cholesky
 from henderson.numerics.matrices import block_diagonal
