@@ -65,6 +65,18 @@ def test_variance_components_are_statsmodels(text, as_codes):
     assert term.levels.names == ["g", "b"]
 
 
+@pytest.mark.parametrize("text", ["1", "0 + C(h)", "x", "0 + h"])
+def test_effects_have_statsmodels_names(text):
+    """Those of `1` alone once were ``''``, and its effects ``v[]``."""
+    import statsmodels.formula.api as smf
+
+    data = table(96)
+    data["g"] = np.repeat(np.arange(4), 24)
+    wanted = smf.mixedlm("y ~ 1", data, groups="g", vc_formula={"v": text}).exog_vc.colnames[0]
+    term = design_from_formula("y ~ 1", data, groups="g", vc_formula={"v": text})[0].terms[0]
+    assert set(term.levels.get_level_values("v")) == set(np.concatenate(wanted))
+
+
 @pytest.mark.parametrize(
     ("re_formula", "vc", "wanted"),
     [

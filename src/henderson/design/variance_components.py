@@ -221,7 +221,7 @@ def _one_term(
             entry = entry * learn(expr, columns, env)[1].columns[0]
             plain.append((column, None))
             names.append([expr])
-    labels = [":".join(reversed(own)) for own in product(*reversed(names))] or ["Intercept"]
+    labels = [":".join(reversed(own)) or STATSMODELS for own in product(*reversed(names))]
     return tuple(plain), within, entry, pd.Index(labels)
 
 
