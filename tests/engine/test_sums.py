@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -24,11 +26,13 @@ def by_hand(codes, loadings, columns, n_levels):
     return out
 
 
-@pytest.mark.parametrize(("at_once", "wide"), [(0, 41), (by_level.AT_ONCE, 41), (0, 40)])
+@pytest.mark.parametrize(("at_once", "wide", "line"), [(0, 41, 8), (by_level.AT_ONCE, 41, 8), (0, 40, 8), (0, 40, 4)])
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "backwards"])
-def test_parts_add_up_in_place(order, at_once, wide, monkeypatch):
+def test_parts_add_up_in_place(order, at_once, wide, line, monkeypatch):
     monkeypatch.setattr(by_level, "AT_ONCE", at_once)
     monkeypatch.setattr(by_level, "WIDE", wide)
+    monkeypatch.setattr(by_level, "LINE", line)
+    monkeypatch.setattr(by_level, "FILLED", 0.5)
     monkeypatch.setattr(by_level, "PAIRS", 6)
     rng = np.random.default_rng(1)
     codes = rng.integers(40, size=300)
@@ -40,8 +44,14 @@ def test_parts_add_up_in_place(order, at_once, wide, monkeypatch):
         part = slice(start, start + 17)
         sums.add(codes[part], loadings[:, part], columns[:, part])
     assert sums.sums is where
-    assert (sums.side_by_side is not None) == (wide == 40)
-    np.testing.assert_allclose(sums.sums, by_hand(codes, loadings, columns, 40), rtol=RTOL, atol=ATOL)
+    assert (None if sums.side_by_side is None else sums.side_by_side.shape[2]) == (
+        None if wide == 41 else 4 if line == 4 else 3
+    )
+    whole = by_hand(codes, loadings, columns, 40)
+    np.testing.assert_allclose(sums.sums, whole, rtol=RTOL, atol=ATOL)
+    more = pickle.loads(pickle.dumps(sums)) + sums
+    more.add(codes, loadings, columns)
+    np.testing.assert_allclose(more.sums, 3 * whole, rtol=RTOL, atol=ATOL)
 
 
 @pytest.mark.parametrize(("at_once", "wide"), [(0, 6), (200, 6), (0, 5)])

@@ -10,12 +10,12 @@ sum of many terms is added to one by one; else they are added where the sums are
 as there are levels, unless the rows come nearly in the order of their levels.
 
 Where the sums of one pair are too many for the processor's cache each pass would wait for memory at every row. Then all
-sums of a level lie side by side, and are added to at once.
+sums of a level lie side by side, and are added to at once. Where they fill whole lines of the cache, or nearly, they
+are made to: the lines of some rows are then fetched together, before they are added to one after the other.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +41,10 @@ WIDE = 1 << 19
 PAIRS = 7
 #: rows that are added so at a time
 PIECE = 1 << 13
+#: numbers in a line of the cache
+LINE = 8
+#: part of the columns up to which columns of zeros are added, to fill lines
+FILLED = 0.25
 
 
 class LevelSums:
@@ -55,7 +59,9 @@ class LevelSums:
     Attributes
     ----------
     sums : (q, m, J) array
-        In memory levels come last, or first where their sums are `side_by_side`.
+        In memory levels come last; or it is a view of `side_by_side`.
+    side_by_side : (J, q, m or more) array, or None
+        The sums of each level; the columns that are too many are zero.
 
     Examples
     --------
@@ -66,19 +72,17 @@ class LevelSums:
     """
 
     def __init__(self, q: int, m: int, n_levels: int) -> None:
-        wide = n_levels >= WIDE and q * m >= PAIRS
-        self.sums = np.zeros((n_levels, q, m)).transpose(1, 2, 0) if wide else np.zeros((q, m, n_levels))
-
-    @property
-    def side_by_side(self) -> np.ndarray | None:
-        """The sums of each level, (J, q, m), a view; None where levels come last."""
-        by_level = self.sums.transpose(2, 0, 1)
-        return by_level if by_level.flags.c_contiguous and not self.sums.flags.c_contiguous else None
+        self.side_by_side = None
+        if n_levels >= WIDE and q * m >= PAIRS:
+            self.side_by_side = _in_lines(n_levels, q, m + (more if (more := -m % LINE) <= FILLED * m else 0))
+            self.sums = self.side_by_side[:, :, :m].transpose(1, 2, 0)
+        else:
+            self.sums = np.zeros((q, m, n_levels))
 
     def __add__(self, other: LevelSums) -> LevelSums:
         """Sums of both."""
-        out = copy.copy(self)
-        out.sums = self.sums + other.sums
+        out = LevelSums(*self.sums.shape)
+        np.add(self.sums, other.sums, out=out.sums)
         return out
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,11 +93,10 @@ class LevelSums:
         return {"sums": self.sums[:, :, there], "there": there, "n_levels": self.sums.shape[2]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.sums = state["sums"]
-        if "there" in state:
-            q, m, _ = self.sums.shape
-            self.sums = LevelSums(q, m, state["n_levels"]).sums
-            self.sums[:, :, state["there"]] = state["sums"]
+        q, m, n_levels = state["sums"].shape
+        there = state.get("there", slice(None))
+        self.__dict__.update(LevelSums(q, m, state.get("n_levels", n_levels)).__dict__)
+        self.sums[:, :, there] = state["sums"]
 
     def add(
         self,
@@ -108,8 +111,8 @@ class LevelSums:
         """
         if not len(codes) or (pairs is not None and not len(pairs)):
             return
-        if (table := self.side_by_side) is not None:
-            _add_to(table, codes, loadings, columns)
+        if self.side_by_side is not None:
+            _add_to(self.side_by_side, codes, loadings, columns)
             return
         low, high = _window(codes, self.sums.shape[2])
         here, within = slice(low, high), codes - low if low else codes
@@ -131,17 +134,30 @@ class LevelSums:
                 places.add(self.sums[a, c, here], loadings[a], columns[c])
 
 
+def _in_lines(n_levels: int, q: int, m: int) -> np.ndarray:
+    """Zeros (J, q, m) that begin where a line of the cache does."""
+    size = n_levels * q * m
+    room = np.zeros(size + LINE)
+    begin = -(room.ctypes.data // room.itemsize) % LINE
+    return room[begin : begin + size].reshape(n_levels, q, m)
+
+
 def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns: np.ndarray) -> None:
     """Add rows to the sums of each level, (J, q, m), side by side."""
     n_levels, q, m = table.shape
-    effects = table.reshape(n_levels * q, m)
+    effects, flat = table.reshape(n_levels * q, m), table.reshape(-1)
+    rows = np.zeros((min(PIECE, len(codes)), m))
     for start in range(0, len(codes), PIECE):
         here = slice(start, start + PIECE)
-        first = codes[here].astype(np.int32 if n_levels * q < 2**31 else np.int64) * q
-        where = np.empty((len(first), q), first.dtype)
+        first = codes[here].astype(np.intp) * q
+        where = np.empty((len(first), q), np.int32 if n_levels * q < 2**31 else np.int64)
         for a in range(q):  # a loop along the rows: along q it would be one of two or three
             where[:, a] = first + a
-        add_product(effects, where, loadings[:, here].T, columns[:, here].T)
+            if m % LINE == 0:
+                for line in range(0, m, LINE):
+                    flat.take((first + a) * m + line)
+        rows[: len(first), : len(columns)] = columns[:, here].T
+        add_product(effects, where, loadings[:, here].T, rows[: len(first)])
 
 
 def _window(codes: np.ndarray, n_levels: int) -> tuple[int, int]:
