@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ import reference
 from henderson.inference import COV, DDF, coef_table, f_test, infer, t_test
 from henderson.inference.anova.anova import anova, hypotheses
 from henderson.inference.contrast_rows import independent_rows
+from henderson.inference.ddf.satterthwaite import satterthwaite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.information import coordinates, curvature, hessian_theta
 
@@ -88,6 +90,30 @@ def test_units_do_not_matter(fit):
     for ddf in ("satterthwaite", "kenward-roger"):
         ours, theirs = (anova(one, 3, infer(one, ddf=ddf)) for one in (fit, other))
         np.testing.assert_allclose(ours, theirs, rtol=2e-6)
+
+
+def test_standard_errors_do_without_the_curvature(monkeypatch):
+    """bse, cov_params() and tvalues computed Satterthwaite's df, too: of InstEval a quarter of the fit's time."""
+    asked = []
+    monkeypatch.setitem(DDF, "satterthwaite", lambda fitted: asked.append(1) or satterthwaite(fitted))
+    results = henderson.lmer("y ~ a * x + b + (x | g) + (1 | h)", crossed())
+    se, t, cov = results.bse, results.tvalues, results.cov_params()
+    assert not asked
+    table = results.coef_table
+    assert asked == [1]
+    for found, known in ((se, table["se"]), (t, table["statistic"]), (np.sqrt(np.diag(cov)), table["se"])):
+        np.testing.assert_array_equal(found, known)
+
+
+def test_what_is_kept_of_an_inference_has_its_method(fit):
+    """Whether degrees of freedom were asked for before or not: what makes them holds rows, and cannot be pickled."""
+    early = infer(fit)
+    late = pickle.loads(pickle.dumps(infer(fit)))
+    rows = np.eye(len(early.names))
+    for other in (late, early.settled()):
+        assert "make" not in other.__dict__
+        np.testing.assert_array_equal(other.df(rows), early.df(rows))
+        assert other.notes == early.notes
 
 
 def test_calendar_years():

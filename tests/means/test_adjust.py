@@ -60,7 +60,7 @@ def fake_inference(family):
         np.array(family["V"]),
         "fake",
         "fake",
-        FakeDf(family["of_row"]),
+        lambda: FakeDf(family["of_row"]),
         np.zeros((p, 0)),
     )
 

@@ -56,12 +56,9 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
     if cov is None:
         cov = IMPLIED.get(ddf, "model")
     of_beta = covariance(cov, fitted, cluster)
-    method = degrees_of_freedom(ddf, cov, fitted, of_beta.satterthwaite)
+    make = degrees_of_freedom(ddf, cov, fitted, of_beta.satterthwaite)
     kept = fitted.kept
     unidentified = None if cov in KINDS else not_identified(fitted)
-    notes = (*of_beta.notes, *getattr(method, "notes", ()))
-    if unidentified is not None and unidentified.flat.note not in notes:
-        notes = (*notes, unidentified.flat.note)
     full = np.full((len(kept), len(kept)), np.nan)
     full[np.ix_(kept, kept)] = of_beta.matrix
     working = of_beta.working
@@ -74,9 +71,9 @@ def infer(fit: Any, *, ddf: str | None = None, cov: str | None = None, cluster: 
         cov=full,
         ddf=ddf,
         cov_type=cov,
-        method=method,
+        make=make,
         null_space=fitted.null_space,
-        notes=notes,
+        of_cov=of_beta.notes,
         unidentified=unidentified,
         turned=None if working is None else Turned(fitted.working.to_beta, working),
     )

@@ -9,8 +9,9 @@ Every table of fixed effects (coefficients, ANOVA, marginal means, intervals) as
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -91,11 +92,13 @@ class Inference:
         Covariance of β̂.
     ddf, cov_type : str
         The methods' names.
-    method : DdfMethod
+    make : callable
+        Makes the rule for degrees of freedom, `method`, when that is first asked for: standard errors do without it,
+        and it may take longer than they do.
     null_space : (p, d) array
         Basis of {a : X a = 0}; d columns were dropped.
-    notes : tuple of str
-        What a table made from this should say below itself.
+    of_cov : tuple of str
+        What a reader must know of the covariance.
     unidentified : Unidentified, or None
         What the data do not tell of the covariance: NaN.
     turned : Turned, or None
@@ -108,11 +111,30 @@ class Inference:
     cov: FloatArray
     ddf: str
     cov_type: str
-    method: DdfMethod
+    make: Callable[[], DdfMethod] = field(repr=False, compare=False)
     null_space: FloatArray
-    notes: tuple[str, ...] = ()
+    of_cov: tuple[str, ...] = ()
     unidentified: Unidentified | None = None
     turned: Turned | None = None
+
+    @cached_property
+    def method(self) -> DdfMethod:
+        """The rule for degrees of freedom."""
+        return self.make()
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a table made from this should say below itself."""
+        flat = () if self.unidentified is None else (self.unidentified.flat.note,)
+        return tuple(dict.fromkeys((*self.of_cov, *getattr(self.method, "notes", ()), *flat)))
+
+    def settled(self) -> Inference:
+        """The same with its method made, and nothing held that making it takes."""
+        return copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "make"}
+        return {**kept, "method": self.method, "notes": self.notes}
 
     def rows(self, L: Any) -> FloatArray:
         """`L` as rows over all columns, (r, p)."""

@@ -162,7 +162,7 @@ class Keeping(FittedModel):
             return
         from henderson.inference.ddf.containment import worth_remembering
 
-        self.inference  # noqa: B018 - computed while there are rows
+        self.__dict__["inference"] = self.inference.settled()  # computed while there are rows
         self._keep(self.engine.without_rows(worth_remembering(self.engine)))
 
     def _keep(self, fit: Fit) -> None:

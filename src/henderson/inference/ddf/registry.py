@@ -43,8 +43,11 @@ IMPLIED = {
 }
 
 
-def degrees_of_freedom(name: str, cov: str, fitted: FitMoments, own: DdfMethod | None = None) -> DdfMethod:
-    """The method called `name`, for a covariance called `cov`, which may have its `own` version of Satterthwaite's.
+def degrees_of_freedom(
+    name: str, cov: str, fitted: FitMoments, own: DdfMethod | None = None
+) -> Callable[[], DdfMethod]:
+    """What makes the method called `name`, for a covariance called `cov`, which may have its `own` version of
+    Satterthwaite's. That takes the curvature of the likelihood, and is left until somebody asks; others are made here.
 
     Raises
     ------
@@ -56,5 +59,8 @@ def degrees_of_freedom(name: str, cov: str, fitted: FitMoments, own: DdfMethod |
     if IMPLIED.get(name, cov) != cov:
         raise ValueError(f"ddf={name!r} goes with cov={IMPLIED[name]!r}, not {cov!r}")
     if own is not None and name == "satterthwaite":
-        return own
-    return DDF[name](fitted)
+        return lambda: own
+    if name == "satterthwaite":
+        return lambda: DDF[name](fitted)
+    made = DDF[name](fitted)
+    return lambda: made
