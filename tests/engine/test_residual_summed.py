@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.engine.test_residual_blocks import TRIAL, WEIGHTS, X, model_of, somewhere
 from tests.structured import Data, covariance, repeated, residual_covariance
@@ -21,6 +22,12 @@ DEVIANCE, GRADIENT = 1e-9, 1e-9
 #: information matrices from two orders of sums
 INFORMATION = 1e-8
 
+#: 30 patients with six visits each
+WHOLE = pd.DataFrame({"patient": np.repeat([f"p{i}" for i in range(30)], 6), "visit": np.tile(list("abcdef"), 30)})
+WHOLE["site"], WHOLE["item"] = np.repeat(list("uvw"), 60), np.random.default_rng(3).choice(list("abcd"), 180)
+WHOLE[["x", "y"]] = np.random.default_rng(4).normal(size=(180, 2))
+WHOLE = WHOLE.sample(frac=1, random_state=2).reset_index(drop=True)
+
 SITES, SLOPES, ITEMS = ("site", ("(Intercept)",)), ("site", ("(Intercept)", "x")), ("item", ("(Intercept)",))
 CASES: dict[str, dict] = {
     "one factor and no rest": {"structure": "ar1", "terms": (SITES,)},
@@ -28,6 +35,7 @@ CASES: dict[str, dict] = {
     "slopes, two terms of one factor": {"structure": "ar1", "terms": (SLOPES, ITEMS, ("item", ("x",)))},
     "patients in sites": {"structure": "ar1h", "terms": (("patient", ("(Intercept)",)), SITES, ITEMS)},
     "nothing holds the series": {"structure": "ar1", "terms": (ITEMS, ("visit", ("x",)))},
+    "no gaps": {"structure": "ar1", "terms": (SLOPES, ITEMS)},
     "gaps": {"structure": "car1", "visit": ("time",), "terms": (SITES, ITEMS)},
     "along a line": {"structure": "sp_exp", "visit": ("time",), "terms": (ITEMS,), "weights": WEIGHTS},
     "in the plane": {"structure": "sp_exp", "visit": ("time", "other"), "terms": (SITES, ITEMS)},
@@ -47,6 +55,9 @@ CASES: dict[str, dict] = {
 
 def made(name: str) -> Data:
     case = {"visit": "visit", **CASES[name]}
+    if name == "no gaps":
+        own = {"(Intercept)": np.ones(len(WHOLE)), "x": WHOLE["x"].to_numpy()}
+        return repeated(WHOLE, y="y", subject="patient", X=own, **case)
     return repeated(TRIAL, y="y", subject="patient", X=X, **case)
 
 
@@ -72,7 +83,7 @@ def test_likelihood_and_derivatives(name, reml):
 
 @pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
 @pytest.mark.parametrize(
-    "name", ["crossed", "slopes, two terms of one factor", "whole series", "nothing holds the series"]
+    "name", ["crossed", "no gaps", "slopes, two terms of one factor", "whole series", "nothing holds the series"]
 )
 def test_information(name, reml):
     """Of the residuals' parameters the exact second derivatives but for tr K S_a K S_b between levels; beside θ,
@@ -131,15 +142,15 @@ def test_the_precision_is_its_cliques(name):
     psi = model.natural(somewhere(model))[model.n_g :]
     precision = Precision(model.residual, replace(data.rows, terms=()))
     f = precision.coefficients(psi)
-    inverse, at = np.zeros((data.rows.n,) * 2), 0
-    for own in precision.cliques:
-        for unit, block in zip(own.batch.unit_of, own.batch.rows):
-            first = at + unit * own.n_distinct
-            for e, a, b in own.entries:
-                value = f.values[first + e]
-                inverse[block[a], block[b]] += value
-                inverse[block[b], block[a]] += value if a != b else 0.0
-        at += own.n_entries
+    inverse, at, at_rows = np.zeros((data.rows.n,) * 2), 0, precision.alike.rows
+    every = np.arange(data.rows.n)
+    for own in precision.alike.entries:
+        rows, columns = (every if some is None else some for some in (at_rows[own.row], at_rows[own.column]))
+        values = f.values[at : at + own.n_classes][0 if own.classes is None else own.classes]
+        np.add.at(inverse, (rows, columns), values)
+        if own.row != own.column:
+            np.add.at(inverse, (columns, rows), values)
+        at += own.n_classes
     root = np.sqrt(data.rows.unit_weights)
     R = residual_covariance(data, psi) * root[:, None] * root
     np.testing.assert_allclose(inverse @ R, np.eye(data.rows.n), atol=1e-9)
@@ -151,6 +162,21 @@ def test_the_precision_is_its_cliques(name):
         for name_of, derivative in (("values", f.first[a]), ("first", f.second[a]), ("log_first", f.log_second[a])):
             found = (getattr(up, name_of) - getattr(down, name_of)) / (2 * step)
             np.testing.assert_allclose(derivative, found, atol=1e-5 * max(np.abs(found).max(), 1.0))
+
+
+def test_rows_with_one_precision_are_summed_once():
+    """AR(1) without gaps: rows at the ends of a series and inside, and pairs; with more gaps than can be told by row
+    one entry of each clique."""
+    data = {name: made(name) for name in ("no gaps", "gaps")}
+    alike = {
+        name: Precision(model_of(own, True).residual, replace(own.rows, terms=())).alike for name, own in data.items()
+    }
+    assert [own.n_classes for own in alike["no gaps"].entries] == [2, 1]
+    assert np.bincount(alike["no gaps"].entries[0].classes).tolist() in ([60, 120], [120, 60])
+    series = data["gaps"].rows.residual
+    pairs = np.diff(series.codes[series.order]) == 0
+    gaps = len(np.unique(np.diff(series.where[series.order, 0])[pairs]))
+    assert [own.n_classes for own in alike["gaps"].entries] == [gaps, 1, gaps]
 
 
 def test_what_is_eliminated_first_holds_the_series():

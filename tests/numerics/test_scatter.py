@@ -49,6 +49,16 @@ def test_one_column_is_added_times_its_loadings(kind):
     np.testing.assert_allclose(out, expected, rtol=1e-13)
 
 
+@pytest.mark.parametrize("lengths", [[20, 30], [9, 9, 1, 31], [10] * 4 + [1] * 10])
+def test_rows_of_one_place_that_follow_each_other(lengths):
+    """Whether they are summed first or, where few are together, not."""
+    where = np.repeat(np.arange(len(lengths)) % 4, lengths)
+    out, expected = np.ones((2, 4))
+    Places.of(where, 4).add(out, Z[:, 0], C[:, 2])
+    np.add.at(expected, where, Z[:, 0] * C[:, 2])
+    np.testing.assert_allclose(out, expected, rtol=1e-13)
+
+
 def test_a_column_is_added_within_its_array_only():
     places = Places.of(WHERE[:, 1], 4)
     for size in (3, -1):

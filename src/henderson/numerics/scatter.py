@@ -2,7 +2,8 @@
 zeros that their public forms begin with, which may be more than all the rows.
 
 `add_product` adds to all sums of a level, where they lie side by side; `Places.add` to one sum of every level, and
-multiplies on the way: no array of the products is written and read again, as it would be for `numpy.bincount`.
+multiplies on the way: no array of the products is written and read again, as it would be for `numpy.bincount`. Where
+rows of one place follow each other these are summed first: an addition to the place before has to wait for that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import numpy as np
 from scipy.sparse import _sparsetools
 
 FloatArray = np.ndarray
+
+#: rows to a place, one after the other, from which they are summed first; rows that are looked at before all are
+TOGETHER, FEW = 8, 256
 
 
 def add_product(out: FloatArray, where: np.ndarray, loadings: FloatArray, columns: FloatArray) -> None:
@@ -54,10 +58,15 @@ class Places:
     Attributes
     ----------
     where : (n,) int32 or int64 array
+        Of runs of rows with one place, that of each run.
     rows : (n,) array of the same type
         0, 1, …, n − 1.
     size : int
         Places that there are.
+    starts : (n,) int array, or None
+        The first row of each run; None where each row is one.
+    n : int
+        Rows.
 
     Examples
     --------
@@ -70,14 +79,17 @@ class Places:
     where: np.ndarray
     rows: np.ndarray
     size: int
+    starts: np.ndarray | None
+    n: int
 
     @classmethod
     def of(cls, where: np.ndarray, size: int) -> Places:
         """Of the place of every row, (n,), each from 0 to size − 1."""
         if len(where) and (where.min() < 0 or where.max() >= size):
             raise IndexError(f"places are 0 to {size - 1}")
-        index = np.int32 if max(size, len(where)) < 2**31 else np.int64
-        return cls(np.ascontiguousarray(where, index), np.arange(len(where), dtype=index), size)
+        index, n, starts = np.int32 if max(size, len(where)) < 2**31 else np.int64, len(where), _runs(where)
+        where = np.ascontiguousarray(where if starts is None else where[starts], index)
+        return cls(where, np.arange(len(where), dtype=index), size, starts, n)
 
     def add(self, out: FloatArray, loadings: FloatArray, column: FloatArray) -> None:
         """out[where[i]] += loadings[i] column[i], row after row.
@@ -88,9 +100,21 @@ class Places:
             Changed in place.
         loadings, column : (n,) float64 arrays
         """
-        n = len(self.where)
+        n = self.n
         if not out.flags.c_contiguous or out.shape != (self.size,) or loadings.shape != (n,) or column.shape != (n,):
             raise ValueError(f"out must be contiguous, of {self.size} places, and there are {n} rows")
+        if self.starts is not None:
+            column = np.add.reduceat(loadings * column, self.starts)
+            loadings = np.ones(len(column))
         _sparsetools.coo_matvec(
-            n, self.where, self.rows, np.ascontiguousarray(loadings), np.ascontiguousarray(column), out
+            len(self.where), self.where, self.rows, np.ascontiguousarray(loadings), np.ascontiguousarray(column), out
         )
+
+
+def _runs(where: np.ndarray) -> np.ndarray | None:
+    """The first row of each run of rows with one place; None where runs are short."""
+    for some in (where[:FEW], where):
+        starts = np.flatnonzero(some[1:] != some[:-1])
+        if TOGETHER * (len(starts) + 1) > len(some):
+            return None
+    return np.concatenate([[0], starts + 1])

@@ -1,8 +1,8 @@
-"""Products of the columns of [Z X y] summed once for each entry of a clique's precision: what R⁻¹ weighs.
+"""Products of the columns of [Z X y] summed once for each class of entries of R⁻¹: what these weigh.
 
-With T = [Z c], c = [X̃ ỹ], rows times √w, and κ running over the cliques of class u,
+With T = [Z c], c = [X̃ ỹ], rows times √w, and a class e of entries that are one number f_e at every ψ (`cliques`)
 
-    S_u,ab = Σ_κ T_κa'T_κb (+ T_κb'T_κa for a ≠ b)        T'R⁻¹T = Σ s_u (C_u⁻¹)_ab S_u,ab
+    S_e = Σ_i T_i'T_i over rows i of a class        S_e = Σ_ij (T_i'T_j + T_j'T_i) over pairs        T'R⁻¹T = Σ f_e S_e
 
 so that a likelihood at other parameters is a linear combination and no pass over the rows. Each series lies within one
 level of the front, hence its part of S is block-diagonal; the rest's is dense. All of one S is one row of an array:
@@ -12,7 +12,7 @@ level of the front, hence its part of S is block-diagonal; the rest's is dense. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -20,13 +20,19 @@ import numpy as np
 
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import consecutive
-from henderson.engine.residual.cliques import Cliques
+from henderson.engine.residual.cliques import Alike
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.by_level import LevelSums
 from henderson.engine.sums.crossproducts import codes_of, working_columns
 from henderson.numerics import small
+from henderson.numerics.scatter import Places
 
 FloatArray = np.ndarray
+IntArray = np.ndarray
+
+#: which of the parts of one S are Z_f'Z_r and Z_r'Z_r
+ZR, RR = 2, 3
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,13 @@ class Vectors:
         return self.front.transpose(2, 0, 1).reshape(J * q, k)
 
     def inner(self, other: Vectors) -> FloatArray:
-        """Inner products, (k, k)."""
+        """Inner products with others, (k, l)."""
         return small.gram(self.front, other.front) + self.rest.T @ other.rest + self.fixed.T @ other.fixed
+
+    def blocks(self, other: Vectors) -> FloatArray:
+        """Inner products with several sets of k vectors, one set after the other, (E, k, k)."""
+        k = self.fixed.shape[1]
+        return self.inner(other).reshape(k, -1, k).transpose(1, 0, 2)
 
     def combined(self, weights: FloatArray) -> Vectors:
         """Combinations of the vectors, weights (k, r)."""
@@ -139,7 +150,7 @@ class Vectors:
 
 @dataclass(frozen=True)
 class CliqueSums:
-    """The sums of all entries.
+    """The sums of all classes.
 
     Attributes
     ----------
@@ -150,31 +161,32 @@ class CliqueSums:
     shape: Shape
     flat: FloatArray
 
+    @cached_property
+    def parts(self) -> Parts:
+        """The parts of all."""
+        return self.shape.parts(self.flat)
+
     @classmethod
-    def of(cls, cliques: tuple[Cliques, ...], rows: Rows, blocks: Blocks, basis: Basis) -> CliqueSums:
+    def of(cls, alike: Alike, rows: Rows, blocks: Blocks, basis: Basis) -> CliqueSums:
         """From the rows."""
         c, Z = working_columns(rows, blocks, basis)
-        codes = [codes_of(rows.terms[block.terms[0]], block) for block in blocks.blocks]
         shape = Shape.of(blocks, len(c))
-        out = cls(shape, np.zeros((sum(own.n_entries for own in cliques), shape.size)))
+        out = cls(shape, np.zeros((alike.n_classes, shape.size)))
+        index = np.int32 if out.flat.size < 2**31 else np.int64
+        codes = [codes_of(rows.terms[block.terms[0]], block).astype(index) for block in blocks.blocks]
         columns = Columns(
-            np.zeros(0, np.intp) if blocks.front is None else codes[blocks.front],
-            [] if blocks.front is None else list(Z[blocks.front]),
-            [
-                (blocks.offsets[k] + codes[k] * blocks.blocks[k].q + a, Z[k][a])
-                for k in blocks.rest
-                for a in range(blocks.blocks[k].q)
-            ],
-            list(c),
+            c,
+            np.zeros(rows.n, index) if blocks.front is None else codes[blocks.front],
+            np.empty((0, rows.n)) if blocks.front is None else Z[blocks.front],
+            [Effects(blocks.offsets[k], blocks.blocks[k].n_levels, codes[k], Z[k]) for k in blocks.rest],
         )
+        at = [columns if some is None else columns.at(some) for some in alike.rows]
         first = 0
-        for own in cliques:
-            n, unit = own.n_distinct, own.batch.unit_of
-            at = [columns.at(rows) for rows in own.batch.rows.T]
-            for e, a, b in own.entries:
-                some = Classes(unit, shape.parts(out.flat[first + e : first + own.n_entries : n]))
-                some.add(at[a], at[b])
-            first += own.n_entries
+        for own in alike.entries:
+            last = first + own.n_classes
+            classes = None if own.classes is None else own.classes.astype(index)
+            Sums(shape, out.flat[first:last], classes).add(at[own.row], at[own.column])
+            first = last
         return out
 
     def at(self, weights: FloatArray) -> FloatArray:
@@ -182,8 +194,37 @@ class CliqueSums:
         return weights @ self.flat
 
     def times(self, v: Vectors) -> Vectors:
-        """S_e v of every entry for k vectors v, E k vectors, those of an entry together."""
-        return self.shape.parts(self.flat).times(v)
+        """S_e v of every class for k vectors v, E k vectors, those of a class together."""
+        return self.parts.times(v)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """A block of the rest at some rows.
+
+    Attributes
+    ----------
+    first, n_levels : int
+        The first of its columns, and how many levels have as many as there are loadings.
+    codes : (n,) int array
+    Z : (q, n) array
+        Z'.
+    """
+
+    first: int
+    n_levels: int
+    codes: IntArray
+    Z: FloatArray
+
+    @property
+    def place(self) -> slice:
+        """Its columns of the rest."""
+        return slice(self.first, self.first + self.n_levels * len(self.Z))
+
+    @property
+    def each(self) -> list[tuple[IntArray, FloatArray]]:
+        """The columns on which the rows load, (n,), and how, (n,)."""
+        return [(self.first + self.codes * len(self.Z) + a, z) for a, z in enumerate(self.Z)]
 
 
 @dataclass(frozen=True)
@@ -192,76 +233,100 @@ class Columns:
 
     Attributes
     ----------
+    c : (m, n) array
     level : (n,) int array
-        Of the front, if there is one.
-    front : list of q (n,) arrays
-    rest : list of pairs of (n,) arrays
-        Column of the rest on which a row loads, and how.
-    c : list of m (n,) arrays
+        Of the front.
+    front : (q, n) array
+        Z' of the front.
+    rest : list of Effects
     """
 
-    level: np.ndarray
-    front: list[FloatArray]
-    rest: list[tuple[np.ndarray, FloatArray]]
-    c: list[FloatArray]
+    c: FloatArray
+    level: IntArray
+    front: FloatArray
+    rest: list[Effects]
 
-    def at(self, rows: np.ndarray) -> Columns:
+    def at(self, rows: IntArray) -> Columns:
         """Of other rows."""
         return Columns(
-            self.level[rows] if len(self.level) else self.level,
-            [z[rows] for z in self.front],
-            [(place[rows], v[rows]) for place, v in self.rest],
-            [one[rows] for one in self.c],
+            self.c.take(rows, axis=1),
+            self.level[rows],
+            self.front.take(rows, axis=1),
+            [replace(own, codes=own.codes[rows], Z=own.Z.take(rows, axis=1)) for own in self.rest],
         )
+
+    @cached_property
+    def effects(self) -> list[tuple[IntArray, FloatArray]]:
+        """The columns of the rest on which the rows load, and how."""
+        return [each for own in self.rest for each in own.each]
 
 
 @dataclass(frozen=True)
-class Classes:
-    """One entry of the sums of each class.
+class Sums:
+    """Sums of the products of some entries' rows and columns, by class.
 
     Attributes
     ----------
-    unit : (B,) int array
-        Class of each clique, in order.
-    parts : Parts
-        Theirs, (U, ...).
+    shape : Shape
+    flat : (U, size) array
+        Zeros; changed in place.
+    classes : (B,) int array, or None
+        The class of each entry; None where there is one.
     """
 
-    unit: np.ndarray
-    parts: Parts
+    shape: Shape
+    flat: FloatArray
+    classes: IntArray | None
 
     def add(self, left: Columns, right: Columns) -> None:
-        """Add Σ T_left'T_right, and its transpose where the rows differ; both are in one level."""
-        parts, (_, _, q, R) = self.parts, self.parts.zr.shape
+        """Add Σ T_left'T_right, and its transpose where the rows differ; both are in one level of the front."""
+        parts, (q, J, R, m) = self.shape.parts(self.flat), astuple(self.shape)
         both = [(left, right)] if left is right else [(left, right), (right, left)]
+        if q:
+            parts.zx[...] = self._by_level(J, [(left.level, one.front, other.c) for one, other in both])
+            parts.zz[...] = self._by_level(J, [(left.level, left.front, right.front)])
         for one, other in both:
             for a, z in enumerate(one.front):
-                for b, c in enumerate(other.c):
-                    self._put(parts.zx[:, a, b], one.level, z * c)
-                for place, v in other.rest:
-                    self._put(parts.zr, (one.level * q + a) * R + place, z * v)
-            for place, v in one.rest:
-                for b, c in enumerate(other.c):
-                    self._put(parts.rx[:, :, b], place, v * c)
-        for a, z in enumerate(left.front):
-            for b, other_z in enumerate(right.front):
-                self._put(parts.zz[:, a, b], left.level, z * other_z)
-        for place, v in left.rest:
-            for other_place, other_v in right.rest:
-                self._put(parts.rr, place * R + other_place, v * other_v)
-        self._put_fixed(np.array(left.c), np.array(right.c))
+                for effect, v in other.effects:
+                    self._put(ZR, (one.level * q + a) * R + effect, z, v)
+        for k, block in enumerate(left.rest):
+            of_rest = self._by_level(
+                block.n_levels, [(one.rest[k].codes, one.rest[k].Z, other.c) for one, other in both]
+            )
+            parts.rx[:, block.place] = of_rest.transpose(0, 3, 1, 2).reshape(len(self.flat), -1, m)
+        for effect, v in left.effects:
+            for other_effect, other_v in right.effects:
+                self._put(RR, effect * R + other_effect, v, other_v)
+        self._put_fixed(parts.xx, left.c, right.c)
         if left is not right:
             for of_both in (parts.zz, parts.rr, parts.xx):
                 of_both += of_both.swapaxes(1, 2).copy()
 
-    def _put_fixed(self, left: FloatArray, right: FloatArray) -> None:
-        """Add Σ c_left c_right' of columns (m, B) to each class's."""
-        ends = np.searchsorted(self.unit, np.arange(len(self.parts.xx) + 1))
-        for u, (start, stop) in enumerate(pairwise(ends)):
-            self.parts.xx[u] += left[:, start:stop] @ right[:, start:stop].T
+    def _by_class(self, place: IntArray, size: int) -> IntArray:
+        """Places from 0 to size − 1, those of each class after those of the one before."""
+        return place if self.classes is None else self.classes * size + place
 
-    def _put(self, into: FloatArray, place: np.ndarray, values: FloatArray) -> None:
-        """Add values to places of each class's array `into` (U, ...)."""
-        size = into[0].size
-        place = place if len(into) == 1 else self.unit * size + place
-        into += np.bincount(place, values, into.size).reshape(into.shape)
+    def _by_level(self, n_levels: int, pairs: list[tuple[IntArray, FloatArray, FloatArray]]) -> FloatArray:
+        """Σ z c' of levels, Z' and columns, (U, q, m, J)."""
+        (_, Z, c), U = pairs[0], len(self.flat)
+        found = LevelSums(len(Z), len(c), U * n_levels)
+        for level, Z, c in pairs:
+            found.add(self._by_class(level, n_levels), Z, c)
+        return found.sums.reshape(len(Z), len(c), U, n_levels).transpose(2, 0, 1, 3)
+
+    def _put(self, part: int, place: IntArray, left: FloatArray, right: FloatArray) -> None:
+        """Add products to places of a part of the sums."""
+        size = self.shape.size
+        at = self._by_class(self.shape.places[part].start + place, size)
+        Places.of(at, len(self.flat) * size).add(self.flat.reshape(-1), left, right)
+
+    def _put_fixed(self, xx: FloatArray, left: FloatArray, right: FloatArray) -> None:
+        """Σ c_left c_right' of columns (m, B)."""
+        if self.classes is None:
+            xx[0] = left @ right.T
+            return
+        order = np.argsort(self.classes, kind="stable")
+        ends = np.searchsorted(self.classes[order], np.arange(len(xx) + 1))
+        left, right = left.take(order, axis=1), right.take(order, axis=1)
+        for own, (start, stop) in zip(xx, pairwise(ends)):
+            own[...] = left[:, start:stop] @ right[:, start:stop].T

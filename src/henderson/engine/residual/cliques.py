@@ -7,12 +7,16 @@ Rows that depend on their past only through the row before (ar1, ar1h, ad, adh, 
 over the pairs κ of neighbours (s = 1) and the rows between two pairs (s = −1), C_κ the covariance of those rows alone
 and E_κ their columns of I. Independent rows are sums over single rows, and any other structure is one clique a series.
 Cliques with the same C at every ψ are a class, here a unit of a `Batch`: with all visits one apart AR(1) has two.
+
+What rows are summed for is R⁻¹, entry by entry. An entry beside the diagonal is one of a clique's; one on it is the sum
+of those of up to three cliques, and rows for which it is the same sum are alike (`Alike`): those inside a series, and
+those at its ends, for AR(1) with all visits one apart. There are no more classes of rows than entries of the cliques.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -109,15 +113,138 @@ def _classes(rows: Rows, at: IntArray, by_difference: bool) -> Batch:
 
 
 @dataclass(frozen=True)
-class Coefficients:
-    """What stands before the entries of the sums at one ψ, and log|R|; with derivatives in ψ.
+class Entries:
+    """Entries of R⁻¹ in classes in which they are the same at every ψ.
 
     Attributes
     ----------
-    values : (E,) array
-        s_κ times the entries of C_κ⁻¹, rows a ≥ b, class after class.
-    first : (r, E) array
-    second : (r, r, E) array
+    row, column : int
+        Which of `Alike.rows` their rows are, and the rows of their columns: the same on the diagonal.
+    classes : (B,) int array, or None
+        None where there is one.
+    made_of : (s, U) int array
+        Distinct entries of the cliques, E for none, whose sum those of each class are.
+    """
+
+    row: int
+    column: int
+    classes: IntArray | None
+    made_of: IntArray
+
+    @property
+    def n_classes(self) -> int:
+        """U."""
+        return self.made_of.shape[1]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """The entries of R⁻¹ on and below the diagonal.
+
+    Attributes
+    ----------
+    rows : list of (B,) int arrays, or None
+        None: all rows, in order.
+    entries : list of Entries
+    n_distinct : int
+        E.
+    """
+
+    rows: list[IntArray | None]
+    entries: list[Entries]
+    n_distinct: int
+
+    @classmethod
+    def of(cls, cliques: tuple[Cliques, ...], n: int) -> Alike:
+        """Those of all cliques of n rows."""
+        rows: list[IntArray | None] = []
+        diagonal: list[Diagonal] = []
+        beside, E = [], 0
+        for own in cliques:
+            made_of, first = E + own.n_distinct * np.arange(own.batch.n_units), len(rows)
+            unit = own.batch.unit_of if len(made_of) > 1 else None
+            rows += list(own.batch.rows.T)
+            on: dict[int, list[IntArray]] = {}
+            for e, a, b in own.entries:
+                if a == b:
+                    on.setdefault(e, []).append(own.batch.rows[:, a])
+                else:
+                    beside.append(Entries(first + a, first + b, unit, made_of[None] + e))
+            diagonal += [Diagonal(at, unit, made_of + e) for e, at in on.items()]
+            E += own.n_entries
+        of_rows = [found] if (found := _of_rows(diagonal, E, n)) is not None else [own.apart for own in diagonal]
+        at_rows = [Entries(len(rows) + k, len(rows) + k, *own[1:]) for k, own in enumerate(of_rows)]
+        return cls([*rows, *(own[0] for own in of_rows)], [*at_rows, *beside], E)
+
+    @property
+    def n_classes(self) -> int:
+        """Of all entries."""
+        return sum(own.n_classes for own in self.entries)
+
+    @cached_property
+    def made_of(self) -> IntArray:
+        """Entries of the cliques, E for none, whose sum each class is, (s, n_classes)."""
+        most, E = max(len(own.made_of) for own in self.entries), self.n_distinct
+        return np.concatenate(
+            [np.pad(own.made_of, ((0, most - len(own.made_of)), (0, 0)), constant_values=E) for own in self.entries],
+            axis=1,
+        )
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """One distinct entry on the diagonal of C⁻¹, of all cliques of one size.
+
+    Attributes
+    ----------
+    rows : list of (B,) int arrays
+        Where it stands, all of one entry: one array, or two where both rows of a pair have it.
+    unit : (B,) int array, or None
+        Class of each clique; None where there is one.
+    made_of : (U,) int array
+        The number of the entry of each class.
+    """
+
+    rows: list[IntArray]
+    unit: IntArray | None
+    made_of: IntArray
+
+    @property
+    def apart(self) -> tuple[IntArray, IntArray | None, IntArray]:
+        """The rows of it alone, their classes and what these are made of."""
+        unit = None if self.unit is None else np.tile(self.unit, len(self.rows))
+        return np.concatenate(self.rows), unit, self.made_of[None]
+
+
+def _of_rows(diagonal: list[Diagonal], E: int, n: int) -> tuple[None, IntArray | None, IntArray] | None:
+    """All rows in order, their classes and what these are made of; None where there could be more than entries."""
+    at = [(rows, own.made_of[0 if own.unit is None else own.unit]) for own in diagonal for rows in own.rows]
+    base = E + 1
+    if base ** len(at) > n:
+        return None
+    key = np.zeros(n, np.intp)  # digit k: one more than the entry that a row has in the k-th place, or zero
+    for k, (rows, entry) in enumerate(at):
+        key[rows] += base**k * (1 + entry)
+    keys = np.flatnonzero(np.bincount(key))
+    digits = (keys // base ** np.arange(len(at))[:, None] - 1) % base
+    made_of, of_key = np.unique(np.sort(digits, axis=0), axis=1, return_inverse=True)
+    if made_of.shape[1] > sum(len(own.made_of) for own in diagonal):
+        return None
+    classes = np.zeros(int(keys[-1]) + 1, np.intp)
+    classes[keys] = of_key.ravel()
+    return None, classes[key] if made_of.shape[1] > 1 else None, made_of
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """What stands before the sums of each class at one ψ, and log|R|; with derivatives in ψ.
+
+    Attributes
+    ----------
+    values : (U,) array
+        The entries of R⁻¹ of each class (`Alike`).
+    first : (r, U) array
+    second : (r, r, U) array
     log_det : float
         log|R|.
     log_first : (r,) array
@@ -143,20 +270,22 @@ class Precision:
     Attributes
     ----------
     cliques : tuple of Cliques
+    alike : Alike
     """
 
     def __init__(self, residual: Residual, rows: Rows) -> None:
         even = residual.structure.by_difference and not residual.variance
         self.cliques = cliques_of(residual.structure, rows, even=even)
+        self.alike = Alike.of(self.cliques, rows.n)
         self.residual, structure = residual, residual.structure
         if structure.memory == 1 and structure.by_difference and structure.places == "visits":
             furthest = max(int(own.batch.where.max(initial=0)) for own in self.cliques)
             self.residual = residual.with_visits(furthest + 1)  # places are counted from zero in each clique
 
-    @property
-    def n_entries(self) -> int:
-        """E."""
-        return sum(own.n_entries for own in self.cliques)
+    def _summed(self, parts: list[FloatArray]) -> FloatArray:
+        """What each class is made of, (..., U), of the distinct entries of the cliques of each size (..., E)."""
+        whole = np.concatenate([*parts, np.zeros((*parts[0].shape[:-1], 1))], axis=-1)
+        return whole[..., self.alike.made_of].sum(axis=-2)
 
     def _of(self, function: str, psi: FloatArray, batch: Batch) -> FloatArray:
         return getattr(self.residual, function)(psi, batch.where, batch.strata, batch.covariates)
@@ -176,7 +305,7 @@ class Precision:
             half = np.linalg.inv(low)
             inverses.append(half.transpose(0, 2, 1) @ half)
             values.append(own.sign * own.distinct(inverses[-1]))
-        return np.concatenate(values), log_det, inverses
+        return self._summed(values), log_det, inverses
 
     def coefficients(
         self, psi: FloatArray, known: tuple[FloatArray, float, list[FloatArray]] | None = None
@@ -201,8 +330,7 @@ class Precision:
             first.append(-own.sign * own.distinct(SDS))
             second.append(own.sign * own.distinct(bent))
         return Coefficients(
-            values, np.concatenate(first, axis=-1), np.concatenate(second, axis=-1),
-            log_det, log_first, log_second,
+            values, self._summed(first), self._summed(second), log_det, log_first, log_second
         )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Correlated residuals with crossed random effects, from sums that are made once: the search's likelihood.
 
-R⁻¹(ψ) = Σ_e f_e(ψ) M_e with fixed M_e (`cliques`), hence T'R⁻¹T = Σ f_e S_e (`clique_sums`), T = [Z c], and with those
-in place of the cross-products all is as with independent residuals (`KnownScale`), plus log|R|. With K the inverse of
-the mixed-model coefficient matrix of [Z X], κ = K_ZZ ⊕ 0 + BQB', B = [−K_ZZ T'R⁻¹c; I], Q = [Φ] ⊕ 0 + vv', u = Bv,
-x_a = Σ ∂_a f_e S_e u and a, b parameters of the residuals, g of G:
+R⁻¹(ψ) = Σ_e f_e(ψ) M_e with fixed M_e, one for each class of its entries (`cliques`), hence T'R⁻¹T = Σ f_e S_e
+(`clique_sums`), T = [Z c], and with those in place of the cross-products all is as with independent residuals
+(`KnownScale`), plus log|R|. With K the inverse of the mixed-model coefficient matrix of [Z X],
+κ = K_ZZ ⊕ 0 + BQB', B = [−K_ZZ T'R⁻¹c; I], Q = [Φ] ⊕ 0 + vv', u = Bv, x_a = Σ ∂_a f_e S_e u and a, b parameters of
+the residuals, g of G:
 
     ∂_a d   = ∂_a log|R| + Σ_e ∂_a f_e <κ, S_e>
     ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b − tr K S_a K S_b     the last within levels, most of it
@@ -37,8 +38,8 @@ from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
 
-#: entries of the precision, and doubles of their sums, up to which rows are summed once
-MOST_ENTRIES, MOST_DOUBLES = 400, 1 << 25
+#: classes of entries of the precision, and doubles of their sums, up to which rows are summed once
+MOST_CLASSES, MOST_DOUBLES = 400, 1 << 25
 
 
 class Weighed(System):
@@ -128,13 +129,13 @@ class SummedModel:
         if held is not None and (held.unbounded or held.equal):  # λ of each block is its own, and real
             return None
         found = cls(model, rows)
-        entries, size = found.precision.n_entries, Shape.of(found.blocks, model.p + 1).size
-        return found if entries <= MOST_ENTRIES and entries * size <= MOST_DOUBLES else None
+        classes, size = found.precision.alike.n_classes, Shape.of(found.blocks, model.p + 1).size
+        return found if classes <= MOST_CLASSES and classes * size <= MOST_DOUBLES else None
 
     @lazy
     def sums(self) -> CliqueSums:
         """The rows, summed."""
-        return CliqueSums.of(self.precision.cliques, self.rows, self.blocks, self.model.basis)
+        return CliqueSums.of(self.precision.alike, self.rows, self.blocks, self.model.basis)
 
     def at(self, phi: FloatArray) -> SummedPoint:
         """The deviance at φ."""
@@ -271,15 +272,17 @@ class SummedPoint:
         summed, K, v = self.summed, self._inverse, self._v
         sums = summed.sums
         f = summed.precision.coefficients(self.psi[summed.model.n_g :], self._known)
-        h = sums.flat @ K.weights(sums.shape, v, restricted=summed.model.reml)
-        x = sums.times(K.completed(v[:, None])).combined(f.first.T)
+        B = K.completed(np.eye(len(v)))
+        SB = sums.times(B)
+        h = K.inner(sums.parts) + (B.blocks(SB) * self.inner._weights).sum(axis=(1, 2))
+        x = SB.combined(np.kron(f.first.T, v[:, None]))
         Kx = K.solve(x)
         second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._own_traces(f.first)
         return f.log_first + f.first @ h, second, self._with_theta(x, Kx)
 
     def _own_traces(self, first: FloatArray) -> FloatArray:
         """tr K S_a K S_b with K and S of one level of the front, and of one effect of the rest, at a time, (r, r)."""
-        K, parts = self._inverse, self.summed.sums.shape.parts(self.summed.sums.flat)
+        K, parts = self._inverse, self.summed.sums.parts
         along = (first @ parts.zz.reshape(len(parts.zz), -1)).reshape(len(first), *parts.zz.shape[1:])
         front = np.einsum("pqj,aqsj->apsj", K.front + K.borrowed, along)
         rest = first @ np.einsum("eii->ei", parts.rr) * np.diag(K.rest)

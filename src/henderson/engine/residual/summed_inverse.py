@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.engine.residual.clique_sums import Shape, Vectors
+from henderson.engine.residual.clique_sums import Parts, Vectors
 from henderson.numerics import small
 
 FloatArray = np.ndarray
@@ -76,27 +76,9 @@ class Inverse:
         beside = self.completed(fixed)
         return Vectors(front + beside.front, inner + beside.rest, fixed)
 
-    def weights(self, shape: Shape, v: FloatArray, *, restricted: bool) -> FloatArray:
-        """κ = M⁻¹ ⊕ 0 + BQB', Q = vv' + [Φ ⊕ 0], laid out as a row of the sums, (size,).
-
-        What stands there for both triangles is taken twice. `restricted`: with Φ.
-        """
-        Q = v[:, None] * v
-        if restricted:
-            Q[:-1, :-1] += self.phi
-        out = np.empty(shape.size)
-        parts, J, q, R = shape.parts(out), shape.J, shape.q, shape.R
-        along, rest_along = np.einsum("amj,mn->anj", self.front_c, Q), self.rest_c @ Q
-        parts.zz[...] = self.front + self.borrowed + small.multiply(along, self.front_c.transpose(1, 0, 2))
-        parts.zx[...] = -2 * along
-        between = parts.zr.reshape(J * q, R)  # a view: κ is written where it stands
-        np.matmul(2 * along.transpose(2, 0, 1).reshape(J * q, shape.m), self.rest_c.T, out=between)
-        if q == 1:
-            between -= 2 * self.root[0, 0] * self.reach_w
-        else:
-            parts.zr[...] -= 2 * (self.root @ self.reach_w.reshape(J, q, R))
-        np.matmul(rest_along, self.rest_c.T, out=parts.rr)
-        parts.rr[...] += self.rest
-        parts.rx[...] = -2 * rest_along
-        parts.xx[...] = Q
-        return out
+    def inner(self, parts: Parts) -> FloatArray:
+        """tr M⁻¹A_ZZ of several A, (E,): what stands in both triangles counts twice."""
+        E, J, q, R = parts.zr.shape
+        front = (self.front + self.borrowed).ravel() @ parts.zz.reshape(E, -1).T
+        between = self.root[0, 0] * self.reach_w if q == 1 else self.root @ self.reach_w.reshape(J, q, R)
+        return front - 2 * parts.zr.reshape(E, -1) @ between.ravel() + parts.rr.reshape(E, -1) @ self.rest.ravel()
