@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,12 @@ import pytest
 
 import henderson
 from henderson import DataError, FormulaError, lmer
+from henderson.design import learning
+from henderson.engine.sums import blocks
 from henderson.errors import NotAvailable
 from henderson.sources.streams import source as source_module
+from henderson.sources.streams.files import Files
+from henderson.sources.streams.source import Part
 
 #: issue's tolerance: sums in another order and another basis differ by rounding, which the optimum does not amplify
 CLOSE = 1e-10
@@ -201,6 +206,59 @@ def test_levels_only_where_another_column_is_missing(tmp_path: Path) -> None:
         memory, streamed = lmer(formula, data), lmer(formula, files)
         assert_same(memory, streamed)
         assert streamed.design.specs.terms.levels["a"].tolist() == ["u", "v"]
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The columns of every way through files that went to their end."""
+    seen: list[tuple[str, ...]] = []
+    parts = Files.parts
+
+    def counted(self: Files, columns: Sequence[str]) -> Iterator[Part]:
+        yield from parts(self, columns)
+        seen.append(tuple(columns))
+
+    monkeypatch.setattr(Files, "parts", counted)
+    return seen
+
+
+@pytest.mark.parametrize("many", [4, 1024])
+@pytest.mark.parametrize("formula", ["y ~ x + (1 + x | g)", "y ~ x + (1 | g) + (1 + x | h)", "y ~ x + (1 | g/h)"])
+def test_levels_without_a_complete_row_are_left_out_of_the_sums(formula, many, tmp_path, passes, monkeypatch):
+    """The rows are not read again for them; levels in order of frequency, too."""
+    monkeypatch.setattr(blocks, "MANY", many)
+    data = table()
+    data.loc[data["g"].isin([-100, -94]), "x"] = np.nan
+    data.loc[(data["h"] == 3) | ((data["h"] == 2) & (data["g"] == -93)), "y"] = np.nan
+    memory, streamed = lmer(formula, data), lmer(formula, written(data, tmp_path))
+    assert len([names for names in passes if "y" in names]) == 1
+    assert_same(memory, streamed)
+    assert streamed.ngrps == memory.ngrps
+    one = data[data["g"] == -79]
+    more = lmer(formula, iter([pd.concat([one, data[:1000]])]))
+    both = lmer(formula, streamed.crossproducts + more.crossproducts)
+    assert both.deviance == pytest.approx(lmer(formula, pd.concat([data, one, data[:1000]])).deviance, rel=CLOSE)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int16", "uint8"])
+def test_groups_of_which_files_say_the_numbers_are_not_read_to_be_learned(dtype, tmp_path, passes, monkeypatch):
+    """Numbers between that no row has are none of the groups."""
+    monkeypatch.setattr(learning, "EACH", 10)
+    data = table()
+    codes = (data["g"].to_numpy() - data["g"].min()) // 7
+    data["g"] = (3 * codes + (codes == codes.max()) * (255 - 3 * codes.max() if dtype == "uint8" else 0)).astype(dtype)
+    data = data.sample(frac=1, random_state=1, ignore_index=True)
+    files = written(data, tmp_path)
+    for formula in ("y ~ x + (x | g)", "y ~ x + (1 | g) + (1 | h)"):
+        passes.clear()
+        memory, streamed = lmer(formula, data), lmer(formula, files)
+        assert not [names for names in passes if "y" not in names]
+        assert len(passes) == 1
+        assert_same(memory, streamed)
+        assert streamed.ngrps == memory.ngrps
+    data.loc[5, "g"] = np.nan if dtype == "int64" else 7  # then the file does not say it, or one more is a group
+    files = written(data, tmp_path)
+    assert_same(lmer("y ~ x + (x | g)", data), lmer("y ~ x + (x | g)", files))
 
 
 def test_partition_whose_groups_and_categories_are_nowhere_else(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@
    and states, digit by digit.
 
 Only the columns of step 2 are read. So a level is learned also from a row in which another column is missing; after
-the second pass has counted the rows of each level, those without are left out (`without`), as if never seen.
+the second pass has counted the rows of each level, those without are left out (`without`), as if never seen. And where
+all there is to learn are groups numbered by a column of a file that says its smallest and its largest number, every
+number between is taken for a level, and step 2 reads nothing.
 """
 
 from __future__ import annotations
@@ -30,14 +32,16 @@ from henderson.formula.plan import Plan
 from henderson.numerics.extents import Extents
 from henderson.sources.columns import Array, find_missing, kind_of, settle
 from henderson.sources.factors import Crossing
-from henderson.sources.streams.distinct import Distinct, Kinds, joined
-from henderson.sources.streams.source import Part, Source, Spread, in_parts_of, reduced
+from henderson.sources.streams.distinct import BITS, Distinct, Kinds, joined
+from henderson.sources.streams.source import Part, Ranged, Source, Spread, in_parts_of, reduced
 from henderson.sources.table import Table
 
 #: rows of a column that is held in memory while an expression learns from it
 HELD = 100_000_000
 #: rows of which the first complete ones are looked at
 FIRST = 1 << 16
+#: rows, for each number between the smallest and the largest of a group, from which all of them are taken for levels
+EACH = 50
 
 Columns = dict[str, Array]
 GroupName = tuple[str, ...]
@@ -127,7 +131,7 @@ def witness(
     """Steps 1 and 2."""
     first = peek(source, plan.variables, kinds)
     seen = Seen.nothing(first, plan, env, contrasts, kinds)
-    if seen.names:
+    if seen.names and not seen.numbered(source):
         seen = reduced(source, seen.names, seen, tell)
     return seen.witness(first)
 
@@ -192,6 +196,20 @@ class Seen:
         return tuple(
             dict.fromkeys(name for names in (*every, *(uses for uses, _ in self.held.values())) for name in names)
         )
+
+    def numbered(self, source: Source) -> bool:
+        """Whether all there is to learn are groups of which the source says the numbers; then they are learned."""
+        if not isinstance(source, Ranged) or source.n is None or self.distinct or self.others or self.held:
+            return False
+        found = {}
+        for group in self.groups:
+            ends = source.whole_numbers(group[0]) if len(group) == 1 else None
+            if ends is None or (size := int(ends[1]) - int(ends[0]) + 1) > min(BITS, source.n // EACH):
+                return False
+            found[group] = {group[0]: (np.arange(size) + int(ends[0])).astype(ends.dtype)}
+        for group, columns in found.items():
+            self.groups[group].add(columns)
+        return True
 
     def __call__(self, parts: Iterable[Part]) -> Seen:
         """What some parts show beside what was seen."""

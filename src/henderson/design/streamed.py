@@ -325,9 +325,14 @@ class Tally:
         )
 
     @property
+    def has_factors(self) -> bool:
+        """Whether every level of the factors that was learned has a row."""
+        return all(counts.all() for counts in self.factors.values())
+
+    @property
     def is_complete(self) -> bool:
         """Whether every level that was learned has a row."""
-        return all(counts.all() for counts in (*self.factors.values(), *self.groups.values()))
+        return self.has_factors and all(counts.all() for counts in self.groups.values())
 
 
 def _added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """From a source whose rows come in parts to a fitted model: a first pass that learns, a second that sums.
 
 1. What factors, groups and transforms learn from all rows (`design.learning`).
-2. All rows are summed in one pass (`sums.one_pass`). Where a level that was learned has no complete row, what was
-   learned is corrected, and where the sums would lose digits the basis is found as in memory: both read again.
+2. All rows are summed in one pass (`sums.one_pass`). Levels of groups that turn out to have no complete row are left
+   out of the sums. Where a category of a factor has none, what was learned is corrected, and where the sums would lose
+   digits the basis is found as in memory: both read again.
 3. The fit, from the sums alone. It has no rows; what reads them again is kept, for `augment` and what a table needs
    that was not summed.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.design.checks import Reaction, check_contrasts
 from henderson.design.learning import Witness, learned, table_of, witness
@@ -27,8 +29,9 @@ from henderson.engine.fit import Fit, fit_criterion
 from henderson.engine.summed import SummedRows
 from henderson.engine.summing import Counting, Summing
 from henderson.engine.sums.basis import Basis
-from henderson.engine.sums.blocks import Blocks
+from henderson.engine.sums.blocks import NO_FRONT, Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
+from henderson.engine.sums.placed import placed
 from henderson.errors import DataError, FormulaError
 from henderson.formula.bars import parse
 from henderson.formula.environment import Env, Environment, capture, environment
@@ -144,17 +147,43 @@ def summed(
         if one.is_complete:
             break
         seen, known = without(seen, reader, one, given_contrasts)
+        if one.has_factors:
+            every, reader = reader, Reader.of(plan, seen, known, names, formula, order)
+            break
     else:
         raise DataError(f"{source.title} changed while it was read: its levels differ from pass to pass")
     check_rows_of(reader.design, one, strict=strict, check_identified=check_identified)
     names.forget()
     design, rows = design_of(reader, one), Streamed(source, reader, seen, one.n, one.n_missing)
     blocks, (cross, basis, totals) = summing.blocks, summing.finish(done)
+    if not one.is_complete:
+        one, blocks, cross = _of_present(one, every.design, reader.design, blocks, cross)
     if cross is None or basis is None:
         basis = Basis.of(design, rows, blocks)
         cross = CrossProducts.of(design, rows, blocks, basis)
     sums = SummedRows(design, cross, blocks, basis, totals, one.sums)
     return replace(rows, sums=sums, counts=one.groups)
+
+
+def _of_present(
+    tally: Tally, every: Design, design: Design, blocks: Blocks, cross: CrossProducts | None
+) -> tuple[Tally, Blocks, CrossProducts | None]:
+    """What was counted and summed by `every` level, for the design of those that have a complete row."""
+    counts = {every.terms[k].group: own for k, own in tally.groups.items()}
+    places = {group: np.where(own > 0, np.cumsum(own > 0) - 1, -1) for group, own in counts.items()}
+    for term, before in zip(design.terms, every.terms):
+        if not term.levels.equals(before.levels[counts[term.group] > 0]):
+            raise DataError(f"the levels of {term.group} changed their order without those that have no rows")
+    front = NO_FRONT if blocks.front is None else blocks.front
+    present = Blocks.of(
+        design.terms,
+        (),
+        front=front,
+        counts=lambda terms: tuple(own[own > 0] for own in (counts[design.terms[k].group] for k in terms)),
+    )
+    if cross is not None:
+        cross = placed(cross, blocks, present, [places[every.terms[own.terms[0]].group] for own in blocks.blocks])
+    return replace(tally, groups={k: own[own > 0] for k, own in tally.groups.items()}), present, cross
 
 
 def _in_parts(source: Source, reader: Reader) -> Source:

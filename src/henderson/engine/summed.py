@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from henderson.contract.design import Design
 from henderson.contract.digest import Digest
@@ -27,6 +26,7 @@ from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.change import in_basis
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.engine.sums.one_pass import Totals, exact_basis
+from henderson.engine.sums.placed import placed
 from henderson.errors import DataError
 from henderson.formula.evaluate import FactorSpec
 from henderson.sources.streams.distinct import joined
@@ -80,9 +80,13 @@ class SummedRows:
         }
         design = _with_groups(self.design, groups)
         blocks = Blocks.of(design.terms, (), front=self.blocks.front)
-        parts = [_placed(self, self.cross, blocks, groups, 0)]
-        parts.append(_placed(other, in_basis(other.cross, other.blocks, other.basis, self.basis), blocks, groups, 1))
-        cross, totals = parts[0] + parts[1], self.totals + other.totals
+        mine, theirs = (
+            [groups[design.specs.random[block.terms[0]].group].places[which] for block in blocks.blocks]
+            for which in range(2)
+        )
+        moved = in_basis(other.cross, other.blocks, other.basis, self.basis)
+        cross = placed(self.cross, self.blocks, blocks, mine) + placed(moved, other.blocks, blocks, theirs)
+        totals = self.totals + other.totals
         basis = exact_basis(design, blocks, self.basis, cross, totals)
         if basis is None:
             raise DataError(
@@ -194,47 +198,3 @@ def _with_groups(design: Design, groups: dict[tuple[str, ...], _Both]) -> Design
     )
     terms = tuple(replace(term, levels=spec.levels) for term, spec in zip(design.terms, random))
     return replace(design, terms=terms, specs=replace(design.specs, random=random))
-
-
-def _placed(
-    part: SummedRows, cross: CrossProducts, blocks: Blocks, groups: dict[tuple[str, ...], _Both], which: int
-) -> CrossProducts:
-    """Step 2: the sums of a part, whose levels stand where those of both parts do."""
-    where = []
-    for own, block in zip(part.blocks.blocks, blocks.blocks):
-        place = groups[part.design.specs.random[own.terms[0]].group].places[
-            which
-        ]  # of each level, in the design's order
-        engine = np.empty(own.n_levels, np.intp)
-        engine[own.ranked(np.arange(own.n_levels))] = block.ranked(place)
-        where.append(engine)
-    zz, zx, zr = cross.zz, cross.zx, cross.zr
-    n_front = 0
-    if blocks.front is not None:
-        n_front, at = blocks.blocks[blocks.front].n_levels, where[blocks.front]
-        zz, zx = (_spread(one, at, n_front) for one in (cross.zz, cross.zx))
-    rest = np.empty(part.blocks.n_rest, np.intp)
-    for k in blocks.rest:
-        q = blocks.blocks[k].q
-        old = part.blocks.offsets[k] + np.arange(part.blocks.blocks[k].size)
-        rest[old] = blocks.offsets[k] + (where[k][:, None] * q + np.arange(q)).ravel()
-    size = blocks.n_rest
-    rx = np.zeros((size, cross.p + 1))
-    rx[rest] = cross.rx
-    rr = _moved(cross.rr, rest, rest, (size, size))
-    zr = [_moved(one, where[blocks.front], rest, (n_front, size)) for one in zr] if blocks.front is not None else []
-    return replace(cross, zz=zz, zx=zx, zr=zr, rr=rr, rx=rx)
-
-
-def _spread(stack: FloatArray, at: np.ndarray, n_levels: int) -> FloatArray:
-    out = np.zeros((*stack.shape[:2], n_levels))
-    out[:, :, at] = stack
-    return out
-
-
-def _moved(one: sparse.csr_array, rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
-    entries = one.tocoo()
-    i, j = entries.coords
-    out = sparse.csr_array((entries.data, (rows[i], columns[j])), shape=shape)
-    out.sort_indices()
-    return out

@@ -14,9 +14,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from henderson.errors import DataError, first_line
 from henderson.sources.arrow import read_arrow
 from henderson.sources.streams import source
+from henderson.sources.streams.parquet import parquet_range
 from henderson.sources.streams.paths import fragments_of
 from henderson.sources.streams.source import Part, Source, gathered
 from henderson.sources.table import unknown_column
@@ -136,6 +139,26 @@ class Files:
             return int(fragment.metadata.num_rows)
         except _failures() as error:
             raise DataError(f"cannot read {_path(fragment)}: {first_line(error)}") from error
+
+    def whole_numbers(self, name: str) -> np.ndarray | None:
+        """The smallest and the largest of a column of whole numbers, (2,), where the row groups of Parquet files say
+        them, and that nothing is missing."""
+        from pyarrow import dataset
+
+        found = []
+        for fragment in self.fragments:
+            if not isinstance(fragment, dataset.ParquetFileFragment):
+                return None
+            try:
+                own = parquet_range(fragment, name)
+            except _failures() as error:
+                raise DataError(f"cannot read {_path(fragment)}: {first_line(error)}") from error
+            if own is None:
+                return None
+            found.append(own)
+        if len({one.dtype for one in found}) != 1:
+            return None
+        return np.array([min(low for low, _ in found), max(high for _, high in found)], found[0].dtype)
 
     def in_parts_of(self, rows: int) -> Files:
         """See `Sized`; what the files were like is known."""

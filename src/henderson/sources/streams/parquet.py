@@ -1,10 +1,13 @@
-"""Tables one after another into one Parquet file, which is there when all of it is, and not before."""
+"""Tables one after another into one Parquet file, which is there when all of it is, and not before; and what the row
+groups of a file say of a column."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from henderson.errors import DataError, first_line
 from henderson.sources.frames import as_pandas
@@ -65,3 +68,29 @@ def _as_arrow(table: Any, pyarrow: Any) -> Any:
     if hasattr(table, "to_arrow"):
         return table.to_arrow()
     return pyarrow.Table.from_pandas(as_pandas(table), preserve_index=False)
+
+
+def parquet_range(fragment: Any, name: str) -> np.ndarray | None:
+    """The smallest and the largest of a column of whole numbers, (2,), by the statistics of a fragment's row groups;
+    None where they do not say them, or something is missing."""
+    import pyarrow
+
+    schema, metadata = fragment.physical_schema, fragment.metadata
+    place = schema.get_field_index(name)
+    if place < 0 or not pyarrow.types.is_integer(schema.field(place).type):
+        return None
+    paths = [metadata.schema.column(k).path for k in range(len(metadata.schema))]
+    if paths.count(name) != 1:
+        return None
+    column, ends = paths.index(name), []
+    for group in fragment.row_groups:
+        if not group.num_rows:
+            continue
+        said = metadata.row_group(group.id).column(column).statistics
+        if said is None or not said.has_min_max or not said.has_null_count or said.null_count:
+            return None
+        ends.append((said.min, said.max))
+    if not ends:
+        return None
+    dtype = np.dtype(schema.field(place).type.to_pandas_dtype())
+    return np.array([min(low for low, _ in ends), max(high for _, high in ends)], dtype)

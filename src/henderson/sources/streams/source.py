@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
+import numpy as np
+
 from henderson.errors import DataError
 from henderson.sources.frames import read_table
 from henderson.sources.table import Table
@@ -104,6 +106,14 @@ class Sized(Source, Protocol):
 
     def in_parts_of(self, rows: int) -> Source:
         """The same, read so many rows at a time."""
+
+
+@runtime_checkable
+class Ranged(Source, Protocol):
+    """Rows whose files say something of their columns."""
+
+    def whole_numbers(self, name: str) -> np.ndarray | None:
+        """The smallest and the largest of a column of whole numbers in which nothing is missing, (2,), if known."""
 
 
 def in_parts_of(source: Source, rows: int) -> Source:
