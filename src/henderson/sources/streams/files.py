@@ -149,6 +149,8 @@ class Files:
         for fragment in self.fragments:
             if not isinstance(fragment, dataset.ParquetFileFragment):
                 return None
+            if not self._counted(fragment):
+                continue
             try:
                 own = parquet_range(fragment, name)
             except _failures() as error:
