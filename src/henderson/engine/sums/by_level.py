@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from henderson.numerics.scatter import Places, add_product
+from henderson.numerics.small import slices
 
 #: rows of one part: its working columns stay below the size that the allocator returns to the system
 BATCH = 1 << 18
@@ -78,6 +79,17 @@ class LevelSums:
             self.sums = self.side_by_side[:, :, :m].transpose(1, 2, 0)
         else:
             self.sums = np.zeros((q, m, n_levels))
+
+    @property
+    def levels_last(self) -> np.ndarray:
+        """The sums, (q, m, J), with levels last in memory too."""
+        if self.side_by_side is None:
+            return self.sums
+        q, m, n_levels = self.sums.shape
+        out = np.empty((q, m, n_levels))
+        for part in slices(n_levels, 2 * q * m):
+            out[:, :, part] = self.sums[:, :, part]
+        return out
 
     def __add__(self, other: LevelSums) -> LevelSums:
         """Sums of both."""

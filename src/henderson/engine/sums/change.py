@@ -21,6 +21,7 @@ from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
 from henderson.numerics.distinct import distinct
+from henderson.numerics.small import slices
 
 FloatArray = np.ndarray
 
@@ -81,8 +82,12 @@ def in_basis(cross: CrossProducts, blocks: Blocks, old: Basis, new: Basis) -> Cr
 
 def both(stack: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
     """left' S_j right of every level, (a, b, J)."""
-    half = np.tensordot(left, stack, (0, 0))  # (a, m, J)
-    return np.ascontiguousarray(np.tensordot(right, half, (0, 1)).transpose(1, 0, 2))
+    (q, a), (m, b), n_levels = left.shape, right.shape, stack.shape[2]
+    out = np.empty((a, b, n_levels))
+    for part in slices(n_levels, (q + 2 * a) * m + a * b):
+        half = (left.T @ stack[:, :, part].reshape(q, -1)).reshape(a, m, -1)
+        np.matmul(right.T, half, out=out[:, :, part])
+    return out
 
 
 def _scaled(one: sparse.csr_array, by: FloatArray) -> sparse.csr_array:

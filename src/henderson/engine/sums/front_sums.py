@@ -88,7 +88,7 @@ class FrontSums:
             for b in range(a):
                 self.zz.sums[b, a] = self.zz.sums[a, b]
         self._write_left_out()
-        return np.ascontiguousarray(self.zz.sums), np.ascontiguousarray(self.zx.sums)
+        return self.zz.levels_last, self.zx.levels_last
 
 
 def _is_multiple(z: np.ndarray, x: np.ndarray, r: float) -> bool:
