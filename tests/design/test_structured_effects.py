@@ -61,6 +61,7 @@ def structures(bars, data):
         ("toep(0 + t | g, hom=T)", ["homtoep"]),
         ("ou(0 + late | g)", ["ou(0,1,3,4,8)"]),
         ("ou(0 + f | g)", ["ou(1,2,3,4,5)"]),
+        ("ou(0 + day | g)", ["ou(0,7,14,21,28)"]),  # in days: Kenward and Roger's ρ is that of a distance of one
     ],
 )
 def test_what_bars_are(bars, wanted, data):

@@ -77,15 +77,14 @@ def structured_effects(bar: Bar, part: Part, columns: Columns) -> tuple[str, Par
 
 
 def _times(spec: FactorSpec, columns: Columns, written: str, timed: bool) -> np.ndarray:
-    """When each level is, (L,) increasing."""
+    """When each level is, (L,) increasing; dates in days from the first, as SAS counts them."""
     levels = spec.levels
     assert levels is not None
     values = columns.get(spec.levels_of) if spec.levels_of is not None else None
     category = values is not None and kind_of(values) == "category"
     if timed or not category:
         if pd.api.types.is_datetime64_any_dtype(levels) or pd.api.types.is_timedelta64_dtype(levels):
-            since = levels - levels[0]
-            return np.asarray(since / since[1:].min() if len(levels) > 1 else np.zeros(1), float)
+            return np.asarray((levels - levels[0]) / pd.Timedelta(days=1), float)
         if pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels):
             times = levels.to_numpy(float)
             if (np.diff(times) <= 0).any():
