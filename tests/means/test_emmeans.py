@@ -68,6 +68,15 @@ def test_covariates_with_two_values_are_averaged_as_factors_are(table):
     assert weighted.frame["estimate"][0] == pytest.approx((1 - share) * parts[0] + share * parts[1], rel=1e-12)
 
 
+def test_covariates_with_two_values_elsewhere_are_averaged_as_other_covariates_are(table):
+    """With one of the values observed, each recipe once was nested in it: there were six means for three."""
+    fit, design, inference = model("angle ~ recipe * two", table)
+    means = emmeans(design, inference, "recipe", at={"two": [0.0, 2.0]}).frame
+    at = pd.DataFrame({"recipe": ["A", "A"], "two": [0.0, 2.0]})
+    assert len(means) == 3
+    assert means["estimate"][0] == pytest.approx(by_hand(fit, design, at), rel=1e-12)
+
+
 def test_weights_of_cells_are_frequencies_in_the_data(table):
     fit, design, inference = model("angle ~ recipe * temperature", table)
     got = emmeans(design, inference, "recipe", weights="cells").frame["estimate"]

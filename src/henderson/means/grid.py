@@ -265,7 +265,7 @@ def _grid(design: Design, terms: FixedTerms, values: dict[str, pd.Index], moved:
         counts,
         factors,
         uses,
-        nesting(several, uses, _within(terms.cells, values)),
+        nesting(several, uses, _within(terms.cells, values, factors)),
         terms.expressions,
     )
 
@@ -301,16 +301,14 @@ def places_in(labels: pd.Index, others: pd.Index) -> np.ndarray:
     return np.arange(len(labels)) if labels is others else others.get_indexer(labels)
 
 
-def _within(cells: Cells, values: Mapping[str, pd.Index]) -> Cells:
-    """The cells with the grid's values."""
-    found = {name: places_in(own, values[name]) >= 0 for name, own in cells.values.items()}
-    shared = [name for name, own in found.items() if own.any()]
+def _within(cells: Cells, values: Mapping[str, pd.Index], factors: Sequence[str]) -> Cells:
+    """The cells with the grid's values of some factors."""
     inside = np.ones(len(cells.counts), bool)
-    for name in shared:
-        inside &= found[name][cells.codes[name]]
+    for name in factors:
+        inside &= (places_in(cells.values[name], values[name]) >= 0)[cells.codes[name]]
     return Cells(
-        {name: cells.values[name] for name in shared},
-        {name: cells.codes[name][inside] for name in shared},
+        {name: cells.values[name] for name in factors},
+        {name: cells.codes[name][inside] for name in factors},
         cells.counts[inside],
     )
 
