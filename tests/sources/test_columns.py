@@ -212,6 +212,19 @@ def test_factors_of_any_make(column):
     np.testing.assert_allclose(lmer("y ~ 1 + (1 | f)", given).deviance, lmer("y ~ 1 + (1 | f)", data).deviance)
 
 
+def test_dictionaries_of_arrow_are_in_order_unless_somebody_chose_another():
+    """Visits were in the order in which their entries were met, and those of AR(1) next to each other at random."""
+    met, chosen = ["c", "a", "b"] * 20, ["b", "c", "a"]
+    polars_made = polars.Series(met, dtype=polars.Categorical)
+    text = pyarrow.array(met)
+    for column in (text.dictionary_encode(), polars_made, polars_made.to_arrow()):
+        assert lmer("y ~ f + (1 | g)", {**table(), "f": column}).fixef.index[-2:].tolist() == ["f[T.b]", "f[T.c]"]
+    of_pandas = pyarrow.Table.from_pandas(table().assign(f=pd.Categorical(met, chosen)))
+    enum = polars.Series(met, dtype=polars.Enum(chosen))
+    for given in (of_pandas, {**table(), "f": enum}, {**table(), "f": enum.to_arrow()}):
+        assert lmer("y ~ f + (1 | g)", given).fixef.index[-2:].tolist() == ["f[T.c]", "f[T.a]"]
+
+
 @pytest.mark.parametrize("role", ["y", "x", "g", "w", "o"])
 def test_masked_entries_are_missing_in_every_position(role):
     data = table().assign(w=np.linspace(1, 2, N), o=np.linspace(0, 1, N)).drop(columns="b")

@@ -159,9 +159,10 @@ def from_narwhals(series: Any, name: str) -> Array:
     if dtype in (nw.Categorical, nw.Enum):
         # narwhals' own to_pandas turns a missing entry of a pyarrow dictionary into a level
         values = series.to_native().to_pandas().array
-        # a polars Categorical has its categories in the order in which it met them
-        sorts = dtype == nw.Categorical and series.implementation.is_polars()
-        return values.reorder_categories(sorted(values.categories)) if sorts else values
+        # a polars Categorical and an Arrow dictionary have their entries in the order in which they met them
+        kind = series.implementation
+        met = dtype == nw.Categorical and (kind.is_polars() or kind.is_pyarrow()) and not values.ordered
+        return values.reorder_categories(sorted(values.categories)) if met else values
     if dtype in (nw.Int128, nw.UInt128):
         return to_array(series.to_list(), name)
     if dtype == nw.Decimal:

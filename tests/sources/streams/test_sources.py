@@ -334,3 +334,23 @@ def test_a_column_of_lists_is_read_beside_others(tmp_path):
     assert lmer("y ~ x + (1 | g)", str(path)).deviance == pytest.approx(lmer("y ~ x + (1 | g)", data).deviance)
     with pytest.raises(DataError, match="several"):
         lmer("y ~ several + (1 | g)", str(path))
+
+
+def test_dictionaries_in_files_are_in_order_unless_somebody_chose_another(tmp_path: Path) -> None:
+    data = table().dropna()
+    parts = [data.iloc[:1], data.iloc[1:4], data.iloc[4:]]
+
+    def factor_levels(source: Any) -> list[str]:
+        return [name for name in lmer("y ~ a + (1 | g)", source).fixef.index if name.startswith("a")]
+
+    for k, part in enumerate(parts):
+        met = pyarrow.Table.from_pandas(part, preserve_index=False)
+        met = met.set_column(2, "a", met["a"].dictionary_encode())
+        parquet.write_table(met, tmp_path / f"met{k}.parquet")
+        chosen = part.assign(a=pd.Categorical(part["a"], list("wuv")))
+        chosen.to_parquet(tmp_path / f"chosen{k}.parquet")
+        feather.write_feather(chosen, str(tmp_path / f"chosen{k}.feather"))
+    assert factor_levels(str(tmp_path / "met*.parquet")) == ["a[T.v]", "a[T.w]"]
+    enum = duckdb.sql(f"SELECT y, g, a::ENUM('w', 'u', 'v') AS a FROM '{tmp_path}/met*.parquet'")
+    for source in (str(tmp_path / "chosen*.parquet"), str(tmp_path / "chosen*.feather"), enum):
+        assert factor_levels(source) == ["a[T.u]", "a[T.v]"]

@@ -177,6 +177,8 @@ def _joined_categories(parts: Sequence[Any], name: str) -> Array:
     if any(part.ordered for part in parts):
         raise DataError(f"{name!r} has ordered categories that differ from part to part")
     known = list(dict.fromkeys(level for part in parts for level in part.categories))
+    if all(part.categories.is_monotonic_increasing for part in parts):
+        known.sort()
     dtype = pd.CategoricalDtype(known)
     codes = [pd.Index(known).get_indexer(part.categories)[part.codes] for part in parts]
     return pd.Categorical.from_codes(np.concatenate(codes), dtype=dtype)

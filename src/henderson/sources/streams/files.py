@@ -206,7 +206,7 @@ def _batches(fragment: Any, there: dict[str, Any], columns: Sequence[str], rows:
     import pyarrow
     from pyarrow import dataset, parquet
 
-    schema = pyarrow.schema(list(there.items()))
+    schema = pyarrow.schema(list(there.items()), metadata=fragment.physical_schema.metadata)
     if isinstance(fragment, dataset.ParquetFileFragment) and fragment.filesystem.type_name == "local":
         in_file = fragment.physical_schema
         if all(name in in_file.names and not pyarrow.types.is_nested(in_file.field(name).type) for name in columns):

@@ -96,6 +96,6 @@ class Relation:
         try:
             reader = self.relation.project(wanted or "1 AS one").to_arrow_reader(source.PART)
             for table in gathered(reader):
-                yield Part(read_arrow(table), self.title, table)
+                yield Part(read_arrow(table, in_order=True), self.title, table)
         except (duckdb.Error, OSError) as error:  # of a row far on, through Arrow's reader
             raise DataError(f"the query cannot be run: {first_line(error)}") from error
