@@ -292,6 +292,34 @@ def test_a_search_whose_steps_are_cut_short_is_not_over():
     assert found.point.theta == pytest.approx([1.0])
 
 
+@dataclass
+class NearBowl(Bowl):
+    """With a model of the Hessian that is a thousandth too large."""
+
+    @property
+    def hessian_model(self):
+        return np.array([[2.002]])
+
+
+@dataclass
+class Lifted(NearBowl):
+    """And 1e-7 above the bowl in its last hundred-thousandth, of which no derivative tells."""
+
+    @property
+    def deviance(self):
+        return super().deviance + 1e-7 * (abs(self.theta[0] - 1) < 1e-5)
+
+
+def test_a_gradient_is_spared_where_the_value_falls_as_promised():
+    """A step that leaves a millionth is the last without another gradient, unless the value is another than it said."""
+    start = np.array([0.7])
+    assert len(minimize(NearBowl, NearBowl(start)).history) == 3
+    found = minimize(NearBowl, NearBowl(start), dear=True)
+    assert (len(found.history), found.converged) == (2, True)
+    assert found.point.deviance < 1e-12
+    assert len(minimize(Lifted, Lifted(start), dear=True).history) > 3
+
+
 @pytest.mark.parametrize(("number", "reml", "lowest"), [(34, False, 62.6860254), (48, False, 187.7743881)])
 def test_a_minimum_between_the_points_of_a_lattice_with_wide_steps(number, reml, lowest):
     """(x | g) + (1 | b) on 348 and 588 points: the one low point led to another minimum, 0.06 and 0.23 above."""

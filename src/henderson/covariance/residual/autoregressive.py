@@ -29,17 +29,21 @@ class LagPower(Correlation):
 
     def matrix(self, r: FloatArray) -> FloatArray:
         """ρ^lag."""
-        return r[0] ** lags(self.n_visits)
+        return self._by_lag(r[0] ** np.arange(self.n_visits))
 
     def first(self, r: FloatArray) -> FloatArray:
         """lag ρ^(lag − 1)."""
-        apart = lags(self.n_visits)
-        return (apart * r[0] ** np.maximum(apart - 1, 0))[None]
+        lag = np.arange(self.n_visits)
+        return self._by_lag(lag * r[0] ** np.maximum(lag - 1, 0))[None]
 
     def second(self, r: FloatArray) -> FloatArray:
         """lag (lag − 1) ρ^(lag − 2)."""
-        apart = lags(self.n_visits)
-        return (apart * (apart - 1) * r[0] ** np.maximum(apart - 2, 0))[None, None]
+        lag = np.arange(self.n_visits)
+        return self._by_lag(lag * (lag - 1) * r[0] ** np.maximum(lag - 2, 0))[None, None]
+
+    def _by_lag(self, values: FloatArray) -> FloatArray:
+        """The value of its lag for each pair of visits, (T, T)."""
+        return values[lags(self.n_visits)]
 
     def natural(self, phi: Any) -> Any:
         """tanh φ."""

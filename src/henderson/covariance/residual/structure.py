@@ -209,14 +209,18 @@ class Pairs:
         return np.clip(self.cov / np.outer(sd, sd), -0.95, 0.95)
 
     def mean_correlation(self, lag: int | None = None) -> float:
-        """Mean over all pairs of visits, or those of a lag; zero where there are none."""
-        T = len(self.cov)
-        apart = np.abs(np.subtract.outer(np.arange(T), np.arange(T)))
-        own = (apart > 0) if lag is None else (apart == lag)
-        own &= np.isfinite(self.cov)
-        weight = np.where(own, self.counts, 0.0)
-        total = weight.sum()
-        return float((weight * np.where(own, self.correlations, 0.0)).sum() / total) if total else 0.0
+        """Of all pairs of visits, or those of a lag; zero where there are none.
+
+        Covariances are summed, and what variances allow them: the mean of their ratios is nearer to zero where few
+        series have both visits.
+        """
+        T, sd = len(self.cov), np.sqrt(self.variances)
+        s, t = np.triu_indices(T, 1) if lag is None else (np.arange(T - lag), np.arange(lag, T))
+        known = np.isfinite(self.cov[s, t])
+        s, t = s[known], t[known]
+        counts = self.counts[s, t]
+        total = float(counts @ (sd[s] * sd[t]))
+        return float(np.clip(counts @ self.cov[s, t] / total, -0.95, 0.95)) if total else 0.0
 
 
 class Mapped(ResidualStructure):

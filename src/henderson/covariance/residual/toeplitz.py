@@ -9,6 +9,7 @@ Levinson's recursion turns them into autocorrelations, with prediction coefficie
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,13 @@ def partial_autocorrelations(r: FloatArray) -> FloatArray:
     return out
 
 
+@lru_cache(maxsize=16)
 def lags(n_visits: int) -> np.ndarray:
-    """|s − t|, (T, T)."""
+    """|s − t|, (T, T), not to be written to."""
     each = np.arange(n_visits)
-    return np.abs(np.subtract.outer(each, each))
+    found = np.abs(np.subtract.outer(each, each))
+    found.setflags(write=False)
+    return found
 
 
 class ByLag(Correlation):

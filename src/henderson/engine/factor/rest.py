@@ -225,6 +225,10 @@ class ExactRest:
         """W of the components of every place, new arrays (C, m, m)."""
         return [part.weight_stack() for part in self.parts]
 
+    def inverse_diagonal(self) -> np.ndarray:
+        """Of C⁻¹, (R,); of a rest in one dense piece."""
+        return self._one.inverse_diagonal
+
     def schur_stacks(self) -> list[np.ndarray]:
         """S of the components of every place, (C, m, m)."""
         return [part.schur_stack() for part in self.parts]

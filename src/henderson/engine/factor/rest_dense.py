@@ -136,6 +136,11 @@ class DenseComponent:
         W *= np.asarray(self.t)[:, None]
         return W, diagonal
 
+    @property
+    def inverse_diagonal(self) -> np.ndarray:
+        """Of C⁻¹, (size,)."""
+        return self._scalar_parts[1] if self.t is not None else np.diag(self.inverse())
+
     def add_inverse_blocks(self, out: Sequence[np.ndarray]) -> None:
         """Add Σ_j (C⁻¹)_jj to the (q, q) of each block."""
         if self.t is not None:

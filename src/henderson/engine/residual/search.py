@@ -151,6 +151,7 @@ def search_blocks(
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
     best, (smallest, left) = snapped, _certificate(at_end)
+    left = abs(left - (at_end.deviance - best.point.deviance))  # what the last step has not taken
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     if not best.converged and _at_end(model, best.point):

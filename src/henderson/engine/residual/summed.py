@@ -7,8 +7,13 @@ R⁻¹(ψ) = Σ_e f_e(ψ) M_e with fixed M_e, one for each class of its entries 
 the residuals, g of G:
 
     ∂_a d   = ∂_a log|R| + Σ_e ∂_a f_e <κ, S_e>
-    ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b − tr K S_a K S_b     the last within levels, most of it
+    ∂_ab d ≈ ∂_ab log|R| + Σ_e ∂_ab f_e <κ, S_e> − 2 x_a'K x_b − t_ab              t_ab near tr K S_a K S_b
     ∂_ag d ≈ y'P ∂_aV P ∂_gV P y = −(x_a − T'R⁻¹[Z X] K x_a)_Z' E_g Z'Py        (average information)
+
+Of t no more is computed than K and S within levels, o_ab, and what the scale of R tells, d with R⁻¹(sd) = R⁻¹/s: as
+S_d = −(K⁻¹ − G⁻¹) and X = I − KG⁻¹, tr K S_d K S_b = −tr XKS_b, which is near −k tr KS_b, k = tr X²/tr X. So
+
+    t = co + (l d' + d l')/d'd,   c d'od = −k tr KS_d,   l_b = −k tr KS_b − c(od)_b
 
 The front is the factor with most effects of those in whose levels the series lie: its part stays block-diagonal.
 """
@@ -24,6 +29,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.connected import whole
 from henderson.engine.factor.dense_product import DenseProduct
+from henderson.engine.factor.rest import ExactRest
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
 from henderson.engine.residual.cliques import Precision
@@ -97,6 +103,21 @@ class WeighedFactor(Factor):
         """D_j a_j W a_j'D_j', (q, q, J)."""
         one, other = (rows.reshape(self.weighed.zr.shape) for rows in (self.reach_w, self.reach))
         return np.matmul(one, other.transpose(0, 2, 1)).transpose(1, 2, 0)
+
+    @lazy
+    def shares(self) -> tuple[float, float]:
+        """tr X and tr X² within levels of the front and effects of the rest, X = I − KG⁻¹ = GZ'V⁻¹Z: how many effects
+        the data tell."""
+        one = two = 0.0
+        if (front := self.system.blocks.front) is not None:
+            found = self.B - self.borrowed if self.system.has_rest else self.B
+            X = small.left(self.lam[front] @ self.lam[front].T, found)
+            one, two = float(np.einsum("aaj->", X)), float(np.einsum("abj,baj->", X, X))
+        if self.system.has_rest:
+            assert isinstance(self.rest, ExactRest)
+            told = 1.0 - self.rest.inverse_diagonal()
+            one, two = one + float(told.sum()), two + float(told @ told)
+        return one, two
 
 
 class SummedModel:
@@ -274,11 +295,27 @@ class SummedPoint:
         f = summed.precision.coefficients(self.psi[summed.model.n_g :], self._known)
         B = K.completed(np.eye(len(v)))
         SB = sums.times(B)
-        h = K.inner(sums.parts) + (B.blocks(SB) * self.inner._weights).sum(axis=(1, 2))
+        forms, of_v = B.blocks(SB), np.outer(v, v)
+        traces = K.inner(sums.parts) + (forms * (self.inner._weights - of_v)).sum(axis=(1, 2))
+        h = traces + (forms * of_v).sum(axis=(1, 2))
         x = SB.combined(np.kron(f.first.T, v[:, None]))
         Kx = K.solve(x)
-        second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._own_traces(f.first)
+        second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._traces(f.first, f.first @ traces)
         return f.log_first + f.first @ h, second, self._with_theta(x, Kx)
+
+    def _traces(self, first: FloatArray, each: FloatArray) -> FloatArray:
+        """tr K S_a K S_b, nearly, from tr K S_a, (r, r)."""
+        model, factor, own = self.summed.model, self.inner.factor, self._own_traces(first)
+        assert isinstance(factor, WeighedFactor)
+        d = model.residual.degree * self.psi[model.n_g :]
+        told, squares = factor.shares
+        p = model.p if model.reml else 0
+        if not told + p > 0 or not d @ own @ d > 0:
+            return own
+        along = -(squares + p) / (told + p) * each
+        own *= along @ d / (d @ own @ d)
+        lacking = np.outer(along - own @ d, d) / (d @ d)
+        return own + lacking + lacking.T
 
     def _own_traces(self, first: FloatArray) -> FloatArray:
         """tr K S_a K S_b with K and S of one level of the front, and of one effect of the rest, at a time, (r, r)."""

@@ -79,6 +79,7 @@ class Inverse:
     def inner(self, parts: Parts) -> FloatArray:
         """tr M⁻¹A_ZZ of several A, (E,): what stands in both triangles counts twice."""
         E, J, q, R = parts.zr.shape
-        front = (self.front + self.borrowed).ravel() @ parts.zz.reshape(E, -1).T
         between = self.root[0, 0] * self.reach_w if q == 1 else self.root @ self.reach_w.reshape(J, q, R)
-        return front - 2 * parts.zr.reshape(E, -1) @ between.ravel() + parts.rr.reshape(E, -1) @ self.rest.ravel()
+        found = parts.zz.reshape(E, -1) @ (self.front + self.borrowed).ravel()
+        found -= 2 * (parts.zr.reshape(E, -1) @ between.ravel())
+        return found + parts.rr.reshape(E, -1) @ self.rest.ravel()

@@ -84,6 +84,9 @@ PLATEAU = 1e-11
 BELIEVED, WITHIN, FALLING = 1e-5, 0.99, 0.3
 #: decrease below which a search that cannot improve has still converged
 ACCEPTABLE = 1e-8
+#: decrease from which a gradient may be spared, what is left being less by far, and the share of it by which the value
+#: may then differ from what was predicted; share of the decrease before that is next to nothing
+SPARED, KEPT, GOOD = 1e-5, 0.05, 1e-2
 #: length of a step that says what is left where steps were cut short, and the decrease up to which that is nothing
 WHOLE, NOTHING = 1.0, 1e-6
 MAX_ITERATIONS = 500
@@ -130,8 +133,10 @@ def minimize(
     doubt : callable, optional
         Deviance by which a point's may be wrong, where that is more than the last digits of a sum.
     dear : bool
-        Whether a gradient is worth sparing: the last step is taken, too, where a decrease below ACCEPTABLE is predicted
-        and one that does as well as the step before leaves less than a tenth of the tolerance.
+        Whether a gradient is worth sparing, and the model of the Hessian good. The last step is taken, too, where a
+        decrease below SPARED is predicted and one that does as well as the step before leaves less than a tenth of the
+        tolerance; it stands if the value falls as predicted. And where the model alone predicts next to nothing of what
+        it did before, corrections are forgotten, which then hold what changes from place to place.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -141,6 +146,8 @@ def minimize(
     for _ in range(MAX_ITERATIONS):
         g, H = point.gradient, point.hessian_model
         point.lighten()
+        if dear and C.any() and _without_corrections(H, g) < GOOD * history[-1][1]:
+            C = np.zeros_like(C)
         step, predicted, length = _step(g, H + C, radius, None if frame is None else frame(point.theta))
         history.append((point.deviance, predicted))
         rounding = 1e-15 * len(g) + 4e-15 * max(abs(point.deviance), 1.0)
@@ -157,7 +164,8 @@ def minimize(
             )
         converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
         near = predicted <= (tolerance if converging else min(tolerance, BELIEVED))
-        spared = dear and converging and predicted <= ACCEPTABLE and _left(history) < tolerance / 10
+        little = SPARED if len(history) > 1 else ACCEPTABLE
+        spared = dear and converging and predicted <= little and _left(history) < tolerance / 10
         near |= spared
         if near and not spared and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
@@ -165,7 +173,7 @@ def minimize(
         if near and not further and stalled < 3 and _left(history) > fine:
             further = True
         elif near or stalled >= 3:
-            good, full = predicted <= max(ACCEPTABLE, tolerance), point
+            good, full = spared or predicted <= max(ACCEPTABLE, tolerance), point
             if frame is not None and length >= WITHIN * radius and radius < WHOLE and resets < RESETS:
                 whole, left, _ = _step(g, H, WHOLE, frame(point.theta))  # without C, which may have learnt rounding
                 other = evaluate(point.theta + whole) if left > NOTHING else point
@@ -177,6 +185,10 @@ def minimize(
             if good and predicted > max(EXACT, PLATEAU * relative**2):
                 last = evaluate(point.theta + step)
                 evaluations += 1
+                gained = point.deviance - last.deviance
+                if spared and not abs(gained - predicted) < KEPT * predicted + 50 * rounding:
+                    dear = False
+                    continue
                 point = last if last.deviance <= point.deviance + 50 * rounding else point
             return Optimum(
                 point,
