@@ -10,7 +10,7 @@ from tests.structured import deviance, residual_covariance
 
 import henderson
 from henderson.design.from_formula import design_from_formula
-from henderson.errors import ConvergenceWarning, DataError
+from henderson.errors import ConvergenceWarning, DataError, SingularMatrixWarning
 
 #: least fall of −2 log L for each factor e of a standard deviation that goes to zero, an even integer far out; and none
 FALL, NONE = -1.5, 0.05
@@ -69,6 +69,21 @@ def test_a_stratum_as_large_as_its_effects():
     assert not fit.converged
     assert henderson.lmer("y ~ x", strata(3), residual="ident(s)", REML=False).converged
     assert henderson.lmer("y ~ x", strata(2), residual="ident(s)").converged
+
+
+def test_a_variance_that_reml_lets_go_to_zero_is_named():
+    """Two rows on the line of all others are fitted exactly at no cost: V's two eigenvalues and X'V⁻¹X's cancel."""
+    data = strata(2)
+    rest = data["s"] != "c"
+    one, other = np.polyfit(data["x"][rest], data["y"][rest], 1)
+    data["y"] = data["y"].where(rest, one * data["x"] + other)
+    with pytest.warns(SingularMatrixWarning, match="the variance of s 'c', whose 2 rows the fixed effects fit exactly"):
+        fit = henderson.lmer("y ~ x", data, residual="ident(s)")
+    known = Data(*design_from_formula("y ~ x", data, residual="ident(s)"))
+    psi = fit.engine.psi
+    limit = deviance(known, residual_covariance(known, np.r_[psi[:2], psi[0] * 1e-8]), True)
+    assert fit.deviance == pytest.approx(limit, abs=1e-4)
+    assert fit.converged
 
 
 @pytest.mark.parametrize("structure", ["diag", "csh", "ar1h", "toeph", "adh", "us"])

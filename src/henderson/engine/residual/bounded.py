@@ -17,6 +17,9 @@ A set S of visits whose covariances are all free (all of `us`, neighbours of `ad
 3. N − dim F < |S| (of `ad` N ≤ dim F): no maximum under ML, under REML if N > rank Σ_t a_t X_it. If the series that
    have a visit of `us` all have the same visits there is no local one: its regression on the others fits exactly.
 
+Where rank [X Z_K] = m under REML, d = k: −2 log L has a limit as ε → 0, and may be least there. An end with no variance
+left says so (`vanished`).
+
 And of s = e^{δz} with δ → ∞, relative to the least z that X does not fit, z₀:
 
 4. mean z < z₀: no maximum under ML.
@@ -34,6 +37,7 @@ import numpy as np
 from henderson.contract.rows import Rows
 from henderson.covariance.residual.structure import ByVisit
 from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.rows import own_variances
 from henderson.errors import DataError
 from henderson.sources.factors import shown_label
 
@@ -44,6 +48,8 @@ MOST_ROWS, MOST_TERMS = 200, 4
 #: a singular value, the largest one, of columns that are dependent; what is left of y, which has unit variance, of
 #: rows that are fitted exactly; what a leverage lacks of one
 DEPENDENT, EXACT, LEVERAGE = 1e-9, 1e-9, 1e-9
+#: a variance, of y that has unit variance, that is on its way to zero
+VANISHED = 1e-6
 #: of strata with more rows than this times the columns of X only constant responses are looked for
 SMALL = 2
 #: strata that are named
@@ -140,6 +146,26 @@ class Boundedness:
         if not self.model.reml:
             found = chain(self._fitted_strata(), self._exponents(), found)
         return next(found, "")
+
+    def vanished(self, psi: FloatArray) -> str:
+        """Variances that REML has let go to zero since the fixed effects fit their rows whatever the response is.
+
+        Parameters
+        ----------
+        psi : (r,) array
+            Of the structure, in the unit of the working basis.
+        """
+        if not (self.applies and self.model.reml):
+            return ""
+        assert self.rows.residual is not None
+        found = []
+        for stratum in self.strata:
+            own = stratum.rows
+            if len(own) <= self.model.p and rank(self.X[own]) == len(own):
+                left = own_variances(self.model.residual, psi, self.rows.residual[own])
+                if left.max() < VANISHED:
+                    found.append(f"the variance of {stratum.name}, whose {len(own)} rows the fixed effects fit exactly")
+        return _some(found)
 
     # ---- strata
 

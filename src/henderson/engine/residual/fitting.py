@@ -136,7 +136,8 @@ def _once(
     found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near), trusted=trusted)
     if check and (reason := asked.reason(inside=found.optimum.converged)):
         found = replace(found, optimum=replace(found.optimum, converged=False, message=reason))
-    return _in_user_units(model, rows, found, began)
+    vanished = asked.vanished(found.optimum.point.psi[model.n_g :]) if check else ""
+    return _in_user_units(model, rows, found, began, vanished)
 
 
 def refit_structured(
@@ -150,7 +151,7 @@ def refit_structured(
     return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.variances, check=check)
 
 
-def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) -> StructuredFit:
+def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float, vanished: str = "") -> StructuredFit:
     """The end of a search as a fit: β = B⁻¹β̃ + β₀, G = s² T G̃ T', ψ times s² where it is a variance."""
     optimum, basis = found.optimum, model.basis
     point = optimum.point
@@ -170,6 +171,7 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float) ->
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
     assert rows.residual is not None
     edge, visits = ends_of(model.residual, psi, rows.residual), singular_visits(model.residual, psi)
+    edge = "; ".join(filter(None, (edge, vanished)))
     message = f"{optimum.message}; at the end of its range: {edge}" if edge else optimum.message
     if visits and not optimum.converged:
         message = f"{message}; residuals at {visits} determine each other"
