@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from henderson import lmer
+from henderson.engine.factor import rest_dense
 
 # Henderson's equations solved at once
 DENSE = 1e-9
@@ -46,3 +47,16 @@ def test_a_table_changes_no_weights(columns):
     found = fit.predict(re="all", se=True, variance_uncertainty=False)["se"]
     np.testing.assert_allclose(found, se, rtol=DENSE)
     np.testing.assert_allclose(fit.influence()["leverage"], np.einsum("ia,ai->i", T, asked), rtol=DENSE)
+
+
+@pytest.mark.parametrize("size", [5, rest_dense.LARGE])
+@pytest.mark.parametrize("columns", [0, 1, rest_dense.FEW, rest_dense.FEW + 1])
+def test_of_a_symmetric_matrix_the_lower_triangle_is_read(size, columns):
+    """Column by column, and at once; what is multiplied stays."""
+    rng = np.random.default_rng(2)
+    half = rng.normal(size=(size, size))
+    whole, B = half + half.T, rng.normal(size=(size, columns))
+    lower = np.asfortranarray(np.where(np.tri(size, dtype=bool), whole, np.nan))
+    kept = B.copy()
+    np.testing.assert_allclose(rest_dense.symmetric_times(lower, B), whole @ B, atol=1e-11)
+    np.testing.assert_array_equal(B, kept)

@@ -14,6 +14,7 @@ from henderson.engine.fit import fit_design
 from henderson.engine.search.basins import distinct, low_points
 from henderson.engine.search.cones import _root
 from henderson.engine.search.optimize import minimize
+from henderson.engine.search.start import inner_estimate
 from henderson.engine.search.survey import Survey
 
 #: deviance that an end may lie above the lowest known: rounding of two descents
@@ -318,6 +319,46 @@ def test_a_gradient_is_spared_where_the_value_falls_as_promised():
     assert (len(found.history), found.converged) == (2, True)
     assert found.point.deviance < 1e-12
     assert len(minimize(Lifted, Lifted(start), dear=True).history) > 3
+
+
+@dataclass
+class Askew:
+    """A parabola far above zero, and a model of its Hessian that lacks what stands across most steps."""
+
+    theta: np.ndarray
+
+    @property
+    def deviance(self):
+        return 617.0 + float(self.theta @ self.gradient) / 2
+
+    @property
+    def gradient(self):
+        return np.array([40.0, 4.0]) * self.theta
+
+    @property
+    def hessian_model(self):
+        return np.array([[39.5, -3.0], [-3.0, 4.3]])
+
+    def lighten(self):
+        pass
+
+
+def test_nothing_is_learned_from_a_step_that_rounding_hides():
+    """A step of 1e-6 at the optimum of (x | g) stood across what the model lacked: the correction, a quotient of the
+    two, was seven times the Hessian, promised a decrease of 100, and took seven evaluations to forget."""
+    for phi in np.linspace(0.0, np.pi, 60):
+        found = minimize(Askew, Askew(1e-6 * np.array([np.cos(phi), np.sin(phi)])), fine=1e-17)
+        assert found.converged
+        assert max(promised for _, promised in found.history) < 1e-9
+
+
+def test_where_levels_are_alike_moments_are_the_start():
+    """Of balanced data of one factor that is the optimum; not where a variance is near zero, or factors are crossed."""
+    balanced = lmer("Reaction ~ Days + (Days | Subject)", datasets.load("sleepstudy")).engine
+    np.testing.assert_allclose(inner_estimate(balanced.criterion), balanced.at_optimum().theta, rtol=1e-8)
+    without = [("Yield ~ 1 + (1 | Batch)", "Dyestuff2"), ("diameter ~ 1 + (1 | plate) + (1 | sample)", "Penicillin")]
+    for formula, name in without:
+        assert inner_estimate(lmer(formula, datasets.load(name)).engine.criterion) is None
 
 
 @pytest.mark.parametrize(("number", "reml", "lowest"), [(34, False, 62.6860254), (48, False, 187.7743881)])

@@ -14,6 +14,9 @@ from scipy.linalg import blas, lapack
 from henderson.engine.factor.places import ComponentColumns, scale_rows
 from henderson.numerics.triangular import inverse_of_factored
 
+#: order from which a matrix times up to so many columns is made column by column
+LARGE, FEW = 200, 6
+
 
 @lru_cache(maxsize=4)
 def _lower(n: int) -> np.ndarray:
@@ -24,6 +27,20 @@ def _lower(n: int) -> np.ndarray:
 def mirrored(matrix: np.ndarray) -> np.ndarray:
     """A symmetric matrix from its lower triangle."""
     return np.where(_lower(len(matrix)), matrix, matrix.T)
+
+
+def symmetric_times(lower: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """A symmetric matrix (n, n), its lower triangle valid, times B (n, k), in Fortran order.
+
+    A product of matrices copies the large one into blocks first, which takes longer than a few columns do.
+    """
+    columns = np.asfortranarray(B)
+    if len(lower) < LARGE or columns.shape[1] > FEW:
+        return np.asarray(blas.dsymm(1.0, lower, columns, lower=1))
+    out = np.zeros(columns.shape, order="F")
+    for k in range(columns.shape[1]):
+        blas.dsymv(1.0, lower, columns[:, k], y=out[:, k], beta=1.0, lower=1, overwrite_y=1)
+    return out
 
 
 class DenseComponent:
@@ -61,7 +78,7 @@ class DenseComponent:
 
     def multiply(self, B: np.ndarray) -> np.ndarray:
         """SB."""
-        return blas.dsymm(1.0, self.S, np.asfortranarray(B), lower=1)
+        return symmetric_times(self.S, B)
 
     def inverse(self) -> np.ndarray:
         """C⁻¹, lower triangle valid, Fortran order."""
@@ -89,7 +106,7 @@ class DenseComponent:
 
     def weigh(self, B: np.ndarray) -> np.ndarray:
         """WB."""
-        return np.asarray(blas.dsymm(1.0, self.W, np.asfortranarray(B), lower=1))
+        return symmetric_times(self.W, B)
 
     def full_W(self) -> np.ndarray:
         """W with both triangles, a new array: it may be large."""

@@ -223,7 +223,9 @@ def minimize(
             elif ratio > 0.75 and length > 0.8 * radius:
                 radius = 2.0 * radius
             stalled = 0 if accept else stalled + (radius < 1e-12)
-        if accept or -actual < FAR * predicted:  # where the function is another, its gradient tells nothing of here
+        # where the function is another, its gradient tells nothing of here; a step that rounding hides stands across
+        # what the model lacks as often as along it, and their quotient can be larger than the Hessian itself
+        if not hidden and (accept or -actual < FAR * predicted):
             C = _learn(C, new.hessian_model if accept else H, step, new.gradient - g)
         if accept:
             point = new

@@ -14,7 +14,7 @@ from henderson.engine.search.descent import WORTHWHILE
 from henderson.engine.search.look import BALANCED, UNLIKE, Look, Seen
 from henderson.engine.search.lows import Lows, elsewhere
 from henderson.engine.search.screen import ROUGH, TOLERANCE, WIDE, ends, is_cheap
-from henderson.engine.search.start import other_starts, shared_starts, widened_starts
+from henderson.engine.search.start import inner_estimate, other_starts, shared_starts, widened_starts
 from henderson.engine.search.survey import Survey
 from henderson.engine.sums.blocks import NEARLY_SINGULAR
 
@@ -48,8 +48,8 @@ class Screened:
 
 def screened(look: Look, seen: Seen, start: np.ndarray | None = None) -> Screened | None:
     """Ends of descents on the survey's deviance, where it is due and that is cheap: from all low points of a lattice,
-    if levels are very unlike; else from a start that is given, or where a glance or a grid is lowest. None where there
-    is nothing to begin from, or none has arrived."""
+    if levels are very unlike; else from a start that is given, from moments where levels are much alike, or where a
+    glance or a grid is lowest. None where there is nothing to begin from, or none has arrived."""
     if not look.is_due or look.survey is None or not is_cheap(look.survey):
         return None
     blocks, low = look.criterion.blocks, seen.low
@@ -68,6 +68,8 @@ def screened(look: Look, seen: Seen, start: np.ndarray | None = None) -> Screene
     begin = begin if start is None else start
     if begin is None or blocks.n_theta == 1:  # of one variance the engine's own steps cost no more
         return None
+    if start is None and look.is_mild and (estimate := inner_estimate(look.criterion)) is not None:
+        begin = estimate
     theta, deviance = ends(look.survey, begin[None], ROUGH, WIDE)
     return Screened(theta[0], None, 1) if np.isfinite(deviance[0]) else None
 

@@ -31,6 +31,8 @@ DRAWN_SIZES = (0.5, 2.0, 0.5, 5.0, 1.0, 20.0, 2.0, 0.2)
 DRAWN, SMALL = len(DRAWN_SIZES), 150
 #: size (working basis) to which a given start is cut: further out the deviance is flat, and all but its rounding gone
 FAR = 100.0
+#: least variance of an effect, relative to the residual's share, from which a moment estimate is well inside
+INSIDE = 0.02
 #: sizes of λ that are tried when a start has no deviance
 RETREATS = (1.0, 0.1, 0.0)
 #: variance of a row's effects, relative to the residual's, from which a term may have taken its place, and correlation
@@ -53,6 +55,18 @@ def scoring_start(criterion: Criterion, evaluate: Callable[[np.ndarray], Evaluat
             break
         point = evaluate(scored_theta(blocks, point))
     return point
+
+
+def inner_estimate(criterion: Criterion) -> np.ndarray | None:
+    """θ of the moment estimate where there is one factor, of which it costs little, and no variance is near zero: on
+    the boundary the gradient in θ vanishes whether there is a minimum or not."""
+    equations, blocks = criterion.moment_equations if criterion.system.has_one_factor else None, criterion.blocks
+    if equations is None:
+        return None
+    guess = equations.covariances(criterion.system.cross)
+    if not all(INSIDE <= (values := eigen(G)[0])[0] <= values[-1] <= CEILING for G in guess):
+        return None
+    return blocks.theta([block.layout.nearest(G) for block, G in zip(blocks.blocks, guess)])
 
 
 def _is_stationary(point: Evaluation) -> bool:
