@@ -16,7 +16,7 @@ from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.point import block_at, block_at_psi
 from henderson.engine.residual.rows import conditional_covariances, conditional_modes
 from henderson.engine.residual.summed import SummedPoint
-from henderson.engine.residual.units import batches_of
+from henderson.engine.residual.units import batches_of, blocks_of
 
 #: digits that remain of a deviance of some hundred
 DEVIANCE = 1e-8
@@ -351,3 +351,27 @@ def test_a_variance_of_zero_is_zero():
     assert found.optimum.converged
     without = fit_design(*repeated(data, "ar1", y="y", subject="patient", visit="visit", X=X))
     assert found.deviance == pytest.approx(without.deviance, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_items", [3, 12, 40, 200])
+def test_blocks_are_what_series_and_levels_tie(n_items):
+    """All in one piece at once, along a chain that is longer than a few rounds, or in many pieces."""
+    rng = np.random.default_rng(n_items)
+    chain = {"s": np.repeat(np.arange(20), 2), "item": (np.arange(40) + 1) // 2}
+    table = pd.DataFrame(
+        chain if n_items == 12 else {"s": rng.integers(20, size=60), "item": rng.integers(n_items, size=60)}
+    )
+    n = len(table)
+    data = repeated(
+        table.assign(y=0.0, v=np.arange(n)), "ar1", y="y", subject="s", visit="v",
+        X={"(Intercept)": np.ones(n)}, terms=(("item", ("(Intercept)",)),),
+    )  # fmt: skip
+    block, expected = blocks_of(data.design, data.rows), np.arange(n)
+    for _ in range(n):  # each row takes the least number of the rows that it is tied to
+        for column in ("s", "item"):
+            expected = pd.Series(expected).groupby(table[column].to_numpy()).transform("min").to_numpy()
+    assert (
+        len(pd.DataFrame({"a": block, "b": expected}).drop_duplicates())
+        == len(np.unique(expected))
+        == len(np.unique(block))
+    )

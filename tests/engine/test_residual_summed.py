@@ -17,6 +17,7 @@ from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel
 from henderson.engine.residual.point import block_at
 from henderson.engine.residual.rows import conditional_covariances, conditional_modes
+from henderson.engine.residual.starts import by_moments
 from henderson.engine.residual.summed import SummedModel
 
 #: of a deviance of some hundred; of gradients, relative to their largest entry
@@ -158,19 +159,33 @@ def test_information(name, reml):
     np.testing.assert_allclose(point.hessian_model[:n, n:], expected, atol=1e-6 * np.abs(expected).max())
 
 
+def middling() -> pd.DataFrame:
+    """30 series of 20 rows, on 20 items."""
+    rng = np.random.default_rng(6)
+    table = pd.DataFrame(
+        {"s": np.repeat(np.arange(30), 20), "t": np.tile(np.arange(20), 30), "i": rng.integers(20, size=600)}
+    )
+    noise = signal.lfilter([1.0], [1.0, -0.5], rng.normal(size=(30, 20)), axis=1).ravel()
+    return table.assign(y=noise + rng.normal(size=30)[table["s"]] + rng.normal(size=20)[table["i"]])
+
+
 @pytest.mark.parametrize("reml", [True, False], ids=["REML", "ML"])
 def test_the_information_is_nearly_the_exact_hessian(reml):
     """At the optimum of crossed factors of middling size within three parts in a hundred, whatever the direction."""
-    rng = np.random.default_rng(6)
-    n = 30 * 20
-    table = pd.DataFrame(
-        {"s": np.repeat(np.arange(30), 20), "t": np.tile(np.arange(20), 30), "i": rng.integers(20, size=n)}
-    )
-    noise = signal.lfilter([1.0], [1.0, -0.5], rng.normal(size=(30, 20)), axis=1).ravel()
-    table["y"] = noise + rng.normal(size=30)[table["s"]] + rng.normal(size=20)[table["i"]]
-    point = henderson.lmer("y ~ t + (1 | s) + (1 | i)", table, residual="ar1(t | s)", REML=reml).engine._block_point
+    fit = henderson.lmer("y ~ t + (1 | s) + (1 | i)", middling(), residual="ar1(t | s)", REML=reml)
+    point = fit.engine._block_point
     ratios = np.linalg.eigvals(np.linalg.solve(point.crossed.hessian_model, point.hessian_model))
     np.testing.assert_allclose(ratios, 1.0, atol=0.03)
+
+
+def test_a_search_begins_close_by():
+    """Where sums by level and products of what they leave say; four or five evaluations are enough from there."""
+    fit = henderson.lmer("y ~ t + (1 | s) + (1 | i)", middling(), residual="ar1(t | s)")
+    engine = fit.engine
+    rows = engine.observed_for("a start")
+    start = SummedModel(engine.blocks, rows).at(by_moments(engine.blocks, rows))
+    assert 0 < start.deviance - fit.deviance < 0.2
+    assert fit.optinfo["evaluations"] <= 5
 
 
 @pytest.mark.parametrize("name", CASES)

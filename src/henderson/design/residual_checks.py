@@ -23,6 +23,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.residual.starts import by_distance
 from henderson.covariance.residual.structure import Pairs
+from henderson.covariance.residual.toeplitz import lags
 from henderson.covariance.structures import structure_called
 from henderson.errors import DataError
 from henderson.sources.factors import shown_label
@@ -102,7 +103,7 @@ def check_counts(term: ResidualTerm, series: ResidualRows) -> None:
         own = strata == stratum
         among = f" with {term.stratum} {shown_label(term.strata[stratum])}" if len(term.strata) else ""
         present = np.bincount(series.where[own], minlength=term.n_visits)
-        n_series = len(np.unique(series.codes[own]))
+        n_series = np.count_nonzero(np.bincount(series.codes[own]))
         if term.structure == "us" and n_series <= np.count_nonzero(present):
             raise DataError(
                 f"{term.label} has {term.n_visits} visits and {n_series} {term.group}{among}: an unstructured "
@@ -205,8 +206,7 @@ class Inner:
         """With the derivatives of its covariance where effects correlate and differ in size."""
         structure, q = structure_called(term.structure), term.n_columns
         sd = 1.0 + 0.1 * np.arange(q)
-        lags = np.abs(np.subtract.outer(np.arange(q), np.arange(q)))
-        theta = structure.theta_of_cov(np.outer(sd, sd) * GENERIC**lags)
+        theta = structure.theta_of_cov(np.outer(sd, sd) * GENERIC ** lags(q))
         half = structure.jacobian(theta, q) @ structure.lam(theta, q).T
         return cls(term, loads, half + half.transpose(0, 2, 1))
 
@@ -237,9 +237,8 @@ def generic(residual: Residual, series: ResidualRows) -> FloatArray:
     apart = nothing
     if where.ndim == 2 and where.shape[1]:
         apart, _ = by_distance(np.ones(len(where)), series.codes, where)
-    lags = np.abs(np.subtract.outer(np.arange(T), np.arange(T))).astype(float)
     middle = np.median(apart) if len(apart) else 1.0
-    pairs = Pairs(GENERIC**lags, np.ones((T, T)), 1.0, apart, np.exp(-apart / middle))
+    pairs = Pairs((GENERIC ** np.arange(float(T)))[lags(T)], np.ones((T, T)), 1.0, apart, np.exp(-apart / middle))
     psi = np.concatenate(
         [
             *(residual.structure.start(pairs) for _ in range(residual.term.n_strata)),

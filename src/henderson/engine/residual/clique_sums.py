@@ -327,6 +327,7 @@ class Sums:
             return
         order = np.argsort(self.classes, kind="stable")
         ends = np.searchsorted(self.classes[order], np.arange(len(xx) + 1))
-        left, right = left.take(order, axis=1), right.take(order, axis=1)
+        same, left = left is right, left.take(order, axis=1)
+        right = left if same else right.take(order, axis=1)
         for own, (start, stop) in zip(xx, pairwise(ends)):
             own[...] = left[:, start:stop] @ right[:, start:stop].T

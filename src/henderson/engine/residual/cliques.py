@@ -47,13 +47,13 @@ class Cliques:
     batch: Batch
     even: bool = False
 
-    @property
+    @cached_property
     def entries(self) -> list[tuple[int, int, int]]:
         """Of each entry of C⁻¹ on and below the diagonal which distinct one it is, and row and column."""
         places = zip(*_triangle(self.batch.n))
         return [(0 if self.even and a == b else e, int(a), int(b)) for e, (a, b) in enumerate(places)]
 
-    @property
+    @cached_property
     def n_distinct(self) -> int:
         """Distinct entries of C⁻¹ of one class."""
         return 1 + max(e for e, _, _ in self.entries)
@@ -90,7 +90,8 @@ def _members(memory: int | None, order: IntArray, first: np.ndarray) -> list[tup
         return [(1.0, order[:, None])]
     last = np.append(first[1:], True)
     if memory == 1:
-        pairs = np.stack([order[:-1], order[1:]], axis=1)[~first[1:]]
+        left = np.flatnonzero(~first[1:])
+        pairs = np.stack([order[left], order[left + 1]], axis=1)
         return [(1.0, pairs), (-1.0, order[~first & ~last, None]), (1.0, order[first & last, None])]
     starts = np.flatnonzero(first)
     sizes = np.diff(np.append(starts, len(first)))
@@ -108,7 +109,7 @@ def _classes(rows: Rows, at: IntArray, by_difference: bool) -> Batch:
     columns += [] if residual.strata is None else [residual.strata[at]]
     columns += [own[at] for own in residual.covariates]
     alike = all((column == column[:1]).all() for column in columns)
-    found = batch_of(rows, at, np.zeros(at.shape, np.uint64) if alike else hash_of(columns, at.shape))
+    found = batch_of(rows, at, None if alike else hash_of(columns, at.shape))
     return replace(found, where=found.where - found.where[:, :1]) if by_difference else found
 
 

@@ -170,10 +170,9 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float, va
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
     assert rows.residual is not None
-    edge, visits = ends_of(model.residual, psi, rows.residual), singular_visits(model.residual, psi)
-    edge = "; ".join(filter(None, (edge, vanished)))
+    edge = "; ".join(filter(None, (ends_of(model.residual, psi, rows.residual), vanished)))
     message = f"{optimum.message}; at the end of its range: {edge}" if edge else optimum.message
-    if visits and not optimum.converged:
+    if not optimum.converged and (visits := singular_visits(model.residual, psi)):
         message = f"{message}; residuals at {visits} determine each other"
     gradient = (optimum.full or point).gradient
     ended = Search(

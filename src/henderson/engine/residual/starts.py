@@ -19,6 +19,7 @@ from henderson.covariance.residual.starts import Lost
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.summed import SummedModel
+from henderson.numerics.scatter import Places
 
 FloatArray = np.ndarray
 
@@ -107,7 +108,8 @@ def by_moments(model: BlockModel, rows: Rows) -> FloatArray:
     1. Of each column z, b_j = Σze/d_j with d_j = Σz² in level j, in turns; the rest is e.
     2. e has lost what b has of it: to levels that hold few rows of a series each J parts in n of its squares, and
        twice as many of products; to those that hold whole series, of every product, the variance v̄ of a series' mean.
-    3. G = (Σd_jb_j² − Σd_j Var(b_j)) / Σd_j, where d_j Var(b_j) is σ², or n_j v̄.
+    3. G = (Σd_jb_j² − Σd_j Var(b_j)) / D, where d_j Var(b_j) is σ², or n_j v̄; D = Σd_j − Σd_j²/Σd_j, as the fixed
+       effects have taken the mean of the b_j, and one level's share of their variances.
     """
     e = _least_squares(model, rows)
     residual = rows.residual
@@ -119,22 +121,26 @@ def by_moments(model: BlockModel, rows: Rows) -> FloatArray:
         assert own.codes is not None
         holding.append(series.owners(own.codes, n_series) is not None)
         for z in (own.columns @ T).T:
-            d = np.bincount(own.codes, z * z, term.n_levels)
-            columns.append((k, own.codes, z, d, np.zeros(term.n_levels)))
+            at, d = Places.of(own.codes, term.n_levels), np.zeros(term.n_levels)
+            at.add(d, z, z)
+            columns.append((k, own.codes, at, z, d, np.zeros(term.n_levels)))
     for _ in range(SWEEPS):
-        for _, codes, z, d, b in columns:
-            more = np.bincount(codes, z * e, len(d)) / np.where(d > 0, d, 1.0)
+        for _, codes, at, z, d, b in columns:
+            more = np.zeros(len(d))
+            at.add(more, z, e)
+            more /= np.where(d > 0, d, 1.0)
             b += more
             e = e - z * more[codes]
     within = sum(holding[k] for k, *_ in columns)
-    across = sum(np.count_nonzero(d) for k, _, _, d, _ in columns if not holding[k])
+    across = sum(np.count_nonzero(d) for k, *_, d, _ in columns if not holding[k])
     if 2 * (across + within * n_series) > n:
         across = within = 0
     psi = model.residual.starts(e, residual, rows.weights, lost=Lost(across / n, within))[0]
     of_mean, sizes = model.residual.variance_of_mean(psi, n // n_series), np.zeros(len(holding))
-    for k, _, _, d, b in columns:
-        noise = n * of_mean if holding[k] else np.count_nonzero(d) * psi[0]
-        sizes[k] += max((float(d @ b**2) - noise) / float(d.sum()), LEAST * psi[0])
+    for k, *_, d, b in columns:
+        D = float(d.sum() - d @ d / d.sum())
+        noise = D * of_mean if holding[k] else (np.count_nonzero(d) - 1) * psi[0]
+        sizes[k] += max((float(d @ b**2) - noise) / D, LEAST * psi[0]) if D > 0 else LEAST * psi[0]
     return _start_of(model, list(sizes), psi)
 
 

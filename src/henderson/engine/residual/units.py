@@ -32,6 +32,8 @@ IntArray = np.ndarray
 LARGEST = 4000
 #: doubles of one array of a chunk of units
 AT_ONCE = 1 << 21
+#: rounds in which it is asked whether all is in one piece, before components are looked for
+ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,24 @@ def blocks_of(design: Design, rows: Rows) -> IntArray:
             other.append(offset + entries.coords[1])
         offset += term.n_levels
     ends = np.concatenate(one), np.concatenate(other)
+    if _is_reached(ends, offset)[codes].all():
+        return np.zeros_like(codes)
     graph = sparse.coo_array((np.ones(len(ends[0]), np.int8), ends), shape=(offset, offset))
     return connected_components(graph, directed=False)[1][codes]
+
+
+def _is_reached(ends: tuple[IntArray, IntArray], size: int) -> np.ndarray:
+    """What a few rounds along the edges reach from the first, (size,) bool: all, where factors are crossed."""
+    one, other = ends
+    out, count = np.zeros(size, bool), 0
+    out[one[:1]] = True
+    for _ in range(ROUNDS):
+        out[other[out[one]]] = True
+        out[one[out[other]]] = True
+        before, count = count, int(np.count_nonzero(out))
+        if count in (before, size):
+            break
+    return out
 
 
 def sizes_of_blocks(design: Design, rows: Rows) -> IntArray:
@@ -261,16 +279,18 @@ def _first_appearance(codes: IntArray) -> IntArray:
     return out
 
 
-def batch_of(rows: Rows, at: IntArray, hashed: np.ndarray) -> Batch:
-    """Blocks of one size, `at` (B, n) their rows in order, as a batch of units: those whose `hashed` (B, n) agree."""
+def batch_of(rows: Rows, at: IntArray, hashed: np.ndarray | None) -> Batch:
+    """Blocks of one size, `at` (B, n) their rows in order, as a batch of units: those whose `hashed` (B, n) agree; None
+    where all do."""
     residual = rows.residual
     assert residual is not None
     n = at.shape[1]
     local = [_local(residual.codes[at])] if rows.terms else []
     local += [_local(own.codes[at]) for own in rows.terms if own.codes is not None]
-    if not local and (hashed == hashed[:1]).all():
+    if not local and (hashed is None or (hashed == hashed[:1]).all()):
         counts = np.array([len(at)])
     else:
+        hashed = np.zeros(at.shape, np.uint64) if hashed is None else hashed
         key = np.zeros(len(at), np.uint64)
         for j in range(n):
             here = hashed[:, j]

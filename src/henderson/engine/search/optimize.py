@@ -134,7 +134,7 @@ def minimize(
         Deviance by which a point's may be wrong, where that is more than the last digits of a sum.
     dear : bool
         Whether a gradient is worth sparing, and the model of the Hessian good. The last step is taken, too, where a
-        decrease below SPARED is predicted and one that does as well as the step before leaves less than a tenth of the
+        decrease below SPARED is predicted and one that does as well as the step before leaves less than a third of the
         tolerance; it stands if the value falls as predicted. And where the model alone predicts next to nothing of what
         it did before, corrections are forgotten, which then hold what changes from place to place.
     """
@@ -165,7 +165,7 @@ def minimize(
         converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
         near = predicted <= (tolerance if converging else min(tolerance, BELIEVED))
         little = SPARED if len(history) > 1 else ACCEPTABLE
-        spared = dear and converging and predicted <= little and _left(history) < tolerance / 10
+        spared = dear and converging and predicted <= little and _left(history) < tolerance / 3
         near |= spared
         if near and not spared and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
