@@ -10,10 +10,12 @@ from scipy.linalg import eigh, logm
 from henderson import lmer
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.criterion import Criterion
+from henderson.engine.fit import fit_design
 from henderson.engine.search.lattice import RADIUS, lattice, positions
 from henderson.engine.search.look import Look
 from henderson.engine.search.lows import _apart, elsewhere, lows, roots
 from henderson.engine.search.optimize import minimize
+from henderson.engine.search.rank_one import LOWEST
 from henderson.engine.search.screen import ends
 from henderson.engine.search.survey import Survey
 
@@ -170,3 +172,24 @@ def test_large_covariances_a_few_degrees_apart_may_be_of_two_basins():
     assert end.deviance == pytest.approx(107.0783, abs=1e-3)
     seen = elsewhere(survey, lows(survey), end.theta, end.deviance)
     assert ends(survey, seen.theta[seen.deviance < end.deviance + 8.0])[1].min() == pytest.approx(105.21836, abs=1e-4)
+
+
+def test_a_minimum_of_rank_one_is_seen_among_three_effects():
+    """One large variance in a direction that a lattice does not have: 50.7476 where all its points led to 55.5647."""
+    y = [2.69, 3.8, 3.25, 3.16, 2.13, 3.71, 3.22, 2.56, 2.48, 1.91, 2.44, 1.67, 3.0, 3.56, 1.94, 3.22, 2.43, 2.12, 3.02]
+    y += [2.62, 2.56, -0.68, 1.45, 1.17, 0.2, -0.37, 1.23, -1.47, -1.83]
+    x = [-0.79, 1.99, 0.42, 0.05, -1.02, 0.09, 0.35, -0.28, -0.12, -0.32, -0.4, -1.8, -0.45, 1.47, 0.07, -0.77, -0.85]
+    x += [-1.38, 0.55, -0.66, -0.89, 0.89, 1.5, -0.05, 0.44, 0.06, 0.24, 0.94, 0.74]
+    z = [0.59, 0.5, -1.25, -0.19, -0.22, 0.31, 1.27, -0.69, -0.31, 1.66, 0.37, -0.12, -0.16, -1.38, 1.23, -1.48, 0.49]
+    z += [1.73, -0.4, -0.41, 0.02, -1.59, -0.35, 0.95, -0.49, -0.83, 1.52, 0.3, 0.49]
+    data = {"y": y, "x": x, "z": z, "g": np.repeat(np.arange(5), [21, 2, 2, 2, 2])}
+    data = {name: np.array(column) for name, column in data.items()}
+    design, rows = design_from_formula("y ~ x + (x + z | g)", data)
+    assert fit_design(design, rows, reml=False).deviance == pytest.approx(50.74764, abs=1e-4)
+    survey = Survey.of(Criterion.of(design, rows, reml=False))
+    seen = lows(survey)
+    for theta, deviance in zip(seen.theta, seen.deviance):
+        assert survey.deviances(theta[None])[0] == pytest.approx(deviance, abs=END)
+    G = [lam @ lam.T for lam in survey.cones[0].lam(seen.theta)]
+    of_rank_one = [np.linalg.eigvalsh(one)[1] < 1e-9 * np.trace(one) for one in G]
+    assert sum(of_rank_one) >= LOWEST

@@ -16,6 +16,7 @@ import numpy as np
 from henderson.engine.search.cones import Cone, roots
 from henderson.engine.search.far import reach
 from henderson.engine.search.lattice import EQUAL, SPARSE, Lattice, lattice, size
+from henderson.engine.search.rank_one import rank_one
 from henderson.engine.search.survey import BUDGET, PER_ROW, Survey
 
 FloatArray = np.ndarray
@@ -69,6 +70,12 @@ class Lows:
         """Whether a finer lattice may see more."""
         return self.step > COARSE
 
+    def with_points(self, theta: FloatArray, deviance: FloatArray, surveyed: int) -> Lows:
+        """And other low points, of so many that were looked at."""
+        both, known = np.concatenate([self.theta, theta]), np.concatenate([self.deviance, deviance])
+        order = np.argsort(known, kind="stable")
+        return replace(self, theta=both[order], deviance=known[order], surveyed=self.surveyed + surveyed)
+
     def __getitem__(self, index: np.ndarray) -> Lows:
         return replace(self, theta=self.theta[index], deviance=self.deviance[index])
 
@@ -90,9 +97,10 @@ def lows(survey: Survey, budget: float = BUDGET) -> Lows | None:
         theta[:, one.parameters] = unit / math.sqrt(one.a)
     deviance = survey.deviances(theta)
     found = seen.low(deviance)[:CANDIDATES]
-    return Lows(
+    low = Lows(
         theta[found], deviance[found], len(theta), step, theta.shape[1] >= SPARSE or step > SPARSE_STEP, len(of) == 1
     )
+    return low if not len(found) else low.with_points(*rank_one(survey, of, far, theta[found[0]], most))
 
 
 def elsewhere(survey: Survey, seen: Lows, theta: FloatArray, deviance: float) -> Lows:
