@@ -58,7 +58,7 @@ def by_visit(e: FloatArray, codes: np.ndarray, visits: np.ndarray, n_visits: int
     """Mean product of each pair of visits, NaN where no series has both, and how many there are, (T, T) each."""
     table, there = np.zeros((2, int(codes.max(initial=-1)) + 1, n_visits))
     table[codes, visits], there[codes, visits] = e, 1.0
-    counts = there.T @ there
+    counts = np.full((n_visits, n_visits), float(len(there))) if there.all() else there.T @ there
     with np.errstate(invalid="ignore", divide="ignore"):
         return table.T @ table / counts, counts
 

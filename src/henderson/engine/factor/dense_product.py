@@ -36,15 +36,21 @@ class DenseProduct:
         """a as rows, (J q, R)."""
         return self.a.reshape(-1, self.n_rest)
 
+    def turned(self, T: np.ndarray) -> np.ndarray:
+        """T_j a_j of every level, (J q, R)."""
+        if self.q == 1:  # a product of numbers, which `matmul` would make level by level
+            return T[0, 0][:, None] * self._rows
+        return np.matmul(T.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
+
     def schur(self, T: np.ndarray) -> list[np.ndarray]:
         """S of the one place, (R, R) in Fortran order, lower triangle."""
-        rows = np.matmul(T.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
+        rows = self.turned(T)
         S = np.array(self.rr.T, order="F")  # symmetric: what lies in a row is copied
         return [blas.dsyrk(-1.0, rows.T, beta=1.0, c=S, lower=1, overwrite_c=1)]
 
     def gram(self, K: np.ndarray) -> list[np.ndarray]:
         """Σ_j a_j'K_j'K_j a_j of the one place, (R, R) in Fortran order, lower triangle."""
-        rows = np.matmul(K.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
+        rows = self.turned(K)
         return [blas.dsyrk(1.0, rows.T, lower=1)]
 
     def sandwich(self, rest: Rest) -> np.ndarray:

@@ -180,7 +180,8 @@ class CliqueSums:
             np.empty((0, rows.n)) if blocks.front is None else Z[blocks.front],
             [Effects(blocks.offsets[k], blocks.blocks[k].n_levels, codes[k], Z[k]) for k in blocks.rest],
         )
-        at = [columns if some is None else columns.at(some) for some in alike.rows]
+        used = {k for own in alike.entries for k in (own.row, own.column)}
+        at = {k: columns if (some := alike.rows[k]) is None else columns.at(some) for k in used}
         first = 0
         for own in alike.entries:
             last = first + own.n_classes

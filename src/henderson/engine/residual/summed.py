@@ -90,8 +90,9 @@ class WeighedFactor(Factor):
     @lazy
     def reach(self) -> FloatArray:
         """D_j a_j, (J q, R)."""
-        a = self.weighed.zr
-        return np.matmul(self.D.transpose(2, 0, 1), a).reshape(-1, a.shape[2])
+        product = self.system.product
+        assert isinstance(product, DenseProduct)
+        return product.turned(self.D)
 
     @lazy
     def reach_w(self) -> FloatArray:
@@ -101,6 +102,8 @@ class WeighedFactor(Factor):
     @lazy
     def borrowed(self) -> FloatArray:
         """D_j a_j W a_j'D_j', (q, q, J)."""
+        if self.weighed.zr.shape[1] == 1:
+            return np.einsum("jr,jr->j", self.reach_w, self.reach)[None, None]
         one, other = (rows.reshape(self.weighed.zr.shape) for rows in (self.reach_w, self.reach))
         return np.matmul(one, other.transpose(0, 2, 1)).transpose(1, 2, 0)
 
