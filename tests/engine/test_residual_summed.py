@@ -188,6 +188,28 @@ def test_a_search_begins_close_by():
     assert fit.optinfo["evaluations"] <= 5
 
 
+@pytest.mark.parametrize("seed", [5, 17, 32])
+def test_an_end_that_the_model_of_the_hessian_does_not_certify(seed):
+    """Few rows to a series, and as many effects as tell: the model had negative curvature at the optimum, where the
+    exact Hessian has none, and fits said that the deviance still falls."""
+    rng = np.random.default_rng(seed)
+    S, T, n_items = (int(rng.integers(*ends)) for ends in ((15, 60), (4, 12), (5, 25)))
+    s, rho = np.repeat(np.arange(S), T), rng.choice([-0.4, 0.2, 0.6, 0.9])
+    e = np.zeros((S, T))
+    e[:, 0] = rng.normal(size=S)
+    for j in range(1, T):
+        e[:, j] = rho * e[:, j - 1] + np.sqrt(1 - rho**2) * rng.normal(size=S)
+    i, x, sites = rng.integers(n_items, size=S * T), rng.normal(size=S * T), max(S // 6, 3)
+    sd = rng.choice([0, 0.3, 1, 2], size=3)
+    y = e.ravel() + x + sd[0] * rng.normal(size=S)[s] + sd[1] * rng.normal(size=n_items)[i]
+    y += sd[2] * rng.normal(size=min(sites, S))[s % sites]
+    table = pd.DataFrame({"y": y, "x": x, "s": s, "i": i, "t": np.tile(np.arange(T), S)})
+    kept = rng.random(len(table)) < rng.choice([1.0, 0.85])
+    fit = henderson.lmer("y ~ x + t + (1 | s) + (1 | i)", table[kept], residual="ar1(t | s)", REML=bool(seed % 2))
+    assert fit.deviance == pytest.approx({5: 622.890002879, 17: 1562.159921084, 32: 727.241834310}[seed], abs=1e-7)
+    assert fit.converged
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_precision_is_its_cliques(name):
     """Σ s E C⁻¹ E' is the inverse of R, log|R| its determinant, and derivatives are theirs."""

@@ -3,7 +3,8 @@
 Newton's method with the exact Hessian in φ, within a trust region (`search.optimize`), from starts that the structure
 makes of the least-squares residuals. Its end is certified by the Hessian there: at a variance of zero, where the
 gradient in λ vanishes by symmetry, a lower deviance nearby shows as negative curvature, which the search follows. An
-end with a singular λ or a structure at the end of its range is not taken before other starts have been tried.
+end with a singular λ or a structure at the end of its range is not taken before other starts have been tried. Of a
+likelihood whose Hessian is a model the exact one is asked where the model does not certify an end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
 from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_summed, starts_of
-from henderson.engine.residual.summed import SummedModel
+from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.search.optimize import MAX_ITERATIONS, Optimum, minimize
 from henderson.errors import DataError
 from henderson.numerics.lapack import eigen
@@ -152,6 +153,8 @@ def search_blocks(
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
     best, (smallest, left) = snapped, _certificate(at_end)
     left = abs(left - (at_end.deviance - best.point.deviance))  # what the last step has not taken
+    if isinstance(at_end, SummedPoint) and (left > LEFT or smallest < -NEGATIVE):
+        smallest, left = _certificate(best.point.crossed if isinstance(best.point, SummedPoint) else at_end.crossed)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     if not best.converged and _at_end(model, best.point):
