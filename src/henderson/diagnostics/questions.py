@@ -82,9 +82,7 @@ def convergence(fit: Fit) -> list[Answer]:
     gain = max(search.predicted_decrease, search.boundary_gain)
     if search.converged:
         return [Answer(what, "ok", gain, "certified: no step from it lowers the deviance")]
-    return [
-        Answer(what, "problem", gain, f"not certified: {search.message}", "give another start=, or rescale covariates")
-    ]
+    return [Answer(what, "problem", gain, f"not certified: {search.message}", search.help)]
 
 
 def singular(fit: Fit) -> list[Answer]:

@@ -72,6 +72,11 @@ class Search:
     flattest: float = np.inf
     monte_carlo: MonteCarlo | None = None
 
+    @property
+    def help(self) -> str:
+        """What may be done where there is no certificate: where the likelihood has no maximum, no search finds one."""
+        return "no other start can help" if "no maximum" in self.message else "another start or method may help"
+
 
 class Penalty(NamedTuple):
     """What information criteria count: parameters, and observations as BIC and as AICc take them."""

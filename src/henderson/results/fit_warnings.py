@@ -17,7 +17,7 @@ def warn_unless_certified(fit: Fit, converged: bool, message: str, stacklevel: i
     """Say what a fit without a certificate of optimality lacks, and which columns were dropped."""
     if not converged:
         warnings.warn(
-            f"The optimum is not certified ({message}); another start or method may help.",
+            f"The optimum is not certified ({message}); {fit.optimum.help}.",
             ConvergenceWarning,
             stacklevel=stacklevel + 1,
         )

@@ -72,12 +72,12 @@ class Residual:
     # ---- parameters
 
     @cached_property
-    def _slices(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    def slices(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Where the ψ of each stratum and the δ of each variance function are."""
         sizes = [self.structure.n_parameters] * self.term.n_strata + [len(own.kinds) for own in self.variance]
         ends = np.cumsum([0, *sizes]).tolist()
-        all_slices = tuple(slice(a, b) for a, b in pairwise(ends))
-        return all_slices[: self.term.n_strata], all_slices[self.term.n_strata :]
+        allslices = tuple(slice(a, b) for a, b in pairwise(ends))
+        return allslices[: self.term.n_strata], allslices[self.term.n_strata :]
 
     @cached_property
     def kinds(self) -> tuple[Kind, ...]:
@@ -180,7 +180,7 @@ class Residual:
     ) -> FloatArray:
         """∂²V/∂ψ∂ψ', (k, k, ..., n, n)."""
         cov = self._structure_cov(psi, where, strata)
-        k, by_stratum = self.n_parameters, self._slices[0]
+        k, by_stratum = self.n_parameters, self.slices[0]
         out = np.zeros((k, k, *cov.shape))
         for here, chosen in zip(by_stratum, self._chosen(where, strata)):
             out[here, here][:, :, chosen] = self.structure.second(psi[here], where[chosen])
@@ -203,23 +203,23 @@ class Residual:
 
     def _structure_cov(self, psi: FloatArray, where: np.ndarray, strata: np.ndarray | None) -> FloatArray:
         if strata is None:
-            return self.structure.cov(psi[self._slices[0][0]], where)
+            return self.structure.cov(psi[self.slices[0][0]], where)
         out = np.zeros((*strata.shape, strata.shape[-1]))
-        for here, chosen in zip(self._slices[0], self._chosen(where, strata)):
+        for here, chosen in zip(self.slices[0], self._chosen(where, strata)):
             out[chosen] = self.structure.cov(psi[here], where[chosen])
         return out
 
     def _structure_first(self, psi: FloatArray, where: np.ndarray, strata: np.ndarray | None) -> FloatArray:
         if strata is None:
-            return self.structure.first(psi[self._slices[0][0]], where)
-        out = np.zeros((self._slices[0][-1].stop, *strata.shape, strata.shape[-1]))
-        for here, chosen in zip(self._slices[0], self._chosen(where, strata)):
+            return self.structure.first(psi[self.slices[0][0]], where)
+        out = np.zeros((self.slices[0][-1].stop, *strata.shape, strata.shape[-1]))
+        for here, chosen in zip(self.slices[0], self._chosen(where, strata)):
             out[here][:, chosen] = self.structure.first(psi[here], where[chosen])
         return out
 
     def _scales(self, psi: FloatArray, covariates: tuple[np.ndarray, ...]) -> list[FloatArray]:
         """s of each variance function."""
-        return [own.scale(psi[here], v) for own, here, v in zip(self.variance, self._slices[1], covariates)]
+        return [own.scale(psi[here], v) for own, here, v in zip(self.variance, self.slices[1], covariates)]
 
     def _scaling(
         self, psi: FloatArray, covariates: tuple[np.ndarray, ...]
@@ -232,7 +232,7 @@ class Residual:
         """∂m/∂δ."""
         parts = [
             own.first(psi[here], v) * _product(scales, {i})
-            for i, (own, here, v) in enumerate(zip(self.variance, self._slices[1], covariates))
+            for i, (own, here, v) in enumerate(zip(self.variance, self.slices[1], covariates))
         ]
         return np.concatenate(parts)
 
@@ -240,7 +240,7 @@ class Residual:
         self, psi: FloatArray, scales: list[FloatArray], covariates: tuple[np.ndarray, ...]
     ) -> FloatArray:
         """∂²m/∂δ∂δ'."""
-        every = list(zip(self.variance, self._slices[1], covariates))
+        every = list(zip(self.variance, self.slices[1], covariates))
         firsts = [own.first(psi[here], v) for own, here, v in every]
         rows = []
         for i, (own, here, v) in enumerate(every):
@@ -257,21 +257,21 @@ class Residual:
 
     def working(self, psi: FloatArray) -> FloatArray:
         """φ of ψ, (k,)."""
-        of_strata, of_variance = self._slices
+        of_strata, of_variance = self.slices
         parts = [self.structure.working(psi[here]) for here in of_strata]
         parts += [own.working(psi[here]) for own, here in zip(self.variance, of_variance)]
         return np.concatenate(parts)
 
     def natural(self, phi: FloatArray) -> FloatArray:
         """ψ of φ, (k,)."""
-        of_strata, of_variance = self._slices
+        of_strata, of_variance = self.slices
         parts = [self.structure.natural(phi[here]) for here in of_strata]
         parts += [own.natural(phi[here]) for own, here in zip(self.variance, of_variance)]
         return np.concatenate(parts)
 
     def jacobian(self, phi: FloatArray) -> FloatArray:
         """∂ψ_i/∂φ_a, (k, k)."""
-        of_strata, of_variance = self._slices
+        of_strata, of_variance = self.slices
         out = np.zeros((self.n_parameters, self.n_parameters))
         for here in of_strata:
             out[here, here] = self.structure.jacobian(phi[here])
@@ -281,7 +281,7 @@ class Residual:
 
     def curvature(self, phi: FloatArray, slope: FloatArray) -> FloatArray:
         """Σ_i slope_i ∂²ψ_i/∂φ_a∂φ_b, (k, k): with it a Hessian H in ψ is J'HJ + curvature in φ."""
-        of_strata, of_variance = self._slices
+        of_strata, of_variance = self.slices
         out = np.zeros((self.n_parameters, self.n_parameters))
         for here in of_strata:
             out[here, here] = self.structure.curvature(phi[here], slope[here])
@@ -347,11 +347,11 @@ class Residual:
         """Variance of the mean of a series of `size` rows, about: those of the first visits, of the first stratum."""
         if not isinstance(self.structure, ByVisit):
             return float(psi[0]) / max(size, 1)
-        return float(self.structure.matrix(psi[self._slices[0][0]])[:size, :size].mean())
+        return float(self.structure.matrix(psi[self.slices[0][0]])[:size, :size].mean())
 
     def at_boundary(self, psi: FloatArray, within: float = AT_END) -> np.ndarray:
         """Which parameters are `within` a distance of an end of their range, (k,) bool."""
-        of_strata, of_variance = self._slices
+        of_strata, of_variance = self.slices
         parts = [self.structure.at_boundary(psi[here], within) for here in of_strata]
         parts += [np.zeros(here.stop - here.start, bool) for here in of_variance]
         return np.concatenate(parts)
@@ -361,13 +361,13 @@ class Residual:
         out = np.zeros(self.n_parameters, bool)
         if isinstance(self.structure, ByDistance):
             distance = by_distance(np.zeros(len(rows.codes)), rows.codes, rows.where)[0]
-            for here in self._slices[0]:
+            for here in self.slices[0]:
                 out[here.start + 1 : here.stop] = self.structure.is_degenerate(psi[here], distance)
         return out
 
     def is_beyond(self, psi: FloatArray) -> bool:
         """Whether the covariance of a stratum is so near to a singular one that few digits of its inverse are known."""
-        return any(self.structure.is_beyond(psi[here]) for here in self._slices[0])
+        return any(self.structure.is_beyond(psi[here]) for here in self.slices[0])
 
 
 def _outer(a: FloatArray, b: FloatArray | None = None) -> FloatArray:

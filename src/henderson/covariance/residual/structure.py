@@ -262,6 +262,12 @@ class ByVisit(ResidualStructure):
         """None."""
         return ()
 
+    def scaled(self, psi: FloatArray, factors: FloatArray) -> FloatArray:
+        """ψ with the visits' standard deviations times `factors` (T,), where each has its own; correlations stay."""
+        out = psi.copy()
+        out[: self.n_visits] *= factors**2
+        return out
+
     @abstractmethod
     def matrix(self, psi: FloatArray) -> FloatArray:
         """Covariance of all visits, (T, T)."""

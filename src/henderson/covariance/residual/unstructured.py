@@ -101,6 +101,11 @@ class Unstructured(ByVisit):
         out[diagonal, diagonal] += (slope @ self.jacobian(phi))[diagonal]
         return out
 
+    def scaled(self, psi: FloatArray, factors: FloatArray) -> FloatArray:
+        """Rows and columns."""
+        rows, columns = self.places_of
+        return psi * factors[rows] * factors[columns]
+
     def start(self, pairs: Pairs) -> FloatArray:
         """The mean products, with eigenvalues of the correlations kept above a hundredth."""
         known = np.where(np.isfinite(pairs.cov), pairs.correlations, pairs.mean_correlation())

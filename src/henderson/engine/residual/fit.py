@@ -254,9 +254,9 @@ class StructuredFit(Fit):
         return {**fields, "_blocks": blocks, "_block_point": None}
 
 
-def ends_of(residual: Residual, psi: FloatArray, rows: ResidualRows) -> str:
+def ends_of(residual: Residual, psi: FloatArray, rows: ResidualRows, at_limit: np.ndarray) -> str:
     """Names of the parameters that are at an end of their range, of the structure where they are many; else empty."""
-    ends = residual.at_boundary(psi) | residual.are_degenerate(psi, rows)
+    ends = residual.at_boundary(psi) | residual.are_degenerate(psi, rows) | at_limit
     names = [name for name, end in zip(residual.names, ends) if end]
     return ", ".join(names) if len(names) <= MOST_NAMES else f"the covariance {residual.term.label}"
 

@@ -23,6 +23,7 @@ from henderson.engine.residual.bounded import Boundedness
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.fit import StructuredFit, ends_of, singular_visits
 from henderson.engine.residual.model import BlockModel, to_user_units
+from henderson.engine.residual.peaks import at_limit
 from henderson.engine.residual.point import BlockPoint
 from henderson.engine.residual.rounds import by_rounds
 from henderson.engine.residual.rows import conditional_modes
@@ -170,7 +171,8 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float, va
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)
     assert rows.residual is not None
-    edge = "; ".join(filter(None, (ends_of(model.residual, psi, rows.residual), vanished)))
+    ends = ends_of(model.residual, psi, rows.residual, at_limit(model, point) & (not vanished))
+    edge = "; ".join(filter(None, (ends, vanished)))
     message = f"{optimum.message}; at the end of its range: {edge}" if edge else optimum.message
     if not optimum.converged and (visits := singular_visits(model.residual, psi)):
         message = f"{message}; residuals at {visits} determine each other"

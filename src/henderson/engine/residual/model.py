@@ -238,13 +238,14 @@ class BlockModel:
 
     # ---- the covariance of a batch's units
 
-    def _z(self, batch: Batch) -> Iterator[tuple[Layout, slice, Any]]:
+    def terms_of(self, batch: Batch) -> Iterator[tuple[Layout, slice, Any]]:
+        """Layout of each random term, where its G parameters are, and a batch's places in it."""
         yield from zip(self.layouts, self.g_of, batch.terms)
 
     def cov(self, psi: FloatArray, batch: Batch) -> FloatArray:
         """V of each unit, (U, n, n)."""
         V = self.residual_cov(psi, batch)
-        for layout, to, term in self._z(batch):
+        for layout, to, term in self.terms_of(batch):
             V = V + term.kernel_of(layout.covariance(psi[to]))
         return V
 
@@ -259,7 +260,7 @@ class BlockModel:
             return own
         out = np.empty((self.k, *own.shape[1:]))
         out[self.n_g :] = own
-        for layout, to, term in self._z(batch):
+        for layout, to, term in self.terms_of(batch):
             for a, E in zip(range(to.start, to.stop), layout.basis()):
                 out[a] = term.kernel_of(E)
         return out

@@ -23,6 +23,7 @@ from henderson.engine.residual.crossed import CrossedModel
 from henderson.engine.residual.ends import End, Point
 from henderson.engine.residual.markov import MarkovModel
 from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.peaks import at_limit, beside
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
 from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_summed, starts_of
@@ -140,7 +141,7 @@ def search_blocks(
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
-    for phi in of_either_sign(model, rows) if few and _is_certified(model, best) else ():
+    for phi in of_either_sign(model, rows) if few and is_certified(model, best) else ():
         other_sign = descend(phi, best.point.deviance)
         tried += 1
         if other_sign is not None and _is_preferred(model, other_sign, best, few):
@@ -149,6 +150,16 @@ def search_blocks(
         other = minimize(evaluate, first, beat=best.point.deviance)
         tried += 1
         best = other if _is_better(other, best) else best
+    higher = near is None and best.converged
+    while higher:  # from each end that is better, once more
+        before = best
+        for phi in beside(model, rows, before.point):
+            peak = descend(phi, best.point.deviance)
+            tried += 1
+            if peak is not None and peak.converged and _is_preferred(model, peak, best, few):
+                best = peak
+                break
+        higher = best is not before
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
     best, (smallest, left) = snapped, _certificate(at_end)
@@ -193,8 +204,9 @@ def _recognised(model: BlockModel, end: Optimum[End]) -> Optimum[End]:
 
 
 def _at_end(model: BlockModel, point: End) -> bool:
-    """Whether the structure is at an end of its range."""
-    return bool(np.any(model.residual.at_boundary(point.psi[model.n_g :])))
+    """Whether the structure is at an end of its range, but for variances of zero where the likelihood has a limit."""
+    ends = model.residual.at_boundary(point.psi[model.n_g :])
+    return bool(ends.any() and np.any(ends & ~at_limit(model, point)))
 
 
 def _is_same(other: Optimum[End], best: Optimum[End]) -> bool:
@@ -208,13 +220,13 @@ def _is_preferred(model: BlockModel, other: Optimum[End], best: Optimum[End], fe
     With `few` rows to a parameter the likelihood may be higher, even without limit, where the structure is singular,
     and whether a descent comes to that depends on the order of visits: an optimum within its range is then preferred.
     """
-    within, before = _is_certified(model, other), _is_certified(model, best)
+    within, before = is_certified(model, other), is_certified(model, best)
     if few and within != before:
         return within
     return _is_better(other, best) and (within or not before)
 
 
-def _is_certified(model: BlockModel, end: Optimum[End]) -> bool:
+def is_certified(model: BlockModel, end: Optimum[End]) -> bool:
     """Whether an end is an optimum, the structure inside its range."""
     if not end.converged or _at_end(model, end.point):
         return False
