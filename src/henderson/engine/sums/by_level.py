@@ -165,7 +165,7 @@ def _add_to(table: np.ndarray, codes: np.ndarray, loadings: np.ndarray, columns:
         where = np.empty((len(first), q), np.int32 if n_levels * q < 2**31 else np.int64)
         for a in range(q):  # a loop along the rows: along q it would be one of two or three
             where[:, a] = first + a
-            if m % LINE == 0:
+            if m % LINE == 0:  # what is taken is not used: taking brings the lines, many at once
                 for line in range(0, m, LINE):
                     flat.take((first + a) * m + line)
         rows[: len(first), : len(columns)] = columns[:, here].T
