@@ -4,12 +4,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test java lint docs browser oldest fuzz bench wheel clean
+.PHONY: demo test java ruff lint docs browser oldest fuzz bench wheel clean
 
 demo: $(VENV)/demo.stamp
 	@$(PY) -m henderson demo
 
-test: lint java
+# mypy is one of the tests: it takes a minute of one core.
+test: ruff java
 	$(PY) -m pytest --numprocesses auto
 
 # Spark needs Java, which does not come from PyPI.
@@ -19,8 +20,10 @@ java:
 		test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { \
 			apt-get update -qq; apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless >/dev/null; }; }
 
-lint: $(VENV)/test.stamp
+ruff: $(VENV)/test.stamp
 	$(PY) -m ruff check src tests benchmarks examples docs
+
+lint: ruff
 	$(PY) -m mypy
 
 # The site, in docs/_build/html, made afresh; a warning is an error. (`make test` builds it too, as one of the tests.)

@@ -22,7 +22,13 @@ CLUSTERS = (
     "tests/engine/test_sharded.py",
 )
 #: longest first
-FIRST = ("tests/app/test_site.py", *CLUSTERS, "tests/app/test_readme.py", "tests/fuzz/test_random_models.py")
+FIRST = (
+    "tests/app/test_site.py",
+    "tests/house/test_mypy.py",
+    *CLUSTERS,
+    "tests/app/test_readme.py",
+    "tests/fuzz/test_random_models.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
