@@ -198,14 +198,14 @@ def car1(rng: np.random.Generator) -> Drawn:
 
 
 def sp_exp(rng: np.random.Generator) -> Drawn:
-    """sp_exp(u + v | s), sp_gau"""
+    """sp_exp(u, v | s), sp_gau"""
     N = rng.integers(1, 6)
     s = np.repeat(np.arange(N), rng.integers(6, 20, size=N))
     u, v = rng.uniform(0, 5, size=(2, len(s)))
     apart = np.hypot(np.subtract.outer(u, u), np.subtract.outer(v, v))
     C = np.where(np.equal.outer(s, s), np.exp(-apart / rng.uniform(0.1, 5)), 0) + rng.choice([0, 1]) * np.eye(len(s))
     data = {"y": np.linalg.cholesky(C + 1e-9 * np.eye(len(s))) @ rng.normal(size=len(s)), "s": s, "u": u, "v": v}
-    return f"y ~ {_fixed(rng, data)}", f"{rng.choice(['sp_exp', 'sp_exp', 'sp_gau'])}(u + v | s)", data
+    return f"y ~ {_fixed(rng, data)}", f"{rng.choice(['sp_exp', 'sp_exp', 'sp_gau'])}(u, v | s)", data
 
 
 def ident_ar1(rng: np.random.Generator) -> Drawn:

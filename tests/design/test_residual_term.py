@@ -191,6 +191,10 @@ BAD = {
     "deep": ("ar1(visit | site / arm / patient)", "one stratum and one series"),
     "two visits": ("ar1(visit, day | patient)", "takes one column"),
     "two times": ("car1(day, x1 | patient)", "takes one"),
+    "added coordinates": (
+        "sp_gau(x1 + x2 | patient)",
+        r"adds x1 and x2: commas .* sp_gau\(x1, x2 \| patient\).* write I\(x1 \+ x2\)",
+    ),
     "expression": ("ar1(log(day) | patient)", "not a column"),
     "bar in a variance": ("power(age | patient)", "has no bar"),
     "empty variance": ("ident()", "cannot read|needs a stratum"),

@@ -174,6 +174,12 @@ def _structure(name: str, inner: str, text: str) -> ParsedResidual:
     else:
         if kind == "time" and len(parts) > 1:
             raise FormulaError(f"{name}({inner}) has {len(parts)} times: it takes one; sp_exp takes coordinates")
+        for part in parts if kind == "coordinates" else ():
+            if len(summands := _split(part, "+")) > 1:  # nlme's way to write two coordinates
+                raise FormulaError(
+                    f"{name}({inner}) adds {' and '.join(summands)}: commas divide coordinates, as in "
+                    f"{name}({', '.join(summands)} | {right}). For a single one that is their sum, write I({part})"
+                )
         places = tuple(_expression(part) for part in parts)
     nested = _split(right, "/")
     if len(nested) > 2:
