@@ -85,11 +85,13 @@ class CrossedModel:
 
     @staticmethod
     def suits(model: BlockModel, rows: Rows) -> bool:
-        """Whether many rows are tied, by not too many effects."""
+        """Whether many rows are tied, by not too many effects: by fewer than rows, since beside effects of every row R
+        alone may be singular, which V is not."""
         terms = model.design.terms
-        if not terms or sum(term.n_levels * term.n_columns for term in terms) > MOST_EFFECTS:
+        effects = sum(term.n_levels * term.n_columns for term in terms)
+        if not terms or effects > MOST_EFFECTS:
             return False
-        return int(model.sizes_of_blocks(rows).max()) > TIED
+        return int(model.sizes_of_blocks(rows).max()) > max(TIED, effects)
 
     @property
     def n_effects(self) -> int:

@@ -26,7 +26,7 @@ from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.peaks import at_limit, beside
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
-from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_summed, starts_of
+from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_ranges, of_summed, starts_of
 from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.search.optimize import MAX_ITERATIONS, Optimum, minimize
 from henderson.errors import DataError
@@ -127,6 +127,8 @@ def search_blocks(
     starts = starts_of(model, rows)
     if summed is not None and near is None:
         starts = chain([by_moments(model, rows)], of_summed(summed, starts))
+    elif near is None:
+        starts = chain(of_ranges(model, rows, evaluate), starts)
     best, tried = descend(next(starts) if near is None else near), 1
     if few or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:

@@ -2,9 +2,10 @@
 
 1. `starts_of`: shares of the variance for the random effects, and for the residuals what products of least-squares
    residuals say (or as if they were all but independent).
-2. `of_either_sign`: where rows are few, correlations that fall with the lag whatever the products say.
-3. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
-4. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
+2. `of_ranges`: of rows in space, ranges at which the likelihood is higher than beside them.
+3. `of_either_sign`: where rows are few, correlations that fall with the lag whatever the products say.
+4. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
+5. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from henderson.contract.constraints import is_fixed
+from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import Rows, TermRows
-from henderson.covariance.residual.starts import Lost
+from henderson.covariance.residual.distance import ByDistance
+from henderson.covariance.residual.residual import Residual
+from henderson.covariance.residual.starts import Lost, by_distance
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.summed import SummedModel
@@ -33,6 +37,8 @@ LEAST, SWEEPS = 0.01, 2
 NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
 #: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
 LIFTED, AGAIN = 0.3, 4
+#: ranges at which the likelihood of rows in space is looked at before the first descent
+ALONG = 16
 
 
 def starts_of(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
@@ -43,6 +49,36 @@ def starts_of(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
     for share in SHARES if model.layouts else (0.0,):
         for psi in found:
             yield _sharing(model, share, psi)
+
+
+def of_ranges(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]) -> list[FloatArray]:
+    """Of a covariance by distance in space, along ranges, where the deviance at the best overall variance is lower than
+    at the ranges beside, the lowest first.
+
+    Products of residuals do not tell a range at which smooth residuals are all but determined by their neighbours, and
+    the likelihood nowhere, from one a little shorter; and there may be several maxima.
+    """
+    assert rows.residual is not None
+    psi = model.residual.starts(_least_squares(model, rows), rows.residual, rows.weights)[0]
+    line = _along_ranges(model.residual, psi, rows.residual)
+    share = SHARES[0] if model.layouts else 0.0
+    scaled = [at_best_scale(model, evaluate(_sharing(model, share, one))) for one in line]
+    height = np.array([np.inf, *(deviance for deviance, _ in scaled), np.inf])
+    low = np.flatnonzero((height[1:-1] < height[:-2]) & (height[1:-1] <= height[2:]))
+    return [scaled[k][1] for k in low[np.argsort(height[1:-1][low])]]
+
+
+def _along_ranges(residual: Residual, psi: FloatArray, rows: ResidualRows) -> list[FloatArray]:
+    """ψ with ranges from below the smallest distance to beyond the largest in the place of its own, where the structure
+    is one in space."""
+    structure, found = residual.structure, []
+    if isinstance(structure, ByDistance) and structure.places == "coordinates":
+        d = by_distance(np.zeros(len(rows.codes)), rows.codes, rows.where)[0]
+        for r in np.geomspace(0.5 * d.min(), 2 * d.max(), ALONG) if len(d) else ():
+            found.append(psi.copy())
+            for own in residual.slices[0]:
+                found[-1][own] = np.concatenate([psi[own][:1], structure.of_range(r)])
+    return found
 
 
 def of_either_sign(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
@@ -152,19 +188,20 @@ def of_summed(summed: SummedModel, starts: Iterator[FloatArray]) -> Iterator[Flo
 
 
 def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]:
-    """Starts with their overall variance at its best, r²/ν times theirs, the lowest deviance first.
+    """Starts with their overall variance at its best, the lowest deviance first."""
+    found = [at_best_scale(summed.model, summed.at(phi)) for phi in starts]
+    known = [one for one in found if np.isfinite(one[0])]
+    return [phi for _, phi in sorted(known, key=lambda one: one[0])] or starts
 
-    With that factor s the deviance is ν log s + ν − r² more.
-    """
-    model, found = summed.model, []
+
+def at_best_scale(model: BlockModel, point: End) -> tuple[float, FloatArray]:
+    """Deviance and φ where all variances are s = r²/ν times a point's, their best: ν log s + ν − r² more."""
+    if not np.isfinite(point.deviance):
+        return np.inf, point.theta
+    scale = point.r2 / model.nu
     degree = np.concatenate([np.ones(model.n_g), model.residual.degree])
-    for phi in starts:
-        point = summed.at(phi)
-        if np.isfinite(point.deviance):
-            scale = point.r2 / model.nu
-            deviance = point.deviance + model.nu * (np.log(scale) + 1) - point.r2
-            found.append((float(deviance), model.working(np.where(degree > 0, scale, 1.0) * point.psi)))
-    return [phi for _, phi in sorted(found, key=lambda one: one[0])] or starts
+    phi = model.working(np.where(degree > 0, scale, 1.0) * point.psi)
+    return float(point.deviance + model.nu * (np.log(scale) + 1) - point.r2), phi
 
 
 def elsewhere(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
