@@ -321,6 +321,16 @@ def test_a_gradient_is_spared_where_the_value_falls_as_promised():
     assert len(minimize(Lifted, Lifted(start), dear=True).history) > 3
 
 
+def test_a_gradient_is_spared_where_less_than_asked_for_is_left():
+    """The step before left a millionth of what was promised, and 9e-8 is promised: as much is left as that says."""
+    start, left = np.array([0.7]), 9e-8 * 1e-6
+    assert len(minimize(NearBowl, NearBowl(start), left=left / 2).history) == 3
+    found = minimize(NearBowl, NearBowl(start), left=2 * left)
+    assert (len(found.history), found.converged) == (2, True)
+    assert found.point.deviance < 2 * left
+    assert len(minimize(Lifted, Lifted(start), left=2 * left).history) > 3
+
+
 @dataclass
 class Askew:
     """A parabola far above zero, and a model of its Hessian that lacks what stands across most steps."""

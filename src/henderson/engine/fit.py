@@ -32,7 +32,7 @@ from henderson.progress import progress_bar
 
 #: rows of the dense rest from which a search that begins near its end takes its last step at this predicted decrease:
 #: what that step leaves, about 1e-4 of it, is below rounding of the deviance, and another iteration costs a quarter of
-#: a refit
+#: a refit (at a larger one, too, where the step before says as much, see `optimize.minimize`)
 DEAR, SLIGHT = 500, 1e-6
 #: of what a fit keeps, that which another response changes
 OF_RESPONSE = ("residual_quantiles", "moments", "b_cov", "b_cov_error")

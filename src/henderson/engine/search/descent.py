@@ -111,11 +111,12 @@ def descend(
     cross, n_effects = criterion.system.cross, criterion.blocks.n_effects
     least = max(TOLERANCE, PER_ROW * cross.n)
     fine = FINE if cross.n * n_effects <= CHEAP and tolerance <= least else np.inf
+    left = least if tolerance > least else 0.0  # a search that begins near its end has few gradients to spare
 
     def frame(theta: np.ndarray) -> np.ndarray:
         return frames(criterion.cones, theta[None])[0]
 
-    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine, frame=frame, doubt=_doubt)
+    best = minimize(evaluate, first, beat=beat, tolerance=tolerance, fine=fine, frame=frame, doubt=_doubt, left=left)
     history = best.history
     if np.isfinite(beat) and best.point.deviance >= beat:  # no use to anybody: not worth a certificate
         return Certified(best, 0.0, 0.0, best.point.theta, history)

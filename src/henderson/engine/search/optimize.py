@@ -110,6 +110,7 @@ def minimize(
     give_up: Callable[[P], bool] | None = None,
     doubt: Callable[[P], float] | None = None,
     dear: bool = False,
+    left: float = 0.0,
 ) -> Optimum[P]:
     """Minimise a deviance from `start`.
 
@@ -137,6 +138,8 @@ def minimize(
         decrease below SPARED is predicted and one that does as well as the step before leaves less than a third of the
         tolerance; it stands if the value falls as predicted. And where the model alone predicts next to nothing of what
         it did before, corrections are forgotten, which then hold what changes from place to place.
+    left : float
+        Predicted decrease that counts as nothing: a gradient is spared in the same way where the last step leaves less.
     """
     k = len(start.theta)
     point, evaluations, C = start, 1, np.zeros((k, k))
@@ -165,7 +168,7 @@ def minimize(
         converging = length < WITHIN * radius and (len(history) < 2 or predicted < FALLING * history[-2][1])
         near = predicted <= (tolerance if converging else min(tolerance, BELIEVED))
         little = SPARED if len(history) > 1 else ACCEPTABLE
-        spared = dear and converging and predicted <= little and _left(history) < tolerance / 3
+        spared = converging and predicted <= little and _left(history) < max(left, tolerance / 3 if dear else 0.0)
         near |= spared
         if near and not spared and C.any() and _without_corrections(H, g) > 10 * tolerance and resets < RESETS:
             C, resets = np.zeros_like(C), resets + 1  # a correction may have learnt rounding: ask the model alone
