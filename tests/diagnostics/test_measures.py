@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from henderson import lmer
 from henderson.design.from_formula import design_from_formula
 from henderson.diagnostics.conditional_aic import conditional_aic, conditional_residuals
 from henderson.diagnostics.measures import aicc, effective_df, icc, r2, random_effects_pca
@@ -126,3 +127,13 @@ def test_principal_components_as_lme4():
                 and np.allclose(rows["sd"], want["sdev"], rtol=1e-4, atol=1e-4 * largest)
             ]
             assert found, case["id"]
+
+
+def test_shares_of_a_slope_far_from_zero():
+    """R² and the intraclass correlation are the same wherever a covariate has its zero: G and Z'Z lose their digits."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(15), 8), rng.integers(-64, 64, 120) / 32.0
+    y = x + rng.normal(size=15)[g] + 0.4 * rng.normal(size=15)[g] * x + rng.normal(size=120)
+    near, far = (lmer("y ~ x + (x | g)", {"y": y, "x": x + move, "g": g}) for move in (0.0, 2.0**27))
+    np.testing.assert_allclose(far.r2(), near.r2(), rtol=1e-5)
+    np.testing.assert_allclose(far.icc()["variance"], near.icc()["variance"], rtol=1e-5)

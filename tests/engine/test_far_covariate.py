@@ -54,3 +54,16 @@ def test_the_conditional_aic_does_not_know_the_year(sleepstudy, formula, year):
     moved = henderson.lmer(formula, sleepstudy.assign(Days=sleepstudy.Days + year)).caic()
     for name in ("caic", "loglik", "df", "effective_df"):
         assert getattr(moved, name) == pytest.approx(getattr(plain, name), rel=1e-7)
+
+
+def test_intervals_of_variances_far_from_zero():
+    """Inside: that intercept and slope are all but proportional in the user's units is no boundary."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(15), 8), rng.integers(-64, 64, 120) / 32.0
+    y = x + rng.normal(size=15)[g] + 0.4 * rng.normal(size=15)[g] * x + rng.normal(size=120)
+    near, far = (henderson.lmer("y ~ x + (x | g)", {"y": y, "x": x + move, "g": g}) for move in (0.0, 2.0**24))
+    one, two = (fit.conf_int(method="wald") for fit in (near, far))
+    np.testing.assert_allclose(two.loc[["sd_x|g", "sigma"]], one.loc[["sd_x|g", "sigma"]], rtol=1e-4)
+    assert np.isfinite(two.loc["sd_(Intercept)|g"]).all()
+    with pytest.raises(henderson.DataError, match="take its mean"):
+        far.conf_int(method="profile", parameters=["sigma"])

@@ -72,3 +72,15 @@ def test_many_fits_say_what_they_say_together():
     assert found[2:5].responses.tolist() == [2, 3, 4]
     with pytest.raises(TypeError, match="slice"):
         found[0]
+
+
+def test_objects_compare_and_hash(objects):
+    """What holds arrays is equal to itself alone: of two arrays `==` has no truth value."""
+    data = henderson.datasets.load("sleepstudy")
+    fit = henderson.lmer("Reaction ~ 1 + (1 | Subject)", data)
+    text = henderson.mixedlm("Reaction ~ 1", data, groups="Subject").fit().summary()
+    parts = [fit.summary(), fit.step(), fit.design, fit.engine, fit.inference, fit.model]
+    for one in [*objects.values(), text, fit, *parts]:
+        assert [0, one].index(one) == 1, type(one)
+        assert (one == copy.deepcopy(one)) in (True, False), type(one)
+        assert hash(one) == hash(one), type(one)

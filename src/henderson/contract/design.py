@@ -66,7 +66,7 @@ class RelatedEffects:
         return effects
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RandomTerm:
     """One bar ``(columns | group)``, or one variance component.
 
@@ -118,7 +118,7 @@ class RandomTerm:
         return len(self.names)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Design:
     """A model's structure.
 

@@ -4,7 +4,8 @@ With the rows at hand each part is computed when it is first asked for; when the
 
     triangle      R of [1 X] = QR: every function of X'X (sequential hypotheses, the variance of Xβ̂, what was redundant)
     low, high     range of each column of X
-    grams         Σ_i z_i z_i' of each random term: in a random intercept's, the number of rows
+    term_roots    R with R'R = Σ_i z_i z_i' of each random term, from Z itself: the size of effects on a covariate far
+                  from zero is in digits that Z'Z has lost
     sketch        S X with a fixed sparse random S: tells whether one model's columns span another's
     fingerprints  of the labels, response, weights and offset: whether two models are of the same rows
 
@@ -53,7 +54,7 @@ class Digest:
         A_jj of each term whose levels are related.
     """
 
-    PARTS = ("triangle", "low", "high", "grams", "sketch", "fingerprints")
+    PARTS = ("triangle", "low", "high", "term_roots", "sketch", "fingerprints")
 
     def __init__(
         self,
@@ -125,14 +126,23 @@ class Digest:
         return self.low == self.high
 
     @cached_property
+    def term_roots(self) -> tuple[FloatArray, ...]:
+        """R with R'R = Σ_i z_i z_i' of each random term, (r, q)."""
+        diagonals, found = self._diagonals, None
+        for rows in self._chunks("the size of the random effects"):
+            own = [term.root(diagonal) for term, diagonal in zip_longest(rows.terms, diagonals)]
+            found = own if found is None else [_joined(one, more) for one, more in zip(found, own)]
+        return tuple(found or ())
+
+    @property
     def grams(self) -> tuple[FloatArray, ...]:
-        """Σ_i z_i z_i' of each random term, (q, q)."""
-        diagonals = self._diagonals
-        each = [
-            tuple(term.gram(own) for term, own in zip_longest(rows.terms, diagonals))
-            for rows in self._chunks("the size of the random effects")
-        ]
-        return tuple(np.sum(own, axis=0) if len(each) > 1 else own[0] for own in zip(*each))
+        """Σ_i z_i z_i' of each random term, (q, q): in a random intercept's, the number of rows."""
+        return tuple(root.T @ root for root in self.term_roots)
+
+    def sizes_of(self, lam: Sequence[FloatArray], which: Sequence[np.ndarray] = ()) -> FloatArray:
+        """Σ_i z_i'λλ'z_i = ‖Rλ‖² of each random term, (m,), for its λ (q, k); `which`: of some of its effects."""
+        some = which or [np.ones(len(one), bool) for one in lam]
+        return np.array([np.sum((R[:, own] @ one[own]) ** 2) for R, one, own in zip(self.term_roots, lam, some)])
 
     @cached_property
     def sketch(self) -> FloatArray:
@@ -164,6 +174,11 @@ class Digest:
             prints["offset"].add(rows.known)
         found = {name: one.text() for name, one in prints.items()}
         return found if self._streamed is None else {**found, "labels": ""}
+
+
+def _joined(root: FloatArray, other: FloatArray) -> FloatArray:
+    """R with R'R = A'A + B'B, by the QR decomposition of both."""
+    return np.asarray(np.linalg.qr(np.vstack([root, other]), mode="r"))
 
 
 class _Fingerprint:

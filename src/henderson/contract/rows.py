@@ -97,6 +97,13 @@ class TermRows:
         own = self.columns if diagonal is None else self.columns * diagonal[self.codes, None]
         return own.T @ self.columns
 
+    def root(self, diagonal: FloatArray | None = None) -> FloatArray:
+        """R with R'R = Σ_i z_i z_i', of z_i √A_ii where levels are related: from Z itself, (r, q)."""
+        if self.codes is None or self.columns.shape[1] == 1:
+            return np.sqrt(self.gram(diagonal))
+        own = self.columns if diagonal is None else self.columns * np.sqrt(diagonal[self.codes, None])
+        return np.asarray(np.linalg.qr(own, mode="r"))
+
     def __getitem__(self, rows: slice | np.ndarray) -> TermRows:
         return TermRows(
             None if self.codes is None else self.codes[rows],

@@ -64,7 +64,9 @@ class Score:
 
 
 def _mean(values: FloatArray, fold: np.ndarray) -> Score:
-    """Mean over rows; its error from the folds' sums."""
+    """Mean over rows; its error from the folds' sums. NaN where no row could be predicted."""
+    if not len(values):
+        return Score(np.nan, np.nan)
     total = np.bincount(fold, values - values.mean())
     m = np.count_nonzero(np.bincount(fold))
     se = np.sqrt(np.square(total).sum() * m / max(m - 1, 1)) / len(values) if m > 1 else np.nan
@@ -99,7 +101,7 @@ METRICS: dict[str, Callable[[FloatArray, FloatArray, np.ndarray], Score]] = {
 }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class CrossValidation(TableExports):
     """Predictions of held-out rows, and their scores.
 

@@ -34,6 +34,8 @@ from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 
+#: least eigenvalue of the correlations of β̂ below which their inverse has not two digits
+LOST = 1e-14
 #: how the squares of what tables show are called: var_Days|Subject for sd_Days|Subject
 _VARIANCE = {"sd": "var_", "cor": "cov_", "var": "var_", "sigma": "sigma2"}
 _PREFIX = {"sd": "sd_", "cor": "cor_", "var": "var_", "sigma": "sigma"}
@@ -123,8 +125,8 @@ def _of_fixed_effects(fit: Fit, beta: FloatArray, vcov: FloatArray) -> dict[str,
     # correlations: units of the columns do not matter, and determinants do not overflow
     size = np.sqrt(np.diag(V))
     delta, own, V = delta / size, own / np.outer(size, size), V / np.outer(size, size)
-    good = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(delta).all(axis=1) & (p > 0)
-    whole, left, change = np.linalg.inv(V), own[good], delta[good]
+    good = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(delta).all(axis=1) & (p > 0) & (not _is_lost(V))
+    whole, left, change = np.linalg.inv(V) if good.any() else V, own[good], delta[good]
     out = {name: np.full(len(beta), np.nan) for name in ("cooks", "mdffits", "covratio", "covtrace")}
     out["cooks"][good] = np.einsum("ma,ab,mb->m", change, whole, change) / p
     if len(change):
@@ -134,6 +136,13 @@ def _of_fixed_effects(fit: Fit, beta: FloatArray, vcov: FloatArray) -> dict[str,
     with np.errstate(invalid="ignore"):
         dfbetas = delta / np.sqrt(np.einsum("maa->ma", own))
     return out | {f"dfbetas[{fit.design.x_names[j]}]": dfbetas[:, a] for a, j in enumerate(kept)}
+
+
+def _is_lost(cov: FloatArray) -> bool:
+    """Whether the inverse of a covariance is rounding, whatever the units."""
+    size = np.sqrt(np.diag(cov))
+    correlations = cov / np.outer(size, size)
+    return bool(len(cov) and np.isfinite(correlations).all() and np.linalg.eigvalsh(correlations)[0] < LOST)
 
 
 def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
@@ -184,6 +193,11 @@ def _notes(beta: FloatArray, fit: Fit, labels: pd.Index) -> tuple[str, ...]:
     if (some := lost.any(axis=1) & ~none).any():
         names = [name for name, gone in zip(np.array(fit.design.x_names)[fit.kept], lost[some].any(axis=0)) if gone]
         notes.append(f"without {_list(labels[some])} {', '.join(names)} cannot be estimated: no measures there")
+    if _is_lost(fit.vcov):
+        notes.append(
+            "cooks, mdffits, covratio and covtrace would be rounding, since columns of the fixed effects are all but "
+            "combinations of others: take its mean from a covariate that is far from zero"
+        )
     return tuple(notes)
 
 

@@ -93,14 +93,10 @@ def variance_shares(fit: Fit) -> VarianceShares:
     """Where the variance of the response comes from."""
     digest, scale = fit.digest, fit.sigma**2
     linear = digest.x_triangle[1:, fit.kept] @ fit.beta[fit.kept]  # less its mean, which is in the first row
-    random, intercept = [], []
-    for term, gram, own in zip(fit.design.terms, digest.grams, fit.covariances):
-        G = scale * own
-        random.append(float(np.sum(gram * G)) / fit.n)
-        at = intercept_at(term.names) or 0
-        intercept.append(G[at, at])
+    at = [intercept_at(term.names) or 0 for term in fit.design.terms]
+    intercept = scale * np.array([own[i, i] for own, i in zip(fit.covariances, at)])
     fixed = float(linear @ linear) / (fit.n - 1)
-    return VarianceShares(fixed, np.array(random), np.array(intercept), fit.residual_variance)
+    return VarianceShares(fixed, scale * fit.mean_variances(), intercept, fit.residual_variance)
 
 
 def total_sd(fit: Fit, without: Sequence[Sequence[bool]] = ()) -> float:
@@ -112,13 +108,8 @@ def total_sd(fit: Fit, without: Sequence[Sequence[bool]] = ()) -> float:
     without : sequence of sequences of bool
         Columns of each random term that do not count, since they are known; by default none.
     """
-    known = without or [[False] * len(cov) for cov in fit.covariances]
-    left = [~np.array(own, bool) for own in known]
-    shares = (
-        float(np.sum((gram * cov)[np.ix_(own, own)])) / fit.n
-        for gram, cov, own in zip(fit.digest.grams, fit.covariances, left)
-    )
-    return float(np.sqrt(fit.residual_variance + fit.sigma**2 * sum(shares)))
+    shares = fit.mean_variances([~np.array(own, bool) for own in without])
+    return float(np.sqrt(fit.residual_variance + fit.sigma**2 * shares.sum()))
 
 
 def r2(fit: Fit) -> R2:

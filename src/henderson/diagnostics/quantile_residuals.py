@@ -31,7 +31,7 @@ from henderson.tables.table import Table
 FloatArray = np.ndarray
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class QuantileResiduals(TableExports):
     """Quantile residuals with their tests.
 

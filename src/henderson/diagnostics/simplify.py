@@ -40,7 +40,7 @@ AS_WELL = 0.2
 SINGULAR = 0.05
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Simplification(TableExports):
     """A sequence of models, from the largest to the smallest, and the one that is proposed.
 
@@ -220,10 +220,10 @@ def _without_smallest(fit: Fit) -> tuple[Fit, str] | None:
     if not others and (first.structure != "diagonal" or first.n_columns < 2):
         return None
     least = (np.inf, 0, 0)
-    for k, (term, gram, lam) in enumerate(zip(fit.design.terms, fit.digest.grams, fit.lam)):
+    for k, (term, root, lam) in enumerate(zip(fit.design.terms, fit.digest.term_roots, fit.lam)):
         for j in range(term.n_columns if term.structure == "diagonal" else 1):
             own = slice(j, j + 1) if term.structure == "diagonal" else slice(None)
-            variance = float(np.sum(gram[own, own] * (lam @ lam.T)[own, own])) / fit.n
+            variance = float(np.sum((root[:, own] @ lam[own]) ** 2)) / fit.n
             least = min(least, (variance, k, j))
     _, k, j = least
     term = fit.design.terms[k]

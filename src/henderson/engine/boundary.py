@@ -38,11 +38,19 @@ def smallest_sds(fit: Fit) -> list[float]:
 def is_singular(fit: Fit) -> bool:
     """Whether some combination of a term's effects has no variance.
 
+    See `lacks_variance`.
+    """
+    return bool(lacks_variance(fit)[bounded_terms(fit)].any())
+
+
+def lacks_variance(fit: Fit) -> np.ndarray:
+    """Of which terms some combination of effects has no variance, (m,) bool.
+
     It is looked for in the working basis, whose columns are uncorrelated where the structure lets them: a slope on a
     covariate far from zero is all but a multiple of its intercept.
     """
-    terms, working = fit.design.terms, fit.working_terms
-    return any(structure_called(terms[k].structure).least(working[k]) < SINGULAR for k in bounded_terms(fit))
+    both = zip(fit.design.terms, fit.working_terms)
+    return np.array([structure_called(term.structure).least(lam) < SINGULAR for term, lam in both], bool)
 
 
 def bounded_terms(fit: Fit) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -86,7 +86,7 @@ class Penalty(NamedTuple):
     n_aicc: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """One fit, in the user's units and column order.
 
@@ -161,6 +161,10 @@ class Fit:
     def covariances(self) -> tuple[np.ndarray, ...]:
         """G of each term, (q, q), relative to σ²; where a variance may be negative, it may be here."""
         return tuple(one @ one.T for one in self.lam)
+
+    def mean_variances(self, which: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """Mean over the rows of z_i'Gz_i, relative to σ², of each term, (m,); `which`: of some of its effects."""
+        return self.digest.sizes_of(self.lam, which) / self.n
 
     @property
     def penalty(self) -> Penalty:

@@ -113,7 +113,7 @@ class KnownCurved(Known):
         return np.tensordot(w, self.bent, 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Moments at one G; columns found redundant are left out of X.
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from henderson.contract.design import Design
 from henderson.contract.digest import Digest
+from henderson.covariance.roots import factor_of
 from henderson.design.fixed_sums import FixedSums
 from henderson.design.random_terms import Groups, RandomSpec, labels_of
 from henderson.design.replay import variables_of
@@ -59,7 +60,8 @@ class SummedRows:
 
     def digest(self, chunks: Any = None) -> Digest:
         """What tables need of the rows, as far as it was summed; `chunks` has the rows again."""
-        known = {"low": self.totals.low, "high": self.totals.high, "grams": tuple(self.totals.grams)}
+        roots = tuple(factor_of(gram).T for gram in self.totals.grams)
+        known = {"low": self.totals.low, "high": self.totals.high, "term_roots": roots}
         if not self.design.weighted and self.basis.kept.all() and self.basis.ones.any():
             known["triangle"] = triangle_of(self.cross, self.basis)
         return Digest(None, self.design.x_names, chunks, known)

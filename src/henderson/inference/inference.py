@@ -76,7 +76,7 @@ def all_but_dependent(cov: FloatArray) -> bool:
     return bool(len(cov) and np.isfinite(cov).all() and eigen(cov / np.outer(size, size))[0][0] < 1e-8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inference:
     """A covariance of β̂, a rule for degrees of freedom, and the tests that follow.
 

@@ -21,6 +21,7 @@ from henderson.contract.design import Design
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.structures import structure_called
 from henderson.design.variance_parameters import VarianceParameter, is_held, shown, variance_parameters
+from henderson.engine.boundary import lacks_variance
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.model import to_user_units
 from henderson.inference.fit_moments import FitMoments
@@ -98,10 +99,12 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     values = shown(parameters, [one[None] for one in fitted.fit.covariances], np.array([fitted.fit.sigma]), psi)[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     held = [p.name for p in parameters if is_held(design, p)]
+    lacking = lacks_variance(fitted.fit)
     boundary = [
         p.name
         for p, value in zip(parameters, values)
-        if p.name not in held and (_on_boundary(design, p, lam) or (p.kind == "cor" and abs(value) > ALL_BUT_ONE))
+        if p.name not in held
+        and (_on_boundary(design, p, lam, lacking) or (p.kind == "cor" and abs(value) > ALL_BUT_ONE))
     ]
     frame.loc[[*held, *boundary], "se"] = np.nan
     notes = (
@@ -152,9 +155,12 @@ def _jacobian(
     return out
 
 
-def _on_boundary(design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray]) -> bool:
-    """Whether an effect of the parameter is on the boundary, as the term's structure has it."""
-    if parameter.kind in ("sigma", "residual", "var"):
+def _on_boundary(
+    design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray], lacking: np.ndarray
+) -> bool:
+    """Whether an effect of the parameter is on the boundary, as the term's structure has it; of terms that lack
+    variance."""
+    if parameter.kind in ("sigma", "residual", "var") or not lacking[parameter.term]:
         return False
     at_zero = structure_called(design.terms[parameter.term].structure).at_zero(lam[parameter.term])
     return bool(at_zero[parameter.row] or at_zero[parameter.column])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FloatArray = np.ndarray
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Power(TableExports):
     """The power of a test, by size of the study.
 

@@ -35,7 +35,7 @@ FloatArray = np.ndarray
 MAX_CORRELATED = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lme4Summary(SummaryExports):
     """Parts of the summary, and the text they make.
 

@@ -10,7 +10,7 @@ from henderson.engine.fit import Fit
 from henderson.numerics.linalg import spans_constant
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class ModelFacts:
     """A model's names and arrays.
 

@@ -31,7 +31,7 @@ class TableLayout:
     align: str = "r"
 
 
-@dataclass
+@dataclass(eq=False)
 class Summary(SummaryExports):
     """A title, tables, and notes below them.
 

@@ -216,8 +216,7 @@ def _is_slow(parts: Components) -> bool:
 
 def _is_inside(parts: Components, start: FloatArray) -> bool:
     """Whether the fit is well inside the boundary."""
-    inverse = np.linalg.inv(parts.basis)
-    return bool(np.linalg.eigvalsh(inverse @ start @ inverse.T)[0] > LEAST_START**2)
+    return bool(np.linalg.svd(start, compute_uv=False)[-1] > LEAST_START)
 
 
 def _independent(xx: FloatArray) -> np.ndarray:

@@ -104,7 +104,7 @@ def fit_batch(
     responses : Responses
         B of them, or one for all resampled data sets.
     start : (Q, Q) array
-        Covariance relative to σ² to begin from, in the user's basis.
+        A root of the covariance relative to σ² to begin from, in the basis of the components.
     reml : bool
     resampled : OtherRows, optional
         Other data sets made of the rows, one a member of the batch.
@@ -140,8 +140,7 @@ def fit_batch(
         return value, chain(layout, np.broadcast_to(root, (*root.shape[:2], len(members))), directions, d_g, dd_g)[0]
 
     # 1. from the start
-    inverse_basis = linalg.inv(parts.basis)
-    first = _start(layout, inverse_basis @ start @ inverse_basis.T)[:, None]
+    first = _start(layout, start @ start.T)[:, None]
     x, value, converged, evaluations = np.repeat(first, batch, 1), np.zeros(batch), np.zeros(batch, bool), 0
     if near:
         if own_curvature := any(shape.is_large for shape in parts.shapes):  # it costs less than a step more
@@ -167,11 +166,11 @@ def fit_batch(
     value, _, _ = profiled(final, nu)
     users = np.einsum("rs,sub->rub", parts.basis, root)
     constant = -parts.log_weights + (2 * np.log(np.abs(np.diag(parts.x_basis))).sum() if reml else 0.0)
-    beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta)
+    beta = linalg.solve_triangular(parts.x_basis, final.beta + responses.beta, check_finite=False)  # one may be lost
     with np.errstate(invalid="ignore"):
         sigma = np.sqrt(final.r2 / nu)
     cov = np.einsum("rub,sub->brs", users, users)
-    to_user = linalg.inv(parts.x_basis) if parts.p else np.zeros((0, 0))
+    to_user = linalg.solve_triangular(parts.x_basis, np.eye(parts.p))
     vcov = np.einsum("b,xub->bxu", sigma**2, final.s_inverse)
     return BatchFit(
         beta.T, cov, sigma, value + constant, converged, evaluations, to_user @ vcov @ to_user.T, root, final,

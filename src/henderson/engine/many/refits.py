@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy import linalg
 
 from henderson.covariance.layout import layout_of
+from henderson.covariance.roots import triangular
 from henderson.engine.boundary import SINGULAR
 from henderson.engine.criterion import Evaluation
 from henderson.engine.fit import Fit, refit
@@ -222,11 +224,10 @@ def largest_component(fit: Fit) -> int:
 
 
 def start_of(fit: Fit, parts: Components) -> FloatArray:
-    """The fitted relative covariance of one level's effects, (Q, Q)."""
-    start = np.zeros((parts.layout.q, parts.layout.q))
-    for term, lam in zip(parts.layout.terms, fit.lam):
-        start[term, term] = lam @ lam.T
-    return start
+    """A root of the fitted relative covariance of one level's effects, (Q, Q), in the basis of the components. Of a
+    slope on a covariate far from zero the covariance itself has lost its digits in the user's units."""
+    root = linalg.block_diag(*(triangular(lam) for lam in fit.lam))
+    return np.asarray(linalg.solve_triangular(parts.basis, root))
 
 
 def singular_members(parts: Components, found: BatchFit) -> np.ndarray:

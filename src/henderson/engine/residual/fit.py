@@ -7,6 +7,7 @@ How it is found is in `fitting`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,7 @@ MOST_NAMES = 4
 NEXT_TO_NONE, HEAVY = 1e-4, 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StructuredFit(Fit):
     """A fit whose residuals have a covariance structure; see `Fit`.
 
@@ -85,6 +86,12 @@ class StructuredFit(Fit):
             one @ one.T if own is None else np.array([[own]]) * np.eye(len(one))
             for one, own in zip(self.lam, self._signed())
         )
+
+    def mean_variances(self, which: Sequence[np.ndarray] = ()) -> FloatArray:
+        """See `Fit`; negative where a variance is."""
+        lam = [one if own is None else np.eye(len(one)) for one, own in zip(self.lam, self._signed())]
+        signs = np.array([1.0 if own is None else own for own in self._signed()])
+        return signs * self.digest.sizes_of(lam, which) / self.n
 
     def _signed(self) -> tuple[float | None, ...]:
         return self.signed or (None,) * len(self.lam)

@@ -31,7 +31,7 @@ from henderson.tables.result_frame import ResultFrame
 from henderson.typing import Fitted
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Steps:
     """What was eliminated, and the model that is left.
 

@@ -225,7 +225,7 @@ def by_design(method: DdfMethod) -> Callable[[Batch, FloatArray], tuple[FloatArr
     """Tests whose denominator df are the same for every response, such as containment's."""
 
     def tests(batch: Batch, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-        solve = linalg.inv(batch.parts.x_basis)
+        solve = linalg.solve_triangular(batch.parts.x_basis, np.eye(batch.parts.p))
         cov = batch.found.sigma**2 * np.einsum("ux,xyb,vy->uvb", solve, batch.found.at.s_inverse, solve)
         differences = batch.found.beta @ batch.rows.T - values
         both = [method.f_test(batch.rows, d, cov[:, :, b]) for b, d in enumerate(differences)]

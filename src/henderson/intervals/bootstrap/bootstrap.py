@@ -50,7 +50,7 @@ MOST_GROUPS = 2000
 KINDS = ("parametric", "residual", "cases")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bootstrap(TableExports):
     """Replicates of estimates.
 

@@ -67,7 +67,7 @@ def scale_of_range(low: float, high: float) -> Scale:
     return Scale("log") if np.isfinite(low) else Scale("plain")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """The profile of one parameter.
 

@@ -34,7 +34,7 @@ class Likelihood(Protocol):
         """Where ζ = z on the likelihood itself, from coordinates s that the curves say, (len(members),)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile(TableExports):
     """Likelihood profiles.
 

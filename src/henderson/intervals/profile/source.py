@@ -248,7 +248,8 @@ def origin_of(fit: Fit, *, reml: bool) -> Origin:
 
 def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
     y = fit.rows.y
-    optimum = fit_batch(parts, Responses.of(parts, y[:, None]), start_of(fit, parts), reml=reml)
+    with np.errstate(all="ignore"):
+        optimum = fit_batch(parts, Responses.of(parts, y[:, None]), start_of(fit, parts), reml=reml)
     if not optimum.converged[0]:
         raise DataError(
             "the maximum of the likelihood was not found in the units of the data, so there is nothing to profile "
