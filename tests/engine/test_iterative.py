@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import linalg, sparse
 
 import henderson
 from henderson.engine.deletion import fit_without
@@ -93,7 +93,7 @@ class Crossed:
         if self.q:
             V = V + self.front @ np.kron(np.eye(N_FRONT), front @ front.T) @ self.front.T
         S = self.rest.T @ np.linalg.solve(V, self.rest)
-        root = sparse.block_diag([one for one, (_, n) in zip(rest, self.sizes) for _ in range(n)]).toarray()
+        root = linalg.block_diag(*(one for one, (_, n) in zip(rest, self.sizes) for _ in range(n)))
         C = root.T @ S @ root + np.eye(len(S))
         return S, root, C, root @ np.linalg.solve(C, root.T)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import linalg
 
 import henderson
 from henderson.design.from_formula import design_from_formula
@@ -89,7 +89,7 @@ def test_the_sparse_inverse(case: Levelled) -> None:
 
 
 def _times_C(scaled, y: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]  # by products alone
-    lam = sparse.block_diag([own for block in scaled.lam for own in block.transpose(2, 0, 1)]).toarray()
+    lam = linalg.block_diag(*(own for block in scaled.lam for own in block.transpose(2, 0, 1)))
     return lam.T @ scaled.schur_times(lam @ y)[0] + y
 
 

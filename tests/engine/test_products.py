@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import linalg, sparse
 
 import reference
 from at_theta import deviance_and_gradient, theta_for
@@ -69,7 +69,7 @@ def test_one_piece_is_found_without_a_graph(density, q, monkeypatch):
     met = rng.random((80, levels)) < density
     met[rng.integers(80, size=levels), np.arange(levels)] = True  # no level without rows
     pairs = sparse.csr_array(np.repeat(met, q, axis=1).astype(float))
-    own = sparse.csr_array(sparse.block_diag([np.ones((q, q))] * levels))
+    own = sparse.csr_array(linalg.block_diag(*[np.ones((q, q))] * levels))
     plain = components.components([pairs], own, [(q, levels)])
     monkeypatch.setattr(components, "MANY", 0)
     asked = components.components([pairs], own, [(q, levels)])

@@ -283,7 +283,7 @@ def from_blocks(
     widths = np.array([block.shape[1] for block in blocks])
     first = np.where(widths > 0, np.cumsum(widths) - widths, -1)
     first_of_row = np.repeat(first, [len(at) for at in rows])[position]
-    stacked = sparse.csr_array(sparse.block_diag(blocks, format="csr"), dtype=np.float64)
+    stacked = sparse.csr_array(sparse.block_diag([sparse.coo_array(block) for block in blocks]), dtype=np.float64)
     labels = [(level, column) for level, own in zip(levels, names) for column in own]
     index = pd.MultiIndex.from_tuples(labels, names=[group_name, name])
     return _from_loadings(name, group_name, sparse.csr_array(stacked[position]), first_of_row, index)

@@ -126,7 +126,8 @@ def with_missing(data: np.ndarray, mask: np.ndarray) -> Array:
     if data.dtype.kind == "b":
         return pd.arrays.BooleanArray(data.copy(), mask.copy())
     out = data.copy() if data.dtype.kind in "fcmM" else data.astype(object)
-    out[mask] = {"f": np.nan, "c": np.nan, "m": np.timedelta64("NaT"), "M": np.datetime64("NaT")}.get(out.dtype.kind)
+    none = "NaT" if out.dtype.kind in "mM" else np.nan if out.dtype.kind in "fc" else None
+    out[mask] = np.array(none, out.dtype)
     return out
 
 
