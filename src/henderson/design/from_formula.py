@@ -165,7 +165,7 @@ def design_from_formula(
     checks.check_contrasts(source.contrasts, factors)
     if doublevert == "diag_special":
         plan = with_diagonal_bars(plan, lambda expr: factors[expr].levels is not None)
-    beside = residual is not None or same is not None or not bound
+    beside = not bound
     related = check_relmat(relmat, tuple(bar for bar, _ in plan.bars), beside)
     design, made = _assemble(plan, columns, factors, values, kept, order, names, related)
     names.forget()

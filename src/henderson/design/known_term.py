@@ -150,8 +150,8 @@ def known_term(
         raise FormulaError(f"{written}: relmat goes with a factor that is one column, make one of {bar.name}")
     if related.as_matrices and varying.shape[1] != 1:
         raise FormulaError(
-            f"{written}: beside residual=, same= or bound= relmat goes with one effect a level, (1 | {bar.name}) "
-            f"or (0 + x | {bar.name}), in several bars"
+            f"{written}: beside bound=False relmat goes with one effect a level, (1 | {bar.name}) or "
+            f"(0 + x | {bar.name}), in several bars"
         )
     values = columns[bar.group[0]]
     categories = values.categories if kind_of(values) == "category" else None

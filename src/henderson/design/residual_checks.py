@@ -7,7 +7,7 @@ series. At generic ψ and θ the Gram matrix
     M_ab = Σ_series tr (∂V/∂a)(∂V/∂b)
 
 is singular exactly where they are not; its null vectors say which parameters stand for each other. Crossed random
-effects reach beyond a series and are always told apart from it.
+effects, and those of levels with relatives, reach beyond a series and are always told apart from it.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def check_told_apart(design: Design, rows: Rows) -> None:
     inner = [
         Inner.of(own, loads)
         for own, loads in zip(design.terms, rows.terms)
-        if not own.loaded and loads.owners(series.codes, own.n_levels) is not None
+        if not (own.loaded or own.related) and loads.owners(series.codes, own.n_levels) is not None
     ]
     names = [*residual.names, *(name for own in inner for name in own.names)]
     total = np.zeros((len(names), len(names)))

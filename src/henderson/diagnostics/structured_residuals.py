@@ -57,7 +57,7 @@ class StructuredParts:
         if self.conditional:
             return fit.own_variances / rows.unit_weights
         covariances = [fit.sigma**2 * G for G in fit.covariances]
-        return total_variances(fit.structure, fit.psi, covariances, rows)
+        return total_variances(fit.structure, fit.psi, covariances, fit.design.terms, rows)
 
     @cached_property
     def scale_ratio(self) -> FloatArray:

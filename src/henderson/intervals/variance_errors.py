@@ -155,9 +155,7 @@ def _jacobian(
     return out
 
 
-def _on_boundary(
-    design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray], lacking: np.ndarray
-) -> bool:
+def _on_boundary(design: Design, parameter: VarianceParameter, lam: Sequence[FloatArray], lacking: np.ndarray) -> bool:
     """Whether an effect of the parameter is on the boundary, as the term's structure has it; of terms that lack
     variance."""
     if parameter.kind in ("sigma", "residual", "var") or not lacking[parameter.term]:

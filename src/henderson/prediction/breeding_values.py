@@ -21,7 +21,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.design.replay import NewTerm
 from henderson.design.variance_parameters import lme4_order
 from henderson.engine.fit import Fit
-from henderson.engine.residual.fit import StructuredFit, by_effects
+from henderson.engine.residual.fit import StructuredFit, by_effects, by_relatives
 from henderson.intervals.variance_errors import variance_covariance
 from henderson.numerics.threads import blas_threads
 from henderson.prediction.iterated_errors import IteratedErrors, error_kernels, warn_of_probes
@@ -61,14 +61,16 @@ def _sparse_variances(fit: Fit, k: int, fixed: bool) -> FloatArray:
     variances = np.einsum("jaa->ja", fit.b_cov()[k])
     if not fixed:
         return variances
-    point, blocks = fit.at_optimum(), fit.criterion.blocks
-    p = fit.criterion.system.cross.p
+    structured = isinstance(fit, StructuredFit)
+    point = by_relatives(fit).inner if isinstance(fit, StructuredFit) else fit.at_optimum()
+    scale = fit.scale if structured else fit.sigma**2
+    blocks, p = point.criterion.blocks, point.criterion.system.cross.p
     moved = blocks.split(np.zeros((0, p, 0)), point.factor.rest.weigh(point.factor.S_c[:, :p]))
     number, block = next((i, one) for i, one in enumerate(blocks.blocks) if k in one.terms)
-    own = np.einsum("ab,bmj->jam", fit.basis.roots[number], moved[number], optimize=True)
+    own = np.einsum("ab,bmj->jam", point.criterion.basis.roots[number], moved[number], optimize=True)
     part = block.layout.terms[block.terms.index(k)]
     added = np.einsum("jam,mn,jan->ja", own, point.phi, own, optimize=True)
-    return np.asarray(variances + fit.sigma**2 * added[:, part])
+    return np.asarray(variances + scale * added[:, part])
 
 
 def breeding_values(fit: Fit, group: str | None = None) -> pd.DataFrame:

@@ -89,7 +89,7 @@ class CrossedModel:
         alone may be singular, which V is not."""
         terms = model.design.terms
         effects = sum(term.n_levels * term.n_columns for term in terms)
-        if not terms or effects > MOST_EFFECTS:
+        if not terms or model.design.is_related or effects > MOST_EFFECTS:
             return False
         return int(model.sizes_of_blocks(rows).max()) > max(TIED, effects)
 

@@ -26,6 +26,8 @@ from henderson.engine.residual.model import BlockModel, to_user_units
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.plain import PlainPoint, moments_of_plain
 from henderson.engine.residual.point import BlockPoint, block_at_psi
+from henderson.engine.residual.related import RelatedModel, RelatedPoint
+from henderson.engine.residual.related_moments import moments_of_related
 from henderson.engine.residual.rows import (
     conditional_covariances,
     own_variances,
@@ -203,6 +205,8 @@ class StructuredFit(Fit):
             return moments_of_markov(self._block_point)
         if isinstance(self._block_point, PlainPoint):
             return moments_of_plain(self._block_point)
+        if isinstance(self._block_point, RelatedPoint):
+            return moments_of_related(self._block_point)
         if isinstance(self._block_point, CrossedPoint | SummedPoint):
             point = self._block_point
             return moments_of_crossed(point.crossed if isinstance(point, SummedPoint) else point)
@@ -222,7 +226,7 @@ class StructuredFit(Fit):
         """Conditional covariances Var(b_j | y), given β and the variances, (J, q, q) a term."""
         if "b_cov" in self._kept:
             return self._kept["b_cov"]
-        if isinstance(self._block_point, CrossedPoint | SummedPoint | PlainPoint):
+        if isinstance(self._block_point, CrossedPoint | SummedPoint | PlainPoint | RelatedPoint):
             return self._block_point.conditional_covariances()
         rows = self.observed_for("conditional covariances")
         return conditional_covariances(self.blocks, self.block_point, rows)
@@ -254,9 +258,8 @@ class StructuredFit(Fit):
     def __getstate__(self) -> dict[str, Any]:
         fields = {name: self.__dict__[name] for name in self.__dataclass_fields__}
         blocks = self._blocks if self._rows is None else None
-        if isinstance(
-            self._block_point, CrossedPoint | MarkovPoint | SummedPoint | PlainPoint
-        ):  # not to be had by blocks, as these may be large
+        others = CrossedPoint | MarkovPoint | SummedPoint | PlainPoint | RelatedPoint
+        if isinstance(self._block_point, others):  # not to be had by blocks, as these may be large
             fields["_kept"] = {**self._kept, "moments": self.moments, "b_cov": self.b_cov()}
         return {**fields, "_blocks": blocks, "_block_point": None}
 
@@ -288,6 +291,14 @@ def singular_visits(residual: Residual, psi: FloatArray) -> str:
 def has_negative(fit: StructuredFit) -> bool:
     """Whether a variance of random effects is negative."""
     return any(own is not None and own < 0 for own in fit.signed)
+
+
+def by_relatives(fit: StructuredFit) -> RelatedPoint:
+    """The likelihood at the optimum by the sparse factor of related levels, however it was found."""
+    if isinstance(fit._block_point, RelatedPoint):
+        return fit._block_point
+    rows = fit.observed_for("errors of effects of related levels")
+    return RelatedModel(fit.blocks, rows).at(fit.blocks.working(fit.psi_working))
 
 
 def by_effects(fit: StructuredFit) -> CrossedPoint:

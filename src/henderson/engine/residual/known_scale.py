@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from henderson.engine.criterion import Evaluation
+from henderson.engine.residual.model import BlockModel
+from henderson.engine.sums.blocks import Blocks
+
+FloatArray = np.ndarray
 
 
 class KnownScale(Evaluation):
@@ -22,6 +27,34 @@ class KnownScale(Evaluation):
         """One."""
         return 1.0
 
-    def _profiled(self, quadratic: np.ndarray, linear: np.ndarray) -> np.ndarray:
+    def _profiled(self, quadratic: FloatArray, linear: FloatArray) -> FloatArray:
         """w'Pw."""
         return quadratic
+
+
+def modes_of(inner: Evaluation, blocks: Blocks, model: BlockModel) -> tuple[FloatArray, ...]:
+    """b̂ of each term in the user's units, (J, q), at a point of the working basis."""
+    unit = model.basis.y_scale
+    return _by_term([b.T for b in inner.modes()], blocks, model, lambda b, T: unit * b @ T.T)
+
+
+def covariances_of(inner: Evaluation, blocks: Blocks, model: BlockModel, scale: float = 1.0) -> tuple[FloatArray, ...]:
+    """Var(b_j | y), given β and the variances, in the user's units, (J, q, q) a term; σ² is `scale`."""
+    square = scale * model.basis.y_scale**2
+    found = [own.transpose(2, 0, 1) for own in inner.factor.conditional_covariances()]
+    return _by_term(found, blocks, model, lambda K, T: square * (T @ K @ T.T))
+
+
+def _by_term(
+    by_block: Sequence[FloatArray],
+    blocks: Blocks,
+    model: BlockModel,
+    turn: Callable[[FloatArray, FloatArray], FloatArray],
+) -> tuple[FloatArray, ...]:
+    """Arrays of every block (J, q, …) cut into its terms' and turned by their T, levels in the design's order."""
+    out = [np.zeros(0)] * len(model.roots)
+    for block, own in zip(blocks.blocks, by_block):
+        for i, place in zip(block.terms, block.layout.terms):
+            some = own[:, place] if own.ndim == 2 else own[:, place, place]
+            out[i] = turn(block.unranked(some), model.roots[i])
+    return tuple(out)

@@ -91,8 +91,9 @@ def beside(model: BlockModel, rows: Rows, point: End) -> Iterator[FloatArray]:
 
 
 def can_settle(model: BlockModel, rows: Rows) -> bool:
-    """Whether all is free, and every row has one level of each term."""
-    return model.design.constraints is None and all(term.codes is not None for term in rows.terms)
+    """Whether all is free, every row has one level of each term, and levels are independent."""
+    free = model.design.constraints is None and not model.design.is_related
+    return free and all(term.codes is not None for term in rows.terms)
 
 
 def settled(model: BlockModel, rows: Rows, point: End, strata: Strata) -> Settled:

@@ -23,7 +23,7 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.factor.iterative.choice import system_of
 from henderson.engine.moments import Moments, Second
 from henderson.engine.moments_at import moments_at
-from henderson.engine.residual.known_scale import KnownScale
+from henderson.engine.residual.known_scale import KnownScale, covariances_of, modes_of
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
@@ -143,21 +143,11 @@ class PlainPoint:
 
     def modes(self) -> tuple[FloatArray, ...]:
         """b̂ of each term in the user's units, (J, q)."""
-        model, out = self.plain.model, [np.zeros(0)] * len(self.plain.model.roots)
-        for block, own in zip(self.plain.blocks.blocks, self.inner.modes()):
-            for i, place in zip(block.terms, block.layout.terms):
-                out[i] = model.basis.y_scale * block.unranked(own.T)[:, place] @ model.roots[i].T
-        return tuple(out)
+        return modes_of(self.inner, self.plain.blocks, self.plain.model)
 
     def conditional_covariances(self) -> tuple[FloatArray, ...]:
         """Var(b_j | y), given β and the variances, in the user's units, (J, q, q) a term."""
-        model, out = self.plain.model, [np.zeros(0)] * len(self.plain.model.roots)
-        square = model.basis.y_scale**2 * self.scale
-        for block, own in zip(self.plain.blocks.blocks, self.inner.factor.conditional_covariances()):
-            for i, place in zip(block.terms, block.layout.terms):
-                T = model.roots[i]
-                out[i] = square * (T @ block.unranked(own.transpose(2, 0, 1))[:, place, place] @ T.T)
-        return tuple(out)
+        return covariances_of(self.inner, self.plain.blocks, self.plain.model, self.scale)
 
     # ---- derivatives
 

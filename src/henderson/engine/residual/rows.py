@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from henderson.contract.design import RandomTerm
 from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
@@ -107,15 +108,22 @@ def own_variances(residual: Residual, psi: FloatArray, places: ResidualRows) -> 
     return residual.cov(psi, *alone, tuple(v[:, None] for v in places.covariates))[:, 0, 0]
 
 
-def total_variances(residual: Residual, psi: FloatArray, covariances: Sequence[FloatArray], rows: Rows) -> FloatArray:
+def total_variances(
+    residual: Residual,
+    psi: FloatArray,
+    covariances: Sequence[FloatArray],
+    terms: Sequence[RandomTerm],
+    rows: Rows,
+) -> FloatArray:
     """Var(y) of each row, (n,), at natural parameters and covariances G (q, q) of the terms, in their unit."""
     assert rows.residual is not None
     out = own_variances(residual, psi, rows.residual) / rows.unit_weights
-    for own, G in zip(rows.terms, covariances):
+    for own, G, term in zip(rows.terms, covariances, terms):
         if own.codes is None:
             out = out + G[0, 0] * np.asarray(own.given_loadings.power(2).sum(axis=1)).ravel()
         else:
-            out = out + np.einsum("ia,ab,ib->i", own.columns, G, own.columns, optimize=True)
+            size = 1.0 if term.related is None else term.related.diagonal[own.codes]
+            out = out + size * np.einsum("ia,ab,ib->i", own.columns, G, own.columns, optimize=True)
     return out
 
 

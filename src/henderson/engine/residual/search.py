@@ -26,6 +26,7 @@ from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.peaks import at_limit, beside
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
+from henderson.engine.residual.related import RelatedModel
 from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_ranges, of_summed, starts_of
 from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.search.optimize import MAX_ITERATIONS, Optimum, minimize
@@ -252,7 +253,10 @@ def _snap(model: BlockModel, best: Optimum[End], at: Callable[[FloatArray], End]
 
 
 def way(model: BlockModel, rows: Rows) -> Callable[[FloatArray], Point]:
-    """The likelihood with exact second derivatives: by blocks, unless another form of it costs less."""
+    """The likelihood with exact second derivatives, by blocks, unless another form of it costs less; of levels with
+    known relationships the one that there is."""
+    if model.design.is_related:
+        return RelatedModel(model, rows).at
     if MarkovModel.suits(model):
         return MarkovModel(model, rows).at
     if CrossedModel.suits(model, rows):

@@ -20,7 +20,7 @@ The front is the factor with most effects of those in whose levels the series li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +34,7 @@ from henderson.engine.factor.system import Factor, System
 from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
-from henderson.engine.residual.known_scale import KnownScale
+from henderson.engine.residual.known_scale import KnownScale, covariances_of, modes_of
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.summed_inverse import Inverse
 from henderson.engine.sums.blocks import NO_FRONT, Blocks
@@ -239,25 +239,11 @@ class SummedPoint:
 
     def modes(self) -> tuple[FloatArray, ...]:
         """b̂ of each term in the user's units, (J, q)."""
-        y_scale = self.summed.model.basis.y_scale
-        return self._by_term([b.T for b in self.inner.modes()], lambda b, T: y_scale * b @ T.T)
+        return modes_of(self.inner, self.summed.blocks, self.summed.model)
 
     def conditional_covariances(self) -> tuple[FloatArray, ...]:
         """Var(b_j | y), given β and the variances, in the user's units, (J, q, q) a term."""
-        square = self.summed.model.basis.y_scale**2
-        found = [own.transpose(2, 0, 1) for own in self.inner.factor.conditional_covariances()]
-        return self._by_term(found, lambda K, T: square * (T @ K @ T.T))
-
-    def _by_term(
-        self, by_block: list[FloatArray], turn: Callable[[FloatArray, FloatArray], FloatArray]
-    ) -> tuple[FloatArray, ...]:
-        """Arrays of every block (J, q, …) cut into its terms' and turned by their T, levels in the design's order."""
-        model, out = self.summed.model, [np.zeros(0)] * len(self.summed.model.roots)
-        for block, own in zip(self.summed.blocks.blocks, by_block):
-            for i, place in zip(block.terms, block.layout.terms):
-                some = own[:, place] if own.ndim == 2 else own[:, place, place]
-                out[i] = turn(block.unranked(some), model.roots[i])
-        return tuple(out)
+        return covariances_of(self.inner, self.summed.blocks, self.summed.model)
 
     # ---- derivatives
 

@@ -162,6 +162,10 @@ def blocks_of(design: Design, rows: Rows) -> IntArray:
             entries = own.given_loadings.tocoo()
             one.append(codes[entries.coords[0]])
             other.append(offset + entries.coords[1])
+        if term.related is not None:
+            levels = offset + np.stack(term.related.relation.root.nonzero())
+            one.append(levels[0])
+            other.append(levels[1])
         offset += term.n_levels
     ends = np.concatenate(one), np.concatenate(other)
     if _is_reached(ends, offset)[codes].all():

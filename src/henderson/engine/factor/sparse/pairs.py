@@ -7,7 +7,8 @@ parent and offspring, or have offspring together; of others A is I. Both pattern
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -131,6 +132,19 @@ class SparsePairs:
                 f"{free / 1e9:.1f} GB are free; leave out animals that are neither recorded nor ancestors of those "
                 "that are"
             )
+
+    def weighed(self, entries: FloatArray) -> SparsePairs:
+        """The same with another S, where this one's holds the numbers, from one, of its entries (e,)."""
+        other, known = copy(self), np.append(0.0, entries)
+        other.pairs = [replace(one, S=known[one.S.astype(np.intp)]) for one in self.pairs]
+        return other
+
+    def entries_of(self, blocks: Sequence[FloatArray]) -> FloatArray:
+        """The entries, by their numbers, of a symmetric matrix that is a block for each pair, (e,)."""
+        out = np.zeros(1 + max(int(one.S.max()) for one in self.pairs))
+        for one, block in zip(self.pairs, blocks):
+            out[one.S.astype(np.intp)] = block
+        return out[1:]
 
     def values(self, lam: Sequence[FloatArray]) -> FloatArray:
         """The entries of C at λ of every block, (e,)."""

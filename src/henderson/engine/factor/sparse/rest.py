@@ -127,11 +127,14 @@ class SparseRest:
                 out[one.first][:, :, one.row[same]] = (lam @ Z[same] @ lam.T).transpose(1, 2, 0)
         return out
 
+    def pair_weights(self) -> list[FloatArray]:
+        """W of every pair, (m, q_k, q_l)."""
+        return [self.lam[one.first] @ Z @ self.lam[one.second].T for one, Z in zip(self.pairs.pairs, self._inverse)]
+
     def weights_on_pattern(self) -> sparse.csr_array:
         """W where C has entries, (R, R)."""
         pairs, rows, columns, values = self.pairs, [], [], []
-        for one, Z in zip(pairs.pairs, self._inverse):
-            found = self.lam[one.first] @ Z @ self.lam[one.second].T
+        for one, found in zip(pairs.pairs, self.pair_weights()):
             down = pairs.slices[one.first].start + one.row[:, None, None] * pairs.q[one.first]
             across = pairs.slices[one.second].start + one.column[:, None, None] * pairs.q[one.second]
             at = down + np.arange(found.shape[1])[:, None], across + np.arange(found.shape[2])
