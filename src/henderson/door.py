@@ -73,7 +73,7 @@ def lmer(
     ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
 "between-within", "residual", "asymptotic"}
         Degrees of freedom of tests of fixed effects, in any case; "KR" is understood.
-    cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0", "CR1", "CR2", "CR3"}, optional
+    cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0" to "CR3", "CR2-mmrm"}, optional
         Covariance of the fixed effects; by default the one that goes with `ddf`.
     check_identified : {"raise", "warn", "ignore"}
         What to do with a term that has as many effects, or levels, as there are rows (lme4's
@@ -235,7 +235,7 @@ def mmrm(
         Degrees of freedom of tests of fixed effects. "kenward-roger" is SAS's, with second derivatives of the
         covariance; "kenward-roger-linear" leaves these out. "satterthwaite-sas" is for `us` with weights, where SAS has
         df of its own.
-    cov : {"model", "kenward-roger", "CR0", "CR1", "CR2", "CR3", …}, optional
+    cov : {"model", "kenward-roger", "CR0", "CR1", "CR2", "CR2-mmrm", "CR3", …}, optional
         Covariance of the fixed effects; by default the one that goes with `ddf`. The robust ones are by patient.
 
     Returns

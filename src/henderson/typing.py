@@ -144,6 +144,7 @@ Cov: TypeAlias = (
         "CR0",
         "CR1",
         "CR2",
+        "CR2-mmrm",
         "CR3",
     ]
     | str

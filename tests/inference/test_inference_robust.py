@@ -15,6 +15,7 @@ from oracle_data import cases, frame
 
 CASES = {name: case for name, case in cases("robust").items() if "vcov" in case["CR0"]}
 KINDS = ("CR0", "CR1", "CR2", "CR3")
+PRINCIPAL = "CR2-mmrm"
 
 # lme4's optimum for the listing is good to about 1e-8; small eigenvalues magnify that in HTZ of 8 rows
 COV, DF, HTZ = 1e-6, 1e-6, 1e-5
@@ -54,6 +55,8 @@ def definition(fit, codes, kind):
         if kind == "CR2":
             d = linalg.sqrtm(vi).real
             a = d @ linalg.inv(linalg.sqrtm(d @ left @ d).real) @ d
+        elif kind == PRINCIPAL:
+            a = linalg.inv(linalg.sqrtm(left @ np.linalg.inv(vi)).real)
         elif kind == "CR3":
             a = np.linalg.inv(np.eye(len(rows)) - xi @ m @ xi.T @ np.linalg.inv(vi))
         else:
@@ -89,7 +92,7 @@ def clustered(weights=None):
 
 
 @pytest.mark.parametrize("weights", [None, "equal", "unequal"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, PRINCIPAL])
 @pytest.mark.parametrize("cluster", [None, "half"])
 def test_definition(weights, kind, cluster):
     table = clustered(weights)

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import sqrtm
 from scipy.special import chdtrc
 from tests.reference import Data
 from tests.structured import covariance, residual_covariance
@@ -105,12 +106,12 @@ def test_cluster_robust_covariances():
     S = np.linalg.inv(V)
     M = np.linalg.inv(X.T @ S @ X)
     e = rows.response - X @ US.engine.beta
-    meat = {"CR0": np.zeros((8, 8)), "CR3": np.zeros((8, 8))}
+    meat = {kind: np.zeros((8, 8)) for kind in ("CR0", "CR2-mmrm", "CR3")}
     for code in np.unique(codes):
         own = np.flatnonzero(codes == code)
         Vi, Xi, ei = V[np.ix_(own, own)], X[own], e[own]
-        H = Xi @ M @ Xi.T @ np.linalg.inv(Vi)
-        for kind, adjust in (("CR0", np.eye(len(own))), ("CR3", np.linalg.inv(np.eye(len(own)) - H))):
+        left = np.linalg.inv(np.eye(len(own)) - Xi @ M @ Xi.T @ np.linalg.inv(Vi))
+        for kind, adjust in (("CR0", np.eye(len(own))), ("CR2-mmrm", sqrtm(left).real), ("CR3", left)):
             s = Xi.T @ np.linalg.solve(Vi, adjust @ ei)
             meat[kind] += np.outer(s, s)
     for kind, middle in meat.items():

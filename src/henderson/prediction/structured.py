@@ -12,6 +12,7 @@ observed is predicted as it was, without error.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,10 +21,11 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.residual import ResidualRows
+from henderson.design.replay import response_of
 from henderson.design.replay_residual import new_residual_rows
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.rows import own_variances, solved_residuals
-from henderson.errors import DataError
+from henderson.errors import DataError, ValueWarning, users_level
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
 from henderson.prediction.new_rows import Targets
@@ -71,6 +73,7 @@ def structured_predictions(
         assert places is not None
         if newdata is not None:
             _refuse_other_type(fit, newdata, places)
+            _say_what_is_not_used(fit, newdata, places)
         estimate = estimate + _from_series(fit, places, own)
     none = np.full(m, np.nan)
     if inference is None:
@@ -170,6 +173,22 @@ def _refuse_other_type(fit: StructuredFit, newdata: Any, places: ResidualRows) -
         labels = to_array(table[name], name)
         if differ_in_type(labels, levels):
             raise DataError(unknown_levels(name, labels, match(labels, levels), levels))
+
+
+def _say_what_is_not_used(fit: StructuredFit, newdata: Any, places: ResidualRows) -> None:
+    """Warn of responses in new data that stand in series that the fit does not have: they do not tell of these."""
+    table, specs = read_table(newdata), fit.design.specs
+    if not set(specs.response.variables) <= set(table.names):
+        return
+    told = np.flatnonzero((places.codes < 0) & np.isfinite(response_of(fit.design, newdata)))
+    if len(told):
+        warnings.warn(
+            f"responses in the new data of {fit.design.residual.group!r} that the fit does not have are not used "  # type: ignore[union-attr]
+            f"({len(told)} rows, the first is {told[0]}): conditional=True is given the rows that were fitted, and new "
+            "series are predicted as of no past",
+            ValueWarning,
+            stacklevel=users_level(),
+        )
 
 
 def _from_series(fit: StructuredFit, places: ResidualRows, own: FloatArray) -> FloatArray:

@@ -122,7 +122,7 @@ class FittedModel(NamesElsewhere):
         ddf : {"satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed", "containment", \
 "between-within", "residual", "asymptotic"}, optional
             Degrees of freedom, in any case; "KR" is understood.
-        cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0", "CR1", "CR2", "CR3"}, optional
+        cov : {"model", "hessian", "kenward-roger", "kenward-roger-observed", "CR0" to "CR3", "CR2-mmrm"}, optional
             Covariance of the fixed effects.
         cluster : (n,) array_like or str, optional
             Clusters of a cluster-robust `cov`.

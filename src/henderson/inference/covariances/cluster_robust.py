@@ -6,6 +6,7 @@ For clusters i with working covariance V_i = W_i⁻¹ + Z_iGZ_i', M = (X'V⁻¹X
 
     CR0  A = I        CR1  A = I √(m/(m−1))        CR3  A_i = (I − H_i)⁻¹,  H_i = X_iMX_i'V_i⁻¹
     CR2  A_i = D'(D (V_i − X_iMX_i') D')^(−1/2) D,  D'D = V_i     (so that cov is unbiased when V is right)
+    CR2-mmrm  A_i = (I − H_i)^(−1/2), the principal root: unbiased too, another root of the same
 
 The degrees of freedom take V as the truth (Pustejovsky and Tipton 2018). With g_si = R_iMc_s, P_st,ij = g_si'(V −
 XMX')_ij g_tj,
@@ -142,6 +143,11 @@ def _adjusted(block: ClusterBlock, m: FloatArray, kind: str) -> tuple[FloatArray
         return _solve_psd(block.V - projected, block.X), block.e
     low = np.linalg.cholesky(block.V)
     up = low.transpose(0, 2, 1)
+    if kind == "CR2-mmrm":
+        # I − H = LTL⁻¹ with V = LL', T symmetric: A'V⁻¹X = L'⁻¹T^(−1/2)L⁻¹X
+        half = np.linalg.solve(low, block.X)
+        root = _inverse_root(np.eye(block.V.shape[-1]) - half @ m @ half.transpose(0, 2, 1))
+        return np.linalg.solve(up, root @ half), block.e
     root = _inverse_root(up @ (block.V - projected) @ low)
     return low @ (root @ (up @ weighted)), block.e
 

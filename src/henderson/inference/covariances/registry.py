@@ -50,7 +50,7 @@ _INDEFINITE = (
 )
 
 #: cluster-robust covariances
-KINDS = ("CR0", "CR1", "CR2", "CR3")
+KINDS = ("CR0", "CR1", "CR2", "CR2-mmrm", "CR3")
 
 
 def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
