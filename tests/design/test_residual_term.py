@@ -36,6 +36,40 @@ def made(residual: str, data: pd.DataFrame = DATA, formula: str = "y ~ arm"):
     return design_from_formula(formula, data, residual=residual)
 
 
+DATES = {
+    "dates": lambda days: pd.Timestamp("2024-02-20T06:00") + pd.to_timedelta(days, unit="D"),
+    "with a zone": lambda days: (pd.Timestamp("2024-02-20") + pd.to_timedelta(days, unit="D")).tz_localize("UTC"),
+    "spans": lambda days: pd.to_timedelta(days, unit="D"),
+    "datetime.date": lambda days: (pd.Timestamp("2024-02-20") + pd.to_timedelta(days, unit="D")).date,
+}
+
+
+@pytest.mark.parametrize("kind", DATES)
+@pytest.mark.parametrize("door", ["car1", "ou"])
+def test_dates_are_days(kind, door):
+    """On the residual side and in bars: what counts are the days between them."""
+    days = np.array([3, 0, 40, 12, 3, 15, 0, 12])
+    data = pd.DataFrame(
+        {"y": RNG.normal(size=8), "g": [1, 1, 1, 1, 2, 2, 2, 2], "day": days, "date": DATES[kind](days)}
+    )
+    if door == "ou":
+        (one, other) = (design_from_formula(f"y ~ 1 + ou(0 + {name} | g)", data, check_identified="ignore")[0].terms[0]
+                        for name in ("day", "date"))  # fmt: skip
+        assert one.structure == other.structure
+        return
+    design, rows = made("car1(date | g)", data, "y ~ 1")
+    assert rows.residual.where.ravel().tolist() == days.tolist()
+    new = pd.DataFrame({"g": [2, 1], "date": DATES[kind](np.array([5, 41]))})
+    assert new_residual_rows(design, new).where.ravel().tolist() == [5, 41]
+    with pytest.raises(DataError, match=r"holds (dates|spans of time) where the model was fitted, and here dtype"):
+        new_residual_rows(design, new.assign(date=[1.0, 2.0]))
+
+
+def test_coordinates_are_no_dates():
+    with pytest.raises(DataError, match="'date' holds dates or times"):
+        made("sp_exp(date | patient)", DATA.assign(date=pd.Timestamp("2024-01-01")))
+
+
 # ---- text
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 import henderson
 from henderson import datasets, lmer
 from henderson.errors import DataError
 from henderson.inference.comparison.compare import compare
 from henderson.inference.comparison.ranova import ranova
-from henderson.inference.comparison.rlrt import rlrt
+from henderson.inference.comparison.rlrt import _distinct, _spectrum, rlrt
 from henderson.inference.comparison.submodels import FittedLikelihood, likelihood_ratio
 from oracle_data import cases, frame, load_oracle
 
@@ -147,6 +148,31 @@ def test_exact_test_under_ml_keeps_to_the_variance():
     listing = EXACT["weak, exactLRT under ML"]
     assert test.statistic == pytest.approx(listing["statistic"], abs=1e-5)
     assert test.p == pytest.approx(listing["p"], abs=0.005)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 3])
+@pytest.mark.parametrize("weights", [False, True])
+def test_spectrum_of_many_levels_by_their_sizes(columns, weights):
+    """Of levels of one size the fixed effects see as many combinations as they have columns; the others are alike."""
+    rng = np.random.default_rng(8)
+    codes, n = rng.integers(0, 30, 70), 70
+    z = np.eye(30)[codes] * (rng.integers(1, 3, n) ** 0.5 if weights else np.ones(n))[:, None]
+    q = np.linalg.qr(rng.normal(size=(n, columns)))[0]
+    values, count = _distinct(*_spectrum(sparse.csr_array(z), q, "g"))
+    known = np.linalg.eigvalsh(z.T @ (np.eye(n) - q @ q.T) @ z)
+    known = known[known > 1e-9 * known.max()]
+    np.testing.assert_allclose(np.repeat(values, count.astype(int)), known, atol=1e-10)
+
+
+def test_exact_test_of_many_levels():
+    rng = np.random.default_rng(5)
+    table = pd.DataFrame({"g": rng.integers(0, 6000, 15_000), "x": rng.normal(size=15_000)})
+    table["y"] = rng.normal(size=15_000) + 0.2 * rng.normal(size=6000)[table["g"]]
+    test = henderson.lmer("y ~ x + (1 | g)", table).rlrt(n=4000, seed=1)
+    assert test.p == pytest.approx(test.p_chibar, abs=4 * test.p_se + 0.01)  # of many groups the mixture is the limit
+    slopes = henderson.lmer("y ~ x + (0 + x | g)", table)
+    with pytest.raises(DataError, match="eigenvalues that differ; the exact test takes up to 5000"):
+        slopes.rlrt()
 
 
 def test_exact_test_refuses():

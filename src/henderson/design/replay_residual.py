@@ -9,7 +9,7 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.residual import ResidualRows
 from henderson.design.replay import numeric_column
-from henderson.design.residual_term import Labels
+from henderson.design.residual_term import Days, Labels
 from henderson.errors import DataError
 from henderson.sources.frames import read_table
 from henderson.sources.table import Table
@@ -54,7 +54,7 @@ def new_residual_rows(design: Design, newdata: Any) -> ResidualRows:
     else:
         where = np.empty((table.n, len(spec.places)))
         for k, own in enumerate(spec.places):
-            where[:, k] = numeric_column(own, table, env)
+            where[:, k] = _days(own, table) if isinstance(own, Days) else numeric_column(own, table, env)
     covariates = tuple(
         np.full(table.n, np.nan)
         if own is None
@@ -64,6 +64,10 @@ def new_residual_rows(design: Design, newdata: Any) -> ResidualRows:
         for own in spec.variance
     )
     return ResidualRows(codes, where, None if spec.strata is None else _codes(spec.strata, table), covariates)
+
+
+def _days(days: Days, table: Table) -> np.ndarray:
+    return days.times({days.column: table[days.column]})
 
 
 def _codes(labels: Labels, table: Table) -> np.ndarray:

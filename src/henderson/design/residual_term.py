@@ -14,9 +14,11 @@ import pandas as pd
 from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.design.random_terms import Groups
-from henderson.errors import ValueWarning, users_level
+from henderson.errors import DataError, ValueWarning, users_level
 from henderson.formula.evaluate import Columns, FactorSpec
 from henderson.formula.residual import FITTED, ParsedResidual
+from henderson.sources.columns import Array
+from henderson.sources.dates import Dates, as_dates, days_from
 from henderson.sources.factors import Crossing, match
 
 _NUMBER = re.compile(r"(\d+)")
@@ -49,6 +51,33 @@ class Labels:
 
 
 @dataclass(frozen=True)
+class Days:
+    """Dates as times.
+
+    Attributes
+    ----------
+    column : str
+    first : DatetimeIndex or TimedeltaIndex of length 1
+        From which days are counted.
+    """
+
+    column: str
+    first: Dates
+
+    @classmethod
+    def of(cls, column: str, values: Array) -> Days:
+        """From the first date of a column without missing values."""
+        dates = as_dates(values)
+        if dates is None:
+            raise DataError(f"{column!r} holds times of the day, which have no date; give dates, or numbers")
+        return cls(column, dates[[int(dates.argmin())]])
+
+    def times(self, columns: Columns) -> np.ndarray:
+        """Days, (n,)."""
+        return days_from(self.first, columns[self.column], self.column)
+
+
+@dataclass(frozen=True)
 class ResidualSpec:
     """How rows of new data find their places in series.
 
@@ -56,7 +85,7 @@ class ResidualSpec:
     ----------
     series : Labels
     visits, strata : Labels or None
-    places : tuple of FactorSpec
+    places : tuple of FactorSpec or Days
         Times or coordinates.
     variance : tuple of Labels, FactorSpec or None
         Strata or covariate of each variance function; None for the fitted values.
@@ -65,7 +94,7 @@ class ResidualSpec:
     series: Labels
     visits: Labels | None
     strata: Labels | None
-    places: tuple[FactorSpec, ...]
+    places: tuple[FactorSpec | Days, ...]
     variance: tuple[Labels | FactorSpec | None, ...]
 
 
@@ -105,9 +134,14 @@ def residual_term(
     strata = _factor(parsed.stratum, groups) if parsed.stratum else None
     codes, series = _series(parsed, groups, n)
     visits = None
+    places: tuple[FactorSpec | Days, ...] = ()
     if parsed.has_visits:
         where, visits = _visits(parsed, columns, groups)
+    elif parsed.dated:
+        days = Days.of(parsed.places[0], columns[parsed.places[0]])
+        where, places = days.times(columns)[:, None], (days,)
     else:
+        places = tuple(factors[expr] for expr in parsed.places)
         where = np.column_stack([numbers[expr] for expr in parsed.places]) if parsed.places else np.empty((n, 0))
     covariates: list[np.ndarray] = []
     terms: list[VarianceTerm] = []
@@ -127,7 +161,7 @@ def residual_term(
         parsed.structure,
         ":".join(series.columns),
         series.levels,
-        parsed.places,
+        tuple(f"days of {name}" for name in parsed.places) if parsed.dated else parsed.places,
         None if visits is None else visits.levels,
         ":".join(parsed.stratum),
         pd.RangeIndex(0) if strata is None else strata[1].levels,
@@ -135,7 +169,6 @@ def residual_term(
         parsed.label,
     )
     rows = ResidualRows(codes, where, None if strata is None else strata[0], tuple(covariates))
-    places = () if parsed.has_visits else tuple(factors[expr] for expr in parsed.places)
     return Made(term, rows, ResidualSpec(series, visits, None if strata is None else strata[1], places, tuple(specs)))
 
 

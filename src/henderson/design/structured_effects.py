@@ -20,6 +20,7 @@ from henderson.formula.coding import Part
 from henderson.formula.evaluate import Columns, FactorSpec
 from henderson.formula.terms import shown
 from henderson.sources.columns import kind_of
+from henderson.sources.dates import as_dates, days_from
 
 #: a gap that differs by less from a whole number of steps, in steps, is one
 WHOLE = 1e-6
@@ -83,8 +84,8 @@ def _times(spec: FactorSpec, columns: Columns, written: str, timed: bool) -> np.
     values = columns.get(spec.levels_of) if spec.levels_of is not None else None
     category = values is not None and kind_of(values) == "category"
     if timed or not category:
-        if pd.api.types.is_datetime64_any_dtype(levels) or pd.api.types.is_timedelta64_dtype(levels):
-            return np.asarray((levels - levels[0]) / pd.Timedelta(days=1), float)
+        if (dates := as_dates(levels)) is not None:
+            return days_from(dates[:1], dates, spec.levels_of or spec.expr)
         if pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels):
             times = levels.to_numpy(float)
             if (np.diff(times) <= 0).any():

@@ -108,6 +108,7 @@ def make_plan(
     exprs = [parsed.response, *offsets, *(expr for terms in sums for term in terms for expr in term)]
     weight = [roles["weights"]] if roles.get("weights", "") not in {"", *given} else []
     in_bars = [name for bar in [*bars, *([own] if own else [])] for name in _names_in(bar) if name not in given]
+    residual = None if residual is None else _with_dates(residual, table)
     in_residual = ((), ()) if residual is None else (residual.columns, residual.numbers)
     everywhere = (exprs, map(backticked, in_bars), weight, map(backticked, in_residual[0]), in_residual[1])
     used = [{expr: variables_of(expr, table, env) for expr in some} for some in everywhere]
@@ -130,6 +131,14 @@ def make_plan(
         None if isinstance(weights, str) else _name_in_new_data(weights, given.get(GIVEN.format("weights")), table),
         residual,
     )
+
+
+def _with_dates(residual: ParsedResidual, table: Table) -> ParsedResidual:
+    """A time that is a column of dates as that column."""
+    plain = plain_column(residual.places[0]) if residual.is_timed else None
+    if plain is None or plain[1] or plain[0] not in table or kind_of(table[plain[0]]) != "time":
+        return residual
+    return replace(residual, places=(plain[0],), dated=True)
 
 
 def _check_texts(re_formula: Any, vc_formula: Any) -> None:

@@ -81,6 +81,8 @@ class ParsedResidual:
     variance : tuple of ParsedVariance
     label : str
         The text with spaces where they belong.
+    dated : bool
+        Whether its time is a column of dates.
     """
 
     structure: str
@@ -89,6 +91,12 @@ class ParsedResidual:
     stratum: tuple[str, ...] = ()
     variance: tuple[ParsedVariance, ...] = ()
     label: str = ""
+    dated: bool = False
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its place is a time."""
+        return RESIDUAL_STRUCTURES[self.structure].places == "time"
 
     @property
     def has_visits(self) -> bool:
@@ -97,15 +105,15 @@ class ParsedResidual:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns that are factors: visits, series, strata."""
-        visits = self.places if self.has_visits else ()
+        """Columns that are no numbers: visits or dates, series, strata."""
+        visits = self.places if self.has_visits or self.dated else ()
         return (*visits, *self.group, *self.stratum, *(name for own in self.variance for name in own.columns))
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Expressions that are numbers: times, coordinates, covariates."""
         covariates = (own.covariate for own in self.variance if own.kind != "ident" and own.covariate != FITTED)
-        return (*(() if self.has_visits else self.places), *covariates)
+        return (*(() if self.has_visits or self.dated else self.places), *covariates)
 
 
 def parse_residual(text: str) -> ParsedResidual:

@@ -61,6 +61,7 @@ CLASSES = {
     "VarianceTerm": "henderson.contract.residual",
     "Digest": "henderson.contract.digest",
     "Specs": "henderson.design.specs",
+    "Days": "henderson.design.residual_term",
     "ResidualSpec": "henderson.design.residual_term",
     "Labels": "henderson.design.residual_term",
     "Constraints": "henderson.contract.constraints",

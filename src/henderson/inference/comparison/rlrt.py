@@ -6,9 +6,11 @@ Z'Z, and w independent standard normal,
     RLRT = sup_λ (n − p) log(1 + N/D) − Σ_s log(1 + λμ_s)        LRT = sup_λ n log(1 + N/D) − Σ_s log(1 + λξ_s)
     N = Σ_s λμ_s/(1 + λμ_s) w_s²        D = Σ_s w_s²/(1 + λμ_s) + χ²_{n−p−K}
 
-are simulated: eigenvalues once, then a few products of arrays. Eigenvalues that agree share one χ². With other random
-effects in the model this is the approximation of Greven et al. (2008): the null distribution is that of the model
-with the tested effect alone.
+are simulated: eigenvalues once, then a few products of arrays. Eigenvalues that agree share one χ². Where a row has one
+level Z'Z is diagonal: of m levels with one sum of squares d, Z'P₀Z = dI − AA' with A (m, p) has m − p eigenvalues d,
+and in the span of A, A = QR, it is dI − RR'. So any number of levels takes no more than their sizes do. With other
+random effects in the model this is the approximation of Greven et al. (2008): the null distribution is that of the
+model with the tested effect alone.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from henderson.arguments import whole
 from henderson.contract.design import Design
@@ -32,7 +35,7 @@ from henderson.tables.table import Table
 
 FloatArray = np.ndarray
 
-#: effects of the tested term, above which its spectrum is not computed
+#: eigenvalues that differ of the tested term, above which they are not computed
 LARGEST = 5000
 
 #: statistics simulated together
@@ -167,17 +170,10 @@ def null_distribution(fit: Fit, place: int, n: int, generator: np.random.Generat
     root = np.sqrt(fit.rows.unit_weights)
     q, _ = np.linalg.qr(fit.rows.X[:, fit.kept] * root[:, None])
     z = fit.rows.terms[place].matrix(term.n_levels)
-    if z.shape[1] > LARGEST:
-        raise DataError(
-            f"{term.group!r} has {z.shape[1]} effects; the exact test takes up to {LARGEST}: "
-            "with so many use p_chibar of ranova()"
-        )
     weighted = z.multiply(root[:, None]).tocsr()
-    plain = (weighted.T @ weighted).toarray()
-    along = np.asarray(weighted.T @ q)
-    mu, count = _distinct(np.linalg.eigvalsh(plain - along @ along.T))
-    scale = float(np.trace(plain)) / len(plain)
-    xi, xi_count = (mu, count) if fit.reml else _distinct(np.linalg.eigvalsh(plain))
+    scale = float(weighted.power(2).sum()) / z.shape[1]
+    mu, count = _distinct(*_spectrum(weighted, q, term.group))
+    xi, xi_count = (mu, count) if fit.reml else _distinct(*_spectrum(weighted, q[:, :0], term.group))
     degrees = rows - p
     lam = np.concatenate([[0.0], np.exp(np.linspace(-12, 12, 241))]) / scale
     rest = degrees - int(count.sum())
@@ -193,6 +189,33 @@ def null_distribution(fit: Fit, place: int, n: int, generator: np.random.Generat
     return np.concatenate(drawn)
 
 
+def _spectrum(z: sparse.csr_array, q: FloatArray, group: str) -> tuple[FloatArray, FloatArray]:
+    """Eigenvalues of z'z − z'qq'z, and how often each occurs.
+
+    Raises
+    ------
+    DataError
+        Where too many differ.
+    """
+    plain, along = sparse.csr_array(z.T @ z), np.asarray(z.T @ q)
+    d = plain.diagonal()
+    same, often = np.arange(len(d)), np.zeros(len(d))
+    if abs(plain).sum() == np.abs(d).sum():  # each row has one level
+        found, owner, count = np.unique(d, return_inverse=True, return_counts=True)
+        order = np.split(np.argsort(owner.ravel(), kind="stable"), np.cumsum(count)[:-1])
+        turned = [along[own] if len(own) <= q.shape[1] else np.linalg.qr(along[own], mode="r") for own in order]
+        often = np.maximum(count - [len(own) for own in turned], 0)
+        same, along = np.repeat(np.arange(len(found)), [len(own) for own in turned]), np.concatenate(turned)
+        plain, d = sparse.diags_array(found[same]), found
+    if len(same) > LARGEST:
+        raise DataError(
+            f"{group!r} has effects with {len(same)} eigenvalues that differ; the exact test takes up to {LARGEST}: "
+            "with so many use p_chibar of ranova()"
+        )
+    inside = np.linalg.eigvalsh(plain.toarray() - along @ along.T)
+    return np.concatenate([inside, d]), np.concatenate([np.ones(len(inside)), often])
+
+
 def _refined(value: FloatArray) -> FloatArray:
     """Maximum over the grid (n, m), with a parabola through the best point and its neighbours."""
     best = value.argmax(axis=1)
@@ -205,13 +228,13 @@ def _refined(value: FloatArray) -> FloatArray:
     return np.where((best == inner) & (bend < 0), peak, value[rows, best])
 
 
-def _distinct(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _distinct(values: FloatArray, often: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues above zero that differ, and how often each occurs."""
     top = max(float(values.max(initial=0.0)), 1e-300)
-    values = np.sort(values[values > 1e-9 * top])
-    if not len(values):
+    there = np.flatnonzero((values > 1e-9 * top) & (often > 0))
+    if not len(there):
         return np.zeros(1), np.ones(1)
-    first = np.concatenate([[True], np.diff(values) > 1e-9 * top])
-    start = np.flatnonzero(first)
-    count = np.diff(np.append(start, len(values)))
-    return np.add.reduceat(values, start) / count, count.astype(float)
+    there = there[np.argsort(values[there], kind="stable")]
+    start = np.flatnonzero(np.append(True, np.diff(values[there]) > 1e-9 * top))
+    count = np.add.reduceat(often[there], start)
+    return np.add.reduceat(values[there] * often[there], start) / count, count
