@@ -22,6 +22,8 @@ class DenseProduct:
         Z_r'Z_r.
     """
 
+    groups = None  # of its S no entry is known to be zero
+
     def __init__(self, a: np.ndarray, rr: np.ndarray) -> None:
         self.a, self.rr = a, rr
         self.n_levels, self.q, self.n_rest = a.shape

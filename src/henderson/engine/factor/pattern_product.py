@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from henderson.engine.factor.connected import locate
+from henderson.engine.factor.groups import Groups
 from henderson.engine.factor.places import ComponentColumns, Placement
 from henderson.engine.factor.rest import Rest
 from henderson.numerics.distinct import distinct
@@ -109,6 +110,14 @@ def fill(places: list[ComponentColumns], where: list[Placement], values: np.ndar
     return out
 
 
+def _groups(place: ComponentColumns, at: Placement) -> Groups | None:
+    """Groups of scalar effects of one component."""
+    if place.is_batch or any(q > 1 for _, q, _ in place.shape.parts):
+        return None
+    column, row = np.divmod(at.flat, place.shape.size)
+    return Groups.of(row, column, place.shape.size)
+
+
 class PatternProduct:
     """S and its derivative's traces from stored products."""
 
@@ -116,6 +125,7 @@ class PatternProduct:
         self.zr, self.q, self.n_rest, self.places = zr, len(zr), rr.shape[0], places
         self.pattern = pattern = Pattern(zr, rr)
         self.entries = placements(places, pattern, self.n_rest)
+        self.groups = [_groups(place, at) for place, at in zip(places, self.entries)]
         first, second, position, indptr = pattern.pairs
         shape = (len(pattern), zr[0].shape[0] if zr else 0)
         self.products: dict[tuple[int, int], sparse.csc_array] = {}

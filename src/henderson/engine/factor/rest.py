@@ -31,9 +31,11 @@ import numpy as np
 from scipy import sparse
 
 from henderson.engine.factor.front import MILD, invertible
+from henderson.engine.factor.groups import Groups
 from henderson.engine.factor.places import ComponentColumns, ComponentShape, Placement, scale_rows
 from henderson.engine.factor.rest_batched import BatchedComponents
 from henderson.engine.factor.rest_dense import DenseComponent
+from henderson.engine.factor.rest_grouped import GroupedComponent
 
 
 class Rest(Protocol):
@@ -112,17 +114,24 @@ class ExactRest:
         Levels of each rest block.
     n : int
         Rows of the data.
+    groups : list of Groups or None, optional
+        Of each place, where its effects meet in groups.
     """
 
     has_root = True
 
     def __init__(
-        self, places: list[ComponentColumns], S: list[np.ndarray], lam: list[np.ndarray], levels: list[int], n: int
+        self,
+        places: list[ComponentColumns],
+        S: list[np.ndarray],
+        lam: list[np.ndarray],
+        levels: list[int],
+        n: int,
+        groups: Sequence[Groups | None] | None = None,
     ) -> None:
         self.places, self.lam, self.levels, self.n = places, lam, levels, n
         self.parts: list[DenseComponent | BatchedComponents] = [
-            BatchedComponents(place, one, lam) if place.is_batch else DenseComponent(place, one, lam)
-            for place, one in zip(places, S)
+            _component(place, one, lam, meet) for place, one, meet in zip(places, S, groups or [None] * len(places))
         ]
         self.n_effects = sum(len(one) * count for one, count in zip(lam, levels))
         self.log_det = sum(part.log_det for part in self.parts)
@@ -218,7 +227,7 @@ class ExactRest:
         """W at the places of a pattern, (size,)."""
         out = np.empty(size)
         for part, place in zip(self.parts, where):
-            out[place.entries] = part.weights()[place.flat]
+            out[place.entries] = part.weights_at(place)
         return out
 
     def weight_stacks(self) -> list[np.ndarray]:
@@ -246,3 +255,17 @@ class ExactRest:
             for block, _, n in place.shape.parts:
                 levels[block] += n * (place.columns.shape[1] if place.is_batch else 1)
         return levels
+
+
+def _component(
+    place: ComponentColumns, S: np.ndarray, lam: list[np.ndarray], groups: Groups | None
+) -> DenseComponent | BatchedComponents:
+    if place.is_batch:
+        return BatchedComponents(place, S, lam)
+    return DenseComponent(place, S, lam) if groups is None else GroupedComponent(place, S, lam, groups)
+
+
+def grouped(rest: Rest) -> GroupedComponent | None:
+    """The one component of a rest, where its effects meet in groups."""
+    parts = rest.parts if isinstance(rest, ExactRest) else []
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], GroupedComponent) else None

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from henderson.engine.factor.places import ComponentColumns, scale_rows
+from henderson.engine.factor.places import ComponentColumns, Placement, scale_rows
 from henderson.numerics import small
 
 
@@ -63,6 +63,10 @@ class BatchedComponents:
     def weights(self) -> np.ndarray:
         """W as a flat array."""
         return self.W.ravel()
+
+    def weights_at(self, place: Placement) -> np.ndarray:
+        """W at the entries of the pattern."""
+        return self.weights()[place.flat]
 
     def weigh(self, B: np.ndarray) -> np.ndarray:
         """WB."""

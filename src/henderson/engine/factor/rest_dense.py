@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from henderson.engine.factor.places import ComponentColumns, scale_rows
+from henderson.engine.factor.places import ComponentColumns, Placement, scale_rows
 from henderson.numerics.triangular import inverse_of_factored
 
 #: order from which a matrix times up to so many columns is made column by column
@@ -52,11 +52,16 @@ class DenseComponent:
         self.t: np.ndarray | None = None  # λ of every effect, where all are scalar
         if all(q == 1 for _, q, _ in self.shape.parts):
             self.t = np.concatenate([np.full(n, lam[block][0, 0]) for block, _, n in self.shape.parts])
-            C = np.multiply(S, self.t, order="F")
+        self._factor()
+
+    def _factor(self) -> None:
+        """L and log|C|."""
+        if self.t is not None:
+            C = np.multiply(self.S, self.t, order="F")
             C *= self.t[:, None]
         else:
-            half = scale_rows(self.shape, lam, self.full_S, True)
-            C = np.asfortranarray(scale_rows(self.shape, lam, np.ascontiguousarray(half.T), True))
+            half = scale_rows(self.shape, self.lam, self.full_S, True)
+            C = np.asfortranarray(scale_rows(self.shape, self.lam, np.ascontiguousarray(half.T), True))
         C.ravel(order="K")[:: len(C) + 1] += 1.0
         self.L, info = lapack.dpotrf(C, lower=1, overwrite_a=1, clean=0)
         if info:
@@ -83,8 +88,11 @@ class DenseComponent:
     def inverse(self) -> np.ndarray:
         """C⁻¹, lower triangle valid, Fortran order."""
         if self._inverse is None:
-            self._inverse = inverse_of_factored(self.L)
+            self._inverse = self._new_inverse()
         return self._inverse
+
+    def _new_inverse(self) -> np.ndarray:
+        return inverse_of_factored(self.L)
 
     @cached_property
     def full_S(self) -> np.ndarray:
@@ -103,6 +111,10 @@ class DenseComponent:
     def weights(self) -> np.ndarray:
         """W as a flat Fortran array, lower triangle valid."""
         return self.W.ravel(order="F")
+
+    def weights_at(self, place: Placement) -> np.ndarray:
+        """W at the entries of the pattern."""
+        return self.weights()[place.flat]
 
     def weigh(self, B: np.ndarray) -> np.ndarray:
         """WB."""
@@ -130,7 +142,10 @@ class DenseComponent:
         """Write the diagonal blocks of W to each block's (q, q, levels)."""
         for block, q, _, rows in self.shape.slices():
             level = (place.columns[rows][::q] - offsets[block]) // q
-            out[block][:, :, level] = _diagonal_blocks(self.W[rows, rows], q).transpose(1, 2, 0)
+            if self.t is not None:
+                out[block][0, 0, level] = self.t[rows] ** 2 * self.inverse_diagonal[rows]
+            else:
+                out[block][:, :, level] = _diagonal_blocks(self.W[rows, rows], q).transpose(1, 2, 0)
 
     @property
     def W(self) -> np.ndarray:
@@ -147,7 +162,7 @@ class DenseComponent:
     @cached_property
     def _scalar_parts(self) -> tuple[np.ndarray, np.ndarray]:
         """W and the diagonal of C⁻¹ where all λ are scalar: C⁻¹ itself is scaled in place, it may be large."""
-        W = inverse_of_factored(self.L) if self._inverse is None else self._inverse.copy("F")
+        W = self._new_inverse() if self._inverse is None else self._inverse.copy("F")
         diagonal = np.diag(W).copy()
         W *= self.t
         W *= np.asarray(self.t)[:, None]
@@ -162,7 +177,7 @@ class DenseComponent:
         """Add Σ_j (C⁻¹)_jj to the (q, q) of each block."""
         if self.t is not None:
             for block, _, _, part in self.shape.slices():
-                out[block][...] += self._scalar_parts[1][part].sum()
+                out[block][...] += self.inverse_diagonal[part].sum()
             return
         K = self.inverse()
         for block, q, _, part in self.shape.slices():
@@ -176,7 +191,7 @@ class DenseComponent:
             rows = S[part].reshape(n, q, -1).transpose(1, 0, 2).reshape(q, -1)
             columns = LK[:, part].reshape(-1, n, q).transpose(2, 1, 0).reshape(q, -1)
             out[block][...] += rows @ columns.T
-        H = blas.dtrsm(1.0, self.L, np.asfortranarray(scale_rows(self.shape, self.lam, S, True)), lower=1)
+        H = self.half(S)
         for block, q, n, part in self.shape.slices():
             h = H[:, part].reshape(-1, n, q).transpose(2, 0, 1).reshape(q, -1)
             whole[block][...] += _diagonal_blocks(S[part, part], q).sum(axis=0) - h @ h.T

@@ -22,6 +22,8 @@ SLICE = 4_000_000
 class SplitProduct:
     """S and its derivative's traces, from sparse rows with popular and rare columns."""
 
+    groups = None  # of its S no entry is known to be zero
+
     def __init__(self, zr: list[sparse.csr_array], rr: sparse.csr_array) -> None:
         self.zr, self.rr, self.q, (self.n_levels, self.n_rest) = zr, rr, len(zr), zr[0].shape
         self.level = np.repeat(np.arange(self.n_levels), np.diff(zr[0].indptr))

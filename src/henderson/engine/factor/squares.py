@@ -29,7 +29,9 @@ from scipy.linalg import blas
 
 from henderson.engine.factor.connected import locate
 from henderson.engine.factor.places import ComponentColumns
+from henderson.engine.factor.rest import grouped
 from henderson.engine.factor.rest_dense import mirrored
+from henderson.engine.factor.rest_grouped import GroupedComponent
 from henderson.engine.factor.system import Factor
 
 #: variance of the rest's weakest effect, relative to the residual's share, from which formulas may divide by it here
@@ -50,6 +52,10 @@ def squares(factor: Factor) -> Sums:
         B = factor.B
         out[f, f] += _over_levels(B, B)
     if not factor.system.has_rest:
+        return out
+    part = grouped(factor.rest)
+    if part is not None and f is not None and q[f] == 1 and all(factor.rest.divisible(DIVISIBLE)):
+        _by_groups(factor, part, f, out)
         return out
     places, weights = factor.system.places, factor.rest.weight_stacks()
     grams, products = [], []
@@ -77,6 +83,22 @@ def squares(factor: Factor) -> Sums:
         for k in blocks.rest:
             out[k, f] = out[f, k].transpose(2, 3, 0, 1)
     return out
+
+
+def _by_groups(factor: Factor, part: GroupedComponent, f: int, out: Sums) -> None:
+    """All sums where the rest's scalar effects meet in groups: they are traces of C⁻¹M and C⁻¹ (see there)."""
+    mixed = _over_levels(factor.B, factor.borrowed)
+    square, along, squares = part.second_traces(_gram(factor)[0])
+    out[f, f] += square - mixed - mixed.transpose(1, 0, 3, 2)
+    rest = factor.system.blocks.rest
+    g = np.array([factor.lam[k][0, 0] ** 2 for k in rest])
+    for k, (_, _, n, effects) in enumerate(part.shape.slices()):
+        squares[k, k] += n - 2.0 * part.inverse_diagonal[effects].sum()
+        out[f, rest[k]] += along[k] / g[k]
+        out[rest[k], f] += along[k] / g[k]
+    for k, one in enumerate(rest):
+        for l, other in enumerate(rest):
+            out[one, other] += squares[k, l] / (g[k] * g[l])
 
 
 def _over_levels(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -133,7 +133,8 @@ class System:
     def rest_at(self, factor: Factor) -> Rest:
         """The rest when the front of a factor is eliminated."""
         lam = [factor.lam[k] for k in self.blocks.rest]
-        return ExactRest(self.places, self.product.schur(factor.front.T), lam, self.levels, self.cross.n)
+        S, groups = self.product.schur(factor.front.T), self.product.groups
+        return ExactRest(self.places, S, lam, self.levels, self.cross.n, groups)
 
 
 class Factor:
