@@ -152,7 +152,16 @@ Cov: TypeAlias = (
 
 #: what residuals are divided by
 ResidualKind: TypeAlias = Literal[
-    "raw", "pearson", "studentized", "external", "scaled", "quantile", "response", "studentised", "internal"
+    "raw",
+    "pearson",
+    "studentized",
+    "external",
+    "scaled",
+    "quantile",
+    "response",
+    "studentised",
+    "internal",
+    "normalized",
 ]
 
 #: … and what is subtracted: the mean, or the mean and the random effects

@@ -14,6 +14,7 @@ from tests.reference import Data
 from tests.structured import covariance, residual_covariance
 
 import henderson
+import oracle_data
 from henderson.contract.rows import Rows
 from henderson.design.from_formula import design_from_formula
 from henderson.engine.fit import fit_design
@@ -95,9 +96,24 @@ def test_residuals_of_every_kind(found):
     )
     scaled = np.asarray(found.residuals("scaled", level="marginal"))
     assert scaled @ scaled == pytest.approx(marginal @ S @ marginal, rel=1e-8)
+    given = np.asarray(found.residuals("scaled"))  # conditional: it was the Pearson one, correlated as before
+    assert given @ given == pytest.approx(conditional @ np.linalg.solve(R, conditional), rel=1e-8)
     assert found.effective_df == pytest.approx(len(X) - np.trace(R @ P), rel=1e-8)
     with pytest.raises(ValueError, match="raw, pearson, studentized, external, scaled, quantile"):
         found.residuals("deviance")
+
+
+def test_normalized_residuals_are_nlmes():
+    """resid(lme(distance ~ age * Sex, Orthodont, ~ 1 | Subject, corAR1(form = ~ I((age - 6) / 2) | Subject)), type =
+    "normalized") of the first two subjects, nlme 3.1."""
+    data = oracle_data.frame("repeated", "orthodont")
+    fit = henderson.lmer("distance ~ age * Sex + (1 | Subject)", data, residual="ar1(age | Subject)")
+    nlme = [0.6893227, -1.1579306, 0.5420791, 0.9212729, 0.2215339, -0.1860340, -0.9820907, 0.3945535]
+    np.testing.assert_allclose(fit.residuals("normalized")[:8], nlme, atol=2e-6)
+    backwards = henderson.lmer("distance ~ age * Sex + (1 | Subject)", data[::-1], residual="ar1(age | Subject)")
+    np.testing.assert_allclose(backwards.residuals("scaled").loc[data.index[:8]], nlme, atol=2e-6)
+    alone = henderson.mmrm("FEV1 ~ ARMCD * AVISIT + toeph(AVISIT | USUBJID)", FEV)
+    pd.testing.assert_series_equal(alone.residuals("scaled"), alone.residuals("scaled", level="marginal"), rtol=1e-8)
 
 
 def test_cluster_robust_covariances():

@@ -118,8 +118,8 @@ KINDS: dict[str, Callable[[ResidualParts], FloatArray]] = {
 }
 
 
-#: other words for them: R's, British spelling, statsmodels'
-SPELLINGS = {"response": "raw", "studentised": "studentized", "internal": "studentized"}
+#: other words for them: R's, British spelling, statsmodels', nlme's
+SPELLINGS = {"response": "raw", "studentised": "studentized", "internal": "studentized", "normalized": "scaled"}
 
 
 def residuals(fit: Fit, kind: str = "raw", level: str = "conditional") -> FloatArray:

@@ -2,7 +2,7 @@
 
     marginal     r = y − Xβ̂          Var(y) = V              Var r = V − XΦX'
     conditional  r = y − Xβ̂ − Zb̂     Var(y | b) = R          Var r = RPR
-    scaled       L⁻¹r, V = LL' by blocks, rows in the order of series and place
+    scaled       L⁻¹r, V = LL' by blocks, or R = LL' by series, rows in the order of series and place
 
     external     studentized, with the scale of all variances from the other rows, their ratios held:
                  t_i² = (Py)_i² / P_ii,   y'Py = ν,   the scale without the row over that of all (ν − t_i²)/(ν − 1)
@@ -23,6 +23,7 @@ from henderson.engine.residual.row_forms import structured_forms
 from henderson.engine.residual.rows import (
     fixed_variances,
     left_variances,
+    scaled_given_effects,
     scaled_residuals,
     total_variances,
 )
@@ -95,9 +96,10 @@ def _external(parts: StructuredParts) -> FloatArray:
 
 
 def _scaled(parts: StructuredParts) -> FloatArray:
+    fit = parts.fit
     if parts.conditional:
-        return _pearson(parts)
-    return scaled_residuals(parts.fit.blocks, parts.fit.block_point, parts.fit.observed)
+        return scaled_given_effects(fit.blocks, fit.psi_working, fit.observed, parts.raw)
+    return scaled_residuals(fit.blocks, fit.block_point, fit.observed)
 
 
 #: kind of residual → how it is made of the parts

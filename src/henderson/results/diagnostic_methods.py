@@ -34,10 +34,11 @@ class DiagnosticMethods(FittedModel):
         kind : {"raw", "pearson", "studentized", "external", "scaled", "quantile"}
             Response less mean; over the standard deviation of the response; over that of the residual, with σ of all
             rows or of the others; L⁻¹(y − Xβ̂) with Var(y) = LL'; the place of the response among simulated ones.
-            "response" is another word for raw, "studentised" and "internal" are for studentized.
+            "response" is another word for raw, "studentised" and "internal" for studentized, "normalized" for scaled.
         level : {"marginal", "conditional"}, optional
             The mean is Xβ̂, or Xβ̂ + Zb̂. By default conditional, and marginal for quantile residuals. (Given the effects
-            the rows are independent: conditional scaled residuals are the Pearson ones.)
+            the residuals alone have a covariance: conditional scaled residuals are nlme's normalized ones, and without
+            ``residual=`` the Pearson ones.)
         n : int
             Draws of quantile residuals.
         seed : int, SeedSequence or Generator, optional

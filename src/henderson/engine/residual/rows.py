@@ -8,6 +8,7 @@ With e = y − Xβ̂ and V = Var(y) of a block, in the working basis (rows times
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
 from henderson.engine.residual.model import BlockModel, Part
 from henderson.engine.residual.point import BlockPoint, Factored
-from henderson.engine.residual.units import LARGEST, Batch, chunks
+from henderson.engine.residual.units import LARGEST, Batch, batches_of, chunks
 from henderson.errors import DataError
 
 FloatArray = np.ndarray
@@ -99,6 +100,19 @@ def scaled_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatA
     for part, at in zip(point.model.parts, point.factored):
         unit = part.batch.unit_of
         out[part.batch.rows] = np.einsum("bnm,bm->bn", at.inverse_low[unit], e[part.batch.rows], optimize=True)
+    return out
+
+
+def scaled_given_effects(model: BlockModel, psi: FloatArray, rows: Rows, e: FloatArray) -> FloatArray:
+    """L⁻¹e of each series, R = LL', rows in the order of place, (n,); e (n,) is y − Xβ̂ − Zb̂ and ψ that of the working
+    basis. NaN where R is singular."""
+    own, out = rows.unit_weights**0.5 * e / model.basis.y_scale, np.full(rows.n, np.nan)
+    for batch in batches_of(replace(model.design, terms=()), replace(rows, terms=())):
+        try:
+            low = np.linalg.cholesky(model.residual_cov(psi, batch))[batch.unit_of]
+        except np.linalg.LinAlgError:
+            continue
+        out[batch.rows] = np.linalg.solve(low, own[batch.rows][:, :, None])[:, :, 0]
     return out
 
 
