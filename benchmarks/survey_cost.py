@@ -6,6 +6,7 @@ looked at (`henderson.engine.search.survey`), less what a start from its lowest 
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from henderson.engine.search import look
 from henderson.engine.search.survey import Survey
 
-#: fits with and without, at the least
+#: pairs of fits, at the least
 FEWEST = 3
 
 
@@ -26,16 +27,20 @@ class _NoSurvey:
 
 
 def added(fit: Callable[[], Any], seconds: float = 0.5) -> float:
-    """Share of its time without a survey that a fit takes longer with it; the quickest of each kind are compared."""
+    """Share of its time without a survey that a fit takes longer with it, the median over pairs of neighbours in time:
+    on a busy machine the quickest fits of two kinds differ by their luck."""
     ways: dict[bool, Any] = {True: Survey, False: _NoSurvey}
-    spent: dict[bool, list[float]] = {True: [], False: []}
+    ratios: list[float] = []
+    begun = time.process_time()
     try:
-        while len(spent[False]) < FEWEST or sum(map(sum, spent.values())) < seconds:
-            for way, survey in ways.items():
-                look.Survey = survey  # type: ignore[misc]  # for the time of a fit
+        while len(ratios) < FEWEST or time.process_time() - begun < seconds:
+            spent = {}
+            for way in (True, False) if len(ratios) % 2 else (False, True):
+                look.Survey = ways[way]  # type: ignore[misc]  # for the time of a fit
                 begin = time.process_time()
                 fit()
-                spent[way].append(time.process_time() - begin)
+                spent[way] = time.process_time() - begin
+            ratios.append(spent[True] / spent[False])
     finally:
         look.Survey = Survey  # type: ignore[misc]  # as it was
-    return min(spent[True]) / min(spent[False]) - 1
+    return statistics.median(ratios) - 1
