@@ -36,6 +36,7 @@ def fitted(monkeypatch):
     """A fit whose rest is in groups, and the component."""
     monkeypatch.setattr(module, "MANY", 10)
     monkeypatch.setattr(module, "LARGEST", 12)
+    monkeypatch.setattr(module, "FULL", 1.0)
     monkeypatch.setattr(module, "CALL", 0.0)
     monkeypatch.setattr(module, "MOVED", 0.0)
     monkeypatch.setattr(product, "CALLS", -np.inf)

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: effects of a group at the most, and of a component from which groups are looked for
-LARGEST, MANY = 32, 500
+#: effects of a group at the most, and of a component from which groups are looked for; share of its pairs that meet
+#: beyond which they are not
+LARGEST, MANY, FULL = 32, 500, 0.4
 #: multiplications that are made in the time of a group's calls, and of an entry that it changes in the core; the share
 #: of those of one matrix up to which groups are worth it
 CALL, MOVED, WORTH = 1e6, 150.0, 0.8
@@ -77,7 +78,7 @@ class Groups:
         >>> len(found.core), {len(own) for own in found.own}, {len(rows) for rows in found.rows}
         (60, {30}, {60})
         """
-        if n < MANY:
+        if n < MANY or len(row) > FULL * n**2 / 2:
             return None
         meets = np.zeros((n, n), bool)
         meets[row, column] = meets[column, row] = True
