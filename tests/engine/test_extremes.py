@@ -41,6 +41,9 @@ def test_what_can_be_squared_is_fitted(unit):
         ("z", lambda data: lmer("y ~ x + (0 + z | g)", data)),
         ("z", lambda data: lmer("y ~ x + (z | g)", data)),
         ("y", lambda data: mixedlm("y ~ x", data, groups="g").fit()),
+        ("y", lambda data: lmer("y ~ x + (1 | g)", iter([data.head(40), data]))),
+        ("x", lambda data: lmer("y ~ x + (1 | g)", iter([data.head(40), data]))),
+        ("z", lambda data: lmer("y ~ x + (z | g)", iter([data.head(40), data]))),
     ],
 )
 def test_what_cannot_is_refused_by_name(column, fit, unit, way):
@@ -63,3 +66,10 @@ def test_another_response_too(unit):
     fit = lmer("y ~ x + (1 | g)", table())
     with pytest.raises(DataError, match="the response"):
         fit.refit(unit * table()["y"].to_numpy())
+
+
+def test_a_response_of_nothing_but_the_offset():
+    data = table()
+    fit = lmer("y ~ 0 + offset(x) + (1 | g)", data)
+    with pytest.raises(DataError, match="explain the response exactly"):
+        fit.refit(data["x"].to_numpy())

@@ -279,3 +279,36 @@ def test_design_is_all_that_counts(fit):
     for kind in (1, 2, 3):
         np.testing.assert_allclose(anova(fit, kind), anova(other, kind), rtol=1e-6)
     assert replace(fit, theta=fit.theta).design is fit.design
+
+
+def test_between_within_takes_factors_as_the_terms_stand():
+    """Two factors vary within subjects: the second gets what subject by it adds to subject by the first. Which came
+    first was a matter of the hashes of their names, and so of the process."""
+    rng = np.random.default_rng(11)
+    s = np.repeat(np.arange(8), 12)
+    one, two = rng.choice(list("abc"), 96), rng.choice(list("uv"), 96, p=[0.8, 0.2])
+    y = rng.normal(size=8)[s] + rng.normal(size=96)
+    for first, second in zip("ADGKQW", "ZXVTBE"):
+        fit = henderson.lmer(f"y ~ {first} + {second} + (1 | s)", {"y": y, "s": s, first: one, second: two})
+        by = [np.eye(8)[s]]
+        ranks = [np.linalg.matrix_rank(np.column_stack([fit.model.exog, *by]))]
+        for codes in (np.unique(one, return_inverse=True)[1], np.unique(two, return_inverse=True)[1]):
+            by.append(np.eye(24)[3 * s + codes])
+            ranks.append(np.linalg.matrix_rank(np.column_stack([fit.model.exog, *by])))
+        assert fit.anova(ddf="between-within")["den_df"].tolist() == np.diff(ranks).tolist()
+
+
+@pytest.mark.parametrize("formula", ["y ~ 0 + (1 | g)", "y ~ 0 + (x | g) + (1 | h)"])
+def test_models_without_fixed_effects_have_empty_tables(formula):
+    rng = np.random.default_rng(2)
+    g, h, x = np.repeat(np.arange(8), 6), np.tile(np.arange(6), 8), rng.normal(size=48)
+    data = pd.DataFrame(
+        {"g": g, "h": h, "x": x, "y": rng.normal(size=8)[g] + rng.normal(size=6)[h] + rng.normal(size=48)}
+    )
+    fit = henderson.lmer(formula, data)
+    for ddf in ("satterthwaite", "kenward-roger", "containment", "residual"):
+        assert fit.with_inference(ddf=ddf).coef_table.empty
+    if "h" not in formula:
+        assert fit.with_inference(cov="CR2").coef_table.empty
+    found = fit.get_prediction(data.head(3), random=True)
+    np.testing.assert_allclose(found.to_frame()["estimate"], fit.fittedvalues[:3])

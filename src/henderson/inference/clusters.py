@@ -225,7 +225,7 @@ def _reduced(
     size = np.bincount(owner[ordered], minlength=count)
     start = np.concatenate([[0], np.cumsum(size)[:-1]])
     zz, zx, ze = (z.T @ z).tocsr(), z.T @ x, z.T @ e
-    xx = np.stack([indicator @ (x * column[:, None]) for column in x.T], axis=1)
+    xx = np.reshape([indicator @ (x * column[:, None]) for column in x.T], (p, count, p)).transpose(1, 0, 2)
     xe = indicator @ (x * e[:, None])
     for q in np.unique(size[chosen]):
         of_size = chosen[size[chosen] == q]

@@ -36,7 +36,7 @@ def read_mapping(data: Mapping[str, Any]) -> Table:
     index = next((v.index for v in data.values() if isinstance(v, pd.Series)), None)
     n = next(iter(lengths.values()), 0)
     if len(set(lengths.values())) > 1:
-        common = max(set(lengths.values()), key=list(lengths.values()).count)
+        common = max(lengths.values(), key=list(lengths.values()).count)
         name = next(name for name, length in lengths.items() if length != common)
         raise DataError(f"column {name!r} has {lengths[name]} rows, the others {common}")
     names, texts = named(data)

@@ -62,7 +62,7 @@ class DenseProduct:
 
     def to_rest(self, h: np.ndarray) -> np.ndarray:
         """Σ_j a_j'h_j (R, k) for h (q, k, J)."""
-        return self._rows.T @ h.transpose(2, 0, 1).reshape(-1, h.shape[1])
+        return self._rows.T @ h.transpose(2, 0, 1).reshape(len(self._rows), h.shape[1])
 
     def to_front(self, B: np.ndarray) -> np.ndarray:
         """a_j B (q, k, J) for B (R, k)."""

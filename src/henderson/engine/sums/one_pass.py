@@ -113,6 +113,11 @@ def in_exact_basis(design: Design, blocks: Blocks, guess: Basis, cross: CrossPro
 
 def guessed(design: Design, rows: Rows, blocks: Blocks, intercept: int) -> Basis:
     """Step 1: means, spreads and least squares of some rows; columns that do not vary there as they are."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by name
+        return _guessed(design, rows, blocks, intercept)
+
+
+def _guessed(design: Design, rows: Rows, blocks: Blocks, intercept: int) -> Basis:
     X, y = rows.X, rows.response
     ones = np.zeros(X.shape[1])
     ones[intercept] = 1.0

@@ -90,6 +90,8 @@ def _least_squares(cross: CrossProducts, basis: Basis, other: WithResponse) -> B
         delta = solve(gram, xr)
         explained = float(delta @ xr)
         left = rr - explained
+        if rr == 0:
+            basis.refuse_if_explained(0.0, other.rows, "the response")
         if not left > 0 or not np.isfinite(left):
             left = rr * np.finfo(float).eps
         gamma, y_scale = basis.gamma + basis.y_scale * delta, basis.y_scale * float(np.sqrt(left / cross.n))

@@ -8,7 +8,8 @@ are the smallest of these among the effects that contain it, or, when there is n
 are constant within every subject, and the rest, within. A term gets the former when all its columns are constant
 within subjects, the latter when not. SAS counts terms, not what they span: arms that stand in ``visit:arm`` only take
 no df from the patients. When several within-subject factors are involved, each term gets the rank that
-the interaction of subject with its within-subject variables adds. Subjects are the top grouping factor; where residuals
+the interaction of subject with its within-subject variables adds to those of fewer variables and of earlier terms.
+Subjects are the top grouping factor; where residuals
 have a covariance structure, its series. With the unstructured one and no random effects SAS gives all effects the df
 between subjects.
 
@@ -62,7 +63,7 @@ class ByTerm:
         used = np.abs(rows) > 1e-10 * np.abs(rows).max(axis=1, initial=1e-300, keepdims=True)
         others = used & ~self.intercept
         used = np.where(others.any(axis=1, keepdims=True), others, used)
-        return np.where(used, self.column_df, np.inf).min(axis=1)
+        return np.where(used, self.column_df, np.inf).min(axis=1, initial=np.inf)
 
     def of_columns(self, columns: FloatArray) -> float:
         """Of the term with these columns (among those kept)."""
@@ -171,7 +172,7 @@ def between_within(fitted: FitMoments) -> ByTerm:
         counted = Ranks(x[:, kept])
         rank = counted.of(effects)
         of_component: dict[frozenset[str], float] = {}
-        for key in sorted(set(components.values()), key=len):
+        for key in sorted(dict.fromkeys(components.values()), key=len):  # of one length as the terms stand
             effects.append(_interaction(subject, *_cells(fit, key)))
             more = counted.of(effects)
             of_component[key] = float(more - rank)
