@@ -58,6 +58,14 @@ class ByDistance(Mapped):
     def of_range(self, r: float) -> FloatArray:
         """s at which residuals r apart hardly correlate, for a start."""
 
+    def variants(self, s: FloatArray) -> list[FloatArray]:
+        """Kinds of shape, s among them, whose ranges are all to be tried."""
+        return [s]
+
+    def at_range(self, s: FloatArray, r: float) -> FloatArray:
+        """Shape of the kind of s at a range."""
+        return self.of_range(r)
+
     def cov(self, psi: FloatArray, where: np.ndarray) -> FloatArray:
         """v f."""
         return psi[0] * self.shape(psi[1:], distances(where))
@@ -148,8 +156,8 @@ class ContinuousTime(ByDistance):
         return exp(-exp(phi))
 
     def shape_working(self, s: FloatArray) -> FloatArray:
-        """log(−log ρ)."""
-        return np.log(-np.log(s))
+        """log(−log ρ); a ρ that underflows is the smallest number."""
+        return np.log(-np.log(np.maximum(s, SMALLEST)))
 
     def of_range(self, r: float) -> FloatArray:
         """e^(−1/r), away from the ends that numbers have."""

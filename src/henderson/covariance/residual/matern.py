@@ -28,8 +28,8 @@ FloatArray = np.ndarray
 STEP, OF_PEAK, NOTHING = 0.1, 0.7, -45.0
 #: distances whose integrals are taken at once
 AT_ONCE = 512
-#: smoothness of the first try
-SMOOTHNESS = 0.5
+#: smoothness of the first try, and of others
+SMOOTHNESS, TRIED = 0.5, (0.5, 2.5)
 #: |log r| is below this; distances over r beyond which f is zero in floating point
 FAR, APART = 300.0, 5000.0
 #: smallest and largest smoothness; their logs' middle, and half the distance between them
@@ -98,6 +98,14 @@ class Matern(ByDistance):
     def of_range(self, r: float) -> FloatArray:
         """With a smoothness of a half: exponential."""
         return np.array([r, SMOOTHNESS])
+
+    def variants(self, s: FloatArray) -> list[FloatArray]:
+        """Its own smoothness, and others."""
+        return [s, *(np.array([s[0], nu]) for nu in TRIED)]
+
+    def at_range(self, s: FloatArray, r: float) -> FloatArray:
+        """With the smoothness of s."""
+        return np.array([r, s[1]])
 
     def _log_derivatives(self, s: FloatArray, d: FloatArray, order: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         """f, ∂log f/∂(r, ν), (2, …), and ∂² log f, (2, 2, …); at d = 0: 1, 0, 0."""

@@ -26,6 +26,8 @@ FloatArray = np.ndarray
 
 #: rows whose weights are held at once
 AT_ONCE = 4096
+#: second derivative of a weight whose products with others are finite
+LARGEST = 1e290
 
 
 class MarkovModel:
@@ -99,7 +101,7 @@ class MarkovModel:
     def sums(self, rho: float) -> tuple[FloatArray, FloatArray] | None:
         """Σ w aa' (σ² = 1) and −Σ log w, with first and second derivatives in ρ: (3, m, m) and (3,).
 
-        None where two rows are too near in time to be told apart.
+        None where two rows are too near in time to be told apart, or ρ so small that derivatives overflow.
         """
         m = len(self.both) // 2
         total, logs = np.zeros((9 * m, 2 * m)), np.zeros(3)
@@ -107,7 +109,7 @@ class MarkovModel:
         for start in range(0, len(self.gap), AT_ONCE):
             here = slice(start, start + AT_ONCE)
             of, both = Neighbours.at(self.gap[here], rho), self.both[:, here]
-            if not np.isfinite(of.w).all():
+            if not (np.isfinite(of.w).all() and np.abs(of.w2).max() < LARGEST):
                 return None
             weighed = scratch[:, : both.shape[1]]
             for k, (own, back, cross) in enumerate(
@@ -153,15 +155,15 @@ class Neighbours:
         """At gaps, infinite for the first row of a series."""
         slope = np.log(rho)
         r = np.exp(slope * gap)
-        with np.errstate(divide="ignore"):
-            w = -1 / np.expm1(2 * slope * gap)
         d = np.where(np.isinf(gap), 0.0, gap)
-        r1 = d * r / rho
-        r2 = (d - 1) * r1 / rho
-        square = w * w
-        w1 = 2 * r * r1 * square
-        w2 = 2 * (r1 * r1 + r * r2) * square + 2 * w1 * w1 / w
-        return cls(r, r1, w, w1, w2, w * r, w1 * r + w * r1, w2 * r + 2 * w1 * r1 + w * r2)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            w = -1 / np.expm1(2 * slope * gap)
+            r1 = d * r / rho
+            r2 = (d - 1) * r1 / rho
+            square = w * w
+            w1 = 2 * r * r1 * square
+            w2 = 2 * (r1 * r1 + r * r2) * square + 2 * w1 * w1 / w
+            return cls(r, r1, w, w1, w2, w * r, w1 * r + w * r1, w2 * r + 2 * w1 * r1 + w * r2)
 
 
 class MarkovPoint:

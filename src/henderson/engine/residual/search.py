@@ -26,6 +26,7 @@ from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.peaks import at_limit, beside
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
+from henderson.engine.residual.ranges import other_ranges
 from henderson.engine.residual.related import RelatedModel
 from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_ranges, of_summed, starts_of
 from henderson.engine.residual.summed import SummedModel, SummedPoint
@@ -149,6 +150,11 @@ def search_blocks(
         tried += 1
         if other_sign is not None and _is_preferred(model, other_sign, best, few):
             best = other_sign
+    for phi in other_ranges(model, rows, best.point, evaluate) if near is None else ():
+        at_range = descend(phi, best.point.deviance)
+        tried += 1
+        if at_range is not None and _is_preferred(model, at_range, best, few):
+            best = at_range
     for first in elsewhere(model, rows, best.point, evaluate) if near is None else ():
         other = minimize(evaluate, first, beat=best.point.deviance)
         tried += 1

@@ -195,9 +195,10 @@ def _in_order(summed: SummedModel, starts: list[FloatArray]) -> list[FloatArray]
 
 
 def at_best_scale(model: BlockModel, point: End) -> tuple[float, FloatArray]:
-    """Deviance and φ where all variances are s = r²/ν times a point's, their best: ν log s + ν − r² more."""
-    if not np.isfinite(point.deviance):
-        return np.inf, point.theta
+    """Deviance and φ where all variances are s = r²/ν times a point's, their best: ν log s + ν − r² more; as they are
+    where some are held."""
+    if not np.isfinite(point.deviance) or model.design.constraints is not None:
+        return point.deviance, point.theta
     scale = point.r2 / model.nu
     degree = np.concatenate([np.ones(model.n_g), model.residual.degree])
     phi = model.working(np.where(degree > 0, scale, 1.0) * point.psi)
