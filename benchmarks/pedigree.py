@@ -38,6 +38,8 @@ class Herd(NamedTuple):
     records : int
         Of each animal.
     formula : str
+    residual : str
+        Covariance of an animal's records, which then follow each other by AR(1).
     pyreml : bool
         Whether pyreml is asked, too.
     """
@@ -48,6 +50,7 @@ class Herd(NamedTuple):
     dams: int = 500
     records: int = 1
     formula: str = "y ~ sex + generation + (1 | animal)"
+    residual: str = ""
     pyreml: bool = False
 
 
@@ -60,6 +63,8 @@ HERDS = {
     "animals-5e4, 500 sires": Herd(5_000, sires=500, dams=1_000),
     "animals-5e4, three records, four terms": Herd(5_000, records=3, formula=SEVERAL),
     "animals-2e4, slopes": Herd(2_000, dams=200, records=3, formula="y ~ sex + age + (age | animal)"),
+    "animals-2e4, test days": Herd(2_000, records=4, residual="ar1(age | animal)"),
+    "animals-5e4, test days": Herd(5_000, records=4, residual="ar1(age | animal)"),
     "animals-5e5": Herd(50_000, dams=5_000),
 }
 
@@ -67,6 +72,7 @@ JOB = """
 import json, sys, time, warnings
 from benchmarks.machine import memory
 from benchmarks.pedigree import HERDS, herd
+from henderson.engine.residual.fit import by_relatives
 warnings.simplefilter("ignore")
 import henderson
 henderson.lmer("Reaction ~ Days + (Days | Subject)", henderson.datasets.load("sleepstudy"))
@@ -76,7 +82,7 @@ times = [time.process_time()]
 pedigree = henderson.pedigree(parents["id"], parents["sire"], parents["dam"])
 pedigree.inbreeding
 times.append(time.process_time())
-fit = henderson.lmer(how.formula, data, relmat={"animal": pedigree}, progress=False)
+fit = henderson.lmer(how.formula, data, relmat={"animal": pedigree}, residual=how.residual or None, progress=False)
 times.append(time.process_time())
 fit.breeding_values()
 times.append(time.process_time())
@@ -86,7 +92,8 @@ own = fit.engine
 found = dict(zip(["pedigree", "fit", "values", "table"], [b - a for a, b in zip(times, times[1:])]))
 found |= {"deviance": fit.deviance, "sd": fit.varcorr["sdcor"].tolist(), "n": len(data), "levels": len(pedigree)}
 found |= {"evaluations": own.optimum.evaluations, "converged": bool(fit.converged)}
-found["entries"] = own.criterion.system.pairs.plan.entries if own.design.is_related else 0
+system = by_relatives(own).inner.criterion.system if how.residual else own.criterion.system
+found["entries"] = system.pairs.plan.entries if own.design.is_related else 0
 found["memory"] = memory()
 print(json.dumps(found))
 """
@@ -154,6 +161,9 @@ def herd(how: Herd, seed: int = 20_260_101) -> tuple[pd.DataFrame, pd.DataFrame]
     y += 0.6 * rng.standard_normal(n)[animal] + 0.5 * rng.standard_normal(n)[herds[animal]]
     y += 0.4 * rng.standard_normal(int(data["litter"].max()) + 1)[data["litter"]]
     data["y"] = y + (0.3 + 0.5 * effects[animal, 1]) * age
+    if how.residual:
+        wave = np.linalg.cholesky(0.5 ** np.abs(np.subtract.outer(*[np.arange(how.records)] * 2)))
+        data["y"] += 1.5 * (rng.standard_normal((n - founders, how.records)) @ wave.T).ravel()
     ids = pd.Series(np.arange(n))
     parents = pd.DataFrame({"id": ids, "sire": ids.reindex(sire).to_numpy(), "dam": ids.reindex(dam).to_numpy()})
     return data, parents.astype("Int64")
@@ -187,7 +197,9 @@ def line(name: str, python: str | None) -> dict[str, str]:
     how, found = HERDS[name], run(name)
     out = {
         "": name,
-        "model": "`" + how.formula.split(" ~ ")[1].replace("|", r"\|") + "`",
+        "model": " and ".join(
+            f"`{text}`".replace("|", r"\|") for text in (how.formula.split(" ~ ")[1], how.residual) if text
+        ),
         "rows": f"{found['n']:,}",
         "animals": f"{found['levels']:,}",
         "pedigree": seconds(found["pedigree"]),
