@@ -126,9 +126,20 @@ def test_after_the_fit(both, name):
 
 
 def test_predictions_know_the_animal_and_its_past(both, data):
-    new = data.head(3).assign(animal=["a7", "a0", "a29"], day=[4, 0, 2])
-    one, other = (fit.predict(new, re="all") for fit in both)
-    np.testing.assert_allclose(other, one, rtol=ESTIMATED)
+    new = data.head(3).assign(animal=["a7", "a0", "a29"], day=[3, 0, 2])
+    for options in ({}, {"conditional": True}):
+        one, other = (fit.predict(new.drop(columns="y"), re="all", **options) for fit in both)
+        np.testing.assert_allclose(other, one, rtol=ESTIMATED)
+    with pytest.raises(NotAvailable, match="that know a series' own past"):
+        both[1].predict(new.drop(columns="y"), re="all", se=True, conditional=True)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "asymptotic"])
+def test_errors_of_predictions(both, data, ddf):
+    """Of an animal with records, one without, an inbred one, and one that is no relative."""
+    new = data.head(4).assign(animal=["a7", "a0", "a29", "a28"], day=[3, 0, 2, 1])
+    one, other = (fit.predict(new, re="all", interval="prediction", ddf=ddf) for fit in both)
+    np.testing.assert_allclose(numbers(other), numbers(one), rtol=10 * ESTIMATED)
 
 
 def test_profile_of_a_fixed_effect(both):

@@ -29,6 +29,7 @@ from henderson.numerics.distributions import t_quantile
 from henderson.prediction.bootstrap import pivots
 from henderson.prediction.errors import JointErrors
 from henderson.prediction.new_rows import Targets, own_targets, read_targets
+from henderson.prediction.related_errors import errors_of
 from henderson.prediction.request import PredictionRequest
 from henderson.prediction.rules import RULES
 from henderson.prediction.simulated import given_weights
@@ -142,7 +143,7 @@ class Predictor:
     def _structured(self, fit: StructuredFit, name: str | None) -> StructuredErrors:
         """The same where residuals have a structure."""
         if name not in self._of_structure:
-            self._of_structure[name] = StructuredErrors(fit, None if name is None else RULES[name])
+            self._of_structure[name] = errors_of(fit, None if name is None else RULES[name])
         return self._of_structure[name]
 
     def __call__(self, given: Given, request: PredictionRequest) -> Predictions:

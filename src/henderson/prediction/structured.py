@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.residual import ResidualRows
+from henderson.contract.rows import Rows
 from henderson.design.replay import response_of
 from henderson.design.replay_residual import new_residual_rows
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, by_relatives
 from henderson.engine.residual.rows import own_variances, solved_residuals
 from henderson.errors import DataError, ValueWarning, users_level
 from henderson.inference.inference import Inference
@@ -196,7 +197,7 @@ def _from_series(fit: StructuredFit, places: ResidualRows, own: FloatArray) -> F
     rows = fit.observed_for("predict(conditional=True)")
     series = rows.residual
     assert series is not None
-    solved, added = solved_residuals(fit.blocks, fit.block_point, rows), np.zeros(len(own))
+    solved, added = _solved_residuals(fit, rows), np.zeros(len(own))
     order = np.argsort(series.codes, kind="stable")
     ends = np.searchsorted(series.codes[order], np.arange(fit.design.residual.n_series + 1))  # type: ignore[union-attr]
     for code in np.unique(places.codes[places.codes >= 0]):
@@ -215,3 +216,11 @@ def _together(places: ResidualRows, other: ResidualRows) -> tuple[Any, ...]:
         None if places.strata is None or other.strata is None else np.concatenate([places.strata, other.strata]),
         tuple(np.concatenate([v, w]) for v, w in zip(places.covariates, other.covariates)),
     )
+
+
+def _solved_residuals(fit: StructuredFit, rows: Rows) -> FloatArray:
+    """V⁻¹(y − Xβ̂) in the unit of 1/y, (n,)."""
+    if fit.design.is_related:
+        point = by_relatives(fit)
+        return (point.U @ point.v) * np.sqrt(rows.unit_weights) / fit.basis.y_scale
+    return solved_residuals(fit.blocks, fit.block_point, rows)

@@ -15,7 +15,7 @@ from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.fitting import refit_structured
 from henderson.engine.residual.rows import own_variances, series_roots
 from henderson.prediction.new_rows import Targets
-from henderson.prediction.structured_errors import StructuredErrors
+from henderson.prediction.related_errors import errors_of
 from henderson.progress import progress_bar
 
 FloatArray = np.ndarray
@@ -57,7 +57,7 @@ def structured_pivots(
             again = refit_structured(fit, y[:, 0], progress=False)
             drawn = targets.estimates(b) + spread * rng.standard_normal(len(spread))
             moved = X[:, kept] @ (again.beta - fit.beta)[kept]
-            error = StructuredErrors(again, None)(X, targets.terms, own, places=places)
+            error = errors_of(again, None)(X, targets.terms, own, places=places)
             out[:, k] = (drawn - targets.estimates(again.b) - moved) / np.sqrt(error.variance)
             tell(k + 1)
     return out

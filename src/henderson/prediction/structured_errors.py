@@ -42,7 +42,7 @@ AT_ONCE = 1 << 22
 OBSERVED = 1e-10
 
 
-class _Sums(NamedTuple):
+class Sums(NamedTuple):
     """Sums over the blocks of m targets: g − c'Sc, X'Sc (m, p), and of the derivatives g_a − 2c_a's + s'V_as (m, k),
     X'Sr_a (m, k, p), r_a'Sy (m, k), Σ Ω_ab r_a'Sr_b (m,), Σ Ω_ab X'SV_bSr_a (m, p)."""
 
@@ -179,14 +179,10 @@ class StructuredErrors:
 
     # ---- what targets share with the blocks that they have a part in
 
-    def _sums(self, asked: Asked) -> _Sums:
+    def _sums(self, asked: Asked) -> Sums:
         """Sums over blocks."""
-        m, p = asked.x.shape
-        k = self.model.k if self.rule is not None else 0
-        out = _Sums(
-            np.zeros(m), np.zeros((m, p)), np.zeros((m, k)), np.zeros((m, k, p)), np.zeros((m, k)), np.zeros(m),
-            np.zeros((m, p)),
-        )  # fmt: skip
+        out = self._no_sums(asked)
+        k = out.slope.shape[1]
         self._add_own(asked, out)
         found = list(self._parts_in(asked))
         if not found:
@@ -209,7 +205,16 @@ class StructuredErrors:
                     self._add(out, asked, number, int(u), own_targets[some], own_blocks[some])
         return out
 
-    def _add_own(self, asked: Asked, out: _Sums) -> None:
+    def _no_sums(self, asked: Asked) -> Sums:
+        """Zeros."""
+        m, p = asked.x.shape
+        k = self.model.k if self.rule is not None else 0
+        return Sums(
+            np.zeros(m), np.zeros((m, p)), np.zeros((m, k)), np.zeros((m, k, p)), np.zeros((m, k)), np.zeros(m),
+            np.zeros((m, p)),
+        )  # fmt: skip
+
+    def _add_own(self, asked: Asked, out: Sums) -> None:
         """g, and its derivatives."""
         model, has_slope = self.model, out.slope.shape[1] > 0
         for new, layout, to in zip(asked.terms, model.layouts, model.g_of):
@@ -229,7 +234,7 @@ class StructuredErrors:
         if has_slope:
             out.slope[:, model.n_g :] += model.residual.first(own, *places)[:, :, 0, 0].T * asked.own[:, None]
 
-    def _add(self, out: _Sums, asked: Asked, number: int, u: int, targets: np.ndarray, blocks: np.ndarray) -> None:
+    def _add(self, out: Sums, asked: Asked, number: int, u: int, targets: np.ndarray, blocks: np.ndarray) -> None:
         """What targets share with blocks (t,) of one unit."""
         model, forms, k = self.model, self._forms, out.slope.shape[1]
         part, factored = model.parts[number], self.fit.block_point.factored[number]

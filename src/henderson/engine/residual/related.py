@@ -180,12 +180,12 @@ class RelatedModel:
             yield (lower + lower.transpose(0, 2, 1)) / 2
             first += lower.size
 
-    def along(self, x: FloatArray) -> Iterator[FloatArray]:
-        """ZE_gZ'x of each parameter of G, with the relationships of the levels, (n, s)."""
+    def along(self, totals: FloatArray) -> Iterator[FloatArray]:
+        """Z(A ⊗ E_g)h of each parameter of G, with the relationships A of the levels, for h (R, s): (n, s)."""
         blocks = self.blocks
-        totals = blocks.split(np.zeros((0, x.shape[1], 0)), self.Z.T @ x)
+        by_block = blocks.split(np.zeros((0, totals.shape[1], 0)), totals)
         found: list[FloatArray] = [np.zeros(0)] * blocks.n_g
-        for k, (block, own) in enumerate(zip(blocks.blocks, totals)):
+        for k, (block, own) in enumerate(zip(blocks.blocks, by_block)):
             independent, rows = block.independent(own), slice(blocks.offsets[k], blocks.offsets[k] + block.size)
             for g, E in zip(block.g_parameters, block.layout.basis()):
                 effects = block.of_levels(np.einsum("ab,bsj->asj", E, independent))
@@ -269,6 +269,11 @@ class RelatedPoint:
         related, factor = self.related, self.inner.factor
         return self.Rc - related.times(self.S, related.Z @ factor.rest.back(factor.H))
 
+    def solve(self, x: FloatArray) -> FloatArray:
+        """V⁻¹x for x (n, s)."""
+        Rx = self.related.times(self.S, x)
+        return Rx - self.related.times(self.S, self.related.Z @ self.rest.weigh(self.related.Z.T @ Rx))
+
     def inner_products(self, x: FloatArray) -> FloatArray:
         """x'V⁻¹x for x (n, s)."""
         Rx = self.related.times(self.S, x)
@@ -277,7 +282,7 @@ class RelatedPoint:
 
     def moved(self, x: FloatArray) -> Iterator[FloatArray]:
         """V_ax of every parameter, (n, s)."""
-        yield from self.related.along(x)
+        yield from self.related.along(self.related.Z.T @ x)
         for a in range(self.related.model.k - self.related.model.n_g):
             yield self.related.times([own[a] for own in self.first], x)
 
