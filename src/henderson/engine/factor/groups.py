@@ -38,12 +38,10 @@ class Groups:
         Effects of each group.
     rows : list of (r,) int arrays
         The core's effects that it meets, as places in the core.
-    core : (c,) int array
-        The other effects.
-    core : (c,) int array
-        The other effects.
     squares : list of (r r,) int arrays
         Where those stand by each other in a matrix of the core (c, c), Fortran order.
+    core : (c,) int array
+        The other effects.
     row, column : int arrays
         Effects of each entry of the pattern, the row not before the column.
     front_row, front_column : int arrays

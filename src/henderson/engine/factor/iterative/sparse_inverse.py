@@ -54,7 +54,10 @@ class ByInverse:
 
     def lead_to(self, x: FloatArray) -> FloatArray:
         """y with G'y = x, (R, k)."""
-        upper = sparse.csr_array(self.G_transposed[self.order])
+        upper = self.G_transposed[self.order]
+        index = sparse.get_index_dtype(maxval=max(upper.shape[0], upper.nnz))  # SciPy 1.15 solves with short ones alone
+        parts = upper.data, upper.indices.astype(index), upper.indptr.astype(index)
+        upper = sparse.csr_array(parts, shape=upper.shape)
         return np.asarray(spsolve_triangular(upper, np.ascontiguousarray(x[self.order]), lower=False))
 
     def square(self) -> float:
