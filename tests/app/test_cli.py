@@ -214,6 +214,7 @@ def test_files_that_are_not_what_they_say(capsys, tmp_path):
     (tmp_path / "ragged.csv").write_text('a,b\n1,2\n3,4,5\n"', encoding="utf-8")
     (tmp_path / "plain.csv.gz").write_text("a,b\n1,2\n", encoding="utf-8")
     (tmp_path / "semicolons.csv").write_text("Reaction;Days;Subject\n1,5;2;3\n", encoding="utf-8")
+    (tmp_path / "twice.csv").write_text("Reaction,Days,Subject,Days\n1,2,3,4\n", encoding="utf-8")  # pandas: Days.1
     for path in [*tmp_path.iterdir(), tmp_path]:
         code, out, err = run(capsys, "fit", SLEEP, path)
         assert (code, out, err.count("\n")) == (2, "", 1), path.name

@@ -108,7 +108,12 @@ def read_table(place: str) -> pd.DataFrame:
     try:
         if suffixes[-1:] and suffixes[-1] in PARQUET:
             return _read_parquet(path)
-        table = pd.read_csv(path, sep="\t" if set(suffixes) & set(TABS) else ",")
+        separator = "\t" if set(suffixes) & set(TABS) else ","
+        table = pd.read_csv(path, sep=separator)
+        if any(name.rpartition(".")[0] in table.columns for name in map(str, table.columns)):  # "x.1": pandas' second x
+            written = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str).iloc[0].dropna()
+            if written.duplicated().any():
+                raise ValueError(f"two columns are called {written[written.duplicated()].iloc[0]!r}")
     except UnicodeDecodeError as error:
         raise ValueError(f"cannot read {place}: its text is not UTF-8; save it as UTF-8") from error
     except (ValueError, OSError, *broken) as error:
