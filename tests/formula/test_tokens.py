@@ -56,6 +56,7 @@ def test_written(text, shown):
         ("x)", r"unbalanced '\)'"),
         ("1x", "stands in backticks: `1x`"),
         ("x # y", "'#' at position 2"),
+        ("splines::ns(x, 3) + y", r"write ns\(…\) for splines::ns\(…\)"),
         ("(" * 3000 + "x" + ")" * 3000, "nested more than 100 deep"),
     ],
 )

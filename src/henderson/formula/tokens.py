@@ -26,6 +26,7 @@ _SPACE = re.compile(r"\s+")
 _TEXT = re.compile(r"[rRbBuU]?(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')", re.DOTALL)
 _NUMBER = re.compile(r"(?:0[xX][\da-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[Lj]?(?![\w.])")
 _NAME = re.compile(r"(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*|\.(?![\w.])")
+_PACKAGE = re.compile(r"([^\W\d][\w.]*)::([^\W\d][\w.]*)\(")
 _OPERATOR = re.compile(r"%in%|%%|%/%|\|\||\*\*|//|<=|>=|==|!=|<-|&&|:=|->|[-+*/%^:~|<>=!&,;@.?$\\]")
 _QUOTING = re.compile(r"`([^`]*)`|\bQ\((['\"])(.*?)\2\)")
 _PLAIN = re.compile(r"[^\W\d][\w.]*|\.[^\W\d][\w.]*")
@@ -125,6 +126,8 @@ def _word(text: str, i: int) -> Token:
         if end == i + 1:
             raise FormulaError(f"no name between the backticks at position {i} of {text!r}")
         return Token("quoted", text[i + 1 : end], i, end + 1)
+    if of_package := _PACKAGE.match(text, i):
+        raise FormulaError(f"functions stand without R's packages: write {of_package[2]}(…) for {of_package[0]}…)")
     patterns: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ("text", _TEXT),
         ("number", _NUMBER),
