@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.reference import Data
-from tests.structured import deviance, residual_covariance
+from tests.structured import covariance, deviance, residual_covariance
 
 import henderson
 from henderson.covariance.residual.matern import SMOOTHNESSES
@@ -108,3 +108,23 @@ def test_where_the_likelihood_has_no_maximum_the_search_ends_and_says_so(structu
     rows = fit.engine.observed_for("algebra")
     known = Data(fit.engine.design, replace(rows, X=rows.X[:, fit.engine.kept]))
     assert fit.deviance == pytest.approx(deviance(known, residual_covariance(known, fit.engine.psi), False), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("seed", "sds", "correlation", "sigma", "rho"),
+    [(14, (10.51, 1.116), -0.19, 0.311, 0.73), (30, (9.95, 1.06), -0.006, 0.301, 0.706)],
+)
+def test_lines_of_series_and_a_correlation_that_hardly_falls_stand_for_each_other(seed, sds, correlation, sigma, rho):
+    """Lines far apart with residuals that forget, or residuals that hardly do: a minimum each, 0.3 and 0.5 apart, and
+    searches ended at the second."""
+    rng, J, T = np.random.default_rng(seed), 18, 8
+    g, t = np.repeat(np.arange(J), T), np.tile(np.arange(T) * 1.0, J)
+    shocks = rng.normal(size=(J, T)) * np.append(1.0, np.full(T - 1, np.sqrt(1 - 0.97**2)))
+    e = np.stack([shocks[:, : k + 1] @ 0.97 ** np.arange(k, -1.0, -1.0) for k in range(T)], axis=1)
+    y = t + 10 * rng.normal(size=J)[g] + rng.normal(size=J)[g] * t + e.ravel()
+    fit = henderson.lmer("y ~ t + (t | g)", {"y": y, "t": t, "g": g}, residual="ar1(t | g)")
+    known = Data(fit.engine.design, fit.engine.observed_for("algebra"))
+    a, b = sds
+    lower = covariance(known, np.array([a * a, correlation * a * b, b * b]), np.array([sigma**2, rho]))
+    assert fit.converged
+    assert fit.deviance <= deviance(known, lower, True) <= fit.deviance + 1e-3

@@ -158,7 +158,8 @@ def search_blocks(
     for first in elsewhere(model, rows, best.point, evaluate) if near is None else ():
         other = minimize(evaluate, first, beat=best.point.deviance)
         tried += 1
-        best = other if _is_better(other, best) else best
+        taken = _is_preferred(model, other, best, few) if few else _is_better(other, best)
+        best = other if taken else best
     higher = near is None and best.converged
     while higher:  # from each end that is better, once more
         before = best

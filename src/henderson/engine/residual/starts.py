@@ -35,6 +35,8 @@ LEAST, SWEEPS = 0.01, 2
 #: shares of the variance that effects of single rows have beside residuals that correlate, in further starts, and
 #: correlations of neighbours in these and where rows are few
 NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
+#: the same of effects of many rows; rows to a variance parameter below which these are tried of any fit
+WHOLE, SEVERAL = (0.02, 0.6, 0.95), 50
 #: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
 LIFTED, AGAIN = 0.3, 4
 #: ranges at which the likelihood of rows in space is looked at before the first descent
@@ -120,20 +122,24 @@ def _start_of(model: BlockModel, sizes: list[float], psi: FloatArray) -> FloatAr
     return model.coordinates.free(np.concatenate([*of_g, model.residual.working(psi)]))
 
 
-def _shared(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], End]) -> list[End]:
-    """Where random effects, about one to a row, are noise beside residuals that correlate: of each of several shares
-    of it the correlation with the lowest deviance.
+def _shared(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
+    """Beside residuals that correlate: of several shares of the variance that random effects may have the correlation
+    with the lowest deviance.
 
-    Either can stand for the other: without noise where less correlation explains every row, and with all but
-    uncorrelated residuals, there may be minima of their own.
+    Either can stand for the other. Effects of about one row are noise: without it where less correlation explains every
+    row, and with all but uncorrelated residuals, there may be minima of their own. Effects of many rows are what a
+    correlation that hardly falls with the lag is: there may be one without them, and one with them and a lower
+    correlation.
     """
-    noisy = [2 * term.n_levels * term.n_columns > model.n for term in model.design.terms]
-    if not any(noisy) or model.residual.structure.memory == 0:
+    if model.residual.structure.memory == 0:
         return []
+    noisy = np.array([2 * term.n_levels * term.n_columns > model.n for term in model.design.terms], bool)
+    none = any(not layout.covariance(point.psi[g]).any() for layout, g in zip(model.layouts, model.g_of))
+    kinds = [(NOISE, noisy), (WHOLE, ~noisy)] if none or model.n < SEVERAL * model.k else [(NOISE, noisy)]
     degree, family, found = model.residual.degree, _correlated(model, rows), []
-    for noise in NOISE:
-        sizes = [noise / sum(noisy) if own else SHARES[1] / len(noisy) for own in noisy]
-        tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - noise) * psi, psi))) for psi in family]
+    for share, own in ((share, own) for shares, own in kinds if own.any() for share in shares):
+        sizes = np.where(own, share / own.sum(), SHARES[1] / len(own)).tolist()
+        tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - share) * psi, psi))) for psi in family]
         found.append(min(tried, key=lambda one: one.deviance))
     return found
 
@@ -208,7 +214,7 @@ def at_best_scale(model: BlockModel, point: End) -> tuple[float, FloatArray]:
 def elsewhere(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[FloatArray], End]) -> list[End]:
     """The lowest points of those from which a model with several minima is searched again: common factors in the
     bars, or noise and correlated residuals beside each other."""
-    found = _shared(model, rows, evaluate)
+    found = _shared(model, rows, point, evaluate)
     own, to, _ = model.coordinates.places
     for k, (layout, place, g) in enumerate(zip(model.layouts, own, to)):
         if is_fixed(model.design.constraints, k):
