@@ -61,8 +61,11 @@ def of_ranges(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], En
     the likelihood nowhere, from one a little shorter; and there may be several maxima.
     """
     assert rows.residual is not None
+    structure = model.residual.structure
+    if not isinstance(structure, ByDistance) or structure.places != "coordinates":
+        return []
     psi = model.residual.starts(_least_squares(model, rows), rows.residual, rows.weights)[0]
-    line = _along_ranges(model.residual, psi, rows.residual)
+    line = _along_ranges(model.residual, structure, psi, rows.residual)
     share = SHARES[0] if model.layouts else 0.0
     scaled = [at_best_scale(model, evaluate(_sharing(model, share, one))) for one in line]
     height = np.array([np.inf, *(deviance for deviance, _ in scaled), np.inf])
@@ -70,16 +73,13 @@ def of_ranges(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], En
     return [scaled[k][1] for k in low[np.argsort(height[1:-1][low])]]
 
 
-def _along_ranges(residual: Residual, psi: FloatArray, rows: ResidualRows) -> list[FloatArray]:
-    """ψ with ranges from below the smallest distance to beyond the largest in the place of its own, where the structure
-    is one in space."""
-    structure, found = residual.structure, []
-    if isinstance(structure, ByDistance) and structure.places == "coordinates":
-        d = by_distance(np.zeros(len(rows.codes)), rows.codes, rows.where)[0]
-        for r in np.geomspace(0.5 * d.min(), 2 * d.max(), ALONG) if len(d) else ():
-            found.append(psi.copy())
-            for own in residual.slices[0]:
-                found[-1][own] = np.concatenate([psi[own][:1], structure.of_range(r)])
+def _along_ranges(residual: Residual, structure: ByDistance, psi: FloatArray, rows: ResidualRows) -> list[FloatArray]:
+    """ψ with ranges from below the smallest distance to beyond the largest in the place of its own."""
+    d, found = by_distance(np.zeros(len(rows.codes)), rows.codes, rows.where)[0], []
+    for r in np.geomspace(0.5 * d.min(), 2 * d.max(), ALONG) if len(d) else ():
+        found.append(psi.copy())
+        for own in residual.slices[0]:
+            found[-1][own] = np.concatenate([psi[own][:1], structure.of_range(r)])
     return found
 
 
@@ -136,8 +136,9 @@ def _shared(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[Float
     noisy = np.array([2 * term.n_levels * term.n_columns > model.n for term in model.design.terms], bool)
     none = any(not layout.covariance(point.psi[g]).any() for layout, g in zip(model.layouts, model.g_of))
     kinds = [(NOISE, noisy), (WHOLE, ~noisy)] if none or model.n < SEVERAL * model.k else [(NOISE, noisy)]
-    degree, family, found = model.residual.degree, _correlated(model, rows), []
-    for share, own in ((share, own) for shares, own in kinds if own.any() for share in shares):
+    shared = [(share, own) for shares, own in kinds if own.any() for share in shares]
+    degree, family, found = model.residual.degree, _correlated(model, rows) if shared else [], []
+    for share, own in shared:
         sizes = np.where(own, share / own.sum(), SHARES[1] / len(own)).tolist()
         tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - share) * psi, psi))) for psi in family]
         found.append(min(tried, key=lambda one: one.deviance))
