@@ -81,8 +81,8 @@ class RelatedErrors(StructuredErrors):
         weighted = np.tensordot(omega, r, 1)
         Sw = point.solve(weighted.transpose(1, 0, 2).reshape(self.fit.n, k * m)).reshape(self.fit.n, k, m)
         out.rr[here] = np.einsum("anm,nam->m", r, Sw, optimize=True)
-        for a in range(k):
-            out.rx[here] += list(point.moved(Sw[:, a]))[a].T @ X
+        XV = np.stack(list(point.moved(X)))  # X'SV_b
+        out.rx[here] += np.einsum("nam,anp->mp", Sw, XV, optimize=True)
 
 
 def loads(related: RelatedModel, asked: Asked) -> FloatArray:
