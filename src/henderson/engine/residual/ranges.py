@@ -23,7 +23,7 @@ from henderson.covariance.residual.distance import ByDistance
 from henderson.covariance.residual.starts import by_distance
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
-from henderson.engine.residual.starts import at_best_scale
+from henderson.engine.residual.starts import at_best_scale, lows
 
 FloatArray = np.ndarray
 
@@ -90,9 +90,3 @@ def ranges_of(rows: ResidualRows, some: FloatArray) -> FloatArray:
     distance = np.concatenate([nearest[(nearest > 0) & (nearest < far)], some])
     steps = np.unique(np.round(np.log(distance) / STEP))
     return np.exp(STEP * np.unique(steps[:, None] + np.arange(STEPS[0], STEPS[1] + 1)))
-
-
-def lows(values: FloatArray) -> np.ndarray:
-    """Places of values that none of their neighbours is below, the first of those that are equal."""
-    before, after = np.append(np.inf, values[:-1]), np.append(values[1:], np.inf)
-    return np.flatnonzero((values < before) & (values <= after))

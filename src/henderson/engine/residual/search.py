@@ -9,7 +9,7 @@ likelihood whose Hessian is a model the exact one is asked where the model does 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -126,6 +126,16 @@ def search_blocks(
             model, minimize(evaluate, first, beat=beat, give_up=Patience(model, few), dear=summed is not None)
         )
 
+    def improved(best: Optimum[End], starts: Iterable[FloatArray]) -> tuple[Optimum[End], int]:
+        """The best of an end and those of descents from elsewhere, and how many these were."""
+        tried = 0
+        for phi in starts:
+            other = descend(phi, best.point.deviance)
+            tried += 1
+            if other is not None and _is_preferred(model, other, best, few):
+                best = other
+        return best, tried
+
     starts = starts_of(model, rows)
     if summed is not None and near is None:
         starts = chain([by_moments(model, rows)], of_summed(summed, starts))
@@ -145,16 +155,10 @@ def search_blocks(
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
-    for phi in of_either_sign(model, rows) if few and is_certified(model, best) else ():
-        other_sign = descend(phi, best.point.deviance)
-        tried += 1
-        if other_sign is not None and _is_preferred(model, other_sign, best, few):
-            best = other_sign
-    for phi in other_ranges(model, rows, best.point, evaluate) if near is None else ():
-        at_range = descend(phi, best.point.deviance)
-        tried += 1
-        if at_range is not None and _is_preferred(model, at_range, best, few):
-            best = at_range
+    best, more = improved(best, of_either_sign(model, rows) if few and is_certified(model, best) else ())
+    tried += more
+    best, more = improved(best, other_ranges(model, rows, best.point, evaluate) if near is None else ())
+    tried += more
     for first in elsewhere(model, rows, best.point, evaluate) if near is None else ():
         other = minimize(evaluate, first, beat=best.point.deviance)
         tried += 1

@@ -68,9 +68,14 @@ def of_ranges(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], En
     line = _along_ranges(model.residual, structure, psi, rows.residual)
     share = SHARES[0] if model.layouts else 0.0
     scaled = [at_best_scale(model, evaluate(_sharing(model, share, one))) for one in line]
-    height = np.array([np.inf, *(deviance for deviance, _ in scaled), np.inf])
-    low = np.flatnonzero((height[1:-1] < height[:-2]) & (height[1:-1] <= height[2:]))
-    return [scaled[k][1] for k in low[np.argsort(height[1:-1][low])]]
+    low = [scaled[k] for k in lows(np.array([deviance for deviance, _ in scaled]))]
+    return [phi for _, phi in sorted(low, key=lambda one: one[0])]
+
+
+def lows(values: FloatArray) -> np.ndarray:
+    """Places of values that none of their neighbours is below, the first of those that are equal."""
+    before, after = np.append(np.inf, values[:-1]), np.append(values[1:], np.inf)
+    return np.flatnonzero((values < before) & (values <= after))
 
 
 def _along_ranges(residual: Residual, structure: ByDistance, psi: FloatArray, rows: ResidualRows) -> list[FloatArray]:
