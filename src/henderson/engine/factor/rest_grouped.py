@@ -90,6 +90,12 @@ class GroupedComponent(DenseComponent):
         return out
 
     @cached_property
+    def _turned(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(L_gL_g')⁻¹ and Y_g of each group."""
+        halves = [(lapack.dtrtri(L, lower=1)[0], B) for L, B in self.group_factors]
+        return [(K.T @ K, B @ K) for K, B in halves]
+
+    @cached_property
     def _on_pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """C⁻¹ of the core, its lower triangle; at the fronts; and its diagonal."""
         groups = self.groups
@@ -97,12 +103,10 @@ class GroupedComponent(DenseComponent):
         diagonal = np.empty(len(self.t))
         diagonal[groups.core] = Z.diagonal()
         core = Z.ravel(order="K")
-        parts = zip(groups.own, groups.squares, self.group_factors, groups.fronts(fronts))
-        for own, square, (L, B), (inner, below) in parts:
-            K = lapack.dtrtri(L, lower=1)[0]
-            Y = B @ K
-            below[...] = -blas.dsymm(1.0, core[square].reshape(len(B), -1).T, Y, lower=1)
-            inner[...] = K.T @ K - Y.T @ below
+        parts = zip(groups.own, groups.squares, self._turned, groups.fronts(fronts))
+        for own, square, (inverse, Y), (inner, below) in parts:
+            below[...] = -blas.dsymm(1.0, core[square].reshape(len(Y), -1).T, Y, lower=1)
+            inner[...] = inverse - Y.T @ below
             diagonal[own] = inner.diagonal()
         return Z, fronts, diagonal
 
@@ -139,10 +143,9 @@ class GroupedComponent(DenseComponent):
         groups = self.groups
         a = sum(map(len, groups.own))
         E, among, start = np.zeros((len(groups.core), a), order="F"), np.zeros((a, a)), 0
-        for rows, (L, B) in zip(groups.rows, self.group_factors):
-            K = lapack.dtrtri(L, lower=1)[0]
-            part = slice(start, start + len(L))
-            E[rows, part], among[part, part] = B @ K, K.T @ K
+        for rows, (inverse, Y) in zip(groups.rows, self._turned):
+            part = slice(start, start + len(inverse))
+            E[rows, part], among[part, part] = Y, inverse
             start = part.stop
         return E, among
 
