@@ -17,13 +17,13 @@ from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.choice import check_rest, warn_if_sparse
 from henderson.engine.fitted import Fit as Fit
-from henderson.engine.fitted import Search as Search
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.fitting import fit_structured, refit_structured
 from henderson.engine.saturated import check_bounded, check_residual
 from henderson.engine.search.by_probes import search_by_probes
 from henderson.engine.search.descent import Certified
 from henderson.engine.search.search import search
+from henderson.engine.searched import Search
 from henderson.engine.sums.extremes import refuse_coefficients
 from henderson.numerics.lapack import eigen
 from henderson.numerics.matrices import block_diagonal

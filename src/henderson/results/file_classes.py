@@ -28,7 +28,7 @@ CLASSES = {
     "Members": "henderson.compat.statsmodels.groups",
     "Outcome": "henderson.compat.statsmodels.outcome",
     "Fit": "henderson.engine.fitted",
-    "Search": "henderson.engine.fitted",
+    "Search": "henderson.engine.searched",
     "StructuredFit": "henderson.engine.residual.fit",
     "BlockModel": "henderson.engine.residual.model",
     "MonteCarlo": "henderson.engine.search.monte_carlo",

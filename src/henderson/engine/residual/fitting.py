@@ -18,7 +18,6 @@ from henderson.contract.rows import Rows
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
-from henderson.engine.fitted import Search
 from henderson.engine.residual.bounded import Boundedness
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.fit import StructuredFit, ends_of, singular_visits
@@ -29,6 +28,7 @@ from henderson.engine.residual.rounds import by_rounds
 from henderson.engine.residual.rows import conditional_modes
 from henderson.engine.residual.search import Found, search_blocks, way
 from henderson.engine.search.optimize import Optimum
+from henderson.engine.searched import Search
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
