@@ -127,27 +127,27 @@ class GroupedComponent(DenseComponent):
     def _new_inverse(self) -> np.ndarray:
         """C⁻¹, Fortran order: with E = (Y_1 …) at the places of the core, −ZE between core and groups, and E'ZE more
         among these than each group's own (L_gL_g')⁻¹."""
-        groups, Z = self.groups, self._on_pattern[0]
-        E, among = self._spread
-        moved = blas.dsymm(1.0, Z, E, lower=1)
+        groups, Z = self.groups, mirrored(self._on_pattern[0])
         c, order = len(Z), np.argsort(np.concatenate([groups.core, *groups.own]))
+        moved = self._met_by_groups(Z)
         out = np.empty(self.S.shape, order="F")
-        out[:c, :c], out[c:, c:] = mirrored(Z), among + E.T @ moved
-        out[:c, c:] = -moved
-        out[c:, :c] = -moved.T
+        out[:c, :c], out[c:, c:] = Z, self._among(moved)
+        out[c:, :c] = -moved
+        out[:c, c:] = -moved.T
         return np.asfortranarray(out[:, order].take(order, axis=0))
 
-    @property
-    def _spread(self) -> tuple[np.ndarray, np.ndarray]:
-        """E (c, a) over all a effects of groups, and their own (L_gL_g')⁻¹ as one matrix (a, a), both new arrays."""
-        groups = self.groups
-        a = sum(map(len, groups.own))
-        E, among, start = np.zeros((len(groups.core), a), order="F"), np.zeros((a, a)), 0
-        for rows, (inverse, Y) in zip(groups.rows, self._turned):
+    def _met_by_groups(self, A: np.ndarray) -> np.ndarray:
+        """E'A (a, k) over all a effects of groups, for A (c, k) in C order: Y_g'A_r of each."""
+        return np.concatenate([Y.T @ A.take(rows, axis=0) for rows, (_, Y) in zip(self.groups.rows, self._turned)])
+
+    def _among(self, moved: np.ndarray) -> np.ndarray:
+        """C⁻¹ among the effects of groups, (a, a), from E'Z."""
+        out, start = self._met_by_groups(np.ascontiguousarray(moved.T)), 0
+        for inverse, _ in self._turned:
             part = slice(start, start + len(inverse))
-            E[rows, part], among[part, part] = Y, inverse
+            out[part, part] += inverse
             start = part.stop
-        return E, among
+        return out
 
     def weigh(self, B: np.ndarray) -> np.ndarray:
         """WB."""
@@ -162,28 +162,30 @@ class GroupedComponent(DenseComponent):
             V_g = A_rg − Y_gA_g between core and group,   A_cc − Σ_g (Y_gV_g' + V_gY_g' + Y_gA_gY_g') within the core
         """
         groups = self.groups
-        Z, (E, among), (core, fronts) = mirrored(self._on_pattern[0]), self._spread, self._scaled(M)
-        moved = Z @ E
+        Z, (core, fronts) = mirrored(self._on_pattern[0]), self._scaled(M)
+        moved = self._met_by_groups(Z)
+        among, along = self._among(moved), np.empty(len(moved))
         flat, whole = core.ravel(order="K"), Z.ravel(order="K")
-        square, along, start = 0.0, np.empty(len(among)), 0
-        for rows, at, (inner, below) in zip(groups.rows, groups.squares, groups.fronts(fronts)):
+        square, start = 0.0, 0
+        for rows, at, (own, Y), (inner, below) in zip(groups.rows, groups.squares, self._turned, groups.fronts(fronts)):
             part = slice(start, start + len(inner))
-            start, Y, own = part.stop, E[rows, part], among[part, part]
+            start = part.stop
             V = below - Y @ inner
             half = Y @ (V + 0.5 * Y @ inner).T
             flat[at] -= (half + half.T).ravel()
             turned, between = own @ inner, V.T @ whole[at].reshape(len(V), -1) @ V
             square += float(np.vdot(turned, turned.T) + 2.0 * np.vdot(own, between))
-            along[part] = np.einsum("ab,ba->a", turned, own) - 2.0 * np.einsum("ab,ba->a", own, V.T @ moved[rows, part])
+            along[part] = np.einsum("ab,ba->a", turned, own) - 2.0 * np.einsum(
+                "ab,ba->a", own, V.T @ moved[part, rows].T
+            )
         X = Z @ mirrored(core)
-        among += E.T @ moved
         square += sum(float(np.vdot(X[i : i + STRIPE], X[:, i : i + STRIPE].T)) for i in range(0, len(X), STRIPE))
-        along += ((X.T @ E) * moved).sum(axis=0)
+        along += (self._met_by_groups(X) * moved).sum(axis=1)
         label = np.zeros((len(self.t), len(self.shape.parts)))
         for k, (_, _, _, part) in enumerate(self.shape.slices()):
             label[part, k] = 1.0
         of_core, of_groups = label[groups.core], label[np.concatenate(groups.own)]
-        mixed = of_core.T @ (moved**2 @ of_groups)
+        mixed = of_groups.T @ (moved**2 @ of_core)
         squares = of_core.T @ (Z**2 @ of_core) + of_groups.T @ (among**2 @ of_groups) + mixed + mixed.T
         return square, of_core.T @ np.einsum("rc,rc->r", X, Z) + of_groups.T @ along, squares
 
