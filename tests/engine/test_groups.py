@@ -78,6 +78,21 @@ def test_the_factor_is_that_of_one_matrix(fitted):
     np.testing.assert_allclose(part.weight_stack(), other.weight_stack(), rtol=ROUNDING, atol=ROUNDING)
 
 
+def test_products_with_what_the_rows_say_are_those_of_one_matrix(fitted):
+    """Z'V⁻¹Z times effects: S by the front's columns, and as a matrix."""
+    factor = fitted[1]
+    rng = np.random.default_rng(3)
+    parts = [rng.normal(size=(1, 2, one.n_levels)) for one in factor.system.blocks.blocks]
+    front, rest = factor.system.blocks.join(parts, [np.arange(2)] * len(parts), 2)
+    found, kept = (factor.marginal(parts), factor.bilinear(front, rest)), factor.rest.parts
+    factor.rest.parts = [dense_twin(factor)]
+    other = factor.marginal(parts), factor.bilinear(front, rest)
+    factor.rest.parts = kept
+    for one, two in zip(found[0], other[0], strict=True):
+        np.testing.assert_allclose(one, two, rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(found[1], other[1], rtol=ROUNDING)
+
+
 def test_sums_of_squares_are_those_of_one_matrix(fitted):
     """tr V⁻¹V_iV⁻¹V_j, and of the tables that come from it."""
     fit, factor, _ = fitted

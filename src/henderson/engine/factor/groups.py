@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -44,12 +45,12 @@ class Groups:
         The other effects.
     row, column : int arrays
         Effects of each entry of the pattern, the row not before the column.
-    front_row, front_column : int arrays
-        Effects of each number of the fronts.
+    front_size : int
+        Numbers of all fronts.
     in_core, core_flat : int arrays
         Entries of the pattern within the core, and where they stand in its lower triangle (c, c), Fortran order.
     in_fronts, fronts_flat : int arrays
-        The others, and where they stand in the fronts.
+        The others, and where they stand in the fronts: of two effects of one group below the diagonal.
     """
 
     own: list[np.ndarray]
@@ -58,8 +59,7 @@ class Groups:
     core: np.ndarray
     row: np.ndarray
     column: np.ndarray
-    front_row: np.ndarray
-    front_column: np.ndarray
+    front_size: int
     in_core: np.ndarray
     core_flat: np.ndarray
     in_fronts: np.ndarray
@@ -115,13 +115,17 @@ class Groups:
             core,
             row,
             column,
-            np.concatenate([np.tile(front, len(mine)) for front, mine in zip(fronts, own)]),
-            np.concatenate([np.repeat(mine, len(front)) for front, mine in zip(fronts, own)]),
+            int(depth @ width),
             of_core,
             local[row[of_core]] + len(core) * local[column[of_core]],
             of_fronts,
             (np.cumsum(depth * width) - depth * width)[group] + along * depth[group] + down,
         )
+
+    @cached_property
+    def on_diagonal(self) -> np.ndarray:
+        """Which entries of the pattern are."""
+        return self.row == self.column
 
     def fronts(self, flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Views of each front in an array of all: its own effects (b, b), and what they meet (r, b)."""

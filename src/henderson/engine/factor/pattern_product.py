@@ -94,20 +94,17 @@ def placements(places: list[ComponentColumns], pattern: Pattern, R: int) -> list
     return out
 
 
-def fill(places: list[ComponentColumns], where: list[Placement], values: np.ndarray) -> list[np.ndarray]:
-    """S of every component from values on the pattern."""
-    out = []
-    for part, place in zip(places, where):
-        if not part.is_batch:
-            S = np.zeros((len(part.columns),) * 2, order="F")
-            S.ravel(order="K")[place.flat] = values[place.entries]
-        else:
-            m, n_members = part.columns.shape
-            S = np.zeros((m, m, n_members))
-            flat = S.reshape(-1)
-            flat[place.flat] = flat[place.mirror] = values[place.entries]
-        out.append(S)
-    return out
+def fill(place: ComponentColumns, at: Placement, values: np.ndarray) -> np.ndarray:
+    """A matrix of every component of a place from values on the pattern."""
+    if not place.is_batch:
+        S = np.zeros((len(place.columns),) * 2, order="F")
+        S.ravel(order="K")[at.flat] = values[at.entries]
+        return S
+    m, n_members = place.columns.shape
+    S = np.zeros((m, m, n_members))
+    flat = S.reshape(-1)
+    flat[at.flat] = flat[at.mirror] = values[at.entries]
+    return S
 
 
 def _groups(place: ComponentColumns, at: Placement) -> Groups | None:
@@ -139,14 +136,20 @@ class PatternProduct:
         self.twice = 1.0 + off  # an entry below the diagonal stands for two
 
     def schur(self, T: np.ndarray) -> list[np.ndarray]:
-        """S of every place, for T (q, q, J)."""
-        return fill(self.places, self.entries, self.pattern.rr - self._summed(T))
+        """S of every place, for T (q, q, J); where effects meet in groups, at the entries of the pattern."""
+        values = self.pattern.rr - self.summed(T)
+        return [
+            values[at.entries] if groups else fill(place, at, values)
+            for place, at, groups in zip(self.places, self.entries, self.groups)
+        ]
 
     def gram(self, K: np.ndarray) -> list[np.ndarray]:
         """Σ_j a_j'K_j'K_j a_j of every place, as `schur` has it: what levels of the front hold of the rest."""
-        return fill(self.places, self.entries, self._summed(K))
+        values = self.summed(K)
+        return [fill(place, at, values) for place, at in zip(self.places, self.entries)]
 
-    def _summed(self, K: np.ndarray) -> np.ndarray:
+    def summed(self, K: np.ndarray) -> np.ndarray:
+        """The same at the entries of the pattern."""
         values = np.zeros(len(self.pattern))
         for (k, l), product in self.products.items():
             values += product @ np.einsum("aj,aj->j", K[:, k], K[:, l])

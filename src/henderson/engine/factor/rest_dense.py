@@ -47,7 +47,11 @@ class DenseComponent:
     """One component at one θ; S in Fortran order, its lower triangle valid."""
 
     def __init__(self, place: ComponentColumns, S: np.ndarray, lam: Sequence[np.ndarray]) -> None:
-        self.shape, self.S, self.lam = place.shape, S, lam
+        self.S = S
+        self._begin(place, lam)
+
+    def _begin(self, place: ComponentColumns, lam: Sequence[np.ndarray]) -> None:
+        self.shape, self.lam = place.shape, lam
         self._inverse: np.ndarray | None = None
         self.t: np.ndarray | None = None  # λ of every effect, where all are scalar
         if all(q == 1 for _, q, _ in self.shape.parts):

@@ -32,24 +32,29 @@ class GroupedComponent(DenseComponent):
     Parameters
     ----------
     place : ComponentColumns
-    S : (size, size) array
-        In Fortran order, lower triangle valid.
+    values : (nnz,) array
+        S at the entries of the pattern.
     lam : sequence of (1, 1) arrays
     groups : Groups
     """
 
     t: np.ndarray
 
-    def __init__(self, place: ComponentColumns, S: np.ndarray, lam: Sequence[np.ndarray], groups: Groups) -> None:
-        self.groups = groups
-        super().__init__(place, S, lam)
+    def __init__(self, place: ComponentColumns, values: np.ndarray, lam: Sequence[np.ndarray], groups: Groups) -> None:
+        self.groups, self.values = groups, values
+        self._begin(place, lam)
+
+    @cached_property
+    def S(self) -> np.ndarray:  # type: ignore[override]
+        """S in Fortran order, lower triangle valid."""
+        out = np.zeros((len(self.t),) * 2, order="F")
+        out[self.groups.row, self.groups.column] = self.values
+        return out
 
     def _factor(self) -> None:
         groups = self.groups
-        C, fronts = self._scaled(self.S)
+        C, fronts = self._placed(self._scaled(self.values) + groups.on_diagonal)
         core = C.ravel(order="K")
-        core[:: len(C) + 1] += 1.0
-        fronts[groups.front_row == groups.front_column] += 1.0
         self.group_factors: list[tuple[np.ndarray, np.ndarray]] = []
         self.log_det = 0.0
         for (inner, below), square in zip(groups.fronts(fronts), groups.squares):
@@ -61,15 +66,17 @@ class GroupedComponent(DenseComponent):
         self.core_factor = _cholesky(C)
         self.log_det += 2.0 * float(np.log(self.core_factor.diagonal()).sum())
 
-    def _scaled(self, A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """ΛAΛ of a matrix with the entries of S, lower triangle valid: the core's (c, c), likewise, and the fronts."""
-        groups, t, n = self.groups, self.t, len(self.groups.core)
-        values = A.ravel(order="K")
-        row, column = groups.row[groups.in_core], groups.column[groups.in_core]
-        core = np.zeros((n, n), order="F")
-        core.ravel(order="K")[groups.core_flat] = values[row + len(t) * column] * (t[row] * t[column])
-        low, high = (of(groups.front_row, groups.front_column) for of in (np.maximum, np.minimum))
-        return core, values[low + len(t) * high] * (t[low] * t[high])
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        """ΛAΛ of a matrix with the entries of S, at these."""
+        return values * self.t[self.groups.row] * self.t[self.groups.column]
+
+    def _placed(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A matrix with the entries of S: the core's (c, c), lower triangle valid, and the fronts."""
+        groups, n = self.groups, len(self.groups.core)
+        core, fronts = np.zeros((n, n), order="F"), np.zeros(groups.front_size)
+        core.ravel(order="K")[groups.core_flat] = values[groups.in_core]
+        fronts[groups.fronts_flat] = values[groups.in_fronts]
+        return core, fronts
 
     def half(self, B: np.ndarray) -> np.ndarray:
         """L⁻¹Λ'B for the component's rows of B (size, k)."""
@@ -99,7 +106,7 @@ class GroupedComponent(DenseComponent):
     def _on_pattern(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """C⁻¹ of the core, its lower triangle; at the fronts; and its diagonal."""
         groups = self.groups
-        Z, fronts = inverse_of_factored(self.core_factor), np.empty(len(groups.front_row))
+        Z, fronts = inverse_of_factored(self.core_factor), np.empty(groups.front_size)
         diagonal = np.empty(len(self.t))
         diagonal[groups.core] = Z.diagonal()
         core = Z.ravel(order="K")
@@ -116,8 +123,7 @@ class GroupedComponent(DenseComponent):
         out = np.empty(len(place.flat))
         out[groups.in_core] = Z.ravel(order="K")[groups.core_flat]
         out[groups.in_fronts] = fronts[groups.fronts_flat]
-        out *= self.t[groups.row] * self.t[groups.column]
-        return out
+        return self._scaled(out)
 
     @property
     def inverse_diagonal(self) -> np.ndarray:
@@ -130,7 +136,7 @@ class GroupedComponent(DenseComponent):
         groups, Z = self.groups, mirrored(self._on_pattern[0])
         c, order = len(Z), np.argsort(np.concatenate([groups.core, *groups.own]))
         moved = self._met_by_groups(Z)
-        out = np.empty(self.S.shape, order="F")
+        out = np.empty((len(order),) * 2, order="F")
         out[:c, :c], out[c:, c:] = Z, self._among(moved)
         out[c:, :c] = -moved
         out[:c, c:] = -moved.T
@@ -153,16 +159,16 @@ class GroupedComponent(DenseComponent):
         """WB."""
         return self.back(self.half(B))
 
-    def second_traces(self, M: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    def second_traces(self, values: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """tr C⁻¹AC⁻¹A, tr C⁻¹AC⁻¹P_k (b,) and tr C⁻¹P_kC⁻¹P_l (b, b) for A = ΛMΛ and the effects P_k of each block.
 
-        M has the entries of S, lower triangle valid. With T = [I 0; −E I], groups first, C⁻¹ = T' diag(D⁻¹, Z) T for
+        `values` are M's at the entries of S. With T = [I 0; −E I], groups first, C⁻¹ = T' diag(D⁻¹, Z) T for
         D = diag(C_g), and A becomes TAT':
 
             V_g = A_rg − Y_gA_g between core and group,   A_cc − Σ_g (Y_gV_g' + V_gY_g' + Y_gA_gY_g') within the core
         """
         groups = self.groups
-        Z, (core, fronts) = mirrored(self._on_pattern[0]), self._scaled(M)
+        Z, (core, fronts) = mirrored(self._on_pattern[0]), self._placed(self._scaled(values))
         moved = self._met_by_groups(Z)
         among, along = self._among(moved), np.empty(len(moved))
         flat, whole = core.ravel(order="K"), Z.ravel(order="K")
@@ -170,6 +176,7 @@ class GroupedComponent(DenseComponent):
         for rows, at, (own, Y), (inner, below) in zip(groups.rows, groups.squares, self._turned, groups.fronts(fronts)):
             part = slice(start, start + len(inner))
             start = part.stop
+            inner = inner + np.tril(inner, -1).T
             V = below - Y @ inner
             half = Y @ (V + 0.5 * Y @ inner).T
             flat[at] -= (half + half.T).ravel()

@@ -28,6 +28,7 @@ from scipy import sparse
 from scipy.linalg import blas
 
 from henderson.engine.factor.connected import locate
+from henderson.engine.factor.pattern_product import PatternProduct
 from henderson.engine.factor.places import ComponentColumns
 from henderson.engine.factor.rest import grouped
 from henderson.engine.factor.rest_dense import mirrored
@@ -88,7 +89,9 @@ def squares(factor: Factor) -> Sums:
 def _by_groups(factor: Factor, part: GroupedComponent, f: int, out: Sums) -> None:
     """All sums where the rest's scalar effects meet in groups: they are traces of C⁻¹M and C⁻¹ (see there)."""
     mixed = _over_levels(factor.B, factor.borrowed)
-    square, along, squares = part.second_traces(_gram(factor)[0])
+    product = factor.system.product
+    assert isinstance(product, PatternProduct)
+    square, along, squares = part.second_traces(product.summed(factor.D))
     out[f, f] += square - mixed - mixed.transpose(1, 0, 3, 2)
     rest = factor.system.blocks.rest
     g = np.array([factor.lam[k][0, 0] ** 2 for k in rest])

@@ -34,7 +34,7 @@ from henderson.engine.factor.by_slices import LARGE
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.front import Front, eliminate, other_columns, per_effect, shrink
 from henderson.engine.factor.product import choose
-from henderson.engine.factor.rest import ExactRest, Rest
+from henderson.engine.factor.rest import ExactRest, Rest, grouped
 from henderson.engine.factor.split_product import SplitProduct
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts
@@ -226,16 +226,24 @@ class Factor:
         if all(rest.divisible()):
             rows = rest.unscale(rest.back(self.H, spherical=True))
         else:
-            rows = self.S_c - rest.multiply(moved)
+            rows = self.S_c - self._schur_times(moved)
         inner = zx - self.system.product.to_front(moved)
         return small.multiply(self.D, inner), rows
+
+    def _schur_times(self, B: np.ndarray) -> np.ndarray:
+        """SB, (R, k): by the front's columns, which are sparse, where S is kept by its entries."""
+        if grouped(self.rest) is None:
+            return self.rest.multiply(B)
+        T, product = self.front.T, self.system.product
+        inner = small.multiply(T, product.to_front(B))
+        return self.system.cross.rr @ B - product.to_rest(small.multiply(T.transpose(1, 0, 2), inner))
 
     def bilinear(self, front: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """h'(Z'V⁻¹Z)h for effects h: front (q, k, J), rest (R, k)."""
         out = small.quadratic(self.D, self.system.cross.zz, front)
         if not self.system.has_rest:
             return out
-        Sh = self.rest.multiply(rest)
+        Sh = self._schur_times(rest)
         moved = self.system.product.to_rest(small.multiply(self.D.transpose(1, 0, 2), front))
         cross = rest.T @ moved
         half = self.rest.half(moved + Sh)
@@ -258,13 +266,13 @@ class Factor:
         out = small.multiply(self.B, front) if blocks.front is not None else front
         if not system.has_rest:
             return blocks.split(out, rest)
-        total = self.rest.multiply(rest)
+        total = self._schur_times(rest)
         if blocks.front is not None:
             total = total + system.product.to_rest(small.multiply(self.D.transpose(1, 0, 2), front))
         weighed = self.rest.weigh(total)
         if blocks.front is not None:
             out = out - small.multiply(self.D, system.product.to_front(weighed - rest))
-        return blocks.split(out, total - self.rest.multiply(weighed))
+        return blocks.split(out, total - self._schur_times(weighed))
 
     @lazy
     def traces(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
