@@ -179,3 +179,18 @@ def test_one_row_an_effect_tells_a_process_from_noise(bar):
 def test_one_row_an_effect_does_not_tell_what_holds_the_residual(bar):
     with pytest.raises(DataError, match="cannot be told apart"):
         henderson.lmer("Reaction ~ Days + " + bar, henderson.datasets.load("sleepstudy"))
+
+
+#: −2 log L of glmmTMB(Reaction ~ Days + rr(0 + factor(Days) | Subject, d = k), sleepstudy, REML = …), 1.1.5, and sigma
+REDUCED = {(1, True): (1748.536037, 27.33396), (2, False): (1727.842661, 22.89515)}
+
+
+@pytest.mark.parametrize(("k", "REML"), REDUCED)
+def test_one_row_an_effect_tells_reduced_rank_from_noise(k, REML):
+    """As glmmTMB fits many species at each site once."""
+    fit = henderson.lmer(
+        f"Reaction ~ Days + rr(0 + factor(Days) | Subject, {k})", henderson.datasets.load("sleepstudy"), REML=REML
+    )
+    assert (fit.deviance, fit.sigma) == pytest.approx(REDUCED[k, REML], rel=1e-6)
+    assert not fit.inference.notes
+    assert np.isfinite(fit.inference.df(np.eye(2))).all()

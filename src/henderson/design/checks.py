@@ -101,8 +101,8 @@ def check_terms(
 
     With as many levels as rows a term cannot be told from the residual. With as many effects it can where levels have
     several rows, though hardly; lme4 refuses unless told otherwise, statsmodels does not. A structure of a variance and
-    a correlation that does not hold the residual's, AR(1) of three times or more, can be told from it. Effects on which
-    rows load several times are left to the fit.
+    a correlation that does not hold the residual's, AR(1) of three times or more, can be told from it, and so can one
+    of reduced rank: many species at each site once. Effects on which rows load several times are left to the fit.
     """
     hint = "; check_identified='warn' fits it all the same" if strict and check_identified == "raise" else ""
     check_several(terms)
@@ -128,14 +128,17 @@ def check_terms(
 def holds_independence(term: RandomTerm) -> bool:
     """Whether I is a direction in which a term's G may move, as the residual's covariance is: at a G of no symmetry.
 
-    Of more than FEW parameters that is taken for granted: near independence they can hardly be told from it.
+    Of more than FEW parameters that is taken for granted: near independence they can hardly be told from it. Of
+    reduced rank it never is: no change of ΛΛ' within its rank adds to what is across Λ, and I does.
     """
     layout, place = layout_of([term]), np.arange(term.n_columns)
+    size = np.sqrt(1.0 + 0.5 * np.sin(1.0 + place))
+    theta = layout.theta_of_cov(0.4 ** np.abs(place[:, None] - place) * size[:, None] * size)
+    if np.linalg.matrix_rank(layout.lam(theta)) < term.n_columns:
+        return False
     if layout.n_theta > FEW:
         return True
-    size = np.sqrt(1.0 + 0.5 * np.sin(1.0 + place))
-    cov = 0.4 ** np.abs(place[:, None] - place) * size[:, None] * size
-    along = layout.directions(layout.theta_of_cov(cov)).reshape(layout.n_theta, -1).T
+    along = layout.directions(theta).reshape(layout.n_theta, -1).T
     unit = np.eye(term.n_columns).ravel()
     left = unit - along @ np.linalg.lstsq(along, unit, rcond=None)[0]
     return bool(np.linalg.norm(left) < 1e-6 * np.linalg.norm(unit))
