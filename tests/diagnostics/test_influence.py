@@ -279,7 +279,7 @@ def test_slopes_at_time_stamps():
     )
     for by, exact in (("Subject", True), ("Subject", False), (None, True)):
         one, two = (fit.influence(by, exact=exact) for fit in (near, far))
-        np.testing.assert_allclose(two["cooks"], one["cooks"], rtol=5e-3, atol=1e-5)  # it is of the user's covariance
+        np.testing.assert_allclose(two["cooks"], one["cooks"], rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -299,16 +299,3 @@ def test_a_row_without_which_there_is_no_response_is_left_out_to_nothing():
     data = {"y": [0.0] * 20 + [1.0], "g": g, "w": [1e8, 1e8] + [1.0] * 19}
     found = lmer("y ~ 0 + (1 | g)", data, weights="w").influence()
     assert found.filter(like="rvc").iloc[-1].isna().all()
-
-
-def test_what_rounding_takes_is_not_stated():
-    """A covariate at 10⁹ of its spreads: the inverse of Var(β̂) has no digit, and Cook's distances were its noise."""
-    rng = np.random.default_rng(3)
-    g, x = np.repeat(np.arange(10), 6), rng.integers(-64, 64, 60) / 32.0
-    y = rng.normal(size=10)[g] + rng.normal(size=60)
-    near, far = (lmer("y ~ x + (1 | g)", {"y": y, "x": x + move, "g": g}) for move in (0.0, 2.0**30))
-    for by, exact in (("g", True), (None, True), ("g", False)):
-        one, two = (fit.influence(by, exact=exact) for fit in (near, far))
-        assert two[["cooks", "mdffits", "covratio", "covtrace"]].isna().all(axis=None)
-        assert "take its mean" in " ".join(two.attrs["notes"])
-        np.testing.assert_allclose(two["dfbetas[x]"], one["dfbetas[x]"], rtol=1e-5, atol=1e-6)

@@ -104,6 +104,13 @@ class TermRows:
         own = self.columns if diagonal is None else self.columns * np.sqrt(diagonal[self.codes, None])
         return np.asarray(np.linalg.qr(own, mode="r"))
 
+    def turned(self, root: FloatArray) -> TermRows:
+        """The rows of effects root⁻¹b_j of every level, Z root, (q, q): a slope on a covariate far from zero is there
+        what its root makes of it, to all digits of the covariate."""
+        if self.codes is None:
+            return TermRows(None, self.columns, sparse.csr_array(self.given_loadings * root[0, 0]))
+        return TermRows(self.codes, (self.columns.astype(np.longdouble) @ root).astype(float))
+
     def __getitem__(self, rows: slice | np.ndarray) -> TermRows:
         return TermRows(
             None if self.codes is None else self.codes[rows],

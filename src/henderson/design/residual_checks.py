@@ -32,6 +32,8 @@ FloatArray = np.ndarray
 
 #: smallest eigenvalue of the Gram matrix, its diagonal scaled to one, of parameters that are told apart
 SINGULAR = 1e-11
+#: length of what the earlier columns leave of a column, relative to it, that is rounding of it
+ROUNDING = 1e-13
 #: weight in a null vector, beside the largest, of a parameter that is named
 NAMED = 1e-4
 #: entries of derivatives that are worked on together, and rows of a series that are looked at first
@@ -208,7 +210,7 @@ class Inner:
         sd = 1.0 + 0.1 * np.arange(q)
         theta = structure.theta_of_cov(np.outer(sd, sd) * GENERIC ** lags(q))
         half = structure.jacobian(theta, q) @ structure.lam(theta, q).T
-        return cls(term, loads, half + half.transpose(0, 2, 1))
+        return cls(term, orthonormal(loads) if structure.any_order else loads, half + half.transpose(0, 2, 1))
 
     @property
     def label(self) -> str:
@@ -229,6 +231,18 @@ class Inner:
         codes, z = self.loads.codes[at], self.loads.columns[at]
         same = codes[..., :, None] == codes[..., None, :]
         return np.stack([np.einsum("...ia,ab,...jb->...ij", z, one, z) * same for one in self.changes])
+
+
+def orthonormal(loads: TermRows) -> TermRows:
+    """Rows of the same span, which every covariance of the effects has: of a covariate far from zero, intercept and
+    slope are all but proportional, and tell as much. Rows of columns that depend on each other stay."""
+    columns, q = loads.columns, loads.columns.shape[1]
+    if q < 2 or len(columns) < q:
+        return loads
+    basis, triangle = np.linalg.qr(columns)
+    if (np.abs(np.diag(triangle)) <= ROUNDING * np.linalg.norm(columns, axis=0)).any():
+        return loads
+    return TermRows(loads.codes, basis * np.sqrt(len(columns)))
 
 
 def generic(residual: Residual, series: ResidualRows) -> FloatArray:

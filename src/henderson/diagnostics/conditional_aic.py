@@ -186,9 +186,9 @@ def estimation_df(fit: Fit, residual: np.ndarray) -> float:
         return 0.0
     rows, scale = fit.rows, fitted.scale
     py = rows.unit_weights * residual
-    score = [among_relatives(term, own.gather(py, term.n_levels)) for own, term in zip(rows.terms, fit.design.terms)]
-    changes = [fitted.roots[d.term] @ d.change @ fitted.roots[d.term].T for d in along]
-    w = np.stack([rows.terms[d.term].times(score[d.term] @ dG) for d, dG in zip(along, changes)], axis=1)
+    turned = [own.turned(T) for own, T in zip(rows.terms, fitted.roots)]
+    score = [among_relatives(term, own.gather(py, term.n_levels)) for own, term in zip(turned, fit.design.terms)]
+    w = np.stack([turned[d.term].times(score[d.term] @ d.change) for d in along], axis=1)
     M, m = _products(fit, w)
     B, q, r2 = _hessian(fitted, along)
     excess = M - np.outer(q, m) / r2

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 
 from henderson.contract.rows import Rows
-from henderson.covariance.roots import semidefinite_root
 from henderson.diagnostics.one_step import is_apart
 from henderson.diagnostics.row_sets import row_sets
 from henderson.engine.criterion import Evaluation
@@ -32,7 +31,7 @@ from henderson.engine.many.deletions import Sets, fits_without
 from henderson.engine.many.draws import entropy_of
 from henderson.engine.many.refits import Refits
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.residual.model import to_user_units
+from henderson.engine.residual.model import working_variances
 from henderson.engine.residual.point import block_at_psi
 from henderson.engine.residual.row_forms import structured_forms
 from henderson.engine.row_forms import forms_at
@@ -239,15 +238,16 @@ def _apart(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]
     """Folds that share no random effect with the others: nothing is known of theirs. Errors and variances, (n,)."""
     rows, fold = fit.rows, np.empty(fit.n, int)
     fold[folds.rows] = np.repeat(np.arange(folds.m), folds.sizes)
-    X, beta, vcov = rows.X[:, fit.kept], fits.beta[:, fit.kept], fits.vcov[:, fit.kept][:, :, fit.kept]
-    error = rows.response - np.einsum("ia,ia->i", X, beta[fold])
+    X = np.empty((fit.n, fit.basis.p))
+    fit.basis.fixed(rows, X)
+    error = rows.response - np.einsum("ia,ia->i", rows.X[:, fit.kept], fits.beta[fold][:, fit.kept])
     variance = 1 / rows.unit_weights
-    for own, cov in zip(rows.terms, fits.cov):
+    for own, lam in zip(rows.terms, fits.lam):
         if own.codes is None:
-            variance = variance + cov[fold, 0, 0] * np.asarray(own.given_loadings.power(2).sum(axis=1)).ravel()
+            variance = variance + lam[fold, 0, 0] ** 2 * np.asarray(own.given_loadings.power(2).sum(axis=1)).ravel()
         else:
-            variance = variance + np.einsum("ia,iab,ib->i", own.columns, cov[fold], own.columns)
-    return error, fits.sigma[fold] ** 2 * variance + np.einsum("ia,iab,ib->i", X, vcov[fold], X)
+            variance = variance + np.square(np.einsum("ia,iab->ib", own.columns, lam[fold])).sum(axis=1)
+    return error, fits.sigma[fold] ** 2 * variance + np.einsum("ia,iab,ib->i", X, fits.turned[fold], X)
 
 
 def _correlated(fit: StructuredFit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]:
@@ -257,8 +257,8 @@ def _correlated(fit: StructuredFit, folds: Sets, fits: Refits) -> tuple[FloatArr
     for f in range(folds.m):
         if np.isnan(fits.beta[f, fit.kept]).any():
             continue
-        g = [layout.g(fits.sigma[f] ** 2 * cov[f]) for layout, cov in zip(model.layouts, fits.cov)]
-        point = block_at_psi(model, np.linalg.solve(to_user_units(model), np.concatenate([*g, fits.psi[f]])))
+        lam, cov = [one[f] for one in fits.lam], [one[f] for one in fits.cov]
+        point = block_at_psi(model, working_variances(model, fits.sigma[f], lam, cov, fits.psi[f]))
         forms, held = structured_forms(model, point, rows), folds[f]
         left = np.linalg.inv(forms.p_block(held))
         error[held] = left @ forms.e[held] / np.sqrt(rows.unit_weights[held])
@@ -279,8 +279,7 @@ def _connected(
         if f not in known:
             lam = []
             for block, T in zip(blocks, roots):
-                G = block_diagonal([fits.cov[t][f] for t in block.terms])
-                lam.append(np.linalg.solve(T, semidefinite_root(G)))
+                lam.append(np.linalg.solve(T, block_diagonal([fits.lam[t][f] for t in block.terms])))
             point = criterion_without(fit, folds[f]).at_lam(lam, fit.theta)
             known[f] = _predicted(point, fit.rows[folds[f]], float(fits.sigma[f]))
         error[folds[f]], variance[folds[f]] = known[f]

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.design.variance_parameters import VarianceParameter, variance_parameters
-from henderson.diagnostics.one_step import foremost, one_step
+from henderson.diagnostics.one_step import OneStep, foremost, one_step
 from henderson.diagnostics.row_sets import row_sets
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import fits_without, takes_long
@@ -34,8 +34,6 @@ from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 
-#: least eigenvalue of the correlations of β̂ below which their inverse has not two digits
-LOST = 1e-14
 #: how the squares of what tables show are called: var_Days|Subject for sd_Days|Subject
 _VARIANCE = {"sd": "var_", "cor": "cov_", "var": "var_", "sigma": "sigma2"}
 _PREFIX = {"sd": "sd_", "cor": "cor_", "var": "var_", "sigma": "sigma"}
@@ -80,13 +78,13 @@ def influence(fit: Fit, by: Any = None, *, exact: bool | None = None, progress: 
     columns["leverage_fixed"] = _mean(forms.fixed_leverage, sets)
     if exact:
         with progress_bar("Leaving out, fits", sets.m, progress) as tell:
-            found = fits_without(fit, sets, tell)
-        beta, vcov = found.beta, found.vcov
-        variances = _relative_changes(fit, found)
+            again = fits_without(fit, sets, tell)
+        columns |= _of_fixed_effects(fit, again) | _relative_changes(fit, again)
+        beta = again.beta
     else:
         held = one_step(fit, sets, forms)
-        beta, vcov, variances = held.beta, held.vcov, {}
-    columns |= _of_fixed_effects(fit, beta, vcov) | variances
+        columns |= _of_fixed_effects(fit, held)
+        beta = held.beta
     name = chosen.name or "row"
     kind = "exact, variances estimated again" if exact else "variances held at their estimates"
     notes = _notes(beta, fit, chosen.labels)
@@ -112,37 +110,29 @@ def largest_moves(fit: Fit, by: str, most: int, forms: Forms) -> pd.DataFrame:
     chosen = row_sets(fit, by, "check()")
     which = foremost(fit, chosen.sets, forms, most)
     held = one_step(fit, chosen.sets.chosen(which), forms)
-    return pd.DataFrame(_of_fixed_effects(fit, held.beta, held.vcov), index=chosen.labels[which]).filter(
-        like="dfbetas["
-    )
+    return pd.DataFrame(_of_fixed_effects(fit, held), index=chosen.labels[which]).filter(like="dfbetas[")
 
 
-def _of_fixed_effects(fit: Fit, beta: FloatArray, vcov: FloatArray) -> dict[str, FloatArray]:
-    """The measures of β̂; beta (m, p), vcov (m, p, p)."""
+def _of_fixed_effects(fit: Fit, found: Refits | OneStep) -> dict[str, FloatArray]:
+    """The measures of β̂: what does not know the units is measured in the working basis, where a covariate far from
+    zero costs no digits."""
     kept = np.flatnonzero(fit.kept)
-    p, V = len(kept), fit.vcov
-    delta, own = (fit.beta - beta)[:, kept], vcov[:, kept[:, None], kept]
+    p, V = len(kept), fit.turned_vcov
+    delta, variances = (fit.beta - found.beta)[:, kept], np.einsum("maa->ma", found.vcov)[:, kept]
     # correlations: units of the columns do not matter, and determinants do not overflow
     size = np.sqrt(np.diag(V))
-    delta, own, V = delta / size, own / np.outer(size, size), V / np.outer(size, size)
-    good = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(delta).all(axis=1) & (p > 0) & (not _is_lost(V))
-    whole, left, change = np.linalg.inv(V) if good.any() else V, own[good], delta[good]
-    out = {name: np.full(len(beta), np.nan) for name in ("cooks", "mdffits", "covratio", "covtrace")}
+    moved, own, V = delta @ fit.basis.from_beta.T / size, found.turned / np.outer(size, size), V / np.outer(size, size)
+    good = np.isfinite(own).all(axis=(1, 2)) & np.isfinite(moved).all(axis=1) & (p > 0)
+    whole, left, change = np.linalg.inv(V) if good.any() else V, own[good], moved[good]
+    out = {name: np.full(len(found.beta), np.nan) for name in ("cooks", "mdffits", "covratio", "covtrace")}
     out["cooks"][good] = np.einsum("ma,ab,mb->m", change, whole, change) / p
     if len(change):
         out["mdffits"][good] = np.einsum("ma,ma->m", change, np.linalg.solve(left, change[:, :, None])[:, :, 0]) / p
     out["covratio"][good] = np.exp(np.linalg.slogdet(left)[1] - np.linalg.slogdet(V)[1])
     out["covtrace"][good] = np.abs(np.einsum("ab,mba->m", whole, left) - p)
     with np.errstate(invalid="ignore"):
-        dfbetas = delta / np.sqrt(np.einsum("maa->ma", own))
+        dfbetas = delta / np.sqrt(variances)
     return out | {f"dfbetas[{fit.design.x_names[j]}]": dfbetas[:, a] for a, j in enumerate(kept)}
-
-
-def _is_lost(cov: FloatArray) -> bool:
-    """Whether the inverse of a covariance is rounding, whatever the units."""
-    size = np.sqrt(np.diag(cov))
-    correlations = cov / np.outer(size, size)
-    return bool(len(cov) and np.isfinite(correlations).all() and np.linalg.eigvalsh(correlations)[0] < LOST)
 
 
 def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
@@ -193,11 +183,6 @@ def _notes(beta: FloatArray, fit: Fit, labels: pd.Index) -> tuple[str, ...]:
     if (some := lost.any(axis=1) & ~none).any():
         names = [name for name, gone in zip(np.array(fit.design.x_names)[fit.kept], lost[some].any(axis=0)) if gone]
         notes.append(f"without {_list(labels[some])} {', '.join(names)} cannot be estimated: no measures there")
-    if _is_lost(fit.vcov):
-        notes.append(
-            "cooks, mdffits, covratio and covtrace would be rounding, since columns of the fixed effects are all but "
-            "combinations of others: take its mean from a covariate that is far from zero"
-        )
     return tuple(notes)
 
 

@@ -45,10 +45,13 @@ class OneStep:
         Over all columns; NaN for dropped ones, and where leaving the rows out makes columns redundant.
     vcov : (m, p, p) array
         Φ(D) in the units of the response.
+    turned : (m, p_kept, p_kept) array
+        The same between the coefficients of the working basis, where no digits are lost.
     """
 
     beta: FloatArray
     vcov: FloatArray
+    turned: FloatArray
 
 
 def one_step(fit: Fit, sets: Sets, forms: Forms) -> OneStep:
@@ -71,7 +74,7 @@ def one_step(fit: Fit, sets: Sets, forms: Forms) -> OneStep:
     beta, vcov = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
     beta[:, kept] = fit.beta[kept] - change @ forms.to_beta.T
     vcov[:, kept[:, None] & kept] = (fit.scale * forms.to_beta @ phi @ forms.to_beta.T).reshape(sets.m, -1)
-    return OneStep(beta, vcov)
+    return OneStep(beta, vcov, fit.scale * phi)
 
 
 def foremost(fit: Fit, sets: Sets, forms: Forms, most: int) -> np.ndarray:

@@ -1,12 +1,14 @@
 """Residuals scaled by the Cholesky factor of Var(y), without that matrix: each row given the rows before it.
 
 With Var(y) = LL', the i-th entry of L⁻¹r is (r_i − E[r_i | r_1 … r_{i−1}]) / √Var(r_i | r_1 … r_{i−1}). Only the
-effects of a row's own component connect rows, so with their mean m and covariance K (relative to σ²) given the former,
+spherical effects u of a row's own component, b = λu, connect rows, so with z_i'λ for z_i and with their mean m and
+covariance K (relative to σ²) given the former,
 
     1. d = r_i − z_i'm,   f = z_i'Kz_i + 1/w_i        L⁻¹r_i = d / (σ√f)
     2. k = Kz_i/f,        m ← m + kd,   K ← K − k k'f
 
-starting from m = 0, K = G. Components go side by side, their t-th rows together.
+starting from m = 0, K = I. Components go side by side, their t-th rows together. (Of a slope on a covariate far from
+zero G has lost its digits, and λ has not.)
 """
 
 from __future__ import annotations
@@ -40,16 +42,13 @@ def scaled(fit: Fit, r: FloatArray) -> FloatArray:
             f"this model connects {sizes.max()}. kind='pearson' and kind='quantile' have no such limit"
         )
     component = component_of_rows(fit.design, rows)
-    z = sparse.csr_array(sparse.hstack([own.matrix(t.n_levels) for own, t in zip(rows.terms, terms)], format="csr"))
-    g = sparse.csr_array(
-        sparse.block_diag(
-            [sparse.kron(sparse.eye_array(t.n_levels), own) for t, own in zip(terms, fit.covariances)], format="csr"
-        )
-    )
+    working = zip(rows.terms, fit.roots, fit.working_terms, terms)
+    spherical = [own.turned(T).turned(lam).matrix(term.n_levels) for own, T, lam, term in working]
+    z = sparse.csr_array(sparse.hstack(spherical, "csr"))
     owner = _owners(z, component)
     out = np.empty(fit.n)
     for size in np.unique(sizes):
-        _together(out, np.flatnonzero(sizes == size), int(size), component, z, g, owner, r, rows.unit_weights)
+        _together(out, np.flatnonzero(sizes == size), int(size), component, z, owner, r, rows.unit_weights)
     return out / fit.sigma
 
 
@@ -67,7 +66,6 @@ def _together(
     size: int,
     component: np.ndarray,
     z: sparse.csr_array,
-    g: sparse.csr_array,
     owner: np.ndarray,
     r: FloatArray,
     weights: FloatArray,
@@ -84,10 +82,7 @@ def _together(
     loads = np.zeros((len(mine), size))
     entries = z[mine].tocoo()
     loads[entries.coords[0], slot[entries.coords[1]]] = entries.data
-    K = np.zeros((len(which), size, size))
-    pairs = g[effects][:, effects].tocoo()
-    one, two = effects[pairs.coords[0]], effects[pairs.coords[1]]
-    K[number[owner[one]], slot[one], slot[two]] = pairs.data
+    K = np.tile(np.eye(size), (len(which), 1, 1))
     m = np.zeros((len(which), size))
     owners = number[component[mine]]
     order = np.argsort(owners, kind="stable")

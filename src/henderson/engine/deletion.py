@@ -80,9 +80,8 @@ def fit_without(fit: Fit, gone: np.ndarray) -> Fit:
     kept = np.ones(fit.n, bool)
     kept[gone] = False
     if isinstance(fit, StructuredFit):
-        near = np.concatenate([fit.g * fit.sigma**2, fit.psi])
         return fit_structured(
-            design, fit.observed[np.flatnonzero(kept)], reml=fit.reml, near=near, trusted=True, progress=False
+            design, fit.observed[np.flatnonzero(kept)], reml=fit.reml, near=fit.phi_of, trusted=True, progress=False
         )
     with blas_threads(fit.criterion.order):
         criterion = criterion_without(fit, gone)

@@ -275,6 +275,11 @@ class Fit:
         return self.criterion.basis
 
     @property
+    def turned_vcov(self) -> np.ndarray:
+        """`vcov` between the coefficients of the working basis, where no digits are lost, (p_kept, p_kept)."""
+        return self.scale * self.at_optimum().phi
+
+    @property
     def to_user_g(self) -> np.ndarray:
         """M with g = M g̃: the G parameters in the user's units from those of the working basis, (k, k)."""
         return self.criterion.to_user_g

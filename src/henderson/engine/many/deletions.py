@@ -190,7 +190,7 @@ def _one_by_one(
         without = _fit_or_nothing(fit, sets[number])
         if show is not None and without.optimum.converged:
             show(int(number), without)
-        found.append(Refits.of_fits([without]))
+        found.append(Refits.of_fits(fit, [without]))
         tell(done + 1)
     return Refits.joined(found).without_failures()
 

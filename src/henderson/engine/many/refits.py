@@ -56,6 +56,11 @@ class Refits:
     converged : (B,) bool array
     vcov : (B, p, p) array
         σ² (X'V⁻¹X)⁻¹, NaN likewise.
+    lam : tuple of (B, q, q) arrays
+        A root of each `cov`, which has the digits that a covariance loses where a covariate is far from zero; NaN where
+        a variance is negative.
+    turned : (B, p_kept, p_kept) array
+        `vcov` between the coefficients of the basis of the fit, where none is lost; NaN where a column was dropped.
     psi : (B, r) array, or None
         Parameters of the residuals' structure, where they have one.
     """
@@ -66,6 +71,8 @@ class Refits:
     deviance: FloatArray
     converged: np.ndarray
     vcov: FloatArray
+    lam: tuple[FloatArray, ...]
+    turned: FloatArray
     psi: FloatArray | None = None
 
     @classmethod
@@ -73,12 +80,22 @@ class Refits:
         """From an array computation."""
         beta = np.full((len(batch.sigma), len(fit.kept)), np.nan)
         beta[:, fit.kept] = batch.beta
-        cov = tuple(batch.cov[:, term, term] for term in parts.layout.terms)
-        return cls(beta, cov, batch.sigma, batch.deviance, batch.converged, _among_all(batch.vcov, fit.kept))
+        users = np.einsum("rs,sub->bru", parts.basis, batch.root)
+        to_fit = fit.basis.from_beta @ linalg.solve_triangular(parts.x_basis, np.eye(parts.p))
+        return cls(
+            beta,
+            tuple(batch.cov[:, term, term] for term in parts.layout.terms),
+            batch.sigma,
+            batch.deviance,
+            batch.converged,
+            _among_all(batch.vcov, fit.kept),
+            tuple(users[:, term, term] for term in parts.layout.terms),
+            to_fit @ np.einsum("b,xub->bxu", batch.sigma**2, batch.at.s_inverse) @ to_fit.T,
+        )
 
     @classmethod
-    def of_fits(cls, fits: list[Fit]) -> Refits:
-        """From single fits."""
+    def of_fits(cls, fit: Fit, fits: list[Fit]) -> Refits:
+        """From single fits of the design of a fit."""
         return cls(
             np.array([f.beta for f in fits]),
             tuple(np.array([f.covariances[k] for f in fits]) for k in range(len(fits[0].lam))),
@@ -86,6 +103,8 @@ class Refits:
             np.array([f.deviance for f in fits]),
             np.array([f.optimum.converged for f in fits]),
             np.array([_among_all(f.vcov, f.kept) for f in fits]),
+            tuple(np.array([f.lam[k] for f in fits]) for k in range(len(fits[0].lam))),
+            np.array([_turned(f, fit) for f in fits]),
             np.array([f.psi for f in fits if isinstance(f, StructuredFit)]) if fits[0].design.residual else None,
         )
 
@@ -99,6 +118,8 @@ class Refits:
             np.concatenate([p.deviance for p in parts]),
             np.concatenate([p.converged for p in parts]),
             np.concatenate([p.vcov for p in parts]),
+            tuple(np.concatenate(lam) for lam in zip(*(p.lam for p in parts))),
+            np.concatenate([p.turned for p in parts]),
             None if parts[0].psi is None else np.concatenate([p.psi for p in parts if p.psi is not None]),
         )
 
@@ -111,6 +132,8 @@ class Refits:
             self.deviance[which],
             self.converged[which],
             self.vcov[which],
+            tuple(lam[which] for lam in self.lam),
+            self.turned[which],
             None if self.psi is None else self.psi[which],
         )
 
@@ -123,6 +146,8 @@ class Refits:
             cov=tuple(np.where(bad[:, None, None], np.nan, c) for c in self.cov),
             sigma=np.where(bad, np.nan, self.sigma),
             vcov=np.where(bad[:, None, None], np.nan, self.vcov),
+            lam=tuple(np.where(bad[:, None, None], np.nan, lam) for lam in self.lam),
+            turned=np.where(bad[:, None, None], np.nan, self.turned),
             psi=None if self.psi is None else np.where(bad[:, None], np.nan, self.psi),
         )
 
@@ -132,6 +157,14 @@ def _among_all(vcov: FloatArray, kept: np.ndarray) -> FloatArray:
     out = np.full((*vcov.shape[:-2], len(kept), len(kept)), np.nan)
     out[..., kept[:, None] & kept] = vcov.reshape(*vcov.shape[:-2], -1)
     return out
+
+
+def _turned(own: Fit, fit: Fit) -> FloatArray:
+    """Var(β̂) of one fit between the coefficients of another's basis, (p_kept, p_kept)."""
+    if (own.kept != fit.kept).any():
+        return np.full((int(fit.kept.sum()),) * 2, np.nan)
+    to_fit = np.eye(own.basis.p) if own.basis is fit.basis else fit.basis.from_beta @ own.basis.to_beta
+    return np.asarray(to_fit @ own.turned_vcov @ to_fit.T)
 
 
 @dataclass(frozen=True)
@@ -164,7 +197,7 @@ class Refitter:
         """Fit the responses y (n, B)."""
         fit, parts = self.fit, self.parts
         if parts is None:
-            return Refits.of_fits([self.alone(y[:, b]) for b in range(y.shape[1])])
+            return Refits.of_fits(fit, [self.alone(y[:, b]) for b in range(y.shape[1])])
         return Refits.of_batch(fit, parts, self.together(parts, Responses.of(parts, y))).without_failures()
 
     def together(self, parts: Components, responses: Responses, curvature: bool = False) -> BatchFit:

@@ -22,7 +22,7 @@ from henderson.engine.moments import Moments
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
-from henderson.engine.residual.model import BlockModel, to_user_units
+from henderson.engine.residual.model import BlockModel, working_variances
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.plain import PlainPoint, moments_of_plain
 from henderson.engine.residual.point import BlockPoint, block_at_psi
@@ -153,7 +153,16 @@ class StructuredFit(Fit):
     @property
     def psi_working(self) -> FloatArray:
         """(G, ψ) of the working basis, (k,)."""
-        return np.linalg.solve(to_user_units(self.blocks), self.variances)
+        return working_variances(self.blocks, self.sigma, self.lam, self.covariances, self.psi)
+
+    def phi_of(self, model: BlockModel) -> FloatArray:
+        """φ of the estimates in the coordinates of another model of the design."""
+        return model.working(working_variances(model, self.sigma, self.lam, self.covariances, self.psi))
+
+    @property
+    def turned_vcov(self) -> FloatArray:
+        """`vcov` between the coefficients of the working basis, where no digits are lost, (p_kept, p_kept)."""
+        return self.scale * (self._block_point or self.block_point).phi
 
     @property
     def moments_in_user_units(self) -> Moments:

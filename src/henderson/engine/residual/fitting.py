@@ -21,7 +21,7 @@ from henderson.covariance.roots import semidefinite_root, triangular
 from henderson.engine.residual.bounded import Boundedness
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.fit import StructuredFit, ends_of, singular_visits
-from henderson.engine.residual.model import BlockModel, to_user_units
+from henderson.engine.residual.model import BlockModel, Near, to_user_units, working_variances
 from henderson.engine.residual.peaks import at_limit
 from henderson.engine.residual.point import BlockPoint
 from henderson.engine.residual.rounds import by_rounds
@@ -42,7 +42,7 @@ def fit_structured(
     reml: bool = True,
     start: FloatArray | None = None,
     progress: bool | None = None,
-    near: FloatArray | None = None,
+    near: Near | None = None,
     trusted: bool = False,
     check: bool = True,
 ) -> StructuredFit:
@@ -57,8 +57,8 @@ def fit_structured(
         To begin from: θ, relative to √ψ₀, and the structure's natural parameters ψ in the user's units. By default a
         search begins from the residuals.
     progress : bool, optional
-    near : (k,) array, optional
-        Variance parameters (G, ψ) in the user's units, close to the optimum.
+    near : callable, optional
+        Makes φ of a model: variance parameters close to the optimum (`StructuredFit.phi_of`).
     trusted : bool
         Whether a certified end near them is the optimum, at a boundary, too.
     check : bool
@@ -72,7 +72,7 @@ def fit_structured(
         When `start` has another length, or is not in the range of the parameters.
     """
     if start is not None:
-        near = variances_of(design, rows, start)
+        near = near_start(design, rows, start)
     assert design.residual is not None
     began = time.perf_counter()
     with blas_threads(1), progress_bar("Fitting, evaluations", None, progress) as tell:
@@ -82,18 +82,21 @@ def fit_structured(
         return _once(design, rows, near, reml=reml, tell=tell, began=began, trusted=trusted, check=check)
 
 
-def structured_at(design: Design, rows: Rows, variances: FloatArray, message: str, *, reml: bool) -> StructuredFit:
-    """What the data say of β and b at given variance parameters (G, ψ), in the user's units."""
+def structured_at(
+    design: Design, rows: Rows, variances: FloatArray | Near, message: str, *, reml: bool
+) -> StructuredFit:
+    """What the data say of β and b at given variance parameters: (G, ψ) in the user's units, or what makes φ."""
     began = time.perf_counter()
     with blas_threads(1):
         model = BlockModel.of(design, rows, reml=reml)
-        point = way(model, rows)(model.from_user(variances))
+        phi = variances(model) if callable(variances) else model.from_user(variances)
+        point = way(model, rows)(phi)
         optimum: Optimum[End] = Optimum(point, 1, 0.0, 0.0, True, message)
         return _in_user_units(model, rows, Found(optimum, 1, np.inf), began)
 
 
-def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
-    """(G, ψ) in the user's units of θ, relative to √ψ₀, and ψ one after the other, (k,).
+def near_start(design: Design, rows: Rows, start: FloatArray) -> Near:
+    """What makes φ of θ, relative to √ψ₀, and ψ one after the other, in the user's units.
 
     Raises
     ------
@@ -114,14 +117,14 @@ def variances_of(design: Design, rows: Rows, start: FloatArray) -> FloatArray:
     psi = start[n:]
     residual.check(psi, "start")
     lam = [layout.lam(start[place]) for layout, place in zip(layouts, consecutive(sizes))]
-    g = [psi[0] * layout.g(one @ one.T) for layout, one in zip(layouts, lam)]
-    return np.concatenate([*g, psi])
+    cov, sigma = [one @ one.T for one in lam], float(np.sqrt(psi[0]))
+    return lambda model: model.working(working_variances(model, sigma, lam, cov, psi))
 
 
 def _once(
     design: Design,
     rows: Rows,
-    near: FloatArray | None,
+    near: Near | None,
     *,
     reml: bool,
     tell: Callable[[int], object],
@@ -134,7 +137,7 @@ def _once(
     asked = Boundedness(model, rows)
     if check:
         asked.check()
-    found = search_blocks(model, rows, tell=tell, near=None if near is None else model.from_user(near), trusted=trusted)
+    found = search_blocks(model, rows, tell=tell, near=None if near is None else near(model), trusted=trusted)
     if check and (reason := asked.reason(inside=found.optimum.converged)):
         found = replace(found, optimum=replace(found.optimum, converged=False, message=reason))
     vanished = asked.vanished(found.optimum.point.psi[model.n_g :]) if check else ""
@@ -149,7 +152,7 @@ def refit_structured(
     rows = rows if y is None else rows.with_response(y)
     by = fit.reml if reml is None else reml
     check = by != fit.reml
-    return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.variances, check=check)
+    return fit_structured(fit.design, rows, reml=by, progress=progress, near=fit.phi_of, check=check)
 
 
 def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float, vanished: str = "") -> StructuredFit:
@@ -165,8 +168,9 @@ def _in_user_units(model: BlockModel, rows: Rows, found: Found, began: float, va
         signed.append(own)
         if own is not None and own < 0:
             lam.append(np.full((layout.q, layout.q), np.nan))
-        else:
-            lam.append(triangular(semidefinite_root(layout.covariance(user[to]))) / sigma)
+        else:  # of G̃: of a slope on a covariate far from zero, G in the user's units has lost its digits
+            root = semidefinite_root(layout.covariance(point.psi[to]))
+            lam.append(triangular(model.roots[k] @ root) * (basis.y_scale / sigma))
     theta = np.concatenate([np.zeros(0), *(layout.theta(one) for layout, one in zip(model.layouts, lam))])
     beta = np.full(len(basis.kept), np.nan)
     beta[basis.kept] = basis.beta0 + basis.y_scale * (basis.to_beta @ point.beta)

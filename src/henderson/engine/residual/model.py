@@ -7,9 +7,9 @@ likelihood as a function of them is `point`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -282,6 +282,39 @@ class BlockModel:
             everywhere = np.full_like(batch.strata, stratum)
             total = total + np.where(of_one, function(own, batch.where, everywhere, batch.covariates), 0.0)
         return total
+
+
+#: φ in the coordinates of a model, of variance parameters that are known: by roots, which lose no digits
+Near: TypeAlias = "Callable[[BlockModel], FloatArray]"
+
+
+def working_variances(
+    model: BlockModel, sigma: float, lam: Sequence[FloatArray], cov: Sequence[FloatArray], psi: FloatArray
+) -> FloatArray:
+    """(G̃, ψ̃) of the working basis from what a fit says in the user's units, (k,).
+
+    G̃ = LL' with L = T⁻¹λσ/s: of a slope on a covariate far from zero, λ has the digits that G has lost.
+
+    Parameters
+    ----------
+    model : BlockModel
+    sigma : float
+        To whose square λ and G are relative.
+    lam : sequence of (q, q) arrays
+        NaN where a variance is negative.
+    cov : sequence of (q, q) arrays
+        G, for those.
+    psi : (r,) array
+    """
+    relative, square = sigma / model.basis.y_scale, model.basis.y_scale**2
+    g = []
+    for layout, T, root, G in zip(model.layouts, model.roots, lam, cov):
+        if np.isnan(root).any():
+            g.append(layout.g(relative**2 * np.linalg.solve(T, np.linalg.solve(T, G).T)))
+        else:
+            own = relative * np.linalg.solve(T, root)
+            g.append(layout.g(own @ own.T))
+    return np.concatenate([*g, psi / square ** np.asarray(model.residual.degree, float)])
 
 
 def to_user_units(model: BlockModel) -> FloatArray:

@@ -18,6 +18,7 @@ import numpy as np
 from henderson.contract.design import Design
 from henderson.contract.rows import Rows
 from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.model import Near
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 
@@ -30,7 +31,7 @@ PLAIN, MEMORY = 6, 4
 
 
 def by_rounds(
-    fitted: Callable[[Rows, FloatArray | None], StructuredFit], design: Design, rows: Rows, near: FloatArray | None
+    fitted: Callable[[Rows, Near | None], StructuredFit], design: Design, rows: Rows, near: Near | None
 ) -> StructuredFit:
     """The fit at v = F(v).
 
@@ -40,8 +41,8 @@ def by_rounds(
         The fit of rows whose covariates are given, from variance parameters near its own or from None.
     design : Design
     rows : Rows
-    near : (k,) array or None
-        Variance parameters for the first round.
+    near : callable or None
+        Makes φ of a model: variance parameters for the first round.
     """
     plain = Basis.of(design, [rows], Blocks.of(design.terms, [rows]))
     beta = np.zeros(len(plain.kept))
@@ -50,7 +51,7 @@ def by_rounds(
     tried: list[tuple[FloatArray, FloatArray]] = []
     for turn in range(ROUNDS):
         fit = fitted(with_fitted(design, rows, values), near)
-        near, found = fit.variances, rows.mean(fit.beta, fit.kept) + rows.random_part(fit.b)
+        near, found = fit.phi_of, rows.mean(fit.beta, fit.kept) + rows.random_part(fit.b)
         if np.abs(found - values).max() <= SETTLED * np.abs(found).max():
             return fit
         tried = [*tried[-MEMORY:], (values, found)]

@@ -280,7 +280,7 @@ def bootstrap_fit(
         else:
             refits, whole = _responses(fit, n, kind, entropy, batch, tell)
     frame = _table(fit, refits, statistic, whole)
-    original = _table(fit, Refits.of_fits([fit]), statistic, lambda b: fit).iloc[0]
+    original = _table(fit, Refits.of_fits(fit, [fit]), statistic, lambda b: fit).iloc[0]
     failed = int((~refits.converged).sum())
     why = " (of rows without a level of a factor there is none)" if kind == "cases" else ""
     notes = (f"{failed} of {n} fits failed and are left out{why}",) if failed else ()

@@ -158,7 +158,7 @@ def _loses_a_column(gram: FloatArray) -> np.ndarray:
 def of_resamples(fit: Fit, fits: list[Fit]) -> Refits:
     """Fits of resampled data; those that had to drop a column that `fit` has are failures, for what is left of them
     means something else."""
-    refits = Refits.of_fits(fits)
+    refits = Refits.of_fits(fit, fits)
     same = np.array([np.array_equal(one.kept, fit.kept) for one in fits])
     return replace(refits, converged=refits.converged & same).without_failures() if not same.all() else refits
 
@@ -166,7 +166,7 @@ def of_resamples(fit: Fit, fits: list[Fit]) -> Refits:
 def fit_like(fit: Fit, design: Design, rows: Rows) -> Fit:
     """A fit of another design, by the same criterion and from the same estimates."""
     if isinstance(fit, StructuredFit):
-        return fit_structured(design, rows, reml=fit.reml, progress=False, near=fit.variances)
+        return fit_structured(design, rows, reml=fit.reml, progress=False, near=fit.phi_of)
     return fit_design(design, rows, reml=fit.reml, start=fit.theta)
 
 
