@@ -12,6 +12,10 @@ from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.residual.residual import Residual
+from henderson.engine.boundary import is_singular
+from henderson.engine.residual.model import to_user_units
+from henderson.inference.fit_moments import FitMoments
+from henderson.prediction.rules import RULES
 
 
 def repeated(
@@ -95,3 +99,10 @@ def deviance(data: Data, V: np.ndarray, reml: bool) -> float:
     n = len(y) - (X.shape[1] if reml else 0)
     log_det = np.linalg.slogdet(V)[1] + (np.linalg.slogdet(information)[1] if reml else 0.0)
     return float(log_det + e @ linalg.solve(V, e, assume_a="pos") + n * np.log(2 * np.pi))
+
+
+def user_covariance(found, name, added: bool = False) -> np.ndarray:
+    """Covariance of the user's variance parameters by a method's rule: of degrees of freedom, or of what is added."""
+    turn, rule = to_user_units(found.engine.blocks), RULES[name]
+    along_g = added and rule.singular is not None and is_singular(found.engine)
+    return turn @ (rule.singular if along_g else rule.covariance)(FitMoments.of(found.engine).working) @ turn.T

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
 from tests.reference import Data
-from tests.structured import covariance, residual_covariance
+from tests.structured import covariance, residual_covariance, user_covariance
 
 import henderson
 from henderson import lmer, mmrm
 from henderson.covariance.layout import layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.design.replay import new_columns
-from henderson.engine.boundary import is_singular
-from henderson.engine.residual.model import to_user_units
-from henderson.errors import DataError, ValueWarning
-from henderson.inference.fit_moments import FitMoments
+from henderson.errors import DataError
 from henderson.numerics.distributions import t_quantile
-from henderson.prediction.rules import RULES
 from oracle_data import cases, load_oracle
 
 #: the same numbers by other algebra
@@ -124,13 +118,6 @@ def by_algebra(found, new, what):
     return M.T @ y, v, gradient, A, np.einsum("anm,n->am", moves, y)
 
 
-def user_covariance(found, name, added: bool = False) -> np.ndarray:
-    """Covariance of the user's variance parameters by a method's rule: of degrees of freedom, or of what is added."""
-    turn, rule = to_user_units(found.engine.blocks), RULES[name]
-    along_g = added and rule.singular is not None and is_singular(found.engine)
-    return turn @ (rule.singular if along_g else rule.covariance)(FitMoments.of(found.engine).working) @ turn.T
-
-
 ASKED = {
     "effects": {"re": "all", "se": True},
     "own series": {"conditional": True, "se": True},
@@ -222,18 +209,6 @@ def test_new_levels_and_new_series(fits):
     stranger = found.predict(new.assign(USUBJID="none"), conditional=True, se=True)
     same = found.predict(new, re="all", interval="prediction")
     pd.testing.assert_frame_equal(stranger, same, rtol=1e-10)
-
-
-def test_responses_of_new_series_are_said_to_be_unused(fits):
-    """They were passed over without a word: a new patient with a past had the mean."""
-    found, past = fits["us"], SITES[SITES["USUBJID"] == "PT1"]
-    with pytest.warns(ValueWarning, match=r"'USUBJID' that .* are not used \(2 rows, the first is 1\)"):
-        ahead = found.predict(past.assign(USUBJID="new"), conditional=True)
-    np.testing.assert_allclose(ahead, found.predict(past), rtol=EXACT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found.predict(past, conditional=True)
-        found.predict(past.assign(USUBJID="new").drop(columns="FEV1"), conditional=True)
 
 
 def test_labels_of_another_type_are_no_new_series():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -54,6 +54,20 @@ class NewTerm:
     is_other_type: bool = False
     labels: Mapping[str, Array] = field(default_factory=dict)
     apart: sparse.csr_array | None = None
+
+    def __getitem__(self, rows: np.ndarray) -> NewTerm:
+        def some(array: Any) -> Any:
+            return None if array is None else array[rows]
+
+        labels = {name: values[rows] for name, values in self.labels.items()}
+        return replace(
+            self,
+            codes=some(self.codes),
+            columns=self.columns[rows],
+            loadings=some(self.loadings),
+            apart=some(self.apart),
+            labels=labels,
+        )
 
     @property
     def has_new(self) -> bool:

@@ -47,6 +47,10 @@ class Targets:
     mean: FloatArray
     terms: tuple[NewTerm | None, ...]
 
+    def __getitem__(self, rows: np.ndarray) -> Targets:
+        terms = tuple(None if one is None else one[rows] for one in self.terms)
+        return Targets(self.X[rows], self.mean[rows], terms)
+
     def of_columns(self, columns: Sequence[Sequence[bool]]) -> Targets:
         """The same where only some columns of a term are in; a term without any is as it is: none, or new."""
         parts = tuple(

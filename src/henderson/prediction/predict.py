@@ -11,14 +11,12 @@ predicted: those of terms that are not in, and of levels that the fit does not h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from henderson.design.replay import Wanted, new_weights
 from henderson.design.term_text import written
 from henderson.diagnostics.measures import total_sd
 from henderson.engine.fit import Fit
@@ -28,11 +26,11 @@ from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
 from henderson.prediction.bootstrap import pivots
 from henderson.prediction.errors import JointErrors
-from henderson.prediction.new_rows import Targets, own_targets, read_targets
+from henderson.prediction.given import Given
+from henderson.prediction.new_rows import Targets
 from henderson.prediction.related_errors import errors_of
 from henderson.prediction.request import PredictionRequest
 from henderson.prediction.rules import RULES
-from henderson.prediction.simulated import given_weights
 from henderson.prediction.structured import structured_predictions
 from henderson.prediction.structured_errors import StructuredErrors
 
@@ -65,49 +63,6 @@ class Predictions:
     def columns(self) -> FloatArray:
         """(m, 5) in the order of `COLUMNS`."""
         return np.column_stack([self.estimate, self.se, self.df, self.lower, self.upper])
-
-
-@dataclass(frozen=True)
-class Given:
-    """Rows as a user gives them.
-
-    Attributes
-    ----------
-    newdata : table or (m, p) array_like, or None
-        None: the rows that were fitted.
-    transform : bool
-        False: `newdata` are the columns of X as they are.
-    groups, exog_re, offset, weights : optional
-        What is given beside them; see `read_targets` and `new_weights`.
-    """
-
-    newdata: Any
-    transform: bool = True
-    groups: Any = None
-    exog_re: Any = None
-    offset: Any = None
-    weights: Any = None
-
-    def targets(self, fit: Fit, wanted: Sequence[Wanted]) -> Targets:
-        """The rows to predict."""
-        if self.newdata is None:
-            return own_targets(fit, wanted, "predict() without new data")
-        beside = {"groups": self.groups, "exog_re": self.exog_re, "offset": self.offset}
-        return read_targets(fit, self.newdata, wanted, **beside, transform=self.transform)
-
-    def own_variances(self, fit: Fit, m: int) -> FloatArray:
-        """1/w of each row, (m,): the variance of its own error over σ²."""
-        if not fit.design.weighted:
-            if self.weights is not None:
-                raise ValueError("weights= goes with a model that has weights; this one has none")
-            return np.ones(m)
-        if self.newdata is None:
-            return 1.0 / fit.observed.unit_weights
-        of_arrays = fit.design.specs is None
-        found = (
-            given_weights(fit, self.weights, m) if of_arrays else new_weights(fit.design, self.newdata, self.weights)
-        )
-        return 1.0 / np.asarray(found)
 
 
 def on_the_response(found: Predictions, scale: ResponseScale | None, request: PredictionRequest) -> Predictions:
@@ -187,13 +142,11 @@ class Predictor:
             inference = self._inference(request.ddf)
             refuse_method(inference, request)
         targets = given.targets(fit, request.wanted).of_columns(request.columns)
-        targets.refuse_unknown(request.new_levels)
         if isinstance(fit, StructuredFit) and (request.own or request.se):
             own = given.own_variances(fit, len(targets.mean))
-            found = structured_predictions(
-                fit, inference, targets, given.newdata, own, request, partial(self._structured, fit)
-            )
+            found = structured_predictions(fit, inference, targets, given, own, request, partial(self._structured, fit))
             return Predictions(*found)
+        targets.refuse_unknown(request.new_levels)
         estimate = targets.estimates(fit.b) if request.conditional else targets.mean
         if inference is None:
             none = np.full(len(estimate), np.nan)

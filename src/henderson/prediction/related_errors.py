@@ -27,7 +27,7 @@ class RelatedErrors(StructuredErrors):
 
     def _main_block(self, asked: Asked) -> np.ndarray:
         """All rows are one block, (m,)."""
-        if asked.known:
+        if asked.knows_series:
             raise NotAvailable(
                 "standard errors of predictions that know a series' own past: not available for a model whose known "
                 "relationships are a sparse inverse; without conditional=True there are some"
@@ -42,7 +42,7 @@ class RelatedErrors(StructuredErrors):
                 continue
             more = np.where(new.codes >= 0, term.related.diagonal[new.codes] - 1.0, 0.0)
             z = new.columns
-            out.left[:] += more * np.einsum("ma,ab,mb->m", z, layout.covariance(self._psi[to]), z, optimize=True)
+            out.left[:] += more * np.einsum("ma,ab,mb->m", z, layout.covariance(self.psi[to]), z, optimize=True)
             if out.slope.shape[1]:
                 own = np.einsum("ma,iab,mb->mi", z, layout.basis(), z, optimize=True)
                 out.slope[:, to] += more[:, None] * own

@@ -8,18 +8,13 @@ modes. Residuals with a covariance structure are drawn series by series, those o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
 
 from henderson.contract.design import RandomTerm
 from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import TermRows
-from henderson.design.checks import check_weights
 from henderson.design.replay import NewTerm, Wanted, new_weights
 from henderson.design.residual_checks import check_repeated
 from henderson.engine.fit import Fit
@@ -27,11 +22,10 @@ from henderson.engine.many.draws import TermDraw, by_series, responses, together
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.rows import series_roots
 from henderson.errors import DataError
+from henderson.prediction.given import given_weights
+from henderson.prediction.labels import DRAWN, NamedLevels, fresh_codes, named_series
 from henderson.prediction.new_rows import Targets, read_targets
 from henderson.prediction.structured import places_of
-from henderson.sources.columns import Array, find_missing, settle, to_array, to_float
-from henderson.sources.factors import cross, encode
-from henderson.sources.frames import read_table
 
 FloatArray = np.ndarray
 
@@ -112,70 +106,20 @@ def series_of(fit: StructuredFit, newdata: Any, targets: Targets) -> ResidualRow
     DataError
         When a visit or a stratum is not the fit's, a label is missing, or a series has two rows at one place.
     """
-    places, term, specs = places_of(fit, newdata, targets), fit.design.residual, fit.design.specs
-    assert term is not None
-    assert specs is not None
-    assert specs.residual is not None
-    columns, fresh = specs.residual.series.columns, np.flatnonzero(places.codes < 0)
-    if not columns:
-        return replace(places, codes=np.arange(len(places.codes)))
-    if len(fresh):
-        table = read_table(newdata)
-        codes, labels = _labelled({name: table[name] for name in columns}, fresh)
-        known = places.codes.copy()
-        known[fresh] = term.n_series + codes
-        places = replace(places, codes=known)
-        term = replace(term, levels=pd.Index([*term.levels, *labels], dtype=object))
+    places, term = named_series(fit, newdata, places_of(fit, newdata, targets), DRAWN)
     check_repeated(term, places)
     return places
-
-
-def given_weights(fit: Fit, weights: Any, m: int) -> FloatArray | None:
-    if not fit.design.weighted:
-        return None
-    if weights is None:
-        raise DataError("the model has weights: give weights=, those of the new rows")
-    values = to_float(to_array(weights, "weights"), "weights")
-    if len(values) != m:
-        raise DataError(f"weights has {len(values)} entries, newdata {m} rows")
-    check_weights(values, "weights")
-    return values
 
 
 def _term_draw(new: NewTerm, term: RandomTerm, b: FloatArray, root: FloatArray, re: str) -> TermDraw:
     """How a term's effects on new rows are drawn; levels are those that occur, known ones first."""
     if new.complaint is not None and new.is_other_type and re == "same":
         raise DataError(new.complaint)
-    if new.complaint is not None and not new.labels:
-        raise DataError(
-            f"{new.complaint}; effects of levels that the fit does not have can be drawn for components that are a "
-            "product of columns, such as '0 + C(a)', and for bars"
-        )
-    J = term.n_levels
-    if new.loadings is None:
-        assert new.codes is not None
-        rows, present = new.codes.copy(), np.arange(J)
-        fresh = np.flatnonzero(rows < 0)
-        rows[fresh] = J + _fresh_codes(new, fresh)
-        present, rows = np.unique(rows, return_inverse=True)
-        own = TermRows(rows.astype(np.intp), new.columns)
-    elif new.apart is not None:
-        whole = sparse.csr_array(sparse.hstack([new.loadings[:, :J], new.apart]))
-        present, column = np.unique(whole.indices, return_inverse=True)
-        shape = (len(new.columns), len(present))
-        own = TermRows(None, new.columns, sparse.csr_array((whole.data, column, whole.indptr), shape=shape))
-    else:
-        entries = new.loadings.tocoo()
-        at, column = entries.coords[0], entries.coords[1].astype(np.intp)
-        # NaN: a row whose covariate is missing, whatever its effect
-        fresh = np.flatnonzero((column == J) & ~np.isnan(entries.data))
-        column[fresh] = J + 1 + _fresh_codes(new, at[fresh])
-        present, column = np.unique(column, return_inverse=True)
-        shape = (len(new.columns), len(present))
-        own = TermRows(None, new.columns, sparse.csr_array((entries.data, (at, column)), shape=shape))
+    named = NamedLevels.of(new, term, DRAWN)
+    own, present = named.rows, named.present
     if re == "new":
         return TermDraw(own, root, len(present))
-    is_known = present < J
+    is_known = present < term.n_levels
     modes = np.zeros((len(present), b.shape[1]))
     modes[is_known] = b[present[is_known]]
     return TermDraw(own, root, len(present), modes, ~is_known)
@@ -189,28 +133,7 @@ def _related_draws(new: NewTerm, term: RandomTerm, root: FloatArray) -> list[Ter
     found = [TermDraw.of(term, rows, root)]
     if len(fresh):
         codes = np.zeros_like(new.codes)
-        codes[fresh] = _fresh_codes(new, fresh)
+        codes[fresh] = fresh_codes(new, fresh, DRAWN)
         others = TermRows(codes, np.where(known[:, None], 0.0, new.columns))
         found.append(TermDraw(others, root, int(codes.max()) + 1))
     return found
-
-
-def _fresh_codes(new: NewTerm, rows: np.ndarray) -> np.ndarray:
-    """A number for each combination of labels in some rows, (len(rows),)."""
-    return _labelled(new.labels, rows)[0]
-
-
-def _labelled(columns: Mapping[str, Array], rows: np.ndarray) -> tuple[np.ndarray, pd.Index]:
-    """A number for each combination of labels in some rows, (len(rows),), and the combinations."""
-    if not len(rows):
-        return np.empty(0, np.intp), pd.Index([])
-    factors = []
-    for name, values in columns.items():
-        own, shown = values[rows], repr(name or "groups")
-        if (lost := find_missing(own)) is not None and lost.any():
-            raise DataError(f"{shown} is missing in row {rows[np.argmax(lost)]}: no effect can be drawn for it")
-        factors.append(encode(settle(own), shown))
-    if len(factors) == 1:
-        return factors[0]
-    codes, crossing = cross(factors)
-    return codes, pd.Index(crossing.labels)

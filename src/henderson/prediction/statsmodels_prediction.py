@@ -10,7 +10,8 @@ import pandas as pd
 
 from henderson.arguments import probability
 from henderson.numerics.distributions import t_pvalue
-from henderson.prediction.predict import Given, Predictions, Predictor
+from henderson.prediction.given import Given
+from henderson.prediction.predict import Predictions, Predictor
 from henderson.prediction.request import PredictionRequest
 from henderson.tables.exports import TableExports
 from henderson.tables.table import Table

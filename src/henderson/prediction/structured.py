@@ -12,8 +12,7 @@ observed is predicted as it was, without error.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -22,17 +21,19 @@ import pandas as pd
 
 from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import Rows
-from henderson.design.replay import response_of
+from henderson.design.replay import Wanted
 from henderson.design.replay_residual import new_residual_rows
 from henderson.engine.residual.fit import StructuredFit, by_relatives
 from henderson.engine.residual.rows import own_variances, solved_residuals
-from henderson.errors import DataError, ValueWarning, users_level
+from henderson.errors import DataError
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
+from henderson.prediction.given import Given
 from henderson.prediction.new_rows import Targets
 from henderson.prediction.request import PredictionRequest
 from henderson.prediction.structured_bootstrap import structured_pivots
 from henderson.prediction.structured_errors import OBSERVED, StructuredErrors
+from henderson.prediction.told import Told
 from henderson.sources.columns import to_array
 from henderson.sources.factors import differ_in_type, match, unknown_levels
 from henderson.sources.frames import is_matrix, read_table
@@ -44,7 +45,7 @@ def structured_predictions(
     fit: StructuredFit,
     inference: Inference | None,
     targets: Targets,
-    newdata: Any,
+    given: Given,
     own: FloatArray,
     request: PredictionRequest,
     errors_of: Callable[[str | None], StructuredErrors],
@@ -57,35 +58,109 @@ def structured_predictions(
     inference : Inference, or None
         Of the fixed effects; None: estimates only.
     targets : Targets
-    newdata : table, or None
-        Where the rows stand in their series; None: the fit's own rows.
+    given : Given
+        The rows as the user has them: where they stand in their series, and responses that are given.
     own : (m,) array
         1/w of each row.
     request : PredictionRequest
     errors_of : callable
         Name of a method of degrees of freedom, or None for known variance parameters, to the errors by it.
     """
-    m, new = len(targets.mean), request.interval == "prediction"
+    newdata, new = given.newdata, request.interval == "prediction"
     if request.se and request.conditional:
         fit.refuse_negative("standard errors of predictions with random effects")
+    places, is_whole = (
+        places_of(fit, newdata, targets) if request.own or new else None,
+        set(request.wanted) <= {"known"},
+    )
+    if request.own and newdata is None and is_whole:
+        estimate, se, df, lower, upper = _observed(fit.observed.y, request)
+        return estimate, se, df, lower, upper
+    if not request.own or newdata is None:
+        targets.refuse_unknown(request.new_levels)
+        return _without_responses(fit, inference, targets, places, own, request, errors_of)
+    assert places is not None
+    _refuse_other_type(fit, newdata, places)
+    every: list[Wanted] = ["known"] * len(fit.design.terms)
+    whole = targets if is_whole else given.targets(fit, every)
+    told = Told(fit, newdata, whole, targets, request.wanted, places, own)
+    if not told.tells_of_new_levels():
+        targets.refuse_unknown(request.new_levels)
+    out, rest = np.empty((5, len(own))), np.ones(len(own), bool)
+    for rows, found in _given_responses(fit, inference, told, request, errors_of):
+        out[:, rows], rest[rows] = found, False
+    if rest.any():
+        out[:, rest] = _without_responses(fit, inference, targets[rest], places[rest], own[rest], request, errors_of)
+    if is_whole:
+        out = np.where(np.isnan(told.given), out, _observed(told.given, request))
+    estimate, se, df, lower, upper = out
+    return estimate, se, df, lower, upper
+
+
+def _observed(y: FloatArray, request: PredictionRequest) -> FloatArray:
+    """What is said of rows that were observed, (5, m): they are what they were, without error."""
+    zero = np.zeros(len(y))
+    return np.stack([y, zero, zero + np.inf, y, y] if request.se else [y, *[zero + np.nan] * 4])
+
+
+def _given_responses(
+    fit: StructuredFit,
+    inference: Inference | None,
+    told: Told,
+    request: PredictionRequest,
+    errors_of: Callable[[str | None], StructuredErrors],
+) -> Iterator[tuple[np.ndarray, FloatArray]]:
+    """Rows that responses of new rows tell of, and their predictions, (5, m)."""
+    errors, se = errors_of(_rule_name(inference, request)), inference is not None
+    groups = told.groups(errors)
+    if not groups:
+        return
+    predict = told.conditioned(errors)
+    for known, rows in groups:
+        observed = request.variance_uncertainty == "observed"
+        estimate, found = predict(known, told.y[known], rows, se=se, observed=observed)
+        out = np.full((5, len(rows)), np.nan)
+        out[0] = estimate
+        if found is not None:
+            variance = found.variance + (found.added if request.variance_uncertainty else 0.0)
+            exact = (
+                found.variance <= OBSERVED * own_variances(fit.structure, fit.psi, told.places[rows]) * told.own[rows]
+            )
+            out[1:] = _limits(out[0], np.where(exact, 0.0, variance), np.where(exact, np.inf, found.df), request.level)
+        yield rows, out
+
+
+def _without_responses(
+    fit: StructuredFit,
+    inference: Inference | None,
+    targets: Targets,
+    places: ResidualRows | None,
+    own: FloatArray,
+    request: PredictionRequest,
+    errors_of: Callable[[str | None], StructuredErrors],
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Predictions that are given what was fitted."""
     estimate = targets.estimates(fit.b) if request.conditional else targets.mean
-    places = places_of(fit, newdata, targets) if request.own or new else None
     if request.own:
         assert places is not None
-        if newdata is not None:
-            _refuse_other_type(fit, newdata, places)
-            _say_what_is_not_used(fit, newdata, places)
         estimate = estimate + _from_series(fit, places, own)
-    none = np.full(m, np.nan)
+    none = np.full(len(own), np.nan)
     if inference is None:
         return estimate, none, none, none, none
     if request.method == "bootstrap":
         return _by_bootstrap(fit, targets, places, own, estimate, request, errors_of(None))
     variance, df = _variance(fit, inference, targets, places, own, request, errors_of)
+    return estimate, *_limits(estimate, variance, df, request.level)
+
+
+def _limits(
+    estimate: FloatArray, variance: FloatArray, df: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Standard error, df and limits of rows, (m,) each; NaN where something is missing."""
     missing = np.isnan(estimate) | np.isnan(df)
     se, df = np.where(missing, np.nan, np.sqrt(np.maximum(variance, 0.0))), np.where(missing, np.nan, df)
-    half = t_quantile((1 + request.level) / 2, df) * se
-    return estimate, se, df, estimate - half, estimate + half
+    half = t_quantile((1 + level) / 2, df) * se
+    return se, df, estimate - half, estimate + half
 
 
 def _by_bootstrap(
@@ -118,11 +193,10 @@ def _variance(
     errors_of: Callable[[str | None], StructuredErrors],
 ) -> tuple[FloatArray, FloatArray]:
     """Variance and degrees of freedom of each row, (m,)."""
-    is_known = not request.variance_uncertainty and request.ddf is None
-    name = None if is_known else inference.ddf
+    name = _rule_name(inference, request)
     kept = np.where(fit.kept, targets.X, 0.0)
     if not (request.conditional or request.own or places is not None):
-        return inference.se(kept) ** 2, np.full(len(kept), np.inf) if is_known else inference.df(kept)
+        return inference.se(kept) ** 2, np.full(len(kept), np.inf) if name is None else inference.df(kept)
     errors, observed = errors_of(name), request.variance_uncertainty == "observed"
     found = errors(kept, targets.terms, own, places=places, known=request.own, observed=observed)
     variance = found.variance + (found.added if request.variance_uncertainty else 0.0)
@@ -133,6 +207,12 @@ def _variance(
         return variance, found.df
     exact = found.variance <= OBSERVED * own_variances(fit.structure, fit.psi, places) * own
     return np.where(exact, 0.0, variance), np.where(exact, np.inf, found.df)
+
+
+def _rule_name(inference: Inference | None, request: PredictionRequest) -> str | None:
+    """The method whose rule errors go by; None: the variance parameters are taken as known."""
+    is_known = not request.variance_uncertainty and request.ddf is None
+    return None if inference is None or is_known else inference.ddf
 
 
 def _unknown(newdata: Any, name: str, codes: np.ndarray, levels: pd.Index | None) -> str:
@@ -176,28 +256,15 @@ def _refuse_other_type(fit: StructuredFit, newdata: Any, places: ResidualRows) -
             raise DataError(unknown_levels(name, labels, match(labels, levels), levels))
 
 
-def _say_what_is_not_used(fit: StructuredFit, newdata: Any, places: ResidualRows) -> None:
-    """Warn of responses in new data that stand in series that the fit does not have: they do not tell of these."""
-    table, specs = read_table(newdata), fit.design.specs
-    if not set(specs.response.variables) <= set(table.names):
-        return
-    told = np.flatnonzero((places.codes < 0) & np.isfinite(response_of(fit.design, newdata)))
-    if len(told):
-        warnings.warn(
-            f"responses in the new data of {fit.design.residual.group!r} that the fit does not have are not used "  # type: ignore[union-attr]
-            f"({len(told)} rows, the first is {told[0]}): conditional=True is given the rows that were fitted, and new "
-            "series are predicted as of no past",
-            ValueWarning,
-            stacklevel=users_level(),
-        )
-
-
 def _from_series(fit: StructuredFit, places: ResidualRows, own: FloatArray) -> FloatArray:
     """What a row's own series adds to its prediction, (m,)."""
+    added = np.zeros(len(own))
+    if not (places.codes >= 0).any():
+        return added
     rows = fit.observed_for("predict(conditional=True)")
     series = rows.residual
     assert series is not None
-    solved, added = _solved_residuals(fit, rows), np.zeros(len(own))
+    solved = _solved_residuals(fit, rows)
     order = np.argsort(series.codes, kind="stable")
     ends = np.searchsorted(series.codes[order], np.arange(fit.design.residual.n_series + 1))  # type: ignore[union-attr]
     for code in np.unique(places.codes[places.codes >= 0]):

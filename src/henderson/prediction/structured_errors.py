@@ -30,7 +30,7 @@ from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
 from henderson.prediction.errors import RowVariances
 from henderson.prediction.rules import Rule, RuleAtFit
-from henderson.prediction.targets import Asked, alone, covariances, parts_in
+from henderson.prediction.targets import Asked, alone, covariances, in_basis, parts_in
 
 FloatArray = np.ndarray
 
@@ -70,11 +70,22 @@ class StructuredErrors:
         self.model = fit.blocks
 
     @cached_property
-    def _psi(self) -> FloatArray:
+    def psi(self) -> FloatArray:
+        """(G, ψ) of the working basis, (k,)."""
         return self.fit.psi_working
 
+    @property
+    def phi(self) -> FloatArray:
+        """Φ, (p, p)."""
+        return self._at.fitted.phi
+
+    @property
+    def omega(self) -> FloatArray | None:
+        """Ω by which is added what the estimation of the parameters adds; None where they are known."""
+        return self._at.added_by
+
     @cached_property
-    def _forms(self) -> StructuredForms:
+    def forms(self) -> StructuredForms:
         return structured_forms(self.model, self.fit.block_point, self.fit.observed)
 
     @cached_property
@@ -92,7 +103,7 @@ class StructuredErrors:
         return whole - np.einsum("aij,jk,akl->il", own, self._at.fitted.phi, np.tensordot(omega, own, 1), optimize=True)
 
     @cached_property
-    def _block_of(self) -> tuple[np.ndarray, np.ndarray]:
+    def block_of(self) -> tuple[np.ndarray, np.ndarray]:
         """First number of each part's blocks, and the number of each row's block, (parts + 1,) and (n,)."""
         self.fit.observed_for("standard errors of predictions with random effects, or given a series' own rows")
         first = np.cumsum([0, *(len(part.batch.rows) for part in self.model.parts)])
@@ -127,18 +138,23 @@ class StructuredErrors:
         observed : bool
             Take a prediction's derivatives along the parameters at these data, and not their mean square.
         """
-        scaled = tuple(
-            None if one is None else NewTerm(one.codes, one.columns @ T if one.loadings is None else one.columns,
-                                             None if one.loadings is None else one.loadings * T[0, 0])
-            for one, T in zip(terms, self.model.roots)
-        )  # fmt: skip
-        asked = Asked(self.model.basis.combinations(X), scaled, places, own, known)
+        asked = self.asked(X, terms, own, places, known)
         m, k = len(X), self.model.k if self.rule is not None else 0
         variance, slope, added = np.empty(m), np.empty((m, k)), np.zeros(m)
         order = np.argsort(self._main_block(asked), kind="stable")
         for start in range(0, m, CHUNK):
             here = order[start : start + CHUNK]
             variance[here], slope[here], added[here] = self._errors(asked[here], observed)
+        return self.in_user_units(variance, slope, added)
+
+    def asked(
+        self, X: FloatArray, terms: Sequence[NewTerm | None], own: FloatArray, places: ResidualRows | None, known: bool
+    ) -> Asked:
+        """What rows ask for, in the working basis."""
+        return Asked(self.model.basis.combinations(X), in_basis(terms, self.model.roots), places, own, known)
+
+    def in_user_units(self, variance: FloatArray, slope: FloatArray, added: FloatArray) -> RowVariances:
+        """Of v (m,), ∂v (m, k) and tr(AΩ) (m,), with degrees of freedom."""
         scale = self.fit.scale
         times = 0.0 if self.rule is None else self.rule.times
         return RowVariances(scale * variance, scale * times * np.maximum(added, 0.0), self._at.df(variance, slope))
@@ -152,13 +168,17 @@ class StructuredErrors:
 
     def _parts_in(self, asked: Asked) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Targets and a block that each has a part in."""
-        return parts_in(asked, self.fit, self._block_of[1]) if asked.has_known else iter(())
+        return parts_in(asked, self.fit, self.block_of[1]) if asked.has_known else iter(())
 
     def _errors(self, asked: Asked, observed: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
         """v (m,), ∂v (m, k) and tr(AΩ) (m,) of some rows."""
-        sums, p = self._sums(asked), self.model.p
-        d = asked.x - sums.sx
-        delta = d @ self._at.fitted.phi
+        return self.of_sums(asked.x, self._sums(asked), observed)
+
+    def of_sums(self, x: FloatArray, sums: Sums, observed: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The same of targets with the fixed columns x (m, p), from what they share with the rows."""
+        p = self.model.p
+        d = x - sums.sx
+        delta = d @ self.phi
         variance = sums.left + (d * delta).sum(1)
         if self.rule is None:
             return variance, sums.slope, np.zeros(len(d))
@@ -187,7 +207,7 @@ class StructuredErrors:
         found = list(self._parts_in(asked))
         if not found:
             return out
-        first, _ = self._block_of
+        first, _ = self.block_of
         targets, blocks = (np.concatenate(one) for one in zip(*found))
         pairs = np.unique(np.column_stack([blocks, targets]), axis=0)
         part_of = np.searchsorted(first, pairs[:, 0], side="right") - 1
@@ -223,23 +243,23 @@ class StructuredErrors:
             z = new.columns
             if new.loadings is not None:
                 z = np.sqrt(np.asarray(new.loadings.power(2).sum(axis=1)).ravel())[:, None]
-            out.left[:] += np.einsum("ma,ab,mb->m", z, layout.covariance(self._psi[to]), z, optimize=True)
+            out.left[:] += np.einsum("ma,ab,mb->m", z, layout.covariance(self.psi[to]), z, optimize=True)
             if has_slope:
                 out.slope[:, to] += np.einsum("ma,iab,mb->mi", z, layout.basis(), z, optimize=True)
         if asked.places is None:
             return
         places = alone(asked.places)
-        own = self._psi[model.n_g :]
+        own = self.psi[model.n_g :]
         out.left[:] += model.residual.cov(own, *places)[:, 0, 0] * asked.own
         if has_slope:
             out.slope[:, model.n_g :] += model.residual.first(own, *places)[:, :, 0, 0].T * asked.own[:, None]
 
     def _add(self, out: Sums, asked: Asked, number: int, u: int, targets: np.ndarray, blocks: np.ndarray) -> None:
         """What targets share with blocks (t,) of one unit."""
-        model, forms, k = self.model, self._forms, out.slope.shape[1]
+        model, forms, k = self.model, self.forms, out.slope.shape[1]
         part, factored = model.parts[number], self.fit.block_point.factored[number]
         rows, S = part.batch.rows[blocks], factored.S[u]
-        c, ca = covariances(asked[targets], self.fit, self._psi, part.batch, u, blocks, derivatives=k > 0)
+        c, ca = covariances(asked[targets], self.fit, self.psi, part.batch, u, blocks, derivatives=k > 0)
         vx = forms.vx[rows]
         s = c @ S
         np.subtract.at(out.left, targets, (c * s).sum(1))
@@ -247,7 +267,7 @@ class StructuredErrors:
         if not k:
             return
         assert self._at.added_by is not None
-        Va = model.first(self._psi, part.batch[np.array([u])])[:, 0]
+        Va = model.first(self.psi, part.batch[np.array([u])])[:, 0]
         Vs = np.einsum("anm,tm->atn", Va, s, optimize=True)
         r = ca - Vs
         np.add.at(out.slope, targets, np.einsum("atn,tn->ta", Vs - 2 * ca, s))

@@ -8,7 +8,7 @@ A target is z'b of random effects, the residual of a new visit of a series, or b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,23 +46,28 @@ class Asked:
     known: bool
 
     def __getitem__(self, rows: np.ndarray) -> Asked:
-        terms = tuple(
-            None
-            if one is None
-            else NewTerm(
-                None if one.codes is None else one.codes[rows],
-                one.columns[rows],
-                None if one.loadings is None else one.loadings[rows],
-            )
-            for one in self.terms
-        )
+        terms = tuple(None if one is None else one[rows] for one in self.terms)
         places = None if self.places is None else self.places[rows]
         return Asked(self.x[rows], terms, places, self.own[rows], self.known)
 
     @property
+    def knows_series(self) -> bool:
+        """Whether a row is of a series that was observed, and that tells of it."""
+        return self.known and self.places is not None and bool((self.places.codes >= 0).any())
+
+    @property
     def has_known(self) -> bool:
         """Whether a target has a part in something that was observed."""
-        return self.known or any(one is not None and _has_known(one) for one in self.terms)
+        return self.knows_series or any(one is not None and _has_known(one) for one in self.terms)
+
+
+def in_basis(terms: Sequence[NewTerm | None], roots: Sequence[FloatArray]) -> tuple[NewTerm | None, ...]:
+    """What terms say of rows, columns times the T of each."""
+    return tuple(
+        None if one is None else NewTerm(one.codes, one.columns @ T if one.loadings is None else one.columns,
+                                         None if one.loadings is None else one.loadings * T[0, 0])
+        for one, T in zip(terms, roots)
+    )  # fmt: skip
 
 
 def parts_in(asked: Asked, fit: StructuredFit, of_row: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -130,7 +130,10 @@ class PredictionMethods(FittedModel):
         conditional : bool
             Of a model with a residual covariance structure: predict from what was observed of the same series (a
             patient's other visits), through the correlation of its residuals and all random effects; mmrm's
-            ``conditional=TRUE``. A row that was observed is predicted as it was.
+            ``conditional=TRUE``. Observed are the rows that were fitted, and those of `newdata` whose response is there
+            and not missing: of new series and levels, too, for which no rows of the fit are needed. A row of `newdata`
+            that was fitted counts once, and another response for it is refused. A row that was observed is predicted
+            as it was.
         random : bool
             True is ``re="all"``.
         groups : (m,) array_like, optional
@@ -178,7 +181,8 @@ class PredictionMethods(FittedModel):
            estimate    se    df  lower  upper
         9     377.0  79.0  15.6  209.1  544.9
         """
-        from henderson.prediction.predict import COLUMNS, Given
+        from henderson.prediction.given import Given
+        from henderson.prediction.predict import COLUMNS
         from henderson.prediction.request import PredictionRequest
         from henderson.sources.frames import column_like, table_like
 
@@ -251,7 +255,7 @@ class PredictionMethods(FittedModel):
         0  251.4      9.7          232.3          270.5         154.7         348.1
         1  303.7      9.1          286.0          321.5         207.3         400.2
         """
-        from henderson.prediction.predict import Given
+        from henderson.prediction.given import Given
         from henderson.prediction.request import PredictionRequest
         from henderson.prediction.statsmodels_prediction import PredictionResults
         from henderson.sources.frames import labels_of
