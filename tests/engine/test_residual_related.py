@@ -18,6 +18,7 @@ from henderson.engine.residual.model import to_user_units
 from henderson.engine.residual.plain import PlainPoint
 from henderson.engine.residual.related import RelatedModel, RelatedPoint
 from henderson.engine.residual.related_moments import first_traces, moments_of_related
+from henderson.engine.sums import crossproducts
 from henderson.errors import DataError, FormulaError, NotAvailable
 
 SAME = 1e-8  # two algorithms for one number
@@ -209,6 +210,14 @@ def test_derivatives_at_given_variances(slopes):
         t2[:, a] = -(up - down) / (2 * h * unit[a])
     bent = moments.second.curved_traces()
     np.testing.assert_allclose(moments.t2, t2 @ to_user_units(model) + bent, rtol=100 * DIFFERENCES)
+
+
+def test_rows_of_scattered_series_in_any_chunks(both, monkeypatch):
+    """Columns were written in the order of the series beside levels in the order of the rows, from 16,384 rows on."""
+    fit = both[1].engine
+    monkeypatch.setattr(crossproducts, "CHUNK", 20)
+    again = RelatedModel(fit.blocks, fit.observed).at(fit.blocks.working(fit.psi_working))
+    assert again.deviance == pytest.approx(fit.deviance, abs=SAME)
 
 
 def test_no_likelihood_is_said_where_the_digits_of_the_inverse_are_gone(both):

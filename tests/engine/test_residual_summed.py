@@ -19,6 +19,7 @@ from henderson.engine.residual.point import block_at
 from henderson.engine.residual.rows import conditional_covariances, conditional_modes
 from henderson.engine.residual.starts import by_moments
 from henderson.engine.residual.summed import SummedModel
+from henderson.engine.sums import crossproducts
 
 #: of a deviance of some hundred; of gradients, relative to their largest entry
 DEVIANCE, GRADIENT = 1e-9, 1e-9
@@ -82,6 +83,16 @@ def test_likelihood_and_derivatives(name, reml):
     for own, other in zip(one.conditional_covariances(), conditional_covariances(model, two, data.rows)):
         np.testing.assert_allclose(own, other, atol=1e-9)
     assert one.crossed.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
+
+
+@pytest.mark.parametrize("name", ["no gaps", "whole series", "along a line"])
+def test_rows_of_scattered_series_in_any_chunks(name, monkeypatch):
+    """Columns were written in the order of the series beside levels in the order of the rows, from 16,384 rows on."""
+    data = made(name)
+    model = model_of(data, True)
+    phi = somewhere(model)
+    monkeypatch.setattr(crossproducts, "CHUNK", 50)
+    assert SummedModel(model, data.rows).at(phi).deviance == pytest.approx(block_at(model, phi).deviance, abs=DEVIANCE)
 
 
 def nearly(model, at, within_levels, within, K, weighed):

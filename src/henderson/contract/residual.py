@@ -151,23 +151,6 @@ class ResidualRows:
             ties &= step == 0
         return np.arange(len(codes)) if ordered else np.lexsort((*places[::-1], codes))
 
-    @property
-    def by_series(self) -> np.ndarray | None:
-        """An order of the rows in which each series stands together, (n,) intp; None where it does already."""
-        changes = np.flatnonzero(np.diff(self.codes)) + 1
-        first = self.codes[np.concatenate([[0], changes])] if len(self.codes) else self.codes
-        return None if len(np.unique(first)) == len(first) else np.argsort(self.codes, kind="stable")
-
-    def cuts(self, size: int) -> list[int]:
-        """Ends of chunks of about `size` rows that cut no series apart; of rows that stand by series."""
-        ends = [*(np.flatnonzero(np.diff(self.codes)) + 1).tolist(), len(self.codes)]
-        found, start = [], 0
-        for here, after in zip(ends, [*ends[1:], np.inf]):
-            if after - start > size:
-                found.append(here)
-                start = here
-        return found
-
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle holds: codes in as few bytes as they need."""
         return {name: _packed(value) for name, value in self.__dict__.items()}

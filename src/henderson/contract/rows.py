@@ -6,7 +6,7 @@ design's rows are one such chunk in memory, or any number of them: their sums ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -258,30 +258,20 @@ class Rows:
         )
 
     def chunks(self, size: int) -> Iterator[Rows]:
-        """The engine's part of the rows (y, X, terms, weights, offset, residual), `size` at a time; views.
-
-        Where the residuals have a structure a chunk holds whole series, about `size` rows; series that are scattered
-        over the rows are put together first, which copies.
-        """
+        """The engine's part of the rows (y, X, terms, weights, offset, residual), `size` at a time in order; views."""
         if 0 < self.n <= size:
             yield self
             return
-        source, series, start = self, self.residual, 0
-        ends: Iterable[int] = range(size, self.n + size, size)
-        if series is not None:
-            if (order := series.by_series) is not None:
-                source, series = self[order], series[order]
-            ends = series.cuts(size)
-        for end in ends:
-            here, start = slice(start, end), end
+        for start in range(0, self.n, size):
+            here = slice(start, start + size)
             yield Rows(
-                source.y[here],
-                source.X[here],
-                tuple(term[here] for term in source.terms),
-                None if source.weights is None else source.weights[here],
-                None if source.offset is None else source.offset[here],
-                residual=None if series is None else series[here],
-                joined=None if source.joined is None else source.joined[here],
+                self.y[here],
+                self.X[here],
+                tuple(term[here] for term in self.terms),
+                None if self.weights is None else self.weights[here],
+                None if self.offset is None else self.offset[here],
+                residual=None if self.residual is None else self.residual[here],
+                joined=None if self.joined is None else self.joined[here],
             )
 
     def __getstate__(self) -> dict[str, Any]:
