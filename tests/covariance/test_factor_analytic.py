@@ -62,6 +62,8 @@ def test_derivatives_and_its_own_theta(name, q, heywood):
     np.testing.assert_allclose(half + half.transpose(0, 2, 1), slopes, atol=DERIVATIVES)
     bends = np.stack([(structure.directions(theta + s, q) - structure.directions(theta - s, q)) / 2e-5 for s in h])
     np.testing.assert_allclose(structure.second_covariance(theta, q), bends, atol=DERIVATIVES)
+    N = np.cov(np.random.default_rng(4).normal(size=(q, 2 * q)))
+    np.testing.assert_allclose(structure.bend(theta, N), np.tensordot(bends, N, 2), atol=DERIVATIVES)
     np.testing.assert_allclose(cov(structure.theta_of_cov(cov(theta))), cov(theta), atol=ROUNDING)
     np.testing.assert_allclose(cov(structure.theta(structure.lam(theta, q))), cov(theta), atol=ROUNDING)
 

@@ -137,6 +137,14 @@ class FactorStructure(Structure):
             out[m + r, m + r, r, r] = 2.0
         return out
 
+    def bend(self, theta: FloatArray, N: FloatArray) -> FloatArray:
+        """2N of the two rows where entries are of one column of Λ, 2N_rr of an own root: never (n, n, q, q)."""
+        q, m = len(N), self._n_loadings(len(N))
+        rows, columns = self._places(q)
+        out = np.diag(2.0 * np.concatenate([np.zeros(m), N.diagonal()[: self.n_theta(q) - m]]))
+        out[:m, :m] = 2.0 * N[np.ix_(rows, rows)] * (columns[:, None] == columns)
+        return out
+
     def growth(self, N: FloatArray, lam: FloatArray) -> tuple[FloatArray, FloatArray] | None:
         """Along vv' where a factor is missing, and what its own variances allow."""
         theta = self.theta(lam)

@@ -192,7 +192,10 @@ class Layout:
         if self.linear:
             place, r, s, weight = self._bent
             return np.bincount(place, weight * N[r, s], self.n_theta**2).reshape(self.n_theta, self.n_theta)
-        return np.tensordot(self.second_directions(theta), N, 2)
+        out = np.zeros((self.n_theta, self.n_theta))
+        for one, rows, own, _ in self._parts():
+            out[own, own] = one.bend(theta[own], N[rows, rows])
+        return out
 
     def second_directions(self, theta: FloatArray) -> FloatArray:
         """∂²G/∂θ_i∂θ_j, (n_theta, n_theta, q, q)."""

@@ -136,6 +136,10 @@ class Structure(ABC):
             half = half + self.second(theta, q) @ self.lam(theta, q).T
         return half + half.transpose(0, 1, 3, 2)
 
+    def bend(self, theta: FloatArray, N: FloatArray) -> FloatArray:
+        """Σ N ∘ ∂²G/∂θ_i∂θ_j for symmetric N (q, q): (n_theta, n_theta)."""
+        return np.tensordot(self.second_covariance(theta, len(N)), N, 2)
+
     def directions(self, theta: FloatArray, q: int) -> FloatArray:
         """∂G/∂θ_i, (n_theta, q, q)."""
         half = self.jacobian(theta, q) @ self.lam(theta, q).T
