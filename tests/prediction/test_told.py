@@ -294,3 +294,12 @@ def test_file(fits, tmp_path):
     np.testing.assert_allclose(
         loaded.predict(NEW, conditional=True), fits["car1 * power"].predict(NEW, conditional=True), rtol=EXACT
     )
+
+
+def test_rows_that_effects_tie_beyond_any_matrix(fits, monkeypatch):
+    """What a patient's past says of him is had from residuals, series by series; it was refused beyond 4,000 rows."""
+    found = fits["ar1, crossed"]
+    ahead = FITTED[FITTED["p"] == 1].assign(visit=[1, 2], t=[1.2, 2.1], y=np.nan)
+    by_blocks = found.predict(ahead, conditional=True)
+    monkeypatch.setattr(type(found.engine), "has_blocks", False)
+    np.testing.assert_allclose(found.predict(ahead, conditional=True), by_blocks, rtol=1e-7)

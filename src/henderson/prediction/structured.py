@@ -24,7 +24,7 @@ from henderson.contract.rows import Rows
 from henderson.design.replay import Wanted
 from henderson.design.replay_residual import new_residual_rows
 from henderson.engine.residual.fit import StructuredFit, by_relatives
-from henderson.engine.residual.rows import own_variances, solved_residuals
+from henderson.engine.residual.rows import own_variances, solved_given_effects, solved_residuals
 from henderson.errors import DataError
 from henderson.inference.inference import Inference
 from henderson.numerics.distributions import t_quantile
@@ -87,12 +87,13 @@ def structured_predictions(
     if not told.tells_of_new_levels():
         targets.refuse_unknown(request.new_levels)
     out, rest = np.empty((5, len(own))), np.ones(len(own), bool)
-    for rows, found in _given_responses(fit, inference, told, request, errors_of):
+    if is_whole:  # a row that was observed is what it was
+        rest = np.isnan(told.given)
+        out[:] = _observed(told.given, request)
+    for rows, found in _given_responses(fit, inference, told, rest.copy(), request, errors_of):
         out[:, rows], rest[rows] = found, False
     if rest.any():
         out[:, rest] = _without_responses(fit, inference, targets[rest], places[rest], own[rest], request, errors_of)
-    if is_whole:
-        out = np.where(np.isnan(told.given), out, _observed(told.given, request))
     estimate, se, df, lower, upper = out
     return estimate, se, df, lower, upper
 
@@ -107,16 +108,20 @@ def _given_responses(
     fit: StructuredFit,
     inference: Inference | None,
     told: Told,
+    asked: np.ndarray,
     request: PredictionRequest,
     errors_of: Callable[[str | None], StructuredErrors],
 ) -> Iterator[tuple[np.ndarray, FloatArray]]:
-    """Rows that responses of new rows tell of, and their predictions, (5, m)."""
+    """Rows among those that are asked for, (m,) bool, that responses of new rows tell of, and their predictions."""
     errors, se = errors_of(_rule_name(inference, request)), inference is not None
     groups = told.groups(errors)
     if not groups:
         return
     predict = told.conditioned(errors)
-    for known, rows in groups:
+    for known, every in groups:
+        rows = every[asked[every]]
+        if not len(rows):
+            continue
         observed = request.variance_uncertainty == "observed"
         estimate, found = predict(known, told.y[known], rows, se=se, observed=observed)
         out = np.full((5, len(rows)), np.nan)
@@ -290,4 +295,8 @@ def _solved_residuals(fit: StructuredFit, rows: Rows) -> FloatArray:
     if fit.design.is_related:
         point = by_relatives(fit)
         return (point.U @ point.v) * np.sqrt(rows.unit_weights) / fit.basis.y_scale
+    if not fit.has_blocks:
+        return solved_given_effects(
+            fit.structure, fit.psi, rows, rows.y - rows.mean(fit.beta, fit.kept) - rows.random_part(fit.b)
+        )
     return solved_residuals(fit.blocks, fit.block_point, rows)

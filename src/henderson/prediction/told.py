@@ -27,6 +27,7 @@ from henderson.design.residual_checks import check_repeated
 from henderson.design.residual_term import Days
 from henderson.design.term_text import written
 from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.units import LARGEST
 from henderson.errors import DataError, NotAvailable, ValueWarning, users_level
 from henderson.prediction.conditioned import Conditioned, NewRows
 from henderson.prediction.labels import TOLD, NamedLevels, named_series
@@ -238,6 +239,11 @@ class Told:
         found = []
         for number in np.unique(of[np.isfinite(self.y[usable])]):
             rows = usable[of == number]
+            if len(rows) > LARGEST:
+                raise DataError(
+                    f"{len(rows)} rows of the new data are tied together; predictions given responses "
+                    f"are for up to {LARGEST} such rows: ask for fewer at a time"
+                )
             found.append((rows[np.isfinite(self.y[rows])], rows))
         return found
 

@@ -214,3 +214,13 @@ def solved_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatA
         out[part.batch.rows] = own
     out /= model.basis.y_scale
     return out if rows.weights is None else out * np.sqrt(rows.weights)
+
+
+def solved_given_effects(residual: Residual, psi: FloatArray, rows: Rows, e: FloatArray) -> FloatArray:
+    """R⁻¹e in the unit of 1/y, (n,), e = y − Xβ̂ − Zb̂: V⁻¹(y − Xβ̂), series by series, however many rows effects tie."""
+    assert rows.residual is not None
+    out = np.empty(rows.n)
+    for at, low in series_roots(residual, psi, rows.residual, rows.weights):
+        half = np.linalg.solve(low, e[at][:, :, None])
+        out[at] = np.linalg.solve(low.transpose(0, 2, 1), half)[:, :, 0]
+    return out
