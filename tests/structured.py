@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from scipy import linalg
@@ -66,39 +68,59 @@ def repeated(
     return Data(design, rows)
 
 
-def residual_covariance(data: Data, psi: np.ndarray) -> np.ndarray:
-    """Var(ε) at natural parameters in the user's units, (n, n): series by series."""
+def residual_variance_of(data: Data) -> Callable[[np.ndarray], np.ndarray]:
+    """Var(ε), (n, n), as a function of the natural parameters in the user's units: series by series."""
     rows, series = data.rows, data.rows.residual
     residual = Residual.of(data.design.residual, int(np.bincount(series.codes).max()))
-    out = np.zeros((rows.n, rows.n))
-    for code in np.unique(series.codes):
-        own = np.flatnonzero(series.codes == code)
-        part = series[own]
-        out[np.ix_(own, own)] = residual.cov(psi, part.where, part.strata, part.covariates)
+    each = [np.flatnonzero(series.codes == code) for code in np.unique(series.codes)]
+    parts = [(np.ix_(own, own), series[own]) for own in each]
     root = np.sqrt(rows.unit_weights)
-    return out / root[:, None] / root
+
+    def at(psi: np.ndarray) -> np.ndarray:
+        out = np.zeros((rows.n, rows.n))
+        for place, part in parts:
+            out[place] = residual.cov(psi, part.where, part.strata, part.covariates)
+        return out / root[:, None] / root
+
+    return at
+
+
+def variance_of(data: Data) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Var(y), (n, n), as a function of the G parameters (of the covariances themselves) and ψ."""
+    residual, terms = residual_variance_of(data), []
+    for term, own, layout in zip(data.design.terms, data.rows.terms, layouts_of(data.design.terms)):
+        z = blocks(term, own)
+        terms.append((layout, np.einsum("rmj,snj->rsmn", z, z, optimize=True)))
+
+    def at(g: np.ndarray, psi: np.ndarray) -> np.ndarray:
+        out, first = residual(psi), 0
+        for layout, kernels in terms:
+            out += np.tensordot(layout.covariance(g[first : first + layout.n_g]), kernels, 2)
+            first += layout.n_g
+        return out
+
+    return at
+
+
+def residual_covariance(data: Data, psi: np.ndarray) -> np.ndarray:
+    """Var(ε) at one ψ, (n, n)."""
+    return residual_variance_of(data)(psi)
 
 
 def covariance(data: Data, g: np.ndarray, psi: np.ndarray) -> np.ndarray:
-    """Var(y) at the G parameters (of the covariances themselves) and ψ, (n, n)."""
-    out, at = residual_covariance(data, psi), 0
-    for term, own, layout in zip(data.design.terms, data.rows.terms, layouts_of(data.design.terms)):
-        z = blocks(term, own)
-        G = layout.covariance(g[at : at + layout.n_g])
-        out = out + np.einsum("rs,rmj,snj->mn", G, z, z, optimize=True)
-        at += layout.n_g
-    return out
+    """Var(y) at one point, (n, n)."""
+    return variance_of(data)(g, psi)
 
 
 def deviance(data: Data, V: np.ndarray, reml: bool) -> float:
     """−2 log (restricted) likelihood for Var(y) = V, β at its GLS estimate."""
-    X, y = data.rows.X, data.rows.response
-    information = X.T @ linalg.solve(V, X, assume_a="pos")
-    beta = linalg.solve(information, X.T @ linalg.solve(V, y, assume_a="pos"))
-    e = y - X @ beta
-    n = len(y) - (X.shape[1] if reml else 0)
-    log_det = np.linalg.slogdet(V)[1] + (np.linalg.slogdet(information)[1] if reml else 0.0)
-    return float(log_det + e @ linalg.solve(V, e, assume_a="pos") + n * np.log(2 * np.pi))
+    root = np.linalg.cholesky(V)
+    white = linalg.solve_triangular(root, np.column_stack([data.rows.X, data.rows.response]), lower=True)
+    R = np.linalg.qr(white, mode="r")  # of [X y]: the last of its diagonal is the length of what X leaves of y
+    *of_x, left = np.abs(np.diag(R))
+    n = len(V) - (len(of_x) if reml else 0)
+    log_det = 2 * np.log(np.diag(root)).sum() + (2 * np.log(of_x).sum() if reml else 0.0)
+    return float(log_det + left**2 + n * np.log(2 * np.pi))
 
 
 def user_covariance(found, name, added: bool = False) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.linalg import solve_triangular
 
 import henderson
 from henderson.covariance.structure import Structure
@@ -34,13 +35,16 @@ REFIT = 2e-3  # replicates stop where a step promises little
 SLOPE = 2e-3  # of the deviance by θ, from differences with step 1e-4
 
 
-@pytest.fixture(params=["homcs", "cs", "ar1", "hetar1", "homtoep", "toep", "ou(0,1,2.5,3)", "rr(2)", "fa(1)"])
+@pytest.fixture(
+    scope="module",
+    params=["homcs", "cs", "ar1", "hetar1", "homtoep", "toep", "ou(0,1,2.5,3)", "rr(2)", "fa(1)"],
+)
 def structure(request) -> Structure:
     """One of each kind."""
     return structure_called(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def data(structure) -> Data:
     """Forty subjects on four occasions and a crossed item; the subjects' effects by occasion have the structure."""
     rng = np.random.default_rng(11)
@@ -73,16 +77,17 @@ def dense_v(data: Data, structure: Structure, theta: np.ndarray) -> np.ndarray:
 
 def dense(data: Data, structure: Structure, theta: np.ndarray) -> tuple[float, np.ndarray, float]:
     """The REML deviance, β̂ and σ at (θ, the item's standard deviation), from V itself."""
-    V, X, y = dense_v(data, structure, theta), data.rows.X, data.rows.y
-    vx = np.linalg.solve(V, X)
-    beta = np.linalg.solve(X.T @ vx, vx.T @ y)
+    root = np.linalg.cholesky(dense_v(data, structure, theta))
+    white = solve_triangular(root, np.column_stack([data.rows.X, data.rows.y]), lower=True)
+    X, y = white[:, :-1], white[:, -1]
+    beta = np.linalg.solve(X.T @ X, X.T @ y)
     e, nu = y - X @ beta, len(y) - X.shape[1]
-    r2 = float(e @ np.linalg.solve(V, e))
-    logs = np.linalg.slogdet(V)[1] + np.linalg.slogdet(X.T @ vx)[1]
+    r2 = float(e @ e)
+    logs = 2 * np.log(np.diag(root)).sum() + np.linalg.slogdet(X.T @ X)[1]
     return float(logs + nu * (1 + np.log(2 * np.pi * r2 / nu))), beta, float(np.sqrt(r2 / nu))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted(data) -> Fit:
     return fit_design(*data)
 

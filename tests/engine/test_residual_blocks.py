@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from tests.structured import Data, covariance, deviance, repeated
+from tests.structured import Data, covariance, deviance, repeated, variance_of
 
 from henderson.engine.fit import fit_design, refit
 from henderson.engine.residual.crossed import CrossedModel, moments_of_crossed
@@ -131,12 +131,12 @@ def test_moments_are_those_of_dense_algebra(name):
     model = model_of(data, True)
     point = block_at(model, somewhere(model))
     found = moments_of_blocks(point)
-    unit = to_user_units(model)
+    unit, variance = to_user_units(model), variance_of(data)
     scale = model.basis.y_scale**2
 
     def at(psi):
         user = unit @ psi
-        return covariance(data, user[: model.n_g], user[model.n_g :]) / scale
+        return variance(user[: model.n_g], user[model.n_g :]) / scale
 
     k, n = model.k, data.rows.n
     V, first, second = at(point.psi), np.empty((k, n, n)), np.empty((k, k, n, n))

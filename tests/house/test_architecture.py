@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,16 +32,17 @@ def in_backticks(text: str) -> list[str]:
     return re.findall(r"`([^`\n]+)`", text)
 
 
+@cache
 def names_in(place: Path) -> set[str]:
     """Files, folders, functions, classes and variables of a file or of a folder."""
     found = {*place.relative_to(SOURCE).with_suffix("").parts}
-    for path in [place] if place.is_file() else place.rglob("*.py"):
-        found |= {*path.relative_to(SOURCE).with_suffix("").parts}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                found.add(node.name)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found.add(node.id)
+    if place.is_dir():
+        return found.union(*map(names_in, place.rglob("*.py")))
+    for node in ast.walk(ast.parse(place.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
-from tests.structured import Data, covariance, deviance
+from tests.structured import Data, deviance, variance_of
 
 import henderson
 from engine.test_residual_blocks import TRIAL, made
@@ -49,12 +49,12 @@ def coordinates(name: str, fit) -> np.ndarray:
 
 def least(name: str, data: Data, start: np.ndarray, held: int | None, reml: bool) -> float:
     """The deviance minimised over all coordinates but one, by n × n algebra."""
-    free = [i for i in range(len(start)) if i != held]
+    free, variance = [i for i in range(len(start)) if i != held], variance_of(data)
 
     def at(part: np.ndarray) -> float:
         x = start.copy()
         x[free] = part
-        return deviance(data, covariance(data, *natural(name, x)), reml)
+        return deviance(data, variance(*natural(name, x)), reml)
 
     return float(minimize(at, start[free], method="BFGS", options={"gtol": 1e-4}).fun)
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.special import chdtrc
 from tests.reference import Data
-from tests.structured import covariance, residual_covariance
+from tests.structured import covariance, residual_covariance, variance_of
 
 import henderson
 import oracle_data
@@ -325,7 +325,7 @@ def test_standard_errors_of_the_joint_information(held):
     found = henderson.lmer("FEV1 ~ ARMCD + (1 | SITE)", few, residual="ar1h(AVISIT | USUBJID)", **options)
     rows, _, _ = dense(found)
     fit = found.engine
-    data = Data(fit.design, rows)
+    variance = variance_of(Data(fit.design, rows))
     whole = np.concatenate([fit.beta, fit.sigma**2 * fit.g, fit.psi])
     p = len(fit.beta)
     free = [i for i in range(len(whole)) if not (held and i == p)]
@@ -333,7 +333,7 @@ def test_standard_errors_of_the_joint_information(held):
     def minus_twice(x: np.ndarray) -> float:
         at = whole.copy()
         at[free] = x
-        V = covariance(data, at[p : p + 1], at[p + 1 :])
+        V = variance(at[p : p + 1], at[p + 1 :])
         e, solved = rows.response - rows.X @ at[:p], np.linalg.solve(V, rows.X)
         logs = np.linalg.slogdet(V)[1] + np.linalg.slogdet(rows.X.T @ solved)[1]
         return float(logs + e @ np.linalg.solve(V, e))
