@@ -19,7 +19,7 @@ from henderson.engine.residual.plain import PlainPoint
 from henderson.engine.residual.related import RelatedModel, RelatedPoint
 from henderson.engine.residual.related_moments import first_traces, moments_of_related
 from henderson.engine.sums import crossproducts
-from henderson.errors import DataError, FormulaError, NotAvailable
+from henderson.errors import DataError, FormulaError
 
 SAME = 1e-8  # two algorithms for one number
 ESTIMATED = 1e-6  # at two ends of searches, relative
@@ -131,8 +131,6 @@ def test_predictions_know_the_animal_and_its_past(both, data):
     for options in ({}, {"conditional": True}):
         one, other = (fit.predict(new.drop(columns="y"), re="all", **options) for fit in both)
         np.testing.assert_allclose(other, one, rtol=ESTIMATED)
-    with pytest.raises(NotAvailable, match="that know a series' own past"):
-        both[1].predict(new.drop(columns="y"), re="all", se=True, conditional=True)
 
 
 @pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "asymptotic"])
@@ -146,13 +144,6 @@ def test_errors_of_predictions(both, data, ddf):
 def test_profile_of_a_fixed_effect(both):
     one, other = (numbers(fit.conf_int(method="profile", parameters="x")) for fit in both)
     np.testing.assert_allclose(other, one, rtol=ESTIMATED)
-
-
-@pytest.mark.parametrize("ask", [lambda fit: fit.caic(), lambda fit: fit.autocorrelation(),
-                                 lambda fit: fit.residuals("scaled", "marginal")])  # fmt: skip
-def test_what_depends_on_matrices_of_the_rows_says_so(both, ask):
-    with pytest.raises(NotAvailable, match="depends on matrices of the rows: not available for a model whose known"):
-        ask(both[1])
 
 
 def algebra(data, fit):

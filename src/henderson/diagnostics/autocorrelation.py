@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from henderson.contract.rows import Rows
 from henderson.diagnostics.structured_residuals import structured_residuals
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, by_relatives
+from henderson.engine.residual.related_rows import SeriesCovariance
 from henderson.engine.residual.units import Batch
 from henderson.errors import NotAvailable
 from henderson.tables.result_frame import ResultFrame
@@ -86,6 +88,8 @@ def _pairs(fit: StructuredFit) -> Pairs:
     rows = fit.observed_for("autocorrelation()")
     assert rows.residual is not None
     z, w = (structured_residuals(fit, kind, "marginal") for kind in ("pearson", "scaled"))
+    if fit.design.is_related and not fit.has_blocks:
+        return _pairs_of_series(fit, rows, z, w)
     parts = []
     for part in fit.blocks.parts:
         batch, n = part.batch, part.batch.n
@@ -106,6 +110,24 @@ def _pairs(fit: StructuredFit) -> Pairs:
     if not parts:
         return Pairs(*np.zeros((5, 0)))
     return Pairs(*(np.concatenate(one).astype(float) for one in zip(*parts)))
+
+
+def _pairs_of_series(fit: StructuredFit, rows: Rows, z: FloatArray, w: FloatArray) -> Pairs:
+    """The same where relatives tie more rows together than dense matrices take: pair by pair, series by series."""
+    series = SeriesCovariance.of(by_relatives(fit), rows)
+    parts = []
+    for batch in series.batches:
+        first, second = np.triu_indices(batch.n, 1)
+        near = second - first <= MOST_AFTER
+        first, second = first[near], second[near]
+        if not len(first):
+            continue
+        size = np.sqrt(series.among(batch, np.arange(batch.n), np.arange(batch.n)))
+        correlation = series.among(batch, first, second) / (size[:, first] * size[:, second])
+        products = [v[batch.rows][:, first] * v[batch.rows][:, second] for v in (z, w)]
+        distance = _distances(batch, first, second)[batch.unit_of]
+        parts.append([v.ravel() for v in (distance, np.ones(correlation.shape), correlation, *products)])
+    return Pairs(*(np.concatenate(one) for one in zip(*parts))) if parts else Pairs(*np.zeros((5, 0)))
 
 
 def _distances(batch: Batch, first: np.ndarray, second: np.ndarray) -> FloatArray:

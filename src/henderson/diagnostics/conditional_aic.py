@@ -149,9 +149,9 @@ def _of_structured(fit: StructuredFit) -> ConditionalAIC:
             "caic(): the variances follow the fitted values, which then follow y in one more way; fit power() or exp() "
             "of a covariate instead"
         )
-    model, point = fit.blocks, fit.block_point
+    model, point = fit.blocks, fit.row_point
     trace = effective_df(fit)
-    rho = trace + follow.estimation_df(model, point, rows)
+    rho = trace + follow.estimation_df(model, point, rows, curvature(FitMoments.of(fit).working).observed)
     loglik, npar = follow.conditional_loglik(model, point, rows), rho + _n_residual(fit)
     return ConditionalAIC(-2 * loglik + 2 * npar, loglik, npar, rho, trace)
 

@@ -30,11 +30,12 @@ from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import Sets, fits_without
 from henderson.engine.many.draws import entropy_of
 from henderson.engine.many.refits import Refits
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, row_points
 from henderson.engine.residual.model import working_variances
-from henderson.engine.residual.point import block_at_psi
 from henderson.engine.residual.row_forms import structured_forms
+from henderson.engine.residual.units import LARGEST
 from henderson.engine.row_forms import forms_at
+from henderson.errors import NotAvailable
 from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
@@ -181,6 +182,11 @@ def cross_validate(
     chosen = row_sets(fit, by, "cross_validate()")
     k = min(FOLDS, chosen.sets.m) if k is None else k
     folds = _folds(chosen.sets, k, chosen.name or "rows", seed)
+    if isinstance(fit, StructuredFit) and fit.design.is_related and folds.sizes.max() > LARGEST:
+        raise NotAvailable(
+            f"cross_validate(): a fold of {folds.sizes.max():,} rows, whose errors are correlated by relatives; folds "
+            f"of up to {LARGEST:,} rows are taken: ask for more folds (k=)"
+        )
     is_tied = not isinstance(fit, StructuredFit) and not is_apart(fit, folds)
     known: dict[int, tuple[FloatArray, FloatArray]] = {}
 
@@ -242,11 +248,12 @@ def _apart(fit: Fit, folds: Sets, fits: Refits) -> tuple[FloatArray, FloatArray]
     fit.basis.fixed(rows, X)
     error = rows.response - np.einsum("ia,ia->i", rows.X[:, fit.kept], fits.beta[fold][:, fit.kept])
     variance = 1 / rows.unit_weights
-    for own, lam in zip(rows.terms, fits.lam):
+    for term, own, lam in zip(fit.design.terms, rows.terms, fits.lam):
         if own.codes is None:
             variance = variance + lam[fold, 0, 0] ** 2 * np.asarray(own.given_loadings.power(2).sum(axis=1)).ravel()
         else:
-            variance = variance + np.square(np.einsum("ia,iab->ib", own.columns, lam[fold])).sum(axis=1)
+            size = 1.0 if term.related is None else term.related.diagonal[own.codes]
+            variance = variance + size * np.square(np.einsum("ia,iab->ib", own.columns, lam[fold])).sum(axis=1)
     return error, fits.sigma[fold] ** 2 * variance + np.einsum("ia,iab,ib->i", X, fits.turned[fold], X)
 
 
@@ -254,11 +261,12 @@ def _correlated(fit: StructuredFit, folds: Sets, fits: Refits) -> tuple[FloatArr
     """Folds of rows whose residuals correlate: from all rows' P at the variances without each. Errors, variances."""
     error, variance, rows, model = np.full(fit.n, np.nan), np.full(fit.n, np.nan), fit.observed, fit.blocks
     assert fits.psi is not None
+    at = row_points(model, rows)
     for f in range(folds.m):
         if np.isnan(fits.beta[f, fit.kept]).any():
             continue
         lam, cov = [one[f] for one in fits.lam], [one[f] for one in fits.cov]
-        point = block_at_psi(model, working_variances(model, fits.sigma[f], lam, cov, fits.psi[f]))
+        point = at(working_variances(model, fits.sigma[f], lam, cov, fits.psi[f]))
         forms, held = structured_forms(model, point, rows), folds[f]
         left = np.linalg.inv(forms.p_block(held))
         error[held] = left @ forms.e[held] / np.sqrt(rows.unit_weights[held])

@@ -9,22 +9,27 @@ For a set D of rows that shares no random effect with the others, V⁻¹ falls a
     S(D) = X'V⁻¹X − Σ_{i∈D} x_i(V⁻¹X)_i',   β̂(D) = S(D)⁻¹ (X'V⁻¹y − Σ_{i∈D} x_i(V⁻¹y)_i)
 
 For any other set the first formula holds with matrices, P_DD for P_ii, where it has few rows; for one of many rows the
-equations are solved once at the estimated variances, from subtracted cross-products.
+equations are solved once at the estimated variances, from subtracted cross-products or, of correlated residuals beside
+related levels, from the other rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import lapack
+from scipy.sparse.csgraph import connected_components
 
+from henderson.contract.design import RandomTerm
 from henderson.contract.rows import TermRows
 from henderson.engine.criterion import Evaluation
 from henderson.engine.deletion import INDEPENDENT, criterion_without
 from henderson.engine.fit import Fit
 from henderson.engine.many.deletions import Sets
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, by_relatives
+from henderson.engine.residual.related import RelatedPoint
+from henderson.engine.residual.related_rows import point_without
 from henderson.engine.row_forms import Forms
 
 FloatArray = np.ndarray
@@ -90,14 +95,23 @@ def foremost(fit: Fit, sets: Sets, forms: Forms, most: int) -> np.ndarray:
 
 
 def is_apart(fit: Fit, sets: Sets) -> bool:
-    """Whether the sets share no random effect, and no series of residuals, with each other, nor with rows in none."""
+    """Whether the sets share no random effect, no relatives and no series of residuals, with each other, nor with rows
+    in none."""
     codes = np.full(fit.n, -1)
     codes[sets.rows] = np.repeat(np.arange(sets.m), sets.sizes)
     rows = fit.observed
-    ties = [(own, term.n_levels) for term, own in zip(fit.design.terms, rows.terms)]
+    ties = [_families(own, term) for term, own in zip(fit.design.terms, rows.terms)]
     if rows.residual is not None and fit.design.residual is not None:
         ties.append((TermRows(rows.residual.codes, np.ones((fit.n, 0))), fit.design.residual.n_series))
     return all(own.owners(codes, n_levels) is not None for own, n_levels in ties)
+
+
+def _families(own: TermRows, term: RandomTerm) -> tuple[TermRows, int]:
+    """What a term's rows load on that is independent, levels or all that are related, and how many there are."""
+    if term.related is None or own.codes is None:
+        return own, term.n_levels
+    n, family = connected_components(term.related.relation.root, directed=False)
+    return replace(own, codes=family[own.codes].astype(np.intp)), int(n)
 
 
 def _single_rows(forms: Forms, sets: Sets) -> tuple[FloatArray, FloatArray]:
@@ -123,13 +137,13 @@ def _apart(forms: Forms, sets: Sets) -> tuple[FloatArray, FloatArray]:
 
 
 def _any(fit: Fit, sets: Sets, forms: Forms) -> tuple[FloatArray, FloatArray]:
-    """Sets of few rows by P_DD, of many from subtracted cross-products."""
+    """Sets of few rows by P_DD, of many by the equations of the others."""
     p = forms.x.shape[1]
     change, phi = np.full((sets.m, p), np.nan), np.full((sets.m, p, p), np.nan)
-    by_block = (sets.sizes <= MOST_ROWS) | isinstance(fit, StructuredFit)
-    whole = None if by_block.all() else fit.at_optimum()
+    in_blocks = isinstance(fit, StructuredFit) and not fit.design.is_related
+    by_block = (sets.sizes <= MOST_ROWS) | in_blocks
     for d in range(sets.m):
-        found = _by_block(sets[d], forms) if whole is None or by_block[d] else _by_sums(fit, sets[d], whole)
+        found = _by_block(sets[d], forms) if by_block[d] else _held_without(fit, sets[d])
         if found is not None:
             change[d], phi[d] = found
     return change, phi
@@ -150,9 +164,20 @@ def _by_block(rows: np.ndarray, forms: Forms) -> tuple[FloatArray, FloatArray] |
     return change, forms.phi + along.T @ (along / values[:, None])
 
 
-def _by_sums(fit: Fit, rows: np.ndarray, whole: Evaluation) -> tuple[FloatArray, FloatArray] | None:
-    point = criterion_without(fit, rows).at_lam(whole.lam, fit.theta)
+def _held_without(fit: Fit, rows: np.ndarray) -> tuple[FloatArray, FloatArray] | None:
+    """The equations of the other rows, at the variances of the fit."""
+    whole: Evaluation | RelatedPoint
+    point: Evaluation | RelatedPoint
+    if isinstance(fit, StructuredFit):
+        whole = by_relatives(fit)
+        point = point_without(whole, fit.observed, rows)
+    else:
+        whole = fit.at_optimum()
+        point = criterion_without(fit, rows).at_lam(whole.lam, fit.theta)
     if not np.isfinite(point.deviance):
+        return None
+    p, factor = len(whole.phi), (point.inner if isinstance(point, RelatedPoint) else point).factor
+    if p and np.linalg.eigvalsh(_relative(factor.inner[:p, :p], whole.phi))[0] < INDEPENDENT:
         return None
     return fit.basis.y_scale * (whole.beta - point.beta), point.phi
 

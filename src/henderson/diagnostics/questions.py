@@ -144,7 +144,7 @@ def levels(fit: Fit) -> list[Answer]:
 def influential(fit: Fit) -> list[Answer]:
     """How far do fixed effects move when one level is left out?"""
     out: list[Answer] = []
-    if isinstance(fit, StructuredFit) and not fit.has_blocks:
+    if isinstance(fit, StructuredFit) and not fit.tells_of_rows:
         return out
     forms: Forms | None = None
     for group, n_levels in _factors(fit).items():
@@ -195,7 +195,7 @@ def _of_levels(what: str, moves: pd.DataFrame, how: str = "") -> Answer:
 def shape(fit: Fit) -> list[Answer]:
     """Are the residuals normal enough?"""
     whitened = isinstance(fit, StructuredFit)
-    if isinstance(fit, StructuredFit) and not fit.has_blocks:
+    if isinstance(fit, StructuredFit) and not fit.tells_of_rows:
         whitened, r = False, residuals(fit, "pearson")
     else:
         r = residuals(fit, "scaled", "marginal") if whitened else residuals(fit, "studentized")
@@ -234,7 +234,7 @@ def spread(fit: Fit) -> list[Answer]:
 
 def correlated(fit: Fit) -> list[Answer]:
     """Is nothing left of the correlation of a series' residuals, and of their unlike variances, after the structure?"""
-    if not isinstance(fit, StructuredFit) or fit.structure.term.is_plain or not fit.has_blocks:
+    if not isinstance(fit, StructuredFit) or fit.structure.term.is_plain or not fit.tells_of_rows:
         return []
     what, said, number = "Is the residual covariance right?", [], 0.0
     status: Status = "ok"

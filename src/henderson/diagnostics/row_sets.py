@@ -86,7 +86,12 @@ def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     by = by if by in rows.factors or by in rows.columns else design.group_called(by)
     for term, own in zip(design.terms, rows.terms):
         if own.codes is not None and (by == term.label or sorted(by.split(":")) == sorted(term.group.split(":"))):
-            return own.codes, term.levels.rename(term.group) if term.levels.nlevels == 1 else term.levels, term.group
+            codes: np.ndarray = own.codes
+            levels: Any = term.levels
+            if term.related is not None:  # ancestors may have no rows
+                there, codes = np.unique(codes, return_inverse=True)
+                levels = levels[there]
+            return codes, levels.rename(term.group) if levels.nlevels == 1 else levels, term.group
     series = design.residual
     if series is not None and rows.residual is not None and series.group and by == series.group:
         return rows.residual.codes, series.levels.rename(by) if series.levels.nlevels == 1 else series.levels, by

@@ -18,7 +18,8 @@ from functools import cached_property
 
 import numpy as np
 
-from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.fit import StructuredFit, by_relatives
+from henderson.engine.residual.related_rows import whitened
 from henderson.engine.residual.row_forms import structured_forms
 from henderson.engine.residual.rows import (
     fixed_variances,
@@ -64,7 +65,7 @@ class StructuredParts:
     def scale_ratio(self) -> FloatArray:
         """Scale of the variances without each row, over that of all rows, (n,); NaN where a row is fitted exactly."""
         fit = self.fit
-        forms = structured_forms(fit.blocks, fit.block_point, fit.observed)
+        forms = structured_forms(fit.blocks, fit.row_point, fit.observed)
         left = (forms.nu - forms.e**2 / (fit.scale * forms.p_diagonal)) / (forms.nu - 1)
         return np.where(left > 0, left, np.nan)
 
@@ -73,9 +74,9 @@ class StructuredParts:
         """Variance of the residual itself, (n,); NaN where a row is fitted exactly."""
         fit, rows = self.fit, self.fit.observed
         if self.conditional:
-            found = left_variances(fit.blocks, fit.block_point, rows)
+            found = left_variances(fit.blocks, fit.row_point, rows)
         else:
-            found = self.variance - fixed_variances(fit.blocks, fit.block_point, rows)
+            found = self.variance - fixed_variances(fit.blocks, fit.row_point, rows)
         return np.where(found > 1e-12 * self.variance, found, np.nan)
 
 
@@ -99,6 +100,8 @@ def _scaled(parts: StructuredParts) -> FloatArray:
     fit = parts.fit
     if parts.conditional:
         return scaled_given_effects(fit.blocks, fit.psi_working, fit.observed, parts.raw)
+    if fit.design.is_related and not fit.has_blocks:
+        return whitened(by_relatives(fit))
     return scaled_residuals(fit.blocks, fit.block_point, fit.observed)
 
 

@@ -30,6 +30,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.iterated_levels import summary_of, tell
 from henderson.engine.iterated_loads import IteratedLoads
 from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.related_rows import RelatedForms
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
 from henderson.engine.rows_of_point import RowsOfPoint
 from henderson.engine.sums.crossproducts import codes_of, sparse_columns
@@ -80,7 +81,7 @@ class RowForms(RowsOfPoint):
 
 
 #: of rows with independent residuals, or with residuals that correlate
-Forms: TypeAlias = RowForms | StructuredForms
+Forms: TypeAlias = RowForms | StructuredForms | RelatedForms
 
 
 @blas_threads()
@@ -93,7 +94,7 @@ def row_forms(fit: Fit) -> Forms:
         With its rows.
     """
     if isinstance(fit, StructuredFit):
-        return structured_forms(fit.blocks, fit.block_point, fit.observed)
+        return structured_forms(fit.blocks, fit.row_point, fit.observed)
     return forms_of_rows(fit)
 
 

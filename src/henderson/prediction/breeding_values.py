@@ -12,6 +12,8 @@ The heritability is σ_a² / (σ_a² + … + σ²), with its standard error by t
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -30,11 +32,16 @@ from henderson.tables.result_frame import ResultFrame
 
 FloatArray = np.ndarray
 
+#: under which name a fit without rows has the error variances of levels, β estimated and known, by term
+KEPT = "level_errors"
+
 
 @blas_threads()
 def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     """PEV of every level of a term with known relationships, (J, q); not `fixed`: as if β were known."""
-    term = fit.design.terms[k]
+    term, before = fit.design.terms[k], fit.remembered(KEPT)
+    if before is not None:
+        return before[k][0 if fixed else 1]
     if term.related is not None:
         return _sparse_variances(fit, k, fixed)
     assert isinstance(term.known, KnownEffects)
@@ -54,6 +61,14 @@ def error_variances(fit: Fit, k: int, fixed: bool = True) -> FloatArray:
     if isinstance(kernels, IteratedErrors):
         warn_of_probes(kernels)
     return found[:, None]
+
+
+def worth_remembering(fit: Fit) -> dict[str, Any]:
+    """The same of every such term, for a fit that is to lose its rows and with them what tells of them."""
+    if not isinstance(fit, StructuredFit):
+        return {}
+    known = [k for k, term in enumerate(fit.design.terms) if term.known is not None]
+    return {KEPT: {k: (error_variances(fit, k), error_variances(fit, k, False)) for k in known}} if known else {}
 
 
 def _sparse_variances(fit: Fit, k: int, fixed: bool) -> FloatArray:

@@ -1,8 +1,8 @@
 """Errors of predictions where residuals correlate beside levels with known relationships: all rows are one block.
 
 What `structured_errors` sums over blocks are products with V⁻¹ by the sparse factor (`engine.residual.related`) here.
-The effects u = z'b of a target have c = Cov(y, u) = Σ Z(A ⊗ G)z and, along a parameter of G, c_a = Z(A ⊗ E_a)z; those
-along the residuals' are zero, as long as what was observed of its series is not to tell of a row's residual.
+The effects u = z'b of a target have c = Cov(y, u) = Σ Z(A ⊗ G)z and, along a parameter of G, c_a = Z(A ⊗ E_a)z; where
+what was observed of its series is to tell of a row's residual, R_i,new and its derivatives are added there (`targets`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import numpy as np
 
 from henderson.engine.residual.fit import StructuredFit, by_relatives
 from henderson.engine.residual.related import RelatedModel
-from henderson.errors import NotAvailable
 from henderson.prediction.rules import Rule
 from henderson.prediction.structured_errors import StructuredErrors, Sums
-from henderson.prediction.targets import Asked
+from henderson.prediction.targets import Asked, together
 
 FloatArray = np.ndarray
 
@@ -27,11 +26,6 @@ class RelatedErrors(StructuredErrors):
 
     def _main_block(self, asked: Asked) -> np.ndarray:
         """All rows are one block, (m,)."""
-        if asked.knows_series:
-            raise NotAvailable(
-                "standard errors of predictions that know a series' own past: not available for a model whose known "
-                "relationships are a sparse inverse; without conditional=True there are some"
-            )
         return np.zeros(len(asked.x), int)
 
     def _add_own(self, asked: Asked, out: Sums) -> None:
@@ -55,16 +49,18 @@ class RelatedErrors(StructuredErrors):
             step = max(1, AT_ONCE // (self.fit.n * (self.model.k + 1)))
             for start in range(0, len(asked.x), step):
                 here = np.arange(start, min(start + step, len(asked.x)))
-                self._add_columns(Sums(*(one[here] for one in out)), asked[here], out, here)
+                self._add_columns(asked[here], out, here)
         return out
 
-    def _add_columns(self, own: Sums, asked: Asked, out: Sums, here: np.ndarray) -> None:
+    def _add_columns(self, asked: Asked, out: Sums, here: np.ndarray) -> None:
         """What targets share with the rows."""
         point, m, k = by_relatives(self.fit), len(here), out.slope.shape[1]
         related, p, n_g = point.related, self.model.p, self.model.n_g
         X, e = point.U[:, :p], point.U @ point.v
         along = list(related.along(loads(related, asked)))  # Z(A ⊗ E_a)z'
         c = sum((g * one for g, one in zip(point.psi[:n_g], along)), np.zeros((self.fit.n, m)))
+        own = self._own_series(asked)
+        c += own[0]
         s = point.solve(c)
         out.left[here] -= (c * s).sum(0)
         out.sx[here] = c.T @ X
@@ -73,7 +69,7 @@ class RelatedErrors(StructuredErrors):
         omega = self._at.added_by
         assert omega is not None
         moved = list(point.moved(s))
-        ca = [*along, *([np.zeros_like(c)] * (k - n_g))]
+        ca = [*along, *own[1:]]
         r = np.stack([one - other for one, other in zip(ca, moved)])  # (k, n, m)
         out.slope[here] += np.stack([((v - 2 * one) * s).sum(0) for v, one in zip(moved, ca)], axis=1)
         out.xr[here] = np.einsum("anm,np->map", r, X, optimize=True)
@@ -83,6 +79,20 @@ class RelatedErrors(StructuredErrors):
         out.rr[here] = np.einsum("anm,nam->m", r, Sw, optimize=True)
         XV = np.stack(list(point.moved(X)))  # X'SV_b
         out.rx[here] += np.einsum("nam,anp->mp", Sw, XV, optimize=True)
+
+    def _own_series(self, asked: Asked) -> FloatArray:
+        """What targets' residuals share with the rows of their series, and its derivatives, (1 + r, n, m)."""
+        residual, psi = self.model.residual, self.psi[self.model.n_g :]
+        out = np.zeros((1 + residual.n_parameters, self.fit.n, len(asked.x)))
+        places, series = asked.places, self.fit.observed.residual
+        if not asked.known or places is None or series is None:
+            return out
+        for t in np.flatnonzero(places.codes >= 0):
+            seen = np.flatnonzero(series.codes == places.codes[t])
+            both = together(places[np.array([t])], series[seen])
+            found = np.concatenate([residual.cov(psi, *both)[None], residual.first(psi, *both)])
+            out[:, seen, t] = np.sqrt(asked.own[t]) * found[:, 0, 1:]
+        return out
 
 
 def loads(related: RelatedModel, asked: Asked) -> FloatArray:

@@ -33,6 +33,7 @@ from henderson.prediction.new_rows import Targets
 from henderson.prediction.request import PredictionRequest
 from henderson.prediction.structured_bootstrap import structured_pivots
 from henderson.prediction.structured_errors import OBSERVED, StructuredErrors
+from henderson.prediction.targets import together
 from henderson.prediction.told import Told
 from henderson.sources.columns import to_array
 from henderson.sources.factors import differ_in_type, match, unknown_levels
@@ -274,20 +275,11 @@ def _from_series(fit: StructuredFit, places: ResidualRows, own: FloatArray) -> F
     ends = np.searchsorted(series.codes[order], np.arange(fit.design.residual.n_series + 1))  # type: ignore[union-attr]
     for code in np.unique(places.codes[places.codes >= 0]):
         mine, seen = np.flatnonzero(places.codes == code), order[ends[code] : ends[code + 1]]
-        R = fit.structure.cov(fit.psi, *_together(places[mine], series[seen]))
+        R = fit.structure.cov(fit.psi, *together(places[mine], series[seen]))
         k = len(mine)
         C = R[:k, k:] * np.sqrt(own[mine])[:, None] / np.sqrt(rows.unit_weights[seen])
         added[mine] = C @ solved[seen]
     return added
-
-
-def _together(places: ResidualRows, other: ResidualRows) -> tuple[Any, ...]:
-    """Rows of both as one series, as `Residual.cov` takes them."""
-    return (
-        np.concatenate([places.where, other.where]),
-        None if places.strata is None or other.strata is None else np.concatenate([places.strata, other.strata]),
-        tuple(np.concatenate([v, w]) for v, w in zip(places.covariates, other.covariates)),
-    )
 
 
 def _solved_residuals(fit: StructuredFit, rows: Rows) -> FloatArray:

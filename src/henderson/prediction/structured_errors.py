@@ -27,6 +27,7 @@ import numpy as np
 from henderson.contract.residual import ResidualRows
 from henderson.design.replay import NewTerm
 from henderson.engine.residual.fit import StructuredFit
+from henderson.engine.residual.related_rows import RelatedForms
 from henderson.engine.residual.row_forms import StructuredForms, structured_forms
 from henderson.prediction.errors import RowVariances
 from henderson.prediction.rules import Rule, RuleAtFit
@@ -85,7 +86,7 @@ class StructuredErrors:
         return self._at.added_by
 
     @cached_property
-    def forms(self) -> StructuredForms:
+    def forms(self) -> StructuredForms | RelatedForms:
         return structured_forms(self.model, self.fit.block_point, self.fit.observed)
 
     @cached_property

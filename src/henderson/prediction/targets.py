@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -158,6 +159,15 @@ def alone(places: ResidualRows) -> tuple[np.ndarray, np.ndarray | None, tuple[np
     """Rows as series of one row each, as `Residual.cov` takes them."""
     strata = None if places.strata is None else places.strata[:, None]
     return places.where[:, None], strata, tuple(v[:, None] for v in places.covariates)
+
+
+def together(places: ResidualRows, other: ResidualRows) -> tuple[Any, ...]:
+    """Rows of both as one series, as `Residual.cov` takes them."""
+    return (
+        np.concatenate([places.where, other.where]),
+        None if places.strata is None or other.strata is None else np.concatenate([places.strata, other.strata]),
+        tuple(np.concatenate([v, w]) for v, w in zip(places.covariates, other.covariates)),
+    )
 
 
 def _with_block(

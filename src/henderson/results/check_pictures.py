@@ -53,7 +53,7 @@ class CheckPictures(Pictures):
         fit, design = self._results.engine, self._results.design
         fit.observed_for("plot()")
         structured = isinstance(fit, StructuredFit)
-        whitened = isinstance(fit, StructuredFit) and fit.has_blocks
+        whitened = isinstance(fit, StructuredFit) and fit.tells_of_rows
         scaled = np.asarray(self._results.residuals("pearson"))
         left = np.asarray(self._results.residuals("raw")) if structured else scaled * fit.sigma
         shape = np.asarray(self._results.residuals("scaled", "marginal")) if whitened else scaled

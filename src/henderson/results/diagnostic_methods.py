@@ -38,7 +38,9 @@ class DiagnosticMethods(FittedModel):
         level : {"marginal", "conditional"}, optional
             The mean is Xβ̂, or Xβ̂ + Zb̂. By default conditional, and marginal for quantile residuals. (Given the effects
             the residuals alone have a covariance: conditional scaled residuals are nlme's normalized ones, and without
-            ``residual=`` the Pearson ones.)
+            ``residual=`` the Pearson ones.) Beside ``residual=`` and a pedigree that ties more than 4,000 rows together
+            marginal scaled residuals are by the symmetric root of L⁻¹ Var(y) L⁻ᵀ, L that of the residuals of each
+            series, which takes no matrix of all rows: uncorrelated with variance one, too.
         n : int
             Draws of quantile residuals.
         seed : int, SeedSequence or Generator, optional

@@ -160,10 +160,12 @@ class Keeping(FittedModel):
         """
         if not self.engine.has_rows:
             return
-        from henderson.inference.ddf.containment import worth_remembering
+        from henderson.inference.ddf import containment
+        from henderson.prediction import breeding_values
 
         self.__dict__["inference"] = self.inference.settled()  # computed while there are rows
-        self._keep(self.engine.without_rows(worth_remembering(self.engine)))
+        known = containment.worth_remembering(self.engine) | breeding_values.worth_remembering(self.engine)
+        self._keep(self.engine.without_rows(known))
 
     def _keep(self, fit: Fit) -> None:
         """Take a lighter fit in place of one's own; `inference` stays, all else is computed anew."""

@@ -15,3 +15,5 @@ from henderson.engine.residual.summed import SummedPoint
 #: a search may end at
 Point: TypeAlias = BlockPoint | MarkovPoint | CrossedPoint | RelatedPoint
 End: TypeAlias = Point | SummedPoint | PlainPoint
+#: points that know of single rows
+RowPoint: TypeAlias = BlockPoint | RelatedPoint

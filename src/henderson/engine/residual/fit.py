@@ -7,20 +7,21 @@ How it is found is in `fitting`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from henderson.contract.residual import ResidualRows
+from henderson.contract.rows import Rows
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.residual.structure import ByVisit
 from henderson.engine.fitted import Fit, Penalty
 from henderson.engine.moments import Moments
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
-from henderson.engine.residual.ends import End
+from henderson.engine.residual.ends import End, RowPoint
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
 from henderson.engine.residual.model import BlockModel, working_variances
 from henderson.engine.residual.moments import moments_of_blocks
@@ -119,6 +120,12 @@ class StructuredFit(Fit):
             return self._block_point
         return block_at_psi(self.blocks, self.psi_working)
 
+    @cached_property
+    def row_point(self) -> RowPoint:
+        """The likelihood at the optimum as far as it tells of single rows: by blocks, or of related levels by their
+        sparse factor."""
+        return by_relatives(self) if self.design.is_related else self.block_point
+
     @property
     def residual_variance(self) -> float:
         """Variance of the residual of a row of weight one, on average over the rows."""
@@ -129,9 +136,12 @@ class StructuredFit(Fit):
     @cached_property
     def has_blocks(self) -> bool:
         """Whether the rows that depend on each other are few enough for matrices of them."""
-        if self.design.is_related:
-            return False
         return self.blocks.sizes_of_blocks(self.observed_for("the rows that depend on each other")).max() <= LARGEST
+
+    @property
+    def tells_of_rows(self) -> bool:
+        """Whether there is what depends on single rows, and whitened residuals."""
+        return self.design.is_related or self.has_blocks
 
     @cached_property
     def own_variances(self) -> FloatArray:
@@ -162,7 +172,7 @@ class StructuredFit(Fit):
     @property
     def turned_vcov(self) -> FloatArray:
         """`vcov` between the coefficients of the working basis, where no digits are lost, (p_kept, p_kept)."""
-        return self.scale * (self._block_point or self.block_point).phi
+        return self.scale * (self._block_point or self.row_point).phi
 
     @property
     def moments_in_user_units(self) -> Moments:
@@ -214,8 +224,8 @@ class StructuredFit(Fit):
             return moments_of_markov(self._block_point)
         if isinstance(self._block_point, PlainPoint):
             return moments_of_plain(self._block_point)
-        if isinstance(self._block_point, RelatedPoint):
-            return moments_of_related(self._block_point)
+        if self.design.is_related:
+            return moments_of_related(by_relatives(self))
         if isinstance(self._block_point, CrossedPoint | SummedPoint):
             point = self._block_point
             return moments_of_crossed(point.crossed if isinstance(point, SummedPoint) else point)
@@ -237,6 +247,8 @@ class StructuredFit(Fit):
             return self._kept["b_cov"]
         if isinstance(self._block_point, CrossedPoint | SummedPoint | PlainPoint | RelatedPoint):
             return self._block_point.conditional_covariances()
+        if self.design.is_related:
+            return by_relatives(self).conditional_covariances()
         rows = self.observed_for("conditional covariances")
         return conditional_covariances(self.blocks, self.block_point, rows)
 
@@ -302,12 +314,22 @@ def has_negative(fit: StructuredFit) -> bool:
     return any(own is not None and own < 0 for own in fit.signed)
 
 
+def row_points(model: BlockModel, rows: Rows) -> Callable[[FloatArray], RowPoint]:
+    """The likelihood as far as it tells of single rows, at ψ of the working basis."""
+    if not model.design.is_related:
+        return partial(block_at_psi, model)
+    related = RelatedModel(model, rows)
+    return lambda psi: related.at(model.working(psi))
+
+
 def by_relatives(fit: StructuredFit) -> RelatedPoint:
     """The likelihood at the optimum by the sparse factor of related levels, however it was found."""
     if isinstance(fit._block_point, RelatedPoint):
         return fit._block_point
     rows = fit.observed_for("errors of effects of related levels")
-    return RelatedModel(fit.blocks, rows).at(fit.blocks.working(fit.psi_working))
+    found = row_points(fit.blocks, rows)(fit.psi_working)
+    assert isinstance(found, RelatedPoint)
+    return found
 
 
 def by_effects(fit: StructuredFit) -> CrossedPoint:

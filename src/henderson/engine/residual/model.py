@@ -110,7 +110,6 @@ class BlockModel:
     def parts(self) -> list[Part]:
         """The units and their data; made from the rows when they are first asked for."""
         if self._parts is None:
-            self.design.refuse_related("what depends on matrices of the rows")
             rows = present(self._rows, "this likelihood")
             self._parts = self.parts_of(rows, batches_of(self.design, rows))
         return self._parts

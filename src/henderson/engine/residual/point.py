@@ -14,7 +14,7 @@ working coordinates), in which the Hessian is J'∂²J + Σ ∂_a ∂²ψ_a.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,6 +188,36 @@ class BlockPoint:
         """∂²d/∂φ∂φ, exact, (f, f)."""
         own = self.jacobian.T @ self.hessian_psi @ self.jacobian
         return own + self.model.curvature(self.theta, self.gradient_psi)
+
+    # ---- products with matrices of all rows
+
+    def solve(self, x: FloatArray) -> FloatArray:
+        """V⁻¹x for x (n, s)."""
+        return self._times([at.S for at in self.factored], x)
+
+    def by_residual(self, x: FloatArray) -> FloatArray:
+        """Rx for x (n, s), R the residuals' part of V."""
+        return self._times([self.model.residual_cov(self.psi, part.batch) for part in self.model.parts], x)
+
+    def moved(self, x: FloatArray) -> FloatArray:
+        """V_ax of every parameter, (k, n, s)."""
+        out = np.empty((self.model.k, *x.shape))
+        for part, _, first in self.pieces():
+            out[:, part.batch.rows] = first[:, part.batch.unit_of] @ x[part.batch.rows]
+        return out
+
+    def _times(self, matrices: Sequence[FloatArray], x: FloatArray) -> FloatArray:
+        """A matrix of all rows, given for the units (U, n, n) of each part, times x."""
+        out = np.empty_like(x)
+        for part, A in zip(self.model.parts, matrices):
+            out[part.batch.rows] = A[part.batch.unit_of] @ x[part.batch.rows]
+        return out
+
+    @lazy
+    def log_r(self) -> float:
+        """log|R|."""
+        parts = [(part.batch, self.model.residual_cov(self.psi, part.batch)) for part in self.model.parts]
+        return float(sum(batch.counts @ np.linalg.slogdet(R)[1] for batch, R in parts))
 
     def lighten(self) -> None:
         """Let go of what is only needed between gradient and Hessian."""

@@ -251,7 +251,7 @@ class RelatedPoint:
     def lighten(self) -> None:
         """Let go of what takes memory; it is computed again should anybody ask."""
         self.inner.lighten()
-        for name in ("U", "_w"):
+        for name in ("U", "_w", "R"):
             self.__dict__.pop(name, None)
 
     # ---- products with V⁻¹
@@ -273,6 +273,15 @@ class RelatedPoint:
         """V⁻¹x for x (n, s)."""
         Rx = self.related.times(self.S, x)
         return Rx - self.related.times(self.S, self.related.Z @ self.rest.weigh(self.related.Z.T @ Rx))
+
+    @lazy
+    def R(self) -> list[FloatArray]:
+        """R of each batch's units, (U, n, n)."""
+        return [self.related.model.residual_cov(self.psi, batch) for batch in self.related.batches]
+
+    def by_residual(self, x: FloatArray) -> FloatArray:
+        """Rx for x (n, s)."""
+        return self.related.times(self.R, x)
 
     def inner_products(self, x: FloatArray) -> FloatArray:
         """x'V⁻¹x for x (n, s)."""

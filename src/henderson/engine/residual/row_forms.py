@@ -12,8 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.contract.rows import Rows
+from henderson.engine.residual.ends import RowPoint
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.point import BlockPoint
+from henderson.engine.residual.related import RelatedPoint
+from henderson.engine.residual.related_rows import RelatedForms, related_forms
 from henderson.engine.rows_of_point import RowsOfPoint
 
 FloatArray = np.ndarray
@@ -60,7 +63,7 @@ class StructuredForms(RowsOfPoint):
         return out
 
 
-def structured_forms(model: BlockModel, point: BlockPoint, rows: Rows) -> StructuredForms:
+def structured_forms(model: BlockModel, point: RowPoint, rows: Rows) -> StructuredForms | RelatedForms:
     """The forms of a model's rows at a point.
 
     Parameters
@@ -70,6 +73,8 @@ def structured_forms(model: BlockModel, point: BlockPoint, rows: Rows) -> Struct
     rows : Rows
         Those that the model is of.
     """
+    if isinstance(point, RelatedPoint):
+        return related_forms(point)
     n, p = rows.n, model.p
     c, Sc = np.empty((n, p + 1)), np.empty((n, p + 1))
     model.basis.rows(rows, c)

@@ -16,15 +16,18 @@ from henderson.contract.design import RandomTerm
 from henderson.contract.residual import ResidualRows
 from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.residual.residual import Residual
+from henderson.engine.residual.ends import RowPoint
 from henderson.engine.residual.model import BlockModel, Part
 from henderson.engine.residual.point import BlockPoint, Factored
+from henderson.engine.residual.related import RelatedPoint
+from henderson.engine.residual.related_rows import variances_left
 from henderson.engine.residual.units import LARGEST, Batch, batches_of, chunks
 from henderson.errors import DataError
 
 FloatArray = np.ndarray
 
 
-def working_residuals(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+def working_residuals(model: BlockModel, point: RowPoint, rows: Rows) -> FloatArray:
     """√w (y − Xβ̂)/s of every row, (n,)."""
     c = np.empty((rows.n, model.p + 1))
     model.basis.rows(rows, c)
@@ -141,15 +144,17 @@ def total_variances(
     return out
 
 
-def fixed_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+def fixed_variances(model: BlockModel, point: RowPoint, rows: Rows) -> FloatArray:
     """Var(x'β̂) of each row, (n,)."""
     c = np.empty((rows.n, model.p))
     model.basis.fixed(rows, c)
     return model.basis.y_scale**2 * np.einsum("ia,ab,ib->i", c, point.phi, c, optimize=True)
 
 
-def left_variances(model: BlockModel, point: BlockPoint, rows: Rows) -> FloatArray:
+def left_variances(model: BlockModel, point: RowPoint, rows: Rows) -> FloatArray:
     """Variance of the residuals y − Xβ̂ − Zb̂, diag RPR with P = V⁻¹ − V⁻¹XΦX'V⁻¹, (n,)."""
+    if isinstance(point, RelatedPoint):
+        return variances_left(point, rows)
     c, out = np.empty((rows.n, model.p + 1)), np.empty(rows.n)
     model.basis.rows(rows, c)
     low = np.linalg.cholesky(point.phi) if model.p else np.zeros((0, 0))

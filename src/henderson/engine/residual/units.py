@@ -21,6 +21,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from henderson.contract.design import Design
+from henderson.contract.relation import Relation
 from henderson.contract.rows import Rows, TermRows
 from henderson.errors import DataError
 from henderson.numerics.hashing import mixed
@@ -48,11 +49,14 @@ class TermPlaces:
         Level of each row, numbered within the unit; None with `kernel`.
     kernel : (U, n, n) array, or None
         zz' of rows that may load on several levels.
+    relationships : (U, n, n) array, or None
+        A_jj' of the levels of two rows; None where levels are independent.
     """
 
     columns: FloatArray
     codes: IntArray | None
     kernel: FloatArray | None = None
+    relationships: FloatArray | None = None
 
     def kernel_of(self, G: FloatArray) -> FloatArray:
         """ZGZ' of each unit for a level's covariance G (q, q): (U, n, n)."""
@@ -60,6 +64,8 @@ class TermPlaces:
             return G[0, 0] * self.kernel
         assert self.codes is not None
         found = self.columns @ G @ self.columns.transpose(0, 2, 1)
+        if self.relationships is not None:
+            return found * self.relationships
         return found if self.one_level else np.where(self.same, found, 0.0)
 
     @cached_property
@@ -138,7 +144,10 @@ class Batch:
             part(self.strata),
             tuple(own[chosen] for own in self.covariates),
             part(self.same),
-            tuple(TermPlaces(one.columns[chosen], part(one.codes), part(one.kernel)) for one in self.terms),
+            tuple(
+                TermPlaces(one.columns[chosen], part(one.codes), part(one.kernel), part(one.relationships))
+                for one in self.terms
+            ),
             self.counts[chosen],
             self.rows[np.repeat(chosen, self.counts)],
         )
@@ -225,7 +234,7 @@ def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
         of_size = np.flatnonzero(sizes == n)
         at = order[starts[of_size][:, None] + np.arange(n)]
         hashed = signature[starts[of_size][:, None] + np.arange(n)]
-        found.append(batch_of(rows, at, hashed))
+        found.append(_with_relatives(batch_of(rows, at, hashed), design, rows))
     return tuple(found)
 
 
@@ -236,15 +245,18 @@ def residual_group(design: Design) -> str:
 
 
 def _signature(design: Design, rows: Rows) -> np.ndarray:
-    """Hash of everything but levels and series that a row's part of its block's covariance depends on, (n,) uint64."""
+    """Hash of everything but levels and series that a row's part of its block's covariance depends on, (n,) uint64;
+    which relatives they are is part of it."""
     residual = rows.residual
     assert residual is not None
     columns: list[np.ndarray] = [residual.where] if residual.where.ndim == 1 else list(residual.where.T)
     if residual.strata is not None:
         columns.append(residual.strata)
     columns += list(residual.covariates)
-    for own in rows.terms:
+    for term, own in zip(design.terms, rows.terms):
         columns += list(own.columns.T)
+        if term.related is not None and own.codes is not None:
+            columns.append(own.codes)
     if rows.terms and rows.weights is not None:
         columns.append(rows.weights)
     out = hash_of(columns, (rows.n,))
@@ -325,6 +337,34 @@ def _places(own: TermRows, weights: FloatArray | None, one: IntArray) -> TermPla
     loads = own.given_loadings.tocsr()
     kernels = np.stack([(loads[part] @ loads[part].T).toarray() for part in one])
     return TermPlaces(np.ones((*one.shape, 1)), None, kernels * root[:, :, None] * root[:, None, :])
+
+
+def _with_relatives(batch: Batch, design: Design, rows: Rows) -> Batch:
+    """A batch with the relationships between the levels of its units' rows."""
+    if not design.is_related:
+        return batch
+    one = batch.rows[np.cumsum(batch.counts) - batch.counts]
+    terms = list(batch.terms)
+    for k, (term, own) in enumerate(zip(design.terms, rows.terms)):
+        if term.related is not None and own.codes is not None:
+            terms[k] = replace(terms[k], relationships=_relationships(term.related.relation, own.codes[one]))
+    return replace(batch, terms=tuple(terms))
+
+
+def _relationships(relation: Relation, codes: IntArray) -> FloatArray:
+    """A_jj' of the levels (U, n) of units' rows, (U, n, n).
+
+    Levels of two units are no relatives, so that columns of A of a row of each may be summed and told apart again.
+    """
+    out, (J, n) = np.empty((*codes.shape, codes.shape[1])), (relation.root.shape[0], codes.shape[1])
+    step = max(1, AT_ONCE // J)
+    for start in range(0, n, step):
+        some = codes[:, start : start + step]
+        asked = np.zeros((some.shape[1], J))
+        asked[np.arange(len(asked))[:, None], some.T] = 1.0
+        columns = relation.to_levels(relation.to_independent(asked[None]))[0]
+        out[:, :, start : start + step] = columns[:, codes].transpose(1, 2, 0)
+    return out
 
 
 def chunks(n_units: int, doubles: int) -> Iterator[slice]:

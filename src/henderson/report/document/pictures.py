@@ -113,7 +113,7 @@ def _series(results: Any) -> Iterator[str]:
     """Correlations within a series, of a model whose residuals have a structure."""
     residual, fit = results.design.residual, results.engine
     # without random effects they are among the checks
-    if not isinstance(fit, StructuredFit) or residual is None or not results.design.terms or not fit.has_blocks:
+    if not isinstance(fit, StructuredFit) or residual is None or not results.design.terms or not fit.tells_of_rows:
         return
     try:
         results.autocorrelation()

@@ -7,6 +7,7 @@ the inverse on the pattern has. Other rows, and pairs of rows, are solved for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -33,9 +34,18 @@ class SparseLoads:
     rest: sparse.csr_array
     solver: SparseRest
 
+    @cached_property
+    def _known(self) -> sparse.csr_array:
+        """W where the equations have entries, (R, R)."""
+        return self.solver.weights_on_pattern()
+
+    def with_others(self, other: sparse.csr_array) -> FloatArray:
+        """x_i'Wz_i of rows x (n, R) whose levels meet those of z in the equations, (n,)."""
+        return np.asarray((other @ self._known).multiply(self.rest).sum(axis=1)).ravel()
+
     def diagonal(self) -> FloatArray:
         """z_i'Wz_i, (n,)."""
-        W = self.solver.weights_on_pattern()
+        W = self._known
         out = _squares(self.rest, W)
         there, asked = (
             sparse.csr_array((np.ones(one.nnz), one.indices, one.indptr), one.shape) for one in (W, self.rest)
@@ -50,6 +60,11 @@ class SparseLoads:
     def block(self, rows: np.ndarray) -> FloatArray:
         """z_i'Wz_k of some rows, (m, m)."""
         asked = sparse.csr_array(self.rest[rows])
+        effects = np.unique(asked.indices)
+        known = self._known[effects][:, effects]
+        if known.nnz == len(effects) ** 2:  # they all meet
+            z = asked[:, effects].toarray()
+            return np.asarray(z @ known.toarray() @ z.T)
         return np.asarray(asked @ self.solver.weigh(asked.toarray().T))
 
 
