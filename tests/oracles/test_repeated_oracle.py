@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -32,7 +33,9 @@ def data_of(case):
     return frame("repeated", case["data"])
 
 
-def fitted(case):
+@cache
+def fitted(name):
+    case = CASES[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SingularMatrixWarning)
         return henderson.lmer(
@@ -44,7 +47,7 @@ def fitted(case):
 def test_fit(name):
     case = CASES[name]
     by_tmb = case.get("engine") == "glmmTMB"
-    fit = fitted(case)
+    fit = fitted(name)
     assert fit.converged
     in_turns = "fitted" in case["residual"]
     assert fit.deviance == pytest.approx(case["deviance"], abs=OF_TMB if by_tmb else IN_TURNS if in_turns else DEVIANCE)
@@ -66,7 +69,7 @@ OF_SERIES = [name for name, case in CASES.items() if "series_cov" in case and "f
 @pytest.mark.parametrize("name", OF_SERIES)
 def test_covariance_of_a_series(name):
     case = CASES[name]
-    fit = fitted(case)
+    fit = fitted(name)
     data = data_of(case)
     own = data[data[fit.design.residual.group].astype(str) == case["series"]]
     places = new_residual_rows(fit.design, own)

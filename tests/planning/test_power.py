@@ -119,27 +119,33 @@ def test_p_values_are_lmertests(case, ddf):
     np.testing.assert_allclose(found.p[inside], np.array(case[ddf.replace("-", "_")])[inside], atol=P)
 
 
-@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed",
-                                 "containment", "between-within", "residual", "asymptotic"])  # fmt: skip
-@pytest.mark.parametrize("effect", ["a", "x", "a[T.2] = a[T.3]"])
-def test_a_batch_has_the_tests_of_single_fits(ddf, effect):
+@pytest.fixture(scope="module")
+def batch():
+    """A study's fit at given parameters, twelve responses, and the fit of each."""
     rng = np.random.default_rng(3)
     data = crossed(g=range(9), x=range(5))
     data["a"] = (data["g"] % 3 + 1).astype(str)
     data = data[rng.random(len(data)) < 0.8]
     study = Study(*design_without_response("y ~ a + x + (x | g)", data))
     given = given_parameters(study.design, beta=[0, 0, 0.5, 0.2], varcorr={"g": [0.4, 0.02]}, sigma=1.0)
-    fit = _reference(study, given, True)
-    tester = Tester.of(fit, hypothesis(fit, effect), ddf)
     y = rng.standard_normal((len(data), 12)) + 0.3 * rng.standard_normal(9)[data["g"]][:, None]
-    found = tester(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", henderson.SingularMatrixWarning)
+        warnings.simplefilter("ignore", henderson.ConvergenceWarning)
+        fits = [henderson.lmer("y ~ a + x + (x | g)", data.assign(y=one)) for one in y.T]
+    return _reference(study, given, True), y, fits
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger", "kenward-roger-2009", "kenward-roger-observed",
+                                 "containment", "between-within", "residual", "asymptotic"])  # fmt: skip
+@pytest.mark.parametrize("effect", ["a", "x", "a[T.2] = a[T.3]"])
+def test_a_batch_has_the_tests_of_single_fits(ddf, effect, batch):
+    fit, y, fits = batch
+    found = Tester.of(fit, hypothesis(fit, effect), ddf)(y)
     assert found.singular.any()
-    for b in range(12):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", henderson.SingularMatrixWarning)
-            warnings.simplefilter("ignore", henderson.ConvergenceWarning)
-            one = henderson.lmer("y ~ a + x + (x | g)", data.assign(y=y[:, b]), ddf=ddf)
-        p = one.anova()["p"]["a"] if effect == "a" else float(np.squeeze(one.t_test(effect).pvalue))
+    for b, one in enumerate(fits):
+        by_ddf = one.with_inference(ddf=ddf)
+        p = by_ddf.anova()["p"]["a"] if effect == "a" else float(np.squeeze(by_ddf.t_test(effect).pvalue))
         assert found.p[b] == pytest.approx(p, abs=P)
 
 
