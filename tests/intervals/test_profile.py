@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -45,6 +46,11 @@ def fitted(case: dict):
     return fit_design(*design_from_formula(case["formula"], table, weights=weights), reml=case["reml"])
 
 
+@cache
+def profile_of(name: str):
+    return profile_fit(fitted(CASES[name]))
+
+
 def r_name(name: str) -> tuple[str, frozenset[str]]:
     what, _, factor = name.partition("|")
     return ("(Intercept)" if what == "Intercept" else re.sub(r"\[(?:T\.)?([^\]]*)\]", r"\1", what)), group(factor)
@@ -53,10 +59,9 @@ def r_name(name: str) -> tuple[str, frozenset[str]]:
 @pytest.mark.parametrize("name", PROFILED)
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 def test_intervals_are_lme4s(name, level):
-    case = CASES[name]
-    profile = profile_fit(fitted(case))
+    profile = profile_of(name)
     table = profile.interval(level)
-    theirs = case["profile"]["levels"][str(level)]
+    theirs = CASES[name]["profile"]["levels"][str(level)]
     assert len(theirs["names"]) == len(table)
     for who, lower, upper, mine in zip(theirs["names"], theirs["lower"], theirs["upper"], table.itertuples()):
         assert r_name(mine.Index) == r_name(who)
@@ -89,8 +94,7 @@ def test_limits_of_fixed_effects_are_roots(name):
 @pytest.mark.parametrize("name", PROFILED)
 def test_zeta_never_above_lme4s(name):
     """ζ² is a minimum over the other parameters: theirs may be higher, by what their optimizer left."""
-    case = CASES[name]
-    profile = profile_fit(fitted(case))
+    case, profile = CASES[name], profile_of(name)
     for n, curve in zip(case["profile"]["levels"]["0.95"]["names"], profile.curves):
         if n not in case["profile"]["zeta"] or MISSED.get((name, n)) == OUTSIDE:
             continue

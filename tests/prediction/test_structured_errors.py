@@ -102,9 +102,8 @@ def by_algebra(found, new, what):
 
     def weights_and_error(at):
         V, C, U = whole_covariance(found, new, what, at)
-        S = np.linalg.inv(V)
-        phi = np.linalg.inv(X.T @ S @ X)
-        M = S @ C + S @ X @ phi @ (x.T - X.T @ S @ C)
+        SX, SC = np.split(np.linalg.solve(V, np.column_stack([X, C])), [X.shape[1]], axis=1)
+        M = SC + SX @ np.linalg.solve(X.T @ SX, x.T - X.T @ SC)
         v = U - 2 * np.einsum("nm,nm->m", C, M) + np.einsum("nm,nk,km->m", M, V, M, optimize=True)
         return M, v, V
 
