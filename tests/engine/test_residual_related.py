@@ -71,7 +71,7 @@ MODELS = {
     ),
     "equal, ar1": ("y ~ x + (1 | animal) + (1 | pen)", {"residual": "ar1(day | animal)", "same": [["animal", "pen"]]}),
 }
-POINTS = {"equal": PlainPoint}
+POINTS = {"equal": PlainPoint, "equal, other columns": PlainPoint}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -239,9 +239,33 @@ def test_herds_without_a_common_ancestor_are_independent_blocks(data):
     assert fit.engine.n_blocks == 2
 
 
-def test_variances_without_bound_take_dense_matrices(data, monkeypatch):
-    monkeypatch.setattr(relationship, "MOST", 20)
-    with pytest.raises(DataError, match="no such limit, in a model without bound=False"):
-        fitted(data, 0, "y ~ x + (1 | animal)", bound=False)
-    with pytest.raises(FormulaError, match="beside bound=False relmat goes with one effect a level"):
+@pytest.mark.parametrize(
+    ("formula", "residual", "seed"),
+    [
+        ("y ~ x + (1 | animal)", None, 9),
+        ("y ~ x + (1 | animal) + (1 | pen)", None, 9),
+        ("y ~ x + (1 | animal) + (1 | pen)", "ar1(day | animal)", 9),
+    ],
+)
+def test_negative_variances_of_relatives(formula, residual, seed, data):
+    """Against the roots of A in the rows; the levels of a pedigree have no limit there."""
+    noise = data.assign(y=np.random.default_rng(seed).normal(size=len(data)))
+    dense, sparse = (fitted(noise, few, formula, residual=residual, bound=False) for few in (1000, 0))
+    assert isinstance(sparse.engine.design.terms[0].known, RelatedEffects)
+    assert sparse.converged
+    assert sparse.engine.variances[0] < 0
+    assert sparse.deviance == pytest.approx(dense.deviance, abs=SAME)
+    np.testing.assert_allclose(sparse.engine.variances, dense.engine.variances, rtol=1e-5)
+    for one, other in ((dense.coef_table, sparse.coef_table), (dense.variance_errors(), sparse.variance_errors())):
+        np.testing.assert_allclose(numbers(other), numbers(one), rtol=1e-4)
+
+
+def test_covariances_of_relatives_may_not_be_indefinite(data):
+    with pytest.raises(FormulaError, match="has a covariance matrix, which may not be indefinite"):
         fitted(data, 0, "y ~ x + (x | animal)", bound=False)
+
+
+def test_matrices_have_a_limit(monkeypatch):
+    monkeypatch.setattr(relationship, "MOST", 20)
+    with pytest.raises(DataError, match="no such limit"):
+        relationship.relationship(relatives().root() @ relatives().root().T, "animal", None)

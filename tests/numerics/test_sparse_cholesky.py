@@ -9,9 +9,11 @@ from scipy import sparse
 from henderson.numerics import memory
 from henderson.numerics.sparse.cholesky import SparseCholesky
 from henderson.numerics.sparse.plan import SIZES, Plan, rounded
+from henderson.numerics.sparse.signed import SparseSigned
 from henderson.numerics.sparse.tree import fronts_of, minimum_degree
 
 ROUNDING = 1e-12
+SIGNED = 1e-7  # pivots are of a front's own columns, and may be small
 
 
 def random_pattern(n, density, seed=1):
@@ -57,6 +59,25 @@ def test_is_the_dense_factors(C):
     inverse = np.linalg.inv(whole)
     np.testing.assert_allclose(found.inverse, inverse[row, column][shuffled], atol=ROUNDING * n)
     assert 8 * plan.entries <= plan.bytes
+
+
+@pytest.mark.parametrize("share", [1.0, 0.4, 0.0])
+@pytest.mark.parametrize("C", CASES.values(), ids=CASES)
+def test_signed_factors_are_the_dense_ones(C, share):
+    """Some, all or none of the diagonal minus what keeps it from being definite; expected signs, right or wrong."""
+    n = C.shape[0]
+    expected = np.where(np.random.default_rng(2).random(n) < share, -1.0, 1.0)
+    signed = sparse.csc_array(C + sparse.diags_array(-1.7 * C.diagonal() * (expected < 0)))
+    lower = sparse.coo_array(sparse.tril(signed))
+    row, column = lower.coords
+    plan = Plan.of(row, column, n)
+    whole, B = signed.toarray(), np.random.default_rng(1).normal(size=(n, 2))
+    for signs in (expected, -expected):
+        found = SparseSigned(plan, lower.data, signs)
+        assert np.count_nonzero(found.signs < 0) == np.count_nonzero(np.linalg.eigvalsh(whole) < 0)
+        assert found.log_det == pytest.approx(np.linalg.slogdet(whole)[1], abs=SIGNED)
+        np.testing.assert_allclose(whole @ found.solve(B), B, atol=SIGNED)
+        np.testing.assert_allclose(found.inverse, np.linalg.inv(whole)[row, column], atol=SIGNED)
 
 
 def test_other_values_of_one_pattern():

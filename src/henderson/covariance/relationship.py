@@ -143,7 +143,7 @@ def _refuse_many(size: int, what: str) -> None:
     if size > MOST:
         raise DataError(
             f"{what} has {size:,} levels, and is held as a dense matrix: up to {MOST:,} are taken; a "
-            "henderson.pedigree() has no such limit, in a model without bound=False"
+            "henderson.pedigree() has no such limit"
         )
 
 

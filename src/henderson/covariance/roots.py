@@ -33,6 +33,19 @@ def semidefinite_root(cov: FloatArray) -> FloatArray:
     return factor_of(cov)
 
 
+def signed_root(cov: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """λ (q, q) and J of ones and minus ones (q,) with λJλ' = cov, which need not be semidefinite.
+
+    Examples
+    --------
+    >>> lam, signs = signed_root(np.diag([-4.0, 9.0]))
+    >>> lam.tolist(), signs.tolist()
+    ([[2.0, 0.0], [0.0, 3.0]], [-1.0, 1.0])
+    """
+    values, vectors = eigen((cov + cov.T) / 2)
+    return vectors * np.sqrt(np.abs(values)), np.where(values < 0, -1.0, 1.0)
+
+
 def triangular(root: FloatArray) -> FloatArray:
     """Lower triangular λ, diagonal ≥ 0, with λλ' = root root' (root (q, k); may be singular)."""
     r = triangle(root.T)

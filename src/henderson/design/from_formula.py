@@ -165,8 +165,7 @@ def design_from_formula(
     checks.check_contrasts(source.contrasts, factors)
     if doublevert == "diag_special":
         plan = with_diagonal_bars(plan, lambda expr: factors[expr].levels is not None)
-    beside = not bound
-    related = check_relmat(relmat, tuple(bar for bar, _ in plan.bars), beside)
+    related = check_relmat(relmat, tuple(bar for bar, _ in plan.bars))
     design, made = _assemble(plan, columns, factors, values, kept, order, names, related)
     names.forget()
     made = replace(made, index=table.index if kept is None else table.index[kept], positions=kept, make=make_of(data))

@@ -81,21 +81,18 @@ class Relations:
     ----------
     given : mapping of str to object
         By the name of a factor.
-    as_matrices : bool
-        Whether the model needs A as a matrix, its effects having to be independent.
     wide : bool
         Whether a bar on one of the factors has several effects.
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
-    as_matrices: bool = False
     wide: bool = False
 
     def __contains__(self, name: object) -> bool:
         return name in self.given
 
 
-def check_relmat(relmat: Any, bars: tuple[Bar, ...], as_matrices: bool = False) -> Relations:
+def check_relmat(relmat: Any, bars: tuple[Bar, ...]) -> Relations:
     """What was given as `relmat`, when it names factors of the bars.
 
     Raises
@@ -114,7 +111,7 @@ def check_relmat(relmat: Any, bars: tuple[Bar, ...], as_matrices: bool = False) 
         if name not in there:
             shown = ", ".join(repr(one) for one in dict.fromkeys(there)) or "none"
             raise FormulaError(f"relmat names {name!r}, which no bar is on; there are {shown}")
-    return Relations(dict(relmat), as_matrices)
+    return Relations(dict(relmat))
 
 
 def refuse_relmat(related: Relations, name: str) -> None:
@@ -145,14 +142,9 @@ def known_term(
     group : tuple of str
         Where the labels are in new data.
     """
-    written = bar_text(bar.structure, bar.columns, bar.name)
     if len(bar.group) != 1:
+        written = bar_text(bar.structure, bar.columns, bar.name)
         raise FormulaError(f"{written}: relmat goes with a factor that is one column, make one of {bar.name}")
-    if related.as_matrices and varying.shape[1] != 1:
-        raise FormulaError(
-            f"{written}: beside bound=False relmat goes with one effect a level, (1 | {bar.name}) or "
-            f"(0 + x | {bar.name}), in several bars"
-        )
     values = columns[bar.group[0]]
     categories = values.categories if kind_of(values) == "category" else None
     relation = relationship(related.given[bar.name], bar.name, categories)
@@ -180,8 +172,6 @@ def known_term(
 
 def _stays_sparse(related: Relations, relation: Relationship, n: int) -> bool:
     """Whether the equations have A⁻¹ in them, and not the roots of A in the rows."""
-    if related.as_matrices:
-        return False
     J = len(relation)
     return related.wide or (relation.has_sparse_inverse and (J > FEW or n * J > DENSE))
 

@@ -393,7 +393,12 @@ class Evaluation:
             H[block.pairs] += block.layout.bend(own, N)
         return H
 
+    @property
+    def covariances(self) -> list[np.ndarray]:
+        """G of every block, (q, q)."""
+        return [lam @ lam.T for lam in self.lam]
+
     def modes(self) -> list[np.ndarray]:
         """Conditional modes b_j = G Z_j'e of every block in the working basis, (q, J)."""
-        parts = zip(self.criterion.blocks.blocks, self.lam, self.ze)
-        return [block.of_levels(small.left(lam @ lam.T, ze[:, None]))[:, 0] for block, lam, ze in parts]
+        parts = zip(self.criterion.blocks.blocks, self.covariances, self.ze)
+        return [block.of_levels(small.left(G, ze[:, None]))[:, 0] for block, G, ze in parts]

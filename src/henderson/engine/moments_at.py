@@ -119,7 +119,7 @@ def moments_at(point: Evaluation) -> Moments:
             t1[block.g_parameters] = np.einsum("iab,ab->i", E, trace)
         log_det = point.factor.log_det - cross.log_weights
         f0 = point.factor.inner * np.outer(unit, unit)
-    g = blocks.g([one @ one.T for one in point.lam])
+    g = blocks.g(point.covariances)
     r2 = criterion.basis.y_scale**2 * point.r2
     return Moments(cross.n, cross.p, g, f0, f1, t1, log_det, r2, SecondAt(point, unit))
 

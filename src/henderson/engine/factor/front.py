@@ -43,6 +43,11 @@ class Front:
     log_det: float
     yy: np.ndarray
 
+    @property
+    def solved(self) -> np.ndarray:
+        """M_j a_j = T_j'Y_j, (q, m, J)."""
+        return small.multiply(self.T.transpose(1, 0, 2), self.Y)
+
 
 def eliminate(zz: np.ndarray, zx: np.ndarray, lam: np.ndarray, *, keep: bool = True) -> Front:
     """Factor every level of the front; `keep` its half-solved columns Y."""

@@ -68,8 +68,7 @@ def squares(factor: Factor) -> Sums:
         for X in products:
             out[f, f] += _front_front(X)
     if all(factor.rest.divisible(DIVISIBLE)):
-        roots = [np.linalg.inv(factor.lam[k]) for k in blocks.rest]
-        inverse = [root.T @ root for root in roots]
+        inverse = [factor.precision(k) for k in blocks.rest]
         for k, (place, W) in enumerate(zip(places, weights)):
             if f is not None:
                 _front_rest_divided(place, W, products[k], inverse, f, blocks.rest, out)

@@ -30,6 +30,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from henderson.covariance.roots import semidefinite_root
 from henderson.engine.factor.by_slices import LARGE
 from henderson.engine.factor.connected import components
 from henderson.engine.factor.front import Front, eliminate, other_columns, per_effect, shrink
@@ -151,25 +152,36 @@ class Factor:
     """
 
     def __init__(self, system: System, lam: Sequence[np.ndarray], like: Factor | None = None) -> None:
-        cross, blocks = system.cross, system.blocks
+        cross = system.cross
         self.system, self.lam, self.like = system, lam, like
-        front_lam = np.zeros((0, 0)) if blocks.front is None else lam[blocks.front]
         keep = system.has_rest or cross.zx.size <= EXTENDED
         self.front: Front
         if like is None or not like.front.T.size:
-            self.front = eliminate(cross.zz, cross.zx, front_lam, keep=keep)
+            self.front = self._eliminated(keep)
         else:
             self.front = other_columns(like.front, cross.zx, keep=keep)
         self.log_det, self.inner = self.front.log_det, cross.xy - self.front.yy
         if not system.has_rest:
             return
-        T, Y = self.front.T, self.front.Y
-        self.S_c = cross.rx - system.product.to_rest(small.multiply(T.transpose(1, 0, 2), Y))
+        self.S_c = cross.rx - system.product.to_rest(self.front.solved)
         self.rest: Rest
-        self.rest = system.rest_at(self) if like is None else like.rest
+        self.rest = self._rest() if like is None else like.rest
         self.log_det += self.rest.log_det
         self.H = self.rest.half(self.S_c)
         self.inner = self.inner - self.rest.inner(self.H)
+
+    @property
+    def front_lam(self) -> np.ndarray:
+        """λ of the front, (q, q)."""
+        front = self.system.blocks.front
+        return np.zeros((0, 0)) if front is None else self.lam[front]
+
+    def _eliminated(self, keep: bool) -> Front:
+        cross = self.system.cross
+        return eliminate(cross.zz, cross.zx, self.front_lam, keep=keep)
+
+    def _rest(self) -> Rest:
+        return self.system.rest_at(self)
 
     def response_square(self) -> np.floating | None:
         """y'V⁻¹y in extended precision; None where that would take long.
@@ -312,10 +324,7 @@ class Factor:
         blocks = self.system.blocks
         out: list[np.ndarray] = [np.zeros(0)] * len(blocks.blocks)
         if blocks.front is not None:
-            cross, T = self.system.cross, self.front.T
-            if not T.size:
-                T = eliminate(cross.zz, cross.zx[:, :0], self.lam[blocks.front]).T
-            M = small.multiply(T.transpose(1, 0, 2), T)
+            M = self._front_weights()
             if self.system.has_rest:
                 M = M + small.congruence(M, self.system.product.sandwich(self.rest))
             out[blocks.front] = M
@@ -323,3 +332,27 @@ class Factor:
             for k, cov in zip(blocks.rest, self.rest.level_weights()):
                 out[k] = cov
         return out
+
+    def _front_weights(self) -> np.ndarray:
+        """M_j = T_j'T_j, (q, q, J)."""
+        cross, T = self.system.cross, self.front.T
+        if not T.size:
+            T = eliminate(cross.zz, cross.zx[:, :0], self.front_lam).T
+        return small.multiply(T.transpose(1, 0, 2), T)
+
+    def covariance(self, k: int) -> np.ndarray:
+        """G of a block, (q, q)."""
+        return np.asarray(self.lam[k] @ self.lam[k].T)
+
+    def moved(self, k: int, G: np.ndarray) -> Factor:
+        """The factor where a block has another G."""
+        return self.system.factor([semidefinite_root(G) if i == k else lam for i, lam in enumerate(self.lam)])
+
+    def step(self, k: int, along: np.ndarray, h: float) -> float:
+        """How far G of a block may be moved for differences: h, where G ± h along are covariances."""
+        return h
+
+    def precision(self, k: int) -> np.ndarray:
+        """G⁻¹ of a block whose λ may be divided by, (q, q)."""
+        root = np.linalg.inv(self.lam[k])
+        return root.T @ root

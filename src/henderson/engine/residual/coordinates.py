@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from henderson.contract.constraints import Constraints
 from henderson.covariance.layout import Layout, consecutive
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import factor_of
+from henderson.engine.sums.blocks import Blocks
 
 FloatArray = np.ndarray
 
@@ -67,6 +69,17 @@ class Coordinates:
     def is_signed(self, k: int) -> bool:
         """Whether a term's coordinate is its variance, of any sign."""
         return self.constraints is not None and k in self.constraints.unbounded
+
+    def block_roots(self, phi: FloatArray, blocks: Blocks) -> tuple[list[FloatArray], list[FloatArray]]:
+        """λ (q, q) of every block, and J of ones and minus ones (q,): G = λJλ'."""
+        x, lam, signs = self.whole(phi), [], []
+        for k, (layout, place) in enumerate(zip(self.layouts, self.places[0])):
+            lam.append(layout.lam(np.sqrt(np.abs(x[place])) if self.is_signed(k) else x[place]))
+            signs.append(np.full(layout.q, -1.0 if self.is_signed(k) and x[place][0] < 0 else 1.0))
+        return (
+            [block_diag(*(lam[k] for k in block.terms)) for block in blocks.blocks],
+            [np.concatenate([signs[k] for k in block.terms]) for block in blocks.blocks],
+        )
 
     @property
     def sizes(self) -> list[int]:
@@ -139,8 +152,7 @@ class Coordinates:
         out = np.zeros((rest.stop, rest.stop))
         for k, (layout, place, g) in enumerate(zip(self.layouts, own, to)):
             if not self.is_signed(k):
-                second = layout.g(layout.second_directions(x[place]).transpose(2, 3, 0, 1))
-                out[place, place] = np.tensordot(slope[g], second, 1)
+                out[place, place] = layout.bend(x[place], np.tensordot(slope[g], layout.dual, 1))
         out[rest, rest] = self.residual.curvature(x[rest], slope[m:])
         return out if P is None else P.T @ out @ P
 

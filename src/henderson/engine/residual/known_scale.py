@@ -7,15 +7,46 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from henderson.engine.criterion import Evaluation
+from henderson.engine.criterion import Criterion, Evaluation
+from henderson.engine.factor.signed.factor import SignedFactor
+from henderson.engine.factor.system import Factor
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.sums.blocks import Blocks
+from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
 
 
 class KnownScale(Evaluation):
-    """The criterion where σ² is one: other parameters, of the residuals' covariance, hold the scale."""
+    """The criterion where σ² is one: other parameters, of the residuals' covariance, hold the scale.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    lam : list of (q, q) arrays
+    theta : array
+    signs : list of (q,) arrays, optional
+        J of every block's G = λJλ', where a variance may be negative.
+    """
+
+    def __init__(
+        self, criterion: Criterion, lam: list[FloatArray], theta: FloatArray, signs: list[FloatArray] | None = None
+    ) -> None:
+        self.signs = signs if signs is not None and any((J < 0).any() for J in signs) else None
+        super().__init__(criterion, lam, theta)
+
+    @lazy
+    def factor(self) -> Factor:
+        """The factored equations."""
+        system = self.criterion.system
+        return system.factor(self.lam) if self.signs is None else SignedFactor(system, self.lam, self.signs)
+
+    @property
+    def covariances(self) -> list[FloatArray]:
+        """G of every block, (q, q)."""
+        if self.signs is None:
+            return super().covariances
+        return [lam * J @ lam.T for lam, J in zip(self.lam, self.signs)]
 
     @property
     def _misfit(self) -> float:

@@ -8,7 +8,7 @@ likelihood as a function of them is `point`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -173,6 +173,11 @@ class BlockModel:
         turned = [T @ layout.basis() @ T.T for layout, T in zip(self.layouts, self.roots)]
         parts = [layout.g(one.transpose(1, 2, 0)) for layout, one in zip(self.layouts, turned)]
         return block_diag(*parts) if parts else np.zeros((0, 0))
+
+    def basis_of(self, blocks: Blocks) -> Basis:
+        """The basis with the terms' own T in some blocks: terms with one covariance have it in one basis."""
+        own = (block_diag(*(self.roots[i] for i in block.terms)) for block in blocks.blocks)
+        return replace(self.basis, roots=tuple(own))
 
     def without_rows(self, design: Design) -> BlockModel:
         """The same for a design without rows."""

@@ -8,7 +8,8 @@ w(D) = ZDZ'P̃y,
     ∂d/∂θ_i = tr Ñ D_i                                   ∂d/∂ψ = (ν − r²/ψ − tr ÑG̃) / ψ
     ∂²d     ≈ w_i'P̃w_j / ψ      (w_i'y − w_i'P̃w_G̃) / ψ²      (r² − 2 w_G̃'y + w_G̃'P̃w_G̃) / ψ³       (of θθ, θψ, ψψ)
 
-the average information, to which the curvature of G(θ) is added.
+the average information, to which the curvature of G(θ) is added. Where a variance is negative the equations have
+another factor (`factor.signed`), and all else is the same.
 """
 
 from __future__ import annotations
@@ -46,26 +47,15 @@ class PlainModel:
     def __init__(self, model: BlockModel, rows: Rows) -> None:
         self.model = model
         self.blocks = Blocks.of(model.design.terms, [rows])
-        cross = CrossProducts.of(model.design, [rows], self.blocks, model.basis)
-        self.criterion = Criterion(system_of(cross, self.blocks, "exact"), model.basis, model.reml)
+        basis = model.basis_of(self.blocks)
+        cross = CrossProducts.of(model.design, [rows], self.blocks, basis)
+        self.criterion = Criterion(system_of(cross, self.blocks, "exact"), basis, model.reml)
 
     @classmethod
     def where_it_suits(cls, model: BlockModel, rows: Rows) -> PlainModel | None:
-        """The model, unless a variance may be negative or terms with one covariance have columns of other sizes."""
-        residual, held = model.design.residual, model.design.constraints
-        if residual is None or not residual.is_plain or (held is not None and held.unbounded):
-            return None
-        found = cls(model, rows) if model.design.terms else None
-        return found if found is not None and found.has_roots else None
-
-    @property
-    def has_roots(self) -> bool:
-        """Whether the basis' T are the model's, in which terms with one covariance have it in one basis."""
-        own: list[FloatArray] = [np.zeros((0, 0))] * len(self.model.roots)
-        for block, T in zip(self.blocks.blocks, self.model.basis.roots):
-            for i, place in zip(block.terms, block.layout.terms):
-                own[i] = T[place, place]
-        return all(np.allclose(one, other, rtol=1e-12) for one, other in zip(own, self.model.roots))
+        """The model; None where residuals have a structure, or there are no random effects."""
+        residual = model.design.residual
+        return cls(model, rows) if residual is not None and residual.is_plain and model.design.terms else None
 
     def at(self, phi: FloatArray) -> PlainPoint:
         """The deviance at φ."""
@@ -76,9 +66,16 @@ class PlainModel:
 class _AtScale(KnownScale):
     """The equations at λ/√ψ where the residual variance is ψ."""
 
-    def __init__(self, criterion: Criterion, lam: list[FloatArray], theta: FloatArray, psi: float) -> None:
+    def __init__(
+        self,
+        criterion: Criterion,
+        lam: list[FloatArray],
+        theta: FloatArray,
+        signs: list[FloatArray],
+        psi: float,
+    ) -> None:
         self.scale = psi
-        super().__init__(criterion, lam, theta)
+        super().__init__(criterion, lam, theta, signs)
 
     @property
     def _misfit(self) -> float:
@@ -108,14 +105,13 @@ class PlainPoint:
     def __init__(self, plain: PlainModel, phi: FloatArray, psi: FloatArray) -> None:
         self.plain, self.theta, self.psi, self.deviance = plain, phi, psi, np.inf
         model = plain.model
-        self.x = model.coordinates.whole(phi)
         self.scale = float(psi[-1])
         if not np.isfinite(psi).all() or self.scale <= 0:
             return
-        own = self.x[: model.n_theta]
+        lam, signs = model.coordinates.block_roots(phi, plain.blocks)
+        lam = [one / np.sqrt(self.scale) for one in lam]
         try:
-            lam = [one / np.sqrt(self.scale) for one in plain.blocks.lam(own)]
-            self.inner = _AtScale(plain.criterion, lam, own, self.scale)
+            self.inner = _AtScale(plain.criterion, lam, phi, signs, self.scale)
         except np.linalg.LinAlgError:
             return
         self.deviance = self.inner.deviance
@@ -152,48 +148,37 @@ class PlainPoint:
     # ---- derivatives
 
     @lazy
+    def gradient_psi(self) -> FloatArray:
+        """∂d/∂ψ, (k,)."""
+        plain, inner, out = self.plain, self.inner, np.zeros(len(self.psi))
+        along = 0.0
+        for block, N, G in zip(plain.blocks.blocks, inner.certificate, inner.covariances):
+            out[block.g_parameters] = inner_products(block.layout.basis(), N) / self.scale
+            along += float(np.sum(N * G))
+        out[-1] = (plain.criterion.nu - inner.r2 / self.scale - along) / self.scale
+        return out
+
+    @lazy
     def gradient(self) -> FloatArray:
         """∂d/∂φ, (f,)."""
-        plain, root, inner = self.plain, math.sqrt(self.scale), self.inner
-        out = np.zeros(len(self.x))
-        along = 0.0
-        for block, product, N, lam in zip(plain.blocks.blocks, inner.products, inner.certificate, inner.lam):
-            own = self.x[block.parameters]
-            out[block.parameters] = 2.0 * block.layout.pull_back(own, product / root, N / self.scale)
-            along += float(np.sum(N * (lam @ lam.T)))
-        self._slope = (plain.criterion.nu - inner.r2 / self.scale - along) / self.scale
-        out[-1] = self._slope * self._by_coordinate[0]
-        P = plain.model.coordinates.selection
-        return out if P is None else P.T @ out
-
-    @property
-    def _by_coordinate(self) -> tuple[float, float]:
-        """First and second derivative of the residual variance in its coordinate."""
-        residual, own = self.plain.model.residual, self.x[-1:]
-        return float(residual.jacobian(own)[0, 0]), float(residual.curvature(own, np.ones(1))[0, 0])
+        return self.plain.model.jacobian(self.theta).T @ self.gradient_psi
 
     @lazy
     def hessian_model(self) -> FloatArray:
         """Average information in φ and the curvature of G(θ) and ψ, (f, f)."""
-        plain, inner, psi, n = self.plain, self.inner, self.scale, self.plain.model.n_theta
-        _ = self.gradient
+        model, inner, psi, n = self.plain.model, self.inner, self.scale, self.plain.model.n_g
         directions, places, linear = [], [], np.zeros(n + 1)
-        for block, lam, square in zip(plain.blocks.blocks, inner.lam, inner.score_squares):
-            own = np.concatenate([block.layout.directions(self.x[block.parameters]) / psi, (lam @ lam.T)[None]])
-            place = np.append(block.parameters, n)
-            directions.append(own)
-            places.append(place)
-            linear[place] += inner_products(own, square)
+        for block, G, square in zip(self.plain.blocks.blocks, inner.covariances, inner.score_squares):
+            directions.append(np.concatenate([block.layout.basis() / psi, G[None]]))
+            places.append(np.append(block.g_parameters, n))
+            linear[places[-1]] += inner_products(directions[-1], square)
         forms = inner.forms_along(directions, places, n + 1)
-        first, second = self._by_coordinate
         H = np.empty((n + 1, n + 1))
         H[:n, :n] = forms[:n, :n] / psi
-        H[:n, n] = H[n, :n] = (linear[:n] - forms[:n, n]) / psi**2 * first
-        H[n, n] = (inner.r2 - 2 * linear[n] + forms[n, n]) / psi**3 * first**2 + self._slope * second
-        for block, N in zip(plain.blocks.blocks, inner.certificate):
-            H[block.pairs] += block.layout.bend(self.x[block.parameters], N / psi)
-        P = plain.model.coordinates.selection
-        return H if P is None else P.T @ H @ P
+        H[:n, n] = H[n, :n] = (linear[:n] - forms[:n, n]) / psi**2
+        H[n, n] = (inner.r2 - 2 * linear[n] + forms[n, n]) / psi**3
+        jacobian = model.jacobian(self.theta)
+        return jacobian.T @ H @ jacobian + model.curvature(self.theta, self.gradient_psi)
 
 
 @dataclass(frozen=True)

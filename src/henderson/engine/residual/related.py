@@ -20,10 +20,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import block_diag
 
 from henderson.contract.rows import Rows
-from henderson.covariance.roots import semidefinite_root
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.sparse.pairs import SparsePairs
 from henderson.engine.factor.sparse.rest import SparseRest
@@ -31,7 +29,6 @@ from henderson.engine.factor.sparse.system import SparseSystem
 from henderson.engine.residual.known_scale import KnownScale, covariances_of, modes_of
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.units import AT_ONCE, Batch, batches_of
-from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CrossProducts, codes_of, sparse_columns, working_columns
 from henderson.numerics import small
@@ -139,7 +136,7 @@ class RelatedModel:
             series = replace(series, codes=np.arange(rows.n))
         alone = replace(rows, terms=(), residual=series)
         self.batches: tuple[Batch, ...] = batches_of(replace(model.design, terms=()), alone)
-        self.basis = _with_roots(model.basis, self.blocks, model.roots)
+        self.basis = model.basis_of(self.blocks)
         c, Z = working_columns(rows, self.blocks, self.basis)
         parts = []
         for k in self.blocks.rest:
@@ -193,11 +190,6 @@ class RelatedModel:
         return iter(found)
 
 
-def _with_roots(basis: Basis, blocks: Blocks, roots: Sequence[FloatArray]) -> Basis:
-    """A basis with the terms' own T in its blocks: terms with one covariance have it in one basis."""
-    return replace(basis, roots=tuple(block_diag(*(roots[i] for i in block.terms)) for block in blocks.blocks))
-
-
 class RelatedPoint:
     """The likelihood at one point; see `search.optimize.Point`.
 
@@ -229,8 +221,8 @@ class RelatedPoint:
                 related.Z.T @ self.Rc,
             )  # fmt: skip
             system = SparseSystem(cross, blocks, related.pairs.weighed(entries))
-            lam = [semidefinite_root(block.layout.covariance(psi[block.g_parameters])) for block in blocks.blocks]
-            self.inner = KnownScale(Criterion(system, related.basis, model.reml), lam, phi)
+            lam, signs = model.coordinates.block_roots(phi, blocks)
+            self.inner = KnownScale(Criterion(system, related.basis, model.reml), lam, phi, signs)
         except np.linalg.LinAlgError:
             return
         deviance = self.inner.deviance + self.log_r

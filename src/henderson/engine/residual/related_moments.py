@@ -21,6 +21,7 @@ import numpy as np
 from henderson.engine.factor.sparse.squares import second_traces
 from henderson.engine.moments import Moments, Second
 from henderson.engine.residual.related import RelatedPoint, unit_products
+from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
 
@@ -80,7 +81,13 @@ class RelatedSecond(Second):
         """t at other parameters of the residuals."""
         point = self.point
         whole = np.append(point.psi[: point.related.model.n_g], psi)
-        return first_traces(RelatedPoint(point.related, point.theta, whole))
+        moved = RelatedPoint(point.related, point.theta, whole)
+        if not np.isfinite(moved.deviance):
+            raise NotAvailable(
+                "not available where the covariance of the data is all but singular: with bound=False this fit is at "
+                "the end of what variances may be"
+            )
+        return first_traces(moved)
 
     def curved_traces(self) -> FloatArray | float:
         """tr V⁻¹V_ab, (k, k)."""

@@ -27,11 +27,11 @@ from scipy import sparse, special
 from henderson.contract.rows import Rows
 from henderson.engine.factor.sparse.loads import SparseLoads
 from henderson.engine.factor.sparse.pairs import SparsePairs
-from henderson.engine.factor.sparse.rest import SparseRest
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.related import ByClass, RelatedModel, RelatedPoint
 from henderson.engine.residual.units import Batch, batches_of
 from henderson.engine.rows_of_point import RowsOfPoint
+from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
 
@@ -118,12 +118,16 @@ def point_without(point: RelatedPoint, rows: Rows, gone: np.ndarray) -> RelatedP
 def whitened(point: RelatedPoint) -> FloatArray:
     """M^{-1/2}L⁻¹e, (n,)."""
     related, rest = point.related, point.rest
+    if any((J < 0).any() for J in rest.signs):
+        raise NotAvailable(
+            "whitened residuals: not available beside relatives whose variance is negative (bound=False)"
+        )
     e = (related.c @ point.v)[:, None]
     score = related.Z.T @ related.times(point.S, e)
     total = np.zeros_like(score)
     for weight, square in _midpoints(_bound(point)):
         lam = [one / np.sqrt(1 + square) for one in rest.lam]
-        total += weight / (1 + square) * SparseRest(rest.pairs, rest.rr, lam, rest.n).weigh(score)
+        total += weight / (1 + square) * rest.again(lam).weigh(score)
     left = e - related.Z @ total
     return related.times([np.linalg.inv(np.linalg.cholesky(R)) for R in point.R], left)[:, 0]
 
@@ -169,7 +173,7 @@ class SeriesCovariance:
         series = batches_of(replace(model.design, terms=()), replace(rows, terms=()))
         met = ByClass.of(related.Z, series)
         pairs = SparsePairs(met.where, related.blocks).weighed(np.zeros(met.where.nnz))
-        prior = SparseRest(pairs, met.where, point.rest.lam, rows.n)
+        prior = point.rest.again(point.rest.lam, pairs, met.where)
         return cls(related, point.psi, series, prior.weights_on_pattern())
 
     def among(self, batch: Batch, first: np.ndarray, second: np.ndarray) -> FloatArray:

@@ -219,10 +219,15 @@ def batches_of(design: Design, rows: Rows) -> tuple[Batch, ...]:
         groups = [term.group for term in design.terms]
         plain = design.residual is not None and design.residual.is_plain
         crossed = " and ".join(dict.fromkeys(groups if plain else [*groups, residual_group(design)]))
-        what = "constraints on variances" if plain else "a residual covariance structure"
+        tied = f"the rows that {crossed} tie together are {int(sizes.max())}"
+        if plain:
+            raise DataError(
+                f"{tied}; with fix=, same= or bound=False this takes matrices of them, which have up to {LARGEST} rows "
+                "(the fit, tests, means, intervals and predictions take any number)"
+            )
         raise DataError(
-            f"the rows that {crossed} tie together are {int(sizes.max())}; with {what} up to {LARGEST} rows may depend "
-            "on each other here, and in a fit any number by way of up to 3000 random effects"
+            f"{tied}; with a residual covariance structure up to {LARGEST} rows may depend on each other here, and in "
+            "a fit any number by way of up to 3000 random effects"
         )
     where = residual.where
     places = [where[:, d] for d in range(where.shape[1])][::-1] if where.ndim == 2 else [where]

@@ -38,6 +38,16 @@ class Part:
     inverse: FloatArray
     below: FloatArray
 
+    @property
+    def log_det(self) -> float:
+        """Σ log|L_11 L_11'|."""
+        return -2.0 * float(np.log(np.einsum("bii->bi", self.inverse)).sum())
+
+    @property
+    def squared(self) -> FloatArray:
+        """(L_11 L_11')⁻¹, (B, w, w)."""
+        return _squared(self.inverse)
+
 
 class SparseCholesky:
     """L with PCP' = LL'.
@@ -68,14 +78,18 @@ class SparseCholesky:
         left: dict[int, FloatArray] = {}
         last = [max((link.parent for link in batch.parents), default=-1) for batch in plan.batches]
         for k, batch in enumerate(plan.batches):
-            part, own = _eliminate(batch, _assembled(batch, values, left))
+            part, own = self._eliminate(batch, _assembled(batch, values, left))
             self.parts.append(part)
-            self.log_det -= 2.0 * float(np.log(np.einsum("bii->bi", part.inverse)).sum())
+            self.log_det += part.log_det
             if batch.parents:
                 left[k] = own
             for child in {link.child for link in batch.children}:
                 if last[child] == k:
                     del left[child]
+
+    def _eliminate(self, batch: Batch, F: FloatArray) -> tuple[Part, FloatArray]:
+        """The columns of L, and U (B, r, r)."""
+        return _eliminate(batch, F)
 
     def half(self, B: FloatArray) -> FloatArray:
         """L⁻¹PB, (n, k)."""
@@ -173,7 +187,7 @@ def _inverse_of(batch: Batch, part: Part, known: dict[int, FloatArray]) -> Float
     """C⁻¹ among the columns and rows of each front of a batch, (B, m, m)."""
     B, w, r = batch.shape
     Z = np.empty((B, w + r, w + r))
-    own = _squared(part.inverse)
+    own = part.squared
     if r:
         above = np.empty((B, r, r))
         for link in batch.parents:

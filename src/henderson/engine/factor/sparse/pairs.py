@@ -146,13 +146,14 @@ class SparsePairs:
             out[one.S.astype(np.intp)] = block
         return out[1:]
 
-    def values(self, lam: Sequence[FloatArray]) -> FloatArray:
-        """The entries of C at λ of every block, (e,)."""
+    def values(self, lam: Sequence[FloatArray], signs: Sequence[FloatArray] | None = None) -> FloatArray:
+        """The entries of C at λ of every block, (e,); with `signs` J (q,) those of Λ'SΛ + A⁻¹ ⊗ J."""
         out = []
         for one in self.pairs:
             block = lam[one.first].T @ one.S @ lam[one.second]
             if one.prior is not None:
-                block += one.prior[:, None, None] * np.eye(self.q[one.first])
+                own = np.ones(self.q[one.first]) if signs is None else signs[one.first]
+                block += one.prior[:, None, None] * np.diag(own)
             out.append(block[one.valid])
         return np.concatenate(out)
 

@@ -44,15 +44,28 @@ class SparseRest:
     lam : list of (q, q)
     n : int
         Rows of the data.
+    signs : sequence of (q,) arrays, optional
+        J of G = λJλ' of every block, of ones here; `factor.signed.sparse` has others.
     """
 
     has_root = True
 
-    def __init__(self, pairs: SparsePairs, rr: sparse.csr_array, lam: Sequence[FloatArray], n: int) -> None:
+    def __init__(
+        self,
+        pairs: SparsePairs,
+        rr: sparse.csr_array,
+        lam: Sequence[FloatArray],
+        n: int,
+        signs: Sequence[FloatArray] | None = None,
+    ) -> None:
         self.pairs, self.rr, self.lam, self.n = pairs, rr, list(lam), n
-        self.cholesky = SparseCholesky(pairs.plan, pairs.values(self.lam))
+        self.signs = [np.ones(q) for q in pairs.q] if signs is None else list(signs)
+        self.cholesky = self._factored()
         known = sum(q * one.log_det for q, one in zip(pairs.q, pairs.relations) if one is not None)
         self.log_det = self.cholesky.log_det + known
+
+    def _factored(self) -> SparseCholesky:
+        return SparseCholesky(self.pairs.plan, self.pairs.values(self.lam))
 
     def half(self, B: FloatArray) -> list[FloatArray]:
         """L⁻¹Λ'B."""
@@ -83,23 +96,33 @@ class SparseRest:
         """Σ_j (SΛC⁻¹)_jj and Σ_j (F'Z'V⁻¹ZF)_jj for every block, (q, q) each."""
         first = self._first
         if all(self.divisible()):
-            return first, [_symmetric(one @ np.linalg.inv(lam)) for one, lam in zip(first, self.lam)]
+            return first, self._totals
         # Z'V⁻¹Z is continuous in G, and here λ is singular: a little of every effect tells
-        lam = [_full_rank(one) for one in self.lam]
-        near = SparseRest(self.pairs, self.rr, lam, self.n)
-        return first, [_symmetric(one @ np.linalg.inv(own)) for one, own in zip(near._first, lam)]
+        return first, self.again([_full_rank(one) for one in self.lam])._totals
+
+    def again(
+        self, lam: Sequence[FloatArray], pairs: SparsePairs | None = None, rr: sparse.csr_array | None = None
+    ) -> SparseRest:
+        """The same at another λ, or of other pairs."""
+        own = self.pairs if pairs is None else pairs
+        return type(self)(own, self.rr if rr is None else rr, lam, self.n, self.signs)
+
+    @property
+    def _totals(self) -> list[FloatArray]:
+        """Σ_j (F'Z'V⁻¹ZF)_jj where no λ is singular."""
+        return [_symmetric(one * J @ np.linalg.inv(lam)) for one, J, lam in zip(self._first, self.signs, self.lam)]
 
     @lazy
     def _first(self) -> list[FloatArray]:
         """Σ_j (SΛC⁻¹)_jj over the entries of S."""
         pairs = self.pairs
-        if all(self.divisible()):  # Λ⁻ᵀ(I − (A⁻¹ ⊗ I)C⁻¹)
+        if all(self.divisible()):  # Λ⁻ᵀ(I − (A⁻¹ ⊗ J)C⁻¹)
             out = [levels * np.eye(q) for levels, q in zip(pairs.levels, pairs.q)]
             for one, Z in zip(pairs.pairs, self._inverse):
                 if one.prior is not None:
                     twice = np.where(one.is_diagonal, 0.5, 1.0) * one.prior
                     half = np.einsum("m,mab->ab", twice, Z)
-                    out[one.first] -= half + half.T
+                    out[one.first] -= self.signs[one.first][:, None] * (half + half.T)
             return [np.linalg.solve(lam.T, own) for lam, own in zip(self.lam, out)]
         out = [np.zeros((q, q)) for q in pairs.q]
         for one, Z in zip(pairs.pairs, self._inverse):

@@ -13,7 +13,6 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from henderson.covariance.roots import semidefinite_root
 from henderson.engine.factor.front import invertible
 from henderson.engine.factor.system import Factor
 
@@ -48,16 +47,13 @@ def second_traces(factor: Factor) -> FloatArray:
 
 def _change(factor: Factor, l: int, along: FloatArray) -> list[FloatArray]:
     """∂/∂h of Σ_j (Z'V⁻¹Z)_jj of every block when G of block l is moved by h along."""
-    lam = factor.lam[l]
-    G = lam @ lam.T
+    lam, G = factor.lam[l], factor.covariance(l)
     inside = invertible(lam, 1.0, STEP)
-    size = float(1.0 / np.einsum("ab,ab->", np.linalg.inv(G), along)) if inside else 1.0
-    h = STEP * size
+    size = float(1.0 / np.einsum("ab,ab->", np.linalg.inv(lam @ lam.T), along)) if inside else 1.0
+    h = factor.step(l, along, STEP * size)
 
     def traces(step: float) -> list[FloatArray]:
-        moved = list(factor.lam)
-        moved[l] = semidefinite_root(G + step * along)
-        return factor.system.factor(moved).traces[1]
+        return factor.moved(l, G + step * along).traces[1]
 
     if inside:
         return [(up - down) / (2 * h) for up, down in zip(traces(h), traces(-h))]

@@ -1,0 +1,1 @@
+"""The factor where variances may be negative."""
