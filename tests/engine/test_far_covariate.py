@@ -67,3 +67,15 @@ def test_intervals_of_variances_far_from_zero():
     assert np.isfinite(two.loc["sd_(Intercept)|g"]).all()
     with pytest.raises(henderson.DataError, match="take its mean"):
         far.conf_int(method="profile", parameters=["sigma"])
+
+
+def test_profiles_without_rows_say_that_they_have_no_digits(tmp_path):
+    """They ended in an AttributeError, a singular matrix, or NaN and limits a third off without a word."""
+    rng = np.random.default_rng(3)
+    g, x = np.repeat(np.arange(10), 6), rng.integers(-64, 64, 60) / 32.0
+    y = rng.normal(size=10)[g] + rng.normal(size=60)
+    for formula in ("y ~ x + (1 | g)", "y ~ 1 + (x | g)"):
+        far = henderson.lmer(formula, {"y": y, "x": x + 2.0**27, "g": g})
+        far.remove_data()
+        with pytest.raises(henderson.DataError, match="'x', which is far"):
+            far.conf_int(method="profile", parameters=["sigma"])

@@ -20,6 +20,7 @@ from henderson.engine.moments_at import in_user_units, moments_at, working_momen
 from henderson.engine.search.start import working_theta
 from henderson.engine.searched import Search
 from henderson.engine.sums.basis import Basis
+from henderson.engine.sums.gram import CHUNK
 from henderson.engine.sums.response import Columns
 from henderson.errors import NotAvailable
 from henderson.numerics.threads import blas_threads
@@ -231,6 +232,7 @@ class Fit:
         kept = {
             "digest": self.digest.complete(),
             "residual_quantiles": self.residual_quantiles,
+            "working_triangle": self.working_triangle,
             **(remember or {}),
         }
         light = replace(self, design=self.design.without_rows(), _near=None, _point=None)
@@ -278,6 +280,20 @@ class Fit:
     def turned_vcov(self) -> np.ndarray:
         """`vcov` between the coefficients of the working basis, where no digits are lost, (p_kept, p_kept)."""
         return self.scale * self.at_optimum().phi
+
+    @cached_property
+    def working_triangle(self) -> np.ndarray:
+        """R with R'R = X̃'X̃ of the rows without weights, (r, p_kept); of rows that came in parts, in X's digits."""
+        if "working_triangle" in self._kept:
+            return self._kept["working_triangle"]
+        if self._rows is None:
+            return np.asarray(self.digest.x_triangle[:, self.kept] @ self.basis.to_beta)
+        found = np.zeros((0, self.basis.p))
+        for rows in self._rows.chunks(CHUNK):
+            here = np.empty((rows.n, self.basis.p))
+            self.basis.fixed(rows, here)
+            found = np.asarray(np.linalg.qr(np.vstack([found, here]), mode="r"))
+        return found
 
     @property
     def to_user_g(self) -> np.ndarray:

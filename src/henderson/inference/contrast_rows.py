@@ -6,8 +6,10 @@ F = (R β̂ − q)' (R cov R')⁻¹ (R β̂ − q) / rank(R)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 FloatArray = np.ndarray
 
@@ -16,6 +18,24 @@ _ESTIMABLE = 1e-8
 
 #: entries of a row below this, in units of the columns, are rounding errors of what it was computed from
 _ROUNDING = 1e-11
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A covariance of β̂ in the working basis, where a covariate that is far from zero is moved there.
+
+    In the user's units the variance of a mean at such a covariate is a difference of numbers that agree in all but
+    their last digits.
+
+    Attributes
+    ----------
+    to_beta : (p, p) array
+        From the working basis, over the columns kept.
+    cov : (p, p) array
+    """
+
+    to_beta: FloatArray
+    cov: FloatArray
 
 
 def row_name(row: FloatArray, names: Sequence[str]) -> str:
@@ -72,18 +92,36 @@ def units_of(errors: FloatArray) -> FloatArray:
     return np.where(known, errors, np.median(errors[known]) if known.any() else 1.0)
 
 
-def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray) -> float:
-    """values' (R cov R')⁻¹ values / rank(R)."""
+def wald_f(rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> float:
+    """values' (R cov R')⁻¹ values / rank(R); of a turned covariance LL', by QR of L'R', which has the digits of
+    hypotheses far from the data."""
     rows, values = independent_rows(rows, values, errors_of(cov))
-    inner = rows @ cov @ rows.T
+    if isinstance(cov, Turned):
+        try:
+            root = rows @ cov.to_beta @ np.linalg.cholesky(cov.cov)
+        except np.linalg.LinAlgError:  # fewer clusters than coefficients
+            root = None
+        if root is not None:
+            size = np.linalg.norm(root, axis=1)
+            u = solve_triangular(np.linalg.qr((root / size[:, None]).T, mode="r"), values / size, trans="T")
+            return float(u @ u / len(rows))
+    inner = covariance_of(rows, cov)
     size = errors_of(inner)
     t = values / size
     return float(t @ np.linalg.solve(inner / np.outer(size, size), t) / len(rows))
 
 
-def errors_of(cov: FloatArray) -> FloatArray:
-    """Square roots of a covariance's diagonal, (p,)."""
-    return np.sqrt(np.maximum(np.diag(cov), 0.0))
+def covariance_of(rows: FloatArray, cov: FloatArray | Turned) -> FloatArray:
+    """R cov R', (r, r)."""
+    if isinstance(cov, Turned):
+        rows, cov = rows @ cov.to_beta, cov.cov
+    return np.asarray(rows @ cov @ rows.T)
+
+
+def errors_of(cov: FloatArray | Turned) -> FloatArray:
+    """Square roots of the diagonal of a covariance of β̂, (p,)."""
+    diagonal = np.diag(cov) if isinstance(cov, np.ndarray) else ((cov.to_beta @ cov.cov) * cov.to_beta).sum(axis=1)
+    return np.sqrt(np.maximum(diagonal, 0.0))
 
 
 def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: FloatArray) -> np.ndarray:

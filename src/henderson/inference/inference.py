@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from henderson.errors import ValueWarning
+from henderson.inference.contrast_rows import Turned as Turned
 from henderson.inference.contrast_rows import errors_of, independent_rows, needs_dropped, row_name, units_of
 from henderson.inference.identified import Unidentified
 from henderson.numerics.distributions import f_pvalue, t_pvalue, t_quantile
@@ -48,26 +49,8 @@ class DdfMethod(Protocol):
     def df(self, rows: FloatArray) -> FloatArray:
         """Degrees of freedom of each row, (r,)."""
 
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
-        """F and its denominator df; `rows` (r, p), perhaps dependent; `values` = R β̂ − q; `cov` (p, p)."""
-
-
-@dataclass(frozen=True)
-class Turned:
-    """A covariance of β̂ in the working basis, where a covariate that is far from zero is moved there.
-
-    In the user's units the variance of a mean at such a covariate is a difference of numbers that agree in all but
-    their last digits.
-
-    Attributes
-    ----------
-    to_beta : (p, p) array
-        From the working basis, over the columns kept.
-    cov : (p, p) array
-    """
-
-    to_beta: FloatArray
-    cov: FloatArray
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> tuple[float, float]:
+        """F and its denominator df; `rows` (r, p), perhaps dependent; `values` = R β̂ − q; `cov` that of β̂."""
 
 
 def all_but_dependent(cov: FloatArray) -> bool:
@@ -279,7 +262,7 @@ class Inference:
             return FTest(np.nan, 0.0, np.nan, np.nan)
         if self.unidentified is not None and self.unidentified.touches_any(kept):
             return FTest(np.nan, num_df, np.nan, np.nan)
-        statistic, den_df = self.method.f_test(kept, values, self._cov_kept)
+        statistic, den_df = self.method.f_test(kept, values, self.turned or self._cov_kept)
         return FTest(float(statistic), num_df, float(den_df), float(f_pvalue(statistic, num_df, den_df)))
 
     def _unknown(self, good: FloatArray, labels: Iterable[Any]) -> tuple[str, ...]:

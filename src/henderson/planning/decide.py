@@ -17,7 +17,7 @@ from henderson.engine.many.pieces import Responses
 from henderson.engine.many.refits import Refitter, singular_members
 from henderson.errors import DataError
 from henderson.inference.choose import infer
-from henderson.inference.contrast_rows import errors_of, independent_rows
+from henderson.inference.contrast_rows import Turned, errors_of, independent_rows
 from henderson.inference.ddf.containment import ByTerm
 from henderson.inference.ddf.counting import ConstantDf
 from henderson.inference.ddf.many import BY_DESIGN, MANY, Batch, by_design
@@ -123,7 +123,8 @@ class Tester:
         R = np.zeros((len(self.rows), len(fit.kept)))
         R[:, fit.kept] = self.rows
         if self.rule is not None:
-            F, den_df = self.rule.f_test(self.rows, self.rows @ fit.beta[fit.kept] - self.values, fit.vcov)
+            cov = Turned(fit.basis.to_beta, fit.turned_vcov)
+            F, den_df = self.rule.f_test(self.rows, self.rows @ fit.beta[fit.kept] - self.values, cov)
             p = float(f_pvalue(F, float(len(self.rows)), den_df))
         else:
             p = infer(fit, ddf=self.ddf).f_test(R, self.values).p

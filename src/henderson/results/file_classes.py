@@ -74,7 +74,7 @@ CLASSES = {
     "Environment": "henderson.formula.environment",
     "Crossing": "henderson.sources.factors",
     "Inference": "henderson.inference.inference",
-    "Turned": "henderson.inference.inference",
+    "Turned": "henderson.inference.contrast_rows",
     "InferenceRequest": "henderson.inference.names",
     "FitMoments": "henderson.inference.fit_moments",
     "ConstantDf": "henderson.inference.ddf.counting",

@@ -259,6 +259,7 @@ class StructuredFit(Fit):
         kept = {
             "digest": self.digest.complete(),
             "residual_quantiles": self.residual_quantiles,
+            "working_triangle": self.working_triangle,
             "b_cov": self.b_cov(),
             "residual_variance": self.residual_variance,
             **({} if isinstance(self._block_point, BlockPoint) else {"moments": self.moments.complete()}),

@@ -214,11 +214,14 @@ class Basis:
         return np.asarray(turned - self.ones[:, None] * (self.shift @ turned), float)
 
     @lazy
+    def mixed(self) -> np.ndarray:
+        """M scale: X − shift = X̃ times this, (p, p)."""
+        return (np.eye(self.p) if self.unmix is None else upper_inverse(self.unmix)) * self.scale
+
+    @lazy
     def from_beta(self) -> np.ndarray:
         """B, X = X̃B: coefficients of X̃ from those of X, (p, p)."""
-        mix = np.eye(self.p) if self.unmix is None else upper_inverse(self.unmix)
-        turned = mix * self.scale
-        return np.asarray(turned + (turned @ self.ones)[:, None] * self.shift, float)
+        return np.asarray(self.mixed + (self.mixed @ self.ones)[:, None] * self.shift, float)
 
     @property
     def beta0(self) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from henderson.engine.fit import Fit
 from henderson.inference.anova.full_coding import Term, full_coding, terms_of_columns, terms_of_part
-from henderson.inference.anova.hypothesis_types import type_one, type_three, type_two
+from henderson.inference.anova.hypothesis_types import Columns, type_one, type_three, type_two
 from henderson.inference.choose import infer
 from henderson.inference.ddf.containment import ByTerm
 from henderson.inference.fit_moments import FitMoments
@@ -59,12 +59,13 @@ def hypotheses(fit: Any, type: int | str = 3) -> dict[str, FloatArray]:
     if len(terms) == 1:
         kind = 1  # nothing to be adjusted for: the types are one, with the rows of this one, as in lmerTest
     full = full_coding(design.specs.fixed) if kind > 1 and design.specs is not None else None
+    columns = Columns(fitted.fit.digest.x_triangle, fitted.fit.working_triangle, fitted.fit.basis)
     if kind == 3 and full is not None:
         rows = type_three(terms, full, fitted.kept, fitted.null_space)
     elif kind == 1:
-        rows = type_one(terms, fitted.fit.digest.x_triangle, fitted.kept)
+        rows = type_one(terms, columns, fitted.kept)
     else:
-        rows = type_two(terms, fitted.fit.digest.x_triangle, fitted.kept, full)
+        rows = type_two(terms, columns, fitted.kept, full)
     return {term.name: one for term, one in zip(terms, rows)}
 
 

@@ -12,44 +12,81 @@
 In ``A / B`` without a main effect of B, A is contained in A:B, as in SAS; lmerTest takes it that A is not, and its
 test of A depends on which level of B comes first.
 
+Columns far from zero, and their products, are told by the working basis' X̃, X = X̃B: R of X̃ = QR has digits of what
+varies that X'X, and X's own R times a mean, have not.
+
 Rows are scaled as lmerTest scales them (unit coefficients), since Satterthwaite's df of several rows depend on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from henderson.engine.sums.basis import Basis
 from henderson.inference.anova.full_coding import FullCoding, Term
 
 FloatArray = np.ndarray
 
-
-def unit_upper(X: FloatArray) -> FloatArray:
-    """U of X'X = U'DU, (p, p), from X's QR decomposition."""
-    size = np.sqrt(np.einsum("ij,ij->j", X, X))
-    triangle = np.linalg.qr(X / size, mode="r")
-    return triangle / np.diag(triangle)[:, None] * size / size[:, None]
+#: length of what others leave of a unit vector of the working basis that is more than rounding
+TOLD = 1e-12
 
 
-def type_one(terms: Sequence[Term], X: FloatArray, kept: FloatArray) -> list[FloatArray]:
-    """Rows (k, p) of each term; X (n, p), columns kept (p,) bool."""
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The columns of a fixed part, by what has their inner products.
+
+    Attributes
+    ----------
+    of_all : (m, p) array
+        Of X.
+    triangle : (r, p_kept) array
+        Of X̃.
+    basis : Basis
+    """
+
+    of_all: FloatArray
+    triangle: FloatArray
+    basis: Basis
+
+    def unit_upper(self, order: FloatArray) -> FloatArray:
+        """U of X'X = U'DU, (p, p), from a QR decomposition of the columns kept, in some order.
+
+        Where the constant 1 = Xw comes before all columns that are moved by s, X = C(I + ws') with C = X − 1s', and the
+        triangle of C times the bracket is X's.
+        """
+        w, s = self.basis.ones[order], self.basis.shift[order]
+        is_first = s.any() and w.any() and np.flatnonzero(w)[-1] < np.flatnonzero(s)[0]
+        X = self.triangle @ (self.basis.mixed if is_first else self.basis.from_beta)[:, order]
+        X = np.asarray(X, float)
+        size = np.sqrt(np.einsum("ij,ij->j", X, X))
+        triangle = np.linalg.qr(X / size, mode="r") * size
+        if is_first:
+            triangle = triangle + np.outer(triangle @ w, s)
+        return np.asarray(triangle / np.diag(triangle)[:, None])
+
+
+def type_one(terms: Sequence[Term], X: Columns, kept: FloatArray) -> list[FloatArray]:
+    """Rows (k, p) of each term; columns kept (p,) bool."""
     at = np.flatnonzero(kept)
-    upper = unit_upper(X[:, at])
+    upper = X.unit_upper(np.arange(len(at)))
     return [_spread(upper[np.isin(at, term.columns)], at, len(kept)) for term in terms]
 
 
 def type_two(
-    terms: Sequence[Term], X: FloatArray, kept: FloatArray, full: FullCoding | None = None
+    terms: Sequence[Term], X: Columns, kept: FloatArray, full: FullCoding | None = None
 ) -> list[FloatArray]:
-    """Rows (k, p) of each term; X (m, p) the columns, or anything with their inner products, kept (p,) bool."""
+    """Rows (k, p) of each term; columns kept (p,) bool."""
     out = []
     for index, term in enumerate(terms):
         containing = [other for other in terms if other.contains(term)]
         if full is not None:
             others = [k for k, other in enumerate(terms) if other not in containing and kept[other.columns].any()]
-            rows = _given_others(index, [k for k in others if k != index], X, full)
+            others = [k for k in others if k != index]
+            given = _given_others if kept.all() else _given_others_of_all
+            rows = given(index, others, X, full)
             if 0 < len(rows) < kept[term.columns].sum():
                 out.append(rows)
                 continue
@@ -62,7 +99,7 @@ def type_two(
         rank[last] = 2
         order = np.argsort(rank, kind="stable")
         order = order[kept[order]]
-        upper = unit_upper(X[:, order])
+        upper = X.unit_upper((np.cumsum(kept) - 1)[order])
         out.append(_spread(upper[np.isin(order, term.columns)], order, len(kept)))
     return out
 
@@ -105,15 +142,35 @@ def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_s
     return out
 
 
-def _given_others(index: int, others: Sequence[int], X: FloatArray, full: FullCoding) -> FloatArray:
-    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
+def _given_others(index: int, others: Sequence[int], X: Columns, full: FullCoding) -> FloatArray:
+    """The same as `_given_others_of_all` where no column was dropped: in the working basis. Where what the others span
+    is some of its columns, of the term's own the others count alone."""
+    B, own = np.asarray(X.basis.from_beta, float), full.columns[index]
+    constant = np.setdiff1d(np.arange(full.matrix.shape[1]), np.concatenate(full.columns))
+    before = full.matrix[:, np.concatenate([constant, *(full.columns[k] for k in others)]).astype(int)]
+    users = np.flatnonzero(before.any(axis=1))
+    working = np.flatnonzero(B[:, users].any(axis=1))
+    if len(users) == len(working) == np.linalg.matrix_rank(before):
+        fixed, apart = X.triangle[:, working], np.delete(np.arange(len(B)), working)
+    else:
+        fixed, apart = X.triangle @ (B @ before), np.arange(len(B))
+    basis, left = _span(fixed), _span(X.triangle[:, apart] @ (B @ full.matrix[:, own])[apart])
+    for _ in range(2):
+        left = left - basis @ (basis.T @ left)
+    left, values, _ = np.linalg.svd(left, full_matrices=False)
+    coefficients = np.zeros((int((values > TOLD).sum()), len(B)))
+    coefficients[:, apart] = left[:, values > TOLD].T @ X.triangle[:, apart]
+    rows = coefficients @ B
+    return _unit_rows(rows, rows @ full.matrix[:, own], np.linalg.norm(X.of_all, axis=0))
 
-    X is the columns, or anything with their inner products.
+
+def _given_others_of_all(index: int, others: Sequence[int], columns_of: Columns, full: FullCoding) -> FloatArray:
+    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
 
     They are fewer than its own columns where those terms have its mean in their span: of ``0 + A + B`` the term A has a
     column for each level, but given B only differences are left.
     """
-    columns = full.columns[index]
+    X, columns = columns_of.of_all, full.columns[index]
     constant = np.setdiff1d(np.arange(full.matrix.shape[1]), np.concatenate(full.columns))
     before = np.concatenate([constant, *(full.columns[k] for k in others)])
     fixed, own = X @ full.matrix[:, before], X @ full.matrix[:, columns]

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from henderson.inference.clusters import ClusterBlock, cluster_blocks
-from henderson.inference.contrast_rows import errors_of, independent_rows
+from henderson.inference.contrast_rows import Turned, errors_of, independent_rows, wald_f
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -57,16 +57,15 @@ class ClusterRobust:
     overlap: FloatArray
     notes: tuple[str, ...] = ()
 
-    def _parts(self, rows: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """g_si'V_ig_ti, (m, r, r), and X_i'g_si, (m, p, r)."""
-        c = self.bread @ (rows @ self.to_beta).T
+    def _parts(self, c: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """g_si'V_ig_ti, (m, r, r), and X_i'g_si, (m, p, r), of MR' in the working basis, (p, r)."""
         return c.T @ self.spread @ c, self.overlap @ c
 
     def df(self, rows: FloatArray) -> FloatArray:
         """(tr P)² / tr P² of each row, (r,)."""
         out = np.empty(len(rows))
         for k, row in enumerate(rows):
-            a, b = self._parts(row[None])
+            a, b = self._parts(self.bread @ (row @ self.to_beta)[:, None])
             own, cross = a[:, 0, 0], b[:, :, 0]
             joint = self.bread @ (cross.T @ cross)
             leverage = ((cross @ self.bread) * cross).sum(1)
@@ -75,12 +74,11 @@ class ClusterRobust:
             out[k] = trace**2 / square if square > 0 else np.nan
         return out
 
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> tuple[float, float]:
         """The approximate Hotelling test (HTZ of Tipton and Pustejovsky 2015)."""
         rows, values = independent_rows(rows, values, errors_of(cov))
         q = len(rows)
-        turned = rows @ self.to_beta
-        wald = float(values @ np.linalg.solve(turned @ self.working @ turned.T, values))
+        wald = q * wald_f(rows, values, Turned(self.to_beta, self.working))
         if q == 1:
             return wald, float(self.df(rows)[0])
         eta = self._eta(rows)
@@ -89,8 +87,8 @@ class ClusterRobust:
         return (eta - q + 1) / (eta * q) * wald, eta - q + 1
 
     def _eta(self, rows: FloatArray) -> float:
-        a, b = self._parts(rows)
-        m = self.bread
+        m, low = self.bread, np.linalg.cholesky(self.bread)
+        a, b = self._parts(low @ np.linalg.qr((rows @ self.to_beta @ low).T)[0])  # any combinations of R will do
         mean = a.sum(0) - np.einsum("ias,ab,ibt->st", b, m, b, optimize=True)
         values, vectors = np.linalg.eigh((mean + mean.T) / 2)
         turn = vectors / np.sqrt(values) @ vectors.T

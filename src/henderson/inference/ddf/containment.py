@@ -28,7 +28,7 @@ import numpy as np
 from henderson.engine.fit import Fit
 from henderson.errors import DataError
 from henderson.inference.clusters import cluster_codes
-from henderson.inference.contrast_rows import wald_f
+from henderson.inference.contrast_rows import Turned, wald_f
 from henderson.inference.effects import Effect, Ranks, near_zero, random_effects, variables_of_part
 from henderson.inference.fit_moments import FitMoments
 
@@ -69,7 +69,7 @@ class ByTerm:
         """Of the term with these columns (among those kept)."""
         return float(self.column_df[columns].min())
 
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> tuple[float, float]:
         """Wald's F, with the smallest df of its rows."""
         return wald_f(rows, values, cov), float(self.df(rows).min())
 
@@ -122,15 +122,22 @@ def worth_remembering(fit: Fit) -> dict[str, Any]:
     return out
 
 
+def working_columns(fit: Fit, what: str) -> FloatArray:
+    """X of the working basis, of the same span as the columns kept, (n, p_kept)."""
+    rows = fit.observed_for(what)
+    out = np.empty((rows.n, fit.basis.p))
+    fit.basis.fixed(rows, out)
+    return out
+
+
 def containment(fitted: FitMoments) -> ByTerm:
     """SAS's containment."""
     fit = fitted.fit
     if (found := remembered(fit, "containment")) is not None:
         return found
-    x = fit.observed_for("ddf='containment'").X
-    x = x if fitted.kept.all() else x[:, fitted.kept]
+    x = working_columns(fit, "ddf='containment'")
     effects = near_zero(random_effects(fit))
-    counted = Ranks(x)
+    counted = Ranks(x)  # of columns that span what X does: a product with a covariate far from zero has its digits
     ranks = [x.shape[1], *(counted.of(effects[: k + 1]) for k in range(len(effects)))]
     added = np.diff(ranks)
     residual = fit.n - ranks[-1]
@@ -168,15 +175,12 @@ def between_within(fitted: FitMoments) -> ByTerm:
     values = [float(within_df if one else between_df) for one in inside]
     components = _within_components(fit, subject, [term if one else None for term, one in zip(terms, inside)])
     if len(set(components.values())) > 1:
-        effects = [_interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))]
-        counted = Ranks(x[:, kept])
-        rank = counted.of(effects)
-        of_component: dict[frozenset[str], float] = {}
-        for key in sorted(dict.fromkeys(components.values()), key=len):  # of one length as the terms stand
-            effects.append(_interaction(subject, *_cells(fit, key)))
-            more = counted.of(effects)
-            of_component[key] = float(more - rank)
-            rank = more
+        keys = sorted(dict.fromkeys(components.values()), key=len)  # of one length as the terms stand
+        one = _interaction(subject, np.zeros(len(subject), int), np.ones(len(subject)))
+        effects = near_zero([one, *(_interaction(subject, *_cells(fit, key)) for key in keys)])
+        counted = Ranks(working_columns(fit, "ddf='between-within'"))
+        ranks = [counted.of(effects[: k + 1]) for k in range(len(effects))]
+        of_component = dict(zip(keys, np.diff(ranks).astype(float).tolist()))
         for k, key in components.items():
             values[k] = of_component[key]
     return _by_term(fitted, terms, values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.contrast_rows import wald_f
+from henderson.inference.contrast_rows import Turned, wald_f
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -23,7 +23,7 @@ class ConstantDf:
         """(r,)."""
         return np.full(len(rows), self.value)
 
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> tuple[float, float]:
         """Wald's F."""
         return wald_f(rows, values, cov), self.value
 

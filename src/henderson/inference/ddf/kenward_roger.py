@@ -41,7 +41,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.contrast_rows import errors_of, independent_rows, wald_f
+from henderson.inference.contrast_rows import Turned, errors_of, independent_rows, wald_f
 from henderson.inference.ddf.satterthwaite import NO_SPREAD, or_infinite
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions, natural_sizes
@@ -91,7 +91,7 @@ class KenwardRoger:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(known, or_infinite(2 * variance**2 / ((u @ self.W) * u).sum(1)), np.nan)
 
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> tuple[float, float]:
         """λF and m; `cov` is the adjusted covariance."""
         rows, values = independent_rows(rows, values, errors_of(cov))
         scaling, den_df = self.scaled_f(rows)
@@ -104,10 +104,8 @@ class KenwardRoger:
             return 1.0, float(self.df(rows)[0])
         if np.isnan(self.df(rows)).any():
             return 1.0, np.nan
-        rows = rows @ self.to_beta
-        half = rows @ self.phi
-        root = np.linalg.cholesky(half @ rows.T)
-        turned = np.linalg.solve(root, half)
+        low = np.linalg.cholesky(self.phi)
+        turned = np.linalg.qr((rows @ self.to_beta @ low).T)[0].T @ low.T  # (R Φ R')^-½ R Φ, but for a rotation
         u = turned @ self.P @ turned.T
         traces = np.einsum("iaa->i", u)
         a1 = float(traces @ self.W @ traces)

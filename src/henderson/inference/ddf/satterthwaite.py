@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from henderson.inference.contrast_rows import errors_of, independent_rows, units_of
+from henderson.inference.contrast_rows import Turned, covariance_of, errors_of, independent_rows, units_of
 from henderson.inference.fit_moments import FitMoments
 from henderson.inference.identified import Unidentified, flat_directions
 from henderson.inference.information import coordinates_of, curvature, hessian_theta
@@ -70,7 +70,7 @@ class Satterthwaite:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(known, or_infinite(2 * variance**2 / spread), np.nan)
 
-    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray) -> tuple[float, float]:
+    def f_test(self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned) -> tuple[float, float]:
         """F and Fai and Cornelius' denominator df.
 
         Their directions U depend on the units of the rows, lmerTest's are those of R as given. Where these would lose a
@@ -78,7 +78,7 @@ class Satterthwaite:
         calendar years are, what makes them orthonormal in the working basis is.
         """
         rows, values = independent_rows(rows, values, errors_of(cov))
-        inner = rows @ cov @ rows.T
+        inner = covariance_of(rows, cov)
         if not _are_told(inner):
             unit = units_of(errors_of(inner))
             rows, values, inner = rows / unit[:, None], values / unit, inner / np.outer(unit, unit)
@@ -91,12 +91,15 @@ class Satterthwaite:
         return statistic, matched_df(self.df(directions.T @ rows))
 
     def _orthonormal(
-        self, rows: FloatArray, values: FloatArray, cov: FloatArray
+        self, rows: FloatArray, values: FloatArray, cov: FloatArray | Turned
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """TR, Tq and T(R cov R')T' with T such that TR is orthonormal in the working basis, where cov is σ²Φ."""
         turned = rows @ self.to_beta
         orthonormal, triangle = np.linalg.qr(turned.T)
-        whole = self.to_beta @ self.phi @ self.to_beta.T
+        if isinstance(cov, Turned):
+            cov, whole = cov.cov, self.phi
+        else:
+            whole = self.to_beta @ self.phi @ self.to_beta.T
         own, theirs = errors_of(cov), errors_of(whole)
         scale = float(np.mean((own / theirs) ** 2))
         if np.abs(cov - scale * whole).max() > SAME * np.outer(own, own).max():

@@ -25,6 +25,9 @@ from henderson.errors import DataError
 
 FloatArray = np.ndarray
 
+#: condition of the user's columns in the working basis from which moments in their units have not six digits
+FAR = 1e4
+
 
 class Likelihood(Protocol):
     """The likelihood of one response."""
@@ -263,12 +266,33 @@ def _batched(fit: Fit, parts: Components, reml: bool) -> Origin:
     return Origin(Batched(parts, scaled), sigma, optimum.beta[0], cov, np.diag(parts.basis), to_user, base)
 
 
+def _refuse_far(fit: Fit, layout: Layout, units: FloatArray) -> None:
+    """Raise where the user's columns are so nearly combinations of each other that moments turned to them are rounding:
+    squares of these conditions are lost."""
+    far = [
+        term.names[-1]
+        for term, part, T in zip(fit.design.terms, layout.terms, fit.roots)
+        if np.linalg.cond(T / units[part, None]) > FAR
+    ]
+    B = fit.basis.from_beta
+    size = np.linalg.norm(B, axis=0)
+    if len(size) and np.linalg.cond(B / size) > FAR:
+        spread = np.linalg.norm(np.asarray(fit.working_triangle @ fit.basis.mixed, float), axis=0)
+        far.append(fit.design.x_names[np.flatnonzero(fit.kept)[np.argmax(np.abs(fit.basis.shift) / spread)]])
+    if far:
+        raise DataError(
+            f"a profile without the rows, or of so many effects, has too few digits beside {far[0]!r}, which is far "
+            "from zero, as years and time stamps are: take its mean from it"
+        )
+
+
 def _by_engine(fit: Fit, reml: bool) -> Origin:
     if fit.reml != reml:
         fit = refit(fit, reml=reml)
     design, p = fit.design, int(fit.kept.sum())
     layout = layout_of(design.terms)
     units = scales_of(design, fit.digest.grams)
+    _refuse_far(fit, layout, units)
     beta = fit.beta[fit.kept]
     mixing = np.eye(p + 1)
     mixing[:p, p], mixing[p, p] = -beta / fit.sigma, 1 / fit.sigma
