@@ -67,4 +67,7 @@ def test_scaled_residuals_and_the_conditional_aic(name, move):
     near, far = pairs(name, move)
     one, two = (fit.residuals("scaled", "marginal") for fit in (near, far))
     np.testing.assert_allclose(two, one, rtol=RTOL[move], atol=RTOL[move])
+    for kind, level in (("raw", "conditional"), ("pearson", "marginal"), ("studentized", "conditional")):
+        one, two = (fit.residuals(kind, level) for fit in (near, far))
+        np.testing.assert_allclose(two, one, rtol=RTOL[move], atol=RTOL[move], err_msg=kind)
     assert far.caic().caic == pytest.approx(near.caic().caic, rel=RTOL[move])

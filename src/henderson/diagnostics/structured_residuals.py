@@ -13,7 +13,7 @@ As SAS has them (PROC MIXED, RESIDUAL and VCIRY).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -58,7 +58,9 @@ class StructuredParts:
         fit, rows = self.fit, self.fit.observed
         if self.conditional:
             return fit.own_variances / rows.unit_weights
-        covariances = [fit.sigma**2 * G for G in fit.covariances]
+        psi, model = fit.scale * fit.psi_working, fit.blocks
+        covariances = [layout.covariance(psi[to]) for layout, to in zip(model.layouts, model.g_of)]
+        rows = replace(rows, terms=tuple(own.turned(T) for own, T in zip(rows.terms, fit.roots)))
         return total_variances(fit.structure, fit.psi, covariances, fit.design.terms, rows)
 
     @cached_property

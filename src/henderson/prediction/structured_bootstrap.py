@@ -66,13 +66,14 @@ def structured_pivots(
 def _fresh(fit: StructuredFit, targets: Targets, places: ResidualRows | None, own: FloatArray) -> FloatArray:
     """Variance of what a row has that the fit does not know: effects of new levels, and its residual, (m,)."""
     out = np.zeros(len(own)) if places is None else own_variances(fit.structure, fit.psi, places) * own
-    for new, G in zip(targets.terms, fit.covariances):
+    for new, G, lam in zip(targets.terms, fit.covariances, fit.lam):
         if new is None:
             continue
         if new.loadings is not None:
             out = out + fit.sigma**2 * G[0, 0] * np.square(new.loadings[:, [-1]].toarray()[:, 0])
         else:
             assert new.codes is not None
-            of_level = np.einsum("ma,ab,mb->m", new.columns, fit.sigma**2 * G, new.columns, optimize=True)
-            out = out + np.where(new.codes < 0, of_level, 0.0)
+            size = np.square(new.columns).sum(axis=1) * G[0, 0]  # of a variance, which may be negative
+            of_level = size if np.isnan(lam).any() else np.square(new.columns @ lam).sum(axis=1)
+            out = out + np.where(new.codes < 0, fit.sigma**2 * of_level, 0.0)
     return out

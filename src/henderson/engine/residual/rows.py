@@ -52,8 +52,8 @@ def conditional_modes(model: BlockModel, point: BlockPoint, rows: Rows) -> tuple
         solved = solved * np.sqrt(rows.weights)
     out = []
     for term, of, layout, to, T in zip(model.design.terms, rows.terms, model.layouts, model.g_of, model.roots):
-        G = T @ layout.covariance(point.psi[to]) @ T.T
-        out.append(model.basis.y_scale * of.gather(solved, term.n_levels) @ G)
+        own = of.turned(T).gather(solved, term.n_levels)  # of a slope far from zero, not even G T' keeps its digits
+        out.append(model.basis.y_scale * own @ layout.covariance(point.psi[to]) @ T.T)
     return tuple(out)
 
 
