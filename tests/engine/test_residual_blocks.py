@@ -66,6 +66,15 @@ CASES: dict[str, dict] = {
     "sp_exp": {"structure": "sp_exp", "visit": ("time", "other")},
     "sp_gau": {"structure": "sp_gau", "visit": ("time",)},
     "ar1 power": {"structure": "ar1", "variance": (("power", "time"),)},
+    "ident beside crossed": {
+        "structure": "diag",
+        "terms": (("patient", ("(Intercept)", "x")), ("item", ("(Intercept)",))),
+    },
+    "ident exp beside crossed": {
+        "structure": "diag",
+        "variance": (("exp", "other"),),
+        "terms": (("patient", ("(Intercept)",)), ("item", ("(Intercept)",))),
+    },
     "cs ident exp": {"structure": "cs", "variance": (("ident", "arm"), ("exp", "other"))},
     "ar1 in sites": {"structure": "ar1", "terms": (("site", ("(Intercept)",)),)},
     "ar1 and patients": {"structure": "ar1", "terms": (("patient", ("(Intercept)",)),)},

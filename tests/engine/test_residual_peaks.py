@@ -162,3 +162,20 @@ def test_nothing_is_promised_where_there_is_no_maximum():
         fit = henderson.lmer("y ~ x", two_of_a_line(), residual="ident(f)", REML=False)
     assert not any("may help" in str(one.message) for one in said)
     assert not fit.converged
+
+
+def test_peaks_where_effects_fit_several_strata_at_once():
+    """Twelve strata of two rows: the search stopped at 53.63, where other strata have no variance left."""
+    y = [-0.97, 0.02, -0.57, 1.26, -0.72, 0.53, 0.37, 0.5, 0.45, 3.08, 0.57, -1.27]
+    y += [-0.72, -0.06, 1.36, 0.34, -0.45, 2.33, -0.32, 1.51, 2.19, 0.42, 1.07, -1.61]
+    x = [1.31, -0.39, 0.43, 1.08, -0.09, -0.88, 0.16, 0.68, 0.43, 0.25, 0.56, -0.48]
+    x += [0.19, -1.26, 0.36, 1.87, -0.09, -1.29, 0.64, -0.13, 0.25, -0.31, 0.42, 1.22]
+    g, h = list("141515335201310410545132"), list("020110110112011122011110")
+    data = pd.DataFrame({"y": y, "x": x, "g": g, "h": h, "f": np.repeat(np.arange(12), 2)})
+    with pytest.warns(SingularMatrixWarning, match=r"Var\(2\)|end of its range"):
+        fit = henderson.lmer("y ~ x + (1 | g) + (1 | h)", data, residual="ident(f)")
+    known = Data(fit.engine.design, fit.engine.observed_for("algebra"))
+    variances = np.array([3.24176, 1.68307, 1e-9, 0.073219, 3.50018, 0.628028, 1e-9, 0.00168784, 0.027498, 5.5484e-5])
+    lower = covariance(known, np.array([0.798718, 0.627969]), np.append(variances, [1.034588, 0.400579]))
+    assert fit.deviance <= deviance(known, lower, True) + 1e-4
+    assert deviance(known, lower, True) == pytest.approx(47.49044, abs=1e-3)

@@ -129,6 +129,11 @@ class Residual:
         """Whether V is linear in ψ."""
         return self.structure.linear and not self.variance
 
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether V is diagonal, and so all its derivatives."""
+        return self.structure.memory == 0
+
     # ---- covariance
 
     def cov(
@@ -300,7 +305,7 @@ class Residual:
         rho: float | None = None,
         lost: Lost | None = None,
     ) -> list[FloatArray]:
-        """Values of ψ to begin a search from, the best guess first.
+        """Values of ψ to begin a search from, the best guess first, then as if rows were all but alike.
 
         Parameters
         ----------
@@ -327,7 +332,8 @@ class Residual:
             by_stratum.append(pairs if rho is None else pairs.falling(rho))
         found = [np.concatenate([*(self.structure.start(pairs) for pairs in by_stratum), *delta])]
         plain = [own.none for own in self.variance]
-        found.append(np.concatenate([*(self.structure.start(pairs.independent) for pairs in by_stratum), *plain]))
+        others = [pairs.alike if self.is_diagonal else pairs.independent for pairs in by_stratum]
+        found.append(np.concatenate([*(self.structure.start(pairs) for pairs in others), *plain]))
         return found
 
     def _regained(self, pairs: Pairs, lost: Lost, size: int) -> Pairs:

@@ -185,6 +185,11 @@ class Pairs:
             product=0.05 * self.product,
         )
 
+    @property
+    def alike(self) -> Pairs:
+        """The same with one variance, and products of zero."""
+        return replace(self, cov=self.variance * np.eye(len(self.cov)), product=np.zeros_like(self.product))
+
     def falling(self, rho: float) -> Pairs:
         """Products as if correlations were ρ^lag, or |ρ|^(d/D), D the median distance, in place of what they are."""
         T = np.arange(len(self.cov))

@@ -1,4 +1,4 @@
-"""The data of a batch's blocks, c_i = √w [X̃ ỹ] (n, m), in the two products that the likelihood asks of them.
+"""The data of a batch's blocks, c_i = √w [X̃ ỹ] (n, m), in the products that the likelihood asks of them.
 
     weigh(A)   Σ_i c_i' A_u c_i           cover(Q)   E_u = Σ_i c_i Q c_i'            (sums over the blocks i of unit u)
 
@@ -32,6 +32,9 @@ class BlockData(Protocol):
 
     def weigh(self, A: FloatArray) -> FloatArray:
         """Σ_i c_i'A_uc_i for symmetric A (k, U, n, n): (k, m, m)."""
+
+    def weigh_diagonal(self, S: FloatArray, d: FloatArray) -> FloatArray:
+        """Σ_i c_i'S_u diag(d_u) S_uc_i for symmetric S (U, n, n) and d (k, U, n): (k, m, m)."""
 
     def cover(self, Q: FloatArray) -> FloatArray:
         """Σ_i c_iQc_i' for symmetric Q (m, m): (U, n, n)."""
@@ -68,6 +71,13 @@ class Stacked:
             turned = np.matmul(one if unit is None else one[unit], self.c)
             out[k] = flat.T @ turned.reshape(B * n, m)
         return out
+
+    def weigh_diagonal(self, S: FloatArray, d: FloatArray) -> FloatArray:
+        """See `BlockData.weigh_diagonal`."""
+        unit = self._repeated
+        turned = (np.matmul(S if unit is None else S[unit], self.c)).reshape(-1, self.c.shape[2])
+        by_row = (d if unit is None else d[:, unit]).reshape(len(d), -1)
+        return (by_row[:, None, :] * turned.T) @ turned
 
     def cover(self, Q: FloatArray) -> FloatArray:
         """See `BlockData.cover`."""
@@ -121,6 +131,10 @@ class Summed:
         out = np.empty((len(A), self.m, self.m))
         out[:, columns[0], columns[1]] = out[:, columns[1], columns[0]] = sums
         return out
+
+    def weigh_diagonal(self, S: FloatArray, d: FloatArray) -> FloatArray:
+        """See `BlockData.weigh_diagonal`."""
+        return self.weigh((S * d[:, :, None, :]) @ S)
 
     def cover(self, Q: FloatArray) -> FloatArray:
         """See `BlockData.cover`."""

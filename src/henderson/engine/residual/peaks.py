@@ -24,16 +24,15 @@ from henderson.covariance.residual.residual import Residual
 from henderson.covariance.residual.structure import ByVisit
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
-from henderson.engine.residual.settling import Settled, Settling
+from henderson.engine.residual.settling import NEXT_TO_NONE, Settled, Settling
 
 FloatArray = np.ndarray
 
 #: rows of a stratum, and of a visit whose residuals correlate with others, below which it may have a peak of its own;
 #: what its standard deviation is times
 FEW, FEW_SERIES, SMALLER = 20, 10, (0.2, 0.05, 0.01)
-#: standard deviations, the median one, that are next to none, and the least to begin from; what is added to G, in units
-#: of y, before it settles
-NEXT_TO_NONE, LEAST, SIZES = 1e-3, 1e-4, (1e-4, 0.02, 0.5)
+#: the least standard deviation, the median one, to begin from; what is added to G, in units of y, before it settles
+LEAST, SIZES = 1e-4, (1e-4, 0.02, 0.5)
 #: variance, the largest one, below which it may have vanished, and the curvature in its logarithm if it has
 VANISHING, FLAT = 1e-6, 1e-3
 #: cubes of the blocks' rows, and rows times strata, of all starts: beyond, only strata of the fewest rows are changed

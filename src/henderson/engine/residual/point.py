@@ -155,15 +155,19 @@ class BlockPoint:
         """∂²d/∂ψ∂ψ and f_a."""
         model, p = self.model, self.model.p
         k, m = model.k, model.n_g
+        dense = m if model.residual.is_diagonal else k
         out, f1 = np.zeros((k, k)), np.zeros((k, p + 1, p + 1))
         for part, at, first in self.pieces():
-            D = at.inverse_low @ first @ at.inverse_low.transpose(0, 2, 1)
-            E = part.data.cover(self.Q)
-            turned = at.inverse_low @ E @ at.inverse_low.transpose(0, 2, 1)
-            weight = 2 * turned - part.batch.counts[:, None, None] * np.eye(part.batch.n)
-            product = (D @ weight).reshape(k, -1) @ D.reshape(k, -1).T
-            out += (product + product.T) / 2
-            f1 += part.data.weigh(at.inverse_low.transpose(0, 2, 1) @ D @ at.inverse_low)
+            if dense:
+                D = at.inverse_low @ first[:dense] @ at.inverse_low.transpose(0, 2, 1)
+                E = part.data.cover(self.Q)
+                turned = at.inverse_low @ E @ at.inverse_low.transpose(0, 2, 1)
+                weight = 2 * turned - part.batch.counts[:, None, None] * np.eye(part.batch.n)
+                product = (D @ weight).reshape(dense, -1) @ D.reshape(dense, -1).T
+                out[:dense, :dense] += (product + product.T) / 2
+                f1[:dense] += part.data.weigh(at.inverse_low.transpose(0, 2, 1) @ D @ at.inverse_low)
+            if dense < k:
+                self._add_diagonal(out, f1, part, at, first)
             if not model.residual.linear:
                 out[m:, m:] += np.tensordot(model.second(self.psi, part.batch), self.slope(part, at), 3)
         cross = (f1 @ self.v)[:, :p]
@@ -172,6 +176,19 @@ class BlockPoint:
             turned = self.phi @ f1[:, :p, :p]
             out -= np.einsum("aij,bji->ab", turned, turned)
         return out, cross
+
+    def _add_diagonal(self, out: FloatArray, f1: FloatArray, part: Part, at: Factored, first: FloatArray) -> None:
+        """Add what V_b = diag d_b of residuals that do not correlate give, with W = 2 SES − N S:
+        d_a'(S ∘ W)d_b, of a term's V_a d_b'diag(WV_aS), and F_b = X'S diag(d_b) SX."""
+        m, S = self.model.n_g, at.S
+        d = np.einsum("buii->bui", first[m:])
+        W = 2 * S @ part.data.cover(self.Q) @ S - part.batch.counts[:, None, None] * S
+        flat = d.reshape(len(d), -1)
+        out[m:, m:] += flat @ ((S * W) @ d.transpose(1, 2, 0)).reshape(-1, len(d))
+        beside = ((W @ first[:m]) * S).sum(axis=-1).reshape(m, flat.shape[1]) @ flat.T
+        out[:m, m:] += beside
+        out[m:, :m] += beside.T
+        f1[m:] += part.data.weigh_diagonal(S, d)
 
     @lazy
     def jacobian(self) -> FloatArray:

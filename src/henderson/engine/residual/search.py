@@ -28,7 +28,15 @@ from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
 from henderson.engine.residual.ranges import other_ranges
 from henderson.engine.residual.related import RelatedModel
-from henderson.engine.residual.starts import by_moments, elsewhere, of_either_sign, of_ranges, of_summed, starts_of
+from henderson.engine.residual.starts import (
+    by_moments,
+    elsewhere,
+    of_either_sign,
+    of_ranges,
+    of_summed,
+    scattered,
+    starts_of,
+)
 from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.search.optimize import MAX_ITERATIONS, Optimum, minimize
 from henderson.errors import DataError
@@ -144,7 +152,8 @@ def search_blocks(
     best, tried = descend(next(starts) if near is None else near), 1
     if few or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
-            other = descend(phi)
+            beat = best.point.deviance if best is not None and few and is_certified(model, best) else -np.inf
+            other = descend(phi, beat)
             tried += 1
             again = other is not None and best is not None and _is_same(other, best)
             if other is not None and (best is None or _is_preferred(model, other, best, few)):
@@ -174,6 +183,8 @@ def search_blocks(
                 best = peak
                 break
         higher = best is not before
+    best, more = improved(best, scattered(model, rows, best.point) if near is None and best.converged else ())
+    tried += more
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
     best, (smallest, left) = snapped, _certificate(at_end)

@@ -12,6 +12,7 @@ Qiao, Cho and Lange 2019) and of matrices. A G that has a structure is multiplie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,8 +26,8 @@ FloatArray = np.ndarray
 TURNS, ALL, KEPT, STEPS = 18, 6, 10, 6
 #: the most that a standard deviation changes in a step, and over all
 MOST, LIMIT = 1e3, 1e5
-#: logarithm of standard deviations that are the same
-SAME = 0.1
+#: logarithm of standard deviations that are the same; those, the median one, that are next to none
+SAME, NEXT_TO_NONE = 0.1, 1e-3
 #: doubles of the covariances that are inverted at once
 AT_ONCE = 1 << 21
 #: tr TV_f that is none; what is added to variances so that V, by itself, and M have an inverse
@@ -58,17 +59,6 @@ class Settled:
         """One after another."""
         G = tuple(np.concatenate(each) for each in zip(*(part.G for part in parts)))
         return cls(np.concatenate([one.factors for one in parts]), G, np.concatenate([one.deviance for one in parts]))
-
-    @property
-    def apart(self) -> Settled:
-        """Those that have not come back to where all factors are one; one of those that are the same, the lowest."""
-        logs = np.log(self.factors)
-        kept: list[int] = []
-        for i in np.argsort(self.deviance, kind="stable").tolist():
-            same = np.abs(logs[kept] - logs[i]).max(axis=1) < SAME
-            if np.abs(logs[i]).max() > SAME and not same.any():
-                kept.append(i)
-        return self[np.array(kept, np.intp)]
 
 
 @dataclass(frozen=True)
@@ -163,7 +153,7 @@ class Settling:
         )
         return cls(c, tuple(blocks), effects, _ones(codes, k), diagonal, model.reml, model.constant)
 
-    @property
+    @cached_property
     def sds(self) -> FloatArray:
         """Root mean variances of strata, NaN where one has no rows, (k,)."""
         v = np.empty(len(self.c))
@@ -189,8 +179,22 @@ class Settling:
                     part = self._step(part)
                 parts.append(part)
             if parts:
-                at = Settled.joined(parts).apart
+                at = self._apart(Settled.joined(parts))
         return at
+
+    def _apart(self, at: Settled) -> Settled:
+        """Those that have not come back to where all factors are one; one of those that are the same, the lowest.
+
+        Standard deviations that are next to none are the same.
+        """
+        none = NEXT_TO_NONE * float(np.nanmedian(self.sds))
+        logs, back = np.log(np.fmax(self.sds * at.factors, none)), np.log(np.fmax(self.sds, none))
+        kept: list[int] = []
+        for i in np.argsort(at.deviance, kind="stable").tolist():
+            same = np.abs(logs[kept] - logs[i]).max(axis=1) < SAME
+            if np.abs(logs[i] - back).max() > SAME and not same.any():
+                kept.append(i)
+        return at[np.array(kept, np.intp)]
 
     def _step(self, at: Settled) -> Settled:
         """One step of each; the deviance is that before it."""

@@ -5,7 +5,8 @@
 2. `of_ranges`: of rows in space, ranges at which the likelihood is higher than beside them.
 3. `of_either_sign`: where rows are few, correlations that fall with the lag whatever the products say.
 4. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
-5. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
+5. `scattered`: where strata have hardly more rows than parameters, variances at random.
+6. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ LEAST, SWEEPS = 0.01, 2
 NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
 #: the same of effects of many rows; rows to a variance parameter below which these are tried of any fit
 WHOLE, SEVERAL = (0.02, 0.6, 0.95), 50
+#: rows to a variance parameter below which variances are scattered; how many times, spreads of their logarithms in
+#: turn, and what share of the variance effects have then
+HARDLY, DRAWS, SPREADS, MOSTLY = 3, 24, (3.0, 1.0, 2.0), 0.9
 #: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
 LIFTED, AGAIN = 0.3, 4
 #: ranges at which the likelihood of rows in space is looked at before the first descent
@@ -148,6 +152,25 @@ def _shared(model: BlockModel, rows: Rows, point: End, evaluate: Callable[[Float
         tried = [evaluate(_start_of(model, sizes, np.where(degree > 0, (1 - share) * psi, psi))) for psi in family]
         found.append(min(tried, key=lambda one: one.deviance))
     return found
+
+
+def scattered(model: BlockModel, rows: Rows, point: End) -> Iterator[FloatArray]:
+    """Coordinates with variances at random and nearly all else left to the effects, where independent residuals have
+    hardly more rows than parameters.
+
+    The likelihood has a peak wherever the effects come near to all rows of several strata at once, and no change of one
+    stratum leads to most of them. The numbers are the same in every fit, and the strata take them in the order of their
+    variances at a point: names and order of rows make no difference.
+    """
+    if not (model.layouts and model.residual.is_diagonal and model.n < HARDLY * model.k):
+        return
+    assert rows.residual is not None
+    alike = model.residual.starts(_least_squares(model, rows), rows.residual, rows.weights)[-1]
+    order, rng = np.argsort(point.psi[model.n_g :], kind="stable"), np.random.default_rng(0)
+    for draw in range(DRAWS):
+        psi = alike.copy()
+        psi[order] *= np.exp(SPREADS[draw % len(SPREADS)] * rng.normal(size=len(psi)))
+        yield _sharing(model, MOSTLY, psi)
 
 
 def by_moments(model: BlockModel, rows: Rows) -> FloatArray:
