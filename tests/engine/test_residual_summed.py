@@ -13,12 +13,13 @@ from tests.structured import Data, covariance, repeated, residual_covariance
 
 import henderson
 from henderson.contract.residual import ResidualRows
+from henderson.engine.residual import summed as sums_of
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel
-from henderson.engine.residual.point import block_at
+from henderson.engine.residual.point import BlockPoint, block_at
 from henderson.engine.residual.rows import conditional_covariances, conditional_modes
 from henderson.engine.residual.starts import by_moments
-from henderson.engine.residual.summed import SummedModel
+from henderson.engine.residual.summed import SummedModel, SummedPoint
 from henderson.engine.sums import crossproducts
 
 #: of a deviance of some hundred; of gradients, relative to their largest entry
@@ -82,7 +83,8 @@ def test_likelihood_and_derivatives(name, reml):
         np.testing.assert_allclose(own, other, atol=1e-8)
     for own, other in zip(one.conditional_covariances(), conditional_covariances(model, two, data.rows)):
         np.testing.assert_allclose(own, other, atol=1e-9)
-    assert one.crossed.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
+    assert CrossedModel(model, data.rows).at(phi).deviance == pytest.approx(two.deviance, abs=DEVIANCE)
+    assert one.exact.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
 
 
 @pytest.mark.parametrize("name", ["no gaps", "whole series", "along a line"])
@@ -185,7 +187,7 @@ def test_the_information_is_nearly_the_exact_hessian(reml):
     """At the optimum of crossed factors of middling size within three parts in a hundred, whatever the direction."""
     fit = henderson.lmer("y ~ t + (1 | s) + (1 | i)", middling(), residual="ar1(t | s)", REML=reml)
     point = fit.engine._block_point
-    ratios = np.linalg.eigvals(np.linalg.solve(point.crossed.hessian_model, point.hessian_model))
+    ratios = np.linalg.eigvals(np.linalg.solve(point.exact.hessian_model, point.hessian_model))
     np.testing.assert_allclose(ratios, 1.0, atol=0.03)
 
 
@@ -287,3 +289,31 @@ def test_rows_in_order_are_left_as_they_are(width):
             codes, where = codes[expected], where[expected]
             expected = np.arange(30)
         np.testing.assert_array_equal(ResidualRows(codes, where).order, expected)
+
+
+@pytest.mark.parametrize(
+    ("bars", "residual"),
+    [
+        ("", "ar1(t | g)"),
+        ("+ (1 | g)", "ar1(t | g)"),
+        ("+ (z | g)", "car1(t | g)"),
+        ("+ (1 | g)", "ar1(t | g) * ident(a)"),
+    ],
+)
+def test_long_series_with_rows_missing_are_summed(bars, residual, monkeypatch):
+    """Every series has a matrix of its own: by blocks a fit of 1,000 series of 50 took 3.4 s, and 0.08 s by sums."""
+    rng = np.random.default_rng(8)
+    G, T = 40, 30
+    data = pd.DataFrame({"g": np.repeat(np.arange(G), T), "t": np.tile(np.arange(T), G)})
+    data[["x", "z"]], data["a"] = rng.normal(size=(G * T, 2)), np.where(data["g"] % 2, "u", "v")
+    series = signal.lfilter([0.8], [1, -0.6], rng.normal(size=(G, T + 20)))[:, 20:]
+    data["y"] = data["x"] + series.ravel() + 0.7 * rng.normal(size=G)[data["g"]] * (1 + data["z"])
+    data = data[rng.random(G * T) < 0.85].sample(frac=1, random_state=1)
+    fit = henderson.lmer("y ~ x" + bars, data, residual=residual, ddf="kenward-roger")
+    assert isinstance(fit.engine._block_point, SummedPoint)
+    monkeypatch.setattr(sums_of, "DEAR", np.inf)
+    blocks = henderson.lmer("y ~ x" + bars, data, residual=residual, ddf="kenward-roger")
+    assert isinstance(blocks.engine._block_point, BlockPoint)
+    assert fit.deviance == pytest.approx(blocks.deviance, abs=DEVIANCE * 100)
+    np.testing.assert_allclose(fit.coef_table.to_numpy(float), blocks.coef_table.to_numpy(float), rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(fit.engine.variances, blocks.engine.variances, rtol=1e-5)

@@ -226,9 +226,9 @@ class StructuredFit(Fit):
             return moments_of_plain(self._block_point)
         if self.design.is_related:
             return moments_of_related(by_relatives(self))
-        if isinstance(self._block_point, CrossedPoint | SummedPoint):
-            point = self._block_point
-            return moments_of_crossed(point.crossed if isinstance(point, SummedPoint) else point)
+        point = self._block_point.exact if isinstance(self._block_point, SummedPoint) else self._block_point
+        if isinstance(point, CrossedPoint):
+            return moments_of_crossed(point)
         with blas_threads(self.blocks.largest):
             return moments_of_blocks(self.block_point)
 

@@ -190,7 +190,7 @@ def search_blocks(
     best, (smallest, left) = snapped, _certificate(at_end)
     left = abs(left - (at_end.deviance - best.point.deviance))  # what the last step has not taken
     if isinstance(at_end, SummedPoint) and (left > LEFT or smallest < -NEGATIVE):
-        smallest, left = _certificate(best.point.crossed if isinstance(best.point, SummedPoint) else at_end.crossed)
+        smallest, left = _certificate(best.point.exact if isinstance(best.point, SummedPoint) else at_end.exact)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     if not best.converged and _at_end(model, best.point):

@@ -35,8 +35,11 @@ from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vect
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.known_scale import KnownScale, covariances_of, modes_of
+from henderson.engine.residual.markov import MarkovModel
 from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.point import BlockPoint, block_at
 from henderson.engine.residual.summed_inverse import Inverse
+from henderson.engine.residual.units import LARGEST
 from henderson.engine.sums.blocks import NO_FRONT, Blocks
 from henderson.engine.sums.crossproducts import CrossProducts, no_entries
 from henderson.numerics import small
@@ -46,6 +49,8 @@ FloatArray = np.ndarray
 
 #: classes of entries of the precision, and doubles of their sums, up to which rows are summed once
 MOST_CLASSES, MOST_DOUBLES = 400, 1 << 25
+#: cubes of the sizes of differing blocks, to a row, beyond which sums cost less
+DEAR = 400
 
 
 class Weighed(System):
@@ -146,8 +151,10 @@ class SummedModel:
 
     @classmethod
     def where_it_suits(cls, model: BlockModel, rows: Rows) -> SummedModel | None:
-        """The model where many rows are tied and the sums are few; else None."""
-        if not CrossedModel.suits(model, rows) or any(own.codes is None for own in rows.terms):
+        """The model where many rows are tied, or by series of a short memory that are all different, and the sums are
+        few; else None."""
+        suits = CrossedModel.suits(model, rows) or has_dear_blocks(model, rows)
+        if not suits or any(own.codes is None for own in rows.terms):
             return None
         held = model.design.constraints
         if held is not None and (held.unbounded or held.equal):  # λ of each block is its own, and real
@@ -165,6 +172,20 @@ class SummedModel:
         """The deviance at φ."""
         self.model.evaluations += 1
         return SummedPoint(self, phi, self.model.regular(phi))
+
+
+def has_dear_blocks(model: BlockModel, rows: Rows) -> bool:
+    """Whether most blocks have a matrix of their own, as of long series with rows missing, that is large beside what
+    the neighbours that their residuals depend on say of them."""
+    effects = sum(term.n_levels * term.n_columns for term in model.design.terms)
+    if model.design.is_related or MarkovModel.suits(model) or 2 * effects > rows.n:
+        return False
+    if model.residual.structure.memory not in (0, 1):
+        return False
+    sizes = model.sizes_of_blocks(rows).astype(float)
+    if sizes.max() > LARGEST or (sizes**3).sum() < DEAR * rows.n:
+        return False
+    return sum(part.batch.n_units * float(part.batch.n) ** 3 for part in model.parts) > DEAR * rows.n
 
 
 def _front(model: BlockModel, rows: Rows) -> int:
@@ -226,9 +247,12 @@ class SummedPoint:
         return self.inner.r2
 
     @lazy
-    def crossed(self) -> CrossedPoint:
-        """The same point by effects, for moments."""
-        return CrossedModel(self.summed.model, self.summed.rows).at(self.theta)
+    def exact(self) -> CrossedPoint | BlockPoint:
+        """The same point with exact second derivatives: by effects, or by blocks where these are no larger."""
+        model, rows = self.summed.model, self.summed.rows
+        if CrossedModel.suits(model, rows):
+            return CrossedModel(model, rows).at(self.theta)
+        return block_at(model, self.theta)
 
     def lighten(self) -> None:
         """The pieces of the inverse are let go once derivatives are known: the next point takes their memory."""
