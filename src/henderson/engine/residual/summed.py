@@ -49,8 +49,8 @@ FloatArray = np.ndarray
 
 #: classes of entries of the precision, and doubles of their sums, up to which rows are summed once
 MOST_CLASSES, MOST_DOUBLES = 400, 1 << 25
-#: cubes of the sizes of differing blocks, to a row, beyond which sums cost less
-DEAR = 400
+#: cubes of the sizes of differing blocks, to a row and in all, beyond which sums cost less; and of how many blocks
+DEAR, DEAR_IN_ALL, MANY = 400, 1 << 19, 10
 
 
 class Weighed(System):
@@ -182,10 +182,10 @@ def has_dear_blocks(model: BlockModel, rows: Rows) -> bool:
         return False
     if model.residual.structure.memory not in (0, 1):
         return False
-    sizes = model.sizes_of_blocks(rows).astype(float)
-    if sizes.max() > LARGEST or (sizes**3).sum() < DEAR * rows.n:
+    sizes, least = model.sizes_of_blocks(rows).astype(float), max(DEAR * rows.n, DEAR_IN_ALL)
+    if len(sizes) < MANY or sizes.max() > LARGEST or (sizes**3).sum() < least:
         return False
-    return sum(part.batch.n_units * float(part.batch.n) ** 3 for part in model.parts) > DEAR * rows.n
+    return sum(part.batch.n_units * float(part.batch.n) ** 3 for part in model.parts) > least
 
 
 def _front(model: BlockModel, rows: Rows) -> int:
