@@ -49,3 +49,24 @@ class RowsOfPoint:
     def of_fixed(self) -> FloatArray:
         """Diagonal of V⁻¹XΦX'V⁻¹, what P has less than V⁻¹, (n,)."""
         return np.einsum("ia,ia->i", self.vx @ self.phi, self.vx)
+
+
+@dataclass(frozen=True)
+class CorrelatedRows(RowsOfPoint):
+    """The same where residuals correlate.
+
+    Attributes
+    ----------
+    own : (n,) array
+        Diagonal of V⁻¹.
+    leverage : (n,) array
+        Diagonal of ∂ŷ/∂y at known variances.
+    """
+
+    own: FloatArray
+    leverage: FloatArray
+
+    @property
+    def p_diagonal(self) -> FloatArray:
+        """P_ii, (n,)."""
+        return self.own - self.of_fixed

@@ -45,7 +45,7 @@ class GroupedComponent(DenseComponent):
         self._begin(place, lam)
 
     @cached_property
-    def S(self) -> np.ndarray:  # type: ignore[override]
+    def S(self) -> np.ndarray:  # type: ignore[override]  # made when asked for; the dense rest holds it
         """S in Fortran order, lower triangle valid."""
         out = np.zeros((len(self.t),) * 2, order="F")
         out[self.groups.row, self.groups.column] = self.values

@@ -30,7 +30,7 @@ from henderson.engine.factor.sparse.pairs import SparsePairs
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.related import ByClass, RelatedModel, RelatedPoint
 from henderson.engine.residual.units import Batch, batches_of
-from henderson.engine.rows_of_point import RowsOfPoint
+from henderson.engine.rows_of_point import CorrelatedRows
 from henderson.errors import NotAvailable
 
 FloatArray = np.ndarray
@@ -40,30 +40,19 @@ ROOT = 1e-10
 
 
 @dataclass(frozen=True)
-class RelatedForms(RowsOfPoint):
-    """Forms of a point's rows; see `RowsOfPoint` and `StructuredForms`.
+class RelatedForms(CorrelatedRows):
+    """Forms of a point's rows; see `CorrelatedRows` and `StructuredForms`.
 
     Attributes
     ----------
-    own : (n,) array
-        Diagonal of V⁻¹.
-    leverage : (n,) array
-        Diagonal of ∂ŷ/∂y at known variances.
     inverse : (n, n) csr_array
         R⁻¹.
     loads : SparseLoads
         Y.
     """
 
-    own: FloatArray
-    leverage: FloatArray
     inverse: sparse.csr_array
     loads: SparseLoads
-
-    @property
-    def p_diagonal(self) -> FloatArray:
-        """P_ii, (n,)."""
-        return self.own - self.of_fixed
 
     def p_block(self, rows: np.ndarray) -> FloatArray:
         """P between some rows, (m, m)."""

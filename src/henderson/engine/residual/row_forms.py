@@ -17,37 +17,26 @@ from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.point import BlockPoint
 from henderson.engine.residual.related import RelatedPoint
 from henderson.engine.residual.related_rows import RelatedForms, related_forms
-from henderson.engine.rows_of_point import RowsOfPoint
+from henderson.engine.rows_of_point import CorrelatedRows
 
 FloatArray = np.ndarray
 
 
 @dataclass(frozen=True)
-class StructuredForms(RowsOfPoint):
-    """Forms of a point's rows; see `RowsOfPoint`.
+class StructuredForms(CorrelatedRows):
+    """Forms of a point's rows; see `CorrelatedRows`.
 
     Attributes
     ----------
-    own : (n,) array
-        Diagonal of V⁻¹.
-    leverage : (n,) array
-        Diagonal of ∂ŷ/∂y at known variances.
     part, block, place : (n,) int arrays
         Where each row is among the point's blocks.
     point : BlockPoint
     """
 
-    own: FloatArray
-    leverage: FloatArray
     part: np.ndarray
     block: np.ndarray
     place: np.ndarray
     point: BlockPoint
-
-    @property
-    def p_diagonal(self) -> FloatArray:
-        """P_ii, (n,)."""
-        return self.own - self.of_fixed
 
     def p_block(self, rows: np.ndarray) -> FloatArray:
         """P between some rows, (m, m)."""

@@ -120,7 +120,7 @@ class SignedRest(ExactRest):
     """
 
     has_root = False
-    parts: list[SignedComponent | SignedComponents]  # type: ignore[assignment]
+    parts: list[SignedComponent | SignedComponents]  # type: ignore[assignment]  # of their own kind
 
     def __init__(
         self,
