@@ -13,6 +13,7 @@ from tests.structured import Data, covariance, repeated, residual_covariance
 
 import henderson
 from henderson.contract.residual import ResidualRows
+from henderson.engine.residual import clique_sums
 from henderson.engine.residual import summed as sums_of
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel
@@ -87,14 +88,46 @@ def test_likelihood_and_derivatives(name, reml):
     assert one.exact.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
 
 
-@pytest.mark.parametrize("name", ["no gaps", "whole series", "along a line"])
+ANY_ROWS = [
+    "no gaps",
+    "gaps",
+    "whole series",
+    "along a line",
+    "patients in sites",
+    "slopes, two terms of one factor",
+    "nothing holds the series",
+]
+
+
+@pytest.mark.parametrize("name", ANY_ROWS)
 def test_rows_of_scattered_series_in_any_chunks(name, monkeypatch):
     """Columns were written in the order of the series beside levels in the order of the rows, from 16,384 rows on."""
     data = made(name)
     model = model_of(data, True)
     phi = somewhere(model)
     monkeypatch.setattr(crossproducts, "CHUNK", 50)
+    monkeypatch.setattr(clique_sums, "CHUNK", 50)
+    monkeypatch.setattr(clique_sums, "PIECE", 7)
     assert SummedModel(model, data.rows).at(phi).deviance == pytest.approx(block_at(model, phi).deviance, abs=DEVIANCE)
+
+
+@pytest.mark.parametrize("name", ["no gaps", "nothing holds the series"])
+def test_what_a_light_point_says(name):
+    """A point that has let go of its matrices makes them again, to the last digit."""
+    data = made(name)
+    model = model_of(data, True)
+    summed, phi = SummedModel(model, data.rows), somewhere(model)
+    full, light = summed.at(phi), summed.at(phi)
+    hessian = full.hessian_model
+    np.testing.assert_array_equal(light.gradient, full.gradient)
+    light.lighten()
+    assert not {"inner", "flat", "_inverse"} & set(vars(light))
+    np.testing.assert_array_equal(light.hessian_model, hessian)
+    np.testing.assert_array_equal(light.beta, full.beta)
+    np.testing.assert_array_equal(light.phi, full.phi)
+    for of in ("modes", "conditional_covariances"):
+        for own, other in zip(getattr(light, of)(), getattr(full, of)()):
+            np.testing.assert_array_equal(own, other)
 
 
 def nearly(model, at, within_levels, within, K, weighed):

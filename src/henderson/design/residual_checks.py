@@ -36,8 +36,9 @@ SINGULAR = 1e-11
 ROUNDING = 1e-13
 #: weight in a null vector, beside the largest, of a parameter that is named
 NAMED = 1e-4
-#: entries of derivatives that are worked on together, and rows of a series that are looked at first
-AT_ONCE, FIRST_ROWS = 4_000_000, 200
+#: entries of derivatives that are worked on together; rows of a series that are looked at first of all where parameters
+#: are no more than so many, and rows that are before all are
+AT_ONCE, VERY_FIRST, SEVERAL, FIRST_ROWS = 4_000_000, 20, 10, 200
 #: the same of the first series
 FEW = 20_000
 #: correlation of neighbours at which derivatives are taken
@@ -149,7 +150,7 @@ def check_told_apart(design: Design, rows: Rows) -> None:
     ]
     names = [*residual.names, *(name for own in inner for name in own.names)]
     total = np.zeros((len(names), len(names)))
-    for most in (FIRST_ROWS, len(rows.y)):
+    for most in (*([VERY_FIRST] if len(names) <= SEVERAL else []), FIRST_ROWS, len(rows.y)):
         total[:] = 0.0
         for here in batches(series.codes, sizes, most, len(names)):
             total += gram(residual, psi, series, inner, rows.unit_weights, here)

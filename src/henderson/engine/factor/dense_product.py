@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.linalg import blas
 
 from henderson.engine.factor.rest import Rest
+from henderson.numerics import triangles
 
 
 class DenseProduct:
@@ -44,11 +45,13 @@ class DenseProduct:
             return T[0, 0][:, None] * self._rows
         return np.matmul(T.transpose(2, 0, 1), self.a).reshape(-1, self.n_rest)
 
+    def _new_rr(self) -> np.ndarray:
+        """Z_r'Z_r, a new array in Fortran order, lower triangle valid."""
+        return np.array(self.rr.T, order="F")  # symmetric: what lies in a row is copied
+
     def schur(self, T: np.ndarray) -> list[np.ndarray]:
         """S of the one place, (R, R) in Fortran order, lower triangle."""
-        rows = self.turned(T)
-        S = np.array(self.rr.T, order="F")  # symmetric: what lies in a row is copied
-        return [blas.dsyrk(-1.0, rows.T, beta=1.0, c=S, lower=1, overwrite_c=1)]
+        return [blas.dsyrk(-1.0, self.turned(T).T, beta=1.0, c=self._new_rr(), lower=1, overwrite_c=1)]
 
     def gram(self, K: np.ndarray) -> list[np.ndarray]:
         """Σ_j a_j'K_j'K_j a_j of the one place, (R, R) in Fortran order, lower triangle."""
@@ -67,3 +70,10 @@ class DenseProduct:
     def to_front(self, B: np.ndarray) -> np.ndarray:
         """a_j B (q, k, J) for B (R, k)."""
         return (self._rows @ B).reshape(self.n_levels, self.q, B.shape[1]).transpose(1, 2, 0)
+
+
+class WeighedProduct(DenseProduct):
+    """The same of sums that hold Z_r'R⁻¹Z_r by its lower triangle (`triangles`)."""
+
+    def _new_rr(self) -> np.ndarray:
+        return triangles.unpacked(self.rr, self.n_rest)

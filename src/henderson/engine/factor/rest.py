@@ -243,6 +243,11 @@ class ExactRest:
         return [part.schur_stack() for part in self.parts]
 
     @property
+    def dense_weights(self) -> np.ndarray:
+        """W, (R, R) in Fortran order, lower triangle valid; of a rest in one dense piece."""
+        return self._one.W
+
+    @property
     def _one(self) -> DenseComponent:
         (part,) = self.parts
         if not isinstance(part, DenseComponent):

@@ -5,16 +5,16 @@ With T = [Z c], c = [X̃ ỹ], rows times √w, and a class e of entries that ar
     S_e = Σ_i T_i'T_i over rows i of a class        S_e = Σ_ij (T_i'T_j + T_j'T_i) over pairs        T'R⁻¹T = Σ f_e S_e
 
 so that a likelihood at other parameters is a linear combination and no pass over the rows. Each series lies within one
-level of the front, hence its part of S is block-diagonal; the rest's is dense. All of one S is one row of an array:
+level of the front, hence its part of S is block-diagonal; the rest's is dense. All of one S is one row of an array
+(`triangles` has the order of a triangle):
 
-    [ Z_f'Z_f (q, q, J) | Z_f'c (q, m, J) | Z_f'Z_r (J, q, R) | Z_r'Z_r (R, R) | Z_r'c (R, m) | c'c (m, m) ]
+    [ Z_f'Z_f (q, q, J) | Z_f'c (q, m, J) | Z_f'Z_r (J, q, R) | Z_r'Z_r (a triangle) | Z_r'c (R, m) | c'c (m, m) ]
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
@@ -23,16 +23,17 @@ from henderson.covariance.layout import consecutive
 from henderson.engine.residual.cliques import Alike
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
-from henderson.engine.sums.by_level import LevelSums
-from henderson.engine.sums.crossproducts import codes_of, working_columns
-from henderson.numerics import small
-from henderson.numerics.scatter import Places
+from henderson.engine.sums.crossproducts import CHUNK, codes_of
+from henderson.numerics import small, triangles
+from henderson.numerics.scatter import Places, add_product
 
 FloatArray = np.ndarray
 IntArray = np.ndarray
 
 #: which of the parts of one S are Z_f'Z_r and Z_r'Z_r
 ZR, RR = 2, 3
+#: rows that are summed at a time: what is made of them stays in the cache
+PIECE = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Shape:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Of the parts of one S."""
         q, J, R, m = self.q, self.J, self.R, self.m
-        return (q, q, J), (q, m, J), (J, q, R), (R, R), (R, m), (m, m)
+        return (q, q, J), (q, m, J), (J, q, R), (triangles.size(R),), (R, m), (m, m)
 
     @cached_property
     def places(self) -> tuple[slice, ...]:
@@ -85,7 +86,8 @@ class Parts:
     zz : (q, q, J) array
     zx : (q, m, J) array
     zr : (J, q, R) array
-    rr : (R, R) array
+    rr : (R (R + 1) / 2,) array
+        The lower triangle, as `triangles` has it.
     rx : (R, m) array
     xx : (m, m) array
     """
@@ -104,7 +106,9 @@ class Parts:
         zr = self.zr.reshape(E, J * q, R)
         front = np.einsum("eabj,bkj->aekj", self.zz, v.front) + np.einsum("eamj,mk->aekj", self.zx, v.fixed)
         front += (zr @ v.rest).reshape(E, J, q, k).transpose(2, 0, 3, 1)
-        rest = zr.transpose(0, 2, 1) @ v.front_rows + self.rr @ v.rest + self.rx @ v.fixed
+        rest = zr.transpose(0, 2, 1) @ v.front_rows + self.rx @ v.fixed
+        for own, triangle in zip(rest, self.rr if R else ()):
+            own += triangles.times(triangle, v.rest)
         fixed = np.einsum("eamj,akj->emk", self.zx, v.front) + self.rx.transpose(0, 2, 1) @ v.rest + self.xx @ v.fixed
         return Vectors(
             front.reshape(q, E * k, J),
@@ -169,25 +173,24 @@ class CliqueSums:
     @classmethod
     def of(cls, alike: Alike, rows: Rows, blocks: Blocks, basis: Basis) -> CliqueSums:
         """From the rows."""
-        c, Z = working_columns(rows, blocks, basis)
-        shape = Shape.of(blocks, len(c))
+        shape = Shape.of(blocks, basis.p + 1)
         out = cls(shape, np.zeros((alike.n_classes, shape.size)))
         index = np.int32 if out.flat.size < 2**31 else np.int64
-        codes = [codes_of(rows.terms[block.terms[0]], block).astype(index) for block in blocks.blocks]
-        columns = Columns(
-            c,
-            np.zeros(rows.n, index) if blocks.front is None else codes[blocks.front],
-            np.empty((0, rows.n)) if blocks.front is None else Z[blocks.front],
-            [Effects(blocks.offsets[k], blocks.blocks[k].n_levels, codes[k], Z[k]) for k in blocks.rest],
-        )
-        used = {k for own in alike.entries for k in (own.row, own.column)}
-        at = {k: columns if (some := alike.rows[k]) is None else columns.at(some) for k in used}
-        first = 0
+        columns = _columns(rows, blocks, basis, index)
+        first, sums = 0, []
         for own in alike.entries:
-            last = first + own.n_classes
-            classes = None if own.classes is None else own.classes.astype(index)
-            Sums(shape, out.flat[first:last], classes).add(at[own.row], at[own.column])
-            first = last
+            sums.append(Sums(shape, out.flat[first : first + own.n_classes], own.row == own.column))
+            first += own.n_classes
+        longest = max(rows.n, *(len(some) for some in alike.rows if some is not None))  # both rows of a pair, say
+        for start in range(0, longest, PIECE):
+            part, at = slice(start, start + PIECE), dict[int, Columns]()
+            for own, to in zip(alike.entries, sums):
+                for k in (own.row, own.column):
+                    if k not in at:
+                        at[k] = columns.at(part if (some := alike.rows[k]) is None else some[part])
+                to.add(at[own.row], at[own.column], None if own.classes is None else own.classes[part].astype(index))
+        for to in sums:
+            to.close()
         return out
 
     def at(self, weights: FloatArray) -> FloatArray:
@@ -200,135 +203,120 @@ class CliqueSums:
 
 
 @dataclass(frozen=True)
-class Effects:
-    """A block of the rest at some rows.
-
-    Attributes
-    ----------
-    first, n_levels : int
-        The first of its columns, and how many levels have as many as there are loadings.
-    codes : (n,) int array
-    Z : (q, n) array
-        Z'.
-    """
-
-    first: int
-    n_levels: int
-    codes: IntArray
-    Z: FloatArray
-
-    @property
-    def place(self) -> slice:
-        """Its columns of the rest."""
-        return slice(self.first, self.first + self.n_levels * len(self.Z))
-
-    @property
-    def each(self) -> list[tuple[IntArray, FloatArray]]:
-        """The columns on which the rows load, (n,), and how, (n,)."""
-        return [(self.first + self.codes * len(self.Z) + a, z) for a, z in enumerate(self.Z)]
-
-
-@dataclass(frozen=True)
 class Columns:
     """The columns of T at some rows.
 
     Attributes
     ----------
-    c : (m, n) array
+    c : (n, m) array
     level : (n,) int array
         Of the front.
-    front : (q, n) array
-        Z' of the front.
-    rest : list of Effects
+    front : (n, q) array
+        Z of the front.
+    effects : (n, s) int array
+        The columns of the rest on which a row loads.
+    loads : (n, s) array
+        How.
     """
 
     c: FloatArray
     level: IntArray
     front: FloatArray
-    rest: list[Effects]
+    effects: IntArray
+    loads: FloatArray
 
-    def at(self, rows: IntArray) -> Columns:
-        """Of other rows."""
-        return Columns(
-            self.c.take(rows, axis=1),
-            self.level[rows],
-            self.front.take(rows, axis=1),
-            [replace(own, codes=own.codes[rows], Z=own.Z.take(rows, axis=1)) for own in self.rest],
-        )
-
-    @cached_property
-    def effects(self) -> list[tuple[IntArray, FloatArray]]:
-        """The columns of the rest on which the rows load, and how."""
-        return [each for own in self.rest for each in own.each]
+    def at(self, rows: IntArray | slice) -> Columns:
+        """Of some of the rows."""
+        all_of = (self.c, self.level, self.front, self.effects, self.loads)
+        return Columns(*(own[rows] if isinstance(rows, slice) else own.take(rows, axis=0) for own in all_of))
 
 
-@dataclass(frozen=True)
+def _columns(rows: Rows, blocks: Blocks, basis: Basis, index: type[np.integer]) -> Columns:
+    """Of all rows."""
+    n, front, of_front = rows.n, blocks.front, 0 if blocks.front is None else blocks.blocks[blocks.front].q
+    order = [*([] if front is None else [front]), *blocks.rest]
+    places = consecutive([blocks.blocks[k].q for k in order])
+    codes = {k: codes_of(rows.terms[blocks.blocks[k].terms[0]], blocks.blocks[k]).astype(index) for k in order}
+    c, Z = np.empty((n, basis.p + 1)), np.empty((n, places[-1].stop if places else 0))
+    effects, start = np.empty((n, Z.shape[1] - of_front), index), 0
+    for part in rows.chunks(CHUNK):
+        here = slice(start, start + part.n)
+        basis.rows(part, c[here])
+        for k, place in zip(order, places):
+            basis.columns(part, blocks.blocks[k].terms, k, Z[here, place])
+        start += part.n
+    for k, place in zip(order, places):
+        if k != front:
+            q, own = blocks.blocks[k].q, slice(place.start - of_front, place.stop - of_front)
+            effects[:, own] = blocks.offsets[k] + codes[k][:, None] * q + np.arange(q, dtype=index)
+    level = np.zeros(n, index) if front is None else codes[front]
+    return Columns(c, level, Z[:, :of_front], effects, Z[:, of_front:])
+
+
 class Sums:
     """Sums of the products of some entries' rows and columns, by class.
 
-    Attributes
+    Parameters
     ----------
     shape : Shape
     flat : (U, size) array
         Zeros; changed in place.
-    classes : (B,) int array, or None
-        The class of each entry; None where there is one.
+    diagonal : bool
+        Whether the rows of the entries are those of their columns.
     """
 
-    shape: Shape
-    flat: FloatArray
-    classes: IntArray | None
+    def __init__(self, shape: Shape, flat: FloatArray, diagonal: bool) -> None:
+        self.shape, self.flat, self.diagonal, self.parts = shape, flat, diagonal, shape.parts(flat)
+        U, q, J, R, m = len(flat), shape.q, shape.J, shape.R, shape.m
+        self.zz, self.zx, self.rx = np.zeros((U * J * q, q)), np.zeros((U * J * q, m)), np.zeros((U * R, m))
 
-    def add(self, left: Columns, right: Columns) -> None:
-        """Add Σ T_left'T_right, and its transpose where the rows differ; both are in one level of the front."""
-        parts, (q, J, R, m) = self.shape.parts(self.flat), astuple(self.shape)
-        both = [(left, right)] if left is right else [(left, right), (right, left)]
+    def add(self, left: Columns, right: Columns, classes: IntArray | None) -> None:
+        """Add Σ T_left'T_right of some entries, both rows of each in one level of the front, and their classes."""
+        q, J, R, places = self.shape.q, self.shape.J, self.shape.R, self.shape.places
+        both = [(left, right)] if self.diagonal else [(left, right), (right, left)]
+        own = left.level[:, None] * q + np.arange(q, dtype=left.level.dtype)
         if q:
-            parts.zx[...] = self._by_level(J, [(left.level, one.front, other.c) for one, other in both])
-            parts.zz[...] = self._by_level(J, [(left.level, left.front, right.front)])
-        for one, other in both:
-            for a, z in enumerate(one.front):
-                for effect, v in other.effects:
-                    self._put(ZR, (one.level * q + a) * R + effect, z, v)
-        for k, block in enumerate(left.rest):
-            of_rest = self._by_level(
-                block.n_levels, [(one.rest[k].codes, one.rest[k].Z, other.c) for one, other in both]
-            )
-            parts.rx[:, block.place] = of_rest.transpose(0, 3, 1, 2).reshape(len(self.flat), -1, m)
-        for effect, v in left.effects:
-            for other_effect, other_v in right.effects:
-                self._put(RR, effect * R + other_effect, v, other_v)
-        self._put_fixed(parts.xx, left.c, right.c)
-        if left is not right:
-            for of_both in (parts.zz, parts.rr, parts.xx):
-                of_both += of_both.swapaxes(1, 2).copy()
+            where = _by_class(classes, own, J * q)
+            add_product(self.zz, where, left.front, right.front)
+            for one, other in both:
+                add_product(self.zx, where, one.front, other.c)
+        for one, other in both if R else ():
+            add_product(self.rx, _by_class(classes, one.effects, R), one.loads, other.c)
+            for z, row in zip(one.front.T, own.T):
+                for v, effect in zip(other.loads.T, other.effects.T):
+                    self._put(places[ZR].start + row * R + effect, z, v, classes)
+        for k, (v, effect) in enumerate(zip(left.loads.T, left.effects.T)):
+            for w, other_effect in list(zip(right.loads.T, right.effects.T))[: k + 1 if self.diagonal else None]:
+                self._put(places[RR].start + triangles.places(R, effect, other_effect), v, w, classes)
+        self._add_fixed(left.c, right.c, classes)
 
-    def _by_class(self, place: IntArray, size: int) -> IntArray:
-        """Places from 0 to size − 1, those of each class after those of the one before."""
-        return place if self.classes is None else self.classes * size + place
+    def _put(self, place: IntArray, left: FloatArray, right: FloatArray, classes: IntArray | None) -> None:
+        """Add products to places of the sums."""
+        flat = self.flat.reshape(-1)
+        Places.of(_by_class(classes, place, self.shape.size), flat.size).add(flat, left, right)
 
-    def _by_level(self, n_levels: int, pairs: list[tuple[IntArray, FloatArray, FloatArray]]) -> FloatArray:
-        """Σ z c' of levels, Z' and columns, (U, q, m, J)."""
-        (_, Z, c), U = pairs[0], len(self.flat)
-        found = LevelSums(len(Z), len(c), U * n_levels)
-        for level, Z, c in pairs:
-            found.add(self._by_class(level, n_levels), Z, c)
-        return found.sums.reshape(len(Z), len(c), U, n_levels).transpose(2, 0, 1, 3)
-
-    def _put(self, part: int, place: IntArray, left: FloatArray, right: FloatArray) -> None:
-        """Add products to places of a part of the sums."""
-        size = self.shape.size
-        at = self._by_class(self.shape.places[part].start + place, size)
-        Places.of(at, len(self.flat) * size).add(self.flat.reshape(-1), left, right)
-
-    def _put_fixed(self, xx: FloatArray, left: FloatArray, right: FloatArray) -> None:
-        """Σ c_left c_right' of columns (m, B)."""
-        if self.classes is None:
-            xx[0] = left @ right.T
+    def _add_fixed(self, left: FloatArray, right: FloatArray, classes: IntArray | None) -> None:
+        """Σ c_left'c_right of columns (n, m)."""
+        if classes is None:
+            self.parts.xx[0] += left.T @ right
             return
-        order = np.argsort(self.classes, kind="stable")
-        ends = np.searchsorted(self.classes[order], np.arange(len(xx) + 1))
-        same, left = left is right, left.take(order, axis=1)
-        right = left if same else right.take(order, axis=1)
-        for own, (start, stop) in zip(xx, pairwise(ends)):
-            own[...] = left[:, start:stop] @ right[:, start:stop].T
+        order = np.argsort(classes.astype(np.min_scalar_type(len(self.flat))), kind="stable")  # few bits: by counting
+        ends = np.searchsorted(classes[order], np.arange(len(self.flat) + 1))
+        for own, start, stop in zip(self.parts.xx, ends, ends[1:]):
+            own += left.take(order[start:stop], axis=0).T @ right.take(order[start:stop], axis=0)
+
+    def close(self) -> None:
+        """Put the sums by level where they belong, and what stands above the diagonal below it."""
+        parts, U, (q, J, R, m) = self.parts, len(self.flat), astuple(self.shape)
+        parts.zz[...] = self.zz.reshape(U, J, q, q).transpose(0, 2, 3, 1)
+        parts.zx[...] = self.zx.reshape(U, J, q, m).transpose(0, 2, 3, 1)
+        parts.rx[...] = self.rx.reshape(U, R, m)
+        if not self.diagonal:
+            parts.rr[:, triangles.diagonal(R)] *= 2.0
+            for both in (parts.zz, parts.xx):
+                both += both.swapaxes(1, 2).copy()
+
+
+def _by_class(classes: IntArray | None, place: IntArray, size: int) -> IntArray:
+    """Places from 0 to size − 1, (n,) or (n, k), those of each class after those of the one before."""
+    return place if classes is None else classes.reshape(-1, *[1] * (place.ndim - 1)) * size + place

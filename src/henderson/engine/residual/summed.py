@@ -24,11 +24,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.linalg import blas
 
 from henderson.contract.rows import Rows, TermRows
 from henderson.engine.criterion import Criterion
 from henderson.engine.factor.connected import whole
-from henderson.engine.factor.dense_product import DenseProduct
+from henderson.engine.factor.dense_product import WeighedProduct
 from henderson.engine.factor.rest import ExactRest
 from henderson.engine.factor.system import Factor, System
 from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
@@ -42,7 +43,7 @@ from henderson.engine.residual.summed_inverse import Inverse
 from henderson.engine.residual.units import LARGEST
 from henderson.engine.sums.blocks import NO_FRONT, Blocks
 from henderson.engine.sums.crossproducts import CrossProducts, no_entries
-from henderson.numerics import small
+from henderson.numerics import small, triangles
 from henderson.numerics.lazy import lazy
 
 FloatArray = np.ndarray
@@ -73,7 +74,7 @@ class Weighed(System):
         if self.has_rest:
             sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
             self.places, self.levels = [whole(sizes)], [levels for _, levels in sizes]
-            self.product = DenseProduct(parts.zr, parts.rr)
+            self.product = WeighedProduct(parts.zr, parts.rr)
 
     def factor(self, lam: Sequence[FloatArray]) -> WeighedFactor:
         """The factor at λ of every block."""
@@ -87,30 +88,33 @@ class WeighedFactor(Factor):
         self.weighed = system.parts
         super().__init__(system, lam)
 
-    @lazy
-    def W(self) -> FloatArray:
-        """Of the rest, both triangles, (R, R)."""
-        return self.rest.weight_stacks()[0][0] if self.system.has_rest else np.zeros((0, 0))
+    @property
+    def W(self) -> np.ndarray:
+        """Of the rest, (R, R) in Fortran order, lower triangle valid."""
+        if not self.system.has_rest:
+            return np.zeros((0, 0))
+        assert isinstance(self.rest, ExactRest)
+        return self.rest.dense_weights
 
     @lazy
-    def reach(self) -> FloatArray:
-        """D_j a_j, (J q, R)."""
-        product = self.system.product
-        assert isinstance(product, DenseProduct)
-        return product.turned(self.D)
+    def reach_w(self) -> np.ndarray:
+        """D_j a_j W, (J, q, R)."""
+        a = self.weighed.zr
+        aW = blas.dsymm(1.0, self.W, a.reshape(-1, a.shape[2]).T, lower=1).T.reshape(a.shape)
+        if len(self.D) > 1:
+            return np.matmul(self.D.transpose(2, 0, 1), aW)
+        aW *= self.D[0, 0][:, None, None]
+        return aW
 
     @lazy
-    def reach_w(self) -> FloatArray:
-        """D_j a_j W, (J q, R)."""
-        return self.reach @ self.W
-
-    @lazy
-    def borrowed(self) -> FloatArray:
+    def borrowed(self) -> np.ndarray:
         """D_j a_j W a_j'D_j', (q, q, J)."""
-        if self.weighed.zr.shape[1] == 1:
-            return np.einsum("jr,jr->j", self.reach_w, self.reach)[None, None]
-        one, other = (rows.reshape(self.weighed.zr.shape) for rows in (self.reach_w, self.reach))
-        return np.matmul(one, other.transpose(0, 2, 1)).transpose(1, 2, 0)
+        a = self.weighed.zr
+        if len(self.D) > 1:
+            inner = np.matmul(self.reach_w, a.transpose(0, 2, 1)).transpose(1, 2, 0)
+        else:
+            inner = np.einsum("jar,jar->j", self.reach_w, a)[None, None]
+        return small.multiply(inner, self.D.transpose(1, 0, 2))
 
     @lazy
     def shares(self) -> tuple[float, float]:
@@ -212,22 +216,32 @@ class SummedPoint:
 
     def __init__(self, summed: SummedModel, phi: FloatArray, psi: FloatArray) -> None:
         self.summed, self.theta, self.psi, self.deviance = summed, phi, psi, np.inf
-        model, blocks = summed.model, summed.blocks
-        self.x = model.coordinates.whole(phi)
+        self.x = summed.model.coordinates.whole(phi)
         if not np.isfinite(psi).all():
             return
         try:
-            self._known = summed.precision.values(psi[model.n_g :])
-            values, self.log_r, _ = self._known
-            self.flat = summed.sums.at(values)
-            self.parts = summed.sums.shape.parts(self.flat)
-            system = Weighed(self.parts, blocks, model.n, model.log_weights)
-            lam = blocks.lam(self.x[: model.n_theta])
-            self.inner = KnownScale(Criterion(system, model.basis, model.reml), lam, self.x[: model.n_theta])
+            self._known = summed.precision.values(psi[summed.model.n_g :])
+            deviance = self.inner.deviance + self._known[1]
         except np.linalg.LinAlgError:
             return
-        deviance = self.inner.deviance + self.log_r
         self.deviance = deviance if np.isfinite(deviance) else np.inf
+
+    @lazy
+    def flat(self) -> FloatArray:
+        """T'R⁻¹T, one after the other of its parts."""
+        return self.summed.sums.at(self._known[0])
+
+    @property
+    def parts(self) -> Parts:
+        """The same, its parts."""
+        return self.summed.sums.shape.parts(self.flat)
+
+    @lazy
+    def inner(self) -> KnownScale:
+        """All but log|R|: the mixed-model equations with the parts in them."""
+        model, blocks, theta = self.summed.model, self.summed.blocks, self.x[: self.summed.model.n_theta]
+        system = Weighed(self.parts, blocks, model.n, model.log_weights)
+        return KnownScale(Criterion(system, model.basis, model.reml), blocks.lam(theta), theta)
 
     # ---- what a fit says
 
@@ -255,11 +269,11 @@ class SummedPoint:
         return block_at(model, self.theta)
 
     def lighten(self) -> None:
-        """The pieces of the inverse are let go once derivatives are known: the next point takes their memory."""
+        """What takes memory is let go once derivatives are known, and made again should anybody ask: the next point
+        takes its place."""
         if "_by_residual" in self.__dict__:
-            self.__dict__.pop("_inverse", None)
-            for name in ("W", "reach", "reach_w"):
-                self.inner.factor.__dict__.pop(name, None)
+            for name in ("_inverse", "inner", "flat"):
+                self.__dict__.pop(name, None)
 
     def modes(self) -> tuple[FloatArray, ...]:
         """b̂ of each term in the user's units, (J, q)."""
@@ -280,15 +294,20 @@ class SummedPoint:
         roots = [lam @ lam.T for lam in inner.lam]
         solved = [small.left(G, score) for G, score in zip(roots, inner.scores)]  # GZ'V⁻¹c
         solved_front, solved_rest = blocks.join(solved, [np.arange(m)] * len(solved), m)
-        J, q, R = self.parts.zr.shape
-        G = roots[blocks.front] if blocks.front is not None else np.zeros((q, q))
-        both = blocks.front is not None and R > 0
+        a, (q, _, J) = self.parts.zr, self.parts.zz.shape
+        G, D, reach_w, within = np.zeros((q, q)), np.zeros((q, q, J)), a, np.zeros((q, q, J))
+        if blocks.front is not None:
+            G, D = roots[blocks.front], factor.D
+            within = small.left(G, D)
+            if blocks.n_rest:
+                reach_w = factor.reach_w
+                within = within + small.symmetric(G, factor.borrowed)
         return Inverse(
-            small.left(G, factor.D) if q else np.zeros((0, 0, 0)),
+            D,
             G,
-            factor.reach if both else np.zeros((J * q, R)),
-            factor.reach_w if both else np.zeros((J * q, R)),
-            small.symmetric(G, factor.borrowed) if both else np.zeros((q, q, J)),
+            a,
+            reach_w,
+            within,
             factor.W,
             solved_front,
             solved_rest,
@@ -334,8 +353,8 @@ class SummedPoint:
         """tr K S_a K S_b with K and S of one level of the front, and of one effect of the rest, at a time, (r, r)."""
         K, parts = self._inverse, self.summed.sums.parts
         along = (first @ parts.zz.reshape(len(parts.zz), -1)).reshape(len(first), *parts.zz.shape[1:])
-        front = np.einsum("pqj,aqsj->apsj", K.front + K.borrowed, along)
-        rest = first @ np.einsum("eii->ei", parts.rr) * np.diag(K.rest)
+        front = np.einsum("pqj,aqsj->apsj", K.within, along)
+        rest = first @ parts.rr[:, triangles.diagonal(len(K.rest))] * np.diag(K.rest)
         return np.einsum("apsj,bspj->ab", front, front) + rest @ rest.T
 
     def _with_theta(self, x: Vectors, Kx: Vectors) -> FloatArray:
