@@ -120,8 +120,7 @@ def test_derivatives_in_variances_and_correlations(name):
     def to_psi(theta: np.ndarray) -> np.ndarray:
         G = structure.lam(theta, q) @ structure.lam(theta, q).T
         R = G / np.sqrt(np.outer(np.diag(G), np.diag(G)))
-        correlations = [R[place] ** structure.correlation.exponent for place in structure.correlation.places(q)]
-        return np.append(np.diag(G)[:k], correlations)
+        return np.append(np.diag(G)[:k], [R[place] for place in structure.correlation.places(q)])
 
     psi = to_psi(theta)
 

@@ -75,6 +75,8 @@ class ResidualTerm:
     variance : tuple of VarianceTerm
     label : str
         As a formula has it: ``"us(AVISIT | ARMCD / USUBJID)"``.
+    unit : float
+        Of a structure in continuous time: the distance of times, in the user's unit, that its parameters belong to.
     """
 
     structure: str
@@ -86,6 +88,7 @@ class ResidualTerm:
     strata: pd.Index = field(default_factory=lambda: _NO_LABELS)
     variance: tuple[VarianceTerm, ...] = ()
     label: str = ""
+    unit: float = 1.0
 
     @property
     def is_plain(self) -> bool:

@@ -72,11 +72,6 @@ class Correlation(ABC):
     def patterns(self, q: int) -> FloatArray:
         """Where off the diagonal members have equal entries, symmetric ones, (k, q, q); those to be shown first."""
 
-    @property
-    def exponent(self) -> float:
-        """Power of a shown correlation that is SAS's parameter."""
-        return 1.0
-
     def places(self, q: int) -> list[tuple[int, int]]:
         """Where in R the first correlation of each φ is."""
         patterns = self.patterns(q)[: self.n(q)]
@@ -170,14 +165,11 @@ class Correlated(Structure):
         power = 2 if self.homogeneous else 4  # a variance is θ², or d² = θ⁴
         first[range(k), range(k)] = power * own ** (power - 1)
         second[range(k), range(k), range(k)] = power * (power - 1) * own ** (power - 2)
-        L, half = self.correlation.root(phi, q), self.correlation.turn(phi, q) @ self.correlation.root(phi, q).T
-        slope, bend, e = half + half.transpose(0, 2, 1), self.correlation.bend(phi, q), self.correlation.exponent
+        half = self.correlation.turn(phi, q) @ self.correlation.root(phi, q).T
+        slope, bend = half + half.transpose(0, 2, 1), self.correlation.bend(phi, q)
         for i, (r, s) in enumerate(self.correlation.places(q)):
-            rho = float(L[r] @ L[s])
-            with np.errstate(all="ignore"):
-                one, two = (1.0, 0.0) if e == 1 else (e * rho ** (e - 1), e * (e - 1) * rho ** (e - 2))
-            first[k + i, k:] = one * slope[:, r, s]
-            second[k + i, k:, k:] = one * bend[:, :, r, s] + two * np.outer(slope[:, r, s], slope[:, r, s])
+            first[k + i, k:] = slope[:, r, s]
+            second[k + i, k:, k:] = bend[:, :, r, s]
         return first, second
 
     def basis(self, q: int) -> FloatArray:

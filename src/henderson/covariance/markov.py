@@ -168,11 +168,6 @@ class OuCorrelation(Markov):
         """The smallest gap."""
         return float(np.diff(times).min()) if len(times) > 1 else 1.0
 
-    @property
-    def exponent(self) -> float:
-        """SAS's is the correlation at a distance of one."""
-        return 1.0 if self.times is None else 1.0 / self.unit(np.array(self.times))
-
     def rho(self, angle: float) -> tuple[float, float, float, float]:
         """cos²φ."""
         return np.cos(angle) ** 2, -np.sin(2 * angle), np.sin(angle), -2 * np.cos(angle)

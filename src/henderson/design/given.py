@@ -135,14 +135,15 @@ def _psi(residual: Residual, psi: Any, otherwise: Given | None) -> FloatArray:
         given = {} if psi is None else dict(psi)
         if unknown := [name for name in given if name not in names]:
             raise ValueError(f"psi names {unknown[0]!r}; the residuals' parameters are {', '.join(names)}")
-        out = np.full(len(names), np.nan) if known is None else known.copy()
-        for name, value in given.items():
-            out[names.index(name)] = value
+        numbers = np.array([given.get(name, np.nan) for name in names], float)
+        out = np.where(np.isin(names, list(given)), residual.given(numbers), np.nan if known is None else known)
         if missing := [name for name, value in zip(names, out) if np.isnan(value)]:
             raise ValueError(f"psi lacks {', '.join(missing)}")
     else:
         out = np.asarray(psi, float)
-        if out.shape != (len(names),):
+        if out.shape == (len(names),):
+            out = residual.given(out)
+        else:
             raise ValueError(f"psi has shape {out.shape}, the residuals {len(names)} parameters: {', '.join(names)}")
     residual.check(_finite(out, "psi"), "psi")
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from henderson.sources.dates import Dates, as_dates, days_from
 from henderson.sources.factors import Crossing, match
 
 _NUMBER = re.compile(r"(\d+)")
+
+#: share of the median gap between times below which gaps are rounding errors
+NO_GAP = 1e-6
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,17 @@ def residual_term(
         parsed.label,
     )
     rows = ResidualRows(codes, where, None if strata is None else strata[0], tuple(covariates))
+    if RESIDUAL_STRUCTURES[parsed.structure].places == "time":
+        term = replace(term, unit=_smallest_gap(rows))
     return Made(term, rows, ResidualSpec(series, visits, None if strata is None else strata[1], places, tuple(specs)))
+
+
+def _smallest_gap(rows: ResidualRows) -> float:
+    """The smallest gap between times of a series; one where there is none."""
+    order = rows.order
+    gaps = np.diff(rows.where[order, 0])[np.diff(rows.codes[order]) == 0]
+    gaps = gaps[gaps > 0]
+    return float(gaps[gaps > NO_GAP * np.median(gaps)].min()) if len(gaps) else 1.0
 
 
 def _factor(names: tuple[str, ...], groups: Groups) -> tuple[np.ndarray, Labels]:

@@ -118,7 +118,7 @@ def shown(
         Relative covariance G of each term of the design.
     sigma : (B,) array
     psi : (B, r) array, optional
-        Natural parameters of the residual's structure.
+        Natural parameters of the residual's structure, in the user's unit of time.
 
     Returns
     -------

@@ -142,7 +142,8 @@ def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
         if parameter.kind == "residual":
             assert isinstance(fit, StructuredFit)
             assert found.psi is not None
-            whole, left = fit.psi[parameter.row], found.psi[:, parameter.row]
+            whole = fit.shown_psi[parameter.row]
+            left = fit.structure.shown(found.psi)[:, parameter.row]
         elif parameter.kind == "sigma":
             whole, left = fit.sigma**2, found.sigma**2
         else:

@@ -42,7 +42,7 @@ def blocks(fit: Fit, inference: Inference, method: str, level: float, options: M
     """
     level = probability(level, "level")
     parameters = variance_parameters(fit.design)
-    psi = fit.psi[None] if isinstance(fit, StructuredFit) else None
+    psi = fit.shown_psi[None] if isinstance(fit, StructuredFit) else None
     estimate = shown(parameters, [(lam @ lam.T)[None] for lam in fit.lam], np.array([fit.sigma]), psi)[0]
     table = interval_table(fit, inference, method, level, parameters="theta_", **options)
     limits = table.reindex([one.name for one in parameters]).to_numpy(float)

@@ -92,10 +92,13 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     design, lam = fitted.design, fitted.fit.lam
     parameters = variance_parameters(design)
     cov = variance_covariance(fitted, information)
-    jacobian = _jacobian(design, parameters, fitted.fit.covariances, fitted.fit.sigma**2, len(cov))
+    own = fitted.fit
+    of_psi = own.structure.slopes(own.psi) if isinstance(own, StructuredFit) else np.zeros(0)
+    unseen = own.structure.are_unseen(own.psi) if isinstance(own, StructuredFit) else np.zeros(0, bool)
+    jacobian = _jacobian(design, parameters, own.covariances, own.sigma**2, of_psi, len(cov))
     with np.errstate(invalid="ignore"):
         se = np.sqrt(np.einsum("ai,ij,aj->a", jacobian, cov, jacobian))
-    psi = fitted.fit.psi[None] if isinstance(fitted.fit, StructuredFit) else None
+    psi = fitted.fit.shown_psi[None] if isinstance(fitted.fit, StructuredFit) else None
     values = shown(parameters, [one[None] for one in fitted.fit.covariances], np.array([fitted.fit.sigma]), psi)[0]
     frame = pd.DataFrame({"estimate": values, "se": se}, index=pd.Index([p.name for p in parameters], name="parameter"))
     held = [p.name for p in parameters if is_held(design, p)]
@@ -110,11 +113,13 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
     notes = (
         [f"on the boundary of the parameter space, without a standard error: {', '.join(boundary)}"] if boundary else []
     )
+    if beyond := [p.name for p in parameters if p.kind == "residual" and unseen[p.row]]:
+        frame.loc[beyond, "se"] = np.nan
+        notes.append(f"nearer to 0 or 1 than a number can be, in this unit of time: {', '.join(beyond)}")
     if held:
         notes.append(f"held fixed, without a standard error: {', '.join(held)}")
     flat = flat_directions(fitted.working, curvature(fitted.working))
     if flat.note:
-        own = fitted.fit
         turn = to_user_units(own.blocks) if isinstance(own, StructuredFit) else fitted.working.to_g
         moved = np.isfinite(jacobian).all(axis=1)  # at a variance of zero a standard deviation has no derivative
         moved[moved] = flat.touches(jacobian[moved] @ turn)
@@ -124,7 +129,12 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
 
 
 def _jacobian(
-    design: Design, parameters: Sequence[VarianceParameter], covariances: Sequence[FloatArray], scale: float, k: int
+    design: Design,
+    parameters: Sequence[VarianceParameter],
+    covariances: Sequence[FloatArray],
+    scale: float,
+    of_psi: FloatArray,
+    k: int,
 ) -> FloatArray:
     """∂(shown)/∂τ, (len(parameters), k)."""
     layouts = layouts_of(design.terms)
@@ -136,7 +146,7 @@ def _jacobian(
                 out[a, -1] = 0.5 / np.sqrt(scale)
                 continue
             if p.kind == "residual":
-                out[a, n_g + p.row] = 1.0
+                out[a, n_g + p.row] = of_psi[p.row]
                 continue
             tau, basis = scale * covariances[p.term], layouts[p.term].basis()
             r, s = p.row, p.column

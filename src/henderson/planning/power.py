@@ -20,7 +20,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.given import GIVEN, fit_at
 from henderson.engine.many.draws import block_size, blocks, entropy_of, of_parameters, stream
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.residual.fitting import near_start, structured_at
+from henderson.engine.residual.fitting import near_given, structured_at
 from henderson.formula.environment import Env, capture
 from henderson.inference.fit_moments import fit_of
 from henderson.inference.names import InferenceRequest
@@ -205,8 +205,7 @@ def _reference(study: Study, given: Given, reml: bool) -> Fit:
     rows = study.rows.with_response(of_parameters(design, study.rows, given)(stream(0, 0), 1)[:, 0])
     if design.residual is None or given.psi is None:
         return fit_at(design, rows, given.theta(design), reml=reml)
-    start = np.concatenate([given.theta(design), given.psi])
-    return structured_at(design, rows, near_start(design, rows, start), GIVEN, reml=reml)
+    return structured_at(design, rows, near_given(given.lam, given.psi), GIVEN, reml=reml)
 
 
 def _simulate(

@@ -208,7 +208,7 @@ def as_dict(fit: Fit, inference: Inference) -> dict[str, Any]:
 
     levels, residual = {term.group: int(term.n_levels) for term in design.terms}, {}
     if isinstance(fit, StructuredFit) and not fit.structure.term.is_plain:
-        parameters = {name: float(value) for name, value in zip(fit.structure.names, fit.psi)}
+        parameters = {name: float(value) for name, value in zip(fit.structure.names, fit.shown_psi)}
         residual = {"residual": {"structure": fit.structure.term.label, "parameters": parameters}}
         if fit.structure.term.group:
             levels.setdefault(fit.structure.term.group, int(fit.structure.term.n_series))

@@ -58,7 +58,7 @@ def residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
     """The parameters of a structure: variances with their standard deviations, covariances with the correlations that
     they make; what is neither (correlations, ranges, exponents) in sdcor alone, by name."""
     residual, term = fit.structure, fit.structure.term
-    size = dict(zip(residual.names, fit.psi))
+    size = dict(zip(residual.names, fit.shown_psi))
     visits = [] if term.visits is None else [str(label) for label in term.visits]
     prefixes = [f"{label}: " for label in term.strata] or [""]
     of_visit = {f"{before}Var({one})": f"{before}{one}" for before in prefixes for one in visits}
@@ -70,7 +70,7 @@ def residual_rows(fit: StructuredFit) -> list[tuple[Any, ...]]:
     }
     variances: list[tuple[Any, ...]] = []
     others: list[tuple[Any, ...]] = []
-    for name, kind, value in zip(residual.names, residual.kinds, fit.psi):
+    for name, kind, value in zip(residual.names, residual.kinds, fit.shown_psi):
         before = next((text for text in prefixes if name.startswith(text)), "")
         if kind == "variance":
             shown = None if name == "Var" else of_visit.get(name, name)

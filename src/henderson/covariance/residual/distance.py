@@ -1,10 +1,13 @@
 """Covariance by distance in time or space, v f(d): car1, sp_exp, sp_gau; a file of its own has sp_mat.
 
-    car1    ρ^d             φ = log(−log ρ)     SAS SP(POW), nlme corCAR1
+    car1    ρ^(d/u)         φ = log(−log ρ)     SAS SP(POW), nlme corCAR1
     sp_exp  exp(−d/r)       φ = log r           SAS SP(EXP), nlme corExp
     sp_gau  exp(−(d/r)²)    φ = log r           SAS SP(GAU), nlme corGaus
 
-with d the Euclidean distance. Another unit of time or space shifts φ.
+with d the Euclidean distance. Another unit of time or space shifts φ. A range has that unit, and ρ is the correlation
+at some distance u. Were u one, ρ would be no number where times are in years and rows correlate for hours, and Kenward
+and Roger's correction, which is not the same in all parameters, would depend on the unit. So u is the smallest gap
+between two rows of a series, ρ what ar1's is of neighbours, and a user reads ρ^(1/u).
 """
 
 from __future__ import annotations
@@ -119,7 +122,7 @@ def distances(where: np.ndarray) -> FloatArray:
 
 
 class ContinuousTime(ByDistance):
-    """v ρ^d, ρ = exp(−e^φ)."""
+    """v ρ^(d/u), ρ = exp(−e^φ)."""
 
     name = "car1"
     memory = 1
@@ -132,24 +135,31 @@ class ContinuousTime(ByDistance):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """A variance and a correlation at distance one."""
+        """A variance and a correlation at distance u."""
         return ("variance", "correlation")
+
+    @property
+    def powers(self) -> FloatArray:
+        """Of the correlation at distance one."""
+        return np.array([1.0, 1 / self.unit])
 
     def names(self, visits: Sequence[str]) -> tuple[str, ...]:
         """``Var`` and ``Corr``."""
         return ("Var", "Corr")
 
     def shape(self, s: FloatArray, d: FloatArray) -> FloatArray:
-        """ρ^d; a ρ that underflows is the smallest number."""
-        return np.exp(np.minimum(np.log(max(float(s[0]), SMALLEST)) * d, MOST))
+        """ρ^g, g = d/u."""
+        return _power(s, d / self.unit)
 
     def shape_first(self, s: FloatArray, d: FloatArray) -> FloatArray:
-        """d ρ^(d − 1)."""
-        return (d * self.shape(s, d - 1))[None]
+        """g ρ^(g − 1)."""
+        g = d / self.unit
+        return (g * _power(s, g - 1))[None]
 
     def shape_second(self, s: FloatArray, d: FloatArray) -> FloatArray:
-        """d (d − 1) ρ^(d − 2)."""
-        return (d * (d - 1) * self.shape(s, d - 2))[None, None]
+        """g (g − 1) ρ^(g − 2)."""
+        g = d / self.unit
+        return (g * (g - 1) * _power(s, g - 2))[None, None]
 
     def shape_natural(self, phi: Any) -> Any:
         """exp(−e^φ)."""
@@ -160,8 +170,13 @@ class ContinuousTime(ByDistance):
         return np.log(-np.log(np.maximum(s, SMALLEST)))
 
     def of_range(self, r: float) -> FloatArray:
-        """e^(−1/r), away from the ends that numbers have."""
-        return np.exp(-np.array([np.clip(1 / r, 1e-12, 300.0)]))
+        """e^(−u/r), away from the ends that numbers have."""
+        return np.exp(-np.array([np.clip(self.unit / r, 1e-12, 300.0)]))
+
+
+def _power(s: FloatArray, g: FloatArray) -> FloatArray:
+    """ρ^g; a ρ that underflows is the smallest number."""
+    return np.exp(np.minimum(np.log(max(float(s[0]), SMALLEST)) * g, MOST))
 
 
 class _ByRange(ByDistance):

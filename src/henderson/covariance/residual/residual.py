@@ -55,12 +55,12 @@ class Residual:
     @classmethod
     def of(cls, term: ResidualTerm, largest: int) -> Residual:
         """Of a design's term; `largest` is the number of rows of the largest series."""
-        structure = RESIDUAL_STRUCTURES[term.structure](term.n_visits, largest)
+        structure = RESIDUAL_STRUCTURES[term.structure](term.n_visits, largest, term.unit)
         return cls(term, structure, tuple(VARIANCE_FUNCTIONS[own.kind](own) for own in term.variance))
 
     def with_visits(self, n_visits: int) -> Residual:
         """The same of another number of visits, for structures whose parameters do not depend on it."""
-        structure = type(self.structure)(n_visits, self.structure.largest)
+        structure = type(self.structure)(n_visits, self.structure.largest, self.structure.unit)
         assert structure.n_parameters == self.structure.n_parameters
         return replace(self, structure=structure)
 
@@ -111,11 +111,35 @@ class Residual:
             *(name for function in self.variance for name in function.names),
         )
 
+    @cached_property
+    def powers(self) -> FloatArray:
+        """Powers of ψ that are the parameters in the user's unit of time, (k,)."""
+        of_variance = [np.ones(len(own.kinds)) for own in self.variance]
+        return np.concatenate([np.tile(self.structure.powers, self.term.n_strata), *of_variance])
+
+    def shown(self, psi: FloatArray) -> FloatArray:
+        """The parameters as a user reads them, in the user's unit of time, of ψ (..., k)."""
+        return _powers(psi, self.powers)
+
+    def slopes(self, psi: FloatArray) -> FloatArray:
+        """Derivatives of what is shown in ψ, (k,)."""
+        return self.powers * _powers(psi, self.powers - 1)
+
+    def are_unseen(self, psi: FloatArray) -> np.ndarray:
+        """Which parameters are at an end of their range as they are shown, and only so, (k,) bool."""
+        low, high = np.array(self.ranges).T
+        shown = self.shown(psi)
+        return ((shown == low) | (shown == high)) & (psi != low) & (psi != high)
+
+    def given(self, shown: FloatArray) -> FloatArray:
+        """ψ of parameters in the user's unit of time, (..., k)."""
+        return _powers(shown, 1 / self.powers)
+
     def check(self, psi: FloatArray, what: str) -> None:
         """Raise a `ValueError` that begins with `what` unless the parameters make covariances."""
-        for name, value, (low, high) in zip(self.names, psi, self.ranges):
+        for name, value, shown, (low, high) in zip(self.names, psi, self.shown(psi), self.ranges):
             if not low < value < high:
-                raise ValueError(f"{what}: {name} = {value:g} is not between {low:g} and {high:g}")
+                raise ValueError(f"{what}: {name} = {shown:g} is not between {low:g} and {high:g}")
         with np.errstate(all="ignore"):
             try:
                 regular = bool(np.isfinite(self.working(psi)).all())
@@ -374,6 +398,11 @@ class Residual:
     def is_beyond(self, psi: FloatArray) -> bool:
         """Whether the covariance of a stratum is so near to a singular one that few digits of its inverse are known."""
         return any(self.structure.is_beyond(psi[here]) for here in self.slices[0])
+
+
+def _powers(values: FloatArray, powers: FloatArray) -> FloatArray:
+    """Powers of numbers, of those below zero with their sign: they are out of range before and after."""
+    return np.copysign(np.abs(values) ** powers, values)
 
 
 def _outer(a: FloatArray, b: FloatArray | None = None) -> FloatArray:

@@ -73,8 +73,8 @@ class _OfCorrelation(Mapped, ByVisit):
 
     correlation: ClassVar[type[Correlation]]
 
-    def __init__(self, n_visits: int, largest: int) -> None:
-        super().__init__(n_visits, largest)
+    def __init__(self, n_visits: int, largest: int, unit: float = 1.0) -> None:
+        super().__init__(n_visits, largest, unit)
         self.kind = self.correlation(n_visits, largest)
 
     def __eq__(self, other: object) -> bool:

@@ -53,6 +53,8 @@ class ResidualStructure(ABC):
         T, number of visits; zero where places are numbers.
     largest : int
         Rows of the largest series.
+    unit : float
+        Of time, see `ResidualTerm`.
 
     Attributes
     ----------
@@ -76,15 +78,16 @@ class ResidualStructure(ABC):
     ordered: ClassVar[bool] = True
     memory: ClassVar[int | None] = None
     by_difference: ClassVar[bool] = False
+    unit: float = 1.0
 
-    def __init__(self, n_visits: int, largest: int) -> None:
-        self.n_visits, self.largest = n_visits, largest
+    def __init__(self, n_visits: int, largest: int, unit: float = 1.0) -> None:
+        self.n_visits, self.largest, self.unit = n_visits, largest, unit
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def __hash__(self) -> int:
-        return hash((type(self), self.n_visits, self.largest))
+        return hash((type(self), self.n_visits, self.largest, self.unit))
 
     # ---- parameters
 
@@ -106,6 +109,11 @@ class ResidualStructure(ABC):
     def ranges(self) -> tuple[tuple[float, float], ...]:
         """Open interval in which each parameter lies, whatever the others are."""
         return tuple(RANGES[kind] for kind in self.kinds)
+
+    @property
+    def powers(self) -> FloatArray:
+        """Powers of ψ that are the parameters in the user's unit of time, (k,): one, but for correlations in time."""
+        return np.ones(self.n_parameters)
 
     # ---- covariance at places; where is (..., n) visits, or (..., n, d) coordinates
 

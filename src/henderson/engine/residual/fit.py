@@ -54,7 +54,7 @@ class StructuredFit(Fit):
     Attributes
     ----------
     psi : (r,) array
-        The structure's natural parameters, in the user's units.
+        The structure's natural parameters, in the user's units but for that of time (`ResidualTerm.unit`).
     ends : str
         The structure's parameters that are at an end of their range, if any.
     n_blocks : int
@@ -156,8 +156,13 @@ class StructuredFit(Fit):
         return self.blocks.residual
 
     @property
+    def shown_psi(self) -> FloatArray:
+        """ψ as a user reads it, in the user's unit of time, (r,)."""
+        return self.structure.shown(self.psi)
+
+    @property
     def variances(self) -> FloatArray:
-        """(G, ψ) in the user's units, (k,)."""
+        """(G, ψ), (k,)."""
         return np.concatenate([self.g * self.sigma**2, self.psi])
 
     @property

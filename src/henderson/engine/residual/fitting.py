@@ -7,7 +7,7 @@ G = s² T G̃ T', ψ times s² where it is a variance. Variances that depend on 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -85,7 +85,7 @@ def fit_structured(
 def structured_at(
     design: Design, rows: Rows, variances: FloatArray | Near, message: str, *, reml: bool
 ) -> StructuredFit:
-    """What the data say of β and b at given variance parameters: (G, ψ) in the user's units, or what makes φ."""
+    """What the data say of β and b at given variance parameters: (G, ψ) as those of a fit, or what makes φ."""
     began = time.perf_counter()
     with blas_threads(1):
         model = BlockModel.of(design, rows, reml=reml)
@@ -114,9 +114,13 @@ def near_start(design: Design, rows: Rows, start: FloatArray) -> Near:
             f"start has {start.size} numbers; the model has {n} of theta and {residual.n_parameters} of the residuals: "
             f"{', '.join(residual.names)}"
         )
-    psi = start[n:]
+    psi = residual.given(start[n:])
     residual.check(psi, "start")
-    lam = [layout.lam(start[place]) for layout, place in zip(layouts, consecutive(sizes))]
+    return near_given([layout.lam(start[place]) for layout, place in zip(layouts, consecutive(sizes))], psi)
+
+
+def near_given(lam: Sequence[FloatArray], psi: FloatArray) -> Near:
+    """What makes φ of λ of each term, relative to √ψ₀, and ψ."""
     cov, sigma = [one @ one.T for one in lam], float(np.sqrt(psi[0]))
     return lambda model: model.working(working_variances(model, sigma, lam, cov, psi))
 

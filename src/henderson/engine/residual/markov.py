@@ -1,7 +1,7 @@
 """Continuous-time AR(1) without random effects: the likelihood of many series in a few sums over pairs of neighbours.
 
-V = σ²ρ^{|t_i − t_j|} within a series. By Markov's property, rows in the order of time and r_i = ρ^{d_i}, d_i the gap to
-the row before (r = 0 for the first of a series),
+V = σ²ρ^{|t_i − t_j|} within a series, times in the unit that ρ belongs to. By Markov's property, rows in the order of
+time and r_i = ρ^{d_i}, d_i the gap to the row before (r = 0 for the first of a series),
 
     a_i = c_i − r_ic_{i−1},   w_i = 1/(1 − r_i²)
     c'V⁻¹c = σ⁻² Σ_i w_ia_ia_i'      log|V| = n log σ² − Σ_i log w_i
@@ -44,7 +44,7 @@ class MarkovModel:
     both : (2 m, n) array
         c of each row, and of the row before it in its series (zeros for the first); m = p + 1.
     gap : (n,) array
-        Time since the row before; infinite for the first.
+        Time since the row before, in the unit of ρ; infinite for the first.
     n_series : int
     """
 
@@ -62,7 +62,7 @@ class MarkovModel:
         first = np.diff(codes, prepend=-1) != 0
         self.both[m:, 1:] = self.both[:m, :-1]
         self.both[m:, first] = 0.0
-        self.gap = np.diff(time, prepend=0.0)
+        self.gap = np.diff(time, prepend=0.0) / model.residual.structure.unit
         self.gap[first] = np.inf
         self.n_series, self.evaluations = int(first.sum()), 0
 

@@ -23,6 +23,7 @@ from henderson.engine.fit import Fit, refit
 from henderson.engine.many import draws
 from henderson.engine.many.draws import block_size, blocks, entropy_of, stream
 from henderson.engine.many.refits import Refits, Refitter, refit_all
+from henderson.engine.residual.fit import StructuredFit
 from henderson.intervals.bootstrap.cases import (
     GroupFitter,
     check_groups,
@@ -342,7 +343,8 @@ def _cases(
 def _table(fit: Fit, refits: Refits, statistic: Statistic | None, whole: Callable[[int], Fit]) -> pd.DataFrame:
     """All parameters of each fit, or the statistic of each."""
     parameters = variance_parameters(fit.design)
-    values = np.hstack([refits.beta, shown(parameters, refits.cov, refits.sigma, refits.psi)])
+    psi = fit.structure.shown(refits.psi) if isinstance(fit, StructuredFit) and refits.psi is not None else None
+    values = np.hstack([refits.beta, shown(parameters, refits.cov, refits.sigma, psi)])
     table = pd.DataFrame(values, columns=[*fit.design.x_names, *(p.name for p in parameters)])
     if statistic is None:
         return table

@@ -38,21 +38,26 @@ class Scale:
     kind : str
         One of `MAPS`: a standard deviation and a fixed effect are linear in s, a correlation is sin s, σ exp(s/2); of
         the residuals' parameters "log" are those above zero, "logit" those between two numbers.
-    unit, origin : float
+    unit, origin, power : float
+        What the user reads is a power of it: of a correlation in time, that at another distance.
     """
 
     kind: str
     unit: float = 1.0
     origin: float = 0.0
+    power: float = 1.0
 
     def value(self, s: FloatArray) -> FloatArray:
         """The parameter at s."""
-        return self.origin + self.unit * MAPS[self.kind][0](np.asarray(s, float))
+        found = self.origin + self.unit * MAPS[self.kind][0](np.asarray(s, float))
+        return found if self.power == 1 else found**self.power
 
     def coordinate(self, value: FloatArray) -> FloatArray:
         """s at a parameter."""
+        value = np.asarray(value, float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return MAPS[self.kind][1]((np.asarray(value, float) - self.origin) / self.unit)
+            own = value if self.power == 1 else value ** (1 / self.power)
+            return MAPS[self.kind][1]((own - self.origin) / self.unit)
 
     def slope(self, value: float) -> float:
         """∂value/∂s of a parameter of the residuals."""

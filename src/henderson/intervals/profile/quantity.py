@@ -11,7 +11,7 @@ symmetric. Each is a function of a few sums w'u, with exact derivatives.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,8 @@ def quantity(fit: StructuredFit, parameter: VarianceParameter) -> Quantity:
     if parameter.kind == "residual":
         weights = np.zeros((1, k))
         weights[0, fit.blocks.n_g + parameter.row] = 1.0
-        return Quantity(scale_of_range(*fit.structure.ranges[parameter.row]), weights)
+        scale = scale_of_range(*fit.structure.ranges[parameter.row])
+        return Quantity(replace(scale, power=float(fit.structure.powers[parameter.row])), weights)
     place, basis = consecutive([one.n_g for one in layouts])[parameter.term], layouts[parameter.term].basis()
     r, s = parameter.row, parameter.column
     entries = [(r, r)] if parameter.kind in ("sd", "var") else [(r, s), (r, r), (s, s)]

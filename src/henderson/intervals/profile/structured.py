@@ -168,7 +168,8 @@ def profile_structured(
         _levelled(own, target, curve, likelihood.minimum, partial(_of_variance, own, model, at, phi), cutoff)
         for target, curve in zip(targets, (Curve(c.scale, t, e) for c, (t, e) in zip(courses, traces)))
     )
-    values = shown(list(by_name.values()), [one[None] for one in own.covariances], np.array([own.sigma]), own.psi[None])
+    covariances, psi = [one[None] for one in own.covariances], own.shown_psi[None]
+    values = shown(list(by_name.values()), covariances, np.array([own.sigma]), psi)
     variances = dict(zip(by_name, values[0]))
     estimate = [own.beta[one.row] if one.kind == "beta" else variances[one.name] for one in targets]
     return np.array(estimate), curves, likelihood

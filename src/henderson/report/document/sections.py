@@ -116,7 +116,7 @@ def variance_table(results: Any) -> Table:
     """The covariance parameters with their limits."""
     found = results.conf_int(method="wald", parameters="theta_")
     parameters = variance_parameters(results.design)
-    psi = results.engine.psi[None]
+    psi = results.engine.shown_psi[None]
     lam = [(one @ one.T)[None] for one in results.engine.lam]
     values = shown(parameters, lam, np.array([results.engine.sigma]), psi)[0]
     names = [one.name for one in parameters]
