@@ -288,9 +288,34 @@ class Bowl:
 
 def test_a_search_whose_steps_are_cut_short_is_not_over():
     """Within 1e-12 nothing is promised, which says nothing about what is left."""
-    found = minimize(Bowl, Bowl(np.zeros(1)), radius=1e-12, frame=lambda theta: np.eye(1))
-    assert found.converged
-    assert found.point.theta == pytest.approx([1.0])
+    for frame in (None, lambda theta: np.eye(1)):
+        found = minimize(Bowl, Bowl(np.zeros(1)), radius=1e-12, frame=frame)
+        assert found.converged
+        assert found.point.theta == pytest.approx([1.0])
+
+
+@dataclass
+class Walled(Bowl):
+    """A slope of which every step away from zero is refused, as where a covariance is singular to rounding."""
+
+    @property
+    def deviance(self):
+        return 1e3 * float(self.theta[0] != 0)
+
+    @property
+    def gradient(self):
+        return np.array([11.0])
+
+    @property
+    def hessian_model(self):
+        return np.array([[1e-6]])
+
+
+def test_a_slope_that_no_step_follows_is_no_optimum():
+    """The radius fell until nothing was promised within it, and an end with a gradient of 11 was said to be one."""
+    found = minimize(Walled, Walled(np.zeros(1)))
+    assert not found.converged
+    assert found.gradient_norm == 11.0
 
 
 @dataclass

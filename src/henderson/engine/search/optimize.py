@@ -11,6 +11,8 @@ quasi-Newton method, Dennis, Gay and Welsch 1981). At each iterate:
 3. the iterate is the optimum when the decrease that B still predicts is below the tolerance; one last step is taken
    all the same, without asking for its gradient: convergence is superlinear, so it squares what is left. Where more
    digits are asked for, one further iteration goes before it, if a step as good as the one before leaves too few
+4. within a radius that failed steps have cut short next to nothing is promised, which is no certificate: it takes a
+   whole step that promises nothing either
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ ACCEPTABLE = 1e-8
 #: decrease from which a gradient may be spared, what is left being less by far, and the share of it by which the value
 #: may then differ from what was predicted; share of the decrease before that is next to nothing
 SPARED, KEPT, GOOD = 1e-5, 0.05, 1e-2
-#: length of a step that says what is left where steps were cut short, and the decrease up to which that is nothing
+#: length of a whole step, and the decrease up to which what it promises is nothing
 WHOLE, NOTHING = 1.0, 1e-6
 MAX_ITERATIONS = 500
 #: share of the predicted decrease that a step near the end leaves: as a rule, and at the best
@@ -177,13 +179,15 @@ def minimize(
             further = True
         elif near or stalled >= 3:
             good, full = spared or predicted <= max(ACCEPTABLE, tolerance), point
-            if frame is not None and length >= WITHIN * radius and radius < WHOLE and resets < RESETS:
-                whole, left, _ = _step(g, H, WHOLE, frame(point.theta))  # without C, which may have learnt rounding
-                other = evaluate(point.theta + whole) if left > NOTHING else point
+            if length >= WITHIN * radius and radius < WHOLE:
+                # without C, which may have learnt rounding
+                whole, promised, _ = _step(g, H, WHOLE, None if frame is None else frame(point.theta))
+                other = evaluate(point.theta + whole) if promised > NOTHING and resets < RESETS else point
                 evaluations += other is not point
                 if other.deviance < point.deviance - NOTHING - (0.0 if doubt is None else doubt(other)):
                     point, C, radius, stalled, resets = other, np.zeros_like(C), WHOLE, 0, resets + 1
                     continue
+                good &= promised <= NOTHING + (0.0 if doubt is None else doubt(point))
             relative = _length(step) / max(_length(point.theta), 1.0)
             if good and predicted > max(EXACT, PLATEAU * relative**2):
                 last = evaluate(point.theta + step)
