@@ -20,6 +20,7 @@ from henderson.engine.factor.iterative.squares import squares_by_probes
 from henderson.engine.factor.sparse.squares import second_traces
 from henderson.engine.factor.squares import squares
 from henderson.engine.moments import Moments, Second
+from henderson.errors import DataError
 from henderson.numerics import small
 from henderson.numerics.threads import blas_threads
 
@@ -27,6 +28,9 @@ FloatArray = np.ndarray
 
 #: right-hand sides of one pass
 AT_ONCE = 256
+#: condition of the user's columns in the working basis, each in its own unit, from which moments in their units have
+#: not six digits; of X, which is not squared in them
+FAR, FAR_FIXED = 1e4, 1e5
 
 
 @dataclass(frozen=True)
@@ -136,12 +140,37 @@ def working_moments(criterion: Criterion, theta: FloatArray) -> Moments:
 
 
 def moments_of(criterion: Criterion, g: FloatArray) -> Moments:
-    """Moments at the user's G parameters (relative to σ²), in the user's units."""
+    """Moments at the user's G parameters (relative to σ²), in the user's units.
+
+    Raises
+    ------
+    DataError
+        Where columns of X, or a term's, are so nearly combinations of each other that there are no digits in them.
+    """
+    refuse_far(criterion)
     g = np.asarray(g, float)
     with blas_threads(criterion.order):
         lam = [semidefinite_root(block.layout.covariance(g[block.g_parameters])) for block in criterion.blocks.blocks]
         point = criterion.at_lam([np.linalg.solve(T, one) for T, one in zip(criterion.basis.roots, lam)], g)
         return replace(in_user_units(criterion, moments_at(point)), g=g)
+
+
+def refuse_far(criterion: Criterion, limit: float = FAR) -> None:
+    """Raise where moments in the user's units have not six digits left, having lost squares of conditions.
+
+    Parameters
+    ----------
+    criterion : Criterion
+    limit : float
+        Condition of a term's columns in the working basis.
+    """
+    basis = criterion.basis
+    turns = [(basis.from_beta, FAR_FIXED), *((np.linalg.inv(T), limit) for T in basis.roots)]
+    if any(one.size and np.linalg.cond(one / np.linalg.norm(one, axis=0)) > most for one, most in turns):
+        raise DataError(
+            "a covariate is so far from zero, as years and time stamps are, that covariances in its units do not hold "
+            "what the likelihood needs: take its mean from it"
+        )
 
 
 def in_user_units(criterion: Criterion, moments: Moments) -> Moments:

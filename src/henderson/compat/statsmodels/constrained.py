@@ -19,7 +19,7 @@ from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.contract.rows import Rows
 from henderson.covariance.roots import factor_of
 from henderson.engine import likelihood
-from henderson.engine.moments_at import moments_of
+from henderson.engine.moments_at import moments_of, refuse_far
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
@@ -36,6 +36,8 @@ METHODS = {
 }
 #: largest gradient, in standardised variables, at which a search is over; per unit of log-likelihood
 GRADIENT = 1e-6
+#: condition of random slopes' columns, in their units, from which a search ends on the way
+FAR = 3e3
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,16 @@ def column_sizes(rows: Rows, packing: Packing) -> tuple[FloatArray, FloatArray]:
 
 
 def maximise(problem: Problem, methods: Sequence[str], options: dict[str, Any]) -> Maximum:
-    """Run the methods in turn until one converges."""
+    """Run the methods in turn until one converges.
+
+    Raises
+    ------
+    DataError
+        Where random slopes' covariates are so far from zero that no method finds the way in their units.
+    """
     from scipy import optimize
 
+    refuse_far(problem.criterion, FAR)
     variables = _Variables(problem)
     x, converged, history = variables.start, not len(variables.start), []
     for name in methods if len(x) else ():

@@ -17,6 +17,7 @@ from henderson.arguments import probability
 from henderson.compat.statsmodels.packed_results import PackedResults
 from henderson.engine import likelihood
 from henderson.engine.moments_at import moments_of
+from henderson.inference.contrast_rows import Turned
 from henderson.inference.covariances.joint import Joint, joint_of, joint_of_fit
 from henderson.results.coefficients import root
 from henderson.typing import BootstrapInterval, BootstrapKind, IntervalMethod, Seed
@@ -88,7 +89,16 @@ class PackedUncertainty(PackedResults):
 
         plain = infer(self.engine, ddf="asymptotic", cov="model")
         block = self._joint_covariance[: self.k_fe, : self.k_fe]
-        return replace(plain, cov=block, cov_type="hessian", kept=~np.isnan(np.diag(block)), unidentified=None)
+        kept = ~np.isnan(np.diag(block))
+        return replace(plain, cov=block, cov_type="hessian", kept=kept, unidentified=None, turned=self._turned)
+
+    @property
+    def _turned(self) -> Turned | None:
+        """The covariance of fe_params in the working basis; None where its parameters are not free in that."""
+        if not (self._outcome.same_design and self._outcome.free(self._setup).all()):
+            return None
+        p = int(self.engine.kept.sum())
+        return Turned(self._joint.to_user[:p, :p], self._joint.cov[:p, :p])
 
     @cached_property
     def _cov(self) -> FloatArray:

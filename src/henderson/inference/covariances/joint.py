@@ -114,7 +114,7 @@ def joint_of_fit(fit: Fit, beta: FloatArray | None = None) -> Joint:
 
 
 def fixed_of_surface(fit: Fit) -> tuple[FloatArray, bool]:
-    """Covariance of β̂ (p, p), in the user's units, from the joint observed information of β and all variance
+    """Covariance of β̂ (p, p), in the working basis, from the joint observed information of β and all variance
     parameters that are free, the residual's among them, and whether that is positive definite: of models whose G
     parameters are not all that, and those whose residuals have a structure.
 
@@ -129,8 +129,7 @@ def fixed_of_surface(fit: Fit) -> tuple[FloatArray, bool]:
     information = np.empty((p + len(joint),) * 2)
     information[:p, :p] = working.moments.f0[:p, :p] / working.scale
     information[p:, :p], information[:p, p:], information[p:, p:] = cross, cross.T, joint / 2
-    cov = _inverse(information)[:p, :p]
-    return working.to_beta @ cov @ working.to_beta.T, _is_definite(information)
+    return _inverse(information)[:p, :p], _is_definite(information)
 
 
 def _is_definite(information: FloatArray) -> bool:

@@ -55,10 +55,11 @@ KINDS = ("CR0", "CR1", "CR2", "CR2-mmrm", "CR3")
 
 def _hessian(fitted: FitMoments, cluster: Any) -> Covariance:
     if fitted.design.residual is not None or tangent(fitted.working) is not None:
-        matrix, is_definite = fixed_of_surface(fitted.fit)
-        return Covariance(matrix, notes=() if is_definite else (_INDEFINITE,))
-    joint, p = joint_of_fit(fitted.fit), int(fitted.kept.sum())
-    return Covariance(joint.in_user_units[:p, :p], notes=() if joint.is_definite else (_INDEFINITE,))
+        working, is_definite = fixed_of_surface(fitted.fit)
+    else:
+        joint, p = joint_of_fit(fitted.fit), int(fitted.kept.sum())
+        working, is_definite = joint.cov[:p, :p], joint.is_definite
+    return Covariance(_in_user_units(fitted, working), working, notes=() if is_definite else (_INDEFINITE,))
 
 
 def _model(fitted: FitMoments, cluster: Any) -> Covariance:

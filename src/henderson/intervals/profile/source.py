@@ -20,13 +20,10 @@ from henderson.engine.many.fits import fit_batch
 from henderson.engine.many.pieces import Constraint, Pieces, Responses, constrained, pieces
 from henderson.engine.many.refits import batched_components, start_of
 from henderson.engine.moments import Moments, Second
-from henderson.engine.moments_at import in_user_units, moments_at
+from henderson.engine.moments_at import FAR, in_user_units, moments_at
 from henderson.errors import DataError
 
 FloatArray = np.ndarray
-
-#: condition of the user's columns in the working basis from which moments in their units have not six digits
-FAR = 1e4
 
 
 class Likelihood(Protocol):
