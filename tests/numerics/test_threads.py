@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 
 import pytest
+import threadpoolctl
 
 import henderson
 from henderson.errors import users_level
@@ -73,6 +75,49 @@ def test_put_back_after_an_exception(two):
     assert numbers() == two
 
 
+def interrupted(k, regions):
+    """Whether Ctrl-C comes at the k-th place where Python looks for it: where functions begin, and after calls of C's.
+
+    Where `__exit__` begins nothing can be done: the region around it closes it (the next test).
+    """
+    places = iter(range(k + 1))
+
+    def trace(frame, event, _):
+        inside = frame.f_code.co_filename in (threads.__file__, threadpoolctl.__file__)
+        looks = event == "c_return" or (event == "call" and frame.f_code.co_name != "__exit__")
+        if inside and looks and next(places, None) == k:
+            raise KeyboardInterrupt
+
+    try:
+        sys.setprofile(trace)
+        regions()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def test_put_back_wherever_an_interrupt_comes(two):
+    """A fit that was interrupted while BLAS was told its number left the process with one thread for good."""
+
+    def regions():
+        with blas_threads(0), blas_threads(HELPFUL), blas_threads(0):
+            pass
+
+    k = 0
+    while interrupted(k, regions):
+        assert numbers() == two, f"place {k}"
+        k += 1
+    assert k > 50
+
+
+def test_a_region_that_was_not_left_is_closed_by_the_one_around_it(two):
+    with blas_threads(0):
+        blas_threads(0).__enter__()
+    assert numbers() == two
+
+
 def test_a_decorated_function_may_call_itself(two, one):
     @blas_threads()
     def down(k):
@@ -127,8 +172,8 @@ def test_a_child_process_gets_the_users_number(two, one):
     assert numbers() == one
     threads._after_fork()
     assert numbers() == two
-    assert threads._shared.inside == [0, 0]
-    threads._shared.inside[False] = 1  # back in the parent
+    assert threads._shared.wishes == {}
+    threads._shared.wishes[thread.ident] = False  # back in the parent
     leave.set()
     thread.join(10)
     assert numbers() == two

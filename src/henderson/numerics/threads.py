@@ -12,6 +12,9 @@ thread, one counts who is inside:
 3. when the last has left, the numbers found at the first entry are set again, but for those that somebody else has
    changed in the meantime
 
+Ctrl-C may come in between: what is in force follows from the wishes alone, so that a step that was interrupted is done
+again, and a region that is left closes those inside it.
+
 OpenMP keeps a number for each Python thread: there the same is done, alone.
 """
 
@@ -55,41 +58,47 @@ def _set(library: Any, number: int) -> None:
 
 
 class _Numbers:
-    """Of some libraries: who is inside, which numbers were found, and which were set."""
+    """Of some libraries: what the Python threads inside wish for, which numbers were found, and which were set."""
 
     def __init__(self, own: bool) -> None:
         self.own, self.lock = own, threading.Lock()
-        self.inside = [0, 0]  # Python threads that wish one, and the user's number
+        self.wishes: dict[int, bool] = {}  # by Python thread; True: the user's number
+        self.unsettled = False
         self.found: list[int] | None = None
-        self.given: list[int] = []
+        self.given: list[set[int]] = []  # a set of two: whether it was set is not known
 
     @cached_property
     def libraries(self) -> list[Any]:
         return [library for library in _libraries() if _is_own(library) == self.own]
 
-    def move(self, old: bool | None, new: bool | None) -> None:
-        """A Python thread changes its wish; None: it has none."""
-        if old == new or not (libraries := self.libraries):
+    def settle(self, wish: bool | None) -> None:
+        """What this Python thread wishes for from now on (None: it is outside). Interrupted, it may be done again."""
+        here = threading.get_ident()
+        if (self.wishes.get(here) == wish and not self.unsettled) or not (libraries := self.libraries):
             return
         with self.lock:
-            for wish, step in ((old, -1), (new, 1)):
-                if wish is not None:
-                    self.inside[wish] += step
+            self.unsettled = True
+            if wish is None:
+                self.wishes.pop(here, None)
+            else:
+                self.wishes[here] = wish
             if self.found is None:
-                self.found = self.given = [library.get_num_threads() for library in libraries]
-            alone = self.inside[False] and not self.inside[True]
+                found = [library.get_num_threads() for library in libraries]
+                self.given, self.found = [{number} for number in found], found
+            alone = self.wishes and not any(self.wishes.values())
             self.put([1] * len(libraries) if alone else self.found)
-            if not any(self.inside):
+            if not self.wishes:
                 self.found = None
+            self.unsettled = False
 
     def put(self, wanted: list[int]) -> None:
         """Set what is wanted, but for what somebody else has changed."""
-        now = list(self.given)
         for k, (library, number) in enumerate(zip(self.libraries, wanted)):
-            if self.given[k] != number and library.get_num_threads() == self.given[k]:
+            now = library.get_num_threads()
+            if now != number and now in self.given[k]:
+                self.given[k] = {now, number}
                 _set(library, number)
-                now[k] = number
-        self.given = now
+                self.given[k] = {number}
 
 
 class _Thread(threading.local):
@@ -99,9 +108,11 @@ class _Thread(threading.local):
         self.wishes: list[bool] = []
         self.numbers = _Numbers(own=True)
 
-    def move(self, old: bool | None, new: bool | None) -> None:
+    def settle(self, depth: int, *wishes: bool) -> None:
+        """Inside `depth` regions, and in one more if it has a wish."""
+        self.wishes[depth:] = wishes
         for numbers in (_shared, self.numbers):
-            numbers.move(old, new)
+            numbers.settle(self.wishes[-1] if self.wishes else None)
 
 
 _here, _shared = _Thread(), _Numbers(own=False)
@@ -126,29 +137,40 @@ class blas_threads(ContextDecorator):
     """
 
     def __init__(self, order: int = 0, *, products: int | None = None) -> None:
-        self.wish, self.idle = order >= HELPFUL, products is not None and products <= UNTHREADED
+        self.wish, self.idle, self.depth = order >= HELPFUL, products is not None and products <= UNTHREADED, 0
+
+    def _recreate_cm(self) -> blas_threads:
+        """Each call of a decorated function is a region of its own."""
+        region = blas_threads()
+        region.wish, region.idle = self.wish, self.idle
+        return region
 
     def __enter__(self) -> None:
         if not self.idle:
-            _here.move(_here.wishes[-1] if _here.wishes else None, self.wish)
-            _here.wishes.append(self.wish)
+            self.depth = len(_here.wishes)
+            try:
+                _here.settle(self.depth, self.wish)
+            except BaseException:
+                _here.settle(self.depth)
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self.idle:
-            _here.wishes.pop()
-            _here.move(self.wish, _here.wishes[-1] if _here.wishes else None)
+            try:
+                _here.settle(self.depth)
+            except BaseException:
+                _here.settle(self.depth)
+                raise
 
 
 def _after_fork() -> None:
     """In a child process only the Python thread that forked is inside, and nobody holds the lock."""
-    inside = _here.wishes[-1:]
     _shared.lock = threading.Lock()
-    _shared.inside = [inside.count(False), inside.count(True)]
-    if not inside and _shared.found is not None:
-        _shared.put(_shared.found)
-        _shared.found = None
+    _shared.wishes, _shared.unsettled = {}, True
+    if _shared.found is not None:
+        _here.settle(len(_here.wishes))
 
 
 if hasattr(os, "register_at_fork"):
