@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from tests.reference import Data
-from tests.structured import deviance, residual_covariance
+from tests.structured import covariance, deviance, residual_covariance
 
 import henderson
 from henderson.design.from_formula import design_from_formula
@@ -42,14 +44,18 @@ def strata(third: int) -> pd.DataFrame:
     )
 
 
-def slope(formula: str, data: pd.DataFrame, residual: str, psi, *, reml: bool) -> float:
+def slope(formula: str, data: pd.DataFrame, residual: str, psi, *, reml: bool, G: tuple[float, ...] = ()) -> float:
     """How −2 log L changes with the logarithm of a standard deviation that goes to zero, in n × n algebra.
 
-    `psi` (ε) gives the parameters; random effects have no variance.
+    `psi` (ε) gives the residuals' parameters; random effects have the covariance `G`, or no variance.
     """
     design, rows = design_from_formula(formula, data, residual=residual)
     known = Data(design, rows)
-    near, far = (deviance(known, residual_covariance(known, psi(e)), reml) for e in (1e-3, 1e-5))
+
+    def V(e: float) -> np.ndarray:
+        return covariance(known, np.array(G), psi(e)) if G else residual_covariance(known, psi(e))
+
+    near, far = (deviance(known, V(e), reml) for e in (1e-3, 1e-5))
     return (far - near) / np.log(1e-5 / 1e-3)
 
 
@@ -110,6 +116,42 @@ def test_strata_beside_random_effects(formula, said):
     with pytest.warns(ConvergenceWarning, match=f"no maximum: the {said} of s 'c' exactly"):
         fit = henderson.lmer(formula, strata(2), residual="ident(s)", REML=False)
     assert not fit.converged
+
+
+def test_a_stratum_within_a_level_where_its_line_and_its_height_determine_each_other():
+    """An intercept and a slope of the item fit two rows of it, which is bounded: V has its full rank there. One of a
+    singular covariance fits one row, and the mean the other."""
+    data = strata(2).assign(item=lambda d: np.where(d["s"] == "c", 0, d["item"]))
+    formula, singular, regular = "y ~ 1 + (x | item)", (1.0, 0.5, 0.25), (1.0, 0.5, 0.5)
+    assert slope(formula, data, "ident(s)", of_third, reml=False, G=singular) > -FALL
+    assert abs(slope(formula, data, "ident(s)", of_third, reml=False, G=regular)) < NONE
+    said = "fixed and random effects can fit the 2 rows of s 'c' exactly, the covariance of item being singular"
+    with pytest.warns(ConvergenceWarning, match=f"no maximum: the {said}"):
+        fit = henderson.lmer(formula, data, residual="ident(s)", REML=False)
+    assert not fit.converged
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SingularMatrixWarning)
+        assert henderson.lmer(formula, data, residual="ident(s)").converged
+
+
+def test_strata_that_only_together_are_fitted_exactly():
+    """Levels of an item fit two rows of "b" and two of "c", but not both, since they have one level in common; with the
+    slope they do."""
+    data = strata(2).assign(s=np.repeat(["a", "b", "c"], [56, 2, 2]))
+    data.loc[56:, "item"] = [0, 1, 1, 2]
+    formula = "y ~ 0 + x + (1 | item)"
+    one, both = (lambda e: np.array([1.0, 1.0, e**2])), (lambda e: np.array([1.0, e**2, e**2]))
+    assert abs(slope(formula, data, "ident(s)", one, reml=False, G=(1.0,))) < NONE
+    assert slope(formula, data, "ident(s)", both, reml=False, G=(1.0,)) > -FALL
+    with pytest.warns(ConvergenceWarning, match="the 4 rows of s 'b'; s 'c' exactly, and .* as their variances go to"):
+        fit = henderson.lmer(formula, data, residual="ident(s)", REML=False)
+    assert not fit.converged
+    data.loc[58, "item"] = 3  # no level in common
+    assert abs(slope(formula, data, "ident(s)", both, reml=False, G=(1.0,))) < NONE
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        warnings.simplefilter("ignore", SingularMatrixWarning)
+        assert henderson.lmer(formula, data, residual="ident(s)", REML=False).converged
 
 
 def singular_towards(a: np.ndarray, e: float) -> np.ndarray:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from henderson.covariance.structure import Filled, Inside, Structure
 
 FloatArray = np.ndarray
+
+#: effects of which all sets are listed
+SETS = 4
 
 
 class Diagonal(Filled):
@@ -26,6 +31,11 @@ class Diagonal(Filled):
         """Every effect scaled by its own column."""
         scale = np.sqrt(np.diag(gram))
         return np.diag(1 / np.where(scale > 0, scale, 1.0))
+
+    def of_ranks(self, q: int) -> list[FloatArray]:
+        """Effects that have a variance: each set of up to SETS, of more all."""
+        lam, sizes = self.lam(self.unspecial(q), q), range(1, q + 1) if q <= SETS else [q]
+        return [lam[:, own] for r in sizes for own in combinations(range(q), r)]
 
     def rays(self, q: int) -> FloatArray:
         """One variance at a time."""

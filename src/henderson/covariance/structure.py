@@ -168,8 +168,16 @@ class Structure(ABC):
         """Whether the covariances of another structure are among its own: seen at two without special values."""
         if q == 1:
             return True
-        step = 1 + 0.5 * np.sin(np.arange(1.0, other.n_theta(q) + 1))
+        step = other.unspecial(q)
         return all(self._has(other.lam(sign * step, q)) for sign in (1.0, -1.0))
+
+    def unspecial(self, q: int) -> FloatArray:
+        """A θ without special values, (n_theta,)."""
+        return 1 + 0.5 * np.sin(np.arange(1.0, self.n_theta(q) + 1))
+
+    def of_ranks(self, q: int) -> list[FloatArray]:
+        """Factors F of its covariances FF' without special values, one of each kind of rank but zero, (q, r) each."""
+        return [self.lam(self.unspecial(q), q)]
 
     def _has(self, root: FloatArray) -> bool:
         """Whether the covariance of a root is its own."""

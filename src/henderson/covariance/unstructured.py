@@ -41,6 +41,11 @@ class Unstructured(Filled):
                 return root / scale[:, None]
         return np.diag(1 / scale)
 
+    def of_ranks(self, q: int) -> list[FloatArray]:
+        """Columns of λ, one to all."""
+        lam = self.lam(self.unspecial(q), q)
+        return [lam[:, :r] for r in range(1, q + 1)]
+
     def off_boundary(self, N: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Along vv', v the eigenvector of N's smallest eigenvalue."""
         values, vectors = np.linalg.eigh(N)

@@ -7,8 +7,9 @@ zero as ε², the variances of the terms K staying. With X and Z_K the columns a
 
 and y'Py stays if y lies in the span of [X Z_K] there: −2 log L is then 2d log ε (ML) or 2(d − k) log ε (REML). So
 
-1. rank [X Z_K] = m > rank Z_K: no maximum under ML, whatever the response. There may be a local one, unless X has
-   effects for these rows alone (leverages of one): that is refused.
+1. rank [X Z_K] = m > rank Z_K: no maximum under ML, whatever the response (`fitted_strata`, also of several strata, and
+   where covariances of effects are singular). There may be a local one, unless X has effects for these rows alone
+   (leverages of one): that is refused.
 2. y in the span of X, rank X < m: none under either, for this response (a visit at which all change is zero, say).
 
 A set S of visits whose covariances are all free (all of `us`, neighbours of `adh`), that N series have in common:
@@ -30,12 +31,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, combinations
+from itertools import chain
 
 import numpy as np
 
 from henderson.contract.rows import Rows
 from henderson.covariance.residual.structure import ByVisit
+from henderson.engine.residual.fitted_strata import DEPENDENT, FittedStrata, Stratum, rank, some
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.rows import own_variances
 from henderson.errors import DataError
@@ -43,32 +45,12 @@ from henderson.sources.factors import shown_label
 
 FloatArray = np.ndarray
 
-#: rows of a stratum up to which ranks with random effects are asked, and terms of which all sets are
-MOST_ROWS, MOST_TERMS = 200, 4
-#: a singular value, the largest one, of columns that are dependent; what is left of y, which has unit variance, of
-#: rows that are fitted exactly; what a leverage lacks of one
-DEPENDENT, EXACT, LEVERAGE = 1e-9, 1e-9, 1e-9
+#: what is left of y, which has unit variance, of rows that are fitted exactly; what a leverage lacks of one
+EXACT, LEVERAGE = 1e-9, 1e-9
 #: a variance, of y that has unit variance, that is on its way to zero
 VANISHED = 1e-6
 #: of strata with more rows than this times the columns of X only constant responses are looked for
 SMALL = 2
-#: strata that are named
-MOST_NAMES = 4
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """Rows that have a residual variance of their own.
-
-    Attributes
-    ----------
-    name : str
-        ``"AVISIT 'VIS1' with ARMCD 'PBO'"``.
-    rows : (m,) intp array
-    """
-
-    name: str
-    rows: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -140,12 +122,18 @@ class Boundedness:
         if names := self._exactly_fitted(every=not inside):
             return (
                 f"the likelihood has no maximum: the fixed effects fit {self.model.design.y_name} exactly in all rows "
-                f"of {_some(names)}, and it grows for ever as the residual variance there goes to zero"
+                f"of {some(names)}, and it grows for ever as the residual variance there goes to zero"
             )
         found: Iterator[str] = chain.from_iterable(sets.singular(self.model.reml, inside) for sets in self._sets())
-        if not self.model.reml:
-            found = chain(self._fitted_strata(), self._exponents(), found)
-        return next(found, "")
+        return self.whatever_response or next(found, "")
+
+    @cached_property
+    def whatever_response(self) -> str:
+        """Why there is no maximum whatever the response is, but for covariances of visits: cases 1 and 4."""
+        if not self.applies or self.model.reml:
+            return ""
+        fitted = FittedStrata(self.model, self.rows, self.X, tuple(self.strata)).found()
+        return next(chain(map(str, fitted), self._exponents()), "")
 
     def vanished(self, psi: FloatArray) -> str:
         """Variances that REML has let go to zero since the fixed effects fit their rows whatever the response is.
@@ -165,7 +153,7 @@ class Boundedness:
                 left = own_variances(self.model.residual, psi, self.rows.residual[own])
                 if left.max() < VANISHED:
                     found.append(f"the variance of {stratum.name}, whose {len(own)} rows the fixed effects fit exactly")
-        return _some(found)
+        return some(found)
 
     # ---- strata
 
@@ -174,35 +162,6 @@ class Boundedness:
         own = self.X[stratum.rows]
         left = np.linalg.solve(self.X.T @ self.X, own.T)
         return bool((np.einsum("ip,pi->i", own, left) > 1 - LEVERAGE).all())
-
-    def _fitted_strata(self) -> Iterator[str]:
-        """Case 1."""
-        n_terms = len(self.rows.terms)
-        every = range(n_terms)
-        sets = (
-            list(chain.from_iterable(combinations(every, k) for k in range(n_terms + 1)))
-            if n_terms <= MOST_TERMS
-            else [(), tuple(every)]
-        )
-        for stratum in self.strata:
-            own, m = stratum.rows, len(stratum.rows)
-            if m > (MOST_ROWS if n_terms else self.model.p):
-                continue
-            for kept in sets:
-                Z = [self._effects(k, own) for k in kept]
-                both = np.hstack([self.X[own], *Z])
-                if both.shape[1] < m or rank(both) < m or (Z and rank(np.hstack(Z)) == m):
-                    continue
-                yield (
-                    f"the likelihood has no maximum: the {'fixed and random' if kept else 'fixed'} effects can fit the "
-                    f"{m} rows of {stratum.name} exactly, and it grows for ever as their variance goes to zero"
-                )
-                break
-
-    def _effects(self, k: int, own: np.ndarray) -> FloatArray:
-        """Columns of Z of a term that are not zero at some rows, times √w, dense."""
-        Z = self.rows.terms[k][own].matrix(self.model.design.terms[k].n_levels)
-        return Z[:, np.unique(Z.indices)].toarray() * np.sqrt(self.rows.unit_weights[own])[:, None]
 
     def _exactly_fitted(self, *, every: bool) -> list[str]:
         """Case 2: names of the strata; `every`: of large ones, too, whose responses are not constant."""
@@ -350,10 +309,6 @@ def _strata(model: BlockModel, rows: Rows) -> Iterator[Stratum]:
                 yield Stratum(name, order[start:stop])
 
 
-def _some(names: list[str]) -> str:
-    return "; ".join(names[:MOST_NAMES]) + (f"; and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
-
-
 def _prefix(z: FloatArray, X: FloatArray) -> np.ndarray:
     """The rows with the least z that X fits exactly whatever the response, whole sets of equal ones, (n,) bool."""
     order = np.argsort(z, kind="stable")
@@ -375,10 +330,3 @@ def common(X: FloatArray) -> int:
     U = left[:, values > DEPENDENT * values.max(initial=0.0)].reshape(n, size, -1)
     gram = size * np.eye(n) - np.einsum("itr,jtr->ij", U, U)
     return int((np.linalg.eigvalsh(gram) < DEPENDENT).sum())
-
-
-def rank(X: FloatArray) -> int:
-    """Rank, each column in its own unit."""
-    size = np.sqrt((X**2).sum(axis=0))
-    values = np.linalg.svd(X[:, size > 0] / size[size > 0], compute_uv=False)
-    return int((values > DEPENDENT * values.max(initial=0.0)).sum())

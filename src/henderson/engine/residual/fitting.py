@@ -141,7 +141,9 @@ def _once(
     asked = Boundedness(model, rows)
     if check:
         asked.check()
-    found = search_blocks(model, rows, tell=tell, near=None if near is None else near(model), trusted=trusted)
+    bounded = not (check and asked.whatever_response)
+    start = None if near is None else near(model)
+    found = search_blocks(model, rows, tell=tell, near=start, trusted=trusted, bounded=bounded)
     if check and (reason := asked.reason(inside=found.optimum.converged)):
         found = replace(found, optimum=replace(found.optimum, converged=False, message=reason))
     vanished = asked.vanished(found.optimum.point.psi[model.n_g :]) if check else ""

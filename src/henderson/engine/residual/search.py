@@ -92,6 +92,7 @@ def search_blocks(
     tell: Callable[[int], object] | None = None,
     near: FloatArray | None = None,
     trusted: bool = False,
+    bounded: bool = True,
 ) -> Found:
     """The optimum of a model.
 
@@ -106,6 +107,8 @@ def search_blocks(
         A φ to begin from: no other start is tried unless that ends at a boundary.
     trusted : bool
         Take a certified end near it at a boundary, too: of data that are all but those of `near`.
+    bounded : bool
+        Whether the likelihood may have a maximum: where it has none, a local one is as good as another.
     """
 
     plain = PlainModel.where_it_suits(model, rows)
@@ -183,7 +186,8 @@ def search_blocks(
                 best = peak
                 break
         higher = best is not before
-    best, more = improved(best, scattered(model, rows, best.point) if near is None and best.converged else ())
+    hidden = near is None and best.converged and bounded
+    best, more = improved(best, scattered(model, rows, best.point) if hidden else ())
     tried += more
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
