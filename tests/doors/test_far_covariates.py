@@ -88,3 +88,13 @@ class Ridge:
 def test_what_is_asked_in_the_units_of_the_data_says_that_there_are_no_digits(asked, move):
     with pytest.raises(DataError, match="take its mean"):
         ASKED[asked](model(move), fitted(move))
+
+
+def test_parameters_that_are_not_optimised():
+    """Held at the estimates of another fit, or at what numbers hold at any distance."""
+    fit = model(2.0**13).fit(do_cg=False, start_params=fitted(2.0**13).params_object)
+    assert fit.llf == pytest.approx(fitted(0.0).llf, rel=1e-10)
+    with pytest.raises(DataError, match="no digits at the parameters"):
+        model(2.0**33).fit(do_cg=False)
+    with pytest.raises(DataError, match="take its mean"):
+        model(2.0**27).fit(do_cg=False, start_params=fitted(2.0**27).params_object)

@@ -28,7 +28,8 @@ def fitted(formula, move):
     g, f = np.repeat(np.arange(10), 7), rng.choice(list("abc"), 70)
     x = np.round(rng.normal(size=70) * 1024) / 1024
     y = 3 + 0.5 * x + 0.4 * x * (f == "b") + rng.normal(size=10)[g] * (1 + 0.5 * x) + rng.normal(size=70)
-    return lmer(formula, {"y": y, "x": x + move, "f": f, "g": g})
+    k = np.tile(list("uvvuvuu"), 10)
+    return lmer(formula, {"y": y, "x": x + move, "f": f, "g": g, "k": k})
 
 
 #: formula -> terms whose hypotheses of each type do not know where zero is
@@ -36,6 +37,8 @@ FORMULAS = {
     "y ~ x * f + (x | g)": {1: ["x", "f", "x:f"], 2: ["x", "f", "x:f"], 3: ["x:f"]},
     "y ~ 0 + f + f:x + (1 | g)": {1: ["f", "f:x"], 3: ["f:x"]},
     "y ~ 0 + f + x + (x | g)": {1: ["f", "x"], 2: ["x"], 3: ["x"]},
+    "y ~ 0 + x + f + x:f + (1 | g)": {1: ["x:f"], 2: ["x", "x:f"], 3: ["x", "x:f"]},
+    "y ~ 0 + x + f + k + x:f + (1 | g)": {1: ["k", "x:f"], 2: ["x", "k", "x:f"], 3: ["x", "k", "x:f"]},
 }
 
 
@@ -49,8 +52,47 @@ def test_terms(formula, move):
         for ddf in DDF:
             one, two = (fit.anova(kind, ddf=ddf).loc[terms] for fit in (near, far))
             np.testing.assert_allclose(two, one, rtol=RTOL[move], atol=RTOL[move], err_msg=f"{kind} {ddf}")
-    one, two = (fit.with_inference(cov="CR2").anova(1).loc[terms] for fit in (near, far))
+    one, two = (fit.with_inference(cov="CR2").anova(1).loc[FORMULAS[formula][1]] for fit in (near, far))
     np.testing.assert_allclose(two, one, rtol=RTOL[move], atol=RTOL[move])
+
+
+#: formula -> terms, of fits with redundant columns: of a cell without rows, of plots in blocks
+REDUNDANT = {
+    "y ~ f * k * x + (1 | g)": ["x", "f:x", "k:x", "f:k:x"],
+    "y ~ block + x * f + plot + (1 | g)": ["block", "x", "plot", "x:f"],
+}
+
+
+@cache
+def fitted_redundant(formula, move):
+    rng = np.random.default_rng(1)
+    f, k = rng.choice(list("abc"), 160), rng.choice(list("uv"), 160)
+    g, kept = np.repeat(np.arange(20), 8), (f != "c") | (k != "v")
+    x = np.round(rng.normal(size=160) * 1024) / 1024
+    y = 3 + 0.5 * x + 0.4 * x * (f == "b") + rng.normal(size=20)[g] + rng.normal(size=160)
+    columns = {
+        "y": y,
+        "x": x + move,
+        "f": f,
+        "k": k,
+        "g": g,
+        "block": (g // 5).astype(str),
+        "plot": (g // 2).astype(str),
+    }
+    return lmer(formula, {name: column[kept] for name, column in columns.items()})
+
+
+@pytest.mark.parametrize("move", RTOL)
+@pytest.mark.parametrize("formula", REDUNDANT)
+def test_terms_beside_redundant_columns(formula, move):
+    """The weights of what a redundant column is a sum of were noise: f:x lost a degree of freedom, or x:block had one
+    more."""
+    near, far = fitted_redundant(formula, 0.0), fitted_redundant(formula, move)
+    for kind in (2, 3):
+        one, two = (fit.anova(kind) for fit in (near, far))
+        terms = REDUNDANT[formula]
+        np.testing.assert_allclose(two.loc[terms], one.loc[terms], rtol=RTOL[move], atol=RTOL[move])
+        np.testing.assert_array_equal(two["num_df"], one["num_df"])
 
 
 @pytest.mark.parametrize("ddf", DDF)

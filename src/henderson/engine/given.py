@@ -13,7 +13,7 @@ from henderson.engine.criterion import Criterion
 from henderson.engine.fit import Fit, in_user_units
 from henderson.engine.search.descent import Certified
 from henderson.engine.search.optimize import Optimum
-from henderson.errors import NotAvailable
+from henderson.errors import DataError, NotAvailable
 from henderson.numerics.threads import blas_threads
 
 FloatArray = np.ndarray
@@ -24,11 +24,22 @@ GIVEN = "not optimised"
 
 @blas_threads()
 def fit_at(design: Design, rows: Rows, theta: FloatArray, *, reml: bool = True) -> Fit:
-    """β̂, σ² and conditional modes at a given θ."""
+    """β̂, σ² and conditional modes at a given θ.
+
+    Raises
+    ------
+    DataError
+        Where effects are so large that the likelihood has no digits.
+    """
     began = time.perf_counter()
     criterion = Criterion.of(design, rows, reml=reml)
     theta = np.asarray(theta, float)
     point = criterion.at_lam(criterion.lam_of(theta), theta)
+    if not np.isfinite(point.deviance):
+        raise DataError(
+            f"the likelihood of {design.y_name} has no digits at the parameters that were given: beside the residuals, "
+            "the random effects are too large"
+        )
     optimum = Optimum(
         point=point,
         evaluations=1,

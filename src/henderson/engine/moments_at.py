@@ -31,6 +31,8 @@ AT_ONCE = 256
 #: condition of the user's columns in the working basis, each in its own unit, from which moments in their units have
 #: not six digits; of X, which is not squared in them
 FAR, FAR_FIXED = 1e4, 1e5
+#: rounding of covariances, beside their size in the working basis, from which they are other ones
+LOST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,21 @@ def refuse_far(criterion: Criterion, limit: float = FAR) -> None:
             "a covariate is so far from zero, as years and time stamps are, that covariances in its units do not hold "
             "what the likelihood needs: take its mean from it"
         )
+
+
+def refuse_lost(criterion: Criterion, g: FloatArray) -> None:
+    """Raise where the user's G parameters, in double precision, do not hold G̃ = T⁻¹GT⁻¹' to six digits.
+
+    G̃'s variances are beside those of the residuals; rounding of G is eps |T⁻¹| |G| |T⁻¹|' in them.
+    """
+    for block, T in zip(criterion.blocks.blocks, criterion.basis.roots):
+        G, back = block.layout.covariance(np.asarray(g, float)[block.g_parameters]), np.linalg.inv(T)
+        own, size = (np.einsum("ab,bc,ac->a", turn, of, turn) for turn, of in ((back, G), (abs(back), abs(G))))
+        if (np.finfo(float).eps * size > LOST * (1 + np.abs(own))).any():
+            raise DataError(
+                "a covariate is so far from zero, as years and time stamps are, that covariances in its units do not "
+                "hold those of its effects: take its mean from it"
+            )
 
 
 def in_user_units(criterion: Criterion, moments: Moments) -> Moments:

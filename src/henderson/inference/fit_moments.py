@@ -156,10 +156,14 @@ class FitMoments:
         if basis.size:
             x = self.fit.digest.x_triangle
             size = np.sqrt(np.einsum("ij,ij->j", x, x))
-            scaled = x / np.where(size > 0, size, 1.0)
-            weights, *_ = np.linalg.lstsq(scaled[:, kept], scaled[:, ~kept], rcond=None)
+            size = np.where(size > 0, size, 1.0)
+            if (redundant := self.fit.basis.redundant) is None:
+                scaled = x / size
+                weights, *_ = np.linalg.lstsq(scaled[:, kept], scaled[:, ~kept], rcond=None)
+            else:
+                weights = redundant * size[kept, None] / size[~kept]
             weights[np.abs(weights) < 1e-9] = 0.0
             basis[kept] = weights
             basis[np.flatnonzero(~kept), np.arange(basis.shape[1])] = -1.0
-            basis /= np.where(size > 0, size, 1.0)[:, None]
+            basis /= size[:, None]
         return basis

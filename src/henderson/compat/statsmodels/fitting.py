@@ -19,6 +19,7 @@ from henderson.compat.statsmodels.params import MixedLMParams
 from henderson.compat.statsmodels.setup import Setup
 from henderson.engine.fit import fit_design
 from henderson.engine.given import fit_at, fit_given
+from henderson.engine.moments_at import refuse_lost
 from henderson.errors import ConvergenceWarning, ValueWarning
 from henderson.sources.columns import numbers
 
@@ -155,6 +156,7 @@ def plain(setup: Setup, start: MixedLMParams | None, reml: bool) -> Outcome:
 
 def at_start(setup: Setup, start: MixedLMParams, reml: bool) -> Outcome:
     """No optimisation: what the data say of β and σ² at the start's covariances."""
+    refuse_lost(setup.criterion(reml), setup.packing.g(start.cov_re, start.vcomp))
     theta = setup.theta(start)
     fit = fit_at(setup.design, setup.rows, theta, reml=reml)
     outcome = Outcome.of(fit, setup.params(fit.beta, setup.packing.g_of_theta(theta)))

@@ -63,6 +63,8 @@ class Basis:
         T of each block.
     extended : tuple of bool
         Whether a block's Z̃ would lose digits in double precision.
+    redundant : (p, d) array, or None
+        Weights of the columns kept whose sums the redundant ones are; None where nobody has looked.
     """
 
     kept: np.ndarray
@@ -75,6 +77,7 @@ class Basis:
     y_scale: float
     roots: tuple[np.ndarray, ...]
     extended: tuple[bool, ...]
+    redundant: np.ndarray | None = None
 
     @classmethod
     def of(cls, design: Design, chunks: Iterable[Rows], blocks: Blocks) -> Basis:
@@ -104,13 +107,15 @@ class Basis:
         )
         whitenings = [whitening(design, chunks, block.terms) for block in blocks.blocks]
         roots, extended = tuple(root for root, _ in whitenings), tuple(is_extended for _, is_extended in whitenings)
+        redundant = weights_of_redundant(straight, all_shift, scale, ones)
         if straight.is_plain:
             basis, is_sure = plain_basis(n, mass, ones, all_shift, scale, y_mean, gram, straight, roots, extended)
+            basis = replace(basis, redundant=redundant)
             return basis if is_sure else basis._with_least_squares(chunks, design.y_name)
         kept, p = straight.kept, int(straight.kept.sum())
         rms = scale[kept] / np.sqrt(n)
         unmix, gamma = straight.unmix(), np.zeros(p)
-        basis = cls(kept, shift[kept], rms, unmix, ones[kept], y_mean, gamma, 1.0, roots, extended)
+        basis = cls(kept, shift[kept], rms, unmix, ones[kept], y_mean, gamma, 1.0, roots, extended, redundant)
         return basis._with_least_squares(chunks, design.y_name)
 
     def _with_least_squares(self, chunks: Iterable[Rows], y_name: str) -> Basis:
@@ -253,6 +258,21 @@ def varies(norms: np.ndarray, shift: np.ndarray, mass: float) -> np.ndarray:
         Σw.
     """
     return norms > 1e-13 * (np.sqrt(mass) * np.abs(shift) + norms)
+
+
+def weights_of_redundant(straight: Straight, shift: np.ndarray, scale: np.ndarray, ones: np.ndarray) -> np.ndarray:
+    """Weights of the columns kept whose sums the redundant ones are, (p, d), from W_j = W̃c_j, (X − shift)/scale = W.
+
+    Parameters
+    ----------
+    straight : Straight
+    shift, scale, ones : (p_all,) arrays
+        As for `Basis`; the scale of a column that does not vary is infinite.
+    """
+    kept, lost = straight.kept, ~straight.kept
+    own = straight.unmix() @ straight.mix[np.ix_(kept, lost)] / scale[kept, None]
+    weights = own * np.where(np.isfinite(scale[lost]), scale[lost], 0.0)
+    return np.asarray(weights + np.outer(ones[kept], shift[lost] - shift[kept] @ weights), float)
 
 
 def plain_basis(

@@ -67,6 +67,17 @@ def centred(
             yield out
 
 
+def _far_where_not_zero(chunks: Iterable[Rows]) -> np.ndarray:
+    """Whether the entries of a column that are not zero vary, little beside what they are, (p,) bool: a covariate far
+    from zero within one level of a factor, all but proportional to the level's indicator."""
+    low, high = np.inf, -np.inf
+    for rows in chunks:
+        is_zero = rows.X == 0
+        low = np.minimum(low, np.where(is_zero, np.inf, rows.X).min(axis=0, initial=np.inf))
+        high = np.maximum(high, np.where(is_zero, -np.inf, rows.X).max(axis=0, initial=-np.inf))
+    return (low < high) & (np.abs(low / 2 + high / 2) > MILD * (high / 2 - low / 2))
+
+
 def constant_in(chunks: Iterable[Rows], n: int) -> tuple[np.ndarray, np.ndarray, float]:
     """w with Xw = 1, the means of the columns of X and that of y − offset; zeros where there is nothing to move.
 
@@ -85,7 +96,7 @@ def constant_in(chunks: Iterable[Rows], n: int) -> tuple[np.ndarray, np.ndarray,
         far = np.append(n * squares - sums**2, n * y_square - y_sum**2) < np.append(sums, y_sum) ** 2 / MILD**2
     if far.any() and p:
         gram = sum(rows.X.T @ rows.X for rows in chunks)
-        near = np.flatnonzero(~far[:-1])
+        near = np.flatnonzero(~far[:-1] & ~_far_where_not_zero(chunks))
         size = np.sqrt(np.where(squares > 0, squares, 1.0))[near]
         inner = gram[np.ix_(near, near)] / np.outer(size, size)
         w[near] = np.round(np.linalg.lstsq(inner, sums[near] / size, rcond=1e-13)[0] / size)

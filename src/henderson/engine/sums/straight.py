@@ -33,7 +33,8 @@ class Straight:
     kept : (p,) bool array
         Columns that are not redundant.
     mix : (p, p) longdouble array
-        M over all columns; the identity for those that stay as they are.
+        M over all columns; the identity for those that stay as they are. Of a redundant one, above its diagonal, what
+        it is of those kept.
     gram : (p, p) array
         W̃'W̃ over the columns kept (rows and columns of the others mean nothing).
     is_plain : bool
@@ -83,14 +84,14 @@ def straighten(
                 gram[np.ix_(S, S)], _products(columns, S, unmix, j, refined)[:-1][S].astype(float)
             )
         found = _products(columns, S, unmix, j, refined)
-        length = np.sqrt(found[-1])
+        length, mix[S, j] = np.sqrt(found[-1]), refined
         if length <= tolerance(j):
             continue
-        kept[j] = True
-        mix[S, j], mix[j, j] = refined, length
+        kept[j], mix[j, j] = True, length
         gram[j] = gram[:, j] = (found[:-1] / length).astype(float)
         gram[j, j] = 1.0
-    return Straight(kept, mix, gram, bool((mix == np.eye(p)).all()))
+    own = np.ix_(kept, kept)
+    return Straight(kept, mix, gram, bool((mix[own] == np.eye(p)[own]).all()))
 
 
 def all_safe(gram: FloatArray) -> bool:

@@ -32,6 +32,8 @@ FloatArray = np.ndarray
 
 #: length of what others leave of a unit vector of the working basis that is more than rounding
 TOLD = 1e-12
+#: the same of what earlier columns leave of a column, relative to it, in extended precision
+DEPENDENT = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,19 @@ class Columns:
     of_all: FloatArray
     triangle: FloatArray
     basis: Basis
+
+    @property
+    def of_working(self) -> FloatArray:
+        """B, X = X̃B: also of the columns that were dropped, which are sums of those kept; (p_kept, p)."""
+        kept = self.basis.kept
+        out = np.zeros((int(kept.sum()), len(kept)))
+        out[:, kept] = self.basis.from_beta
+        if not kept.all():
+            weights = self.basis.redundant
+            if weights is None:
+                weights = np.linalg.lstsq(self.of_all[:, kept], self.of_all[:, ~kept], rcond=None)[0]
+            out[:, ~kept] = self.basis.from_beta @ weights
+        return out
 
     def unit_upper(self, order: FloatArray) -> FloatArray:
         """U of X'X = U'DU, (p, p), from a QR decomposition of the columns kept, in some order.
@@ -85,8 +100,7 @@ def type_two(
         if full is not None:
             others = [k for k, other in enumerate(terms) if other not in containing and kept[other.columns].any()]
             others = [k for k in others if k != index]
-            given = _given_others if kept.all() else _given_others_of_all
-            rows = given(index, others, X, full)
+            rows = _given_others(index, others, X, full)
             if 0 < len(rows) < kept[term.columns].sum():
                 out.append(rows)
                 continue
@@ -143,53 +157,47 @@ def type_three(terms: Sequence[Term], full: FullCoding, kept: FloatArray, null_s
 
 
 def _given_others(index: int, others: Sequence[int], X: Columns, full: FullCoding) -> FloatArray:
-    """The same as `_given_others_of_all` where no column was dropped: in the working basis. Where what the others span
-    is some of its columns, of the term's own the others count alone."""
-    B, own = np.asarray(X.basis.from_beta, float), full.columns[index]
+    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
+
+    They are fewer than its own columns where those terms have its mean in their span: of ``0 + A + B`` the term A has a
+    column for each level, but given B only differences are left. In the working basis; where what the others span is
+    some of its columns, of the term's own the others count alone.
+    """
+    B, own = X.of_working, full.columns[index]
     constant = np.setdiff1d(np.arange(full.matrix.shape[1]), np.concatenate(full.columns))
     before = full.matrix[:, np.concatenate([constant, *(full.columns[k] for k in others)]).astype(int)]
     users = np.flatnonzero(before.any(axis=1))
     working = np.flatnonzero(B[:, users].any(axis=1))
     if len(users) == len(working) == np.linalg.matrix_rank(before):
-        fixed, apart = X.triangle[:, working], np.delete(np.arange(len(B)), working)
-    else:
-        fixed, apart = X.triangle @ (B @ before), np.arange(len(B))
-    basis, left = _span(fixed), _span(X.triangle[:, apart] @ (B @ full.matrix[:, own])[apart])
+        basis, apart = _span(X.triangle[:, working]), np.delete(np.arange(len(B)), working)
+    else:  # combinations of the columns: of one far from zero what varies has its digits in extended precision
+        basis, apart = _extended_span(X.triangle.astype(np.longdouble) @ (B @ before)), np.arange(len(B))
+    left = _span(X.triangle[:, apart] @ (B @ full.matrix[:, own])[apart])
     for _ in range(2):
         left = left - basis @ (basis.T @ left)
-    left, values, _ = np.linalg.svd(left, full_matrices=False)
+    left, values, _ = np.linalg.svd(np.asarray(left, float), full_matrices=False)
     coefficients = np.zeros((int((values > TOLD).sum()), len(B)))
     coefficients[:, apart] = left[:, values > TOLD].T @ X.triangle[:, apart]
     rows = coefficients @ B
     return _unit_rows(rows, rows @ full.matrix[:, own], np.linalg.norm(X.of_all, axis=0))
 
 
-def _given_others_of_all(index: int, others: Sequence[int], columns_of: Columns, full: FullCoding) -> FloatArray:
-    """Rows M'X of a term, M its full columns less their projection on those of the others, which do not contain it.
-
-    They are fewer than its own columns where those terms have its mean in their span: of ``0 + A + B`` the term A has a
-    column for each level, but given B only differences are left.
-    """
-    X, columns = columns_of.of_all, full.columns[index]
-    constant = np.setdiff1d(np.arange(full.matrix.shape[1]), np.concatenate(full.columns))
-    before = np.concatenate([constant, *(full.columns[k] for k in others)])
-    fixed, own = X @ full.matrix[:, before], X @ full.matrix[:, columns]
-    if len(constant):  # of columns far from zero what varies is told better than they are
-        one = _span(X @ full.matrix[:, constant])
-        X, own = X - one @ (one.T @ X), own - one @ (one.T @ own)
-        fixed = np.column_stack([one, fixed - one @ (one.T @ fixed)])
-    basis, apart = _span(fixed), _span(own)
-    for _ in range(2):
-        apart = apart - basis @ (basis.T @ apart)
-    left, values, _ = np.linalg.svd(apart, full_matrices=False)
-    rows = left[:, values > 1e-8].T @ X
-    return _unit_rows(rows, rows @ full.matrix[:, columns], np.linalg.norm(X, axis=0))
-
-
 def _span(columns: FloatArray) -> FloatArray:
     """Orthonormal basis of columns, whatever their units, (n, rank)."""
     left, values, _ = np.linalg.svd(columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300), full_matrices=False)
     return np.asarray(left[:, values > 1e-9 * values.max(initial=0.0)])
+
+
+def _extended_span(columns: FloatArray) -> FloatArray:
+    """The same in extended precision, by Gram and Schmidt, each column made orthogonal twice."""
+    basis = np.zeros((len(columns), 0), np.longdouble)
+    for column in columns.T:
+        size, left = np.sqrt(column @ column), column
+        for _ in range(2):
+            left = left - basis @ (basis.T @ left)
+        if (length := np.sqrt(left @ left)) > DEPENDENT * size:
+            basis = np.column_stack([basis, left / length])
+    return basis
 
 
 def _spread(rows: FloatArray, columns: FloatArray, p: int) -> FloatArray:
