@@ -11,16 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from henderson.contract.constraints import Constraints
 from henderson.contract.design import Design
-from henderson.contract.residual import ResidualRows, ResidualTerm
+from henderson.contract.plain_residual import with_plain_residual
 from henderson.contract.rows import Rows
 from henderson.covariance.structures import structure_called
 from henderson.design.given import checked_covariance, covariance_matrix
 from henderson.design.intercept import other_spelling
-from henderson.design.residual_term import Labels, ResidualSpec
 from henderson.design.term_text import spellings
 from henderson.errors import FormulaError
 from henderson.formula.tokens import bare
@@ -64,15 +62,6 @@ def constrained(design: Design, rows: Rows, fix: Any, same: Any, bound: Any) -> 
             )
         return replace(design, constraints=constraints), rows
     return with_plain_residual(replace(design, constraints=constraints), rows)
-
-
-def with_plain_residual(design: Design, rows: Rows) -> tuple[Design, Rows]:
-    """The same model as one whose residuals have a structure: that they are independent, of one variance."""
-    series, specs = pd.RangeIndex(design.n), design.specs
-    if specs is not None:
-        specs = replace(specs, residual=ResidualSpec(Labels((), series), None, None, (), ()))
-    design = replace(design, residual=ResidualTerm("iid", "", series), specs=specs)
-    return design, replace(rows, residual=ResidualRows(np.arange(rows.n), np.empty((rows.n, 0))))
 
 
 def _texts(design: Design) -> list[str]:

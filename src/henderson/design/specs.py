@@ -10,7 +10,7 @@ from henderson.design.fixed_terms import FixedTerms
 from henderson.design.known_term import KnownSpec
 from henderson.design.membership_term import MembershipSpec
 from henderson.design.random_terms import RandomSpec
-from henderson.design.residual_term import ResidualSpec
+from henderson.design.residual_term import Labels, ResidualSpec
 from henderson.design.variance_components import ComponentSpec
 from henderson.formula.coding import Part
 from henderson.formula.environment import Environment
@@ -68,6 +68,10 @@ class Specs:
     weights_column: str | None = None
     residual: ResidualSpec | None = None
     make: Make = "pandas"
+
+    def with_series(self, series: pd.Index | None) -> Specs:
+        """The same where each row is a series of residuals of its own, with these labels; None: there are none."""
+        return replace(self, residual=None if series is None else ResidualSpec(Labels((), series), None, None, (), ()))
 
     def without_rows(self, n: int) -> Specs:
         """The same without the caller's vectors of n entries or more: columns, which new data have of their own."""

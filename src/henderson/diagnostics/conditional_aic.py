@@ -127,6 +127,8 @@ def conditional_aic(fit: Fit) -> ConditionalAIC:
     """
     fit = fit_of(fit)
     fit.refuse_negative("caic()")
+    if fit.has_no_residual:
+        raise NotAvailable("caic(): the residual variance is zero, so that y has no density given its effects")
     if isinstance(fit, StructuredFit):
         return _of_structured(fit)
     fit.rows_for("caic()")

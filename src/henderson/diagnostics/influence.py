@@ -145,14 +145,14 @@ def _relative_changes(fit: Fit, found: Refits) -> dict[str, FloatArray]:
             whole = fit.shown_psi[parameter.row]
             left = fit.structure.shown(found.psi)[:, parameter.row]
         elif parameter.kind == "sigma":
-            whole, left = fit.sigma**2, found.sigma**2
+            whole, left = 0.0 if fit.has_no_residual else fit.sigma**2, found.sigma**2
         else:
             row, column = parameter.row, parameter.column if parameter.kind == "cor" else parameter.row
             G = fit.lam[parameter.term] @ fit.lam[parameter.term].T
             whole = fit.sigma**2 * G[row, column]
             left = found.sigma**2 * found.cov[parameter.term][:, row, column]
         with np.errstate(divide="ignore", invalid="ignore"):
-            out[_rvc(parameter)] = np.where(whole != 0, left / whole - 1, np.nan)
+            out[_rvc(parameter)] = np.where(whole != 0, np.divide(left, whole) - 1, np.nan)
     return out
 
 

@@ -12,16 +12,18 @@ from dataclasses import replace
 import numpy as np
 
 from henderson.contract.design import Design
+from henderson.contract.plain_residual import without_plain_residual
 from henderson.contract.rows import Rows
 from henderson.covariance.roots import triangular
 from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.factor.iterative.choice import check_rest, warn_if_sparse
 from henderson.engine.fitted import Fit as Fit
 from henderson.engine.residual.fit import StructuredFit
-from henderson.engine.residual.fitting import fit_structured, refit_structured
+from henderson.engine.residual.fitting import fit_structured, fit_vanishing, refit_structured, relative_theta
+from henderson.engine.residual.vanishing import UNKNOWN, may_vanish
 from henderson.engine.saturated import check_bounded, check_residual
 from henderson.engine.search.by_probes import search_by_probes
-from henderson.engine.search.descent import Certified
+from henderson.engine.search.descent import WORTHWHILE, Certified, descend
 from henderson.engine.search.search import search
 from henderson.engine.searched import Search
 from henderson.engine.sums.extremes import refuse_coefficients
@@ -106,8 +108,23 @@ def fit_criterion(
     ):
         check_bounded(criterion, design.y_name)
         find = search_by_probes if criterion.system.rest == "iterative" else search
-        ended = find(criterion, start, tell)
-        return in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
+        return _ended(design, rows, find(criterion, start, tell), began)
+
+
+def _ended(design: Design, rows: Rows | None, ended: Certified, began: float) -> Fit:
+    """The end of a search as a `Fit`; where correlated effects have left next to nothing to the residual, by blocks."""
+    point, criterion = ended.optimum.point, ended.optimum.point.criterion
+    if may_vanish(point):
+        found = None if rows is None else fit_vanishing(design, rows, ended, began)
+        if isinstance(found, StructuredFit):
+            return found
+        if found is None:
+            ended = replace(ended, optimum=replace(ended.optimum, converged=False, message=UNKNOWN))
+        elif found.point.deviance < point.deviance - WORTHWHILE:
+            first = criterion.at(relative_theta(criterion, found.point))
+            again = descend(criterion, criterion.at, first) if np.isfinite(first.deviance) else ended
+            ended = replace(again, starts=ended.starts, surveyed=ended.surveyed) if again.is_below(ended) else ended
+    return in_user_units(design, rows, criterion, ended, began)
 
 
 def refit(
@@ -140,11 +157,12 @@ def refit(
     -------
     Fit
     """
+    if fit.has_no_residual and y is not None and tolerance is None:  # for another response it may be far from zero
+        model = without_plain_residual(fit.design, fit.observed_for("refit").with_response(y))
+        return fit_design(*model, reml=fit.reml if reml is None else reml, progress=progress)
     if isinstance(fit, StructuredFit):
         return refit_structured(fit, y, reml=reml, progress=progress)
     began, design, rows = time.perf_counter(), fit.design, fit._rows
-    if tolerance is None:
-        tolerance = tolerance_near(fit.criterion)
     with blas_threads(fit.criterion.order, products=_products(design)):
         criterion = fit.criterion if reml is None else replace(fit.criterion, reml=reml)
         if y is not None:
@@ -156,8 +174,12 @@ def refit(
             if criterion.system.rest == "iterative":
                 ended = search_by_probes(criterion, tell=tell, near=near or fit.near())
             else:
-                ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=tolerance)
-        found = in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
+                least = tolerance_near(fit.criterion) if tolerance is None else tolerance
+                ended = search(criterion, tell=tell, near=near or fit.near(), tolerance=least)
+        if tolerance is None:
+            found = _ended(design, rows, ended, began)
+        else:
+            found = in_user_units(design, rows, ended.optimum.point.criterion, ended, began)
     still = {name: value for name, value in fit._kept.items() if name not in OF_RESPONSE}
     again = replace(found, _kept=still) if still else found
     if y is not None:

@@ -172,6 +172,8 @@ class Fit:
         """Raise a `NotAvailable` for `what` when the residuals have a covariance structure: the one place where what
         was not made for that is kept from giving a number."""
         if (residual := self.design.residual) is not None:
+            if self.has_no_residual:
+                raise NotAvailable(f"{what}: not available where the residual variance is zero")
             if residual.is_plain:
                 raise NotAvailable(f"{what}: not available for a model with constraints on its variances")
             raise NotAvailable(f"{what}: not available for a model with the residual structure {residual.label}")
@@ -194,6 +196,11 @@ class Fit:
         ]
         if negative:
             raise NotAvailable(f"{what}: the variance of {', '.join(negative)} is negative, so its effects have none")
+
+    @property
+    def has_no_residual(self) -> bool:
+        """Whether the residual variance is zero, since correlated effects explain every row: only `StructuredFit`s."""
+        return False
 
     @property
     def has_rows(self) -> bool:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import block_diag
 
+from henderson.contract.constraints import Constraints
 from henderson.contract.design import Design
 from henderson.covariance.layout import Layout, consecutive, layouts_of
 from henderson.engine.likelihood import first_derivatives, information, second_derivatives
@@ -94,6 +95,14 @@ class Coordinates:
     second: FloatArray
 
 
+def still_of(fitted: FitMoments) -> Constraints | None:
+    """What does not move: variances that are held or equal, and a residual variance of zero."""
+    fit = fitted.fit
+    if fit.has_no_residual:
+        return Constraints(residual=fit.residual_variance)
+    return fitted.design.constraints
+
+
 def coordinates_of(fitted: FitMoments) -> Coordinates:
     """The coordinates of a fit: (θ, ρ); where the residual has a structure (θ, ψ), λ relative to the fit's scale."""
     design = fitted.design
@@ -105,10 +114,10 @@ def coordinates_of(fitted: FitMoments) -> Coordinates:
     jacobian, second = np.zeros((len(fitted.moments.g), f)), np.zeros((len(fitted.moments.g), f, f))
     jacobian[:k, :n], jacobian[k:, n:] = own.jacobian[:k, :n], np.eye(f - n)
     second[:k, :n, :n] = own.second[:k, :n, :n]
-    if design.constraints is None:
+    if (constraints := still_of(fitted)) is None:
         return Coordinates(jacobian, second)
     sizes = [min(one.n_theta, one.n_g) for one in layouts_of(design.terms)]
-    P = design.constraints.selection(sizes, f - n)
+    P = constraints.selection(sizes, f - n)
     return Coordinates(jacobian @ P, P.T @ second @ P)
 
 
@@ -142,7 +151,7 @@ def tangent(fitted: FitMoments) -> FloatArray | None:
     are ∂g/∂θ. Of the other terms, and of the residual, they are the G parameters themselves.
     """
     layouts, lam = layouts_of(fitted.design.terms), fitted.lam
-    constraints = fitted.design.constraints
+    constraints = still_of(fitted)
     if all(layout.linear for layout in layouts) and constraints is None:
         return None
     of_residual = len(fitted.moments.g) - sum(layout.n_g for layout in layouts)
@@ -153,7 +162,7 @@ def tangent(fitted: FitMoments) -> FloatArray | None:
 
 def surface_hessian(fitted: FitMoments, gradient: FloatArray) -> FloatArray:
     """Σ_a ∂d/∂g_a ∂²g_a over the columns of `tangent`, (m, m): what the observed Hessian there has besides."""
-    layouts, constraints = layouts_of(fitted.design.terms), fitted.design.constraints
+    layouts, constraints = layouts_of(fitted.design.terms), still_of(fitted)
     of_residual = len(fitted.moments.g) - sum(layout.n_g for layout in layouts)
     blocks, sizes = [], []
     for layout, lam, to in zip(layouts, fitted.lam, consecutive([one.n_g for one in layouts])):

@@ -162,7 +162,7 @@ class ManyFitter:
         """One response by itself; from the beginning where the descent from the first fit finds no certificate."""
         try:
             fit = refit(self.fit, y, near=self.refitter.near)
-            if not fit.optimum.converged:
+            if not fit.optimum.converged and not self.fit.has_no_residual:
                 fit = fit_design(self.fit.design, self.fit.rows.with_response(y), reml=self.fit.reml, progress=False)
         except DataError:
             return ManyArrays.failed(1, len(self.rows), k)

@@ -107,7 +107,11 @@ def standard_errors(fit: Any, information: str = "observed") -> pd.DataFrame:
         p.name
         for p, value in zip(parameters, values)
         if p.name not in held
-        and (_on_boundary(design, p, lam, lacking) or (p.kind == "cor" and abs(value) > ALL_BUT_ONE))
+        and (
+            _on_boundary(design, p, lam, lacking)
+            or (p.kind == "cor" and abs(value) > ALL_BUT_ONE)
+            or (p.kind == "sigma" and fitted.fit.has_no_residual)
+        )
     ]
     frame.loc[[*held, *boundary], "se"] = np.nan
     notes = (

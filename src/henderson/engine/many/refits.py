@@ -105,7 +105,7 @@ class Refits:
             np.array([_among_all(f.vcov, f.kept) for f in fits]),
             tuple(np.array([f.lam[k] for f in fits]) for k in range(len(fits[0].lam))),
             np.array([_turned(f, fit) for f in fits]),
-            np.array([f.psi for f in fits if isinstance(f, StructuredFit)]) if fits[0].design.residual else None,
+            np.array([_residual_parameters(f) for f in fits]) if isinstance(fit, StructuredFit) else None,
         )
 
     @classmethod
@@ -157,6 +157,11 @@ def _among_all(vcov: FloatArray, kept: np.ndarray) -> FloatArray:
     out = np.full((*vcov.shape[:-2], len(kept), len(kept)), np.nan)
     out[..., kept[:, None] & kept] = vcov.reshape(*vcov.shape[:-2], -1)
     return out
+
+
+def _residual_parameters(fit: Fit) -> FloatArray:
+    """ψ; of independent residuals, whose variance may be zero in one fit of a design and not in another, σ²."""
+    return fit.psi if isinstance(fit, StructuredFit) else np.array([fit.sigma**2])
 
 
 def _turned(own: Fit, fit: Fit) -> FloatArray:
@@ -213,8 +218,6 @@ class Refitter:
 
     def alone(self, y: FloatArray, tolerance: float = NEGLIGIBLE) -> Fit:
         """The fit of one response, from the original fit, with the last step at a predicted decrease of `tolerance`."""
-        if self.fit.design.residual is not None:
-            return refit(self.fit, y)
         return refit(self.fit, y, near=self.near, tolerance=tolerance)
 
     @cached_property
@@ -223,9 +226,10 @@ class Refitter:
         return Look.of(self.fit.criterion).is_due
 
     @cached_property
-    def near(self) -> Evaluation:
-        """The fit's own optimum, from which all replicates begin: it is factored once."""
-        return self.fit.near()
+    def near(self) -> Evaluation | None:
+        """The fit's own optimum, from which all replicates begin: it is factored once. None where residuals have a
+        structure, and where their variance is zero."""
+        return None if self.fit.design.residual is not None else self.fit.near()
 
 
 def batched_components(

@@ -76,6 +76,12 @@ class StructuredFit(Fit):
         return bool(self.ends)
 
     @property
+    def has_no_residual(self) -> bool:
+        """Whether residuals are independent and their variance is zero, where correlated effects explain every row."""
+        plain = self.design.residual is not None and self.design.residual.is_plain
+        return plain and self.design.constraints is None and self.at_end
+
+    @property
     def n_variances(self) -> int:
         """Variance parameters: the random effects' and the structure's."""
         constraints = self.design.constraints

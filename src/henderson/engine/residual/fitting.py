@@ -10,25 +10,37 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 
 from henderson.contract.design import Design
+from henderson.contract.plain_residual import with_plain_residual
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import consecutive, layouts_of
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.roots import semidefinite_root, triangular
+from henderson.engine.criterion import Criterion, Evaluation
 from henderson.engine.residual.bounded import Boundedness
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.fit import StructuredFit, ends_of, singular_visits
 from henderson.engine.residual.model import BlockModel, Near, to_user_units, working_variances
 from henderson.engine.residual.peaks import at_limit
-from henderson.engine.residual.point import BlockPoint
+from henderson.engine.residual.point import BlockPoint, block_at
 from henderson.engine.residual.rounds import by_rounds
 from henderson.engine.residual.rows import conditional_modes
-from henderson.engine.residual.search import Found, search_blocks, way
+from henderson.engine.residual.search import FALLING, LEFT, NEGATIVE, Found, certificate, search_blocks, way
+from henderson.engine.residual.vanishing import (
+    ZERO,
+    has_vanished,
+    is_near_limit,
+    is_small,
+    search_near_limit,
+)
+from henderson.engine.search.descent import Certified
 from henderson.engine.search.optimize import Optimum
 from henderson.engine.searched import Search
+from henderson.numerics.matrices import block_diagonal
 from henderson.numerics.threads import blas_threads
 from henderson.progress import progress_bar
 
@@ -143,11 +155,81 @@ def _once(
         asked.check()
     bounded = not (check and asked.whatever_response)
     start = None if near is None else near(model)
+    if start is not None and is_near_limit(model, rows, start):
+        return _at_limit(model, rows, *search_near_limit(model, start), began)
     found = search_blocks(model, rows, tell=tell, near=start, trusted=trusted, bounded=bounded)
     if check and (reason := asked.reason(inside=found.optimum.converged)):
         found = replace(found, optimum=replace(found.optimum, converged=False, message=reason))
     vanished = asked.vanished(found.optimum.point.psi[model.n_g :]) if check else ""
     return _in_user_units(model, rows, found, began, vanished)
+
+
+def fit_vanishing(
+    design: Design, rows: Rows, ended: Certified, began: float
+) -> StructuredFit | Optimum[BlockPoint] | None:
+    """A model of independent residuals, to which a search has left next to nothing, where their variance is zero.
+
+    Parameters
+    ----------
+    design : Design
+    rows : Rows
+    ended : Certified
+        The end of the search in equations relative to that variance.
+    began : float
+
+    Returns
+    -------
+    StructuredFit, or Optimum, or None
+        The end by blocks where the residuals have a variance after all; None where blocks are too large, or the limit
+        is not reached.
+    """
+    point = ended.optimum.point
+    design, rows = with_plain_residual(design, rows)
+    model = BlockModel.of(design, rows, reml=point.criterion.reml)
+    phi = model.working(_variances_of(point, model))
+    if not is_small(model, rows) or not np.isfinite(block_at(model, phi).deviance):
+        return None
+    optimum, starts = search_near_limit(model, phi)
+    if not has_vanished(optimum):
+        return optimum if _certified(optimum)[0] else None
+    model.evaluations += point.criterion.evaluations
+    return _at_limit(model, rows, optimum, ended.starts + starts, began)
+
+
+def _at_limit(model: BlockModel, rows: Rows, optimum: Optimum[BlockPoint], starts: int, began: float) -> StructuredFit:
+    """The end by blocks of a model of independent residuals, with its certificate."""
+    certified, smallest = _certified(optimum)
+    ended = replace(optimum, converged=certified, message=optimum.message if certified else FALLING)
+    found = Found(cast("Optimum[End]", ended), starts, smallest)
+    return _in_user_units(model, rows, found, began, ZERO if has_vanished(optimum) else "")
+
+
+def _certified(end: Optimum[BlockPoint]) -> tuple[bool, float]:
+    """Whether nothing is left to gain, and the smallest eigenvalue of the Hessian."""
+    smallest, left = certificate(end.point)
+    return end.converged and smallest >= -NEGATIVE and left <= LEFT, smallest
+
+
+def _variances_of(point: Evaluation, model: BlockModel) -> FloatArray:
+    """ψ = (G̃, σ²) of the working basis where equations relative to σ² stand, (k,)."""
+    scale, out = point.r2 / point.criterion.nu, np.zeros(model.k)
+    for block, lam in zip(point.criterion.blocks.blocks, point.lam):
+        for i, place in zip(block.terms, block.layout.terms):
+            out[model.g_of[i]] = scale * model.layouts[i].g(lam[place, place] @ lam[place, place].T)
+    out[-1] = scale
+    return out
+
+
+def relative_theta(criterion: Criterion, point: BlockPoint) -> FloatArray:
+    """θ of a model of independent residuals relative to their variance, the last of ψ, in the working basis."""
+    lam = []
+    for block in criterion.blocks.blocks:
+        roots = [
+            semidefinite_root(point.model.layouts[i].covariance(point.psi[point.model.g_of[i]]) / point.psi[-1])
+            for i in block.terms
+        ]
+        lam.append(triangular(block_diagonal(roots)))
+    return criterion.blocks.theta(lam)
 
 
 def refit_structured(

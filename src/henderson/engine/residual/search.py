@@ -191,10 +191,10 @@ def search_blocks(
     tried += more
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
-    best, (smallest, left) = snapped, _certificate(at_end)
+    best, (smallest, left) = snapped, certificate(at_end)
     left = abs(left - (at_end.deviance - best.point.deviance))  # what the last step has not taken
     if isinstance(at_end, SummedPoint) and (left > LEFT or smallest < -NEGATIVE):
-        smallest, left = _certificate(best.point.exact if isinstance(best.point, SummedPoint) else at_end.exact)
+        smallest, left = certificate(best.point.exact if isinstance(best.point, SummedPoint) else at_end.exact)
     if best.converged and (left > LEFT or smallest < -NEGATIVE):
         best = replace(best, converged=False, message=FALLING)
     if not best.converged and _at_end(model, best.point):
@@ -227,7 +227,7 @@ def _recognised(model: BlockModel, end: Optimum[End]) -> Optimum[End]:
     """An end at an end of the structure's range, where the last digits of the deviance cannot be had, as converged."""
     if end.converged or not _at_end(model, end.point):
         return end
-    smallest, left = _certificate(end.point)
+    smallest, left = certificate(end.point)
     certified = left <= LEFT and smallest >= -NEGATIVE
     return replace(end, converged=True, message="converged") if certified else end
 
@@ -259,7 +259,7 @@ def is_certified(model: BlockModel, end: Optimum[End]) -> bool:
     """Whether an end is an optimum, the structure inside its range."""
     if not end.converged or _at_end(model, end.point):
         return False
-    smallest, left = _certificate(end.point)
+    smallest, left = certificate(end.point)
     return left <= LEFT and smallest >= -NEGATIVE
 
 
@@ -315,7 +315,7 @@ def _bounded(model: BlockModel) -> list[tuple[Layout, slice]]:
     ]
 
 
-def _certificate(point: End) -> tuple[float, float]:
+def certificate(point: End) -> tuple[float, float]:
     """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards, and
     one of length one where it is straight."""
     unit = np.maximum(np.abs(point.theta), 1.0)

@@ -117,6 +117,8 @@ def rlrt(model: Any, term: str | None = None, *, n: int = 10_000, seed: int | No
     """
     fit, n = fit_from(model), whole(n, "n")
     fit.refuse_constraints("rlrt()")
+    if fit.has_no_residual:
+        raise NotAvailable("rlrt(): the exact distribution is that of one variance beside residuals that have one")
     if (residual := fit.design.residual) is not None:
         raise NotAvailable(
             f"rlrt(): the exact distribution is that of independent residuals, and theirs is {residual.label}; "

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.special import chdtri, ndtri
 
 from henderson.arguments import probability
+from henderson.contract.plain_residual import with_plain_residual
 from henderson.covariance.layout import layout_of, layouts_of
 from henderson.covariance.structures import structure_called
-from henderson.design.constraints import with_plain_residual
 from henderson.design.intercept import other_spelling
 from henderson.design.variance_parameters import find, is_held, variance_parameters
 from henderson.engine.fit import Fit

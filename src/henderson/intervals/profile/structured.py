@@ -194,18 +194,21 @@ def _of_variance(
     own, turn = quantity(fit, parameter), to_user_units(model)
 
     def equation(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             s, first, second = own.at(turn @ model.natural(x))
-        J = turn @ model.jacobian(x)
-        return s, J.T @ first, J.T @ second @ J + model.curvature(x, turn.T @ first)
+            J = turn @ model.jacobian(x)
+            return s, J.T @ first, J.T @ second @ J + model.curvature(x, turn.T @ first)
 
     low, high = {"sd": (0.0, np.inf), "cor": (-np.pi / 2, np.pi / 2)}.get(own.scale.kind, (-np.inf, np.inf))
     return Course(_objective(at), equation, own.scale, _off_zero(fit, model, phi), low, high)
 
 
 def _off_zero(fit: StructuredFit, model: BlockModel, phi: FloatArray) -> FloatArray:
-    """φ, random effects without variance given a little: there no parameter of theirs has a derivative."""
-    psi, changed, constraints = model.natural(phi), False, fit.design.constraints
+    """φ, random effects and residuals without variance given a little: there no parameter of theirs has a derivative
+    (and a logarithm leads nowhere)."""
+    psi, changed, constraints = model.natural(phi), fit.has_no_residual, fit.design.constraints
+    if fit.has_no_residual:
+        psi[-1] = NEAR**2
     signed = () if constraints is None else constraints.unbounded
     for k, (layout, to) in enumerate(zip(model.layouts, model.g_of)):
         values, vectors = np.linalg.eigh(layout.covariance(psi[to]))
