@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
 from tests.reference import Data
 from tests.structured import covariance, deviance, residual_covariance
 
@@ -152,6 +153,44 @@ def test_strata_that_only_together_are_fitted_exactly():
         warnings.simplefilter("error", ConvergenceWarning)
         warnings.simplefilter("ignore", SingularMatrixWarning)
         assert henderson.lmer(formula, data, residual="ident(s)", REML=False).converged
+
+
+def lines(last: list[int]) -> pd.DataFrame:
+    """Eight items with five rows each in two strata; a third stratum, of `last` items."""
+    rng = np.random.default_rng(0)
+    n = 40 + len(last)
+    item, s = np.r_[np.repeat(np.arange(8), 5), last], np.repeat(["a", "b", "c"], [20, 20, len(last)])
+    return pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "item": item, "s": s})
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_a_direction_of_effects_that_is_made_for_the_response(reml):
+    """Lines of two items that cross where a singular covariance says, and a mean: three numbers and the place where
+    they cross fit four responses. Searches ran after it and were given up, or ended certified at a local maximum."""
+    data, formula = lines([0, 0, 1, 1]), "y ~ 1 + (x | item)"
+    one, x, y = np.ones(4), data["x"][40:].to_numpy(), data["y"][40:].to_numpy()
+    first = np.array([1.0, 1.0, 0.0, 0.0])
+
+    def columns(v: float) -> np.ndarray:
+        return np.column_stack([one, (v + x) * first, (v + x) * (1 - first), y])
+
+    v = np.linspace(-9.0, 9.0, 301)
+    at = np.array([np.linalg.det(columns(one)) for one in v])
+    k = np.flatnonzero(at[1:] * at[:-1] < 0)[0]
+    v = brentq(lambda v: np.linalg.det(columns(v)), v[k], v[k + 1], xtol=1e-15)
+    assert slope(formula, data, "ident(s)", of_third, reml=reml, G=(v * v, v, 1.0)) > -FALL
+    assert slope(formula, data, "ident(s)", of_third, reml=reml, G=(v * v, v, 1.1)) < NONE
+    with pytest.warns(ConvergenceWarning, match="no maximum: .* the 4 rows of s 'c' exactly, .* being singular"):
+        fit = henderson.lmer(formula, data, residual="ident(s)", REML=reml)
+    assert not fit.converged
+
+
+def test_a_direction_in_which_columns_are_the_same_fits_nothing():
+    """Three rows of one item: as the slope goes from the effects, its column becomes the mean's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        warnings.simplefilter("ignore", SingularMatrixWarning)
+        assert henderson.lmer("y ~ 1 + (x | item)", lines([0, 0, 0]), residual="ident(s)").converged
 
 
 def singular_towards(a: np.ndarray, e: float) -> np.ndarray:

@@ -9,7 +9,7 @@ and y'Py stays if y lies in the span of [X Z_K] there: −2 log L is then 2d log
 
 1. rank [X Z_K] = m > rank Z_K: no maximum under ML, whatever the response (`fitted_strata`, also of several strata, and
    where covariances of effects are singular). There may be a local one, unless X has effects for these rows alone
-   (leverages of one): that is refused.
+   (leverages of one): that is refused. Nor under REML, if a singular covariance has a direction at which y is fitted.
 2. y in the span of X, rank X < m: none under either, for this response (a visit at which all change is zero, say).
 
 A set S of visits whose covariances are all free (all of `us`, neighbours of `adh`), that N series have in common:
@@ -125,15 +125,18 @@ class Boundedness:
                 f"of {some(names)}, and it grows for ever as the residual variance there goes to zero"
             )
         found: Iterator[str] = chain.from_iterable(sets.singular(self.model.reml, inside) for sets in self._sets())
-        return self.whatever_response or next(found, "")
+        return self.known or next(found, "")
 
     @cached_property
-    def whatever_response(self) -> str:
-        """Why there is no maximum whatever the response is, but for covariances of visits: cases 1 and 4."""
-        if not self.applies or self.model.reml:
+    def known(self) -> str:
+        """Why there is no maximum, as far as no search tells: cases 1 and 4."""
+        if not self.applies:
             return ""
-        fitted = FittedStrata(self.model, self.rows, self.X, tuple(self.strata)).found()
-        return next(chain(map(str, fitted), self._exponents()), "")
+        of_strata, y = FittedStrata(self.model, self.rows, self.X, tuple(self.strata)), self.c[:, -1]
+        found: Iterator[str] = map(str, of_strata.met(y))
+        if not self.model.reml:
+            found = chain(map(str, of_strata.found()), self._exponents(), found)
+        return next(found, "")
 
     def vanished(self, psi: FloatArray) -> str:
         """Variances that REML has let go to zero since the fixed effects fit their rows whatever the response is.

@@ -11,17 +11,22 @@ values, as a rank that some λ have almost all have, of
 1. each stratum
 2. sets of strata of few rows: strata are taken in turn, as long as all their rows stay independent in [X Z], and left
    out again as long as those that are kept are dependent in Z
+
+Of a singular λλ' the direction is free, too: if rank [X Z] = m − 1, there may be one at which y lies in the span at
+those rows. It is one at which det [X Z y] changes its sign. d is then k + 1, k = rank [X Z] − rank Z being what
+X'V⁻¹X gains, so there is no maximum under REML either.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise, product
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import combinations, pairwise, product
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import qr
 
 from henderson.contract.rows import Rows
 from henderson.engine.residual.model import BlockModel
@@ -34,6 +39,9 @@ MOST_ROWS = 200
 MOST_FACES, ORDERS = 64, 4
 #: a singular value, the largest one, of columns that are dependent
 DEPENDENT = 1e-9
+#: angles at which a determinant is looked at, halvings of the distance between two; what is left of responses that are
+#: fitted, and a singular value of columns that are all but dependent
+ANGLES, HALVINGS, NEARLY = 33, 45, 1e-6
 #: strata that are named
 MOST_NAMES = 4
 
@@ -99,17 +107,22 @@ class FittedStrata:
     strata: tuple[Stratum, ...]
 
     def found(self) -> Iterator[Fitted]:
-        """Single strata, then sets of them."""
-        most = MOST_ROWS if self.model.layouts else self.model.p
-        few = sorted((one for one in self.strata if len(one.rows) <= most), key=lambda one: len(one.rows))
+        """Single strata, then sets of them, that are fitted whatever the response is."""
+        few = self._of_few_rows
         for face in self.faces:
             for one in few:
-                X, Z = self._at([one], face)
-                if len(X) <= X.shape[1] + Z.shape[1] and len(X) == rank(np.hstack([X, Z])) > rank(Z):
+                at = self._at([one], face)
+                if at.may_fit(0) and at.m == rank(at.both) > rank(at.Z):
                     yield self._said([one], face)
-        together = int((np.cumsum([len(one.rows) for one in few]) <= MOST_ROWS).sum())
-        for face in self.faces[1:] if together > 1 else ():
-            if sets := self._together(few[:together], face):
+        for face in self.faces[1:]:
+            if sets := self._together(few, face):
+                yield self._said(sets, face)
+
+    def met(self, y: FloatArray) -> Iterator[Fitted]:
+        """The same where it takes a direction of a singular covariance that is made for the response, (n,)."""
+        for face in self.faces:
+            free = [k for k in self._singular(face) if self.model.layouts[k].structures[0].any_order]
+            if free and (sets := self._meeting(face, y, free)):
                 yield self._said(sets, face)
 
     @cached_property
@@ -121,58 +134,176 @@ class FittedStrata:
         return [tuple(own[k] for own in of_terms) for k in (0, -1)]
 
     @cached_property
-    def _columns(self) -> dict[tuple[int, int], sparse.csr_array]:
-        """Of a term and r: Z times λ, times √w, (n, J r)."""
-        return {}
+    def _of_few_rows(self) -> list[Stratum]:
+        """The smallest first."""
+        most = MOST_ROWS if self.model.layouts else self.model.p
+        return sorted((one for one in self.strata if len(one.rows) <= most), key=lambda one: len(one.rows))
 
-    def _at(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray]:
-        """X and Z at the rows of strata, without columns of zeros."""
-        rows = np.concatenate([one.rows for one in strata])
-        found = [np.zeros((len(rows), 0))]
-        for k, lam in enumerate(face):
+    @cached_property
+    def _effects(self) -> list[sparse.csr_array]:
+        """Of each term: Z in the working basis, times √w, (n, J q)."""
+        root = np.sqrt(self.rows.unit_weights)[:, None]
+        terms = zip(self.model.design.terms, self.rows.terms, self.model.roots)
+        return [sparse.csr_array(own.turned(T).matrix(term.n_levels) * root) for term, own, T in terms]
+
+    def _at(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...]) -> Place:
+        rows, loads = np.concatenate([one.rows for one in strata]), []
+        for Z, lam in zip(self._effects, face):
+            q = len(lam)
             if lam.shape[1]:
-                Z = self._effects(k, lam)[rows]
-                found.append(Z[:, np.unique(Z.indices)].toarray())
-        return self.X[rows], np.hstack(found)
-
-    def _effects(self, k: int, lam: FloatArray) -> sparse.csr_array:
-        """Of all rows: Z of a term in the working basis times λ, times √w, (n, J r)."""
-        key = (k, id(lam))
-        if key not in self._columns:
-            Z = self.rows.terms[k].turned(self.model.roots[k] @ lam).matrix(self.model.design.terms[k].n_levels)
-            self._columns[key] = sparse.csr_array(Z * np.sqrt(self.rows.unit_weights)[:, None])
-        return self._columns[key]
+                own = Z[rows]
+                columns = (np.unique(own.indices // q)[:, None] * q + np.arange(q)).ravel()
+                loads.append(own[:, columns].toarray().reshape(len(rows), -1, q))
+            else:
+                loads.append(np.zeros((len(rows), 0, q)))
+        return Place(self.X[rows], tuple(loads), face)
 
     def _together(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...]) -> list[Stratum]:
         """Strata whose rows X and Z fit together, and Z alone does not; none where they have not been found."""
-        X, Z = self._at(strata, face)
-        if rank(both := np.hstack([X, Z])) == rank(Z):
+        if len(strata := _up_to(strata)) < 2:
             return []
-        ends = np.cumsum([0, *(len(one.rows) for one in strata)])
-        own = [np.arange(start, stop) for start, stop in pairwise(ends)]
+        at = self._at(strata, face)
+        Z, both = at.Z, at.both
+        if rank(both) == rank(Z):
+            return []
+        own = _places(strata)
         for first in range(min(ORDERS, len(own))):
             kept: list[int] = []
             for i in (*range(first, len(own)), *range(first)):
-                at = np.concatenate([own[k] for k in (*kept, i)])
-                if len(at) <= both.shape[1] and rank(both[at]) == len(at):
+                here = np.concatenate([own[k] for k in (*kept, i)])
+                if len(here) <= both.shape[1] and rank(both[here]) == len(here):
                     kept.append(i)
-                    if rank(Z[at]) < len(at):
+                    if rank(Z[here]) < len(here):
                         return [strata[k] for k in _least(kept, own, Z)]
         return []
 
+    def _meeting(self, face: tuple[FloatArray, ...], y: FloatArray, free: Sequence[int]) -> list[Stratum]:
+        """Strata of one row more than X and Z fit, whose responses they fit at some λ like those of the face."""
+        few = self._of_few_rows
+        for one in few:
+            at = self._at([one], face)
+            if at.may_fit(1) and at.m == rank(at.both) + 1 and at.meets(y[one.rows], free):
+                return [one]
+        if len(strata := _up_to(few)) < 2:
+            return []
+        own, at = _places(strata), self._at(strata, face)
+        for first in range(min(ORDERS, len(own))):
+            kept: list[int] = []
+            for i in (*range(first, len(own)), *range(first)):
+                here = np.concatenate([own[k] for k in (*kept, i)])
+                lacking = len(here) - rank(at.both[here])
+                if lacking == 0:
+                    kept.append(i)
+                elif lacking == 1:
+                    sets = [strata[k] for k in _least([*kept, i], own, at.both)]
+                    of_sets = np.concatenate([one.rows for one in sets])
+                    if self._at(sets, face).meets(y[of_sets], free):
+                        return sets
+        return []
+
+    def _singular(self, face: tuple[FloatArray, ...]) -> list[int]:
+        """Terms whose λ has fewer columns than it may have."""
+        layouts = self.model.layouts
+        return [k for k, lam in enumerate(face) if 0 < lam.shape[1] < layouts[k].structures[0].rank(layouts[k].q)]
+
     def _said(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...]) -> Fitted:
-        terms, layouts = self.model.design.terms, self.model.layouts
-        singular = [
-            term.label or term.group
-            for term, layout, lam in zip(terms, layouts, face)
-            if 0 < lam.shape[1] < layout.structures[0].rank(layout.q)
-        ]
+        terms = self.model.design.terms
         by = "fixed and random" if any(lam.shape[1] for lam in face) else "fixed"
-        return Fitted(tuple(strata), by, tuple(singular))
+        return Fitted(tuple(strata), by, tuple(terms[k].label or terms[k].group for k in self._singular(face)))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Columns at some rows.
+
+    Attributes
+    ----------
+    X : (m, p) array
+    loads : tuple of (m, J, q) arrays
+        Of each term, of the levels that the rows have.
+    face : tuple of (q, r) arrays
+        λ of each term.
+    """
+
+    X: FloatArray
+    loads: tuple[FloatArray, ...]
+    face: tuple[FloatArray, ...]
+
+    @property
+    def m(self) -> int:
+        """Rows."""
+        return len(self.X)
+
+    @cached_property
+    def Z(self) -> FloatArray:
+        """Columns of the effects times λ, (m, Σ J r)."""
+        parts = [(load @ lam).reshape(self.m, -1) for load, lam in zip(self.loads, self.face)]
+        return np.hstack([np.zeros((self.m, 0)), *parts])
+
+    @cached_property
+    def both(self) -> FloatArray:
+        """[X Z]."""
+        return np.hstack([self.X, self.Z])
+
+    def may_fit(self, more: int) -> bool:
+        """Whether there are columns enough for all rows but `more`."""
+        return self.m <= self.X.shape[1] + self.Z.shape[1] + more
+
+    def meets(self, y: FloatArray, free: Sequence[int]) -> bool:
+        """Whether [X Z], of rank m − 1, fits y at some λ on a way around: its determinant with y changes its sign.
+
+        `free`: terms whose λ may be turned.
+        """
+        size = np.linalg.norm(self.both, axis=0)
+        pick = qr(self.both / np.where(size > 0, size, 1.0), mode="r", pivoting=True)[1][: self.m - 1]
+
+        def columns(k: int, plane: tuple[int, int], t: float) -> FloatArray:
+            return self._turned(k, plane, t).both[:, pick]
+
+        ways = [(k, plane) for k in free for plane in combinations(range(len(self.face[k])), 2)]
+        return any(_is_fitted(partial(columns, *way), y) for way in ways)
+
+    def _turned(self, k: int, plane: tuple[int, int], t: float) -> Place:
+        """With λ of a term turned by an angle in a plane of effects."""
+        lam, (a, b) = self.face[k].copy(), plane
+        lam[[a, b]] = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) @ lam[[a, b]]
+        return replace(self, face=(*self.face[:k], lam, *self.face[k + 1 :]))
+
+
+def _is_fitted(columns: Callable[[float], FloatArray], y: FloatArray) -> bool:
+    """Whether y (m,) lies in the span of columns (m, m − 1) at some angle where these are independent."""
+
+    def sign(t: float) -> float:
+        return float(np.linalg.slogdet(np.column_stack([columns(t), y]))[0])
+
+    angles = np.linspace(0.0, np.pi, ANGLES)
+    signs = np.array([sign(t) for t in angles])
+    for i in np.flatnonzero(signs[1:] * signs[:-1] < 0):
+        low, high = angles[i], angles[i + 1]
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if sign(middle) == signs[i] else (low, middle)
+        C = columns(low)
+        C = C / np.linalg.norm(C, axis=0)
+        left = y - C @ np.linalg.lstsq(C, y, rcond=NEARLY)[0]
+        if np.linalg.norm(left) < NEARLY * np.linalg.norm(y):
+            return True
+    return False
+
+
+def _up_to(strata: Sequence[Stratum]) -> Sequence[Stratum]:
+    """The first, of no more than MOST_ROWS rows."""
+    return strata[: int((np.cumsum([len(one.rows) for one in strata]) <= MOST_ROWS).sum())]
+
+
+def _places(strata: Sequence[Stratum]) -> list[np.ndarray]:
+    """Where the rows of each are among those of all."""
+    ends = np.cumsum([0, *(len(one.rows) for one in strata)])
+    return [np.arange(start, stop) for start, stop in pairwise(ends)]
 
 
 def _least(kept: Sequence[int], own: Sequence[np.ndarray], Z: FloatArray) -> list[int]:
-    """Those of the strata that are kept without which the others' rows, `own`, are not dependent in Z."""
+    """Those of the strata that are kept without which the others' rows, `own`, are not dependent in Z any more."""
     left = list(kept)
     for i in kept:
         others = [k for k in left if k != i]

@@ -153,7 +153,7 @@ def _once(
     asked = Boundedness(model, rows)
     if check:
         asked.check()
-    bounded = not (check and asked.whatever_response)
+    bounded = not (check and asked.known)
     start = None if near is None else near(model)
     if start is not None and is_near_limit(model, rows, start):
         return _at_limit(model, rows, *search_near_limit(model, start), began)
