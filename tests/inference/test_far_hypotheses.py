@@ -95,6 +95,39 @@ def test_terms_beside_redundant_columns(formula, move):
         np.testing.assert_array_equal(two["num_df"], one["num_df"])
 
 
+@pytest.mark.parametrize("move", [0.0, *RTOL])
+@pytest.mark.parametrize("options", [{}, {"residual": "ident(k)"}])
+def test_predictions_beside_redundant_columns(move, options):
+    """One row is in cell c:v, where the model has a line: it is predicted where it is, and nowhere else. Its standard
+    error was NaN; far from zero the line was told from the one row."""
+    rng = np.random.default_rng(1)
+    f, k, g = np.tile(list("abc"), 40), np.repeat(list("uv"), 60), np.tile(np.repeat(np.arange(10), 6), 2)
+    x = np.round(rng.normal(size=120) * 1024) / 1024
+    kept = (f != "c") | (k != "v") | (np.arange(120) == 62)
+    y = x + rng.normal(size=10)[g] + rng.normal(size=120)
+    fit = lmer(
+        "y ~ x * f * k + (1 | g)",
+        {"y": y[kept], "x": x[kept] + move, "f": f[kept], "k": k[kept], "g": g[kept]},
+        **options,
+    )
+    new = {"x": x[62] + move + np.array([0.0, 0.5]), "f": ["c", "c"], "k": ["v", "v"], "g": g[[62, 62]]}
+    with pytest.warns(henderson.ValueWarning, match="not estimable"):
+        found = fit.predict(new, interval="confidence", re="none")
+    assert np.isnan(found.iloc[1]).all()
+    assert np.isfinite(found.iloc[0]).all()
+    if not options:  # by dense algebra: a line for each of the other cells, and one coefficient for the row
+        f, k, x, y, g = f[kept], k[kept], x[kept], y[kept], g[kept]
+        inside = [(f == level) & (k == other) for level, other in ("au", "bu", "cu", "av", "bv")]
+        alone = (f == "c") & (k == "v")
+        X = np.column_stack([*(own * column for own in inside for column in (np.ones(len(x)), x)), alone])
+        V = np.eye(len(x)) + fit.theta[0] ** 2 * (g[:, None] == g)
+        cov = np.linalg.inv(X.T @ np.linalg.solve(V, X))
+        expected = (cov @ X.T @ np.linalg.solve(V, y))[-1]
+        rtol = RTOL.get(move, 1e-8)
+        np.testing.assert_allclose(found["estimate"].iloc[0], expected, atol=rtol)
+        np.testing.assert_allclose(found["se"].iloc[0], fit.sigma * np.sqrt(cov[-1, -1]), rtol=rtol)
+
+
 @pytest.mark.parametrize("ddf", DDF)
 def test_a_hypothesis_far_from_the_data_has_an_f(ddf):
     """Of `0 + f + x`, f is of means at x = 0. There the three are all but one: F is of the line through x, f apart."""

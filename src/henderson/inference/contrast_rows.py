@@ -14,7 +14,7 @@ from scipy.linalg import solve_triangular
 FloatArray = np.ndarray
 
 #: a row is orthogonal to a vector of the null space when the sum is below this, relative to its terms
-_ESTIMABLE = 1e-8
+ESTIMABLE = 1e-8
 
 #: entries of a row below this, in units of the columns, are rounding errors of what it was computed from
 _ROUNDING = 1e-11
@@ -124,7 +124,9 @@ def errors_of(cov: FloatArray | Turned) -> FloatArray:
     return np.sqrt(np.maximum(diagonal, 0.0))
 
 
-def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: FloatArray) -> np.ndarray:
+def needs_dropped(
+    rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: FloatArray, told: float = ESTIMABLE
+) -> np.ndarray:
     """Which dropped columns rows of contrasts need: to whose vector of the null space they are not orthogonal.
 
     Parameters
@@ -135,6 +137,8 @@ def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: 
     kept : (p,) bool array
     errors : (p_kept,) array
         Standard errors, by which the size of a column's coefficient is known.
+    told : float
+        Share of its terms from which a sum is not zero; see `FitMoments.told`.
 
     Returns
     -------
@@ -147,5 +151,7 @@ def needs_dropped(rows: FloatArray, null: FloatArray, kept: np.ndarray, errors: 
     unit = units_of(all_errors)
     size = (np.abs(rows) * unit).max(axis=1, initial=0.0)
     of_null = (np.abs(null) / unit[:, None]).max(axis=0, initial=0.0)
-    least: FloatArray = _ESTIMABLE * (np.abs(rows) @ np.abs(null)) + _ROUNDING * np.outer(size, of_null)
+    least: FloatArray = told * (np.abs(rows) @ np.abs(null))
+    if told == ESTIMABLE:  # far from zero errors of a coefficient do not tell how large it is
+        least += _ROUNDING * np.outer(size, of_null)
     return np.asarray(np.abs(rows @ null) > least)

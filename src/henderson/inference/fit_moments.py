@@ -23,10 +23,16 @@ from henderson.contract.design import Design
 from henderson.covariance.roots import triangular
 from henderson.engine.fit import Fit
 from henderson.engine.moments import Moments
+from henderson.inference.contrast_rows import ESTIMABLE
 from henderson.numerics.linalg import scaled_inverse
 
 FloatArray = np.ndarray
 T = TypeVar("T")
+
+#: distance from zero, in spreads of a covariate, up to which sums with vectors of the null space are told as ever
+NEAR = 1e3
+#: share of its terms that is rounding of a sum
+ROUNDING = 1e-13
 
 
 def fit_of(fit: Any) -> Fit:
@@ -147,6 +153,17 @@ class FitMoments:
         """(−β̂, 1), for the basis' β: c times it is y − Xβ̂, (p + 1,)."""
         p = self.moments.p
         return np.append(-self.phi @ self.moments.f0[:p, p], 1.0)
+
+    @cached_property
+    def told(self) -> float:
+        """Share of its terms from which the sum of a contrast's row times a vector of `null_space` is not zero: smaller
+        where a covariate is far from zero, which of two values of it leaves the sum a small share of its terms."""
+        basis = self.fit.basis
+        if basis.redundant is None or not basis.redundant.size or not basis.shift.any():
+            return ESTIMABLE
+        spread = np.linalg.norm(np.asarray(self.fit.working_triangle @ basis.mixed, float), axis=0)
+        far = np.abs(basis.shift) * np.sqrt(self.fit.n) / np.where(spread > 0, spread, np.inf)
+        return max(ESTIMABLE * min(1.0, NEAR / float(far.max())), ROUNDING)
 
     @cached_property
     def null_space(self) -> FloatArray:

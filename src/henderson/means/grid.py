@@ -30,8 +30,10 @@ from henderson.sources.factors import match, plain_label
 
 #: a grid with more rows than this is refused
 MOST_ROWS = 200_000
-#: smallest distance of two values of a covariate, relative to its mean
-FAR = 1e-6
+#: range of a covariate, relative to what is taken from its mean, beside which that is not a small distance
+SHORT = 1e-6
+#: smallest distance of two values of a covariate, relative to its mean: a power of two, so that it is exact
+LEAST = 2.0**-40
 
 
 @dataclass(frozen=True)
@@ -169,9 +171,9 @@ def _around(terms: FixedTerms, name: str, spread: float) -> float:
     of it, and where the covariate's range is nothing beside it the range."""
     if not spread:
         return 0.0
-    least = FAR * float(2.0 ** np.ceil(np.log2(abs(terms.means[name])))) if terms.means[name] else 0.0
+    least = LEAST * float(2.0 ** np.ceil(np.log2(abs(terms.means[name])))) if terms.means[name] else 0.0
     size = terms.ranges.get(name, spread)
-    return max(size if 0 < size < FAR * spread else spread, least)
+    return max(size if 0 < size < SHORT * spread else spread, least)
 
 
 def values_at(at: Any) -> Mapping[str, Any]:

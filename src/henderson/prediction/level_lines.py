@@ -268,7 +268,8 @@ def _estimable(fit: Fit, X: FloatArray) -> FloatArray:
     mean = X @ np.where(fit.kept, fit.beta, 0.0)
     if fit.kept.all():
         return mean
-    needs = needs_dropped(X, FitMoments.of(fit).null_space, fit.kept, np.sqrt(np.diag(fit.vcov)))
+    moments, errors = FitMoments.of(fit), np.sqrt(np.diag(fit.vcov))
+    needs = needs_dropped(X, moments.null_space, fit.kept, errors, moments.told)
     return np.where(needs.any(axis=1), np.nan, mean)
 
 

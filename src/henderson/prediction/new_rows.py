@@ -161,8 +161,8 @@ def _mean(fit: Fit, X: FloatArray) -> FloatArray:
     mean = X @ np.nan_to_num(fit.beta)
     if fit.kept.all():
         return mean
-    null = FitMoments.of(fit).null_space
-    needs = needs_dropped(np.nan_to_num(X), null, fit.kept, np.sqrt(np.diag(fit.vcov)))
+    moments, errors = FitMoments.of(fit), np.sqrt(np.diag(fit.vcov))
+    needs = needs_dropped(np.nan_to_num(X), moments.null_space, fit.kept, errors, moments.told)
     rows = np.flatnonzero(needs.any(axis=1))
     if len(rows):
         names = ", ".join(np.asarray(fit.design.x_names)[~fit.kept][needs.any(axis=0)])

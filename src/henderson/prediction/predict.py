@@ -180,16 +180,16 @@ class Predictor:
         is_known = not request.variance_uncertainty and request.ddf is None
         name = None if is_known else inference.ddf
         of_model = is_known and inference.cov_type in OF_THE_MODEL
-        kept = np.where(self.fit.kept, targets.X, 0.0)
+        X = np.nan_to_num(targets.X)
         if not (request.conditional or request.interval == "prediction" or of_model):
-            return inference.se(kept) ** 2, np.full(len(kept), np.inf) if is_known else inference.df(kept)
+            return inference.se(X) ** 2, np.full(len(X), np.inf) if is_known else inference.df(X)
         errors = self.joint(name)
         observed = request.variance_uncertainty == "observed"
         found = errors(targets.X, targets.terms, own, observed=observed)
         variance = found.variance + (found.added if request.variance_uncertainty else 0.0)
         if not (request.conditional or of_model):  # the mean's own variance is that of other tables
             of_mean = errors(targets.X, (None,) * len(targets.terms), np.zeros(len(own)))
-            variance = found.variance - of_mean.variance + inference.se(kept) ** 2
+            variance = found.variance - of_mean.variance + inference.se(X) ** 2
         return variance, found.limits_df(variance, request.level)
 
 

@@ -200,15 +200,15 @@ def _variance(
 ) -> tuple[FloatArray, FloatArray]:
     """Variance and degrees of freedom of each row, (m,)."""
     name = _rule_name(inference, request)
-    kept = np.where(fit.kept, targets.X, 0.0)
+    X, kept = np.nan_to_num(targets.X), np.where(fit.kept, targets.X, 0.0)
     if not (request.conditional or request.own or places is not None):
-        return inference.se(kept) ** 2, np.full(len(kept), np.inf) if name is None else inference.df(kept)
+        return inference.se(X) ** 2, np.full(len(X), np.inf) if name is None else inference.df(X)
     errors, observed = errors_of(name), request.variance_uncertainty == "observed"
     found = errors(kept, targets.terms, own, places=places, known=request.own, observed=observed)
     variance = found.variance + (found.added if request.variance_uncertainty else 0.0)
     if not (request.conditional or request.own):  # the mean's own variance is that of other tables
         of_mean = errors(kept, (None,) * len(targets.terms), own)
-        return found.variance - of_mean.variance + inference.se(kept) ** 2, found.df
+        return found.variance - of_mean.variance + inference.se(X) ** 2, found.df
     if places is None or not request.own:
         return variance, found.df
     exact = found.variance <= OBSERVED * own_variances(fit.structure, fit.psi, places) * own
