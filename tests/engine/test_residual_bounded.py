@@ -193,6 +193,23 @@ def test_a_direction_in_which_columns_are_the_same_fits_nothing():
         assert henderson.lmer("y ~ 1 + (x | item)", lines([0, 0, 0]), residual="ident(s)").converged
 
 
+def test_all_rows_are_a_stratum_too():
+    """Two crossed factors and a slope fit eight rows: the variances of all go to zero together."""
+    rng = np.random.default_rng(4)
+    g, h = [0, 0, 0, 1, 1, 2, 2, 3, 3, 4], [0, 1, 2, 0, 1, 1, 3, 2, 3, 4]
+    data = pd.DataFrame({"y": rng.normal(size=10), "v": rng.uniform(1, 2, size=10), "g": g, "h": h})
+    formula = "y ~ v + (1 | g) + (1 | h)"
+
+    def psi(e: float) -> np.ndarray:
+        return np.array([e**2, 0.5])
+
+    assert slope(formula, data[:8], "power(v)", psi, reml=False, G=(1.0, 1.0)) > -FALL
+    assert slope(formula, data, "power(v)", psi, reml=False, G=(1.0, 1.0)) < NONE  # two rows more, one column
+    with pytest.warns(ConvergenceWarning, match="the fixed and random effects can fit the 8 rows of the data exactly"):
+        fit = henderson.lmer(formula, data[:8], residual="power(v)", REML=False)
+    assert not fit.converged
+
+
 def singular_towards(a: np.ndarray, e: float) -> np.ndarray:
     """Parameters of `us` that leave ε² of the combination `a` of visits, one of all others."""
     unit = a / np.linalg.norm(a)

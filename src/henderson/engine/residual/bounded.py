@@ -49,6 +49,8 @@ FloatArray = np.ndarray
 EXACT, LEVERAGE = 1e-9, 1e-9
 #: a variance, of y that has unit variance, that is on its way to zero
 VANISHED = 1e-6
+#: what all rows are called, whose variances have a factor in common
+EVERY = "the data"
 #: of strata with more rows than this times the columns of X only constant responses are looked for
 SMALL = 2
 
@@ -132,8 +134,9 @@ class Boundedness:
         """Why there is no maximum, as far as no search tells: cases 1 and 4."""
         if not self.applies:
             return ""
-        of_strata, y = FittedStrata(self.model, self.rows, self.X, tuple(self.strata)), self.c[:, -1]
-        found: Iterator[str] = map(str, of_strata.met(y))
+        every = Stratum(EVERY, np.arange(self.rows.n))
+        of_strata = FittedStrata(self.model, self.rows, self.X, (*self.strata, every))
+        found: Iterator[str] = map(str, of_strata.met(self.c[:, -1]))
         if not self.model.reml:
             found = chain(map(str, of_strata.found()), self._exponents(), found)
         return next(found, "")
