@@ -13,14 +13,14 @@ level of the front, hence its part of S is block-diagonal; the rest's is dense. 
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import consecutive
-from henderson.engine.residual.cliques import Alike
+from henderson.engine.residual.cliques import Alike, Coefficients
 from henderson.engine.sums.basis import Basis
 from henderson.engine.sums.blocks import Blocks
 from henderson.engine.sums.crossproducts import CHUNK, codes_of
@@ -197,9 +197,66 @@ class CliqueSums:
         """Σ weights_e S_e, (..., size), for weights (..., E)."""
         return weights @ self.flat
 
+    def along(self, f: Coefficients) -> tuple[CliqueSums, Coefficients]:
+        """The sums of which derivatives in ψ are made, and how: themselves."""
+        return self, f
+
     def times(self, v: Vectors) -> Vectors:
         """S_e v of every class for k vectors v, E k vectors, those of a class together."""
         return self.parts.times(v)
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """The same where hardly two entries are the same number: rows and pairs are weighed and summed at each ψ.
+
+    Derivatives in ψ are then made of the sums that the entries' own first and second ones weigh.
+
+    Attributes
+    ----------
+    shape : Shape
+    entries : list of (Columns, Columns, slice)
+        Columns of T at the entries' rows and at those of their columns (the same on the diagonal), and which classes
+        these are, one an entry.
+    """
+
+    shape: Shape
+    entries: list[tuple[Columns, Columns, slice]]
+
+    @classmethod
+    def of(cls, alike: Alike, rows: Rows, blocks: Blocks, basis: Basis) -> RowSums:
+        """From the rows."""
+        shape, first, entries = Shape.of(blocks, basis.p + 1), 0, []
+        columns = _columns(rows, blocks, basis, np.int32 if shape.size < 2**31 else np.int64)
+        at = [columns if some is None else columns.at(some) for some in alike.rows]
+        for own in alike.entries:
+            entries.append((at[own.row], at[own.column], slice(first, first + own.n_classes)))
+            first += own.n_classes
+        return cls(shape, entries)
+
+    def at(self, weights: FloatArray) -> FloatArray:
+        """Σ weights_e S_e, (..., size), for weights (..., E)."""
+        out = np.zeros((*weights.shape[:-1], self.shape.size))
+        for where in np.ndindex(weights.shape[:-1]):
+            for left, right, classes in self.entries:
+                found = np.zeros((1, self.shape.size))
+                sums, w = Sums(self.shape, found, left is right), weights[where][classes]
+                for start in range(0, len(w), PIECE):
+                    part = slice(start, start + PIECE)
+                    sums.add(left.at(part).weighed(w[part]), right.at(part), None)
+                sums.close()
+                out[where] += found[0]
+        return out
+
+    def along(self, f: Coefficients) -> tuple[CliqueSums, Coefficients]:
+        """Σ ∂_a f_e S_e and Σ ∂_ab f_e S_e, a ≥ b, as classes, and derivatives in ψ of what is before them."""
+        r = len(f.first)
+        a, b = np.tril_indices(r)
+        E = r + len(a)
+        second = np.zeros((r, r, E))
+        second[a, b, np.arange(r, E)] = second[b, a, np.arange(r, E)] = 1.0
+        flat = self.at(np.concatenate([f.first, f.second[a, b]]))
+        return CliqueSums(self.shape, flat), replace(f, first=np.eye(r, E), second=second)
 
 
 @dataclass(frozen=True)
@@ -224,6 +281,11 @@ class Columns:
     front: FloatArray
     effects: IntArray
     loads: FloatArray
+
+    def weighed(self, w: FloatArray) -> Columns:
+        """Each row times a number."""
+        w = w[:, None]
+        return replace(self, c=self.c * w, front=self.front * w, loads=self.loads * w)
 
     def at(self, rows: IntArray | slice) -> Columns:
         """Of some of the rows."""

@@ -24,6 +24,7 @@ from henderson.contract.rows import Rows
 from henderson.covariance.residual.residual import Residual
 from henderson.covariance.residual.structure import ResidualStructure
 from henderson.engine.residual.units import Batch, batch_of, hash_of
+from henderson.numerics import tiny
 
 FloatArray = np.ndarray
 IntArray = np.ndarray
@@ -177,6 +178,26 @@ class Alike:
         at_rows = [Entries(len(rows) + k, len(rows) + k, *own[1:]) for k, own in enumerate(of_rows)]
         return cls([*rows, *(own[0] for own in of_rows)], [*at_rows, *beside], E)
 
+    @classmethod
+    def apart(cls, cliques: tuple[Cliques, ...], n: int) -> Alike:
+        """The same of cliques of one and two rows where every row and every pair is a class."""
+        E, first = sum(own.n_entries for own in cliques), 0
+        rows: list[IntArray | None] = [None]
+        places, beside = [], []
+        for own in cliques:
+            at = first + own.n_distinct * np.arange(own.batch.n_units)[own.batch.unit_of]
+            for e, a, b in own.entries:
+                if a == b:
+                    places.append((own.batch.rows[:, a], at + e))
+                else:
+                    rows += [own.batch.rows[:, a], own.batch.rows[:, b]]
+                    beside.append(Entries(len(rows) - 2, len(rows) - 1, np.arange(len(at)), at[None] + e))
+            first += own.n_entries
+        made_of = np.full((len(places), n), E)
+        for k, (there, entry) in enumerate(places):
+            made_of[k, there] = entry
+        return cls(rows, [Entries(0, 0, np.arange(n), made_of), *beside], E)
+
     @property
     def n_classes(self) -> int:
         """Of all entries."""
@@ -249,7 +270,8 @@ class Coefficients:
     log_det : float
         log|R|.
     log_first : (r,) array
-    log_second : (r, r) array
+    squares, traces : (r, r) arrays
+        tr R⁻¹R_aR⁻¹R_b and tr R⁻¹R_ab.
     """
 
     values: FloatArray
@@ -257,7 +279,13 @@ class Coefficients:
     second: FloatArray
     log_det: float
     log_first: FloatArray
-    log_second: FloatArray
+    squares: FloatArray
+    traces: FloatArray
+
+    @property
+    def log_second(self) -> FloatArray:
+        """∂² log|R|, (r, r)."""
+        return self.traces - self.squares
 
 
 class Precision:
@@ -283,12 +311,26 @@ class Precision:
             furthest = max(int(own.batch.where.max(initial=0)) for own in self.cliques)
             self.residual = residual.with_visits(furthest + 1)  # places are counted from zero in each clique
 
+    @property
+    def is_of_neighbours(self) -> bool:
+        """Whether cliques are of one and two rows."""
+        return all(own.batch.n <= 2 for own in self.cliques)
+
+    def part(self, n: int) -> None:
+        """Take every row, of n, and every pair as a class."""
+        self.alike = Alike.apart(self.cliques, n)
+
     def _summed(self, parts: list[FloatArray]) -> FloatArray:
         """What each class is made of, (..., U), of the distinct entries of the cliques of each size (..., E)."""
         whole = np.concatenate([*parts, np.zeros((*parts[0].shape[:-1], 1))], axis=-1)
-        return whole[..., self.alike.made_of].sum(axis=-2)
+        first, *others = self.alike.made_of
+        out = whole.take(first, axis=-1)
+        for own in others:
+            out += whole.take(own, axis=-1)
+        return out
 
-    def _of(self, function: str, psi: FloatArray, batch: Batch) -> FloatArray:
+    def of(self, function: str, psi: FloatArray, batch: Batch) -> FloatArray:
+        """C of each class ("cov"), or its "first" or "second" derivatives, (…, U, k, k)."""
         return getattr(self.residual, function)(psi, batch.where, batch.strata, batch.covariates)
 
     def values(self, psi: FloatArray) -> tuple[FloatArray, float, list[FloatArray]]:
@@ -301,11 +343,10 @@ class Precision:
         """
         values, log_det, inverses = [], 0.0, []
         for own in self.cliques:
-            low = np.linalg.cholesky(self._of("cov", psi, own.batch))
-            log_det += 2.0 * own.sign * float(own.batch.counts @ np.log(np.einsum("uii->ui", low)).sum(axis=1))
-            half = np.linalg.inv(low)
-            inverses.append(half.transpose(0, 2, 1) @ half)
-            values.append(own.sign * own.distinct(inverses[-1]))
+            inverse, log = tiny.inverses(self.of("cov", psi, own.batch))
+            log_det += own.sign * float(own.batch.counts @ log)
+            inverses.append(inverse)
+            values.append(own.sign * own.distinct(inverse))
         return self._summed(values), log_det, inverses
 
     def coefficients(
@@ -315,23 +356,23 @@ class Precision:
         r = self.residual.n_parameters
         values, log_det, inverses = self.values(psi) if known is None else known
         first, second = [], []
-        log_first, log_second = np.zeros(r), np.zeros((r, r))
+        log_first, squares, traces = np.zeros(r), np.zeros((r, r)), np.zeros((r, r))
         for own, S in zip(self.cliques, inverses):
             counts = own.sign * own.batch.counts
-            SD = S @ self._of("first", psi, own.batch)  # (r, U, k, k)
-            SDS = SD @ S
-            twice = SD[:, None] @ SDS
+            SD = tiny.products(S, self.of("first", psi, own.batch))  # (r, U, k, k)
+            SDS = tiny.products(SD, S)
+            twice = tiny.products(SD[:, None], SDS)
             bent = twice + twice.swapaxes(0, 1)
-            log_second -= np.einsum("u,auij,buji->ab", counts, SD, SD)
+            squares += np.einsum("u,auij,buji->ab", counts, SD, SD)
             if not self.residual.linear:
-                D2 = self._of("second", psi, own.batch)
-                bent = bent - S @ D2 @ S
-                log_second += np.einsum("u,uij,abuji->ab", counts, S, D2)
+                SD2 = tiny.products(S, self.of("second", psi, own.batch))
+                bent = bent - tiny.products(SD2, S)
+                traces += np.einsum("u,abuii->ab", counts, SD2)
             log_first += np.einsum("u,auii->a", counts, SD)
             first.append(-own.sign * own.distinct(SDS))
             second.append(own.sign * own.distinct(bent))
         return Coefficients(
-            values, self._summed(first), self._summed(second), log_det, log_first, log_second
+            values, self._summed(first), self._summed(second), log_det, log_first, squares, traces
         )  # fmt: skip
 
 

@@ -317,9 +317,13 @@ class CrossedPoint:
 
 def moments_of_crossed(point: CrossedPoint) -> Moments:
     """Moments at a point, in the working basis, y in its own unit."""
-    unit = point.crossed.model.basis.y_scale
-    columns = np.diag(np.append(np.ones(point.crossed.model.p), unit))
-    found = point.moments
+    return in_unit_of_y(point.moments, point.crossed.model)
+
+
+def in_unit_of_y(found: Moments, model: BlockModel) -> Moments:
+    """Moments of a model in the working basis, y in its own unit."""
+    unit = model.basis.y_scale
+    columns = np.diag(np.append(np.ones(model.p), unit))
     second = found.second
     assert isinstance(second, KnownCurved)
     scaled = KnownCurved(columns @ second.f2 @ columns, second.t2, columns @ second.bent @ columns, second.traces_of)

@@ -20,6 +20,7 @@ from henderson.covariance.residual.residual import Residual
 from henderson.covariance.residual.structure import ByVisit
 from henderson.engine.fitted import Fit, Penalty
 from henderson.engine.moments import Moments
+from henderson.engine.residual.by_levels import ByLevels, moments_by_levels
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint, moments_of_crossed
 from henderson.engine.residual.ends import End, RowPoint
 from henderson.engine.residual.markov import MarkovPoint, moments_of_markov
@@ -240,6 +241,8 @@ class StructuredFit(Fit):
         point = self._block_point.exact if isinstance(self._block_point, SummedPoint) else self._block_point
         if isinstance(point, CrossedPoint):
             return moments_of_crossed(point)
+        if isinstance(point, ByLevels):
+            return moments_by_levels(point)
         with blas_threads(self.blocks.largest):
             return moments_of_blocks(self.block_point)
 

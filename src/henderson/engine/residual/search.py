@@ -19,6 +19,7 @@ import numpy as np
 from henderson.contract.rows import Rows
 from henderson.covariance.layout import Layout
 from henderson.covariance.roots import factor_of
+from henderson.engine.residual.by_levels import ByLevels
 from henderson.engine.residual.crossed import CrossedModel
 from henderson.engine.residual.ends import End, Point
 from henderson.engine.residual.markov import MarkovModel
@@ -315,7 +316,7 @@ def _bounded(model: BlockModel) -> list[tuple[Layout, slice]]:
     ]
 
 
-def certificate(point: End) -> tuple[float, float]:
+def certificate(point: End | ByLevels) -> tuple[float, float]:
     """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards, and
     one of length one where it is straight."""
     unit = np.maximum(np.abs(point.theta), 1.0)

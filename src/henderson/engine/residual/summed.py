@@ -20,19 +20,14 @@ The front is the factor with most effects of those in whose levels the series li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg import blas
 
 from henderson.contract.rows import Rows, TermRows
 from henderson.engine.criterion import Criterion
-from henderson.engine.factor.connected import whole
-from henderson.engine.factor.dense_product import WeighedProduct
-from henderson.engine.factor.rest import ExactRest
-from henderson.engine.factor.system import Factor, System
-from henderson.engine.residual.clique_sums import CliqueSums, Parts, Shape, Vectors
+from henderson.engine.residual.by_levels import ByLevels
+from henderson.engine.residual.clique_sums import CliqueSums, Parts, RowSums, Shape, Vectors
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel, CrossedPoint
 from henderson.engine.residual.known_scale import KnownScale, covariances_of, modes_of
@@ -41,8 +36,8 @@ from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.point import BlockPoint, block_at
 from henderson.engine.residual.summed_inverse import Inverse
 from henderson.engine.residual.units import LARGEST
+from henderson.engine.residual.weighed import Weighed, WeighedFactor
 from henderson.engine.sums.blocks import NO_FRONT, Blocks
-from henderson.engine.sums.crossproducts import CrossProducts, no_entries
 from henderson.numerics import small, triangles
 from henderson.numerics.lazy import lazy
 
@@ -50,86 +45,10 @@ FloatArray = np.ndarray
 
 #: classes of entries of the precision, and doubles of their sums, up to which rows are summed once
 MOST_CLASSES, MOST_DOUBLES = 400, 1 << 25
+#: parameters of the residuals up to which rows are summed at each ψ, for each pair of these
+FEW_PARAMETERS = 8
 #: cubes of the sizes of differing blocks, to a row and in all, beyond which sums cost less; and of how many blocks
 DEAR, DEAR_IN_ALL, MANY = 400, 1 << 19, 10
-
-
-class Weighed(System):
-    """The mixed-model equations with T'R⁻¹T in place of the cross-products, the rest dense.
-
-    Parameters
-    ----------
-    parts : Parts
-    blocks : Blocks
-    n : int
-    log_weights : float
-    """
-
-    def __init__(self, parts: Parts, blocks: Blocks, n: int, log_weights: float) -> None:
-        self.cross = CrossProducts(
-            n, log_weights, parts.xx, parts.zz, parts.zx, [], no_entries(blocks.n_rest), parts.rx
-        )
-        self.parts, self.blocks = parts, blocks
-        self.has_rest = blocks.n_rest > 0
-        if self.has_rest:
-            sizes = [(blocks.blocks[k].q, blocks.blocks[k].n_levels) for k in blocks.rest]
-            self.places, self.levels = [whole(sizes)], [levels for _, levels in sizes]
-            self.product = WeighedProduct(parts.zr, parts.rr)
-
-    def factor(self, lam: Sequence[FloatArray]) -> WeighedFactor:
-        """The factor at λ of every block."""
-        return WeighedFactor(self, lam)
-
-
-class WeighedFactor(Factor):
-    """The factor at one λ, with what the inverse between front and rest is made of."""
-
-    def __init__(self, system: Weighed, lam: Sequence[FloatArray]) -> None:
-        self.weighed = system.parts
-        super().__init__(system, lam)
-
-    @property
-    def W(self) -> np.ndarray:
-        """Of the rest, (R, R) in Fortran order, lower triangle valid."""
-        if not self.system.has_rest:
-            return np.zeros((0, 0))
-        assert isinstance(self.rest, ExactRest)
-        return self.rest.dense_weights
-
-    @lazy
-    def reach_w(self) -> np.ndarray:
-        """D_j a_j W, (J, q, R)."""
-        a = self.weighed.zr
-        aW = blas.dsymm(1.0, self.W, a.reshape(-1, a.shape[2]).T, lower=1).T.reshape(a.shape)
-        if len(self.D) > 1:
-            return np.matmul(self.D.transpose(2, 0, 1), aW)
-        aW *= self.D[0, 0][:, None, None]
-        return aW
-
-    @lazy
-    def borrowed(self) -> np.ndarray:
-        """D_j a_j W a_j'D_j', (q, q, J)."""
-        a = self.weighed.zr
-        if len(self.D) > 1:
-            inner = np.matmul(self.reach_w, a.transpose(0, 2, 1)).transpose(1, 2, 0)
-        else:
-            inner = np.einsum("jar,jar->j", self.reach_w, a)[None, None]
-        return small.multiply(inner, self.D.transpose(1, 0, 2))
-
-    @lazy
-    def shares(self) -> tuple[float, float]:
-        """tr X and tr X² within levels of the front and effects of the rest, X = I − KG⁻¹ = GZ'V⁻¹Z: how many effects
-        the data tell."""
-        one = two = 0.0
-        if (front := self.system.blocks.front) is not None:
-            found = self.B - self.borrowed if self.system.has_rest else self.B
-            X = small.left(self.lam[front] @ self.lam[front].T, found)
-            one, two = float(np.einsum("aaj->", X)), float(np.einsum("abj,baj->", X, X))
-        if self.system.has_rest:
-            assert isinstance(self.rest, ExactRest)
-            told = 1.0 - self.rest.inverse_diagonal()
-            one, two = one + float(told.sum()), two + float(told @ told)
-        return one, two
 
 
 class SummedModel:
@@ -151,26 +70,33 @@ class SummedModel:
     def __init__(self, model: BlockModel, rows: Rows) -> None:
         self.model, self.rows = model, rows
         self.blocks = Blocks.of(model.design.terms, [rows], front=_front(model, rows))
-        self.precision = Precision(model.residual, replace(rows, terms=()))
+        self.precision, self.at_each = Precision(model.residual, replace(rows, terms=())), False
 
     @classmethod
     def where_it_suits(cls, model: BlockModel, rows: Rows) -> SummedModel | None:
         """The model where many rows are tied, or by series of a short memory that are all different, and the sums are
         few; else None."""
-        suits = CrossedModel.suits(model, rows) or has_dear_blocks(model, rows)
-        if not suits or any(own.codes is None for own in rows.terms):
+        tied = CrossedModel.suits(model, rows)
+        if not (tied or has_large_blocks(model, rows)) or any(own.codes is None for own in rows.terms):
             return None
         held = model.design.constraints
         if held is not None and (held.unbounded or held.equal):  # λ of each block is its own, and real
             return None
         found = cls(model, rows)
         classes, size = found.precision.alike.n_classes, Shape.of(found.blocks, model.p + 1).size
-        return found if classes <= MOST_CLASSES and classes * size <= MOST_DOUBLES else None
+        found.at_each = classes > MOST_CLASSES or classes * size > MOST_DOUBLES
+        if found.at_each:
+            if model.residual.n_parameters > FEW_PARAMETERS or not found.precision.is_of_neighbours:
+                return None
+            found.precision.part(rows.n)
+            return found
+        return found if tied or have_their_own_matrices(model, rows) else None
 
     @lazy
-    def sums(self) -> CliqueSums:
-        """The rows, summed."""
-        return CliqueSums.of(self.precision.alike, self.rows, self.blocks, self.model.basis)
+    def sums(self) -> CliqueSums | RowSums:
+        """The rows, summed; or to be summed at each ψ."""
+        kind = RowSums if self.at_each else CliqueSums
+        return kind.of(self.precision.alike, self.rows, self.blocks, self.model.basis)
 
     def at(self, phi: FloatArray) -> SummedPoint:
         """The deviance at φ."""
@@ -178,18 +104,24 @@ class SummedModel:
         return SummedPoint(self, phi, self.model.regular(phi))
 
 
-def has_dear_blocks(model: BlockModel, rows: Rows) -> bool:
-    """Whether most blocks have a matrix of their own, as of long series with rows missing, that is large beside what
-    the neighbours that their residuals depend on say of them."""
+def has_large_blocks(model: BlockModel, rows: Rows) -> bool:
+    """Whether blocks are large beside what the neighbours that their residuals depend on say of them."""
     effects = sum(term.n_levels * term.n_columns for term in model.design.terms)
     if model.design.is_related or MarkovModel.suits(model) or 2 * effects > rows.n:
         return False
     if model.residual.structure.memory not in (0, 1):
         return False
-    sizes, least = model.sizes_of_blocks(rows).astype(float), max(DEAR * rows.n, DEAR_IN_ALL)
-    if len(sizes) < MANY or sizes.max() > LARGEST or (sizes**3).sum() < least:
-        return False
-    return sum(part.batch.n_units * float(part.batch.n) ** 3 for part in model.parts) > least
+    sizes = model.sizes_of_blocks(rows).astype(float)
+    return len(sizes) >= MANY and sizes.max() <= LARGEST and bool((sizes**3).sum() >= _dear(rows))
+
+
+def have_their_own_matrices(model: BlockModel, rows: Rows) -> bool:
+    """Whether most blocks have a matrix of their own, as of long series with rows missing."""
+    return sum(part.batch.n_units * float(part.batch.n) ** 3 for part in model.parts) > _dear(rows)
+
+
+def _dear(rows: Rows) -> float:
+    return max(DEAR * rows.n, DEAR_IN_ALL)
 
 
 def _front(model: BlockModel, rows: Rows) -> int:
@@ -261,9 +193,11 @@ class SummedPoint:
         return self.inner.r2
 
     @lazy
-    def exact(self) -> CrossedPoint | BlockPoint:
-        """The same point with exact second derivatives: by effects, or by blocks where these are no larger."""
-        model, rows = self.summed.model, self.summed.rows
+    def exact(self) -> CrossedPoint | BlockPoint | ByLevels:
+        """The same point with exact second derivatives: by levels, by effects, or by blocks that are no larger."""
+        model, rows, blocks = self.summed.model, self.summed.rows, self.summed.blocks
+        if ByLevels.suits(blocks, self.summed.precision):
+            return ByLevels(model, rows, blocks, self.theta, self.psi)
         if CrossedModel.suits(model, rows):
             return CrossedModel(model, rows).at(self.theta)
         return block_at(model, self.theta)
@@ -323,8 +257,8 @@ class SummedPoint:
     def _by_residual(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """∂d/∂ψ (r,) of the residuals' parameters, ∂²d/∂ψ∂ψ (r, r), and ∂²d/∂θ∂ψ (n_theta, r)."""
         summed, K, v = self.summed, self._inverse, self._v
-        sums = summed.sums
         f = summed.precision.coefficients(self.psi[summed.model.n_g :], self._known)
+        sums, f = summed.sums.along(f)
         B = K.completed(np.eye(len(v)))
         SB = sums.times(B)
         forms, of_v = B.blocks(SB), np.outer(v, v)
@@ -332,12 +266,13 @@ class SummedPoint:
         h = traces + (forms * of_v).sum(axis=(1, 2))
         x = SB.combined(np.kron(f.first.T, v[:, None]))
         Kx = K.solve(x)
-        second = f.log_second + f.second @ h - 2 * x.inner(Kx) - self._traces(f.first, f.first @ traces)
+        squares = self._traces(sums.parts, f.first, f.first @ traces)
+        second = f.log_second + f.second @ h - 2 * x.inner(Kx) - squares
         return f.log_first + f.first @ h, second, self._with_theta(x, Kx)
 
-    def _traces(self, first: FloatArray, each: FloatArray) -> FloatArray:
+    def _traces(self, parts: Parts, first: FloatArray, each: FloatArray) -> FloatArray:
         """tr K S_a K S_b, nearly, from tr K S_a, (r, r)."""
-        model, factor, own = self.summed.model, self.inner.factor, self._own_traces(first)
+        model, factor, own = self.summed.model, self.inner.factor, self._own_traces(parts, first)
         assert isinstance(factor, WeighedFactor)
         d = model.residual.degree * self.psi[model.n_g :]
         told, squares = factor.shares
@@ -349,9 +284,9 @@ class SummedPoint:
         lacking = np.outer(along - own @ d, d) / (d @ d)
         return own + lacking + lacking.T
 
-    def _own_traces(self, first: FloatArray) -> FloatArray:
+    def _own_traces(self, parts: Parts, first: FloatArray) -> FloatArray:
         """tr K S_a K S_b with K and S of one level of the front, and of one effect of the rest, at a time, (r, r)."""
-        K, parts = self._inverse, self.summed.sums.parts
+        K = self._inverse
         along = (first @ parts.zz.reshape(len(parts.zz), -1)).reshape(len(first), *parts.zz.shape[1:])
         front = np.einsum("pqj,aqsj->apsj", K.within, along)
         rest = first @ parts.rr[:, triangles.diagonal(len(K.rest))] * np.diag(K.rest)
