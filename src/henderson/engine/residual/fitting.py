@@ -160,7 +160,10 @@ def _once(
     found = search_blocks(model, rows, tell=tell, near=start, trusted=trusted, bounded=bounded)
     if check and (reason := asked.reason(inside=found.optimum.converged)):
         found = replace(found, optimum=replace(found.optimum, converged=False, message=reason))
-    vanished = asked.vanished(found.optimum.point.psi[model.n_g :]) if check else ""
+    point = found.optimum.point
+    vanished = asked.vanished(point.psi[model.n_g :]) if check else ""
+    if isinstance(point, BlockPoint) and (vanished or at_limit(model, point).any()):
+        point.by_rows(asked.c)
     return _in_user_units(model, rows, found, began, vanished)
 
 

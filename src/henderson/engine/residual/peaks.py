@@ -25,6 +25,7 @@ from henderson.covariance.residual.structure import ByVisit
 from henderson.engine.residual.ends import End
 from henderson.engine.residual.model import BlockModel
 from henderson.engine.residual.settling import NEXT_TO_NONE, Settled, Settling
+from henderson.engine.search.optimize import Optimum
 
 FloatArray = np.ndarray
 
@@ -35,6 +36,9 @@ FEW, FEW_SERIES, SMALLER = 20, 10, (0.2, 0.05, 0.01)
 LEAST, SIZES = 1e-4, (1e-4, 0.02, 0.5)
 #: variance, the largest one, below which it may have vanished, and the curvature in its logarithm if it has
 VANISHING, FLAT = 1e-6, 1e-3
+#: variance (y has unit variance) below which sums of squares lose their digits to its rows' weights, and the deviance
+#: above its limit that is of no account
+FLOOR, OF_NO_ACCOUNT = 3e-10, 5e-7
 #: cubes of the blocks' rows, and rows times strata, of all starts: beyond, only strata of the fewest rows are changed
 WORK = 3e8
 #: deviance above the optimum's at which what has settled is left, also where correlations have not; most descents
@@ -133,6 +137,30 @@ def at_limit(model: BlockModel, point: End) -> np.ndarray:
         small &= np.diag(point.hessian_model)[model.n_theta :] < FLAT
         small &= np.abs(point.gradient[model.n_theta :]) < FLAT
     return small
+
+
+def lifted(model: BlockModel, end: Optimum[End], at: Callable[[FloatArray], End]) -> Optimum[End]:
+    """An end whose variances of no account are no smaller than FLOOR, the others a Newton step further.
+
+    Rows that effects fit have the weight 1/ψ, and sums of squares are differences of sums as large: a search is drawn
+    to where their rounding is lowest. The deviance lies above its limit by the slope in log ψ, which decides how far a
+    variance is lifted.
+    """
+    first, psi = model.n_theta, end.point.psi[model.n_g :]
+    low = at_limit(model, end.point) & (np.array(model.residual.kinds) == "variance") & (psi < FLOOR)
+    floor = FLOOR
+    while low.any() and floor > psi[low].min():
+        theta = end.point.theta.copy()
+        theta[first:][low] = model.residual.working(np.where(low, np.maximum(psi, floor), psi))[low]
+        point = at(theta)
+        if np.isfinite(point.deviance) and point.gradient[first:][low].max() < OF_NO_ACCOUNT:
+            others = np.append(np.ones(first, bool), ~low)
+            step = np.linalg.lstsq(point.hessian_model[np.ix_(others, others)], -point.gradient[others], rcond=None)[0]
+            theta[others] += step
+            further = at(theta)
+            return replace(end, point=further if further.deviance <= point.deviance else point, full=None)
+        floor /= 10
+    return end
 
 
 def strata_of(residual: Residual, rows: ResidualRows) -> Iterator[Strata]:

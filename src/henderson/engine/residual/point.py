@@ -82,7 +82,7 @@ class BlockPoint:
         self.deviance = np.inf
         if not np.isfinite(psi).all():
             return
-        p, self.log_det, self.f0 = model.p, 0.0, np.zeros((model.p + 1,) * 2)
+        self.log_det, self.f0 = 0.0, np.zeros((model.p + 1,) * 2)
         self.factored: list[Factored] = []
         try:
             for part in model.parts:
@@ -93,6 +93,11 @@ class BlockPoint:
             low = lapack.cholesky(self.f0)
         except np.linalg.LinAlgError:
             return
+        self._profile(low)
+
+    def _profile(self, low: FloatArray) -> None:
+        """β at its best, and the deviance there, from the Cholesky factor of c'V⁻¹c."""
+        model, p = self.model, self.model.p
         self.low_x, own = low[:p, :p], low[p, :p]
         inverse = lapack.inverse_lower(self.low_x)
         self.phi, self.beta = inverse.T @ inverse, own @ inverse
@@ -101,6 +106,13 @@ class BlockPoint:
         log_x = 2.0 * float(np.log(np.diag(self.low_x)).sum()) if model.reml else 0.0
         deviance = self.log_det + log_x + self.r2 + model.constant
         self.deviance = deviance if np.isfinite(deviance) else np.inf
+
+    def by_rows(self, c: FloatArray) -> None:
+        """β̂, Φ and the deviance from a QR of L⁻¹c, c (n, p + 1) of all rows, in the place of sums of squares, in which
+        rows of next to no variance drown the others' digits: those with the largest weights come first."""
+        turned = self._times([at.inverse_low for at in self.factored], c)
+        R = np.linalg.qr(turned[np.argsort(-np.abs(turned).max(axis=1), kind="stable")], mode="r")
+        self._profile((R * np.sign(np.diag(R))[:, None]).T)
 
     @lazy
     def Q(self) -> FloatArray:

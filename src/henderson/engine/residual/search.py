@@ -24,7 +24,7 @@ from henderson.engine.residual.crossed import CrossedModel
 from henderson.engine.residual.ends import End, Point
 from henderson.engine.residual.markov import MarkovModel
 from henderson.engine.residual.model import BlockModel
-from henderson.engine.residual.peaks import at_limit, beside
+from henderson.engine.residual.peaks import at_limit, beside, lifted
 from henderson.engine.residual.plain import PlainModel
 from henderson.engine.residual.point import block_at
 from henderson.engine.residual.ranges import other_ranges
@@ -53,6 +53,8 @@ ROUNDING = 1e-9
 LOWER = 1e-7
 #: an eigenvalue of the Hessian, each coordinate in its own unit, below minus this is a direction to go on in
 NEGATIVE = 1e-4
+#: what a slope may be wrong by, times the variance of the rows whose weights are largest
+ROUNDED = 8 * float(np.finfo(float).eps)
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
 #: rows a variance parameter below which all starts are tried, and correlations of either sign
@@ -190,9 +192,10 @@ def search_blocks(
     hidden = near is None and best.converged and bounded
     best, more = improved(best, scattered(model, rows, best.point) if hidden else ())
     tried += more
+    best = _recognised(model, lifted(model, best, at))
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
-    best, (smallest, left) = snapped, certificate(at_end)
+    best, (smallest, left) = snapped, certificate(at_end, gone := at_limit(model, at_end))
     left = abs(left - (at_end.deviance - best.point.deviance))  # what the last step has not taken
     if isinstance(at_end, SummedPoint) and (left > LEFT or smallest < -NEGATIVE):
         smallest, left = certificate(best.point.exact if isinstance(best.point, SummedPoint) else at_end.exact)
@@ -203,7 +206,7 @@ def search_blocks(
     held = model.design.constraints
     if not best.converged and held is not None and held.unbounded:
         best = replace(best, message=SINGULAR_DATA)
-    return Found(best, tried, smallest)
+    return Found(best, tried, certificate(at_end)[0] if gone.any() else smallest)
 
 
 class Patience:
@@ -226,9 +229,9 @@ class Patience:
 
 def _recognised(model: BlockModel, end: Optimum[End]) -> Optimum[End]:
     """An end at an end of the structure's range, where the last digits of the deviance cannot be had, as converged."""
-    if end.converged or not _at_end(model, end.point):
+    if end.converged or not ((gone := at_limit(model, end.point)).any() or _at_end(model, end.point)):
         return end
-    smallest, left = certificate(end.point)
+    smallest, left = certificate(end.point, gone)
     certified = left <= LEFT and smallest >= -NEGATIVE
     return replace(end, converged=True, message="converged") if certified else end
 
@@ -316,12 +319,18 @@ def _bounded(model: BlockModel) -> list[tuple[Layout, slice]]:
     ]
 
 
-def certificate(point: End | ByLevels) -> tuple[float, float]:
+def certificate(point: End | ByLevels, gone: np.ndarray | None = None) -> tuple[float, float]:
     """Smallest eigenvalue of the Hessian, and the deviance that Newton's step would gain where it curves upwards, and
-    one of length one where it is straight."""
-    unit = np.maximum(np.abs(point.theta), 1.0)
-    values, vectors = eigen(point.hessian_model * (unit[:, None] * unit))
-    along = (unit * point.gradient) @ vectors
+    one of length one where it is straight; of variances of no account (`at_limit`, the last of φ) their slope, but
+    for the rounding of sums that their rows outweigh."""
+    kept, slope = np.ones(len(point.theta), bool), 0.0
+    if gone is not None and gone.any():
+        kept[-len(gone) :] = ~gone
+        lost = ROUNDED / point.psi[-len(gone) :][gone]
+        slope = float(np.maximum(np.abs(point.gradient[~kept]) - lost, 0.0).sum())
+    unit = np.maximum(np.abs(point.theta), 1.0)[kept]
+    values, vectors = eigen(point.hessian_model[np.ix_(kept, kept)] * (unit[:, None] * unit))
+    along = (unit * point.gradient[kept]) @ vectors
     curved = values > FLAT * values.max(initial=0.0)
     left = (along[curved] ** 2 / values[curved]).sum() / 2 + np.abs(along[~curved]).sum()
-    return float(values.min(initial=np.inf)), float(left)
+    return float(values.min(initial=np.inf)), float(left + slope)
