@@ -280,3 +280,12 @@ def test_which_are_independent():
     free = [name for name in STRUCTURES if structure_called(name).independent(3)]
     assert free == ["diagonal", "identity"]
     assert structure_called("unstructured").independent(1)
+
+
+def test_more_distances_than_a_fit_can_take():
+    """96 times that are all unlike have 4,560: a fit had a matrix of each, and all their pairs, and did not end."""
+    times = np.cumsum(np.random.default_rng(1).uniform(1, 2, 96))
+    table = {"y": np.arange(96.0) % 7, "t": times, "g": np.arange(96) // 8}
+    with pytest.raises(henderson.DataError, match=r"96 times has 4,560 distances"):
+        henderson.lmer("y ~ 1 + ou(0 + t | g)", table)
+    assert len(structure_called("ou(" + ",".join(map(str, range(96))) + ")").basis(96)) == 96

@@ -303,3 +303,21 @@ def test_what_stays_when_nothing_is_missing():
     assert settle(pd.array([True, False], dtype="boolean")).dtype == bool
     assert to_array(np.ma.masked_array([1, 2]), "x").dtype.kind == "i"
     assert to_array(np.array([1.0], ">f8"), "x").dtype.isnative
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ ns + (1 | g)", "y ~ I(ns - ns.min()) + (1 | g)", "y ~ f + (0 + scale(ns) | g)"]
+)
+@pytest.mark.parametrize("dtype", ["int64", "Int64"])
+def test_nanoseconds_that_doubles_do_not_tell_apart(formula, dtype):
+    """Steps of 100 ns, where doubles since 1970 are 256 ns apart: F was 3 % off without a word."""
+    rng = np.random.default_rng(1)
+    base, steps = 1_790_000_000_123_456_789, np.arange(30)
+    table = pd.DataFrame({"y": rng.normal(size=30), "g": np.arange(30) % 5, "f": list("abc") * 10})
+    table["ns"] = pd.array(base + 100 * steps, dtype=dtype)
+    with pytest.raises(DataError, match="'ns' has whole numbers beyond"):
+        lmer(formula, table)
+    table["ns"] = pd.array(base + 10**9 * steps, dtype=dtype)
+    assert "ns" in lmer("y ~ ns + (1 | g)", table).params
+    table["g"] = base + table["g"]
+    assert lmer("y ~ 1 + (1 | g)", table).ngrps["g"] == 5

@@ -15,11 +15,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from henderson.covariance.correlated import Correlation
+from henderson.errors import DataError
 
 FloatArray = np.ndarray
 
 #: distances that differ by less than this share of the smallest are one
 SAME = 1e-9
+#: distances of which a matrix each is in memory, and all their pairs
+MOST = 2_500
 
 
 class Markov(Correlation):
@@ -119,6 +122,11 @@ class Markov(Correlation):
         a = self.distances(q)
         ordered = np.sort(a[np.tril_indices(q, -1)])
         first = ordered[np.append(True, np.diff(ordered) > SAME * ordered[0])]
+        if len(first) > MOST:
+            raise DataError(
+                f"{self.label}() of {q} times has {len(first):,} distances between them, more than a fit can take: "
+                f"{MOST:,}. Times rounded to a grid have fewer; residual='car1(time | group)' takes any times"
+            )
         return np.stack([np.abs(a - d) <= SAME * ordered[0] for d in first]).astype(float)
 
     def _h(self, v: float, gaps: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from henderson.formula.environment import Environment
 from henderson.formula.expression import read
 from henderson.formula.interpret import evaluate
 from henderson.formula.terms import plain_column, shown
-from henderson.sources.columns import Array, find_missing, kind_of, to_array, to_float
+from henderson.sources.columns import Array, check_fine, find_missing, kind_of, to_array, to_float
 from henderson.sources.factors import compress, encode, match, unknown_levels
 from henderson.sources.table import unknown_column
 
@@ -198,6 +198,7 @@ def learn(
     if kind == "complex" or (kind in ("number objects", "time") and not as_category_):
         to_float(values, name)
     if kind == "number" and not as_category_:
+        check_fine(values, name)
         return FactorSpec(expr, (name,), (shown(expr),)), Values((to_float(values, name),))
     codes, levels = encode(values, repr(name))
     spec = FactorSpec(expr, (name,), (), levels, levels_of=name)
@@ -264,6 +265,8 @@ def _learn_expression(
         codes[is_known] = own
         spec = FactorSpec(expr, variables, (), levels[present], state=state, levels_of=_levels_of(node, variables))
         return _coded(spec, found.coding, contrasts), Values(codes=codes)
+    for name in variables:
+        check_fine(columns[name], name)
     names = tuple(f"{expr}{end}" for end in found.ends)
     if env.patsy and len(names) > 1:
         names = tuple(f"{expr}[{k}]" for k in range(len(names)))

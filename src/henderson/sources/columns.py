@@ -15,6 +15,9 @@ import pandas as pd
 
 from henderson.errors import DataError
 
+#: rounding of whole numbers, beside their range, with which they are other numbers
+COARSE = 1e-6
+
 Array = Any
 """A NumPy array or a pandas extension array, one-dimensional."""
 
@@ -287,6 +290,25 @@ def to_float(values: Array, name: str) -> np.ndarray:
         "text": "holds text, not numbers",
     }[kind]
     raise DataError(f"{name!r} {problem}")
+
+
+def check_fine(values: Array, name: str) -> None:
+    """Raise where whole numbers beyond 2**53 (nanoseconds since 1970) differ by so little that double precision, in
+    which models are fitted, rounds away more than `COARSE` of their range."""
+    if kind_of(values) != "number":
+        return
+    whole = values if isinstance(values, np.ndarray) else values[~np.asarray(pd.isna(values))].to_numpy()
+    if whole.dtype.kind not in "iu" or not len(whole):
+        return
+    low, high = int(whole.min()), int(whole.max())
+    largest = float(max(-low, high))
+    if largest <= 2.0**53 or np.spacing(largest) / 2 <= COARSE * (high - low) or low == high:
+        return
+    if (whole.astype(np.float64).astype(whole.dtype) != whole).any():
+        raise DataError(
+            f"{name!r} has whole numbers beyond 2**53 that are too close to each other for double precision: take the "
+            f"smallest from it, {low}, before it goes into a table"
+        )
 
 
 def numbers(values: Any, name: str) -> np.ndarray:
