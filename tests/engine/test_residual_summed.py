@@ -14,6 +14,7 @@ from tests.structured import Data, covariance, repeated, residual_covariance
 import henderson
 from henderson.contract.residual import ResidualRows
 from henderson.engine.residual import clique_sums
+from henderson.engine.residual import crossed as by_effects
 from henderson.engine.residual import summed as sums_of
 from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.crossed import CrossedModel
@@ -128,6 +129,18 @@ def test_what_a_light_point_says(name):
     for of in ("modes", "conditional_covariances"):
         for own, other in zip(getattr(light, of)(), getattr(full, of)()):
             np.testing.assert_array_equal(own, other)
+
+
+def test_products_of_full_columns(monkeypatch):
+    """T'AT by dense products, where T has few columns, is what sparse ones say: A is not symmetric."""
+    data = made("slopes, two terms of one factor")
+    model, rng = model_of(data, True), np.random.default_rng(1)
+    full, sparse = CrossedModel(model, data.rows), CrossedModel(model, data.rows)
+    assert full.dense is not None
+    monkeypatch.setattr(by_effects, "NARROW", 0)
+    assert sparse.dense is None
+    parts = [rng.normal(size=(batch.n_units, batch.n, batch.n)) for batch in full.batches]
+    np.testing.assert_allclose(full.weighed(parts), sparse.weighed(parts), atol=1e-10)
 
 
 def nearly(model, at, within_levels, within, K, weighed):

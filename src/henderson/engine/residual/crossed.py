@@ -35,6 +35,8 @@ FloatArray = np.ndarray
 
 #: rows tied together from which effects are the better coordinates; and the most effects whose matrices are kept
 TIED, MOST_EFFECTS = 150, 3000
+#: columns of T, and its entries, up to which it is multiplied as one that is full
+NARROW, MOST_DOUBLES = 200, 1 << 23
 
 
 class CrossedModel:
@@ -104,8 +106,22 @@ class CrossedModel:
         self.model.evaluations += 1
         return CrossedPoint(self, phi, self.model.regular(phi))
 
+    @lazy
+    def dense(self) -> FloatArray | None:
+        """T, (n, Q + p + 1), where it has few columns; else None."""
+        n, width = len(self.c), self.n_effects + self.c.shape[1]
+        return np.hstack([self.Z.toarray(), self.c]) if width <= NARROW and n * width <= MOST_DOUBLES else None
+
     def weighed(self, parts: list[FloatArray]) -> FloatArray:
         """T'AT for A block-diagonal by series, given for the units of each batch (U, n, n): (Q + p + 1, Q + p + 1)."""
+        if (T := self.dense) is not None:
+            AT, end = np.empty_like(T), 0
+            for batch, A in zip(self.batches, parts):
+                count, n = batch.rows.shape
+                start, end = end, end + count * n
+                of_blocks = A if batch.n_units == count else A[batch.unit_of]
+                np.matmul(of_blocks, T[start:end].reshape(count, n, -1), out=AT[start:end].reshape(count, n, -1))
+            return np.asarray(T.T @ AT)
         data, indices, counts, start = [], [], [], 0
         for batch, A in zip(self.batches, parts):
             count, n = batch.rows.shape

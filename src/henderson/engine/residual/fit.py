@@ -238,11 +238,12 @@ class StructuredFit(Fit):
             return moments_of_plain(self._block_point)
         if self.design.is_related:
             return moments_of_related(by_relatives(self))
-        point = self._block_point.exact if isinstance(self._block_point, SummedPoint) else self._block_point
-        if isinstance(point, CrossedPoint):
-            return moments_of_crossed(point)
-        if isinstance(point, ByLevels):
-            return moments_by_levels(point)
+        with blas_threads(1):  # products are many and small
+            point = self._block_point.exact if isinstance(self._block_point, SummedPoint) else self._block_point
+            if isinstance(point, CrossedPoint):
+                return moments_of_crossed(point)
+            if isinstance(point, ByLevels):
+                return moments_by_levels(point)
         with blas_threads(self.blocks.largest):
             return moments_of_blocks(self.block_point)
 
