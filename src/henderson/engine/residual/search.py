@@ -62,6 +62,8 @@ FEW = 20
 #: iterations of a descent at an end of the structure's range, after those that most need, before it is given up; and
 #: of any where rows are few
 LINGERING, USUAL, LONG = 15, 10, 150
+#: iterations after which descents from variances at random are compared, and how many go on
+TRIAL, AHEAD = 10, 8
 #: what is said of an end that is none
 FALLING = "the deviance still falls: its least may lie where no variance is left"
 UNBOUNDED = "the likelihood still rises where the residuals' covariance is singular"
@@ -189,9 +191,10 @@ def search_blocks(
                 best = peak
                 break
         higher = best is not before
-    hidden = near is None and best.converged and bounded
-    best, more = improved(best, scattered(model, rows, best.point) if hidden else ())
-    tried += more
+    if near is None and best.converged and bounded:
+        begun = list(scattered(model, rows, best.point))
+        best, _ = improved(best, _ahead(evaluate, begun))
+        tried += len(begun)
     best = _recognised(model, lifted(model, best, at))
     snapped = _snap(model, best, at)
     at_end = best.full if best.full is not None and best.converged and snapped is best else snapped.point
@@ -207,6 +210,28 @@ def search_blocks(
     if not best.converged and held is not None and held.unbounded:
         best = replace(best, message=SINGULAR_DATA)
     return Found(best, tried, certificate(at_end)[0] if gone.any() else smallest)
+
+
+def _ahead(evaluate: Callable[[FloatArray], End], starts: Iterable[FloatArray]) -> list[FloatArray]:
+    """Where the descents are that are lowest after TRIAL iterations, no more than AHEAD."""
+    found = []
+    for phi in starts:
+        first = evaluate(phi)
+        if np.isfinite(first.deviance):
+            found.append(minimize(evaluate, first, give_up=Trial()).point)
+    return [point.theta for point in sorted(found, key=lambda point: point.deviance)[:AHEAD]]
+
+
+class Trial:
+    """Gives a descent up after TRIAL iterations."""
+
+    def __init__(self) -> None:
+        self.iterations = 0
+
+    def __call__(self, point: End) -> bool:
+        """Of an iterate: whether it is to be the last."""
+        self.iterations += 1
+        return self.iterations >= TRIAL
 
 
 class Patience:

@@ -40,7 +40,7 @@ NOISE, CORRELATED = (0.2, 0.5, 0.85), (0.97, 0.7, -0.6)
 WHOLE, SEVERAL = (0.02, 0.6, 0.95), 50
 #: rows to a variance parameter below which variances are scattered; how many times, spreads of their logarithms in
 #: turn, and what share of the variance effects have then
-HARDLY, DRAWS, SPREADS, MOSTLY = 3, 24, (3.0, 1.0, 2.0), 0.9
+HARDLY, DRAWS, SPREADS, MOSTLY = 3, 48, (3.0, 1.0, 2.0), 0.9
 #: share of the variances that is added to a covariance of low rank to find other factors in it; descents from these
 LIFTED, AGAIN = 0.3, 4
 #: ranges at which the likelihood of rows in space is looked at before the first descent
