@@ -13,10 +13,13 @@ from tests.structured import Data, repeated, residual_covariance
 
 import henderson
 from henderson.engine.moments import KnownCurved
-from henderson.engine.residual.by_levels import ByLevels, Recursion, moments_by_levels
+from henderson.engine.residual import neighbours
+from henderson.engine.residual.by_levels import ByLevels, moments_by_levels
 from henderson.engine.residual.cliques import Precision
+from henderson.engine.residual.crossed import CrossedModel, moments_of_crossed
 from henderson.engine.residual.moments import moments_of_blocks
 from henderson.engine.residual.point import block_at
+from henderson.engine.residual.recursion import Recursion
 from henderson.engine.residual.summed import SummedModel, SummedPoint
 
 #: of a deviance of some hundred, and relative to the largest entry of derivatives and moments
@@ -132,3 +135,24 @@ def test_long_series_whose_gaps_all_differ(bars, monkeypatch):
     new = data.head(5).assign(t=data["t"].head(5) + 0.01)
     options = {"conditional": True, "interval": "prediction"}
     np.testing.assert_allclose(fit.predict(new, **options), slow.predict(new, **options), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["crossed", "nothing holds the series", "slopes, weights", "ar1h"])
+def test_moments_of_crossed_effects_by_neighbours(name, monkeypatch):
+    """A few series at a time, of different lengths: as by the matrices of the series."""
+    monkeypatch.setattr(neighbours, "AT_ONCE", 12)
+    data = made(name)
+    model = model_of(data, True)
+    crossed, phi = CrossedModel(model, data.rows), somewhere(model)
+    assert crossed.neighbours is not None
+    assert len(crossed.neighbours.groups) > 3
+    one = crossed.at(phi)
+    crossed.neighbours = None
+    two = crossed.at(phi)
+    assert one.deviance == pytest.approx(two.deviance, abs=DEVIANCE)
+    near(one.hessian_model, two.hessian_model)
+    own, other = moments_of_crossed(one), moments_of_crossed(two)
+    for moment in ("f0", "f1", "t1", "t2", "f2"):
+        near(getattr(own, moment), getattr(other, moment))
+    near(own.second.bent, other.second.bent)
+    near(own.second.curved_traces(), other.second.curved_traces())

@@ -12,7 +12,8 @@ and K = Λ(Λ'M_ZZΛ + I)⁻¹Λ', as large as there are effects. B = I − [K M
     tr V⁻¹R_aV⁻¹R_b = tr R⁻¹R_aR⁻¹R_b − tr K(M_ab + M_ba) + tr KM_aKM_b     (of M_a in K its part ZZ)
 
 and for G's parameters, ∂V = Z̃E_gZ̃', the same with E_g between parts of T'V⁻¹T. They are the `Moments`, from which the
-deviance's gradient and exact Hessian come (`likelihood`). Rows are counted nowhere but in the sums over series.
+deviance's gradient and exact Hessian come (`likelihood`). Rows are counted nowhere but in the sums over series, which
+are made by the matrices of these (`of_series`) or, where a row depends on the row before it only, by `neighbours`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from henderson.contract.rows import Rows, TermRows
 from henderson.covariance.layout import consecutive
 from henderson.engine.likelihood import first_derivatives, second_derivatives
 from henderson.engine.moments import KnownCurved, Moments
+from henderson.engine.residual.cliques import Precision
 from henderson.engine.residual.model import BlockModel
+from henderson.engine.residual.neighbours import Neighbours, OfNeighbours
+from henderson.engine.residual.of_series import OfSeries
 from henderson.engine.residual.units import Batch, batches_of
 from henderson.numerics import lapack
 from henderson.numerics.lazy import lazy
@@ -84,6 +88,11 @@ class CrossedModel:
                 blocks[k] = sparse.kron(sparse.eye_array(model.design.terms[k].n_levels), E, format="csr")
                 self.steps.append(sparse.csr_array(sparse.block_diag(blocks, format="csr")))
         self.evaluations = 0
+        precision = Precision(model.residual, replace(rows, terms=()))
+        self.neighbours: Neighbours | None = None
+        if precision.is_of_neighbours:
+            T = sparse.hstack([self.Z, sparse.csr_array(self.c)], format="csr")[np.argsort(order)]
+            self.neighbours = Neighbours(precision, rows, sparse.csr_array(T))
 
     @staticmethod
     def suits(model: BlockModel, rows: Rows) -> bool:
@@ -99,6 +108,12 @@ class CrossedModel:
     def n_effects(self) -> int:
         """Q."""
         return int(self.Z.shape[1])
+
+    def by(self, psi: FloatArray) -> OfSeries | OfNeighbours:
+        """What R at ψ makes of T."""
+        if self.neighbours is None:
+            return OfSeries(self.model, self.batches, self.weighed, psi)
+        return self.neighbours.at(psi[self.model.n_g :])
 
     def at(self, phi: FloatArray) -> CrossedPoint:
         """The deviance at φ."""
@@ -157,10 +172,8 @@ class CrossedPoint:
         if not np.isfinite(psi).all():
             return
         try:
-            R = [model.residual_cov(psi, batch) for batch in crossed.batches]
-            low = [np.linalg.cholesky(one) for one in R]
-            self.S = [np.linalg.inv(one) for one in R]
-            self.M = crossed.weighed(self.S)
+            self.by = crossed.by(psi)
+            self.M = self.by.M
             self.K, log_c = self._inner()
             q = crossed.n_effects
             self.B = np.eye(len(self.M))
@@ -169,11 +182,7 @@ class CrossedPoint:
             root = lapack.cholesky(self.VT[q:, q:])
         except np.linalg.LinAlgError:
             return
-        log_r = sum(
-            2.0 * float(batch.counts @ np.log(np.einsum("uii->ui", one)).sum(axis=1))
-            for batch, one in zip(crossed.batches, low)
-        )
-        self.log_det = log_r + log_c
+        self.log_det = self.by.log_r + log_c
         inverse, own = lapack.inverse_lower(root[:p, :p]), root[p, :p]
         self.phi, self.beta, self.r2 = inverse.T @ inverse, own @ inverse, float(root[p, p] ** 2)
         self.v = np.append(-self.beta, 1.0)
@@ -213,11 +222,7 @@ class CrossedPoint:
         """Moments at the point, y in the working unit and V relative to s²."""
         crossed, model = self.crossed, self.crossed.model
         q, m, k, r = crossed.n_effects, model.n_g, model.k, model.k - model.n_g
-        S, VT, B, K = self.S, self.VT, self.B, self.K
-        first = [model.first(self.psi, batch) for batch in crossed.batches]
-        counts = [batch.counts for batch in crossed.batches]
-        SR = [one @ own for one, own in zip(S, first)]  # R⁻¹R_a, (r, U, n, n)
-        Ma = [crossed.weighed([sr[a] @ one for sr, one in zip(SR, S)]) for a in range(r)]
+        VT, B, K, by, Ma = self.VT, self.B, self.K, self.by, self.by.first
         turned = [B.T @ one @ B for one in Ma]  # T'V⁻¹R_aV⁻¹T
         KM = [K @ one[:q, :q] for one in Ma]
         f1, t1 = np.empty((k, *VT[q:, q:].shape)), np.empty(k)
@@ -233,26 +238,21 @@ class CrossedPoint:
                 f2[g, m + a], f2[m + a, g] = mixed, mixed.T
                 t2[g, m + a] = t2[m + a, g] = np.sum(crossed.steps[g].multiply(turned[a][:q, :q].T))
         for a in range(r):
-            trace = sum(float(n @ np.einsum("unn->u", one[a])) for one, n in zip(SR, counts))
-            f1[m + a], t1[m + a] = turned[a][q:, q:], trace - np.trace(KM[a])
+            f1[m + a], t1[m + a] = turned[a][q:, q:], by.traces[0][a] - np.trace(KM[a])
             for b in range(r):
-                Mab = crossed.weighed([sr[a] @ sr[b] @ one for sr, one in zip(SR, S)])
+                Mab = by.between(a, b)
                 inside = Mab - Ma[a][:, :q] @ (K @ Ma[b][:q])
                 f2[m + a, m + b] = (B.T @ inside @ B)[q:, q:]
-                trace = sum(float(n @ np.einsum("unm,umn->u", one[a], one[b])) for one, n in zip(SR, counts))
-                trace -= 2.0 * float(np.sum(K * Mab[:q, :q].T))
+                trace = by.traces[1][a, b] - 2.0 * float(np.sum(K * Mab[:q, :q].T))
                 t2[m + a, m + b] = trace + float(np.sum(KM[a] * KM[b].T))
         bent, traces = np.zeros_like(f2), np.zeros((k, k))
         if not model.residual.linear:
-            second = [model.second(self.psi, batch) for batch in crossed.batches]
             for a in range(r):
                 for b in range(a + 1):
-                    N = crossed.weighed([one @ own[a, b] @ one for one, own in zip(S, second)])
+                    N = by.curved(a, b)
                     bent[m + a, m + b] = bent[m + b, m + a] = (B.T @ N @ B)[q:, q:]
-                    trace = sum(
-                        float(n @ np.einsum("unm,umn->u", one, own[a, b])) for one, own, n in zip(S, second, counts)
-                    )
-                    traces[m + a, m + b] = traces[m + b, m + a] = trace - float(np.sum(K * N[:q, :q].T))
+                    trace = by.curved_traces[a, b] - float(np.sum(K * N[:q, :q].T))
+                    traces[m + a, m + b] = traces[m + b, m + a] = trace
         return Moments(
             model.n, model.p, self.psi, VT[q:, q:], f1, t1, self.log_det - model.log_weights, self.r2,
             KnownCurved(f2, t2, bent, traces), True,
