@@ -3,9 +3,14 @@ would take longer than its arithmetic. What is made of them stands in memory ent
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 FloatArray = np.ndarray
+
+#: products up to which BLAS is called for each: a step of NumPy takes as long as a few dozen
+FEW = 50
 
 
 def inverses(C: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -38,11 +43,11 @@ def inverses(C: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def products(a: FloatArray, b: FloatArray) -> FloatArray:
-    """a b of stacks of square matrices, those of up to two rows entry by entry."""
-    k = a.shape[-1]
-    if k > 2:
-        return a @ b
-    out = np.empty((k, k, *np.broadcast_shapes(a.shape[:-2], b.shape[:-2])))
+    """a b of stacks of square matrices, many of up to two rows entry by entry."""
+    k, stack = a.shape[-1], np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if k > 2 or math.prod(stack) <= FEW:
+        return np.asarray(a @ b)
+    out = np.empty((k, k, *stack))
     for i, j in np.ndindex(k, k):
         np.multiply(a[..., i, 0], b[..., 0, j], out=out[i, j])
         if k > 1:
