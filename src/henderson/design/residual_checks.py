@@ -261,7 +261,8 @@ def generic(residual: Residual, series: ResidualRows) -> FloatArray:
         ]
     )
     phi = residual.working(psi)
-    return residual.natural(phi + 0.05 * np.sin(1.0 + np.arange(len(phi))))
+    moved = np.array(residual.kinds) != "exponent"  # of a covariate in any unit: at zero it tells of itself
+    return residual.natural(phi + 0.05 * moved * np.sin(1.0 + np.arange(len(phi))))
 
 
 def batches(codes: np.ndarray, sizes: np.ndarray, most: int, n_parameters: int) -> Iterator[np.ndarray]:

@@ -8,7 +8,8 @@ is a product of t densities, which has many maxima. So from an optimum
 2. from there variances settle, all starts at once (`settling`)
 3. descents begin at the lowest; from an end that is lower than the optimum, once more
 
-Visits whose residuals correlate do not settle: they are few, and descents begin at once.
+Where residuals correlate, visits do not settle: they are few, and descents begin at once, as they do of strata of so
+few rows besides.
 """
 
 from __future__ import annotations
@@ -188,4 +189,6 @@ def strata_of(residual: Residual, rows: ResidualRows) -> Iterator[Strata]:
                 out[here] *= factors[1:] / factors[0]
                 return out
 
-            yield Strata(v, np.bincount(v, minlength=len(function.term.strata)), of_function, True)
+            counts = np.bincount(v, minlength=len(function.term.strata))
+            for settle in (True,) if structure.memory == 0 else (True, False):
+                yield Strata(v, counts, of_function, settle)

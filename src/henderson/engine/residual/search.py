@@ -57,8 +57,9 @@ NEGATIVE = 1e-4
 ROUNDED = 8 * float(np.finfo(float).eps)
 #: deviance that a step may still promise at a certified end; relative curvature below which a direction is flat
 LEFT, FLAT = 1e-6, 1e-12
-#: rows a variance parameter below which all starts are tried, and correlations of either sign
-FEW = 20
+#: rows a variance parameter below which all starts are tried, and correlations of either sign; below the first of them
+#: an optimum within the structure's range is preferred to a lower end of it
+FEW, SEVERAL = 20, 75
 #: iterations of a descent at an end of the structure's range, after those that most need, before it is given up; and
 #: of any where rows are few
 LINGERING, USUAL, LONG = 15, 10, 150
@@ -130,7 +131,8 @@ def search_blocks(
             tell(model.evaluations)
         return point
 
-    few = near is None and model.n < FEW * model.k  # rows to a parameter: there may be several optima
+    few = near is None and model.n < FEW * model.k  # rows to a parameter
+    several = few or (near is None and model.n < SEVERAL * model.k and has_several(model))
 
     def descend(phi: FloatArray, beat: float = -np.inf) -> Optimum[End] | None:
         first = evaluate(phi)
@@ -158,21 +160,21 @@ def search_blocks(
     elif near is None:
         starts = chain(of_ranges(model, rows, evaluate), starts)
     best, tried = descend(next(starts) if near is None else near), 1
-    if few or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
+    if several or best is None or not best.converged or (at_edge(model, best.point) and not trusted):
         for phi in starts:
-            beat = best.point.deviance if best is not None and few and is_certified(model, best) else -np.inf
+            beat = best.point.deviance if best is not None and several and is_certified(model, best) else -np.inf
             other = descend(phi, beat)
             tried += 1
             again = other is not None and best is not None and _is_same(other, best)
             if other is not None and (best is None or _is_preferred(model, other, best, few)):
                 best = other
-            if few:
+            if several:
                 continue
             if again or (best is not None and best.converged and not at_edge(model, best.point)):
                 break
     if best is None:
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
-    best, more = improved(best, of_either_sign(model, rows) if few and is_certified(model, best) else ())
+    best, more = improved(best, of_either_sign(model, rows) if several and is_certified(model, best) else ())
     tried += more
     best, more = improved(best, other_ranges(model, rows, best.point, evaluate) if near is None else ())
     tried += more
@@ -250,6 +252,13 @@ class Patience:
         if self.iterations > USUAL:
             self.lingering += _at_end(self.model, point)
         return self.lingering > LINGERING or self.iterations > self.most
+
+
+def has_several(model: BlockModel) -> bool:
+    """Whether a likelihood of a moderate number of rows may have several maxima: where variances and correlations are
+    parameters of their own, one set of variances suits rows that all but determine each other, another those that
+    hardly correlate. A covariance that is linear in its parameters follows the products of residuals."""
+    return not (model.residual.is_diagonal or model.residual.linear)
 
 
 def _recognised(model: BlockModel, end: Optimum[End]) -> Optimum[End]:
