@@ -111,8 +111,7 @@ class FittedStrata:
         few = self._of_few_rows
         for face in self.faces:
             for one in few:
-                at = self._at([one], face)
-                if at.may_fit(0) and at.m == rank(at.both) > rank(at.Z):
+                if self._may_fit([one], face, 0) and (at := self._at([one], face)).m == rank(at.both) > rank(at.Z):
                     yield self._said([one], face)
         for face in self.faces[1:]:
             if sets := self._together(few, face):
@@ -147,7 +146,7 @@ class FittedStrata:
         return [sparse.csr_array(own.turned(T).matrix(term.n_levels) * root) for term, own, T in terms]
 
     def _at(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...]) -> Place:
-        rows, loads = np.concatenate([one.rows for one in strata]), []
+        rows, loads = _joined(strata), []
         for Z, lam in zip(self._effects, face):
             q = len(lam)
             if lam.shape[1]:
@@ -158,9 +157,23 @@ class FittedStrata:
                 loads.append(np.zeros((len(rows), 0, q)))
         return Place(self.X[rows], tuple(loads), face)
 
+    def _may_fit(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...], more: int) -> bool:
+        """Whether X and Z have columns enough for all rows but `more` of the first two strata, or of the only one, and
+        Z not a level for each row of all."""
+        rows, columns = _joined(strata), self.X.shape[1] + more
+        for term, own, lam in zip(self.model.design.terms, self.rows.terms, face):
+            if not lam.shape[1]:
+                continue
+            levels = term.n_levels if own.codes is None else len(np.unique(own.codes[rows]))
+            if own.codes is not None and levels == len(rows) and own.columns[rows].any(axis=1).all():
+                return False
+            columns += levels * lam.shape[1]
+        return len(_joined(strata[:2])) <= columns
+
     def _together(self, strata: Sequence[Stratum], face: tuple[FloatArray, ...]) -> list[Stratum]:
         """Strata whose rows X and Z fit together, and Z alone does not; none where they have not been found."""
-        if len(strata := _up_to(strata)) < 2:
+        strata = _up_to(strata)
+        if len(strata) < 2 or not self._may_fit(strata, face, 0):
             return []
         at = self._at(strata, face)
         Z, both = at.Z, at.both
@@ -181,10 +194,13 @@ class FittedStrata:
         """Strata of one row more than X and Z fit, whose responses they fit at some λ like those of the face."""
         few = self._of_few_rows
         for one in few:
+            if not self._may_fit([one], face, 1):
+                continue
             at = self._at([one], face)
-            if at.may_fit(1) and at.m == rank(at.both) + 1 and at.meets(y[one.rows], free):
+            if at.m == rank(at.both) + 1 and at.meets(y[one.rows], free):
                 return [one]
-        if len(strata := _up_to(few)) < 2:
+        strata = _up_to(few)
+        if len(strata) < 2 or not self._may_fit(strata, face, 1):
             return []
         own, at = _places(strata), self._at(strata, face)
         for first in range(min(ORDERS, len(own))):
@@ -196,8 +212,7 @@ class FittedStrata:
                     kept.append(i)
                 elif lacking == 1:
                     sets = [strata[k] for k in _least([*kept, i], own, at.both)]
-                    of_sets = np.concatenate([one.rows for one in sets])
-                    if self._at(sets, face).meets(y[of_sets], free):
+                    if self._at(sets, face).meets(y[_joined(sets)], free):
                         return sets
         return []
 
@@ -245,10 +260,6 @@ class Place:
         """[X Z]."""
         return np.hstack([self.X, self.Z])
 
-    def may_fit(self, more: int) -> bool:
-        """Whether there are columns enough for all rows but `more`."""
-        return self.m <= self.X.shape[1] + self.Z.shape[1] + more
-
     def meets(self, y: FloatArray, free: Sequence[int]) -> bool:
         """Whether [X Z], of rank m − 1, fits y at some λ on a way around: its determinant with y changes its sign.
 
@@ -294,6 +305,11 @@ def _is_fitted(columns: Callable[[float], FloatArray], y: FloatArray) -> bool:
 def _up_to(strata: Sequence[Stratum]) -> Sequence[Stratum]:
     """The first, of no more than MOST_ROWS rows."""
     return strata[: int((np.cumsum([len(one.rows) for one in strata]) <= MOST_ROWS).sum())]
+
+
+def _joined(strata: Sequence[Stratum]) -> np.ndarray:
+    """Rows of strata."""
+    return np.concatenate([one.rows for one in strata])
 
 
 def _places(strata: Sequence[Stratum]) -> list[np.ndarray]:
