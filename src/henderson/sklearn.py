@@ -7,6 +7,7 @@ or all rows of an array's last column.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ except ImportError as error:
 
 from henderson.door import lmer
 from henderson.formula.tokens import bare
+from henderson.sources.arrow import is_arrow
+from henderson.sources.frames import as_pandas
 from henderson.typing import TableLike
 
 FloatArray = np.ndarray
@@ -42,6 +45,10 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
     reml : bool
     random : bool
         Predict with the random effects of levels that the fit knows; others have the mean.
+    residual : str, optional
+        Covariance of the residuals, ``"ar1(day | subject)"``, as in `lmer`; the formula needs no bars then.
+    relmat : mapping of str to relationships, optional
+        Known relationships of the levels of a factor, as in `lmer`.
 
     Attributes
     ----------
@@ -65,12 +72,20 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
     """
 
     def __init__(
-        self, formula: str | None = None, groups: str | None = None, reml: bool = True, random: bool = True
+        self,
+        formula: str | None = None,
+        groups: str | None = None,
+        reml: bool = True,
+        random: bool = True,
+        residual: str | None = None,
+        relmat: Mapping[str, Any] | None = None,
     ) -> None:
         self.formula = formula
         self.groups = groups
         self.reml = reml
         self.random = random
+        self.residual = residual
+        self.relmat = relmat
 
     def fit(self, X: TableLike | ArrayLike, y: ArrayLike) -> MixedLMRegressor:
         """Fit the model.
@@ -113,7 +128,14 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
             )
         if name in frame.columns:
             raise ValueError(f"the formula calls y {name!r}, which is a column of X")
-        self.results_ = lmer(formula, frame.assign(**{name: response}), REML=self.reml, env="closed")
+        self.results_ = lmer(
+            formula,
+            frame.assign(**{name: response}),
+            REML=self.reml,
+            residual=self.residual,
+            relmat=self.relmat,
+            env="closed",
+        )
         params = self.results_.params
         intercept = params.index == "(Intercept)"
         self.intercept_ = float(params[intercept].sum())
@@ -152,11 +174,9 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
         return X, np.asarray(y, float)
 
     def _frame(self, X: Any) -> pd.DataFrame:
-        """The columns with their names."""
-        if isinstance(X, pd.DataFrame):
-            return X.reset_index(drop=True)
+        """The columns with their names, read as `lmer` reads a table of that make."""
         if _is_table(X):
-            return pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
+            return as_pandas(X).reset_index(drop=True)
         values = np.asarray(X)
         return pd.DataFrame(values, columns=pd.Index([f"x{k}" for k in range(values.shape[1])]))
 
@@ -170,7 +190,7 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
             right = " + ".join(f"`{name}`" for name in columns if name != self.groups) or "1"
         else:
             right = self.formula
-        if "|" not in right:
+        if "|" not in right and (self.groups is not None or self.residual is None):
             if self.groups is None:
                 raise ValueError(
                     f"the formula {right!r} has no random effects such as (1 | g), and groups= is not given"
@@ -185,5 +205,5 @@ class MixedLMRegressor(RegressorMixin, BaseEstimator):
 
 
 def _is_table(X: Any) -> bool:
-    """Whether the columns have names, of pandas or of polars."""
-    return isinstance(X, pd.DataFrame) or (hasattr(X, "columns") and hasattr(X, "to_numpy"))
+    """Whether the columns have names, of pandas, polars or pyarrow."""
+    return isinstance(X, pd.DataFrame) or is_arrow(X) or (hasattr(X, "columns") and hasattr(X, "to_numpy"))

@@ -110,6 +110,12 @@ def test_clusters_must_nest():
         infer(crossed, cov="CR2")
     with pytest.raises(DataError, match="'plate' are spread"):
         infer(crossed, cov="CR2", cluster="sample")
+    table = pd.DataFrame(
+        {"y": [2.3, 4, 7, 8, 1, 5, 6, 8.5, 1.8, 5.2, 4.1, 5], "a": list("pqrs") * 3, "b": list("qrssppqrrspq")}
+    )
+    members = henderson.lmer("y ~ 1 + (1 | mm(a, b))", table)
+    with pytest.raises(DataError, match=r"rows share levels of mm\(a, b\) so that all depend on each other"):
+        infer(members, cov="CR2")
     table = clustered()
     result = henderson.lmer("y ~ x + (1 | g)", table)
     with pytest.raises(DataError, match="'g' are spread"):

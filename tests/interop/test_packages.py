@@ -21,6 +21,7 @@ import henderson
 from henderson.errors import DataError
 from henderson.marginaleffects import wrap
 from henderson.sklearn import MixedLMRegressor
+from henderson.sources.frames import as_pandas
 
 # marginaleffects differentiates predictions numerically
 NUMERIC = 1e-3
@@ -114,6 +115,30 @@ def test_polars_in_a_regressor(fit):
     table = pl.from_pandas(X)
     model = MixedLMRegressor("Days + (Days | Subject)").fit(table, Y)
     np.testing.assert_allclose(model.predict(table), fit.fittedvalues, rtol=1e-8)
+
+
+def test_columns_of_a_regressor_are_read_as_lmer_reads_them():
+    """Levels of a polars Enum lost their order, and with it the coefficients; columns of pyarrow lost their names."""
+    shift = pl.Series("shift", ["late", "early", "late"] * 60, dtype=pl.Enum(["late", "early"]))
+    table = pl.from_pandas(SLEEP).with_columns(shift)
+    right = henderson.lmer("Reaction ~ Days + shift + (1 | Subject)", table)
+    for X in (table.drop("Reaction"), table.drop("Reaction").to_arrow(), as_pandas(table.drop("Reaction"))):
+        model = MixedLMRegressor("Days + shift + (1 | Subject)").fit(X, Y)
+        assert list(model.results_.params.index) == ["(Intercept)", "Days", "shift[T.early]"]
+        np.testing.assert_allclose(model.coef_, right.params.iloc[1:], rtol=1e-10)
+        np.testing.assert_allclose(model.predict(X), right.fittedvalues, rtol=1e-10)
+
+
+def test_a_regressor_with_correlated_residuals_and_relatives():
+    model = clone(MixedLMRegressor("Days", residual="ar1(Days | Subject)")).fit(X, Y)
+    right = henderson.lmer("Reaction ~ Days", SLEEP, residual="ar1(Days | Subject)")
+    np.testing.assert_allclose(model.coef_, right.params.iloc[1:], rtol=1e-10)
+    np.testing.assert_allclose(model.predict(X), right.predict(SLEEP), rtol=1e-10)
+    labels = SLEEP["Subject"].unique()
+    kin = pd.DataFrame(0.3 + 0.7 * np.eye(len(labels)), labels, labels)
+    related = clone(MixedLMRegressor(groups="Subject", relmat={"Subject": kin})).fit(X, Y)
+    own = henderson.lmer("Reaction ~ Days + (1 | Subject)", SLEEP, relmat={"Subject": kin})
+    np.testing.assert_allclose(related.predict(X), own.fittedvalues, rtol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,12 @@ def _top(fit: Fit) -> FloatArray:
         codes = rows.codes
         if codes is not None and all(other.owners(codes, term.n_levels) is not None for term, other in terms):
             return codes
-    factors = ", ".join(dict.fromkeys(term.group for term in fit.design.terms))
-    raise DataError(
-        f"no grouping factor nests the others ({factors} are crossed), so there are no independent clusters; "
-        "give cluster= a column that nests them all"
-    )
+    factors = ", ".join(groups := dict.fromkeys(term.group for term in fit.design.terms))
+    if len(groups) > 1:
+        why = f"no grouping factor nests the others ({factors} are crossed)"
+    else:
+        why = f"rows share levels of {factors} so that all depend on each other"
+    raise DataError(f"{why}, so there are no independent clusters; give cluster= a column that nests them all")
 
 
 def cluster_blocks(fitted: FitMoments, labels: Any = None) -> Iterator[ClusterBlock]:
