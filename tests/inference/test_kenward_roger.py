@@ -47,11 +47,31 @@ def test_close_to_two_denominator_degrees_of_freedom():
     np.testing.assert_allclose(den_df, 1.991963179, rtol=1e-8)
 
 
+def kenward_roger_of_ar1(X, v, r, series, visits):
+    """Standard errors (first derivatives of V alone) and df of one coefficient each: V = v r^|s - t|, n × n."""
+    gap = np.abs(np.subtract.outer(np.arange(visits), np.arange(visits)))
+    along = [r**gap, v * gap * r ** np.maximum(gap - 1, 0)]
+    inverse = np.linalg.inv(np.kron(np.eye(series), v * r**gap))
+    D = [np.kron(np.eye(series), own) for own in along]
+    phi = np.linalg.inv(X.T @ inverse @ X)
+    P = inverse - inverse @ X @ phi @ X.T @ inverse
+    W = np.linalg.inv([[np.trace(P @ a @ P @ b) / 2 for b in D] for a in D])
+    first = [X.T @ inverse @ a @ inverse @ X for a in D]
+    middle = sum(
+        W[i, j] * (X.T @ inverse @ D[i] @ inverse @ D[j] @ inverse @ X - first[i] @ phi @ first[j])
+        for i in range(2) for j in range(2)
+    )  # fmt: skip
+    bends = np.array([(phi @ own @ phi).diagonal() for own in first])
+    df = 2 * phi.diagonal() ** 2 / np.einsum("ik,ij,jk->k", bends, W, bends)
+    return np.sqrt((phi + 2 * phi @ middle @ phi).diagonal()), df
+
+
 @pytest.mark.parametrize("seed", [1, 3])
-def test_an_effect_for_each_row_without_residual_is_refused(seed):
+@pytest.mark.filterwarnings("ignore:the residual covariance is at the end")
+def test_an_effect_for_each_row_without_residual(seed):
     """A pure AR(1) in bars: where the residual variance ends at zero, V⁻¹ by its effects is all cancellation, and the
-    method once gave 0.9 of a standard error. Satterthwaite's table is that of the same process among the residuals,
-    and that cancellation is not taken for variances that the data do not identify."""
+    method once gave 0.9 of a standard error. By blocks it is that of n × n algebra; Satterthwaite's table is that of
+    the same process among the residuals, and that cancellation is not taken for variances that are not identified."""
     rng = np.random.default_rng(seed)
     series = rng.normal(size=(20, 8)) * np.where(np.arange(8) > 0, 0.8, 1.0)
     for visit in range(1, 8):
@@ -60,11 +80,15 @@ def test_an_effect_for_each_row_without_residual_is_refused(seed):
     data["y"] = 1 + 0.5 * data["x"] + series.ravel()
     fit = henderson.lmer("y ~ x + t + ar1(0 + t | g)", data)
     assert fit.sigma < 1e-2
-    with pytest.raises(ValueError, match="residual variance is all but zero"):
-        _ = fit.with_inference(ddf="kenward-roger").bse
     same = henderson.lmer("y ~ x + t", data, residual="ar1(t | g)")
     np.testing.assert_allclose(fit.bse, same.bse, rtol=1e-4)
     np.testing.assert_allclose(fit.tidy()["df"][:3], same.tidy()["df"][:3], rtol=1e-4)
+    R = np.asarray(same.residual_cov(0))
+    X = np.column_stack([np.ones(160), data["x"], data["t"]])
+    se, df = kenward_roger_of_ar1(X, R[0, 0], R[0, 1] / R[0, 0], 20, 8)
+    rows = fit.with_inference(ddf="kenward-roger-linear").tidy()[:3]
+    np.testing.assert_allclose(rows["std.error"], se, rtol=1e-5)
+    np.testing.assert_allclose(rows["df"], df, rtol=1e-5)
 
 
 def visits(n: int, sd: list[float], noise: float, seed: int) -> pd.DataFrame:
