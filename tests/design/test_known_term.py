@@ -332,3 +332,20 @@ def test_statsmodels_door_has_them(data):
     np.testing.assert_allclose(fit.breeding_values()["value"], wanted.breeding_values()["value"], rtol=1e-9)
     with pytest.raises(FormulaError, match="relmat names 'cow'"):
         henderson.mixedlm("y ~ x + (1 | animal)", data, relmat={"cow": A})
+
+
+def test_backquoted_names_are_those_of_the_formula():
+    """As a formula writes an odd name, `relmat`, `influence` and clusters read it."""
+    rng = np.random.default_rng(2)
+    labels = [f"s{k}" for k in range(12)]
+    table = pd.DataFrame({"my g": np.repeat(labels, 3), "x": rng.normal(size=36), "y": rng.normal(size=36)})
+    A = pd.DataFrame(0.5 * np.eye(12) + 0.5, labels, labels)
+    plain, quoted = (
+        henderson.lmer("y ~ x + (1 | `my g`)", table, relmat={name: A}) for name in ("my g", "`my g`")
+    )  # fmt: skip
+    assert plain.llf == quoted.llf
+    alone = henderson.lmer("y ~ x + (1 | `my g`)", table)
+    pd.testing.assert_frame_equal(alone.influence(by="`my g`"), alone.influence(by="my g"))
+    pd.testing.assert_series_equal(*(alone.with_inference(cov="CR0", cluster=k).bse for k in ("my g", "`my g`")))
+    with pytest.raises(FormulaError, match="names a factor twice"):
+        henderson.lmer("y ~ x + (1 | `my g`)", table, relmat={"my g": A, "`my g`": A})

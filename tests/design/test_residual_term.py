@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import henderson
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.design.from_formula import design_from_formula
 from henderson.design.replay_residual import new_residual_rows
@@ -367,3 +368,15 @@ def test_an_unknown_structure_in_a_formula():
     _, text = split_covariance("y ~ x + spatial(v | g)")
     with pytest.raises(FormulaError, match="unknown residual structure 'spatial'"):
         parse_residual(text)
+
+
+@pytest.mark.parametrize("structure", ["ar1", "ar1h", "toep", "us", "car1"])
+def test_an_infinite_time_is_refused(structure):
+    """A double's infinity was one visit more to those that count visits."""
+    data = pd.DataFrame({"g": np.repeat(np.arange(8), 3), "t": np.tile([0.0, 1.0, 2.0], 8), "y": np.sin(np.arange(24))})
+    data.loc[5, "t"] = np.inf
+    with pytest.raises(DataError, match=r"'t' is infinite"):
+        henderson.lmer("y ~ 1", data, residual=f"{structure}(t | g)")
+    for kind in ("ar1", "ou"):
+        with pytest.raises(DataError, match=r"'t' is infinite"):
+            henderson.lmer(f"y ~ 1 + {kind}(0 + t | g)", data)

@@ -29,6 +29,7 @@ from henderson.formula.bar_kinds import bar_text
 from henderson.formula.bars import Bar
 from henderson.formula.coding import Part
 from henderson.formula.evaluate import Columns
+from henderson.formula.tokens import bare
 from henderson.sources.columns import Array, kind_of
 from henderson.sources.factors import match, shown_label, unknown_levels
 
@@ -107,11 +108,14 @@ def check_relmat(relmat: Any, bars: tuple[Bar, ...]) -> Relations:
             f"relmat is a dict of factors and their relationships, as in {{'animal': A}}, not {type(relmat).__name__}"
         )
     there = [bar.name for bar in bars]
-    for name in relmat:
+    given = {name if name in there or not isinstance(name, str) else bare(name): own for name, own in relmat.items()}
+    if len(given) < len(relmat):
+        raise FormulaError(f"relmat names a factor twice, among {', '.join(map(repr, relmat))}")
+    for name in given:
         if name not in there:
             shown = ", ".join(repr(one) for one in dict.fromkeys(there)) or "none"
             raise FormulaError(f"relmat names {name!r}, which no bar is on; there are {shown}")
-    return Relations(dict(relmat))
+    return Relations(given)
 
 
 def refuse_relmat(related: Relations, name: str) -> None:

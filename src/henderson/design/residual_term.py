@@ -14,6 +14,7 @@ import pandas as pd
 from henderson.contract.residual import ResidualRows, ResidualTerm, VarianceTerm
 from henderson.covariance.residual.structures import RESIDUAL_STRUCTURES
 from henderson.design.random_terms import Groups
+from henderson.design.structured_effects import check_times
 from henderson.errors import DataError, ValueWarning, users_level
 from henderson.formula.evaluate import Columns, FactorSpec
 from henderson.formula.residual import FITTED, ParsedResidual
@@ -204,6 +205,7 @@ def _series(parsed: ParsedResidual, groups: Groups, n: int) -> tuple[np.ndarray,
 def _visits(parsed: ParsedResidual, columns: Columns, groups: Groups) -> tuple[np.ndarray, Labels]:
     """Visits in order: of the categories; of the values of numbers; of text the natural order, "V2" before "V10"."""
     codes, labels = _factor(parsed.places, groups)
+    check_times(parsed.label, parsed.places[0], labels.levels)
     if len(parsed.places) > 1 or isinstance(columns[parsed.places[0]].dtype, pd.CategoricalDtype):
         return codes, labels
     texts = labels.levels.tolist()

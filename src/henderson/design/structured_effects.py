@@ -87,6 +87,7 @@ def _times(spec: FactorSpec, columns: Columns, written: str, timed: bool) -> np.
         if (dates := as_dates(levels)) is not None:
             return days_from(dates[:1], dates, spec.levels_of or spec.expr)
         if pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels):
+            check_times(written, shown(spec.levels_of or spec.expr), levels)
             times = levels.to_numpy(float)
             if (np.diff(times) <= 0).any():
                 raise DataError(f"{written}: the times {_some(levels)} are not in increasing order")
@@ -101,6 +102,12 @@ def _times(spec: FactorSpec, columns: Columns, written: str, timed: bool) -> np.
             "ordered pandas.Categorical, or numbers"
         )
     return np.arange(len(levels), dtype=float)
+
+
+def check_times(written: str, name: str, levels: pd.Index) -> None:
+    """Raise a `DataError` where one of the times of a series is infinite: it is no number of steps from another."""
+    if pd.api.types.is_float_dtype(levels) and np.isinf(levels.to_numpy(float)).any():
+        raise DataError(f"{written}: {name!r} is infinite somewhere; a time is a finite number, or missing")
 
 
 def _is_numbered(levels: pd.Index) -> bool:

@@ -12,6 +12,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.given import check_estimated
 from henderson.engine.many.deletions import Sets
 from henderson.errors import DataError
+from henderson.formula.tokens import bare
 
 #: what `by` may say in place of None
 ROWS = "rows"
@@ -83,6 +84,7 @@ def _factor(fit: Fit, by: Any, what: str) -> tuple[np.ndarray, pd.Index, str]:
     design, rows = fit.design, fit.observed
     if not isinstance(by, str):
         return _labels(fit, by, what)
+    by = by if _has(fit, by) else bare(by)
     by = by if by in rows.factors or by in rows.columns else design.group_called(by)
     for term, own in zip(design.terms, rows.terms):
         if own.codes is not None and (by == term.label or sorted(by.split(":")) == sorted(term.group.split(":"))):

@@ -23,6 +23,7 @@ from henderson.engine.fit import Fit
 from henderson.engine.residual.fit import StructuredFit
 from henderson.engine.residual.units import blocks_of
 from henderson.errors import DataError, NotAvailable
+from henderson.formula.tokens import bare
 from henderson.inference.fit_moments import FitMoments
 
 FloatArray = np.ndarray
@@ -79,6 +80,7 @@ def _given(fit: Fit, labels: Any) -> FloatArray:
     """Codes of labels: a grouping factor's or a column's name, or one label a row of the design or of the data."""
     design, rows = fit.design, fit.observed
     if isinstance(labels, str):
+        labels = labels if labels in rows.columns or labels in rows.factors else bare(labels)
         for term, own in zip(design.terms, rows.terms):
             if labels in (term.group, term.label) and own.codes is not None:
                 return own.codes

@@ -90,9 +90,7 @@ def type_one(terms: Sequence[Term], X: Columns, kept: FloatArray) -> list[FloatA
     return [_spread(upper[np.isin(at, term.columns)], at, len(kept)) for term in terms]
 
 
-def type_two(
-    terms: Sequence[Term], X: Columns, kept: FloatArray, full: FullCoding | None = None
-) -> list[FloatArray]:
+def type_two(terms: Sequence[Term], X: Columns, kept: FloatArray, full: FullCoding | None = None) -> list[FloatArray]:
     """Rows (k, p) of each term; columns kept (p,) bool."""
     out = []
     for index, term in enumerate(terms):
