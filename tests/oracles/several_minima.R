@@ -51,6 +51,8 @@ add("sitka", "sitka", "size ~ Time * treat", "ar1h(visit | tree)",
 for (method in c("REML", "ML")) {
   add(paste0("indometh_", method), "indometh", "logs ~ time", "ar1(time | Subject) * power(time)",
       correlation = corAR1(0.999, form = ~ 1 | Subject), weights = varPower(0.26, form = ~ time), method = method)
+  add(paste0("indometh_cs_", method), "indometh", "logs ~ time", "cs(time | Subject) * exp(time)",
+      correlation = corCompSymm(0.99, form = ~ 1 | Subject), weights = varExp(-0.2, form = ~ time), method = method)
 }
 write_json(list(versions = list(R = as.character(getRversion()), nlme = as.character(packageVersion("nlme"))),
                 data = tables, cases = cases),

@@ -30,10 +30,12 @@ from henderson.sources.factors import match, plain_label
 
 #: a grid with more rows than this is refused
 MOST_ROWS = 200_000
-#: range of a covariate, relative to what is taken from its mean, beside which that is not a small distance
+#: the smaller of a covariate's range and what is taken from its mean, relative to the other, below which that is lost
+#: beside the range, or outside of the data
 SHORT = 1e-6
-#: smallest distance of two values of a covariate, relative to its mean: a power of two, so that it is exact
+#: smallest distance of two values of a covariate, relative to its mean; a power of two is taken, which is exact
 LEAST = 2.0**-40
+TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,12 @@ def reference_grid(design: Design, at: Mapping[str, Any] | None = None, *, sprea
 
 
 def _around(terms: FixedTerms, name: str, spread: float) -> float:
-    """What is taken from and added to a covariate's mean: `spread`, but where that is rounding of the mean a small part
-    of it, and where the covariate's range is nothing beside it the range."""
+    """What is taken from and added to a covariate's mean: `spread`, but where that is lost beside the mean or the range
+    a small part of these, and where the covariate's range is nothing beside it the range."""
     if not spread:
         return 0.0
-    least = LEAST * float(2.0 ** np.ceil(np.log2(abs(terms.means[name])))) if terms.means[name] else 0.0
     size = terms.ranges.get(name, spread)
+    least = float(2.0 ** np.ceil(np.log2(max(LEAST * abs(terms.means[name]), SHORT * size, TINY))))
     return max(size if 0 < size < SHORT * spread else spread, least)
 
 

@@ -152,8 +152,9 @@ class Exp(VarianceFunction):
         return (f"{self.kind.capitalize()}({self.term.name})",)
 
     def scale(self, delta: FloatArray, v: np.ndarray) -> FloatArray:
-        """e^(δz)."""
-        return np.exp(delta[0] * self.exponent(v))
+        """e^(δz); infinite, as the deviance then is, where a step goes beyond a double's range."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.exp(delta[0] * self.exponent(v)))
 
     def first(self, delta: FloatArray, v: np.ndarray) -> FloatArray:
         """z s."""

@@ -33,6 +33,7 @@ from henderson.engine.residual.starts import (
     by_moments,
     elsewhere,
     of_either_sign,
+    of_exponents,
     of_ranges,
     of_summed,
     scattered,
@@ -176,6 +177,9 @@ def search_blocks(
         raise DataError("the likelihood is nowhere finite: the residual covariance structure does not fit the data")
     best, more = improved(best, of_either_sign(model, rows) if several and is_certified(model, best) else ())
     tried += more
+    if near is None and model.n < SEVERAL * model.k:
+        best, more = improved(best, of_exponents(model, rows, best.point, evaluate))
+        tried += more
     best, more = improved(best, other_ranges(model, rows, best.point, evaluate) if near is None else ())
     tried += more
     for first in elsewhere(model, rows, best.point, evaluate) if near is None else ():

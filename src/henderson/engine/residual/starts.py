@@ -4,9 +4,10 @@
    residuals say (or as if they were all but independent).
 2. `of_ranges`: of rows in space, ranges at which the likelihood is higher than beside them.
 3. `of_either_sign`: where rows are few, correlations that fall with the lag whatever the products say.
-4. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
-5. `scattered`: where strata have hardly more rows than parameters, variances at random.
-6. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
+4. `of_exponents`: there, variances that go otherwise by a covariate.
+5. `by_moments`: where effects are crossed, what sums by level say, in one pass over the rows a column.
+6. `scattered`: where strata have hardly more rows than parameters, variances at random.
+7. `elsewhere`: after an end of a model that has several minima, points from which another may be found.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ HARDLY, DRAWS, SPREADS, MOSTLY = 3, 48, (3.0, 1.0, 2.0), 0.9
 LIFTED, AGAIN = 0.3, 4
 #: ranges at which the likelihood of rows in space is looked at before the first descent
 ALONG = 16
+#: logarithms of how many times as large standard deviations are where a covariate makes them largest, and smallest
+RATIOS = np.linspace(-4.5, 4.5, 7)
 
 
 def starts_of(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
@@ -100,6 +103,28 @@ def of_either_sign(model: BlockModel, rows: Rows) -> Iterator[FloatArray]:
     if model.residual.structure.memory != 0:
         for psi in _correlated(model, rows):
             yield _sharing(model, SHARES[0] if model.layouts else 0.0, psi)
+
+
+def of_exponents(
+    model: BlockModel, rows: Rows, point: End, evaluate: Callable[[FloatArray], End]
+) -> Iterator[FloatArray]:
+    """Coordinates where standard deviations grow or fall with a covariate otherwise than at a point, one exponent after
+    another: where the deviance at the best overall variance is lower than at the exponents beside, the lowest first.
+
+    Of few rows that all but determine each other the products of residuals may say the other sign.
+    """
+    residual = model.residual
+    assert rows.residual is not None
+    for own, function, v in zip(residual.slices[1], residual.variance, rows.residual.covariates):
+        if function.kinds != ("exponent",) or function.term.of_fitted:
+            continue
+        scaled = []
+        for ratio in RATIOS:
+            psi = point.psi.copy()
+            psi[model.n_g :][own] = ratio / np.ptp(function.exponent(v))
+            scaled.append(at_best_scale(model, evaluate(model.working(psi))))
+        low = [scaled[k] for k in lows(np.array([deviance for deviance, _ in scaled]))]
+        yield from (phi for _, phi in sorted(low, key=lambda one: one[0]))
 
 
 def _correlated(model: BlockModel, rows: Rows) -> list[FloatArray]:
