@@ -184,7 +184,8 @@ class Residual:
         out = self._structure_cov(psi, where, strata)
         if not self.variance:
             return out
-        return out * _outer(np.prod(self._scales(psi, covariates), axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):  # a step beyond a double's range, whose deviance is infinite
+            return out * _outer(np.prod(self._scales(psi, covariates), axis=0))
 
     def first(
         self,
