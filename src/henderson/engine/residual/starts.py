@@ -74,7 +74,12 @@ def of_ranges(model: BlockModel, rows: Rows, evaluate: Callable[[FloatArray], En
     psi = model.residual.starts(_least_squares(model, rows), rows.residual, rows.weights)[0]
     line = _along_ranges(model.residual, structure, psi, rows.residual)
     share = SHARES[0] if model.layouts else 0.0
-    scaled = [at_best_scale(model, evaluate(_sharing(model, share, one))) for one in line]
+    return _lowest_along(model, [evaluate(_sharing(model, share, one)) for one in line])
+
+
+def _lowest_along(model: BlockModel, line: list[End]) -> list[FloatArray]:
+    """φ of points along a line that are lower than those beside them, overall variances at their best, lowest first."""
+    scaled = [at_best_scale(model, point) for point in line]
     low = [scaled[k] for k in lows(np.array([deviance for deviance, _ in scaled]))]
     return [phi for _, phi in sorted(low, key=lambda one: one[0])]
 
@@ -118,13 +123,12 @@ def of_exponents(
     for own, function, v in zip(residual.slices[1], residual.variance, rows.residual.covariates):
         if function.kinds != ("exponent",) or function.term.of_fitted:
             continue
-        scaled = []
+        line = []
         for ratio in RATIOS:
             psi = point.psi.copy()
             psi[model.n_g :][own] = ratio / np.ptp(function.exponent(v))
-            scaled.append(at_best_scale(model, evaluate(model.working(psi))))
-        low = [scaled[k] for k in lows(np.array([deviance for deviance, _ in scaled]))]
-        yield from (phi for _, phi in sorted(low, key=lambda one: one[0]))
+            line.append(evaluate(model.working(psi)))
+        yield from _lowest_along(model, line)
 
 
 def _correlated(model: BlockModel, rows: Rows) -> list[FloatArray]:
